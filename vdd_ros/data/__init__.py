@@ -1,0 +1,1 @@
+"""Demonstration sets: one in-memory form, readers and writers."""

@@ -1,0 +1,48 @@
+"""The exceptions that users of vdd_ros meet.
+
+Every message says what was wrong, the value that was given, what is allowed and how to mend it.
+"""
+
+
+class VddError(Exception):
+    """Base of every error that vdd_ros raises on purpose."""
+
+
+class PolicyFileError(VddError):
+    """A policy file is not ONNX, or its metadata is missing, unknown or inconsistent."""
+
+
+class ProviderError(VddError):
+    """The requested execution provider was not granted."""
+
+
+class ObservationError(VddError):
+    """An observation has the wrong shape, the wrong names or a value that is not finite."""
+
+
+class TaskError(VddError):
+    """A task is unknown, or was asked for something that it does not have."""
+
+
+class DemonstrationError(VddError):
+    """A demonstration set is missing, damaged, empty or does not fit the task."""
+
+
+class CheckpointError(VddError):
+    """A checkpoint is missing, truncated, or belongs to another kind of model."""
+
+
+class ConfigurationError(VddError):
+    """An option or parameter has a value that is not allowed."""
+
+
+class ExportError(VddError):
+    """A model could not be exported, or the exported graph is not the same function."""
+
+
+class RobotFileError(VddError):
+    """A robot file is malformed or does not fit the policy."""
+
+
+class RecordingError(VddError):
+    """A bag could not be written completely, or a record has gaps."""

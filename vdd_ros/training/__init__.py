@@ -1,0 +1,1 @@
+"""Networks, teachers, students, distillation and export. The only layer that imports torch."""
