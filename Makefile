@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+NEEDS := constraints.txt setup.py
+
+.PHONY: help demo test clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: $(VENV)/.demo-ready  ## Set up, then run student and teacher beside a simulated robot over ROS 2
+	$(BIN)/vdd demo
+
+test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy
+	$(BIN)/python -m pytest
+
+clean:  ## Remove the virtual environment, what was built and what the demo wrote
+	rm -rf $(VENV) build install log dist demo_out *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for each set of extras: nothing is installed again until the needs change.
+$(VENV)/.demo-ready: EXTRAS := ros,sim
+$(VENV)/.test-ready: EXTRAS := ros,sim,train,dev
+$(VENV)/.%-ready: $(NEEDS) | $(BIN)/python
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
