@@ -1,0 +1,66 @@
+"""Make an MCAP file that was cut off in the middle readable again, in place.
+
+An MCAP file is a magic, a header and then records, each an opcode (1 byte), a length (8 bytes) and that many bytes. A
+file whose writer died ends inside a record and has no footer. Cut back to the last whole record and given an end, it
+is a valid file without an index, which every reader scans.
+"""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from vdd_ros.errors import RecordingError
+
+_MAGIC = b"\x89MCAP0\r\n"
+_RECORD = struct.Struct("<BQ")
+_DATA_END = 0x0F
+_FOOTER = 0x02
+_END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + _MAGIC
+
+
+def salvage(path: Path) -> int:
+    """Cut a truncated MCAP file back to its last whole record and end it properly.
+
+    Where the disk is too full even for the end (50 bytes), one more record is given up at a time. The file only ever
+    shrinks, so nothing but the end can fail.
+
+    Args:
+        path: The file; nothing may be writing to it.
+
+    Returns:
+        The bytes that were cut off.
+
+    Raises:
+        RecordingError: If the file is not MCAP or not one whole record is in it.
+    """
+    with path.open("r+b", buffering=0) as file:
+        size = file.seek(0, 2)
+        for boundary in reversed(_record_ends(file, size)):
+            file.truncate(boundary)
+            file.seek(boundary)
+            try:
+                written = file.write(_END)
+            except OSError:
+                continue
+            if written == len(_END):
+                return size - boundary
+    raise RecordingError(
+        f"{path} ({size} bytes) cannot be salvaged: it is not an MCAP file with at least one whole record"
+    )
+
+
+def _record_ends(file: BinaryIO, size: int) -> list[int]:
+    """Return the offsets at which the whole records of the data section end."""
+    file.seek(0)
+    if file.read(len(_MAGIC)) != _MAGIC:
+        return []
+    ends: list[int] = []
+    position = len(_MAGIC)
+    while position + _RECORD.size <= size:
+        file.seek(position)
+        opcode, length = _RECORD.unpack(file.read(_RECORD.size))
+        position += _RECORD.size + length
+        if opcode in (_DATA_END, _FOOTER) or position > size:
+            break
+        ends.append(position)
+    return ends
