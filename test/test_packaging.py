@@ -1,0 +1,152 @@
+"""The package installs with pip and with colcon, and what it says about itself agrees."""
+
+import configparser
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import setuptools
+from catkin_pkg.package import parse_package
+from packaging.requirements import Requirement
+
+import vdd_ros
+from vdd_ros.cli.main import EXTRAS
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SCRIPTS = ("vdd", "policy_node", "sim_robot_node", "bag_recorder")
+SHARED = ("config", "launch", "models")
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Run a command and return its standard output; a failure shows all that it printed."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the tracked files, as a clone would have them, so that a build leaves nothing in the checkout."""
+    copy = tmp_path_factory.mktemp("workspace") / "src" / "vdd_ros"
+    for name in run("git", "ls-files", cwd=CHECKOUT).splitlines():
+        if (CHECKOUT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the arguments that setup.py gives to setuptools."""
+    given: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+        patch.chdir(CHECKOUT)
+        runpy.run_path("setup.py")
+    return given
+
+
+def shared_files(source: Path) -> set[str]:
+    return {
+        str(path.relative_to(source)) for folder in SHARED for path in (source / folder).rglob("*") if path.is_file()
+    }
+
+
+def check_installation(prefix: Path, scripts: Path, source: Path) -> None:
+    """Check scripts, data files and index of an installation, and that its code finds its own files."""
+    share = prefix / "share" / "vdd_ros"
+    assert (prefix / "share/ament_index/resource_index/packages/vdd_ros").is_file()
+    assert (share / "package.xml").is_file()
+    assert {name for name in shared_files(source) if not (share / name).is_file()} == set()
+    libraries = next(prefix.rglob("vdd_ros/__init__.py")).parents[1]
+    assert (libraries / "vdd_ros" / "py.typed").is_file()
+    assert {name for name in SCRIPTS if not os.access(scripts / name, os.X_OK)} == set()
+    assert (
+        run(scripts / "vdd", "--version", cwd=prefix, PYTHONPATH=str(libraries)) == f"vdd_ros {vdd_ros.__version__}\n"
+    )
+    program = "from vdd_ros import resources; print(resources.path('package.xml'))"
+    found = run(sys.executable, "-c", program, cwd=prefix, PYTHONPATH=str(libraries)).strip()
+    assert Path(found) == share / "package.xml"
+
+
+def test_pip_install(source: Path, tmp_path: Path) -> None:
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--ignore-installed", "--no-warn-script-location"]
+    run(sys.executable, "-m", "pip", "install", *options, "--prefix", tmp_path, ".", cwd=source)
+    check_installation(tmp_path, tmp_path / "bin", source)
+
+
+def test_colcon_build(source: Path) -> None:
+    colcon = Path(sysconfig.get_path("scripts")) / "colcon"
+    workspace = source.parents[1]
+    run(colcon, "build", "--event-handlers", "console_direct+", cwd=workspace, COLCON_HOME=str(workspace / "home"))
+    prefix = workspace / "install" / "vdd_ros"
+    check_installation(prefix, prefix / "lib" / "vdd_ros", source)
+    hooks = {path.name for path in (prefix / "share" / "vdd_ros" / "hook").iterdir()}
+    assert {"ament_prefix_path.sh", "pythonpath.sh"} <= hooks, "colcon did not take it for an ament package"
+    program = "from ament_index_python import get_package_share_directory as share; print(share('vdd_ros'))"
+    shell = f'. install/setup.sh && "{sys.executable}" -c "{program}"'
+    assert run("sh", "-c", shell, cwd=workspace).splitlines()[-1] == str(prefix / "share" / "vdd_ros")
+
+
+def test_package_xml_is_valid_and_agrees_with_setup_py(metadata: dict[str, Any]) -> None:
+    warnings: list[str] = []
+    package = parse_package(CHECKOUT / "package.xml", warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    assert package.package_format == 3
+    assert package.get_build_type() == "ament_python"
+    for key, value in {"name": package.name, "version": package.version, "description": package.description}.items():
+        assert metadata[key] == value, key
+    assert metadata["license"] == package.licenses[0]
+    assert metadata["maintainer_email"] == package.maintainers[0].email
+
+
+def test_one_version_everywhere(metadata: dict[str, Any]) -> None:
+    assert vdd_ros.__version__ == metadata["version"] == version("vdd_ros")
+
+
+def test_every_imported_ros_package_is_declared() -> None:
+    """Only rclpy, messages, launch: what nodes/ and launch/ import must be in package.xml."""
+    declared = {depend.name for depend in parse_package(CHECKOUT / "package.xml").exec_depends}
+    code = "\n".join(path.read_text() for folder in ("vdd_ros", "launch") for path in (CHECKOUT / folder).rglob("*.py"))
+    imported = set(
+        re.findall(r"^\s*(?:from|import)\s+(\w+_(?:msgs|srvs|interfaces)|rclpy|launch|launch_ros)\b", code, re.M)
+    )
+    assert imported <= declared
+
+
+def test_the_message_for_a_missing_package_names_an_extra_that_brings_it(metadata: dict[str, Any]) -> None:
+    for package, extra in EXTRAS.items():
+        brought = {Requirement(text).name.removeprefix("ros-jazzy-") for text in metadata["extras_require"][extra]}
+        assert package.replace("_", "-") in brought, f"{package} in {extra}"
+
+
+def test_every_need_is_pinned_to_a_version_that_it_allows(metadata: dict[str, Any]) -> None:
+    lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    needs = [*metadata["install_requires"], *chain(*metadata["extras_require"].values())]
+    for need in map(Requirement, needs):
+        if need.marker is None or need.marker.evaluate():
+            assert pins[need.name.lower()] in need.specifier
+
+
+def test_scripts_land_where_ros2_run_looks() -> None:
+    setup_cfg = configparser.ConfigParser()
+    setup_cfg.read(CHECKOUT / "setup.cfg")
+    assert setup_cfg["develop"]["script_dir"] == setup_cfg["install"]["install_scripts"] == "$base/lib/vdd_ros"
