@@ -42,10 +42,14 @@ class NamedUnit(Protocol):
     """Anything with a name and a unit, such as an entry of a policy's or a task's observation."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the entry."""
+        ...
 
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """SI unit as text."""
+        ...
 
 
 @dataclass(frozen=True)

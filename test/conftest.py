@@ -1,0 +1,32 @@
+"""Fixtures for tests over real ROS 2: an own domain on this machine only, and nodes that are always taken down."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+from ros_helpers import Bench
+
+# Before rclpy is imported. Domains above 100 collide with ephemeral ports.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
+os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+
+@pytest.fixture(scope="session")
+def rclpy_context() -> Iterator[None]:
+    """Initialise rclpy once."""
+    rclpy = pytest.importorskip("rclpy")
+    rclpy.init()
+    yield
+    rclpy.utilities.try_shutdown()
+
+
+@pytest.fixture
+def bench(rclpy_context: None) -> Iterator[Bench]:
+    """An executor with a test node; every node that is added is destroyed after the test."""
+    bench = Bench()
+    yield bench
+    bench.close()

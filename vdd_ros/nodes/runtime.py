@@ -1,0 +1,78 @@
+"""Start, spin and leave: what every executable shares.
+
+SIGINT and SIGTERM are handled here rather than by rclpy, whose handlers shut the context down before a node could
+command its robot to stop or close its bag.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
+
+from vdd_ros.errors import VddError
+
+POLL_S = 0.2  # how long a signal may wait for an idle node
+
+
+class Leave(Exception):
+    """Raised by a node's callback to end the process, with its exit code."""
+
+    def __init__(self, code: int = 0) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def run(make_node: Callable[[], Node], argv: list[str] | None = None) -> int:
+    """Run one node until a signal arrives or it raises `Leave`.
+
+    Args:
+        make_node: Makes the node, once rclpy is initialised. If it has `close() -> int`, that is called before leaving.
+        argv: Arguments, the process's own by default.
+
+    Returns:
+        The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, where the
+        node could not be made.
+    """
+    with _signals() as received:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            node = make_node()
+        except (VddError, ParameterException) as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            try_shutdown()
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        code = 0
+        try:
+            while not received:
+                executor.spin_once(timeout_sec=POLL_S)
+        except Leave as leave:
+            code = leave.code
+        finally:
+            if hasattr(node, "close"):
+                code = node.close() or code
+            executor.shutdown()
+            node.destroy_node()
+            try_shutdown()
+        return code
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list instead of ending the process."""
+    received: list[int] = []
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda caught, _: received.append(caught)) for number in wanted]
+    try:
+        yield received
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
