@@ -1,0 +1,139 @@
+"""The recorder as users run it: a process that listens to real publishers."""
+
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_helpers import Bench, NodeProcess, node_process
+from rosbags.interfaces import QosDurability
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+from std_msgs.msg import Bool, Float64MultiArray, Int64, MultiArrayDimension, MultiArrayLayout, String
+
+MODULE = "vdd_ros.nodes.bag_recorder"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+STORE = get_typestore(Stores.ROS2_JAZZY)
+
+
+def content(bag: Path) -> dict[str, list[Any]]:
+    """The decoded messages of a bag by topic."""
+    with Reader(bag) as reader:
+        found: dict[str, list[Any]] = {connection.topic: [] for connection in reader.connections}
+        for connection, _, raw in reader.messages():
+            found[connection.topic].append(STORE.deserialize_cdr(raw, connection.msgtype))
+    return found
+
+
+def latency(seq: int) -> Float64MultiArray:
+    layout = MultiArrayLayout(dim=[MultiArrayDimension(label="seq", size=1, stride=1)])
+    return Float64MultiArray(layout=layout, data=[float(seq)])
+
+
+def wait_until_ready(bench: Bench, recorder: NodeProcess, *, value: bool = True) -> None:
+    said = bench.collect(Bool, "/bag_recorder/ready", LATCHED)
+    bench.wait(lambda: recorder.process.poll() is not None or (said and said[-1].data is value), "the recorder")
+    assert recorder.process.poll() is None, recorder.output
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_everything_published_is_in_the_bag_after_a_signal(bench: Bench, tmp_path: Path, stop: signal.Signals) -> None:
+    numbers = bench.node.create_publisher(Float64MultiArray, "/student/latency", 1000)
+    info = bench.node.create_publisher(String, "/student/policy_info", LATCHED)
+    lossy = bench.node.create_publisher(
+        Int64, "/student/expert", QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    info.publish(String(data="published before the recorder started"))
+    topics = "[/student/latency, /student/policy_info, /student/expert]"
+    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics=topics) as recorder:
+        wait_until_ready(bench, recorder)
+        bench.wait(numbers.get_subscription_count, "the match of the latency topic")
+        bench.wait(lossy.get_subscription_count, "the match of the expert topic")
+        for seq in range(500):
+            numbers.publish(latency(seq))
+        lossy.publish(Int64(data=3))
+        assert numbers.wait_for_all_acked()
+        recorder.signal(stop)
+        assert recorder.wait() == 0, recorder.output
+    assert not (tmp_path / "bag.partial").exists()
+    found = content(tmp_path / "bag")
+    assert [message.data[0] for message in found["/student/latency"]] == list(range(500))
+    assert [message.data for message in found["/student/policy_info"]] == ["published before the recorder started"]
+    assert [message.data for message in found["/student/expert"]] == [3]
+    with Reader(tmp_path / "bag") as reader:
+        profiles = {c.topic: c.ext.offered_qos_profiles[0] for c in reader.connections}  # type: ignore[union-attr]
+    assert profiles["/student/policy_info"].durability == QosDurability.TRANSIENT_LOCAL
+    assert profiles["/student/latency"].durability == QosDurability.VOLATILE
+
+
+def test_a_gap_in_the_sequence_numbers_fails_at_the_end(bench: Bench, tmp_path: Path) -> None:
+    numbers = bench.node.create_publisher(Float64MultiArray, "/teacher/latency", 100)
+    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/teacher/latency]") as recorder:
+        wait_until_ready(bench, recorder)
+        bench.wait(numbers.get_subscription_count, "the match")
+        for seq in (0, 1, 4):
+            numbers.publish(latency(seq))
+        assert numbers.wait_for_all_acked()
+        recorder.signal(signal.SIGINT)
+        assert recorder.wait() == 1
+    assert "/teacher/latency: 2 of 5 records missing (sequence numbers 2 to 3)" in recorder.output
+    assert len(content(tmp_path / "bag")["/teacher/latency"]) == 3
+
+
+def test_a_full_disk_is_said_once_and_at_the_end_and_the_record_until_then_is_readable(
+    bench: Bench, tmp_path: Path
+) -> None:
+    numbers = bench.node.create_publisher(Float64MultiArray, "/student/latency", 1000)
+    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/student/latency]") as recorder:
+        wait_until_ready(bench, recorder)
+        bench.wait(numbers.get_subscription_count, "the match")
+        mcap = tmp_path / "bag.partial" / "bag" / "bag.mcap"
+        numbers.publish(latency(0))
+        empty = mcap.stat().st_size
+        bench.wait(lambda: mcap.stat().st_size > empty, "the first flush")
+        resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (40_000, 40_000))
+        for seq in range(1, 900):
+            numbers.publish(latency(seq))
+        wait_until_ready(bench, recorder, value=False)
+        recorder.signal(signal.SIGINT)
+        assert recorder.wait() == 1
+    assert recorder.output.count("File too large") == 1
+    found = content(tmp_path / "bag.partial" / "bag")["/student/latency"]
+    assert [message.data[0] for message in found] == list(range(len(found)))
+    assert found
+    assert not (tmp_path / "bag").exists()
+
+
+def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> None:
+    bench.node.create_publisher(Int64, "/confused", 1)
+    elsewhere = rclpy.Context()
+    elsewhere.init()
+    other = rclpy.create_node("other", context=elsewhere)
+    other.create_publisher(String, "/confused", 1)
+    try:
+        bench.wait(lambda: bench.node.count_publishers("/confused") == 2, "both publishers")
+        with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
+            assert recorder.wait() == 1
+        assert "std_msgs/msg/Int64, std_msgs/msg/String" in recorder.output
+    finally:
+        other.destroy_node()
+        elsewhere.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"topics": "[/a]"}, "parameter output is empty"),
+        ({"output": "{tmp}/bag"}, "parameter topics is empty"),
+        ({"output": "{tmp}", "topics": "[/a]"}, "exists already"),
+        ({"output": "{tmp}/bag", "topics": "/a"}, "topics"),
+    ],
+)
+def test_bad_parameters_end_the_recorder(tmp_path: Path, parameters: dict[str, str], message: str) -> None:
+    filled = {name: value.format(tmp=tmp_path) for name, value in parameters.items()}
+    with node_process(MODULE, tmp_path / "log", **filled) as recorder:
+        assert recorder.wait() == 1
+    assert message in recorder.output

@@ -1,0 +1,127 @@
+"""Records topics into a rosbag2 directory without a rosbag2 installation."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.subscription import Subscription
+from std_msgs.msg import Bool
+
+from vdd_ros.errors import ConfigurationError, RecordingError
+from vdd_ros.nodes.bag_topics import common_type, message_class, offered_qos, subscription_qos
+from vdd_ros.nodes.bag_writer import BagWriter
+from vdd_ros.nodes.runtime import Leave, run
+
+DISCOVERY_PERIOD_S = 0.1
+FLUSH_PERIOD_S = 1.0
+
+
+class BagRecorder(Node):
+    """Subscribes to each topic as soon as somebody publishes it and writes what comes into a bag.
+
+    Publishes true on `~/ready` (transient local) once every topic is subscribed and matched, false once writing failed.
+
+    Raises:
+        ConfigurationError: If a parameter is missing or wrong.
+        RecordingError: If the bag cannot be made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("bag_recorder")
+        output, topics = self._read_parameters()
+        self._writer = BagWriter(output)
+        self._reported: RecordingError | None = None
+        self._awaited = topics
+        self._recorded: list[Subscription] = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._ready = self.create_publisher(Bool, "~/ready", latched)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._discovery = self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
+        self.create_timer(FLUSH_PERIOD_S, self._flush, clock=steady)
+
+    def close(self) -> int:
+        """Complete the bag and return the exit code: 1 if anything of it is missing."""
+        if self._awaited:
+            self.get_logger().warning(f"never published, hence not recorded: {', '.join(self._awaited)}")
+        self._drain()
+        try:
+            self._writer.close()
+        except RecordingError as error:
+            if error is not self._reported:
+                self.get_logger().error(str(error))
+            return 1
+        self.get_logger().info(f"recorded {self._writer.output}")
+        return 0
+
+    def _read_parameters(self) -> tuple[Path, list[str]]:
+        output = self.declare_parameter("output", "").value
+        topics = self.declare_parameter("topics", Parameter.Type.STRING_ARRAY).value
+        if not output:
+            raise ConfigurationError("parameter output is empty; give the directory to record into: -p output:=DIR")
+        if not topics:
+            raise ConfigurationError('parameter topics is empty; give the topics to record: -p topics:="[/a, /b]"')
+        return Path(output).expanduser(), list(dict.fromkeys(self.resolve_topic_name(topic) for topic in topics))
+
+    def _discover(self) -> None:
+        try:
+            self._awaited = [topic for topic in self._awaited if not self._subscribe(topic)]
+        except RecordingError as error:
+            self.get_logger().error(str(error))
+            raise Leave(1) from error
+        if self._awaited:
+            self.get_logger().info(f"waiting for {', '.join(self._awaited)}", throttle_duration_sec=5.0)
+        elif all(subscription.get_publisher_count() for subscription in self._recorded):
+            self._discovery.cancel()
+            self._ready.publish(Bool(data=True))
+            self.get_logger().info("ready: every topic is subscribed")
+
+    def _subscribe(self, topic: str) -> bool:
+        """Subscribe to a topic if anybody publishes it; return whether that is so."""
+        publishers = self.get_publishers_info_by_topic(topic)
+        if not publishers:
+            return False
+        msgtype = common_type(topic, publishers)
+        self._writer.add_topic(topic, msgtype, offered_qos(publishers))
+        callback = partial(self._record, topic)
+        qos = subscription_qos(publishers)
+        self._recorded.append(self.create_subscription(message_class(msgtype), topic, callback, qos, raw=True))
+        return True
+
+    def _drain(self) -> None:
+        """Take what had arrived, but was not yet handed over, when the signal came."""
+        for subscription in self._recorded:
+            with subscription.handle:
+                while taken := subscription.handle.take_message(subscription.msg_type, True):
+                    subscription.callback(*taken)
+
+    def _record(self, topic: str, message: bytes, info: dict[str, Any]) -> None:
+        self._writer.write(topic, info["received_timestamp"], message)
+        self._watch()
+
+    def _flush(self) -> None:
+        self._writer.flush()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Once the writer has failed, say so and stop listening; the exit code follows at the end."""
+        if self._writer.failure is self._reported:
+            return
+        self._reported = self._writer.failure
+        while self._recorded:
+            self.destroy_subscription(self._recorded.pop())
+        self._ready.publish(Bool(data=False))
+        self.get_logger().error(str(self._reported))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the recorder until a signal; see `vdd_ros.nodes.runtime.run`."""
+    return run(BagRecorder, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

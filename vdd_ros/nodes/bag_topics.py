@@ -1,0 +1,72 @@
+"""Topics as the graph shows them: types, and the quality of service to subscribe with and to write into a bag."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+
+from vdd_ros.errors import RecordingError
+
+# Messages that may wait while the disk is busy; the middleware keeps them.
+_DEPTH = 1000
+
+
+def common_type(topic: str, publishers: Sequence[TopicEndpointInfo]) -> str:
+    """Return the type that all publishers of a topic have; raises RecordingError where they differ."""
+    types = sorted({publisher.topic_type for publisher in publishers})
+    if len(types) > 1:
+        raise RecordingError(
+            f"topic {topic} is published with different types: {', '.join(types)}; a bag needs one: stop or remap the "
+            "publisher that is wrong"
+        )
+    return types[0]
+
+
+def message_class(msgtype: str) -> Any:
+    """Import the class of a type such as `std_msgs/msg/Bool`; raises RecordingError where it is not installed."""
+    package, _, name = msgtype.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise RecordingError(
+            f"message type {msgtype} is not installed: {error}; install the package {package}"
+        ) from error
+
+
+def subscription_qos(publishers: Sequence[TopicEndpointInfo]) -> QoSProfile:
+    """Return the strictest profile that matches every publisher."""
+    reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+    latched = all(p.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in publishers)
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=_DEPTH,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def offered_qos(publishers: Sequence[TopicEndpointInfo]) -> list[Qos]:
+    """Return the profiles of the publishers as a bag stores them, so that a player can offer the same."""
+    return [_bag_qos(publisher.qos_profile) for publisher in publishers]
+
+
+def _bag_qos(profile: QoSProfile) -> Qos:
+    return Qos(
+        QosHistory(int(profile.history)),
+        profile.depth,
+        QosReliability(int(profile.reliability)),
+        QosDurability(int(profile.durability)),
+        _time(profile.deadline),
+        _time(profile.lifespan),
+        QosLiveliness(int(profile.liveliness)),
+        _time(profile.liveliness_lease_duration),
+        profile.avoid_ros_namespace_conventions,
+    )
+
+
+def _time(duration: Duration) -> QosTime:
+    return QosTime(*divmod(duration.nanoseconds, 1_000_000_000))
