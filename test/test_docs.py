@@ -1,0 +1,238 @@
+"""Every command that README.md and docs/ show is tested: `vdd` is run, the others are held against what exists.
+
+A command is a line of a fenced block marked bash, sh or console. A program that CHECKS does not know fails.
+"""
+
+import ast
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import setuptools
+
+from vdd_ros.cli.main import COMMANDS
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PAGES = [page for page in [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))] if page.exists()]
+SHIPPED = ("config", "models", "results")
+
+# Arguments that make a documented command small enough for a test; its other arguments stay as documented.
+SMALLER: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a page: its words without the shell's comments and variable assignments."""
+
+    page: str
+    line: int
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line} {shlex.join(self.words)}"
+
+
+def commands(text: str, page: str) -> Iterator[Command]:
+    """Yield the commands of the fenced shell blocks of a page, in order."""
+    language: str | None = None
+    parts: list[str] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if fence := re.match(r"```(\w*)", line):
+            language = fence.group(1) if language is None else None
+            continue
+        if language not in ("bash", "sh", "console"):
+            continue
+        if language == "console" and not parts:
+            if not line.startswith("$ "):
+                continue
+            line = line.removeprefix("$ ")
+        parts.append(line.removesuffix("\\"))
+        if line.endswith("\\"):
+            continue
+        for piece in " ".join(parts).split("&&"):
+            words = shlex.split(piece, comments=True)
+            while words and re.fullmatch(r"\w+=.*", words[0]):
+                words.pop(0)
+            if words:
+                yield Command(page, number, tuple(words))
+        parts = []
+
+
+def unfenced(text: str) -> list[str]:
+    """Find commands in indented blocks, which `commands` would miss."""
+    outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"^ {4,}(?:\$ )?(?:vdd|make|ros2|colcon|pip) .*$", outside, flags=re.MULTILINE)
+
+
+def setup_arguments() -> dict[str, object]:
+    """Return what setup.py gives to setuptools."""
+    given: dict[str, object] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+        patch.chdir(CHECKOUT)
+        runpy.run_path("setup.py")
+    return given
+
+
+def check_make(words: tuple[str, ...]) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {word for word in words[1:] if "=" not in word} <= targets
+
+
+def check_pip(words: tuple[str, ...]) -> None:
+    extras = setup_arguments()["extras_require"]
+    assert isinstance(extras, dict)
+    for name in re.findall(r"(?:^|\s)(?:\.|vdd_ros)\[([\w,-]+)\]", " ".join(words)):
+        assert set(name.split(",")) <= set(extras)
+    for option, value in pairwise(words):
+        if option in ("-c", "--constraint"):
+            assert (CHECKOUT / value).is_file()
+
+
+def check_ros2(words: tuple[str, ...]) -> None:
+    verb = words[1:3]
+    if verb == ("launch", "vdd_ros"):
+        file = CHECKOUT / "launch" / words[3]
+        given = {word.partition(":=")[0] for word in words[4:]}
+        assert given <= launch_arguments(file), file
+    elif verb == ("run", "vdd_ros"):
+        points = setup_arguments()["entry_points"]
+        assert isinstance(points, dict)
+        assert words[3] in {script.partition(" =")[0] for script in points["console_scripts"]}
+    else:
+        assert verb in {("bag", "info"), ("bag", "play"), ("lifecycle", "set"), ("lifecycle", "get"), ("topic", "echo")}
+
+
+def launch_arguments(file: Path) -> set[str]:
+    """List the arguments that a launch file declares."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    declared = [call for call in calls if ast.unparse(call.func).endswith("DeclareLaunchArgument")]
+    return {str(call.args[0].value) for call in declared if isinstance(call.args[0], ast.Constant)}
+
+
+def check_vdd(words: tuple[str, ...]) -> None:
+    assert words[1] in COMMANDS or words[1].startswith("--")
+
+
+def not_ours(words: tuple[str, ...]) -> None:
+    """Commands of the system, which no test of this package can hold against anything."""
+
+
+CHECKS: dict[str, Callable[[tuple[str, ...]], None]] = {
+    "cd": not_ours,
+    "colcon": not_ours,
+    "git": not_ours,
+    "make": check_make,
+    "mkdir": not_ours,
+    "pip": check_pip,
+    "python3": not_ours,
+    "ros2": check_ros2,
+    "rosdep": not_ours,
+    "source": not_ours,
+    "touch": not_ours,
+    "vdd": check_vdd,
+}
+SHOWN = [command for page in PAGES for command in commands(page.read_text(), page.name)]
+# `make demo` is `vdd demo` after the setting up; what is shown twice runs once.
+RUN_AS = {("make", "demo"): ("vdd", "demo")}
+TO_RUN = list(dict.fromkeys(words for c in SHOWN if (words := RUN_AS.get(c.words, c.words))[0] == "vdd"))
+
+
+@pytest.mark.parametrize("command", SHOWN, ids=str)
+def test_a_shown_command_exists(command: Command) -> None:
+    program = command.words[0]
+    assert program in CHECKS, f"{command}: say in CHECKS how `{program}` is tested"
+    CHECKS[program](command.words)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the folder in which the commands run one after the other, with the shipped files as in a checkout."""
+    folder = tmp_path_factory.mktemp("docs")
+    for name in SHIPPED:
+        (folder / name).symlink_to(CHECKOUT / name)
+    return folder
+
+
+@pytest.mark.parametrize("words", TO_RUN, ids=shlex.join)
+def test_a_shown_vdd_command_runs(words: tuple[str, ...], workplace: Path) -> None:
+    arguments = [*words[1:], *SMALLER.get(words[1], [])]
+    done = subprocess.run(
+        [sys.executable, "-m", "vdd_ros.cli.main", *arguments],
+        cwd=workplace,
+        env=os.environ | {"ROS_DOMAIN_ID": "77", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_stand_in_fenced_blocks(page: Path) -> None:
+    assert unfenced(page.read_text()) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target, heading in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", text):
+        file = (page.parent / target) if target else page
+        assert file.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+def test_comments_continuations_chains_and_output_are_told_apart() -> None:
+    text = "\n".join(
+        [
+            *(
+                "```bash",
+                "# a comment",
+                "SEED=1 vdd demos avoiding \\",
+                "    --out D   # where to",
+                "make a && make b",
+                "```",
+            ),
+            *("```console", "$ vdd demo", "an output line", "```", "```python", "vdd = 1", "```"),
+        ]
+    )
+    found = [command.words for command in commands(text, "page")]
+    assert found == [("vdd", "demos", "avoiding", "--out", "D"), ("make", "a"), ("make", "b"), ("vdd", "demo")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vdd no-such-command",
+        "make no-such-target",
+        "pip install '.[no-such-extra]'",
+        "pip install -c no-such-file .",
+        "ros2 run vdd_ros no_such_node",
+        "ros2 no such-verb",
+    ],
+)
+def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
+    words = tuple(shlex.split(line))
+    with pytest.raises(AssertionError):
+        CHECKS[words[0]](words)
+
+
+def test_an_undeclared_launch_argument_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "some.launch.py"
+    file.write_text("LaunchDescription([DeclareLaunchArgument('policy', default_value='student')])")
+    assert launch_arguments(file) == {"policy"}
+
+
+def test_an_indented_command_is_noticed() -> None:
+    assert unfenced("Run\n\n    vdd demo --out D\n") == ["    vdd demo --out D"]
