@@ -143,7 +143,7 @@ CHECKS: dict[str, Callable[[tuple[str, ...]], None]] = {
 }
 SHOWN = [command for page in PAGES for command in commands(page.read_text(), page.name)]
 # `make demo` is `vdd demo` after the setting up; what is shown twice runs once.
-RUN_AS = {("make", "demo"): ("vdd", "demo")}
+RUN_AS: dict[tuple[str, ...], tuple[str, ...]] = {("make", "demo"): ("vdd", "demo")}
 TO_RUN = list(dict.fromkeys(words for c in SHOWN if (words := RUN_AS.get(c.words, c.words))[0] == "vdd"))
 
 
