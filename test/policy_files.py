@@ -33,7 +33,7 @@ def diffusion_spec(**overrides: Any) -> PolicySpec:
 
 
 def _spec(values: dict[str, Any]) -> PolicySpec:
-    values = {
+    defaults: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "task": "avoiding",
         "observation": tuple(ObservationEntry(n, "m") for n in ("desired_x", "desired_y", "tcp_x", "tcp_y")),
@@ -48,7 +48,8 @@ def _spec(values: dict[str, Any]) -> PolicySpec:
         "fidelity": {},
         "settings": {},
         "parity": Parity(0.0, 0, 0),
-    } | values
+    }
+    values = defaults | values
     obs_dim, act_dim = len(values["observation"]), len(values["action"])
     values.setdefault(
         "statistics",
@@ -82,13 +83,13 @@ class MixtureParameters:
         """Return the probabilities (experts,) at one observation (history, obs_dim)."""
         logits = _standardise(self.spec, observation) @ self.gating_weight + self.gating_bias
         weights = np.exp(logits - logits.max())
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum())
 
     def means(self, observation: Floats) -> Floats:
         """Return the means (experts, D) at one observation (history, obs_dim), in physical units, not clipped."""
         standardised = np.einsum("i,zij->zj", _standardise(self.spec, observation), self.mean_weight) + self.mean_bias
         mean, std = _action_moments(self.spec)
-        return mean + std * standardised
+        return np.asarray(mean + std * standardised)
 
     def choleskys(self) -> Floats:
         """Return the Cholesky factors (experts, D, D) in physical units."""
@@ -231,7 +232,7 @@ class DiffusionParameters:
             if k < len(draws):
                 sample = sample + self.noise_scale * draws[k]
         action_mean, action_std = _action_moments(self.spec)
-        return (action_mean + action_std * sample).reshape(self.spec.horizon, self.spec.act_dim)
+        return np.reshape(action_mean + action_std * sample, (self.spec.horizon, self.spec.act_dim))
 
 
 def diffusion_parameters(spec: PolicySpec, *, seed: int = 0) -> DiffusionParameters:

@@ -1,0 +1,263 @@
+"""A policy file that acts: from an observation to an action in one run of its graph."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
+from vdd_ros.policy.session import BoundArrays, open_session
+from vdd_ros.policy.spec import PolicySpec
+
+NOISES = ("mean", "full")
+
+_Floats32 = NDArray[np.float32]
+
+
+class Act(NamedTuple):
+    """One action. The arrays are views that the policy's next run overwrites; copy what must last.
+
+    Attributes:
+        action: (horizon, act_dim), physical units.
+        expert: The expert that acted, from 0; None if the policy is no mixture, as for the next two.
+        log_prob: Log density of the mixture at the action, in nats and physical units.
+        gating: Probabilities of the experts, (experts,).
+    """
+
+    action: _Floats32
+    expert: int | None
+    log_prob: float | None
+    gating: _Floats32 | None
+
+
+class ActBatch(NamedTuple):
+    """Actions for B observations, in arrays of their own: (B, horizon, act_dim), (B,), (B,), (B, experts)."""
+
+    action: _Floats32
+    expert: NDArray[np.int64] | None
+    log_prob: _Floats32 | None
+    gating: _Floats32 | None
+
+
+class Mixture(NamedTuple):
+    """The Gaussian mixture over actions at one observation, in physical units; D = horizon * act_dim.
+
+    Attributes:
+        gating: (experts,).
+        means: (experts, D).
+        choleskys: Lower triangular factors of the covariances, (experts, D, D).
+        clipped: (experts,) whether an action limit cut this expert's readings, so that they are not its parameters.
+    """
+
+    gating: NDArray[np.float64]
+    means: NDArray[np.float64]
+    choleskys: NDArray[np.float64]
+    clipped: NDArray[np.bool_]
+
+
+class WarmUp(NamedTuple):
+    """Seconds that the first run took, and the median of the runs after it."""
+
+    first_s: float
+    median_s: float
+
+
+class OnnxPolicy:
+    """A policy file, ready to act. Make one with `OnnxPolicy.load`.
+
+    Not for several threads at once: all calls share arrays and the random stream.
+
+    Attributes:
+        spec: What the file says about itself.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, spec: PolicySpec, selector: ExpertSelector, noise: str, seed: int
+    ) -> None:
+        if noise not in NOISES:
+            raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
+        self.spec = spec
+        self._session = session
+        self._selector = selector
+        self._draws_noise = noise == "full" or not spec.is_mixture
+        self._single = BoundArrays(session, spec, 1)
+        self._batched = self._single
+        self._observation = self._single.inputs["observation"][0]
+        self._action = self._single.outputs["action"][0]
+        self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
+        self.seed(seed)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        provider: str = "cpu",
+        expert: str = "sample",
+        switch_ratio: float = DEFAULT_SWITCH_RATIO,
+        noise: str = "mean",
+        seed: int = 0,
+        intra_op_threads: int = 1,
+        inter_op_threads: int = 1,
+    ) -> "OnnxPolicy":
+        """Open a policy file.
+
+        Args:
+            path: The .onnx file.
+            provider: `cpu`, `cuda` or `tensorrt`; refused if not granted.
+            expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
+                policies need their noise and always draw it.
+            switch_ratio: See `ExpertSelector`.
+            noise: `mean`: an expert's mean is executed (the paper's way); `full`: a draw from the expert.
+            seed: Seed of every random draw; the same seed gives the same actions.
+            intra_op_threads: Threads inside an operator; more than 1 slows small networks down.
+            inter_op_threads: Threads across operators; unused while operators run in sequence.
+
+        Raises:
+            PolicyFileError: The file is missing, is not ONNX, or its metadata is missing, wrong or contradicts it.
+            ProviderError: The provider was not granted.
+            ConfigurationError: Another argument has a value that is not allowed.
+        """
+        selector = ExpertSelector(expert, switch_ratio=switch_ratio)
+        session, spec = open_session(
+            path, provider=provider, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
+        )
+        return cls(session, spec, selector, noise, seed)
+
+    def seed(self, seed: int) -> None:
+        """Start the random stream anew.
+
+        Raises:
+            ConfigurationError: The seed is negative.
+        """
+        if seed < 0:
+            raise ConfigurationError(f"seed is {seed}; it must be 0 or more.")
+        self._rng = np.random.default_rng(seed)
+
+    def reset(self) -> None:
+        """Start a new episode: forget which expert acted. The random stream goes on."""
+        self._selector.reset()
+
+    def warm_up(self, runs: int = 10) -> WarmUp:
+        """Run the graph at the mean observation and time it; random stream and held expert stay as they are.
+
+        Raises:
+            ConfigurationError: `runs` is below 2.
+        """
+        if runs < 2:
+            raise ConfigurationError(f"runs is {runs}; it must be 2 or more, for the first run does not count.")
+        arrays = self._single
+        arrays.inputs["observation"][:] = self.spec.statistics.observation_mean
+        arrays.inputs["noise"].fill(0)
+        if self.spec.is_mixture:
+            arrays.inputs["expert_uniform"].fill(LIKELIEST_EXPERT)
+        times = []
+        for _ in range(runs):
+            start = perf_counter()
+            arrays.run()
+            times.append(perf_counter() - start)
+        return WarmUp(times[0], float(np.median(times[1:])))
+
+    def act(self, observation: NDArray[np.floating]) -> Act:
+        """Return the action for one observation (history, obs_dim), oldest first, physical units.
+
+        Raises:
+            ObservationError: The observation has another shape, or a value that is not finite.
+        """
+        if observation.shape != self._observation.shape:
+            raise self._wrong_shape(observation.shape, self._observation.shape)
+        self._observation[...] = observation
+        if not np.isfinite(self._observation).all():
+            raise self._not_finite(self._observation)
+        self._run(self._single)
+        if self._gating is None:
+            return Act(self._action, None, None, None)
+        outputs = self._single.outputs
+        return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating)
+
+    def act_batch(self, observations: ArrayLike) -> ActBatch:
+        """Return the actions for B observations (B, history, obs_dim), oldest first, physical units.
+
+        Rows are independent draws. With `sticky`, row i keeps the expert of row i in the call before.
+
+        Raises:
+            ObservationError: The observations have another shape, or a value that is not finite.
+        """
+        given = np.asarray(observations)
+        if given.ndim != 3 or len(given) < 1 or given.shape[1:] != self._observation.shape:
+            raise self._wrong_shape(given.shape, ("B", *self._observation.shape))
+        if len(given) != len(self._batched.inputs["observation"]):
+            self._batched = BoundArrays(self._session, self.spec, len(given))
+        batch = self._batched.inputs["observation"]
+        batch[:] = given
+        if not np.isfinite(batch).all():
+            raise self._not_finite(batch)
+        self._run(self._batched)
+        outputs = {name: array.copy() for name, array in self._batched.outputs.items()}
+        return ActBatch(outputs["action"], outputs.get("expert"), outputs.get("log_prob"), outputs.get("gating"))
+
+    def mixture(self, observation: ArrayLike) -> Mixture:
+        """Return the mixture at one observation (history, obs_dim), read out of the graph in one batched run.
+
+        An action is affine in the noise, mean + Cholesky factor times noise, as long as no action limit cuts it; so
+        zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
+
+        Raises:
+            ConfigurationError: The policy is no mixture.
+            ObservationError: The observation has another shape, or a value that is not finite.
+        """
+        spec = self.spec
+        if spec.experts is None:
+            raise ConfigurationError(f"A {spec.kind} policy has no mixture; give a vdd, em or imc policy.")
+        given = np.asarray(observation, np.float32)
+        if given.shape != self._observation.shape:
+            raise self._wrong_shape(given.shape, self._observation.shape)
+        if not np.isfinite(given).all():
+            raise self._not_finite(given)
+        dim = spec.horizon * spec.act_dim
+        arrays = BoundArrays(self._session, spec, spec.experts * (1 + dim))
+        arrays.inputs["observation"][:] = given
+        arrays.inputs["noise"].reshape(spec.experts, 1 + dim, dim)[:, 1:] = np.eye(dim)
+        arrays.inputs["expert_uniform"][:] = np.repeat(named_expert(np.arange(spec.experts)), 1 + dim)
+        arrays.run()
+        action = arrays.outputs["action"]
+        low, high = np.array([(entry.low, entry.high) for entry in spec.action], np.float32).T
+        at_limit = (action <= low) | (action >= high)
+        readings = action.reshape(spec.experts, 1 + dim, dim).astype(np.float64)
+        return Mixture(
+            gating=arrays.outputs["gating"][0].astype(np.float64),
+            means=readings[:, 0],
+            choleskys=(readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1),
+            clipped=at_limit.reshape(spec.experts, -1).any(axis=1),
+        )
+
+    def _run(self, arrays: BoundArrays) -> None:
+        if self._draws_noise:
+            self._rng.standard_normal(dtype=np.float32, out=arrays.inputs["noise"])
+        if not self.spec.is_mixture:
+            arrays.run()
+            return
+        uniform = arrays.inputs["expert_uniform"]
+        self._selector.choose(self._rng, uniform)
+        arrays.run()
+        if self._selector.choose_again(arrays.outputs["gating"], self._rng, uniform):
+            arrays.run()
+        self._selector.acted(arrays.outputs["expert"])
+
+    def _wrong_shape(self, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> ObservationError:
+        return ObservationError(
+            f"The observation has the shape {shape}; this policy takes {expected}: history, oldest first, and "
+            f"{', '.join(entry.name for entry in self.spec.observation)}."
+        )
+
+    def _not_finite(self, observation: _Floats32) -> ObservationError:
+        *_, column = np.argwhere(~np.isfinite(observation))[0]
+        value = observation[~np.isfinite(observation)][0]
+        return ObservationError(
+            f"The observation entry {self.spec.observation[column].name} is {value}; every value must be finite "
+            "(in single precision). Drop such observations where they come in."
+        )
