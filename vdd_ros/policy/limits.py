@@ -1,0 +1,100 @@
+"""The last guard before a command leaves: finite, not too far from the one before, within its range."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vdd_ros.errors import ConfigurationError
+
+_Floats = NDArray[np.float64]
+
+
+class CommandLimits:
+    """Checks and bounds commands in place, and counts what it did.
+
+    A command with a value that is not finite is refused as a whole. Values are bounded to their range first and to a
+    step from the command before last, so that a command never jumps: one that starts outside its range walks into it.
+
+    Args:
+        low: Lowest values, (dim,), in the command's units; -inf for none.
+        high: Highest values, (dim,); inf for none.
+        max_step: Largest change from one command to the next, (dim,); inf for none, None for none at all.
+
+    Attributes:
+        accepted: Commands that were let through, bounded or not.
+        refused: Commands that were refused because a value was not finite.
+        out_of_range: Per entry, commands whose value was outside its range, (dim,).
+        too_far: Per entry, commands whose value was more than a step from the one before, (dim,).
+
+    Raises:
+        ConfigurationError: The limits differ in length, low is not below high, or a step is not above 0.
+    """
+
+    def __init__(self, low: ArrayLike, high: ArrayLike, max_step: ArrayLike | None = None) -> None:
+        self._low = np.array(low, np.float64)
+        self._high = np.array(high, np.float64)
+        self._step = np.full_like(self._low, np.inf) if max_step is None else np.array(max_step, np.float64)
+        shape = self._low.shape
+        if len(shape) != 1 or not shape[0] or self._high.shape != shape or self._step.shape != shape:
+            raise ConfigurationError(
+                f"The limits low, high and max_step have the shapes {shape}, {self._high.shape} and "
+                f"{self._step.shape}; they must be lists of one number for each entry of the command."
+            )
+        if not (self._low < self._high).all():
+            raise ConfigurationError(f"The limits low {self._low} must be below high {self._high}, entry by entry.")
+        if not (self._step > 0).all():
+            raise ConfigurationError(f"max_step is {self._step}; it must be above 0, entry by entry.")
+        self._before = np.empty(shape)
+        self._bound = np.empty(shape)
+        self._wanted = np.empty(shape)
+        self._changed = np.empty(shape, np.bool_)
+        self._has_before = False
+        self.accepted = 0
+        self.refused = 0
+        self.out_of_range = np.zeros(shape, np.int64)
+        self.too_far = np.zeros(shape, np.int64)
+
+    def restart(self, start: ArrayLike | None = None) -> None:
+        """Set what the step of the next command is measured from; without `start` its step is free.
+
+        Give the measured values where they are known: then the first command does not jump either.
+
+        Raises:
+            ConfigurationError: `start` has another length, or a value that is not finite.
+        """
+        self._has_before = start is not None
+        if start is not None:
+            values = np.array(start, np.float64)
+            if values.shape != self._before.shape or not np.isfinite(values).all():
+                raise ConfigurationError(f"start is {values}; it must be {len(self._before)} finite numbers.")
+            self._before[:] = values
+
+    def apply(self, command: _Floats) -> bool:
+        """Bound a command (dim,) in place, or refuse it.
+
+        Returns:
+            False if a value was not finite: then the command is unchanged and must not be sent.
+
+        Raises:
+            ConfigurationError: The command has another length.
+        """
+        if command.shape != self._low.shape:
+            raise ConfigurationError(f"A command has the shape {command.shape}; the limits are for {self._low.shape}.")
+        if not np.isfinite(command).all():
+            self.refused += 1
+            return False
+        self._clamp(command, self._low, self._high, self.out_of_range)
+        if self._has_before:
+            np.subtract(self._before, self._step, out=self._bound)
+            np.add(self._before, self._step, out=self._before)
+            self._clamp(command, self._bound, self._before, self.too_far)
+        self._before[:] = command
+        self._has_before = True
+        self.accepted += 1
+        return True
+
+    def _clamp(self, command: _Floats, low: _Floats, high: _Floats, counter: NDArray[np.int64]) -> None:
+        self._wanted[:] = command
+        np.maximum(command, low, out=command)
+        np.minimum(command, high, out=command)
+        np.not_equal(command, self._wanted, out=self._changed)
+        counter += self._changed
