@@ -130,6 +130,7 @@ def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> Non
         ({"output": "{tmp}/bag"}, "parameter topics is empty"),
         ({"output": "{tmp}", "topics": "[/a]"}, "exists already"),
         ({"output": "{tmp}/bag", "topics": "/a"}, "topics"),
+        ({"output": "{tmp}/bag", "topic": "[/a]"}, "unknown parameters: topic; did you mean topics?"),
     ],
 )
 def test_bad_parameters_end_the_recorder(tmp_path: Path, parameters: dict[str, str], message: str) -> None:

@@ -1,24 +1,33 @@
 """Records topics into a rosbag2 directory without a rosbag2 installation."""
 
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 
-from vdd_ros.errors import ConfigurationError, RecordingError
-from vdd_ros.nodes.bag_topics import common_type, message_class, offered_qos, subscription_qos
+from vdd_ros.errors import ConfigurationError, RecordingError, VddError
+from vdd_ros.nodes.bag_topics import common_type, offered_qos, subscription_qos
 from vdd_ros.nodes.bag_writer import BagWriter
+from vdd_ros.nodes.message_types import LATCHED, message_class
+from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 
 DISCOVERY_PERIOD_S = 0.1
 FLUSH_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True)
+class RecorderParameters:
+    """Parameters of bag_recorder."""
+
+    output: str = parameter("", "directory to make; one that exists is refused")
+    topics: tuple[str, ...] = parameter(("",), "topics to record")
 
 
 class BagRecorder(Node):
@@ -33,13 +42,17 @@ class BagRecorder(Node):
 
     def __init__(self) -> None:
         super().__init__("bag_recorder")
-        output, topics = self._read_parameters()
-        self._writer = BagWriter(output)
+        parameters = read_parameters(self, RecorderParameters)
+        topics = [self.resolve_topic_name(topic) for topic in parameters.topics if topic]
+        if not parameters.output:
+            raise ConfigurationError("parameter output is empty; give the directory to record into: -p output:=DIR")
+        if not topics:
+            raise ConfigurationError('parameter topics is empty; give the topics to record: -p topics:="[/a, /b]"')
+        self._writer = BagWriter(Path(parameters.output).expanduser())
         self._reported: RecordingError | None = None
-        self._awaited = topics
+        self._awaited = list(dict.fromkeys(topics))
         self._recorded: list[Subscription] = []
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._ready = self.create_publisher(Bool, "~/ready", latched)
+        self._ready = self.create_publisher(Bool, "~/ready", LATCHED)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._discovery = self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
         self.create_timer(FLUSH_PERIOD_S, self._flush, clock=steady)
@@ -58,19 +71,10 @@ class BagRecorder(Node):
         self.get_logger().info(f"recorded {self._writer.output}")
         return 0
 
-    def _read_parameters(self) -> tuple[Path, list[str]]:
-        output = self.declare_parameter("output", "").value
-        topics = self.declare_parameter("topics", Parameter.Type.STRING_ARRAY).value
-        if not output:
-            raise ConfigurationError("parameter output is empty; give the directory to record into: -p output:=DIR")
-        if not topics:
-            raise ConfigurationError('parameter topics is empty; give the topics to record: -p topics:="[/a, /b]"')
-        return Path(output).expanduser(), list(dict.fromkeys(self.resolve_topic_name(topic) for topic in topics))
-
     def _discover(self) -> None:
         try:
             self._awaited = [topic for topic in self._awaited if not self._subscribe(topic)]
-        except RecordingError as error:
+        except VddError as error:
             self.get_logger().error(str(error))
             raise Leave(1) from error
         if self._awaited:

@@ -1,8 +1,6 @@
 """Topics as the graph shows them: types, and the quality of service to subscribe with and to write into a bag."""
 
-import importlib
 from collections.abc import Sequence
-from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -24,17 +22,6 @@ def common_type(topic: str, publishers: Sequence[TopicEndpointInfo]) -> str:
             "publisher that is wrong"
         )
     return types[0]
-
-
-def message_class(msgtype: str) -> Any:
-    """Import the class of a type such as `std_msgs/msg/Bool`; raises RecordingError where it is not installed."""
-    package, _, name = msgtype.partition("/msg/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError) as error:
-        raise RecordingError(
-            f"message type {msgtype} is not installed: {error}; install the package {package}"
-        ) from error
 
 
 def subscription_qos(publishers: Sequence[TopicEndpointInfo]) -> QoSProfile:

@@ -1,0 +1,155 @@
+"""A simulated robot on ROS 2: publishes the observations of a task and obeys commands, in real time or faster."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, Int64, String
+
+from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, message_class
+from vdd_ros.nodes.parameters import parameter, read_parameters
+from vdd_ros.nodes.runtime import Leave, run
+from vdd_ros.nodes.sim_episodes import EpisodeResult, Phase, SimulatedRobot
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stamp
+from vdd_ros.tasks import get_task
+
+ACKNOWLEDGE_S = 5.0
+
+
+@dataclass(frozen=True)
+class SimParameters:
+    """Parameters of sim_robot_node."""
+
+    task: str = parameter("avoiding", "task that is simulated")
+    robot_file: str = parameter("", "robot file (.yaml) that says which messages the robot speaks")
+    speed: float = parameter(1.0, "simulated seconds a second", 0.01, 1000.0)
+    episodes: int = parameter(10, "episodes before the node leaves", 1, 1_000_000)
+    seed: int = parameter(0, "seed of the first episode; each episode adds one", 0, 2**31 - 1)
+    start_topic: str = parameter("", "nothing is published before this topic (std_msgs/Bool) says true; empty: at once")
+    idle_timeout_s: float = parameter(30.0, "longest wait for the start and for the command of an episode", 0.1, 1e6)
+
+
+class SimRobotNode(Node):
+    """Runs a number of episodes and leaves.
+
+    Each control period it applies the newest command and publishes the next observation, every input with the same
+    stamp. An episode begins with its number on `episode`; the first observation is repeated until a command comes. Its
+    result goes to `~/result` as JSON, and after the last one a summary.
+
+    Raises:
+        ConfigurationError, TaskError, RobotFileError: If a parameter, the task or the robot file is wrong.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("sim_robot")
+        self._settings = read_parameters(self, SimParameters)
+        if not self._settings.robot_file:
+            raise ConfigurationError("parameter robot_file is not set; give it: -p robot_file:=FILE")
+        task = get_task(self._settings.task)
+        robot_file = RobotFile.load(self._settings.robot_file)
+        robot_file.check(task.spec.observation, task.spec.action)
+        self._channel = CommandChannel(robot_file.command, task.spec.observation, task.spec.action)
+        self._robot = SimulatedRobot(task, self._channel, self._settings.seed)
+        self._results: list[EpisodeResult] = []
+        self._command = np.zeros(len(self._channel.low))
+        self._started = not self._settings.start_topic
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._idle_since = self._steady.now()
+        self._connect(robot_file, task.spec.observation)
+        self._episode.publish(Int64(data=self._robot.episode))
+        period_s = 1.0 / (task.spec.rate_hz * self._settings.speed)
+        self.create_timer(period_s, self._tick, clock=self._steady)
+
+    def _connect(self, robot_file: RobotFile, observation: Any) -> None:
+        self._inputs = []
+        for source in robot_file.inputs:
+            message = message_class(source.type)()
+            channel = InputChannel(source, observation)
+            channel.check(message)
+            self._inputs.append((channel, message, self.create_publisher(type(message), source.topic, RELIABLE)))
+        command = command_message(robot_file.command, 0.0)
+        self._channel.check(command)
+        self.create_subscription(type(command), robot_file.command.topic, self._take_command, RELIABLE)
+        self._episode = self.create_publisher(Int64, "episode", LATCHED)
+        every_result = QoSProfile(depth=self._settings.episodes + 1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._result = self.create_publisher(String, "~/result", every_result)
+        if not self._started:
+            self.create_subscription(Bool, self._settings.start_topic, self._take_start, LATCHED)
+
+    def _take_start(self, message: Bool) -> None:
+        if message.data and not self._started:
+            self._started = True
+            self._idle_since = self._steady.now()
+
+    def _take_command(self, message: Any) -> None:
+        try:
+            self._channel.read(message, self._command)
+        except ObservationError as error:
+            self.get_logger().warning(f"command ignored: {error}", throttle_duration_sec=1.0)
+            return
+        if not np.isfinite(self._command).all():
+            self.get_logger().warning(f"command ignored: {self._command} is not finite", throttle_duration_sec=1.0)
+            return
+        self._robot.command(self._command)
+
+    def _tick(self) -> None:
+        if self._robot.phase is Phase.ENDED:
+            self._next_episode()
+        if self._started:
+            result = self._robot.advance()
+            self._publish_observation()
+            if result is not None:
+                self._finish(result)
+        self._check_idle()
+
+    def _publish_observation(self) -> None:
+        stamp = self.get_clock().now().nanoseconds
+        for channel, message, publisher in self._inputs:
+            channel.write(self._robot.observation, message)
+            set_stamp(message, stamp)
+            publisher.publish(message)
+
+    def _check_idle(self) -> None:
+        if self._robot.phase is Phase.RUNNING:
+            self._idle_since = self._steady.now()
+        elif self._steady.now() - self._idle_since > Duration(seconds=self._settings.idle_timeout_s):
+            awaited = f"a command of episode {self._robot.episode}" if self._started else "the start"
+            self.get_logger().error(
+                f"waited {self._settings.idle_timeout_s:g} s in vain for {awaited}; is the policy node active, and "
+                "is its robot file the same? (parameter idle_timeout_s)"
+            )
+            raise Leave(1)
+
+    def _finish(self, result: EpisodeResult) -> None:
+        self._results.append(result)
+        self._result.publish(String(data=json.dumps(result.to_dict())))
+        self.get_logger().info(
+            f"episode {result.episode}: {'success' if result.success else 'failure'} after {result.steps} steps"
+        )
+        if len(self._results) == self._settings.episodes:
+            successes = sum(result.success for result in self._results)
+            summary = {"summary": {"episodes": len(self._results), "successes": successes}}
+            self._result.publish(String(data=json.dumps(summary)))
+            self._result.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+            raise Leave(0)
+
+    def _next_episode(self) -> None:
+        self._robot.reset()
+        self._episode.publish(Int64(data=self._robot.episode))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the simulated robot; see `vdd_ros.nodes.runtime.run`."""
+    return run(SimRobotNode, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
