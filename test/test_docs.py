@@ -113,10 +113,13 @@ def check_ros2(words: tuple[str, ...]) -> None:
 
 
 def launch_arguments(file: Path) -> set[str]:
-    """List the arguments that a launch file declares."""
-    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
-    declared = [call for call in calls if ast.unparse(call.func).endswith("DeclareLaunchArgument")]
-    return {str(call.args[0].value) for call in declared if isinstance(call.args[0], ast.Constant)}
+    """List the arguments that a launch file and those that it includes declare."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "DeclareLaunchArgument"]
+    declared = {str(call.args[0].value) for call in calls if isinstance(call.args[0], ast.Constant)}
+    names = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
+    included = [file.with_name(name) for name in names if re.fullmatch(r"\w+\.launch\.py", name)]
+    return declared.union(*map(launch_arguments, included))
 
 
 def check_vdd(words: tuple[str, ...]) -> None:
@@ -228,10 +231,16 @@ def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
         CHECKS[words[0]](words)
 
 
-def test_an_undeclared_launch_argument_is_noticed(tmp_path: Path) -> None:
-    file = tmp_path / "some.launch.py"
-    file.write_text("LaunchDescription([DeclareLaunchArgument('policy', default_value='student')])")
-    assert launch_arguments(file) == {"policy"}
+def test_an_argument_of_an_included_launch_file_counts(tmp_path: Path) -> None:
+    (tmp_path / "inner.launch.py").write_text("[DeclareLaunchArgument('policy', default_value='student')]")
+    outer = tmp_path / "outer.launch.py"
+    outer.write_text("[DeclareLaunchArgument('seed'), include(here / 'inner.launch.py')]")
+    assert launch_arguments(outer) == {"policy", "seed"}
+
+
+def test_an_undeclared_launch_argument_is_noticed() -> None:
+    with pytest.raises(AssertionError):
+        check_ros2(("ros2", "launch", "vdd_ros", "demo.launch.py", "no_such_argument:=1"))
 
 
 def test_an_indented_command_is_noticed() -> None:
