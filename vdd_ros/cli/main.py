@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except VddError as error:
         return _fail(command, str(error))
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
