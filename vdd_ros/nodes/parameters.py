@@ -23,17 +23,27 @@ def read_parameters(node: Node, cls: type[T]) -> T:
     Raises:
         ConfigurationError: If a name was given that is not among them; rclpy ignores those silently.
     """
+    declare_parameters(node, cls, read_only=True)
+    return current_parameters(node, cls)
+
+
+def declare_parameters(node: Node, cls: type[Any], *, read_only: bool) -> None:
+    """Declare the fields of a dataclass as parameters of a node."""
+    for item in fields(cls):
+        descriptor = _descriptor(item.name, item.default, item.metadata, read_only)
+        node.declare_parameter(item.name, item.default, descriptor)
+
+
+def current_parameters(node: Node, cls: type[T]) -> T:
+    """Return the present values of the parameters that a dataclass declared; the errors are those above."""
     declared: Any = cls
-    values = {}
-    for item in fields(declared):
-        descriptor = _descriptor(item.name, item.default, item.metadata)
-        values[item.name] = node.declare_parameter(item.name, item.default, descriptor).value
-    _refuse_unknown(node, list(values))
-    return cls(**values)
+    names = [item.name for item in fields(declared)]
+    _refuse_unknown(node, names)
+    return cls(**{name: node.get_parameter(name).value for name in names})
 
 
-def _descriptor(name: str, default: Any, metadata: Any) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(name=name, description=metadata["description"], read_only=True)
+def _descriptor(name: str, default: Any, metadata: Any, read_only: bool) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(name=name, description=metadata["description"], read_only=read_only)
     low, high = metadata["range"]
     if low is not None and isinstance(default, float):
         descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]

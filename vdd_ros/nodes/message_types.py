@@ -1,0 +1,57 @@
+"""Message classes, quality of service and ready messages for what a robot file says."""
+
+import importlib
+from array import array
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension
+
+from vdd_ros.errors import RobotFileError
+from vdd_ros.policy.robot import Command
+
+RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def message_class(type_name: str) -> Any:
+    """Return the class of a message type, such as `sensor_msgs/msg/JointState`.
+
+    Raises:
+        RobotFileError: Its package is not installed, or has no such message.
+    """
+    package, _, name = type_name.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise RobotFileError(
+            f"message type {type_name} is not installed ({error}); install {package} or correct the type"
+        ) from None
+
+
+def qos_profile(name: str) -> QoSProfile:
+    """Return the profile of an input: `sensor_data` or `reliable`."""
+    return RELIABLE if name == "reliable" else qos_profile_sensor_data
+
+
+def command_message(command: Command, period_s: float) -> Any:
+    """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
+
+    A trajectory gets one point, to be reached after `period_s`. Its stamp stays zero, which controllers take as now.
+    """
+    message = message_class(command.type)()
+    if command.type == "trajectory_msgs/msg/JointTrajectory":
+        point = message_class("trajectory_msgs/msg/JointTrajectoryPoint")()
+        point.time_from_start.sec, point.time_from_start.nanosec = divmod(round(period_s * 1e9), 1_000_000_000)
+        message.points = [point]
+    if hasattr(message, "header"):
+        message.header.frame_id = command.frame_id
+    return message
+
+
+def labelled_array(labels: tuple[str, ...]) -> Float64MultiArray:
+    """Return an array message of zeros with one labelled dimension an entry, as plotting tools show it."""
+    message = Float64MultiArray()
+    message.layout.dim = [MultiArrayDimension(label=label, size=1, stride=1) for label in labels]
+    message.data = array("d", bytes(8 * len(labels)))
+    return message

@@ -1,0 +1,43 @@
+"""The parameters of the policy node."""
+
+from dataclasses import dataclass
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.parameters import parameter
+from vdd_ros.policy.onnx_policy import NOISES
+from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
+from vdd_ros.policy.session import PROVIDERS
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Read when the node is configured; changes are refused after that, until it is unconfigured again.
+
+    `config/policy_node.params.yaml` gives the reason of each value.
+    """
+
+    policy_path: str = parameter("", "policy file (.onnx)")
+    robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
+    rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, 1000.0)
+    enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
+    expert: str = parameter("sample", f"choice of a mixture's expert: {', '.join(SELECTIONS)}")
+    switch_ratio: float = parameter(
+        DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6
+    )
+    noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
+    seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
+    provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
+    intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)
+    inter_op_threads: int = parameter(1, "threads across operators", 1, 64)
+    warmup_runs: int = parameter(20, "runs of the policy while configuring", 2, 10_000)
+    statistics_window: int = parameter(2000, "ticks over which /diagnostics gives percentiles", 10, 1_000_000)
+    statistics_warmup_ticks: int = parameter(20, "first ticks that the percentiles leave out", 0, 1_000_000)
+    gc_freeze: bool = parameter(True, "spare Python's garbage collector the objects made before activation")
+    episode_topic: str = parameter("", "topic of episode numbers (std_msgs/Int64); each starts anew; empty: none")
+    autostart: bool = parameter(False, "configure and activate without being asked")
+
+    def __post_init__(self) -> None:
+        """Refuse missing files; raises ConfigurationError."""
+        for name in ("policy_path", "robot_file"):
+            if not getattr(self, name):
+                raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
