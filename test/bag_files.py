@@ -1,0 +1,58 @@
+"""Latency bags for tests, written with `rosbags` alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from vdd_ros.policy.timing import LATENCY_LABELS as LABELS
+
+__all__ = ["LABELS", "STORE", "write_bag"]
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
+INFO_TYPE = "std_msgs/msg/String"
+
+
+def latency_message(values: NDArray[np.float64], labels: tuple[str, ...] = LABELS) -> bytes:
+    """Return a serialised latency record."""
+    types = STORE.types
+    dims = [types["std_msgs/msg/MultiArrayDimension"](label=label, size=1, stride=1) for label in labels]
+    layout = types["std_msgs/msg/MultiArrayLayout"](dim=dims, data_offset=0)
+    return bytes(STORE.serialize_cdr(types[LATENCY_TYPE](layout=layout, data=values), LATENCY_TYPE))
+
+
+def text_message(text: str) -> bytes:
+    """Return a serialised std_msgs/String."""
+    return bytes(STORE.serialize_cdr(STORE.types[INFO_TYPE](data=text), INFO_TYPE))
+
+
+def write_bag(
+    path: Path,
+    records: Mapping[str, NDArray[np.float64]],
+    infos: Mapping[str, Any] | None = None,
+    labels: tuple[str, ...] = LABELS,
+) -> Path:
+    """Write a latency bag.
+
+    Args:
+        path: Directory to make.
+        records: Node to its records, (n, len(labels)).
+        infos: Node to the object (or the text) on its `~/policy_info`.
+        labels: Labels of the records.
+    """
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        stamp = 1_000_000_000
+        for node, info in (infos or {}).items():
+            connection = writer.add_connection(f"{node}/policy_info", INFO_TYPE, typestore=STORE)
+            writer.write(connection, stamp, text_message(info if isinstance(info, str) else json.dumps(info)))
+        for node, values in records.items():
+            connection = writer.add_connection(f"{node}/latency", LATENCY_TYPE, typestore=STORE)
+            for index, row in enumerate(values):
+                writer.write(connection, stamp + 35_000_000 * index, latency_message(row, labels))
+    return path

@@ -1,0 +1,133 @@
+"""Reads what the nodes wrote about their ticks out of a rosbag2 directory."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.sequence import SequenceCheck
+from vdd_ros.errors import RecordingError
+
+Floats = NDArray[np.float64]
+
+_LATENCY = "/latency"
+_INFO = "/policy_info"
+_LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
+
+
+@dataclass(frozen=True)
+class BagMessage:
+    """One message of a bag.
+
+    Attributes:
+        topic: Full name of the topic.
+        received_ns: When the recorder received it, nanoseconds since the epoch.
+        message: The decoded message; its fields are those of the message definition.
+    """
+
+    topic: str
+    received_ns: int
+    message: Any
+
+
+@dataclass(frozen=True)
+class NodeLatency:
+    """The latency records of one node.
+
+    Attributes:
+        node: Full name of the node.
+        labels: Names of the columns.
+        values: (n, len(labels)) one row a tick; NaN where nothing was measured.
+        sequence: What was found about the sequence numbers.
+        info: What the node said about itself on `~/policy_info`; empty where that is not in the bag.
+    """
+
+    node: str
+    labels: tuple[str, ...]
+    values: Floats
+    sequence: SequenceCheck
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def column(self, label: str) -> Floats:
+        """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
+        if label not in self.labels:
+            raise RecordingError(
+                f"the latency records of {self.node} have no label {label!r}, but {', '.join(self.labels)}; were they "
+                "made by another version?"
+            )
+        return self.values[:, self.labels.index(label)]
+
+
+def read_messages(bag: Path, suffixes: Collection[str]) -> Iterator[BagMessage]:
+    """Yield the messages of the topics that end in one of the suffixes, in the order of receipt.
+
+    Args:
+        bag: A rosbag2 directory, or one mcap file.
+        suffixes: Ends of topic names.
+
+    Raises:
+        RecordingError: If there is no bag, or it is damaged.
+    """
+    from rosbags.rosbag2 import Reader, ReaderError
+    from rosbags.typesys import Stores, get_typestore
+
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    try:
+        with Reader(bag) as reader:
+            wanted = [c for c in reader.connections if c.topic.endswith(tuple(suffixes))]
+            # Without a connection to filter for, the reader would yield every message.
+            for connection, received_ns, raw in reader.messages(wanted) if wanted else ():
+                yield BagMessage(connection.topic, received_ns, typestore.deserialize_cdr(raw, connection.msgtype))
+    except (OSError, ReaderError) as error:
+        raise RecordingError(
+            f"{bag} is not a readable bag: {error}; give a rosbag2 directory (with metadata.yaml)"
+        ) from error
+
+
+def read_latency_bag(bag: Path) -> list[NodeLatency]:
+    """Read the latency records of every node in a bag, ordered by the node's name.
+
+    Raises:
+        RecordingError: If the bag cannot be read, has no latency records, or records whose labels are missing or
+            change on the way.
+    """
+    records: dict[str, list[BagMessage]] = {}
+    infos: dict[str, dict[str, Any]] = {}
+    for message in read_messages(bag, (_LATENCY, _INFO)):
+        if message.topic.endswith(_INFO):
+            infos[message.topic.removesuffix(_INFO)] = _parse_info(message)
+        elif message.message.__msgtype__ == _LATENCY_TYPE:
+            records.setdefault(message.topic.removesuffix(_LATENCY), []).append(message)
+    if not records:
+        raise RecordingError(f"{bag} has no latency records; record the topic ~/latency of a policy node")
+    return [_node_latency(node, records[node], infos.get(node, {})) for node in sorted(records)]
+
+
+def _parse_info(message: BagMessage) -> dict[str, Any]:
+    try:
+        info = json.loads(message.message.data)
+    except (ValueError, AttributeError) as error:
+        raise RecordingError(f"{message.topic} does not hold JSON: {error}") from error
+    if not isinstance(info, dict):
+        raise RecordingError(f"{message.topic} holds {type(info).__name__}; a JSON object is needed")
+    return info
+
+
+def _node_latency(node: str, messages: list[BagMessage], info: dict[str, Any]) -> NodeLatency:
+    layouts = {tuple(dimension.label for dimension in m.message.layout.dim) for m in messages}
+    sizes = {len(m.message.data) for m in messages}
+    labels = layouts.pop()
+    if layouts or sizes != {len(labels)} or "seq" not in labels:
+        raise RecordingError(
+            f"the latency records of {node} are not alike or not labelled: {len(layouts) + 1} layouts, sizes "
+            f"{sorted(sizes)}, labels {labels}; each value needs a label in layout.dim, one of them `seq`"
+        )
+    values = np.array([m.message.data for m in messages], dtype=np.float64)
+    sequence = SequenceCheck()
+    for number in values[:, labels.index("seq")]:
+        sequence.add(int(number))
+    return NodeLatency(node, labels, values, sequence, info)
