@@ -222,7 +222,7 @@ class DiffusionParameters:
     contraction: float = 0.5
     noise_scale: float = 0.1
 
-    def sample(self, observation: Floats, noise: Floats) -> Floats:
+    def sample(self, observation: Floats, noise: NDArray[np.floating]) -> Floats:
         """Return the action (horizon, act_dim) in physical units, not clipped, for noise of the spec's shape."""
         mean = _standardise(self.spec, observation) @ self.weight + self.bias
         draws = noise.reshape(self.spec.sampling_steps or 0, -1)

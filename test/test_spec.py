@@ -1,0 +1,155 @@
+"""The metadata of a policy file: what is read, what is refused and how the refusal reads."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from policy_files import diffusion_spec, mixture_spec
+
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.policy.spec import ActionEntry, PolicySpec
+
+DESIGN_FIELDS = [
+    "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "experts",
+    "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions", "fidelity",
+    "settings", "parity",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        mixture_spec(covariance="full", settings={"lr": 1e-3, "widths": [64, 64]}, seeds={"train": 3}),
+        mixture_spec(task=None, teacher_sha256="0" * 64, rate_hz=50, kind="imc"),
+        diffusion_spec(history=3, horizon=8),
+        diffusion_spec(kind="ctm", sampling_steps=None),
+    ],
+)
+def test_reading_what_was_written_gives_an_equal_spec(spec: PolicySpec) -> None:
+    text = spec.to_json()
+    assert PolicySpec.from_json(text) == spec
+    assert list(json.loads(text)) == DESIGN_FIELDS
+
+
+def test_derived_properties() -> None:
+    mixture, diffusion = mixture_spec(horizon=4, rate_hz=50.0), diffusion_spec(horizon=4, sampling_steps=16)
+    one_step = diffusion_spec(kind="cd", sampling_steps=None)
+    assert (mixture.obs_dim, mixture.act_dim, mixture.period_s) == (4, 2, 0.02)
+    assert (mixture.is_mixture, diffusion.is_mixture, one_step.is_mixture) == (True, False, False)
+    assert (mixture.noise_shape, diffusion.noise_shape, one_step.noise_shape) == ((4, 2), (16, 4, 2), (1, 2))
+
+
+def _set(*path: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(document: Any) -> None:
+        for key in path[:-1]:
+            document = document[key]
+        document[path[-1]] = to
+
+    return change
+
+
+def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
+    def change(document: Any) -> None:
+        for key in path[:-1]:
+            document = document[key]
+        del document[path[-1]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        *[(_drop(name), name) for name in DESIGN_FIELDS],
+        (_drop("action", 1, "low"), r"action\[1\].low"),
+        (_drop("statistics", "action_std"), "statistics.action_std"),
+        (_drop("parity", "samples"), "parity.samples"),
+        (_set("colour", to="red"), "colour"),
+        (_set("observation", 2, "frame", to="base"), r"observation\[2\].frame"),
+        (_set("schema_version", to=True), "schema_version"),
+        (_set("kind", to="gan"), "kind"),
+        (_set("kind", to=["vdd"]), "kind"),
+        (_set("task", to=""), "task"),
+        (_set("observation", to=[]), "observation"),
+        (_set("observation", to="x"), "observation"),
+        (_set("observation", 0, to="x"), r"observation\[0\]"),
+        (_set("observation", 1, "name", to="desired_x"), r"observation\[1\].name"),
+        (_set("observation", 1, "unit", to=""), r"observation\[1\].unit"),
+        (_set("action", 0, "name", to=7), r"action\[0\].name"),
+        (_set("action", 0, "low", to=0.01), r"action\[0\].low"),
+        (_set("action", 0, "low", to="-1"), r"action\[0\].low"),
+        (_set("action", 0, "high", to=float("inf")), r"action\[0\].high"),
+        (_set("rate_hz", to=0), "rate_hz"),
+        (_set("rate_hz", to=float("nan")), "rate_hz"),
+        (_set("history", to=0), "history"),
+        (_set("history", to=1.0), "history"),
+        (_set("horizon", to=True), "horizon"),
+        (_set("experts", to=None), "experts"),
+        (_set("covariance", to="spherical"), "covariance"),
+        (_set("sampling_steps", to=8), "sampling_steps"),
+        (_set("statistics", to=None), "statistics"),
+        (_set("statistics", "observation_mean", to=None), "statistics.observation_mean"),
+        (_set("statistics", "observation_mean", to=[0.0]), "statistics.observation_mean"),
+        (_set("statistics", "observation_mean", 3, to=float("nan")), r"statistics.observation_mean\[3\]"),
+        (_set("statistics", "action_std", 1, to=0.0), r"statistics.action_std\[1\]"),
+        (_set("teacher_sha256", to="abc"), "teacher_sha256"),
+        (_set("data_sha256", to=5), "data_sha256"),
+        (_set("seeds", to=[1]), "seeds"),
+        (_set("fidelity", to={"success": float("nan")}), "fidelity"),
+        (_set("parity", to=0.0), "parity"),
+        (_set("parity", "max_error", to=-1e-6), "parity.max_error"),
+        (_set("parity", "expert_mismatches", to=0.5), "parity.expert_mismatches"),
+    ],
+)
+def test_a_wrong_mixture_is_refused_and_the_field_is_named(
+    change: Callable[[dict[str, Any]], None], field: str
+) -> None:
+    document = json.loads(mixture_spec().to_json())
+    change(document)
+    with pytest.raises(PolicyFileError, match=f"field {field}:"):
+        PolicySpec.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (_set("experts", to=4), "experts"),
+        (_set("covariance", to="full"), "covariance"),
+        (_set("sampling_steps", to=None), "sampling_steps"),
+        (_set("kind", to="cd"), "sampling_steps"),
+    ],
+)
+def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], None], field: str) -> None:
+    document = json.loads(diffusion_spec().to_json())
+    change(document)
+    with pytest.raises(PolicyFileError, match=f"field {field}:"):
+        PolicySpec.from_json(json.dumps(document))
+
+
+def test_another_version_is_named_before_its_unknown_fields() -> None:
+    with pytest.raises(PolicyFileError, match="schema_version: 2 is unknown; this vdd_ros reads version 1"):
+        PolicySpec.from_json('{"schema_version": 2, "cameras": []}')
+
+
+@pytest.mark.parametrize("text", ["", "{", "vdd"])
+def test_a_text_that_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(PolicyFileError, match="not JSON"):
+        PolicySpec.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3"])
+def test_json_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(PolicyFileError, match="must be an object"):
+        PolicySpec.from_json(text)
+
+
+def test_a_spec_built_in_code_is_checked_too() -> None:
+    spec = mixture_spec()
+    with pytest.raises(PolicyFileError, match=r"action\[1\].name"):
+        replace(spec, action=(spec.action[0], replace(spec.action[1], name=spec.action[0].name)))
+    with pytest.raises(PolicyFileError, match="field action:"):
+        replace(spec, action=[ActionEntry("x", "m", 0.0, 1.0)])  # type: ignore[arg-type]
+    with pytest.raises(PolicyFileError, match="field settings:"):
+        replace(spec, settings={"loss": object()})
