@@ -32,7 +32,7 @@ class Layer:
 
 LAYERS = {
     "policy": Layer(packages=("numpy", "onnxruntime", "yaml")),
-    "data": Layer(packages=("numpy",)),
+    "data": Layer(packages=("numpy",), exceptions=(("latency_bag", "rosbags"),)),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),
