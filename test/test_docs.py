@@ -6,7 +6,6 @@ A command is a line of a fenced block marked bash, sh or console. A program that
 import ast
 import os
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,11 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import setuptools
+from checkout import CHECKOUT, setup_arguments
 
 from vdd_ros.cli.main import COMMANDS
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [page for page in [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))] if page.exists()]
 SHIPPED = ("config", "models", "results")
 
@@ -79,16 +77,6 @@ def unfenced(text: str) -> list[str]:
     return re.findall(r"^ {4,}(?:\$ )?(?:vdd|make|ros2|colcon|pip) .*$", outside, flags=re.MULTILINE)
 
 
-def setup_arguments() -> dict[str, object]:
-    """Return what setup.py gives to setuptools."""
-    given: dict[str, object] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
-        patch.chdir(CHECKOUT)
-        runpy.run_path("setup.py")
-    return given
-
-
 def check_make(words: tuple[str, ...]) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))
     assert {word for word in words[1:] if "=" not in word} <= targets
@@ -96,7 +84,6 @@ def check_make(words: tuple[str, ...]) -> None:
 
 def check_pip(words: tuple[str, ...]) -> None:
     extras = setup_arguments()["extras_require"]
-    assert isinstance(extras, dict)
     for name in re.findall(r"(?:^|\s)(?:\.|vdd_ros)\[([\w,-]+)\]", " ".join(words)):
         assert set(name.split(",")) <= set(extras)
     for option, value in pairwise(words):
@@ -112,7 +99,6 @@ def check_ros2(words: tuple[str, ...]) -> None:
         assert given <= launch_arguments(file), file
     elif verb == ("run", "vdd_ros"):
         points = setup_arguments()["entry_points"]
-        assert isinstance(points, dict)
         assert words[3] in {script.partition(" =")[0] for script in points["console_scripts"]}
     else:
         assert verb in {("bag", "info"), ("bag", "play"), ("lifecycle", "set"), ("lifecycle", "get"), ("topic", "echo")}

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -10,17 +9,15 @@ import sysconfig
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import pytest
-import setuptools
 from catkin_pkg.package import parse_package
+from checkout import CHECKOUT, setup_arguments
 from packaging.requirements import Requirement
 
 import vdd_ros
 from vdd_ros.cli.main import EXTRAS
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 SCRIPTS = ("vdd", "policy_node", "sim_robot_node", "bag_recorder")
 SHARED = ("config", "launch", "models")
 
@@ -50,21 +47,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="module")
-def metadata(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return the arguments that setup.py gives to setuptools."""
-    given: dict[str, Any] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
-        patch.chdir(CHECKOUT)
-        runpy.run_path("setup.py")
-    return given
-
-
 def shared_files(source: Path) -> set[str]:
-    return {
-        str(path.relative_to(source)) for folder in SHARED for path in (source / folder).rglob("*") if path.is_file()
-    }
+    files = (path for folder in SHARED for path in (source / folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(source)) for path in files}
 
 
 def check_installation(prefix: Path, scripts: Path, source: Path) -> None:
@@ -76,9 +61,9 @@ def check_installation(prefix: Path, scripts: Path, source: Path) -> None:
     libraries = next(prefix.rglob("vdd_ros/__init__.py")).parents[1]
     assert (libraries / "vdd_ros" / "py.typed").is_file()
     assert {name for name in SCRIPTS if not os.access(scripts / name, os.X_OK)} == set()
-    assert (
-        run(scripts / "vdd", "--version", cwd=prefix, PYTHONPATH=str(libraries)) == f"vdd_ros {vdd_ros.__version__}\n"
-    )
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    printed = run(scripts / "vdd", "--version", cwd=prefix, PATH=path, PYTHONPATH=str(libraries))
+    assert printed == f"vdd_ros {vdd_ros.__version__}\n"
     program = "from vdd_ros import resources; print(resources.path('package.xml'))"
     found = run(sys.executable, "-c", program, cwd=prefix, PYTHONPATH=str(libraries)).strip()
     assert Path(found) == share / "package.xml"
@@ -105,7 +90,7 @@ def test_colcon_build(source: Path) -> None:
     assert run("sh", "-c", shell, cwd=workspace).splitlines()[-1] == str(prefix / "share" / "vdd_ros")
 
 
-def test_package_xml_is_valid_and_agrees_with_setup_py(metadata: dict[str, Any]) -> None:
+def test_package_xml_is_valid_and_agrees_with_setup_py() -> None:
     warnings: list[str] = []
     package = parse_package(CHECKOUT / "package.xml", warnings=warnings)
     package.validate(warnings=warnings)
@@ -113,35 +98,34 @@ def test_package_xml_is_valid_and_agrees_with_setup_py(metadata: dict[str, Any])
     assert package.package_format == 3
     assert package.get_build_type() == "ament_python"
     for key, value in {"name": package.name, "version": package.version, "description": package.description}.items():
-        assert metadata[key] == value, key
-    assert metadata["license"] == package.licenses[0]
-    assert metadata["maintainer_email"] == package.maintainers[0].email
+        assert setup_arguments()[key] == value, key
+    assert setup_arguments()["license"] == package.licenses[0]
+    assert setup_arguments()["maintainer_email"] == package.maintainers[0].email
 
 
-def test_one_version_everywhere(metadata: dict[str, Any]) -> None:
-    assert vdd_ros.__version__ == metadata["version"] == version("vdd_ros")
+def test_one_version_everywhere() -> None:
+    assert vdd_ros.__version__ == setup_arguments()["version"] == version("vdd_ros")
 
 
 def test_every_imported_ros_package_is_declared() -> None:
     """Only rclpy, messages, launch: what nodes/ and launch/ import must be in package.xml."""
     declared = {depend.name for depend in parse_package(CHECKOUT / "package.xml").exec_depends}
     code = "\n".join(path.read_text() for folder in ("vdd_ros", "launch") for path in (CHECKOUT / folder).rglob("*.py"))
-    imported = set(
-        re.findall(r"^\s*(?:from|import)\s+(\w+_(?:msgs|srvs|interfaces)|rclpy|launch|launch_ros)\b", code, re.M)
-    )
-    assert imported <= declared
+    statement = r"^\s*(?:from|import)\s+(\w+_(?:msgs|srvs|interfaces)|rclpy|launch|launch_ros)\b"
+    assert set(re.findall(statement, code, flags=re.MULTILINE)) <= declared
 
 
-def test_the_message_for_a_missing_package_names_an_extra_that_brings_it(metadata: dict[str, Any]) -> None:
+def test_the_message_for_a_missing_package_names_an_extra_that_brings_it() -> None:
     for package, extra in EXTRAS.items():
-        brought = {Requirement(text).name.removeprefix("ros-jazzy-") for text in metadata["extras_require"][extra]}
-        assert package.replace("_", "-") in brought, f"{package} in {extra}"
+        brought = [Requirement(text).name for text in setup_arguments()["extras_require"][extra]]
+        name = package.replace("_", "-")
+        assert name in brought or f"ros-jazzy-{name}" in brought, f"{package} in {extra}"
 
 
-def test_every_need_is_pinned_to_a_version_that_it_allows(metadata: dict[str, Any]) -> None:
+def test_every_need_is_pinned_to_a_version_that_it_allows() -> None:
     lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
     pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
-    needs = [*metadata["install_requires"], *chain(*metadata["extras_require"].values())]
+    needs = [*setup_arguments()["install_requires"], *chain(*setup_arguments()["extras_require"].values())]
     for need in map(Requirement, needs):
         if need.marker is None or need.marker.evaluate():
             assert pins[need.name.lower()] in need.specifier
