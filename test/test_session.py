@@ -51,12 +51,26 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kept: float) -> None:
 
 def test_a_file_without_policy_metadata_is_refused(tmp_path: Path) -> None:
     path = replace_metadata(write_mixture(tmp_path / "p.onnx"), None)
-    with pytest.raises(PolicyFileError, match=r"without the metadata 'vdd_ros\.policy'"):
+    with pytest.raises(PolicyFileError, match=r"p\.onnx: ONNX without the metadata 'vdd_ros\.policy'"):
         OnnxPolicy.load(path)
 
 
-def _with(document: dict[str, Any], **changes: Any) -> str:
-    return json.dumps(document | changes)
+def test_text_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = write_mixture(tmp_path / "p.onnx")
+    path.write_bytes(path.read_bytes().replace(b"delta_desired_x", b"delta_desired_\xff"))
+    with pytest.raises(PolicyFileError, match="damaged text"):
+        OnnxPolicy.load(path)
+
+
+def test_a_graph_that_fails_while_it_runs_is_an_error_of_the_file(tmp_path: Path) -> None:
+    path = write_mixture(tmp_path / "p.onnx")
+    model = onnx.load(path)
+    index = next(constant for constant in model.graph.initializer if constant.name == "newest_index")
+    index.CopyFrom(onnx.numpy_helper.from_array(np.array(9), "newest_index"))
+    onnx.save(model, path)
+    policy = OnnxPolicy.load(path)
+    with pytest.raises(PolicyFileError, match="graph failed"):
+        policy.act(OBSERVATION)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +91,9 @@ def _with(document: dict[str, Any], **changes: Any) -> str:
 def test_metadata_that_are_wrong_or_contradict_the_graph_are_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    path = write_mixture(tmp_path / "p.onnx")
-    replace_metadata(path, _with(json.loads(mixture_spec().to_json()), **changes))
-    with pytest.raises(PolicyFileError, match=f"p.onnx: .*{message}"):
+    metadata = json.dumps(json.loads(mixture_spec().to_json()) | changes)
+    path = replace_metadata(write_mixture(tmp_path / "p.onnx"), metadata)
+    with pytest.raises(PolicyFileError, match=rf"p\.onnx: .*{message}"):
         OnnxPolicy.load(path)
 
 

@@ -83,6 +83,7 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("action", 0, "high", to=float("inf")), r"action\[0\].high"),
         (_set("rate_hz", to=0), "rate_hz"),
         (_set("rate_hz", to=float("nan")), "rate_hz"),
+        (_set("rate_hz", to=10**400), "rate_hz"),
         (_set("history", to=0), "history"),
         (_set("history", to=1.0), "history"),
         (_set("horizon", to=True), "horizon"),

@@ -71,25 +71,26 @@ def open_session(
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     session = _create(Path(path), options, provider)
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise PolicyFileError(
-            f"{path} is ONNX without the metadata {METADATA_KEY!r}, so it is not a policy file. "
-            "Make policy files with vdd export."
-        )
     try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise PolicyFileError(
+                f"ONNX without the metadata {METADATA_KEY!r} is not a policy file. Make policy files with vdd export."
+            )
         spec = PolicySpec.from_json(text)
         _check_tensors("input", session.get_inputs(), graph_inputs(spec))
         _check_tensors("output", session.get_outputs(), graph_outputs(spec))
     except PolicyFileError as error:
         raise PolicyFileError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyFileError(f"{path} holds damaged text ({error}). Copy it or export it again.") from error
     return session, spec
 
 
 class BoundArrays:
     """Input and output arrays of one batch size, bound to a session, so that a run allocates nothing.
 
-    Binding costs less per run than a dictionary of arrays (47 against 57 us with a graph of 45 operators).
+    Binding costs less per run than a dictionary of arrays (about 24 against 30 us with a graph of 45 small operators).
 
     Attributes:
         inputs: Arrays (batch, ...) by name; write into them before `run`.
@@ -111,10 +112,17 @@ class BoundArrays:
             self._binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
 
     def run(self) -> None:
-        """Compute the outputs from the inputs."""
-        if self._copied_when_bound:
-            self._bind_inputs()
-        self._session.run_with_iobinding(self._binding)
+        """Compute the outputs from the inputs.
+
+        Raises:
+            PolicyFileError: An operator of the graph failed.
+        """
+        try:
+            if self._copied_when_bound:
+                self._bind_inputs()
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            raise PolicyFileError(f"The policy's graph failed ({error}). Copy the file or export it again.") from error
 
     def _bind_inputs(self) -> None:
         for name, value in self._values.items():
@@ -138,9 +146,9 @@ def _create(path: Path, options: onnxruntime.SessionOptions, provider: str) -> o
         raise _refused_provider(provider, f"this ONNX Runtime has only {', '.join(available)}")
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(wanted), enable_fallback=0)
-    except (ValueError, RuntimeError) as error:  # from providers only: a bad file raises classes of its own
-        raise _refused_provider(provider, str(error)) from error
     except Exception as error:  # ONNX Runtime's errors have no common base
+        if provider != "cpu" and isinstance(error, ValueError | RuntimeError):  # its libraries do not load
+            raise _refused_provider(provider, str(error)) from error
         raise PolicyFileError(
             f"{path} cannot be read as ONNX ({error}). It is another kind of file, or it was cut off: "
             "copy it or export it again."
@@ -170,5 +178,5 @@ def _check_tensors(what: str, found: list[Any], expected: dict[str, Tensor]) -> 
         if not node.shape or isinstance(node.shape[0], int) or tuple(node.shape[1:]) != tensor.shape:
             raise PolicyFileError(
                 f"{what} {node.name} has the shape {node.shape}, but its metadata call for "
-                f"[B, {', '.join(map(str, tensor.shape))}] with a free batch B. Export it with those dimensions."
+                f"[{', '.join(['B', *map(str, tensor.shape)])}] with a free batch B. Export it with those dimensions."
             )

@@ -1,8 +1,8 @@
 """What a policy file says about itself: the JSON metadata, checked field by field."""
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +16,7 @@ DIFFUSION_KINDS = ("ddpm", "beso")
 ONE_STEP_KINDS = ("cd", "ctm")
 COVARIANCES = ("diagonal", "full")
 
+_LARGEST = sys.float_info.max
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
@@ -232,7 +233,7 @@ def _check_text(field: str, value: object) -> None:
 
 
 def _check_number(field: str, value: object, *, positive: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
         _refuse(field, value, "a finite number")
     if positive and value <= 0:
         _refuse(field, value, "above 0")
