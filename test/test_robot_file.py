@@ -79,6 +79,7 @@ def test_shipped_file_fits_its_task() -> None:
         (("inputs", "tcp", "entries", "tcp_x", "field"), "pose.position..x", "inputs.tcp.entries.tcp_x.field"),
         (("inputs", "tcp", "entries", "tcp_x", "field"), None, "inputs.tcp.entries.tcp_x.field"),
         (("inputs", "tcp", "entries", "tcp_x", "feild"), "x", "inputs.tcp.entries.tcp_x.feild"),
+        (("inputs", "tcp", "topic"), "tcp pose", "inputs.tcp.topic"),
         (("inputs", "tcp", "type"), "PoseStamped", "inputs.tcp.type"),
         (("inputs", "tcp", "max_age_s"), 0, "inputs.tcp.max_age_s"),
         (("inputs", "tcp", "max_age_s"), "soon", "inputs.tcp.max_age_s"),

@@ -35,6 +35,7 @@ UNITS = {
 }
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
+_TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
@@ -123,7 +124,7 @@ class Command:
         topic: Topic; relative names take the node's namespace and can be remapped.
         type: One of `COMMAND_TYPES`.
         on_loss: What is done when inputs are lost or the node is deactivated: `hold` commands nothing more, so that
-            the controller keeps the last set point; `zero` commands zeros once, for velocities.
+            the controller keeps the last set point; `zero` commands zeros, for velocities.
         frame_id: `header.frame_id` of the commands, where the type has a header.
         entries: The numbers, in the order of the message.
     """
@@ -217,7 +218,7 @@ def _input(section: Section, name: str) -> Input:
     entries = section.section("entries")
     source = Input(
         name=name,
-        topic=section.text("topic"),
+        topic=section.text("topic", _TOPIC),
         type=section.text("type", _TYPE),
         max_age_s=section.number("max_age_s", positive=True),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
@@ -242,7 +243,7 @@ def _input_entry(section: Section, name: str) -> InputEntry:
 
 def _command(section: Section) -> Command:
     command = Command(
-        topic=section.text("topic"),
+        topic=section.text("topic", _TOPIC),
         type=section.choice("type", COMMAND_TYPES),
         on_loss=section.choice("on_loss", ON_LOSS),
         frame_id=section.text("frame_id") if section.has("frame_id") else "",

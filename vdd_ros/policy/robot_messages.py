@@ -179,6 +179,7 @@ class CommandChannel:
     Attributes:
         command: What the robot file says.
         low, high, max_step: (n,) limits in the units of the message.
+        relative: (n,) which numbers are relative to an observation entry.
     """
 
     def __init__(self, command: Command, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
@@ -187,6 +188,7 @@ class CommandChannel:
         self.low = np.array([entry.low for entry in command.entries])
         self.high = np.array([entry.high for entry in command.entries])
         self.max_step = np.array([entry.max_step for entry in command.entries])
+        self.relative = np.array([entry.relative_to is not None for entry in command.entries])
         self._layout = _command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)

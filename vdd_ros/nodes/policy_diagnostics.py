@@ -1,0 +1,117 @@
+"""What /diagnostics and ~/policy_info say about a policy node."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from vdd_ros.nodes.policy_loop import Counters, PolicyLoop
+from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.onnx_policy import WarmUp
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.timing import LatencyStatistics
+
+STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
+
+
+class Health:
+    """Judges a loop once a second: problems count if they are new since the last time."""
+
+    def __init__(self, loop: PolicyLoop) -> None:
+        self._loop = loop
+        self._before = Counters()
+        self._refused_before = 0
+
+    def judge(self, now_s: float) -> tuple[bytes, str]:
+        """Return the level and the message of an active node."""
+        loop, counters = self._loop, self._loop.counters
+        misses = counters.deadline_misses - self._before.deadline_misses
+        unusable = counters.unusable_observations - self._before.unusable_observations
+        messages = counters.refused_messages - self._before.refused_messages
+        actions = loop.limits.refused - self._refused_before
+        self._before, self._refused_before = Counters(**asdict(counters)), loop.limits.refused
+        if loop.missing():
+            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.missing())}" + self._why(messages)
+        if stale := loop.stale(now_s):
+            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(messages)
+        if actions:
+            return DiagnosticStatus.WARN, f"{actions} actions were not finite and were dropped"
+        if messages or unusable:
+            return DiagnosticStatus.WARN, f"{messages + unusable} observations refused" + self._why(1)
+        if misses:
+            return DiagnosticStatus.WARN, f"{misses} ticks missed their deadline"
+        return DiagnosticStatus.OK, "running"
+
+    def _why(self, refused: int) -> str:
+        return f"; last refused: {self._loop.last_refusal}" if refused else ""
+
+
+def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, Any]:
+    """Return counters and percentiles in milliseconds."""
+    values: dict[str, Any] = asdict(loop.counters)
+    values["refused_actions"] = loop.limits.refused
+    for entry, range_count, step_count in zip(
+        loop.channel.command.entries, loop.limits.out_of_range, loop.limits.too_far, strict=True
+    ):
+        values[f"limited_range.{entry.name}"] = range_count
+        values[f"limited_step.{entry.name}"] = step_count
+    for stage in STAGES:
+        found = statistics.percentiles(stage)
+        name = stage.removesuffix("_s")
+        values |= {f"{name}_p{p}_ms": f"{1e3 * getattr(found, f'p{p}'):.4f}" for p in (50, 95, 99)}
+        values["statistics_count"] = found.count
+    return values
+
+
+def policy_info(
+    name: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
+) -> dict[str, Any]:
+    """Return what a bag needs to tell which policy on which machine gave its latencies."""
+    return {
+        "node": name,
+        "kind": spec.kind,
+        "task": spec.task,
+        "experts": spec.experts,
+        "sampling_steps": spec.sampling_steps,
+        "history": spec.history,
+        "horizon": spec.horizon,
+        "policy": Path(parameters.policy_path).name,
+        "policy_sha256": sha256(Path(parameters.policy_path).read_bytes()).hexdigest(),
+        "rate_hz": rate_hz,
+        "control": parameters.enable_control,
+        "expert": parameters.expert,
+        "noise": parameters.noise,
+        "seed": parameters.seed,
+        "warm_up_first_ms": 1e3 * warm_up.first_s,
+        "warm_up_median_ms": 1e3 * warm_up.median_s,
+        "machine": {
+            "cpu": cpu_model(),
+            "cores": len(os.sched_getaffinity(0)),
+            "provider": parameters.provider,
+            "intra_op_threads": parameters.intra_op_threads,
+            "inter_op_threads": parameters.inter_op_threads,
+        },
+    }
+
+
+def cpu_model() -> str:
+    """Return the processor's name, or its architecture where Linux does not tell the name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def key_values(values: dict[str, Any]) -> list[KeyValue]:
+    """Return values as diagnostics carry them; what is not text becomes JSON."""
+    return [
+        KeyValue(key=key, value=value if isinstance(value, str) else json.dumps(value, default=int))
+        for key, value in values.items()
+    ]

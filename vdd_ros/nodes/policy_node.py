@@ -1,0 +1,123 @@
+"""The lifecycle node that runs a policy on a robot."""
+
+import sys
+from dataclasses import fields
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.parameters import current_parameters, declare_parameters
+from vdd_ros.nodes.policy_diagnostics import key_values, loop_values
+from vdd_ros.nodes.policy_lifecycle import ReasonedLifecycleNode
+from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.policy_session import PolicySession
+from vdd_ros.nodes.runtime import run
+
+DIAGNOSTICS_PERIOD_S = 1.0
+NAMES = {item.name for item in fields(PolicyParameters)}
+
+
+class PolicyNode(ReasonedLifecycleNode):
+    """Runs a policy file on the robot of a robot file; docs/design.md gives the topics.
+
+    Configuring loads, checks and warms up, activating starts the ticks. In every state `/diagnostics` tells how it is.
+
+    Attributes:
+        session: What exists between configure and cleanup, else None.
+    """
+
+    def __init__(self, name: str = "policy_node", **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.session: PolicySession | None = None
+        self._wrong_types = ""
+        declare_parameters(self, PolicyParameters, read_only=False)
+        self.add_on_set_parameters_callback(self._refuse_changes)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=steady)
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure."""
+        if self.get_parameter("autostart").value:
+            for transition in (self.trigger_configure, self.trigger_activate):
+                transition()
+                if self.failure:
+                    raise ConfigurationError(self.failure)
+
+    def configure(self) -> None:
+        """Load, check, warm up and connect."""
+        self.session = PolicySession(self, current_parameters(self, PolicyParameters))
+        self.session.connect()
+
+    def activate(self) -> None:
+        """Start the ticks."""
+        if self.session:
+            self.session.start()
+
+    def deactivate(self) -> None:
+        """Stop the ticks."""
+        if self.session:
+            self.session.stop()
+
+    def cleanup(self) -> None:
+        """Take down what `configure` built."""
+        if self.session:
+            self.session.destroy()
+        self.session = None
+
+    def close(self) -> int:
+        """Deactivate before leaving, so that the robot is left as the robot file says."""
+        if self.state == "active":
+            self.trigger_deactivate()
+        return 0
+
+    def publish_diagnostics(self) -> None:
+        """Publish the state, counters, percentiles and whatever is wrong."""
+        level, message = self._judge()
+        values: dict[str, Any] = {"state": self.state, "last_failure": self.failure}
+        if self.session:
+            values |= self.session.info | loop_values(self.session.loop, self.session.statistics)
+        status = DiagnosticStatus(
+            level=level, name=f"{self.get_fully_qualified_name()}: policy", message=message, values=key_values(values)
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _judge(self) -> tuple[bytes, str]:
+        wrong_types = self.session.wrong_types() if self.session else ""
+        if wrong_types and wrong_types != self._wrong_types:
+            self.get_logger().error(wrong_types)
+        self._wrong_types = wrong_types
+        if wrong_types or self.failure:
+            return DiagnosticStatus.ERROR, wrong_types or self.failure
+        if self.session and self.state == "active":
+            return self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
+        return DiagnosticStatus.OK, self.state
+
+    def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:
+        changed = [parameter.name for parameter in parameters if parameter.name in NAMES]
+        if changed and self.state != "unconfigured":
+            reason = f"{', '.join(changed)} can be changed only while unconfigured; the node is {self.state}"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+
+def make_node() -> PolicyNode:
+    """Return the node, configured and active where it was asked to start by itself."""
+    node = PolicyNode()
+    node.autostart()
+    return node
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
+    return run(make_node, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Publishes what the policy loop gives, in messages that are used again at every tick."""
+
+import json
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Float64MultiArray, Int64, String
+
+from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, labelled_array
+from vdd_ros.policy.robot_messages import CommandChannel, Floats, set_stamp
+from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
+
+RECORDS_KEPT = 1000  # for a recorder that is briefly busy, so that none is lost
+
+
+class PublishedOutputs:
+    """The topics of a policy node; in shadow mode there is no publisher of commands at all.
+
+    Args:
+        node: The node that publishes.
+        channel: The command of the robot file.
+        period_s: Time between ticks.
+        control: False for shadow mode.
+
+    Raises:
+        RobotFileError: The command's type is not installed, or lacks a field that the robot file names.
+    """
+
+    def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
+        self._channel = channel
+        self._command = command_message(channel.command, period_s)
+        channel.check(self._command)
+        self._clock = node.get_clock()
+        self._stamped = channel.command.type == "geometry_msgs/msg/TwistStamped"
+        self._latency = labelled_array(LATENCY_LABELS)
+        self._latency_values = np.frombuffer(self._latency.data)
+        self._expert = Int64()
+        self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS_KEPT)
+        self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS_KEPT)
+        self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
+        self.publishers = [self._to_latency, self._to_expert, self._to_info]
+        if control:
+            self._to_command = node.create_publisher(type(self._command), channel.command.topic, RELIABLE)
+            self.publishers.append(self._to_command)
+
+    def command(self, values: Floats) -> None:
+        """See Outputs."""
+        self._channel.write(values, self._command)
+        if self._stamped:
+            set_stamp(self._command, self._clock.now().nanoseconds)
+        self._to_command.publish(self._command)
+
+    def latency(self, record: LatencyRecord) -> None:
+        """See Outputs."""
+        self._latency_values[:] = record.values
+        self._to_latency.publish(self._latency)
+
+    def expert(self, expert: int) -> None:
+        """See Outputs."""
+        self._expert.data = expert
+        self._to_expert.publish(self._expert)
+
+    def info(self, info: dict[str, Any]) -> None:
+        """Publish, for those who come later too, which policy runs on which machine."""
+        self._to_info.publish(String(data=json.dumps(info)))

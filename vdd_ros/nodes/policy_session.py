@@ -1,0 +1,142 @@
+"""Everything that a policy node has between configure and cleanup."""
+
+import gc
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Int64
+
+from vdd_ros.nodes.message_types import LATCHED, message_class, qos_profile
+from vdd_ros.nodes.policy_diagnostics import Health, policy_info
+from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.nodes.policy_outputs import PublishedOutputs
+from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import CommandChannel, InputChannel
+from vdd_ros.policy.timing import LatencyStatistics
+
+
+class PolicySession:
+    """A loaded policy on its robot's topics. Making it loads and checks; `connect` makes the topics.
+
+    Attributes:
+        info: Content of `~/policy_info`.
+        loop: What a tick does.
+        statistics: Percentiles of the records.
+        health: Judge of the loop.
+
+    Raises:
+        VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
+    """
+
+    def __init__(self, node: LifecycleNode, parameters: PolicyParameters) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._policy = _load(parameters)
+        self._robot = RobotFile.load(parameters.robot_file)
+        spec = self._policy.spec
+        self._robot.check(spec.observation, spec.action)
+        self._period_s = 1.0 / (parameters.rate_hz or spec.rate_hz)
+        self._timer_clock = (
+            node.get_clock() if node.get_parameter("use_sim_time").value else Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._timer: Any = None
+        self._episode: int | None = None
+        self._subscriptions: list[Any] = []
+        self._outputs: PublishedOutputs | None = None
+        self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
+        warm_up = self._policy.warm_up(parameters.warmup_runs)
+        self.info = policy_info(node.get_fully_qualified_name(), spec, parameters, 1.0 / self._period_s, warm_up)
+
+    def connect(self) -> None:
+        """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
+        spec, control = self._policy.spec, self._parameters.enable_control
+        channel = CommandChannel(self._robot.command, spec.observation, spec.action)
+        self._outputs = PublishedOutputs(self._node, channel, self._period_s, control=control)
+        self.loop = PolicyLoop(
+            self._policy, self._robot, self._outputs, self.statistics, period_s=self._period_s, control=control
+        )
+        self.health = Health(self.loop)
+        for source in self.loop.inputs:
+            self._subscribe(source)
+        if topic := self._parameters.episode_topic:
+            self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
+        self._outputs.info(self.info)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._policy.seed(self._parameters.seed)
+        gc.collect()
+        if self._parameters.gc_freeze:
+            gc.freeze()
+        self.loop.start()
+        self._timer = self._node.create_timer(self._period_s, self._on_timer, clock=self._timer_clock)
+        self._due_ns = self._next_due_ns()
+
+    def stop(self) -> None:
+        """End ticking and leave the robot as the robot file says."""
+        self._node.destroy_timer(self._timer)
+        self.loop.stop()
+        gc.unfreeze()
+
+    def destroy(self) -> None:
+        """Take publishers and subscriptions down, as far as they were made."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        for publisher in self._outputs.publishers if self._outputs else ():
+            self._node.destroy_publisher(publisher)
+
+    def wrong_types(self) -> str:
+        """Return which topics others publish or expect with another type than the robot file says; empty if none."""
+        node, command = self._node, self._robot.command
+        seen = [(s.topic, s.type, node.get_publishers_info_by_topic) for s in self._robot.inputs]
+        if self._parameters.enable_control:
+            seen.append((command.topic, command.type, node.get_subscriptions_info_by_topic))
+        problems = []
+        for topic, expected, endpoints in seen:
+            name = node.resolve_topic_name(topic)
+            types = {endpoint.topic_type for endpoint in endpoints(name)} - {expected}
+            if types:
+                problems.append(f"topic {name} is {', '.join(sorted(types))}, but the robot file says {expected}")
+        return "; ".join(problems)
+
+    def _subscribe(self, channel: InputChannel) -> None:
+        kind = message_class(channel.source.type)
+        channel.check(kind())
+        callback, qos = partial(self._on_input, channel), qos_profile(channel.source.qos)
+        self._subscriptions.append(self._node.create_subscription(kind, channel.source.topic, callback, qos))
+
+    def _on_input(self, channel: InputChannel, message: Any) -> None:
+        self.loop.receive(channel, message, self._now_s())
+
+    def _on_episode(self, message: Int64) -> None:
+        if message.data != self._episode:
+            self._episode = message.data
+            self.loop.new_episode()
+
+    def _on_timer(self) -> None:
+        late_ns = self._timer_clock.now().nanoseconds - self._due_ns
+        self._due_ns = self._next_due_ns()
+        self.loop.tick(self._now_s(), late_ns * 1e-9)
+
+    def _next_due_ns(self) -> int:
+        return int(self._timer_clock.now().nanoseconds + self._timer.time_until_next_call())
+
+    def _now_s(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds * 1e-9)
+
+
+def _load(parameters: PolicyParameters) -> OnnxPolicy:
+    return OnnxPolicy.load(
+        parameters.policy_path,
+        provider=parameters.provider,
+        expert=parameters.expert,
+        switch_ratio=parameters.switch_ratio,
+        noise=parameters.noise,
+        seed=parameters.seed,
+        intra_op_threads=parameters.intra_op_threads,
+        inter_op_threads=parameters.inter_op_threads,
+    )
