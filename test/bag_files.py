@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.policy.timing import LATENCY_LABELS as LABELS
 
-__all__ = ["LABELS", "STORE", "write_bag"]
+__all__ = ["LABELS", "STORE", "latency_message", "text_message", "write_bag"]
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"

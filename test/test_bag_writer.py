@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bag_files import STORE, latency_message, text_message
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.bag_salvage import salvage
 from vdd_ros.nodes.bag_writer import LATENCY_TYPE, SEQUENCE_KEY, BagWriter
 
-STORE = get_typestore(Stores.ROS2_JAZZY)
 NEVER = QosTime(9223372036, 854775807)
 LATCHED = Qos(
     QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, NEVER, NEVER,
@@ -23,18 +22,9 @@ LATCHED = Qos(
 )  # fmt: skip
 
 
-def latency_message(seq: int, label: str = "seq") -> bytes:
+def record(seq: int, label: str = "seq") -> bytes:
     """A latency record with the two labels stamp_s and `label`."""
-    array, layout, dimension = (
-        STORE.types[f"std_msgs/msg/{name}"] for name in ("Float64MultiArray", "MultiArrayLayout", "MultiArrayDimension")
-    )
-    dims = [dimension(label=name, size=1, stride=1) for name in ("stamp_s", label)]
-    message = array(layout=layout(dim=dims, data_offset=0), data=np.array([0.5, seq]))
-    return bytes(STORE.serialize_cdr(message, LATENCY_TYPE))
-
-
-def text_message(text: str) -> bytes:
-    return bytes(STORE.serialize_cdr(STORE.types["std_msgs/msg/String"](data=text), "std_msgs/msg/String"))
+    return latency_message(np.array([0.5, seq]), ("stamp_s", label))
 
 
 def sequences_of(bag: Path) -> list[int]:
@@ -46,7 +36,7 @@ def sequences_of(bag: Path) -> list[int]:
 def write_sequence(writer: BagWriter, numbers: list[int]) -> None:
     writer.add_topic("/student/latency", LATENCY_TYPE)
     for number in numbers:
-        writer.write("/student/latency", 1_000 + number, latency_message(number))
+        writer.write("/student/latency", 1_000 + number, record(number))
 
 
 class FullDisk:
@@ -105,7 +95,7 @@ def test_a_node_that_starts_again_from_zero_leaves_no_gap(tmp_path: Path) -> Non
 def test_records_without_sequence_numbers_are_kept_and_not_counted(tmp_path: Path) -> None:
     writer = BagWriter(tmp_path / "bag")
     writer.add_topic("/other/latency", LATENCY_TYPE)
-    writer.write("/other/latency", 1, latency_message(3, label="other"))
+    writer.write("/other/latency", 1, record(3, label="other"))
     writer.close()
     assert writer.sequences["/other/latency"].count == 0
 
@@ -138,7 +128,7 @@ def test_a_full_disk_ends_the_record_and_keeps_what_was_flushed(tmp_path: Path, 
     writer.add_topic("/student/latency", LATENCY_TYPE)
     flushed: list[int] = []
     for number in range(300):
-        writer.write("/student/latency", number, latency_message(number))
+        writer.write("/student/latency", number, record(number))
         if number % 10 == 9:
             writer.flush()
             if writer.failure is None:
@@ -170,7 +160,7 @@ def test_the_file_of_a_killed_writer_is_readable_after_salvage_wherever_it_was_c
     path = writer._storage.path
     first_chunk = path.stat().st_size
     for number in range(20, 40):
-        writer.write("/student/latency", 5_000 + number, latency_message(number))
+        writer.write("/student/latency", 5_000 + number, record(number))
     writer.flush()
     content = path.read_bytes()
     for cut in range(first_chunk, len(content), 97):

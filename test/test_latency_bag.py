@@ -1,6 +1,7 @@
 """Latency bags are read back exactly, and whatever is not one is refused in words."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def test_a_truncated_bag_is_refused_wherever_it_was_cut(tmp_path: Path) -> None:
             read_latency_bag(bag)
 
 
+def test_a_damaged_bag_is_read_or_refused_but_nothing_else(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", {"/student": records(10)}, {"/student": {"kind": "vdd"}})
+    (mcap,) = bag.glob("*.mcap")
+    content, rng = mcap.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in rng.integers(len(damaged), size=3):
+            damaged[place] = rng.integers(256)
+        mcap.write_bytes(damaged)
+        with suppress(RecordingError):
+            read_latency_bag(bag)
+
+
 def test_a_bag_without_latency_records_is_refused(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", {}, {"/student": {"kind": "vdd"}})
     with pytest.raises(RecordingError, match="no latency records"):
@@ -86,6 +100,13 @@ def test_records_without_their_labels_are_refused(tmp_path: Path, labels: tuple[
     bag = write_bag(tmp_path / "bag", {"/student": records(3)}, labels=labels)
     with pytest.raises(RecordingError, match="not alike or not labelled"):
         read_latency_bag(bag)
+
+
+def test_a_sequence_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    values = records(3)
+    values[1, 0] = np.nan
+    with pytest.raises(RecordingError, match="not finite"):
+        read_latency_bag(write_bag(tmp_path / "bag", {"/student": values}))
 
 
 @pytest.mark.parametrize("text", ["not json", json.dumps([1])])

@@ -72,7 +72,7 @@ def read_messages(bag: Path, suffixes: Collection[str]) -> Iterator[BagMessage]:
     Raises:
         RecordingError: If there is no bag, or it is damaged.
     """
-    from rosbags.rosbag2 import Reader, ReaderError
+    from rosbags.rosbag2 import Reader
     from rosbags.typesys import Stores, get_typestore
 
     typestore = get_typestore(Stores.ROS2_JAZZY)
@@ -82,9 +82,9 @@ def read_messages(bag: Path, suffixes: Collection[str]) -> Iterator[BagMessage]:
             # Without a connection to filter for, the reader would yield every message.
             for connection, received_ns, raw in reader.messages(wanted) if wanted else ():
                 yield BagMessage(connection.topic, received_ns, typestore.deserialize_cdr(raw, connection.msgtype))
-    except (OSError, ReaderError) as error:
+    except Exception as error:  # a damaged file makes the parser raise nearly anything
         raise RecordingError(
-            f"{bag} is not a readable bag: {error}; give a rosbag2 directory (with metadata.yaml)"
+            f"{bag} is not a readable bag: {error or type(error).__name__}; give a rosbag2 directory with metadata.yaml"
         ) from error
 
 
@@ -127,7 +127,10 @@ def _node_latency(node: str, messages: list[BagMessage], info: dict[str, Any]) -
             f"{sorted(sizes)}, labels {labels}; each value needs a label in layout.dim, one of them `seq`"
         )
     values = np.array([m.message.data for m in messages], dtype=np.float64)
+    numbers = values[:, labels.index("seq")]
+    if not np.isfinite(numbers).all():
+        raise RecordingError(f"the latency records of {node} have sequence numbers that are not finite")
     sequence = SequenceCheck()
-    for number in values[:, labels.index("seq")]:
+    for number in numbers:
         sequence.add(int(number))
     return NodeLatency(node, labels, values, sequence, info)

@@ -1,0 +1,236 @@
+"""What a latency bag says: the numbers, and the table that shows them."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.latency_bag import NodeLatency
+from vdd_ros.errors import ConfigurationError, RecordingError
+
+Floats = NDArray[np.float64]
+
+WARMUP_TICKS = 20
+STAGES = ("lateness", "observation_age", "assemble", "inference", "publish", "bookkeeping", "total")
+OVERHEAD = "not inference"
+_ROW = "  {:<16}{:>7}{:>10} {:<20}{:>10}{:>10}"
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """Percentiles of the time of one stage, in seconds.
+
+    Attributes:
+        count: Ticks measured.
+        p50: Median.
+        p50_interval: 95 % confidence interval of the median, from order statistics; it takes the ticks as independent.
+        p95: 95th percentile.
+        p99: 99th percentile.
+    """
+
+    count: int
+    p50: float
+    p50_interval: tuple[float, float]
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Floats) -> "StageSummary":
+        """Summarise times (n,) of which those that were not measured are NaN; all NaN if nothing was measured."""
+        measured = np.sort(seconds[np.isfinite(seconds)])
+        if not len(measured):
+            return cls(0, math.nan, (math.nan, math.nan), math.nan, math.nan)
+        p50, p95, p99 = (float(value) for value in np.percentile(measured, [50, 95, 99]))
+        return cls(len(measured), p50, median_interval(measured), p95, p99)
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """What is known about one node.
+
+    Attributes:
+        node: Full name.
+        info: What it said about itself.
+        ticks: Ticks in the bag, warm-up included.
+        deadline_misses: Ticks after the warm-up that ended after their period.
+        commanded: Ticks after the warm-up whose command was published.
+        gaps: Where records are missing, in words; empty if none is.
+        missing: Records that are missing.
+        stages: Stage to its times; `not inference` is the whole tick less the inference.
+    """
+
+    node: str
+    info: dict[str, Any]
+    ticks: int
+    deadline_misses: int
+    commanded: int
+    gaps: str
+    missing: int
+    stages: dict[str, StageSummary]
+
+    @property
+    def passes(self) -> int | None:
+        """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
+        if "kind" not in self.info:
+            return None
+        return int(self.info.get("sampling_steps") or 1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The median inference of the slower sampler over that of the one-pass policy.
+
+    Attributes:
+        student: Node with one pass.
+        teacher: Node with several passes.
+        steps: Its number of passes, the bound of the ratio.
+        ratio: Teacher's median over student's.
+        interval: Contains the ratio wherever the two medians are in their intervals.
+        student_overhead_s: Median of all that is not inference in a tick of the student.
+    """
+
+    student: str
+    teacher: str
+    steps: int
+    ratio: float
+    interval: tuple[float, float]
+    student_overhead_s: float
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """What is known about a latency bag: its nodes, how they compare, and how many first ticks were left out."""
+
+    nodes: list[NodeReport]
+    comparison: Comparison | None
+    warmup: int
+
+    @property
+    def gaps(self) -> list[str]:
+        """A text for each node whose records are incomplete."""
+        return [f"{node.node}: {node.gaps}" for node in self.nodes if node.gaps]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON; what was not measured is null."""
+        numbers: dict[str, Any] = _without_nan(asdict(self))
+        return numbers
+
+
+def median_interval(ordered: Floats) -> tuple[float, float]:
+    """Return a distribution-free 95 % confidence interval of the median.
+
+    The number of values below the median is binomial (n, 1/2); its normal approximation gives the ranks.
+
+    Args:
+        ordered: (n,) values in ascending order, n at least 1.
+    """
+    n = len(ordered)
+    low = max(round(n / 2 - 1.96 * math.sqrt(n) / 2) - 1, 0)
+    high = n - 1 - low
+    return float(ordered[low]), float(ordered[high])
+
+
+def report_latency(latencies: Sequence[NodeLatency], warmup: int = WARMUP_TICKS) -> LatencyReport:
+    """Summarise the nodes of a latency bag, leaving out the first `warmup` ticks of each.
+
+    Raises:
+        ConfigurationError: If `warmup` is negative.
+        RecordingError: If a label is missing or a node has no tick after the warm-up.
+    """
+    if warmup < 0:
+        raise ConfigurationError(f"--warmup is {warmup}; it must be 0 or more")
+    nodes = [_report_node(latency, warmup) for latency in latencies]
+    return LatencyReport(nodes, compare(nodes), warmup)
+
+
+def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
+    count = len(latency.values)
+    if count <= warmup:
+        raise RecordingError(
+            f"{latency.node} has {count} ticks, of which the first {warmup} count as warm-up; record longer or lower "
+            "--warmup"
+        )
+    times = {stage: latency.column(f"{stage}_s")[warmup:] for stage in STAGES}
+    times[OVERHEAD] = times["total"] - times["inference"] + np.nan_to_num(times["bookkeeping"])
+    return NodeReport(
+        node=latency.node,
+        info=latency.info,
+        ticks=count,
+        deadline_misses=int(np.nansum(latency.column("deadline_missed")[warmup:])),
+        commanded=int(np.nansum(latency.column("commanded")[warmup:])),
+        gaps=latency.sequence.describe(),
+        missing=latency.sequence.missing,
+        stages={stage: StageSummary.of(seconds) for stage, seconds in times.items()},
+    )
+
+
+def compare(nodes: Sequence[NodeReport]) -> Comparison | None:
+    """Compare a one-pass policy with one of several passes; None unless there is exactly one of each."""
+    students = [node for node in nodes if node.passes == 1]
+    teachers = [node for node in nodes if (node.passes or 1) > 1]
+    if len(students) != 1 or len(teachers) != 1:
+        return None
+    (student,), (teacher,) = students, teachers
+    fast, slow = student.stages["inference"], teacher.stages["inference"]
+    return Comparison(
+        student=student.node,
+        teacher=teacher.node,
+        steps=teacher.passes or 1,
+        ratio=slow.p50 / fast.p50,
+        interval=(slow.p50_interval[0] / fast.p50_interval[1], slow.p50_interval[1] / fast.p50_interval[0]),
+        student_overhead_s=student.stages[OVERHEAD].p50,
+    )
+
+
+def format_table(report: LatencyReport) -> str:
+    """Return the table that `vdd latency` prints."""
+    blocks = [_format_node(node) for node in report.nodes]
+    if (found := report.comparison) is not None:
+        low, high = found.interval
+        blocks.append(
+            f"{found.student} infers {found.ratio:.1f} times ({low:.1f} to {high:.1f}) faster "
+            f"than {found.teacher}: one pass against {found.steps}\n"
+            f"all that is not inference in a tick of {found.student}: median {_micro(found.student_overhead_s)} µs"
+        )
+    blocks.append(f"the first {report.warmup} ticks are left out; in brackets the 95 % interval of the median")
+    return "\n\n".join(blocks)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, all of it or nothing."""
+    aside = path.with_name(f".{path.name}")
+    aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def _format_node(report: NodeReport) -> str:
+    rows = [f"{report.node}: {_describe(report)}", _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99")]
+    for name, stage in report.stages.items():
+        p50, low, high, p95, p99 = map(_micro, (stage.p50, *stage.p50_interval, stage.p95, stage.p99))
+        rows.append(_ROW.format(name, stage.count, p50, f"[{low}, {high}]", p95, p99))
+    return "\n".join(rows)
+
+
+def _describe(report: NodeReport) -> str:
+    kind = f"{report.info['kind']}, {report.passes} passes" if report.passes else "policy not recorded"
+    kind = kind.removesuffix("es") if report.passes == 1 else kind
+    machine = report.info.get("machine")
+    where = f"; {machine['cpu']}, {machine['cores']} cores" if isinstance(machine, dict) else ""
+    return f"{kind}; {report.ticks} ticks, {report.deadline_misses} deadlines missed, {report.gaps or 'no gap'}{where}"
+
+
+def _micro(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f}"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

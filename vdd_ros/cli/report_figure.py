@@ -1,0 +1,49 @@
+"""The figure of a latency bag: how the inference and the whole tick of each node are distributed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vdd_ros.cli.report import LatencyReport
+from vdd_ros.data.latency_bag import NodeLatency
+
+
+def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyReport) -> None:
+    """Draw the distribution functions of each node's inference (solid) and whole tick (dashed) into a PNG.
+
+    Args:
+        path: File to write.
+        latencies: The nodes.
+        report: Their report, with the nodes in the same order.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for index, (latency, node) in enumerate(zip(latencies, report.nodes, strict=True)):
+        for label, style in (("inference", "-"), ("total", "--")):
+            seconds = latency.column(f"{label}_s")[report.warmup :]
+            micros = np.sort(seconds[np.isfinite(seconds)]) * 1e6
+            fraction = np.arange(1, len(micros) + 1) / len(micros)
+            what = "whole tick" if label == "total" else label
+            median = node.stages[label].p50 * 1e6
+            name = f"{node.node.lstrip('/')}: {what}, median {median:.3g} µs"
+            axes.step(micros, fraction, style, where="post", color=f"C{index}", label=name)
+    axes.set(xscale="log", xlabel="time (µs)", ylabel="fraction of ticks below", ylim=(0, 1.01), title=_title(report))
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(loc="lower right")
+    aside = path.with_name(f".{path.name}")
+    figure.savefig(aside, dpi=150, format="png")
+    plt.close(figure)
+    aside.replace(path)
+
+
+def _title(report: LatencyReport) -> str:
+    found = report.comparison
+    faster = f"Inference {found.ratio:.1f}× faster in one pass than in {found.steps}\n" if found else ""
+    ticks = " and ".join(f"{node.ticks}" for node in report.nodes)
+    machines = {node.info["machine"]["cpu"] for node in report.nodes if "machine" in node.info}
+    return f"{faster}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"
