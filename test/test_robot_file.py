@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.policy.robot import RobotFile, unit_factor
@@ -19,21 +20,6 @@ from vdd_ros.tasks.base import Entry
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
 OBSERVATION = [Entry(name, "m") for name in ("desired_x", "desired_y", "tcp_x", "tcp_y")]
 ACTION = [Entry(name, "m") for name in ("delta_desired_x", "delta_desired_y")]
-
-
-def pose(x: float = 0.0, y: float = 0.0) -> Any:
-    """Return a stand-in for a PoseStamped."""
-    return SimpleNamespace(
-        header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0)),
-        pose=SimpleNamespace(position=SimpleNamespace(x=x, y=y), name="tool"),
-    )
-
-
-def joint_state(**positions: float) -> Any:
-    """Return a stand-in for a JointState."""
-    return SimpleNamespace(
-        name=list(positions), position=array("d", positions.values()), velocity=array("d"), effort=array("d")
-    )
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""Compare two policies on one robot: one commands, the other shadows the same observations, both are recorded."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Give two arguments of policy.launch.py other defaults; all of its arguments hold here too."""
+    policy = PythonLaunchDescriptionSource(str(Path(__file__).with_name("policy.launch.py")))
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "compare_with",
+                default_value="other",
+                description="the policy that shadows: student, teacher, a policy file, or `other`, the teacher beside "
+                "the student or a file, the student beside the teacher",
+            ),
+            DeclareLaunchArgument("record", default_value="latency_bag", description="new directory for the bag"),
+            IncludeLaunchDescription(policy),
+        ]
+    )

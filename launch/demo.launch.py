@@ -1,0 +1,44 @@
+"""Compare two policies on a simulated robot, so that it runs on any machine; ends after its episodes."""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from vdd_ros import resources
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Add the simulated robot to compare.launch.py; all of its arguments hold here too."""
+    compare = PythonLaunchDescriptionSource(str(Path(__file__).with_name("compare.launch.py")))
+    robot = str(resources.path("config/robots/avoiding.yaml"))
+    simulated = Node(
+        package="vdd_ros",
+        executable="sim_robot_node",
+        name="sim_robot",
+        output="screen",
+        on_exit=Shutdown(reason="the episodes are over"),
+        parameters=[
+            str(resources.path("config/sim_robot.params.yaml")),
+            {
+                "task": ParameterValue(LaunchConfiguration("task"), value_type=str),
+                "robot_file": ParameterValue(LaunchConfiguration("robot"), value_type=str),
+                "episodes": ParameterValue(LaunchConfiguration("episodes"), value_type=int),
+                "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
+            },
+        ],
+    )
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("task", default_value="avoiding", description="the simulated task"),
+            DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
+            DeclareLaunchArgument("episodes", default_value="10", description="episodes until it ends"),
+            DeclareLaunchArgument("seed", default_value="0", description="seed of the simulation"),
+            simulated,
+            IncludeLaunchDescription(compare),
+        ]
+    )

@@ -1,0 +1,133 @@
+"""Run a policy on a robot; optionally beside a second one in shadow mode, and with a recorder."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.event_handlers import OnProcessIO
+from launch.events.process import ProcessIO
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+from vdd_ros import resources
+from vdd_ros.policy.robot import RobotFile
+
+OTHER = {"student": "teacher", "teacher": "student"}
+SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
+NODE_TOPICS = ("latency", "expert", "policy_info")
+RECORDER_READY = b"ready: every topic is subscribed"
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; `ros2 launch --show-args` prints them."""
+    robot = str(resources.path("config/robots/avoiding.yaml"))
+    params = str(resources.path("config/policy_node.params.yaml"))
+    switch = {"choices": ["true", "false"]}
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("policy", default_value="student", description="student, teacher or a policy file"),
+            DeclareLaunchArgument(
+                "compare_with",
+                default_value="",
+                description="a second policy that shadows the first: student, teacher, a policy file, or `other`",
+            ),
+            DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
+            DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: none"),
+            DeclareLaunchArgument("shadow", default_value="false", description="true: command nothing", **switch),
+            DeclareLaunchArgument("activate", default_value="true", description="false: only configure", **switch),
+            DeclareLaunchArgument("params_file", default_value=params, description="parameters of the policy nodes"),
+            DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock", **switch),
+            OpaqueFunction(function=_start),
+        ]
+    )
+
+
+def _start(context: LaunchContext) -> list[Action]:
+    given = context.launch_configurations
+    shadow = given["shadow"] == "true"
+    nodes = {"policy": _policy_node(given, "policy", given["policy"], enable_control=not shadow)}
+    if given["compare_with"]:
+        second = given["compare_with"]
+        second = OTHER.get(given["policy"], "teacher") if second == "other" else second
+        nodes["shadow_policy"] = _policy_node(given, "shadow_policy", second, enable_control=False)
+
+    actions: list[Action] = []
+    wanted = given["activate"] == "true"
+    if given["record"]:
+        recorder = _recorder(given, [f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS], shadow)
+        activate = [_change(node, Transition.TRANSITION_ACTIVATE) for node in nodes.values()] if wanted else []
+        actions = [RegisterEventHandler(_once_ready(recorder, activate)), recorder]
+    for node in nodes.values():
+        failed = OnStateTransition(
+            target_lifecycle_node=node,
+            start_state="configuring",
+            goal_state="unconfigured",
+            entities=[Shutdown(reason="a policy could not be configured")],
+        )
+        actions += [RegisterEventHandler(failed), node]
+        if wanted and not given["record"]:
+            activate = [_change(node, Transition.TRANSITION_ACTIVATE)]
+            ready = OnStateTransition(
+                target_lifecycle_node=node,
+                start_state="configuring",
+                goal_state="inactive",
+                entities=activate,
+                handle_once=True,
+            )
+            actions.append(RegisterEventHandler(ready))
+        actions.append(_change(node, Transition.TRANSITION_CONFIGURE))
+    return actions
+
+
+def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_control: bool) -> LifecycleNode:
+    return LifecycleNode(
+        package="vdd_ros",
+        executable="policy_node",
+        name=name,
+        namespace="",
+        output="screen",
+        on_exit=Shutdown(reason=f"{name} ended"),
+        parameters=[
+            given["params_file"],
+            {
+                "policy_path": str(resources.path(SHIPPED[policy])) if policy in SHIPPED else policy,
+                "robot_file": given["robot"],
+                "enable_control": enable_control,
+                "use_sim_time": given["use_sim_time"] == "true",
+            },
+        ],
+    )
+
+
+def _recorder(given: dict[str, str], topics: list[str], shadow: bool) -> Node:
+    robot = RobotFile.load(given["robot"])
+    command = [] if shadow else [robot.command.topic]
+    return Node(
+        package="vdd_ros",
+        executable="bag_recorder",
+        name="bag_recorder",
+        output="screen",
+        on_exit=Shutdown(reason="the recorder ended"),
+        parameters=[
+            {"output": given["record"], "topics": [source.topic for source in robot.inputs] + command + topics}
+        ],
+    )
+
+
+def _once_ready(recorder: Node, actions: list[Action]) -> OnProcessIO:
+    """Start the actions once the recorder has subscribed to everything, so that no record is lost."""
+    pending = list(actions)
+
+    def act(event: ProcessIO) -> list[Action]:
+        if RECORDER_READY not in event.text:
+            return []
+        taken = pending[:]
+        pending.clear()
+        return taken
+
+    return OnProcessIO(target_action=recorder, on_stdout=act, on_stderr=act)
+
+
+def _change(node: LifecycleNode, transition: int) -> EmitEvent:
+    return EmitEvent(event=ChangeState(lifecycle_node_matcher=lambda action: action is node, transition_id=transition))

@@ -1,0 +1,368 @@
+"""The policy node's tick, with messages and times made up here: what is commanded, when, and what is recorded."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from policy_files import mixture_parameters, mixture_spec, write_diffusion, write_mixture
+from robot_messages import joint_state, pose
+
+from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.spec import ActionEntry, ObservationEntry
+from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
+
+PERIOD_S = 0.035
+AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
+
+
+class Collected:
+    """Keeps what the loop gives out."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[float]] = []
+        self.records: list[dict[str, float]] = []
+        self.experts: list[int] = []
+
+    def command(self, values: Any) -> None:
+        self.commands.append(values.tolist())
+
+    def latency(self, record: LatencyRecord) -> None:
+        self.records.append({label: record[label] for label in LATENCY_LABELS})
+
+    def expert(self, expert: int) -> None:
+        self.experts.append(expert)
+
+
+class FakeTimer:
+    """A timer that moves by a fixed time whenever it is read."""
+
+    def __init__(self, step_s: float = 0.001) -> None:
+        self.now_s, self.step_s = 100.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+class Rig:
+    """A loop with its outputs, fed by hand; times are in seconds from an arbitrary origin."""
+
+    def __init__(self, policy: OnnxPolicy, robot: RobotFile, *, control: bool = True, step_s: float = 0.001) -> None:
+        self.out = Collected()
+        self.timer = FakeTimer(step_s)
+        self.loop = PolicyLoop(
+            policy, robot, self.out, LatencyStatistics(), period_s=PERIOD_S, control=control, timer=self.timer
+        )
+
+    def receive(self, name: str, message: Any, now_s: float) -> None:
+        """Give a message to an input."""
+        channel = next(channel for channel in self.loop.inputs if channel.source.name == name)
+        self.loop.receive(channel, message, now_s)
+
+    def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
+        """Give both inputs of Avoiding a message of this time."""
+        self.receive("desired", pose(*desired, stamp_s=now_s), now_s)
+        self.receive("tcp", pose(*tcp, stamp_s=now_s), now_s)
+
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> MakeRig:
+    """Make rigs for Avoiding's robot with a mixture whose numbers are known."""
+
+    def make(*, nan_above: float | None = None, control: bool = True, step_s: float = 0.001, **spec: Any) -> Rig:
+        path = write_mixture(tmp_path / "policy.onnx", nan_above=nan_above, **spec)
+        policy = OnnxPolicy.load(path, expert="greedy")
+        return Rig(policy, RobotFile.load(AVOIDING), control=control, step_s=step_s)
+
+    return make
+
+
+def expected_action(observation: np.ndarray, **spec: Any) -> np.ndarray:
+    """Return the likeliest expert's mean, within the policy's limits, from the closed form."""
+    parameters = mixture_parameters(mixture_spec(**spec))
+    mean = parameters.means(observation)[parameters.gating(observation).argmax()]
+    return np.clip(mean, -0.01, 0.01)
+
+
+def test_command_is_the_newest_value_plus_the_action(rig: MakeRig) -> None:
+    """What goes out is the set point of the robot file: desired position plus displacement."""
+    made = rig()
+    made.see((0.5, 0.1), (0.49, 0.09), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.49, 0.09]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+    assert made.out.records[0]["commanded"] == 1.0
+
+
+def test_nothing_is_commanded_before_every_input_was_seen(rig: MakeRig) -> None:
+    """The start gate: ticks are counted, nothing is commanded or recorded."""
+    made = rig()
+    made.loop.tick(10.0, 0.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.0), 10.0)
+    made.loop.tick(10.01, 0.0)
+    assert made.loop.missing() == ("tcp",)
+    assert (made.loop.counters.ticks, made.loop.counters.waiting) == (2, 2)
+    assert not made.out.commands
+    assert not made.out.records
+
+
+def test_stale_input_stops_commands_until_it_comes_again(rig: MakeRig) -> None:
+    """An input older than max_age_s (0.2 s) stops commands, even if the other is fresh."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.15), 10.15)
+    made.loop.tick(10.19, 0.0)
+    made.loop.tick(10.21, 0.0)
+    assert made.loop.stale(10.21) == ["tcp"]
+    assert (len(made.out.commands), made.loop.counters.stale) == (1, 1)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.3)
+    made.loop.tick(10.31, 0.0)
+    assert len(made.out.commands) == 2
+
+
+def test_age_is_that_of_the_oldest_input(rig: MakeRig) -> None:
+    """The record tells how old the oldest of the newest values was."""
+    made = rig()
+    made.receive("tcp", pose(0.5, 0.1, stamp_s=10.0), 10.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.05), 10.05)
+    made.loop.tick(10.06, 0.0)
+    assert made.out.records[0]["observation_age_s"] == pytest.approx(0.06)
+
+
+def test_message_without_stamp_has_the_time_of_its_receipt(rig: MakeRig) -> None:
+    """Drivers that leave the stamp empty are dated by their arrival."""
+    made = rig()
+    made.receive("desired", pose(0.5, 0.1), 10.0)
+    made.receive("tcp", pose(0.5, 0.1), 10.02)
+    made.loop.tick(10.05, 0.0)
+    assert made.out.records[0]["observation_age_s"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("stamp_s", [9.0, 11.0])
+def test_clocks_that_differ_are_named(rig: MakeRig, stamp_s: float) -> None:
+    """A stamp that is off by more than max_age_s when it arrives is refused with the reason."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=9.9)
+    made.receive("tcp", pose(0.5, 0.1, stamp_s=stamp_s), 10.0)
+    assert made.loop.counters.refused_messages == 1
+    assert "are the clocks synchronised?" in made.loop.last_refusal
+    made.loop.tick(10.01, 0.0)
+    assert len(made.out.commands) == 1
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
+def test_observation_that_is_not_finite_is_refused(rig: MakeRig, value: float) -> None:
+    """A bad value never reaches the policy; the good one before it holds until it is stale."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.receive("tcp", pose(value, 0.1, stamp_s=10.05), 10.05)
+    made.loop.tick(10.1, 0.0)
+    refused = made.loop.counters.refused_messages + made.loop.counters.unusable_observations
+    assert refused == 1
+    assert np.isfinite(made.out.commands).all()
+    assert made.loop.last_refusal
+
+
+def test_action_that_is_not_finite_is_dropped(rig: MakeRig) -> None:
+    """A NaN from the policy is counted, not commanded, and leaves no trace in the next command."""
+    made = rig(nan_above=0.6)
+    made.see((0.7, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert not made.out.commands
+    assert made.loop.limits.refused == 1
+    assert made.out.records[0]["commanded"] == 0.0
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.02)
+    made.loop.tick(10.03, 0.0)
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+
+
+def test_command_is_limited_to_its_range(rig: MakeRig) -> None:
+    """Outside its range (x up to 0.85 m) a robot is commanded back, a step of 0.02 m at a time."""
+    made = rig(action=tuple(ActionEntry(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
+    made.see((0.9, 0.1), (0.9, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert made.loop.limits.out_of_range[0] == 1
+    assert made.out.commands[0][0] == pytest.approx(0.88)
+
+
+def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path: Path) -> None:
+    """A displacement above max_step is cut; a robot that was moved elsewhere starts from where it is."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    for entry in document["command"]["entries"]:
+        entry["max_step"] = 1e-4
+    made = rig()
+    made = Rig(made.loop._policy, RobotFile.from_dict(document))
+    for now_s, start in ((10.0, 0.4), (10.1, 0.7)):
+        made.see((start, 0.1), (start, 0.1), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+        wanted = expected_action(np.array([[start, 0.1, start, 0.1]]))[0]
+        assert made.out.commands[-1][0] == pytest.approx(start + math.copysign(1e-4, wanted), abs=1e-7)
+    assert made.loop.limits.too_far[0] == 2
+
+
+def test_shadow_mode_does_everything_but_command(rig: MakeRig) -> None:
+    """Records and experts come, commands do not."""
+    made = rig(control=False)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert not made.out.commands
+    assert len(made.out.experts) == 1
+    assert made.out.records[0]["commanded"] == 0.0
+    assert made.loop.counters.commands == 0
+
+
+def test_records_are_numbered_without_gap(rig: MakeRig) -> None:
+    """Ticks that wait or are stale make no gap, and neither does a new activation."""
+    made = rig()
+    made.loop.tick(9.9, 0.0)
+    for now_s in (10.0, 10.1, 10.5, 10.6):
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+    made.loop.tick(12.0, 0.0)
+    made.loop.start()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=13.0)
+    made.loop.tick(13.01, 0.0)
+    assert [record["seq"] for record in made.out.records] == [0, 1, 2, 3, 4]
+
+
+def test_durations_are_those_of_the_timer(rig: MakeRig) -> None:
+    """Four readings of a timer of 1 ms: each stage takes 1 ms, the total 3; bookkeeping is that of the tick before."""
+    made = rig()
+    for now_s in (10.0, 10.1):
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.tick(now_s, 0.002)
+    first, second = made.out.records
+    for stage, milliseconds in (("assemble_s", 1), ("inference_s", 1), ("publish_s", 1), ("total_s", 3)):
+        assert first[stage] == pytest.approx(1e-3 * milliseconds)
+    assert first["bookkeeping_s"] == 0.0
+    assert second["bookkeeping_s"] == pytest.approx(1e-3)
+    assert second["period_s"] == pytest.approx(5e-3)
+    assert second["lateness_s"] == 0.002
+    assert second["stamp_s"] == 10.1
+
+
+@pytest.mark.parametrize(("lateness_s", "missed"), [(0.031, 0.0), (0.033, 1.0)])
+def test_deadline_counts_the_late_start(rig: MakeRig, lateness_s: float, missed: float) -> None:
+    """With 3 ms of work in a period of 35 ms, a tick may start 32 ms late."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.0, lateness_s)
+    assert made.out.records[0]["deadline_missed"] == missed
+    assert made.loop.counters.deadline_misses == missed
+
+
+def test_history_is_sampled_by_stamp(rig: MakeRig) -> None:
+    """Rows are one period of training apart, whatever the rate of messages and ticks."""
+    made = rig(history=2, rate_hz=10.0)
+    for now_s, x in ((10.0, 0.3), (10.04, 0.4), (10.1, 0.5)):
+        made.see((x, 0.1), (x, 0.1), now_s=now_s)
+    made.loop.tick(10.15, 0.0)
+    observation = np.array([[0.4, 0.1, 0.4, 0.1], [0.5, 0.1, 0.5, 0.1]])
+    expected = np.array([0.5, 0.1]) + expected_action(observation, history=2, rate_hz=10.0)
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+
+
+def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
+    """After a new episode the start gate is closed until every input came again."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    made.loop.new_episode()
+    made.loop.tick(10.02, 0.0)
+    assert len(made.out.commands) == 1
+    assert made.loop.missing() == ("desired", "tcp")
+
+
+def test_diffusion_policy_gives_no_expert(tmp_path: Path) -> None:
+    """A teacher runs in the same loop; only the expert is missing."""
+    made = Rig(OnnxPolicy.load(write_diffusion(tmp_path / "teacher.onnx", steps=4)), RobotFile.load(AVOIDING))
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert len(made.out.commands) == 1
+    assert not made.out.experts
+
+
+@pytest.fixture
+def joint_rig(tmp_path: Path) -> Rig:
+    """A robot with two joints whose velocities are commanded."""
+    observation = tuple(ObservationEntry(name, "rad") for name in ("shoulder", "elbow"))
+    action = tuple(ActionEntry(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
+    path = write_mixture(tmp_path / "joints.onnx", observation=observation, action=action, nan_above=1.0)
+    joints = {
+        entry.name: {"joint": f"{entry.name}_joint", "interface": "position", "unit": "rad"} for entry in observation
+    }
+    commands = [
+        {"name": f"{entry.name}_joint", "action": f"{entry.name}_velocity", "unit": "rad/s", "low": -1, "high": 1}
+        for entry in observation
+    ]
+    robot = RobotFile.from_dict(
+        {
+            "inputs": {
+                "arm": {
+                    "topic": "joint_states",
+                    "type": "sensor_msgs/msg/JointState",
+                    "max_age_s": 0.1,
+                    "entries": joints,
+                }
+            },
+            "command": {
+                "topic": "velocities",
+                "type": "std_msgs/msg/Float64MultiArray",
+                "on_loss": "zero",
+                "entries": [entry | {"max_step": 0.5} for entry in commands],
+            },
+        }
+    )
+    return Rig(OnnxPolicy.load(path, expert="greedy"), robot)
+
+
+def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
+    """A message without a joint or with the wrong length is counted, with the reason; a good one is taken."""
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1), 10.0)
+    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.last_refusal
+    short = joint_state(10.01, shoulder_joint=0.1, elbow_joint=0.2)
+    short.position.pop()
+    joint_rig.receive("arm", short, 10.01)
+    assert "2 names but 1 values of position" in joint_rig.loop.last_refusal
+    assert joint_rig.loop.counters.refused_messages == 2
+    assert joint_rig.loop.missing() == ("arm",)
+    joint_rig.receive("arm", joint_state(10.02, elbow_joint=0.2, shoulder_joint=0.1), 10.02)
+    assert not joint_rig.loop.missing()
+
+
+def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:
+    """With on_loss zero the robot is stopped by stale input, by a NaN action, and at deactivation."""
+    joint_rig.loop.tick(9.9, 0.0)
+    assert not joint_rig.out.commands, "a robot that was never commanded is left alone"
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1, elbow_joint=0.2), 10.0)
+    joint_rig.loop.tick(10.01, 0.0)
+    assert any(joint_rig.out.commands[0])
+    joint_rig.loop.tick(10.2, 0.0)
+    assert joint_rig.out.commands[1:] == [[0.0, 0.0]]
+    joint_rig.receive("arm", joint_state(10.3, shoulder_joint=2.0, elbow_joint=0.2), 10.3)
+    joint_rig.loop.tick(10.31, 0.0)
+    assert joint_rig.out.commands[2:] == [[0.0, 0.0]]
+    joint_rig.loop.stop()
+    assert joint_rig.out.commands[3:] == [[0.0, 0.0]]
+    joint_rig.loop.stop()
+    assert len(joint_rig.out.commands) == 4
+
+
+def test_hold_commands_nothing_at_the_end(rig: MakeRig) -> None:
+    """With on_loss hold the controller keeps the last set point."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    made.loop.stop()
+    assert len(made.out.commands) == 1

@@ -1,0 +1,331 @@
+"""The policy node over real DDS: transitions and their failures, topics, diagnostics, signals."""
+
+import json
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from policy_files import write_diffusion, write_mixture
+from ros_helpers import Bench, node_process
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PointStamped, PoseStamped
+from lifecycle_msgs.srv import ChangeState
+from rclpy.parameter import Parameter
+from std_msgs.msg import Float64MultiArray, Int64, String
+
+from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.timing import LATENCY_LABELS
+
+AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
+COMMANDS = "/avoiding_controller/commands"
+FAST_HZ = 200.0
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small mixture whose action is NaN while desired_x is above 0.8."""
+    return write_mixture(tmp_path_factory.mktemp("policy") / "student.onnx", nan_above=0.8)
+
+
+MakeNode = Callable[..., PolicyNode]
+
+
+@pytest.fixture
+def make(bench: Bench, student: Path) -> MakeNode:
+    """Make policy nodes for Avoiding; keyword arguments are parameters."""
+
+    def node(name: str = "policy", **parameters: Any) -> PolicyNode:
+        given = {"policy_path": str(student), "robot_file": str(AVOIDING), "rate_hz": FAST_HZ} | parameters
+        overrides = [Parameter(key, value=value) for key, value in given.items()]
+        made: PolicyNode = bench.add(PolicyNode(name, parameter_overrides=overrides))
+        return made
+
+    return node
+
+
+class Robot:
+    """Publishes both inputs of Avoiding, and collects the commands."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.inputs = [bench.node.create_publisher(PoseStamped, topic, 10) for topic in ("desired_pose", "tcp_pose")]
+        self.commands = bench.collect(Float64MultiArray, COMMANDS)
+
+    def publish(self, x: float = 0.5, y: float = 0.1) -> None:
+        """Publish one observation, stamped now."""
+        message = PoseStamped()
+        message.pose.position.x, message.pose.position.y = x, y
+        message.header.stamp = self.bench.node.get_clock().now().to_msg()
+        for publisher in self.inputs:
+            publisher.publish(message)
+
+    def run_until(self, condition: Callable[[], Any], what: str, **position: float) -> None:
+        """Publish observations until a condition holds."""
+
+        def published() -> Any:
+            self.publish(**position)
+            return condition()
+
+        self.bench.wait(published, what)
+
+
+@pytest.fixture
+def robot(bench: Bench) -> Robot:
+    """The other side of the topics."""
+    return Robot(bench)
+
+
+def started(node: PolicyNode) -> PolicyNode:
+    """Configure and activate a node."""
+    node.trigger_configure()
+    node.trigger_activate()
+    assert node.state == "active", node.failure
+    return node
+
+
+def test_policy_commands_the_robot(make: MakeNode, robot: Robot, bench: Bench) -> None:
+    """Observations go in; commands within a step, numbered records, experts and the policy's description come out."""
+    records = bench.collect(Float64MultiArray, "/policy/latency")
+    experts = bench.collect(Int64, "/policy/expert")
+    node = started(make())
+    robot.run_until(lambda: len(robot.commands) >= 20 and len(records) >= 20 and experts, "commands and records")
+    assert np.abs(np.array([c.data for c in robot.commands]) - [0.5, 0.1]).max() <= 0.0101
+    assert [dim.label for dim in records[0].layout.dim] == list(LATENCY_LABELS)
+    values = np.array([record.data for record in records])
+    first = int(values[0, 0])
+    assert values[:, 0].tolist() == list(range(first, first + len(values)))
+    assert (values[:, LATENCY_LABELS.index("inference_s")] > 0).all()
+    info: list[Any] = bench.collect(String, "/policy/policy_info", LATCHED)
+    bench.wait(lambda: info, "the policy's description")
+    described = json.loads(info[0].data)
+    assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
+    assert len(described["policy_sha256"]) == 64
+    assert described["machine"]["provider"] == "cpu"
+    node.trigger_deactivate()
+    sent = node.session.loop.counters.ticks if node.session else -1
+    bench.executor.spin_once(timeout_sec=0.0)
+    assert node.session is not None
+    assert node.session.loop.counters.ticks == sent
+
+
+def test_shadow_mode_cannot_command(make: MakeNode, robot: Robot, bench: Bench) -> None:
+    """A shadow has no publisher of commands: the only command that arrives is the test's own."""
+    records = bench.collect(Float64MultiArray, "/shadow/latency")
+    started(make("shadow", enable_control=False))
+    robot.run_until(lambda: len(records) >= 20, "records of the shadow")
+    sentinel = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    sentinel.publish(Float64MultiArray(data=[7.0]))
+    bench.wait(lambda: robot.commands, "the sentinel")
+    assert [list(command.data) for command in robot.commands] == [[7.0]]
+    assert bench.node.count_publishers(COMMANDS) == 1
+
+
+def test_student_and_teacher_run_side_by_side(make: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:
+    """One commands, the other shadows the same observations."""
+    teacher = write_diffusion(tmp_path / "teacher.onnx", steps=4)
+    records = [bench.collect(Float64MultiArray, f"/{name}/latency") for name in ("policy", "shadow")]
+    started(make())
+    started(make("shadow", policy_path=str(teacher), enable_control=False))
+    robot.run_until(lambda: all(len(got) >= 5 for got in records), "records of both")
+    commanded = LATENCY_LABELS.index("commanded")
+    assert [got[-1].data[commanded] for got in records] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"policy_path": ""}, "parameter policy_path is not set"),
+        ({"policy_path": "absent.onnx"}, "absent.onnx"),
+        ({"robot_file": "absent.yaml"}, "absent.yaml cannot be read"),
+        ({"robot_file": ""}, "parameter robot_file is not set"),
+        ({"provider": "tensorrt"}, "provider"),
+        ({"expert": "best"}, "Expert selection 'best' is unknown"),
+        ({"noise": "loud"}, "Noise 'loud' is unknown"),
+        ({"polcy_path": "x"}, "unknown parameters: polcy_path; did you mean policy_path?"),
+        ({"episode_topic": "not a topic"}, "not a topic"),
+    ],
+)
+def test_configure_fails_with_the_reason(make: MakeNode, bench: Bench, parameters: dict[str, Any], reason: str) -> None:
+    """Each way to be misconfigured leaves the node unconfigured, tells why, and leaves no topics behind."""
+    node = make(**parameters)
+    node.trigger_configure()
+    assert node.state == "unconfigured"
+    assert reason.lower() in node.failure.lower()
+    assert not node.get_publishers_info_by_topic(COMMANDS)
+    statuses = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
+    node.publish_diagnostics()
+    bench.wait(lambda: statuses, "diagnostics")
+    assert statuses[0].status[0].level == DiagnosticStatus.ERROR
+    assert statuses[0].status[0].message == node.failure
+
+
+def test_policy_that_does_not_fit_the_robot(make: MakeNode, tmp_path: Path) -> None:
+    """Names that the robot file lacks are listed."""
+    from vdd_ros.policy.spec import ObservationEntry
+
+    other = write_mixture(tmp_path / "other.onnx", observation=(ObservationEntry("wheel", "rad"),))
+    node = make(policy_path=str(other))
+    node.trigger_configure()
+    assert "missing ['wheel']" in node.failure
+
+
+def test_node_recovers_from_a_failed_configure(make: MakeNode, student: Path) -> None:
+    """Once the parameter is corrected, the same node configures; while inactive it refuses changes."""
+    node = make(policy_path="absent.onnx")
+    node.trigger_configure()
+    assert node.set_parameters([Parameter("policy_path", value=str(student))])[0].successful
+    node.trigger_configure()
+    assert (node.state, node.failure) == ("inactive", "")
+    refused = node.set_parameters([Parameter("enable_control", value=False)])[0]
+    assert not refused.successful
+    assert "only while unconfigured" in refused.reason
+    node.trigger_cleanup()
+    assert (node.state, node.session) == ("unconfigured", None)
+
+
+def test_whole_life_again(make: MakeNode, robot: Robot) -> None:
+    """Deactivate, clean up, configure and activate work again and again; shutdown works from active."""
+    node = make()
+    for _ in range(2):
+        started(node)
+        before = len(robot.commands)
+        robot.run_until(lambda before=before: len(robot.commands) > before, "a command")  # type: ignore[misc]
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+    started(node)
+    node.trigger_shutdown()
+    assert node.state == "finalized"
+    assert not node.get_publishers_info_by_topic(COMMANDS)
+
+
+def test_impossible_transition_is_refused(make: MakeNode, bench: Bench) -> None:
+    """Asking for a transition that the state does not have does not end the node."""
+    node = make()
+    client = bench.node.create_client(ChangeState, "/policy/change_state")
+    bench.wait(client.service_is_ready, "the service")
+    request = ChangeState.Request()
+    request.transition.id = 3  # activate, while unconfigured
+    answer = client.call_async(request)
+    bench.wait(answer.done, "the answer")
+    assert not answer.result().success
+    assert node.state == "unconfigured"
+
+
+def test_unexpected_exception_is_a_failure_with_a_reason(make: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is not swallowed, as rclpy does, but told."""
+    node = make()
+    monkeypatch.setattr(node, "activate", lambda: 1 / 0)
+    node.trigger_configure()
+    node.trigger_activate()
+    assert node.state == "inactive"
+    assert node.failure == "activate: ZeroDivisionError: division by zero"
+
+
+def diagnose(node: PolicyNode, bench: Bench) -> DiagnosticStatus:
+    """Return what a node says about itself now."""
+    statuses: list[Any] = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
+    node.publish_diagnostics()
+    bench.wait(lambda: statuses, "diagnostics")
+    return statuses[-1].status[0]
+
+
+def test_diagnostics_follow_the_inputs(make: MakeNode, robot: Robot, bench: Bench) -> None:
+    """Waiting, running, NaN in an observation, NaN action and stale input each have their level and words."""
+    node = started(make())
+    assert node.session is not None
+    loop = node.session.loop
+    assert diagnose(node, bench).message.startswith("waiting for desired, tcp")
+
+    robot.run_until(lambda: loop.counters.records > 50, "ticks")
+    diagnose(node, bench)
+    robot.run_until(lambda: loop.counters.records > 100, "ticks")
+    status = diagnose(node, bench)
+    values = {item.key: item.value for item in status.values}
+    assert status.level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
+    assert values["state"] == "active"
+    assert float(values["inference_p50_ms"]) > 0
+    assert int(values["statistics_count"]) > 0
+
+    robot.run_until(lambda: loop.counters.refused_messages > 0, "a refused message", y=math.nan)
+    status = diagnose(node, bench)
+    assert "value not finite" in status.message
+    assert all(map(math.isfinite, np.ravel([command.data for command in robot.commands])))
+
+    robot.run_until(lambda: loop.limits.refused > 0, "a dropped action", x=0.82)
+    assert diagnose(node, bench).level != DiagnosticStatus.OK
+
+    bench.wait(lambda: loop.counters.stale > 0, "stale input")
+    status = diagnose(node, bench)
+    assert (status.level, status.message[:6]) == (DiagnosticStatus.STALE, "stale:")
+
+
+def test_topic_of_the_wrong_type_is_reported(make: MakeNode, bench: Bench) -> None:
+    """A publisher of another type on an input's topic is an error that names both types."""
+    node = make()
+    node.trigger_configure()
+    elsewhere = rclpy.context.Context()  # one participant cannot have two types for a topic
+    rclpy.init(context=elsewhere)
+    try:
+        other = rclpy.create_node("elsewhere", context=elsewhere)
+        other.create_publisher(PointStamped, "tcp_pose", 10)
+        bench.wait(lambda: node.session and node.session.wrong_types(), "the wrong type")
+        status = diagnose(node, bench)
+    finally:
+        rclpy.shutdown(context=elsewhere)
+    assert status.level == DiagnosticStatus.ERROR
+    assert "/tcp_pose is geometry_msgs/msg/PointStamped" in status.message
+    assert "geometry_msgs/msg/PoseStamped" in status.message
+
+
+def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench) -> None:
+    """A new number on the episode topic empties the history, the same number does not."""
+    node = started(make(episode_topic="episode"))
+    assert node.session is not None
+    loop = node.session.loop
+    publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
+    robot.run_until(lambda: loop.counters.records > 0, "a tick")
+    publisher.publish(Int64(data=4))
+    bench.wait(loop.missing, "the history to be emptied")
+    robot.run_until(lambda: not loop.missing(), "observations")
+    publisher.publish(Int64(data=4))
+    publisher.publish(Int64(data=5))
+    bench.wait(loop.missing, "the history to be emptied again")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_process_with_0(tmp_path: Path, student: Path, bench: Bench, number: signal.Signals) -> None:
+    """Started by itself and active, it deactivates and leaves with code 0."""
+    arguments = {"policy_path": student, "robot_file": AVOIDING, "autostart": "true"}
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", **arguments) as process:
+        bench.wait_for_match("/policy_node/policy_info", publishers=1)
+        process.signal(number)
+        assert process.wait() == 0, process.output
+        assert "Traceback" not in process.output
+
+
+def test_failed_autostart_ends_the_process_with_1(tmp_path: Path) -> None:
+    """Without a lifecycle manager nobody would see the failure: the process says why and ends."""
+    arguments = {"policy_path": tmp_path / "absent.onnx", "robot_file": AVOIDING, "autostart": "true"}
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", **arguments) as process:
+        assert process.wait() == 1
+        assert "absent.onnx" in process.output
+        assert "Traceback" not in process.output
+
+
+def test_parameter_of_the_wrong_type_ends_the_process_with_1(tmp_path: Path) -> None:
+    """An integer for a double is refused by name."""
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", rate_hz=4) as process:
+        assert process.wait() == 1
+        assert "rate_hz" in process.output
+        assert "Traceback" not in process.output
