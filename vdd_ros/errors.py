@@ -46,3 +46,7 @@ class RobotFileError(VddError):
 
 class RecordingError(VddError):
     """A bag could not be written completely, or a record has gaps."""
+
+
+class ProcessError(VddError):
+    """A process that was started ended when it should not have, or could not be started."""

@@ -221,7 +221,7 @@ def _describe(report: NodeReport) -> str:
     kind = kind.removesuffix("es") if report.passes == 1 else kind
     machine = report.info.get("machine")
     where = f"; {machine['cpu']}, {machine['cores']} cores" if isinstance(machine, dict) else ""
-    return f"{kind}; {report.ticks} ticks, {report.deadline_misses} deadlines missed, {report.gaps or 'no gap'}{where}"
+    return f"{kind}; {report.ticks} ticks, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}{where}"
 
 
 def _micro(seconds: float) -> str:

@@ -21,6 +21,7 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for index, (latency, node) in enumerate(zip(latencies, report.nodes, strict=True)):
@@ -33,8 +34,11 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
             name = f"{node.node.lstrip('/')}: {what}, median {median:.3g} µs"
             axes.step(micros, fraction, style, where="post", color=f"C{index}", label=name)
     axes.set(xscale="log", xlabel="time (µs)", ylabel="fraction of ticks below", ylim=(0, 1.01), title=_title(report))
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="lower right")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda micros, _: f"{micros:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2)
     aside = path.with_name(f".{path.name}")
     figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)

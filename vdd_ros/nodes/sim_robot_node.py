@@ -44,6 +44,10 @@ class SimRobotNode(Node):
     stamp. An episode begins with its number on `episode`; the first observation is repeated until a command comes. Its
     result goes to `~/result` as JSON, and after the last one a summary.
 
+    The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. Where they
+    coincided, a command could miss its period, and a policy that adds displacements to what it observes would then
+    move the robot in every second period only.
+
     Raises:
         ConfigurationError, TaskError, RobotFileError: If a parameter, the task or the robot file is wrong.
     """
@@ -66,7 +70,8 @@ class SimRobotNode(Node):
         self._connect(robot_file, task.spec.observation)
         self._episode.publish(Int64(data=self._robot.episode))
         period_s = 1.0 / (task.spec.rate_hz * self._settings.speed)
-        self.create_timer(period_s, self._tick, clock=self._steady)
+        self._mid_period = False
+        self._timer = self.create_timer(period_s / 2, self._half_period, clock=self._steady)
 
     def _connect(self, robot_file: RobotFile, observation: Any) -> None:
         self._inputs = []
@@ -98,7 +103,15 @@ class SimRobotNode(Node):
         if not np.isfinite(self._command).all():
             self.get_logger().warning(f"command ignored: {self._command} is not finite", throttle_duration_sec=1.0)
             return
+        if self._robot.phase is Phase.WAITING:
+            self._timer.reset()
+            self._mid_period = False
         self._robot.command(self._command)
+
+    def _half_period(self) -> None:
+        self._mid_period = not self._mid_period
+        if self._mid_period:
+            self._tick()
 
     def _tick(self) -> None:
         if self._robot.phase is Phase.ENDED:

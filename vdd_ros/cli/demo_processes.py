@@ -1,0 +1,100 @@
+"""ROS nodes as child processes: started together, watched, ended in order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vdd_ros.errors import ProcessError
+
+STOP_DEADLINE_S = 10.0
+LOG_LINES = 15
+
+
+class NodeProcesses:
+    """Nodes of one ROS domain, seen by this machine only.
+
+    Leaving the context ends those that still run, the last started first: SIGINT, and SIGKILL after a deadline. They
+    are in sessions of their own, so that Ctrl-C in a terminal reaches only the process that ends them in order.
+
+    Args:
+        logs: Existing folder for one log a node.
+        domain_id: ROS domain.
+    """
+
+    def __init__(self, logs: Path, domain_id: int) -> None:
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = os.environ | {
+            "ROS_DOMAIN_ID": str(domain_id),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOG_DIR": str(logs),
+            "PYTHONUNBUFFERED": "1",
+        }
+        # The wheels of ROS leave this unset; an installation sets it.
+        self._environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+    def start(self, name: str, executable: str, parameter_file: Path, **parameters: Any) -> None:
+        """Start a node.
+
+        Args:
+            name: Name of the node.
+            executable: Module in `vdd_ros.nodes`.
+            parameter_file: YAML with parameters.
+            parameters: Values that replace those of the file.
+        """
+        given = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
+        command = [sys.executable, "-m", f"vdd_ros.nodes.{executable}", "--ros-args", "-r", f"__node:={name}"]
+        command += ["--params-file", str(parameter_file), *given]
+        with self._log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def ended(self, name: str) -> bool:
+        """Tell whether a node has ended; raises ProcessError if it or any other ended by itself with an error."""
+        for other, process in self._running.items():
+            code = process.poll()
+            if code is not None and (code != 0 or other != name):
+                raise self._error(other, code)
+        return self._running[name].poll() is not None
+
+    def stop(self, name: str) -> int:
+        """End a node by SIGINT, after a deadline by SIGKILL, and return its exit code."""
+        process = self._running.pop(name)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            return process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def stop_well(self, name: str) -> None:
+        """End a node; raises ProcessError if its exit code is not 0."""
+        if (code := self.stop(name)) != 0:
+            raise self._error(name, code)
+
+    def output(self, name: str) -> str:
+        """Return what a node has logged so far."""
+        return self._log(name).read_text(encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> "NodeProcesses":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in reversed(list(self._running)):
+            self.stop(name)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _error(self, name: str, code: int) -> ProcessError:
+        tail = "\n".join(f"  {line}" for line in self.output(name).splitlines()[-LOG_LINES:])
+        return ProcessError(f"{name} ended with exit code {code}; the end of its log {self._log(name)}:\n{tail}")
