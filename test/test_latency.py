@@ -60,7 +60,7 @@ def test_the_numbers_of_a_bag_of_known_times(tmp_path: Path, capsys: pytest.Capt
     low, high = found["comparison"]["interval"]
     assert low < 8.0 < high
     table = capsys.readouterr().out
-    assert "/student infers 8.0 times" in table
+    assert "the inference of /teacher takes 8.0 times" in table
     assert "all that is not inference in a tick of /student: median 30.0 µs" in table
     assert "vdd, 1 pass; 1001 ticks, deadlines missed: 1, no gap; Abacus, 2 cores" in table
 

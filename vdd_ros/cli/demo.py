@@ -26,6 +26,7 @@ HELP = "run student and teacher beside a simulated robot over ROS 2"
 
 TASK = "avoiding"
 POSITION = ("tcp_x", "tcp_y")
+SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
 POLL_S = 0.1
 
@@ -72,9 +73,7 @@ class Demo:
         for name in ("episodes", "speed"):
             if getattr(args, name) <= 0:
                 raise ConfigurationError(f"--{name} is {getattr(args, name)}; it must be above 0")
-        files = {name: getattr(args, name) or resources.path(f"models/{TASK}_{name}.onnx") for name in _shown(args)}
-        if args.policy not in files:
-            files = {"policy": Path(args.policy)} | files
+        files = _policy_files(args)
         for name, file in files.items():
             if not file.is_file():
                 raise ConfigurationError(
@@ -83,11 +82,12 @@ class Demo:
         return cls(args.out, files, args.episodes, args.seed, args.speed)
 
 
-def _shown(args: argparse.Namespace) -> tuple[str, ...]:
-    """Name the shipped policies that take part, the commanding one first."""
-    if args.policy == "student":
-        return ("student", "teacher")
-    return ("teacher", "student") if args.policy == "teacher" else ("teacher",)
+def _policy_files(args: argparse.Namespace) -> dict[str, Path]:
+    """Return node to policy file, the one that commands first."""
+    shipped = {name: getattr(args, name) or resources.path(f"models/{TASK}_{name}.onnx") for name in SHADOWS}
+    first = args.policy if args.policy in shipped else "policy"
+    second = SHADOWS.get(first, "teacher")
+    return {first: shipped.get(first, Path(args.policy)), second: shipped[second]}
 
 
 def run(args: argparse.Namespace) -> int:

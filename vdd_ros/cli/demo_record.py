@@ -65,7 +65,8 @@ def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, s
     topics = (f"/{source.topic.lstrip('/')}", _EPISODE, _RESULT, experts_topic)
     messages: dict[str, list[BagMessage]] = {topic: [] for topic in topics}
     for message in read_messages(bag, topics):
-        messages[message.topic].append(message)
+        if message.topic in messages:
+            messages[message.topic].append(message)
     results = [json.loads(message.message.data) for message in messages[_RESULT]]
     results = [result for result in results if "summary" not in result]
     if not results:

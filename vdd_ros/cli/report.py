@@ -193,8 +193,8 @@ def format_table(report: LatencyReport) -> str:
     if (found := report.comparison) is not None:
         low, high = found.interval
         blocks.append(
-            f"{found.student} infers {found.ratio:.1f} times ({low:.1f} to {high:.1f}) faster "
-            f"than {found.teacher}: one pass against {found.steps}\n"
+            f"the inference of {found.teacher} takes {found.ratio:.1f} times ({low:.1f} to {high:.1f}) as long as that "
+            f"of {found.student}: {found.steps} passes against one\n"
             f"all that is not inference in a tick of {found.student}: median {_micro(found.student_overhead_s)} µs"
         )
     blocks.append(f"the first {report.warmup} ticks are left out; in brackets the 95 % interval of the median")

@@ -47,7 +47,7 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
 
 def _title(report: LatencyReport) -> str:
     found = report.comparison
-    faster = f"Inference {found.ratio:.1f}× faster in one pass than in {found.steps}\n" if found else ""
+    factor = f"Inference in {found.steps} passes takes {found.ratio:.1f} times as long as in one\n" if found else ""
     ticks = " and ".join(f"{node.ticks}" for node in report.nodes)
     machines = {node.info["machine"]["cpu"] for node in report.nodes if "machine" in node.info}
-    return f"{faster}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"
+    return f"{factor}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"
