@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -21,7 +23,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="sim_robot_node",
         name="sim_robot",
         output="screen",
-        on_exit=Shutdown(reason="the episodes are over"),
+        on_exit=_end,
         parameters=[
             str(resources.path("config/sim_robot.params.yaml")),
             {
@@ -36,9 +38,15 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument("task", default_value="avoiding", description="the simulated task"),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
+            DeclareLaunchArgument("episode_topic", default_value="episode", description="where the robot numbers them"),
             DeclareLaunchArgument("episodes", default_value="10", description="episodes until it ends"),
             DeclareLaunchArgument("seed", default_value="0", description="seed of the simulation"),
             simulated,
             IncludeLaunchDescription(compare),
         ]
     )
+
+
+def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """End everything after the last episode, unless it is ending already."""
+    return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]

@@ -4,7 +4,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessIO
-from launch.events.process import ProcessIO
+from launch.events.process import ProcessExited, ProcessIO
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
@@ -34,6 +34,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
             DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: none"),
+            DeclareLaunchArgument("episode_topic", default_value="", description="episode numbers; empty: none"),
             DeclareLaunchArgument("shadow", default_value="false", description="true: command nothing", **switch),
             DeclareLaunchArgument("activate", default_value="true", description="false: only configure", **switch),
             DeclareLaunchArgument("params_file", default_value=params, description="parameters of the policy nodes"),
@@ -87,13 +88,14 @@ def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_contro
         name=name,
         namespace="",
         output="screen",
-        on_exit=Shutdown(reason=f"{name} ended"),
+        on_exit=_end,
         parameters=[
             given["params_file"],
             {
                 "policy_path": str(resources.path(SHIPPED[policy])) if policy in SHIPPED else policy,
                 "robot_file": given["robot"],
                 "enable_control": enable_control,
+                "episode_topic": given["episode_topic"],
                 "use_sim_time": given["use_sim_time"] == "true",
             },
         ],
@@ -102,16 +104,15 @@ def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_contro
 
 def _recorder(given: dict[str, str], topics: list[str], shadow: bool) -> Node:
     robot = RobotFile.load(given["robot"])
-    command = [] if shadow else [robot.command.topic]
+    on_robot = [source.topic for source in robot.inputs] + ([] if shadow else [robot.command.topic])
+    episodes = [given["episode_topic"]] if given["episode_topic"] else []
     return Node(
         package="vdd_ros",
         executable="bag_recorder",
         name="bag_recorder",
         output="screen",
-        on_exit=Shutdown(reason="the recorder ended"),
-        parameters=[
-            {"output": given["record"], "topics": [source.topic for source in robot.inputs] + command + topics}
-        ],
+        on_exit=_end,
+        parameters=[{"output": given["record"], "topics": on_robot + episodes + topics}],
     )
 
 
@@ -127,6 +128,11 @@ def _once_ready(recorder: Node, actions: list[Action]) -> OnProcessIO:
         return taken
 
     return OnProcessIO(target_action=recorder, on_stdout=act, on_stderr=act)
+
+
+def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """End everything, unless it is ending already: launch does not bear being told twice."""
+    return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]
 
 
 def _change(node: LifecycleNode, transition: int) -> EmitEvent:

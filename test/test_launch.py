@@ -1,0 +1,220 @@
+"""Launch files: every argument reaches a declared parameter, which needs no launch; with launch, a node comes up."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from policy_files import write_mixture
+
+pytest.importorskip("rclpy")
+
+from vdd_ros import resources
+from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.sim_robot_node import SimParameters
+
+ROOT = Path(__file__).parents[1]
+MODULES = (
+    "launch",
+    "launch.action",
+    "launch.actions",
+    "launch.event_handlers",
+    "launch.events",
+    "launch.events.process",
+    "launch.launch_description_sources",
+    "launch.substitutions",
+    "launch_ros",
+    "launch_ros.actions",
+    "launch_ros.event_handlers",
+    "launch_ros.events",
+    "launch_ros.events.lifecycle",
+    "launch_ros.parameter_descriptions",
+)
+DECLARED = {
+    "policy_node": {item.name for item in fields(PolicyParameters)} | {"use_sim_time"},
+    "sim_robot_node": {item.name for item in fields(SimParameters)},
+    "bag_recorder": set(
+        yaml.safe_load((ROOT / "config" / "bag_recorder.params.yaml").read_text())["/**"]["ros__parameters"]
+    ),
+}
+
+
+class Call:
+    """The construction of anything from launch: what was called with what."""
+
+    def __init__(self, what: str, *args: Any, **kwargs: Any) -> None:
+        self.what, self.args, self.kwargs = what, args, kwargs
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Load a launch file with stand-ins for launch and launch_ros, and paths of shipped files below /share."""
+    for name in MODULES:
+        module: Any = ModuleType(name)
+        module.__getattr__ = lambda what: partial(Call, what)
+        monkeypatch.setitem(sys.modules, name, module)
+    shipped = resources.path
+    monkeypatch.setattr(
+        resources, "path", lambda name: Path("/share", name) if name.startswith("models/") else shipped(name)
+    )
+
+    def load(name: str) -> Any:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "launch" / f"{name}.launch.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+
+
+def entities(module: Any) -> list[Call]:
+    """Return what a launch file describes."""
+    return list(module.generate_launch_description().args[0])
+
+
+def arguments(module: Any) -> dict[str, str]:
+    """Return the declared arguments with their defaults."""
+    return {e.args[0]: e.kwargs["default_value"] for e in entities(module) if e.what == "DeclareLaunchArgument"}
+
+
+def policy_actions(load: Callable[[str], Any], **given: str) -> list[Call]:
+    """Return what policy.launch.py starts with these arguments."""
+    module = load("policy")
+    function = next(e.kwargs["function"] for e in entities(module) if e.what == "OpaqueFunction")
+    actions: list[Call] = function(SimpleNamespace(launch_configurations=arguments(module) | given))
+    return actions
+
+
+def parameters(actions: list[Call]) -> dict[str, dict[str, Any]]:
+    """Return the parameters of every node by the node's name; those of a file under its name `params_file`."""
+    found = {}
+    for node in actions:
+        if node.what in ("Node", "LifecycleNode"):
+            merged: dict[str, Any] = {}
+            for item in node.kwargs["parameters"]:
+                merged |= item if isinstance(item, dict) else {"params_file": item}
+            assert set(merged) - {"params_file"} <= DECLARED[node.kwargs["executable"]]
+            found[node.kwargs["name"]] = merged
+    return found
+
+
+def transitions(actions: list[Call]) -> list[int]:
+    """Return the transitions that are asked for at once."""
+    return [action.kwargs["event"].kwargs["transition_id"] for action in actions if action.what == "EmitEvent"]
+
+
+REACHES = {
+    "policy": ("teacher", "policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
+    "compare_with": ("other", "shadow_policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
+    "robot": ("mine.yaml", "policy", "robot_file", "mine.yaml"),
+    "record": ("bag", "bag_recorder", "output", "bag"),
+    "episode_topic": ("episode", "policy", "episode_topic", "episode"),
+    "shadow": ("true", "policy", "enable_control", False),
+    "params_file": ("mine.params.yaml", "policy", "params_file", "mine.params.yaml"),
+    "use_sim_time": ("true", "policy", "use_sim_time", True),
+}
+
+
+@pytest.mark.parametrize("argument", REACHES)
+def test_argument_reaches_its_parameter(load: Callable[[str], Any], argument: str) -> None:
+    """An argument changes one parameter from its default, with the parameter's type."""
+    value, node, parameter, expected = REACHES[argument]
+    assert parameters(policy_actions(load)).get(node, {}).get(parameter) != expected
+    assert parameters(policy_actions(load, **{argument: value}))[node][parameter] == expected
+
+
+def test_every_argument_is_accounted_for(load: Callable[[str], Any]) -> None:
+    """A new argument needs a line in the table above; `activate` asks for a transition instead."""
+    assert set(arguments(load("policy"))) == set(REACHES) | {"activate"}
+    assert set(arguments(load("compare"))) <= set(REACHES)
+
+
+def test_activate_asks_for_the_transition(load: Callable[[str], Any]) -> None:
+    """Configuring is asked for at once, activating when that has succeeded."""
+
+    def after_configuring(actions: list[Call]) -> list[Any]:
+        handlers = [action.args[0] for action in actions if action.what == "RegisterEventHandler"]
+        done = [h for h in handlers if h.what == "OnStateTransition" and h.kwargs["goal_state"] == "inactive"]
+        return [transitions(handler.kwargs["entities"]) for handler in done]
+
+    assert transitions(policy_actions(load)) == [1]
+    assert after_configuring(policy_actions(load)) == [[3]]
+    assert after_configuring(policy_actions(load, activate="false")) == []
+
+
+def test_recorder_comes_first_and_starts_the_policies(load: Callable[[str], Any]) -> None:
+    """The policies are activated by the recorder's word, once, and a shadow's missing commands are not awaited."""
+    actions = policy_actions(load, record="bag", compare_with="teacher")
+    nodes = [action for action in actions if action.what in ("Node", "LifecycleNode")]
+    assert nodes[0].kwargs["executable"] == "bag_recorder"
+    on_output = actions[0].args[0].kwargs["on_stderr"]
+    assert on_output(SimpleNamespace(text=b"waiting for /policy/latency")) == []
+    assert transitions(on_output(SimpleNamespace(text=b"ready: every topic is subscribed"))) == [3, 3]
+    assert on_output(SimpleNamespace(text=b"ready: every topic is subscribed")) == []
+    topics = parameters(actions)["bag_recorder"]["topics"]
+    assert {"tcp_pose", "avoiding_controller/commands", "policy/latency", "shadow_policy/policy_info"} <= set(topics)
+    shadowed = parameters(policy_actions(load, record="bag", shadow="true"))["bag_recorder"]["topics"]
+    assert "avoiding_controller/commands" not in shadowed
+
+
+def test_recorder_says_the_word_that_is_waited_for(load: Callable[[str], Any]) -> None:
+    """The recorder logs the very text that the launch file waits for."""
+    recorder = (ROOT / "vdd_ros" / "nodes" / "bag_recorder.py").read_text()
+    assert f'"{load("policy").RECORDER_READY.decode()}"' in recorder
+
+
+def test_end_of_a_node_ends_everything_once(load: Callable[[str], Any]) -> None:
+    """Every node matters: launch would go on without it and exit with 0."""
+    for node in policy_actions(load, record="bag") + [e for e in entities(load("demo")) if e.what == "Node"]:
+        if node.what in ("Node", "LifecycleNode"):
+            event = SimpleNamespace(process_name="policy")
+            ended = node.kwargs["on_exit"](event, SimpleNamespace(is_shutdown=False))
+            assert [action.what for action in ended] == ["Shutdown"]
+            assert node.kwargs["on_exit"](event, SimpleNamespace(is_shutdown=True)) == []
+
+
+def test_demo_adds_a_simulated_robot(load: Callable[[str], Any]) -> None:
+    """Its arguments reach the simulated robot with their types; the rest is compare.launch.py."""
+    module = load("demo")
+    node = next(e for e in entities(module) if e.what == "Node")
+    typed = parameters([node])["sim_robot"]
+    reached = {v.args[0].args[0]: v.kwargs["value_type"] for k, v in typed.items() if k != "params_file"}
+    assert reached == {"task": str, "robot": str, "episodes": int, "seed": int}
+    assert set(arguments(module)) - set(reached) <= set(REACHES)
+    included = [e.args[0].args[0] for e in entities(module) if e.what == "IncludeLaunchDescription"]
+    assert [Path(path).name for path in included] == ["compare.launch.py"]
+
+
+def test_policy_becomes_active_under_launch(tmp_path: Path) -> None:
+    """With launch and an installed package, policy.launch.py brings a node to the state active."""
+    launch = pytest.importorskip("launch", reason="launch is on ROS installations only")
+    actions = pytest.importorskip("launch.actions", reason="launch is on ROS installations only")
+    handlers = pytest.importorskip("launch_ros.event_handlers")
+    sources = pytest.importorskip("launch.launch_description_sources")
+    index = pytest.importorskip("ament_index_python.packages")
+    try:
+        index.get_package_prefix("vdd_ros")
+    except LookupError:
+        pytest.skip("vdd_ros is not installed in an ament prefix")
+    seen = []
+
+    def end(_: Any) -> list[Any]:
+        seen.append("active")
+        return [actions.Shutdown()]
+
+    active = handlers.OnStateTransition(goal_state="active", entities=[actions.OpaqueFunction(function=end)])
+    file = sources.PythonLaunchDescriptionSource(str(ROOT / "launch" / "policy.launch.py"))
+    given = {"policy": str(write_mixture(tmp_path / "policy.onnx"))}.items()
+    included = actions.IncludeLaunchDescription(file, launch_arguments=given)
+    service = launch.LaunchService()
+    service.include_launch_description(launch.LaunchDescription([actions.RegisterEventHandler(active), included]))
+    assert service.run() == 0
+    assert seen == ["active"]
