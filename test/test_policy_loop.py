@@ -359,6 +359,14 @@ def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:
     assert len(joint_rig.out.commands) == 4
 
 
+def test_velocities_become_zero_at_a_new_episode(joint_rig: Rig) -> None:
+    """A robot in motion does not wait with its last velocity for the first observation of the next episode."""
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1, elbow_joint=0.2), 10.0)
+    joint_rig.loop.tick(10.01, 0.0)
+    joint_rig.loop.new_episode()
+    assert joint_rig.out.commands[1:] == [[0.0, 0.0]]
+
+
 def test_hold_commands_nothing_at_the_end(rig: MakeRig) -> None:
     """With on_loss hold the controller keeps the last set point."""
     made = rig()

@@ -4,13 +4,14 @@ import importlib
 from array import array
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.policy.robot import Command
 
-RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+SENSOR_DATA = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)  # none is lost during a slow tick
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -31,7 +32,7 @@ def message_class(type_name: str) -> Any:
 
 def qos_profile(name: str) -> QoSProfile:
     """Return the profile of an input: `sensor_data` or `reliable`."""
-    return RELIABLE if name == "reliable" else qos_profile_sensor_data
+    return RELIABLE if name == "reliable" else SENSOR_DATA
 
 
 def command_message(command: Command, period_s: float) -> Any:

@@ -100,6 +100,7 @@ class PolicyLoop:
         self._command = np.zeros(len(self.channel.low))
         self._command_before = np.zeros_like(self._command)
         self._step_start = np.zeros_like(self._command)
+        self._commanding = False
         self.start()
 
     def start(self) -> None:
@@ -115,11 +116,11 @@ class PolicyLoop:
         self._commanding = False
 
     def new_episode(self) -> None:
-        """Forget what was seen and which expert acted; the next command is limited afresh."""
+        """Stop, forget what was seen and which expert acted; the next command is limited afresh."""
+        self.stop()
         self._history.reset()
         self._policy.reset()
         self.limits.restart()
-        self._commanding = False
 
     def receive(self, channel: InputChannel, message: Any, now_s: float) -> None:
         """Take in a message of an input.

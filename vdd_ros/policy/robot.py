@@ -251,8 +251,13 @@ def _command(section: Section) -> Command:
     )
     section.finish()
     _refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
-    if command.on_loss == "zero" and any(entry.relative_to for entry in command.entries):
-        fail(section.at("on_loss"), "is 'zero', but zeros are not a safe set point for entries with `relative_to`")
+    positions = [e.name for e in command.entries if e.relative_to or UNITS.get(e.unit, ("",))[0] in ("length", "angle")]
+    if command.on_loss == "zero" and positions:
+        fail(
+            section.at("on_loss"),
+            "is 'zero', which is no safe set point for positions; use 'hold'. These are",
+            positions,
+        )
     return command
 
 
