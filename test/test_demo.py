@@ -132,6 +132,7 @@ def test_a_signal_ends_every_node_and_closes_the_bag(
         children = [int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()]
         assert len(children) == 4
         demo.send_signal(stop)
+        demo.send_signal(stop)
         assert demo.wait(DEADLINE_S) == 130, (tmp_path / "log").read_text()
     finally:
         if demo.poll() is None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from vdd_ros import resources
@@ -94,22 +95,19 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
     demo = Demo.from_arguments(args)
     _make_folder(demo.out)
-    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": _texts(demo.files)}
+    policies = {name: str(file) for name, file in demo.files.items()}
+    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
     try:
-        with _sigterm_as_interrupt():
+        with _interruptible_once():
             _run_nodes(demo)
             passed = _report(demo, report)
         report["status"] = "passed" if passed else "failed"
     except VddError as error:
-        report |= {"status": "failed", "reason": str(error)}
+        report.update(status="failed", reason=str(error))
         raise
     finally:
         write_json(demo.out / "report.json", report)
     return 0 if passed else 1
-
-
-def _texts(files: dict[str, Path]) -> dict[str, str]:
-    return {name: str(file) for name, file in files.items()}
 
 
 def _make_folder(out: Path) -> None:
@@ -129,13 +127,21 @@ def _make_folder(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end the nodes as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _interruptible_once() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM raise KeyboardInterrupt; more of them must not disturb the ending of the nodes."""
+    wanted = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in wanted:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in wanted]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _run_nodes(demo: Demo) -> None:
@@ -216,14 +222,14 @@ def _report(demo: Demo, report: dict[str, Any]) -> bool:
     missing = latency.gaps + late
     save_figure(demo.out / "latency.png", latencies, latency)
     _save_trajectories(demo.out / "trajectories.png", record)
-    report |= {
-        "commander": commander,
-        "successes": record.successes,
-        "episodes": record.results,
-        "modes": record.modes,
-        "missing": missing,
-        "latency": latency.to_dict(),
-    }
+    report.update(
+        commander=commander,
+        successes=record.successes,
+        episodes=record.results,
+        modes=record.modes,
+        missing=missing,
+        latency=latency.to_dict(),
+    )
     _print(latency, record, commander, missing, demo.out)
     return not missing and 2 * record.successes > len(record.results)
 

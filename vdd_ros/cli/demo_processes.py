@@ -65,14 +65,16 @@ class NodeProcesses:
 
     def stop(self, name: str) -> int:
         """End a node by SIGINT, after a deadline by SIGKILL, and return its exit code."""
-        process = self._running.pop(name)
+        process = self._running[name]
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            return process.wait(STOP_DEADLINE_S)
+            code = process.wait(STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.wait()
+            code = process.wait()
+        del self._running[name]
+        return code
 
     def stop_well(self, name: str) -> None:
         """End a node; raises ProcessError if its exit code is not 0."""

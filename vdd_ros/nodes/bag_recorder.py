@@ -101,7 +101,8 @@ class BagRecorder(Node):
         for subscription in self._recorded:
             with subscription.handle:
                 while taken := subscription.handle.take_message(subscription.msg_type, True):
-                    subscription.callback(*taken)
+                    message, info = taken
+                    self._writer.write(subscription.topic_name, info["received_timestamp"], message)
 
     def _record(self, topic: str, message: bytes, info: dict[str, Any]) -> None:
         self._writer.write(topic, info["received_timestamp"], message)
