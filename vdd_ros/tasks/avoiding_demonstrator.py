@@ -2,8 +2,9 @@
 
 A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as none
 (D3IL's dead zone), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of the 24
-routes: forward through a gap, sideways in the lane behind it until it faces the next gap, and on. Where it crosses each
-gap, when it starts sideways, how hard it pushes and how often it corrects differ from episode to episode.
+routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead zone it
+gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead it
+looks and how hard it pushes differ from episode to episode.
 """
 
 from collections.abc import Callable
@@ -14,21 +15,22 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.tasks.avoiding import ROW_Y, SPEC, AvoidingSim
+from vdd_ros.tasks.avoiding import ROW_Y, SPEC, START, AvoidingSim
 
 STICK_MAX = 1.0 / 120.0
 STICK_DEAD = 0.005
+PULSE_STEPS = 3
 MAX_DEMONSTRATION_STEPS = 200
 MAX_TRIES = 50
 
-GAP_CENTRES = ((0.435, 0.565), (0.365, 0.5, 0.635), (0.295, 0.425, 0.575, 0.705))
-"""Where the demonstrator crosses each row on average, in m; the clear width is at least 8 mm to either side."""
-GAP_SPREAD = ((0.012, 0.012), (0.01, 0.012, 0.01), (0.01, 0.01, 0.01, 0.01))
-LEAVE = 0.055
-"""How far behind a row, in m, the desired position is when the demonstrator turns to the next: the rod lags by 20 mm."""
-ARRIVE = 0.045
-"""How far before a row, in m, a sideways move is to be over."""
-LANE = ROW_Y[1] - ROW_Y[0] - LEAVE - ARRIVE
+GAP_CENTRES = ((0.425, 0.575), (0.355, 0.5, 0.645), (0.285, 0.425, 0.575, 0.715))
+"""Where the demonstrator crosses each row on average, in m; the clear width is at least 35 mm to either side."""
+GAP_SPREAD = 0.008
+ARRIVE, LEAVE = 0.045, 0.05
+"""Distance in m before and behind a row on which the route runs straight ahead."""
+PATH_STEP = 0.002
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,40 +38,43 @@ class Habits:
     """What differs from one episode to the next.
 
     Attributes:
-        crossings: (3,) x in m at which each row is crossed.
-        starts: (3,) how long the demonstrator waits in each lane before going sideways, as a fraction of the lane that
-            the sideways move can spare.
-        slides: (3,) where in the lane forward motion stops to let a long sideways move finish, as a fraction of the lane.
-        forward, sideways: Usual deflections in m a step.
-        wander: Deviation of the deflections in m a step.
-        tolerance: Offset in m at which a correction begins.
+        route: (P, 2) points of the intended path in m, 2 mm apart.
+        speed: Usual deflection of the stick in m a step.
+        look_ahead: Distance in m of the point that the demonstrator steers at.
+        tremor: Deviation of the deflection in m a step.
     """
 
-    crossings: NDArray[np.float64]
-    starts: NDArray[np.float64]
-    slides: NDArray[np.float64]
-    forward: float
-    sideways: float
-    wander: float
-    tolerance: float
+    route: Floats
+    speed: float
+    look_ahead: float
+    tremor: float
 
     @classmethod
     def draw(cls, route: int, random: np.random.Generator) -> "Habits":
         """Draw the habits of one episode along `route`, 0 to 23."""
-        gaps = (route // 12, route % 12 // 4, route % 4)
-        crossings = [
-            centres[gap] + random.uniform(-spread[gap], spread[gap])
-            for gap, centres, spread in zip(gaps, GAP_CENTRES, GAP_SPREAD, strict=True)
-        ]
         return cls(
-            crossings=np.array(crossings),
-            starts=random.uniform(0.0, 0.8, 3),
-            slides=random.uniform(0.0, 1.0, 3),
-            forward=random.uniform(0.0068, STICK_MAX),
-            sideways=random.uniform(0.0068, STICK_MAX),
-            wander=random.uniform(0.0002, 0.0006),
-            tolerance=random.uniform(0.004, 0.007),
+            route=draw_path((route // 12, route % 12 // 4, route % 4), random),
+            speed=random.uniform(0.0075, 0.0095),
+            look_ahead=random.uniform(0.03, 0.045),
+            tremor=random.uniform(0.0002, 0.0005),
         )
+
+
+def draw_path(gaps: tuple[int, int, int], random: np.random.Generator) -> Floats:
+    """Draw a path through the given gap of each row: straight past a row, then across the lane, (P, 2) in m."""
+    corners = [np.array(START)]
+    for row_y, gap, centres in zip(ROW_Y, gaps, GAP_CENTRES, strict=True):
+        x = centres[gap] + random.uniform(-GAP_SPREAD, GAP_SPREAD)
+        arrive = row_y - ARRIVE
+        spare = max(arrive - corners[-1][1] - 0.5 * abs(x - corners[-1][0]), 0.0)
+        corners.append(corners[-1] + (0.0, spare * random.uniform(0.0, 0.5)))
+        corners.append(np.array((x, arrive - spare * random.uniform(0.0, 0.4))))
+        corners.append(np.array((x, row_y + LEAVE)))
+    corners.append(corners[-1] + (0.0, 0.15))
+    points = np.array(corners)
+    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    stations = np.arange(0.0, travelled[-1], PATH_STEP)
+    return np.stack([np.interp(stations, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
 class Stick:
@@ -79,41 +84,37 @@ class Stick:
         """Take the habits of one episode."""
         self._habits = habits
         self._random = random
+        self._nearest = 0
         self._tremor = np.zeros(2)
-        self._sideways = 0.0
-        self._committed = -1
+        self._pulse = np.zeros(2)
+        self._pulse_left = np.zeros(2, dtype=np.int64)
 
-    def act(self, desired: NDArray[np.float64]) -> NDArray[np.float64]:
+    def act(self, desired: Floats) -> Floats:
         """Return the action, (2,) in m, at the desired position, (2,) in m."""
         habits = self._habits
-        self._tremor = 0.8 * self._tremor + habits.wander * self._random.standard_normal(2)
-        row = int(np.searchsorted(np.array(ROW_Y) + LEAVE, desired[1]))
-        if row == len(ROW_Y):
-            return np.array([0.0, self._deflect(habits.forward, 1)])
-        offset = habits.crossings[row] - desired[0]
-        ahead = ROW_Y[row] - ARRIVE - desired[1]
-        self._push_sideways(row, offset, ahead)
-        needed = abs(offset) / habits.sideways * habits.forward
-        too_far = needed > max(ahead, 0.0) + 0.01 and ahead < LANE * (1.0 - habits.slides[row])
-        forward = 0.0 if self._sideways and too_far else self._deflect(habits.forward, 1)
-        sideways = self._sideways * self._deflect(habits.sideways, 0) if self._sideways else 0.0
-        return np.array([sideways, forward])
+        self._tremor = 0.8 * self._tremor + habits.tremor * self._random.standard_normal(2)
+        wish = self._direction(desired) * habits.speed + self._tremor
+        return np.array([self._press(axis, float(wish[axis])) for axis in (0, 1)])
 
-    def _push_sideways(self, row: int, offset: float, ahead: float) -> None:
-        """Begin, keep or end pushing the stick sideways, like a thumb: at once or not at all."""
-        habits = self._habits
-        if self._sideways:
-            if offset * self._sideways < 0.5 * STICK_DEAD:
-                self._sideways = 0.0
-            return
-        spare = ahead - abs(offset) / habits.sideways * habits.forward
-        must_begin = spare <= LANE * (1.0 - habits.starts[row]) or self._committed == row
-        if must_begin and abs(offset) > habits.tolerance:
-            self._committed = row
-            self._sideways = float(np.sign(offset))
+    def _direction(self, desired: Floats) -> Floats:
+        ahead = self._habits.route[self._nearest : self._nearest + 40]
+        self._nearest += int(np.argmin(np.hypot(*(ahead - desired).T)))
+        target = min(self._nearest + round(self._habits.look_ahead / PATH_STEP), len(self._habits.route) - 1)
+        offset = self._habits.route[target] - desired
+        return offset / np.hypot(*offset)
 
-    def _deflect(self, usual: float, axis: int) -> float:
-        return float(np.clip(usual + self._tremor[axis], STICK_DEAD, STICK_MAX))
+    def _press(self, axis: int, wish: float) -> float:
+        """Turn a wished deflection into one that the gamepad can give: as it is, or in pulses of the right share."""
+        if abs(wish) >= STICK_DEAD:
+            self._pulse_left[axis] = 0
+            return float(np.clip(wish, -STICK_MAX, STICK_MAX))
+        if self._pulse_left[axis] == 0:
+            size = self._random.uniform(STICK_DEAD, 0.007)
+            pressed = self._random.random() < abs(wish) / size
+            self._pulse[axis] = np.sign(wish) * size if pressed else 0.0
+            self._pulse_left[axis] = self._random.integers(1, PULSE_STEPS + 1)
+        self._pulse_left[axis] -= 1
+        return float(self._pulse[axis])
 
 
 def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
