@@ -211,6 +211,21 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
     assert made.loop.limits.too_far[0] == 2
 
 
+def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
+    """Beside a relative number, an absolute one (a gripper) is free at first and then limited to its step."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    gripper = document["command"]["entries"][1]
+    del gripper["relative_to"]
+    gripper["max_step"] = 1e-4
+    made = Rig(rig().loop._policy, RobotFile.from_dict(document))
+    for now_s, y in ((10.0, -2.0), (10.1, 2.0)):
+        made.see((0.5, y), (0.5, y), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+    first, second = (expected_action(np.array([[0.5, y, 0.5, y]]))[1] for y in (-2.0, 2.0))
+    assert made.out.commands[0][1] == pytest.approx(first, abs=1e-7)
+    assert made.out.commands[1][1] == pytest.approx(first + math.copysign(1e-4, second - first), abs=1e-7)
+
+
 def test_shadow_mode_does_everything_but_command(rig: MakeRig) -> None:
     """Records and experts come, commands do not."""
     made = rig(control=False)

@@ -18,10 +18,11 @@ pytest.importorskip("rclpy")
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PointStamped, PoseStamped
+from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray, Int64, String
+from trajectory_msgs.msg import JointTrajectory
 
 from vdd_ros.nodes.message_types import LATCHED
 from vdd_ros.nodes.policy_node import PolicyNode
@@ -58,10 +59,10 @@ def make(bench: Bench, student: Path) -> MakeNode:
 class Robot:
     """Publishes both inputs of Avoiding, and collects the commands."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, command: Any = Float64MultiArray) -> None:
         self.bench = bench
         self.inputs = [bench.node.create_publisher(PoseStamped, topic, 10) for topic in ("desired_pose", "tcp_pose")]
-        self.commands = bench.collect(Float64MultiArray, COMMANDS)
+        self.commands = bench.collect(command, COMMANDS)
 
     def publish(self, x: float = 0.5, y: float = 0.1) -> None:
         """Publish one observation, stamped now."""
@@ -120,6 +121,41 @@ def test_policy_commands_the_robot(make: MakeNode, robot: Robot, bench: Bench) -
     assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
     assert len(described["policy_sha256"]) == 64
     assert described["machine"]["provider"] == "cpu"
+
+
+def commanded_as(kind: str, names: list[str], tmp_path: Path) -> Path:
+    """Write Avoiding's robot file with another type of command."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    document["command"] |= {"type": kind, "frame_id": "base"}
+    for entry, name in zip(document["command"]["entries"], names, strict=True):
+        entry["name"] = name
+    path = tmp_path / "robot.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_command_as_joint_trajectory(make: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """One point with the joints by name, to be reached after one period; no stamp, which means now."""
+    file = commanded_as("trajectory_msgs/msg/JointTrajectory", ["slide_x", "slide_y"], tmp_path)
+    commands = bench.collect(JointTrajectory, COMMANDS)
+    started(make(robot_file=str(file)))
+    Robot(bench, JointTrajectory).run_until(lambda: commands, "a trajectory")
+    assert commands[0].joint_names == ["slide_x", "slide_y"]
+    assert np.abs(np.array(commands[0].points[0].positions) - [0.5, 0.1]).max() <= 0.0101
+    assert commands[0].points[0].time_from_start.nanosec == round(1e9 / FAST_HZ)
+    assert commands[0].header.stamp.sec == 0
+
+
+def test_command_as_twist(make: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """Stamped with the time of the command and with the frame of the robot file."""
+    file = commanded_as("geometry_msgs/msg/TwistStamped", ["twist.linear.x", "twist.linear.y"], tmp_path)
+    commands = bench.collect(TwistStamped, COMMANDS)
+    started(make(robot_file=str(file)))
+    Robot(bench, TwistStamped).run_until(lambda: commands, "a twist")
+    assert commands[0].twist.linear.x == pytest.approx(0.5, abs=0.0101)
+    assert commands[0].twist.linear.y == pytest.approx(0.1, abs=0.0101)
+    assert commands[0].header.stamp.sec > 0
+    assert commands[0].header.frame_id == "base"
 
 
 def test_shadow_mode_cannot_command(make: MakeNode, robot: Robot, bench: Bench) -> None:
