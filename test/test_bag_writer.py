@@ -92,12 +92,16 @@ def test_a_node_that_starts_again_from_zero_leaves_no_gap(tmp_path: Path) -> Non
     assert writer.sequences["/student/latency"].restarts == 1
 
 
-def test_records_without_sequence_numbers_are_kept_and_not_counted(tmp_path: Path) -> None:
+def test_records_without_usable_sequence_numbers_are_kept_and_not_counted(tmp_path: Path) -> None:
     writer = BagWriter(tmp_path / "bag")
     writer.add_topic("/other/latency", LATENCY_TYPE)
-    writer.write("/other/latency", 1, record(3, label="other"))
+    unusable = [record(3, label="other"), latency_message(np.array([np.nan]), ("seq",)), latency_message(np.array([]))]
+    for message in unusable:
+        writer.write("/other/latency", 1, message)
     writer.close()
     assert writer.sequences["/other/latency"].count == 0
+    with Reader(tmp_path / "bag") as reader:
+        assert reader.message_count == len(unusable)
 
 
 @pytest.mark.parametrize("existing", ["bag", "bag.partial"])

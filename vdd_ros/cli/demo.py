@@ -128,7 +128,7 @@ def _make_folder(out: Path) -> None:
 
 @contextlib.contextmanager
 def _interruptible_once() -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM raise KeyboardInterrupt; more of them must not disturb the ending of the nodes."""
+    """Let the first SIGINT or SIGTERM raise KeyboardInterrupt; the next ones must not disturb the end of the nodes."""
     wanted = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 """A rosbag2 directory (mcap) written aside, with a failure state of its own."""
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -113,8 +114,9 @@ class BagWriter:
     def _follow(self, topic: str, message: bytes) -> None:
         record: Any = self._typestore.deserialize_cdr(message, LATENCY_TYPE)
         labels = [dimension.label for dimension in record.layout.dim]
-        if "seq" in labels:
-            self.sequences[topic].add(int(record.data[labels.index("seq")]))
+        place = labels.index("seq") if "seq" in labels else len(record.data)
+        if place < len(record.data) and math.isfinite(record.data[place]):
+            self.sequences[topic].add(int(record.data[place]))
 
     def _complete(self) -> None:
         checks = {topic: check.to_dict() for topic, check in self.sequences.items()}
@@ -124,9 +126,11 @@ class BagWriter:
             with self._storage.path.open("rb") as file:
                 os.fsync(file.fileno())
             self._writer.path.rename(self.output)
-            self._partial.rmdir()
         except OSError as error:
             self._fail(error)
+            return
+        with suppress(OSError):
+            self._partial.rmdir()
 
     def _fail(self, error: OSError) -> None:
         with suppress(OSError):
