@@ -1,11 +1,10 @@
 """A scripted demonstrator for Avoiding whose data look like D3IL's gamepad data.
 
-A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as none
-(D3IL's dead zone), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of the 24
-routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead zone it
-gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead it
-looks and how hard it pushes differ from episode to episode.
-"""
+A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as
+none (the dead zone of D3IL), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of
+the 24 routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead
+zone it gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead
+it looks and how hard it pushes differ from episode to episode.
 
 from collections.abc import Callable
 from dataclasses import dataclass
