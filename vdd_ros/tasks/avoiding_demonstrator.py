@@ -5,6 +5,7 @@ none (the dead zone of D3IL), so that every action entry is 0 or between 5 and 8
 the 24 routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead
 zone it gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead
 it looks and how hard it pushes differ from episode to episode.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
