@@ -1,0 +1,127 @@
+"""Rollouts: a policy, given as a function, acts in many episodes of a task at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ConfigurationError, TaskError
+from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim
+
+Act = Callable[[NDArray[np.float32]], tuple[NDArray[np.floating], Ints | None]]
+"""From windows of observations (N, history, obs_dim), oldest first, to actions (N, horizon, act_dim) and the experts
+(N,) that acted, None where there are none. Row i is always episode i, also after that episode has ended."""
+
+SUCCESS, FAILURE, TIME_LIMIT = "success", "failure", "time limit"
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """N finished episodes. Beyond an episode's length, observations repeat the last one and the rest means nothing.
+
+    Attributes:
+        observations: (N, T + 1, obs_dim), the first ones included.
+        actions: (N, T, act_dim).
+        experts: (N, T) the expert that acted; None where the policy has none.
+        lengths: (N,) steps of each episode, at most T.
+        success: (N,) whether it reached the goal.
+        modes: (N,) the way it took.
+        ends: (N,) why it ended: `success`, `failure` or `time limit`.
+    """
+
+    observations: Floats
+    actions: Floats
+    experts: Ints | None
+    lengths: Ints
+    success: Bools
+    modes: Ints
+    ends: NDArray[np.str_]
+
+    def paths(self, columns: tuple[int, ...]) -> list[Floats]:
+        """Return the given entries of the observations of each episode, (length + 1, len(columns))."""
+        return [path[: n + 1, columns] for path, n in zip(self.observations, self.lengths, strict=True)]
+
+    def expert_paths(self) -> list[Ints] | None:
+        """Return the expert that acted at each observation of each episode; at the last one that of the step before."""
+        if self.experts is None:
+            return None
+        return [np.append(row[:n], row[n - 1]) for row, n in zip(self.experts, self.lengths, strict=True)]
+
+
+def roll_out(
+    sim: TaskSim,
+    act: Act,
+    *,
+    history: int,
+    action_steps: int = 1,
+    seed: int | None = None,
+    progress: Callable[[int], None] = lambda ended: None,
+) -> Rollouts:
+    """Let a policy act in every episode of a simulation until all have ended.
+
+    The window of the first step repeats the first observation, as the node's history does at activation.
+
+    Args:
+        sim: The simulation; it is reset.
+        act: The policy.
+        history: Observations in a window, at least 1.
+        action_steps: How many actions of a chunk are executed before the policy is asked again.
+        seed: Seed of the episodes' first states.
+        progress: Called after every step with the number of episodes that have ended so far.
+
+    Raises:
+        ConfigurationError: `history` or `action_steps` is below 1.
+        TaskError: The policy returns another shape, a chunk shorter than `action_steps`, or values that are not finite.
+    """
+    for name, value in (("history", history), ("action_steps", action_steps)):
+        if value < 1:
+            raise ConfigurationError(f"{name} is {value}; it must be at least 1")
+    observation = sim.reset(seed)
+    windows = np.repeat(observation[:, None].astype(np.float32), history, axis=1)  # (N, history, obs_dim)
+    count, running = len(observation), np.ones(len(observation), dtype=bool)
+    lengths, truncated = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
+    observations: list[Floats] = [observation]
+    actions: list[Floats] = []
+    experts: list[Ints] = []
+    while running.any():
+        step = len(actions)
+        if step % action_steps == 0:
+            chunk, expert = act(windows)
+            _check(chunk, (count, len(sim.spec.action)), action_steps, running, step)
+        action = np.asarray(chunk[:, step % action_steps], dtype=np.float64)
+        result = sim.step(action)
+        observations.append(result.observation)
+        actions.append(action)
+        if expert is not None:
+            experts.append(expert)
+        lengths += running
+        truncated |= running & result.truncated
+        running &= ~(result.terminated | result.truncated)
+        windows = np.concatenate([windows[:, 1:], result.observation[:, None].astype(np.float32)], axis=1)
+        progress(count - int(running.sum()))
+    return Rollouts(
+        observations=np.stack(observations, axis=1),
+        actions=np.stack(actions, axis=1),
+        experts=np.stack(experts, axis=1) if experts else None,
+        lengths=lengths,
+        success=result.success,
+        modes=sim.modes(),
+        ends=np.where(result.success, SUCCESS, np.where(truncated, TIME_LIMIT, FAILURE)),
+    )
+
+
+def _check(chunk: NDArray[np.floating], shape: tuple[int, int], action_steps: int, running: Bools, step: int) -> None:
+    """Refuse actions that cannot be executed."""
+    count, act_dim = shape
+    if chunk.ndim != 3 or chunk.shape[::2] != shape or chunk.shape[1] < action_steps:
+        raise TaskError(
+            f"the policy returned actions of shape {chunk.shape}; {count} episodes need ({count}, horizon, {act_dim}) "
+            f"with a horizon of at least {action_steps}, the number of actions that are executed"
+        )
+    broken = np.flatnonzero(running & ~np.isfinite(chunk[:, :action_steps]).all(axis=(1, 2)))
+    if broken.size:
+        raise TaskError(
+            f"the policy returned actions that are not finite in {broken.size} of {count} episodes, first in episode "
+            f"{broken[0]} at step {step}; train or export the policy again"
+        )
