@@ -1,8 +1,6 @@
 """What /diagnostics and ~/policy_info say about a policy node."""
 
 import json
-import os
-import platform
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.nodes.policy_loop import Counters, PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import WarmUp
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.timing import LatencyStatistics
@@ -90,23 +89,12 @@ def policy_info(
         "warm_up_first_ms": 1e3 * warm_up.first_s,
         "warm_up_median_ms": 1e3 * warm_up.median_s,
         "machine": {
-            "cpu": cpu_model(),
-            "cores": len(os.sched_getaffinity(0)),
+            **machine_facts(),
             "provider": parameters.provider,
             "intra_op_threads": parameters.intra_op_threads,
             "inter_op_threads": parameters.inter_op_threads,
         },
     }
-
-
-def cpu_model() -> str:
-    """Return the processor's name, or its architecture where Linux does not tell the name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def key_values(values: dict[str, Any]) -> list[KeyValue]:

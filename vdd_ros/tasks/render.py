@@ -1,0 +1,163 @@
+"""Figures of trajectories over a task seen from above; the only module of tasks/ that needs matplotlib."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+
+from vdd_ros.errors import TaskError
+from vdd_ros.tasks import avoiding
+from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
+
+LEGEND_LIMIT = 16
+PLAIN = "#3b6ea8"
+INK = "#23262c"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How a task looks.
+
+    Attributes:
+        position: The observation entries that are drawn as the path.
+        draw: Draws what stands in the way and where to go, and sets the limits.
+        reached: (N, 2) last positions -> (N,) whether the goal was reached there.
+    """
+
+    position: tuple[str, str]
+    draw: Callable[[Axes], None]
+    reached: Callable[[Floats], Bools]
+
+
+def draw_avoiding(ax: Axes) -> None:
+    """Draw Avoiding's cylinders, with the contour that the centre of the rod must not cross, start and goal."""
+    left, right, bottom, top = 0.2, 0.8, -0.315, 0.405
+    ax.axhspan(avoiding.GOAL_Y, top, color="#dff1e1", zorder=0)
+    ax.axhline(avoiding.GOAL_Y, color="#3a8f4d", linewidth=1.2, zorder=1)
+    ax.text(right - 0.01, (avoiding.GOAL_Y + top) / 2, "goal", color="#2c6e3b", ha="right", va="center", fontsize=9)
+    for x, y, radius in avoiding.CYLINDERS:
+        ax.add_patch(Circle((x, y), radius, facecolor="#b9bec7", edgecolor="#7d838e", linewidth=0.8, zorder=3))
+        contour = Circle((x, y), radius + avoiding.ROD_RADIUS, fill=False, edgecolor="#9aa0aa", zorder=3)
+        contour.set(linewidth=0.6, linestyle=(0, (3, 2)))
+        ax.add_patch(contour)
+    ax.plot(*avoiding.START, "o", color=INK, markersize=5, zorder=6)
+    ax.annotate("start", avoiding.START, (7, -3), textcoords="offset points", color=INK, fontsize=9)
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="x (m)", ylabel="y (m)")
+
+
+def _avoiding_reached(ends: Floats) -> Bools:
+    return np.asarray(ends[:, 1] > avoiding.GOAL_Y)
+
+
+_SCENES = {"avoiding": Scene(("tcp_x", "tcp_y"), draw_avoiding, _avoiding_reached)}
+
+
+def scene(task_name: str) -> Scene:
+    """Return how a task looks; raises TaskError where there is no picture of it."""
+    if task_name not in _SCENES:
+        raise TaskError(f"there is no picture of the task '{task_name}', only of {', '.join(sorted(_SCENES))}")
+    return _SCENES[task_name]
+
+
+def position_columns(spec: TaskSpec) -> tuple[int, ...]:
+    """Return the columns of the observation that `plot_trajectories` draws."""
+    names = [entry.name for entry in spec.observation]
+    return tuple(names.index(name) for name in scene(spec.name).position)
+
+
+def plot_trajectories(
+    ax: Axes, task_name: str, paths: Sequence[Floats], colours: Sequence[Ints] | None = None, *, label: str = "expert"
+) -> None:
+    """Draw paths over their task; a path that ends short of the goal gets a cross there.
+
+    Args:
+        ax: Where to draw.
+        task_name: Name of the task.
+        paths: Positions of each episode, (T, 2) in m.
+        colours: A number for each position, (T,), that gives the line from there its colour, such as the expert that
+            acted. None: all in one colour.
+        label: What the numbers are, for the legend; there is none for more than 16 different numbers.
+
+    Raises:
+        TaskError: There is no picture of this task, or paths and colours do not fit each other.
+    """
+    if colours is not None and [len(colour) for colour in colours] != [len(path) for path in paths]:
+        raise TaskError("paths and colours differ in length; give one number for each position of each path")
+    view = scene(task_name)
+    view.draw(ax)
+    ax.set_aspect("equal")
+    ax.set_facecolor("#fbfbfc")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8, color="#9aa0aa")
+    style = {"linewidths": 0.9, "alpha": float(np.clip(60 / max(len(paths), 1), 0.35, 0.9)), "zorder": 4}
+    handles: list[Line2D] = []
+    if colours is None:
+        ax.add_collection(LineCollection([np.asarray(path) for path in paths], colors=PLAIN, **style))
+    else:
+        numbers = np.concatenate([np.zeros(0, dtype=np.int64), *(colour[:-1] for colour in colours)])
+        segments = [segment for path in paths for segment in np.stack([path[:-1], path[1:]], axis=1)]  # each (2, 2)
+        chosen = _palette(int(numbers.max(initial=0)) + 1)
+        ax.add_collection(LineCollection(segments, colors=chosen[numbers], **style))
+        used = np.unique(numbers)
+        if len(used) <= LEGEND_LIMIT:
+            handles = [Line2D([], [], color=tuple(chosen[k]), linewidth=2, label=f"{label} {k}") for k in used]
+    ends = np.array([path[-1] for path in paths if len(path)]).reshape(-1, 2)
+    failed = ends[~view.reached(ends)]
+    if len(failed):
+        crosses = ax.scatter(failed[:, 0], failed[:, 1], s=22, color=INK, marker="x", linewidths=1.1, zorder=7)
+        crosses.set_label(f"failed ({len(failed)})")
+        handles.append(crosses)  # type: ignore[arg-type]
+    if handles:
+        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+
+
+def save_trajectories(
+    file: Path,
+    task_name: str,
+    paths: Sequence[Floats],
+    colours: Sequence[Ints] | None = None,
+    *,
+    label: str = "expert",
+    title: str = "",
+) -> None:
+    """Write a PNG of paths, whole or not at all; the arguments are those of `plot_trajectories`."""
+    figure = Figure(figsize=(6.2, 6.2), layout="constrained")
+    ax = figure.add_subplot()
+    plot_trajectories(ax, task_name, paths, colours, label=label)
+    ax.set_title(title, fontsize=10, color=INK)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.partial")
+    figure.savefig(aside, dpi=160, format="png")
+    os.replace(aside, file)
+
+
+def draw_frame(task_name: str, path: Floats) -> NDArray[np.uint8]:
+    """Return an image (480, 400, 3) of a path (T, 2) that is not finished yet."""
+    figure = Figure(figsize=(4.0, 4.8), dpi=100, layout="constrained")
+    canvas, ax, view = FigureCanvasAgg(figure), figure.add_subplot(), scene(task_name)
+    view.draw(ax)
+    ax.set_aspect("equal")
+    ax.plot(*path.T, color=PLAIN, linewidth=1.2, zorder=4)
+    ax.plot(*path[-1], "o", color=PLAIN, markersize=6, zorder=7)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _palette(count: int) -> Floats:
+    """Return `count` colours, (count, 4), that are as different as can be."""
+    if count <= 10:
+        return np.array(matplotlib.colormaps["tab10"](np.arange(count)))
+    if count <= 20:
+        strong_then_light = np.concatenate([np.arange(0, 20, 2), np.arange(1, 20, 2)])
+        return np.array(matplotlib.colormaps["tab20"](strong_then_light[:count]))
+    return np.array(matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count)))
