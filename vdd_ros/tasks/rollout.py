@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, TaskError
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim
 
@@ -125,3 +126,19 @@ def _check(chunk: NDArray[np.floating], shape: tuple[int, int], action_steps: in
             f"the policy returned actions that are not finite in {broken.size} of {count} episodes, first in episode "
             f"{broken[0]} at step {step}; train or export the policy again"
         )
+
+
+def replay(sim: TaskSim, demonstrations: DemonstrationSet) -> Rollouts:
+    """Execute the recorded actions of every episode without looking; beyond its last one an episode gets zeros.
+
+    Args:
+        sim: As many episodes as the set has.
+        demonstrations: The set.
+    """
+    episodes = demonstrations.episodes()
+    longest = int(demonstrations.lengths.max())
+    script = np.zeros((len(episodes), max(longest, sim.spec.max_steps), 1, len(sim.spec.action)))
+    for row, pairs in zip(script, episodes, strict=True):
+        row[: pairs.stop - pairs.start, 0] = demonstrations.action[pairs]
+    steps = iter(range(script.shape[1]))
+    return roll_out(sim, lambda _: (script[:, next(steps)], None), history=1)
