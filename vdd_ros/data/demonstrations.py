@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,10 +151,8 @@ class DemonstrationSet:
                 f"no demonstrations at '{file}'; make some with 'vdd demos TASK --out {folder}' or name their folder"
             )
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in _ARRAYS}
-            header = json.loads(str(arrays.pop("header")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            header, arrays = _read(file)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DemonstrationError(
                 f"'{file}' is not a readable demonstration set ({error}); write it again with 'vdd demos'"
             ) from error
@@ -165,6 +165,22 @@ class DemonstrationSet:
             return cls(_header(header), **arrays)
         except (TypeError, KeyError, ValueError) as error:
             raise DemonstrationError(f"'{file}' has a malformed header ({error}); write it again") from error
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the header and the arrays as they stand in the file."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no .npz archive, or was cut off")
+    with np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in _ARRAYS}
+    header = json.loads(str(arrays.pop("header")))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    for name, array in arrays.items():
+        kind = np.float64 if name in ("observation", "action") else np.int64
+        if array.dtype != kind:
+            raise ValueError(f"'{name}' is {array.dtype}, not {np.dtype(kind)}")
+    return header, arrays
 
 
 def _header(fields: dict[str, object]) -> Header:

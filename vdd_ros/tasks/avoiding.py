@@ -75,22 +75,27 @@ class AvoidingSim:
         self.spec = SPEC
         self.count = count
         self._decay = float(np.exp(-SUBSTEP_S / LAG_S)) ** SUBSTEPS
+        self._desired, self._tcp, self._seen_tcp = np.zeros((3, count, 2))
+        self._gaps = np.zeros((count, 3), dtype=np.int64)
+        self._steps = np.zeros(count, dtype=np.int64)
+        self._ended, self._success, self._contact = np.zeros((3, count), dtype=bool)
         self.reset()
 
-    def reset(self, seed: int | None = None) -> Floats:
-        """Start all episodes anew. Every episode starts in the same state, whatever the seed.
+    def reset(self, seed: int | None = None, which: Bools | None = None) -> Floats:
+        """Start episodes anew, all or those where `which`, (N,), is true.
+
+        Every episode starts in the same state, whatever the seed.
 
         Returns:
-            (N, 4) observations in m.
+            (N, 4) observations of all episodes in m.
         """
-        self._desired = np.tile(START, (self.count, 1))
-        self._tcp = self._desired.copy()
-        self._seen_tcp = self._tcp.copy()
-        self._gaps = np.full((self.count, 3), UNSET, dtype=np.int64)
-        self._steps = 0
-        self._ended = np.zeros(self.count, dtype=bool)
-        self._success = np.zeros(self.count, dtype=bool)
-        self._contact = np.zeros(self.count, dtype=bool)
+        chosen = np.ones(self.count, dtype=bool) if which is None else which
+        for position in (self._desired, self._tcp, self._seen_tcp):
+            position[chosen] = START
+        self._gaps[chosen] = UNSET
+        self._steps[chosen] = 0
+        for flag in (self._ended, self._success, self._contact):
+            flag[chosen] = False
         return self._observe()
 
     def step(self, action: Floats) -> StepResult:
@@ -105,7 +110,7 @@ class AvoidingSim:
         self._desired[running] += action[running]
         self._seen_tcp[running] = self._tcp[running]
         self._note_gaps(running)
-        self._steps += 1
+        self._steps += running
         contact = running & self._touches(self._tcp)
         reached = running & (self._tcp[:, 1] > GOAL_Y)
         self._tcp[running] = self._desired[running] + (self._tcp - self._desired)[running] * self._decay

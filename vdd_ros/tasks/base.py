@@ -65,8 +65,8 @@ class TaskSim(Protocol):
 
     spec: TaskSpec
 
-    def reset(self, seed: int | None = None) -> Floats:
-        """Start all episodes anew and return the first observations, (N, obs_dim)."""
+    def reset(self, seed: int | None = None, which: Bools | None = None) -> Floats:
+        """Start episodes anew, all or those where `which`, (N,), is true, and return all observations, (N, obs_dim)."""
         ...
 
     def step(self, action: Floats) -> StepResult:
@@ -74,5 +74,5 @@ class TaskSim(Protocol):
         ...
 
     def modes(self) -> Ints:
-        """Return the mode of each episode so far, (N,); -1 where it has none."""
+        """Return the mode of each episode so far, (N,): below `spec.modes` if complete, else any other code."""
         ...
