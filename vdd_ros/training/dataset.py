@@ -1,0 +1,96 @@
+"""Demonstrations as standardised training windows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import DemonstrationError
+
+LIMIT_MARGIN = 0.1
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the data are standardised with, and the limits of the actions; SI units.
+
+    Attributes:
+        observation_mean, observation_std: (obs_dim,).
+        action_mean, action_std: (act_dim,).
+        action_low, action_high: (act_dim,) the demonstrated range, widened by a tenth.
+    """
+
+    observation_mean: Tensor
+    observation_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
+    action_low: Tensor
+    action_high: Tensor
+
+    @classmethod
+    def of(cls, demonstrations: DemonstrationSet) -> "Statistics":
+        """Compute the statistics of a demonstration set.
+
+        Raises:
+            DemonstrationError: An entry never changes, so that it cannot be standardised.
+        """
+        moments = {}
+        for name, entries in (("observation", demonstrations.header.observation), ("action", demonstrations.header.action)):
+            values = getattr(demonstrations, name)
+            deviation = values.std(axis=0)
+            constant = [entry for (entry, _), one in zip(entries, deviation, strict=True) if one < 1e-12]
+            if constant:
+                raise DemonstrationError(
+                    f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
+                )
+            moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
+            moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
+        low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
+        margin = LIMIT_MARGIN / 2 * (high - low)
+        return cls(
+            **moments,
+            action_low=torch.tensor(low - margin, dtype=torch.float32),
+            action_high=torch.tensor(high + margin, dtype=torch.float32),
+        )
+
+    @classmethod
+    def from_lists(cls, lists: dict[str, list[float]]) -> "Statistics":
+        """Read what `to_lists` wrote."""
+        return cls(**{name: torch.tensor(values, dtype=torch.float32) for name, values in lists.items()})
+
+    def to_lists(self) -> dict[str, list[float]]:
+        """Return plain lists."""
+        return {name: value.tolist() for name, value in vars(self).items()}
+
+    def standard_limits(self) -> tuple[Tensor, Tensor]:
+        """Return the limits of standardised actions, each (act_dim,)."""
+        return (self.action_low - self.action_mean) / self.action_std, (
+            self.action_high - self.action_mean
+        ) / self.action_std
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Standardised training pairs.
+
+    Attributes:
+        observation: (K, history, obs_dim).
+        action: (K, horizon, act_dim).
+    """
+
+    observation: Tensor
+    action: Tensor
+
+    @classmethod
+    def of(cls, demonstrations: DemonstrationSet, statistics: Statistics, history: int, horizon: int) -> "Windows":
+        """Cut and standardise the windows of a demonstration set."""
+        observation, action = demonstrations.windows(history, horizon)
+        return cls(
+            (torch.from_numpy(observation) - statistics.observation_mean) / statistics.observation_std,
+            (torch.from_numpy(action) - statistics.action_mean) / statistics.action_std,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.action)

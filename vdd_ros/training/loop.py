@@ -1,0 +1,177 @@
+"""One resumable training loop for every model: Adam, cosine decay, averaged weights, TensorBoard, checkpoints."""
+
+import copy
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.training.checkpoint import STATE_FILE, load_tensors, save_tensors
+
+LossFunction = Callable[[torch.Generator], tuple[Tensor, dict[str, Tensor]]]
+"""Draws a batch with the generator; returns the loss and scalars to log."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How to optimise.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        learning_rate: At the start; decays to 0 by a cosine.
+        warmup_steps: Steps of linear increase before that.
+        weight_decay: Of AdamW.
+        ema_decay: Of the averaged weights, reached by (1 + n) / (10 + n).
+        clip_norm: Largest norm of the gradient.
+        checkpoint_every_s: Seconds between checkpoints.
+    """
+
+    steps: int
+    learning_rate: float
+    warmup_steps: int = 100
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.999
+    clip_norm: float = 10.0
+    checkpoint_every_s: float = 30.0
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of step `step`, counted from 0."""
+        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+class TrainingLoop:
+    """Trains a module; `averaged` holds its averaged weights."""
+
+    def __init__(self, folder: Path, module: nn.Module, config: LoopConfig, seed: int) -> None:
+        """Prepare a run that keeps its state in `folder`.
+
+        Raises:
+            ConfigurationError: There is nothing to do.
+        """
+        if config.steps < 1:
+            raise ConfigurationError(f"{config.steps} training steps were asked for; the number must be at least 1")
+        self.module = module
+        self.averaged = copy.deepcopy(module).requires_grad_(False)
+        self.step = 0
+        self._folder = folder
+        self._config = config
+        self._generator = torch.Generator().manual_seed(seed)
+        self._optimizer = torch.optim.AdamW(
+            module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+    def run(self, loss_function: LossFunction, save: Callable[[], None], label: str) -> None:
+        """Train to the end.
+
+        Args:
+            loss_function: Draws a batch and returns its loss.
+            save: Writes the model; called with every checkpoint and at the end.
+            label: Of the progress bar.
+
+        Raises:
+            KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
+        """
+        saved_at = time.monotonic()
+        writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step)
+        bar = tqdm(total=self._config.steps, initial=self.step, desc=label, unit="step", dynamic_ncols=True)
+        with _stop_requests() as stop, writer, bar:
+            while self.step < self._config.steps:
+                scalars = self._advance(loss_function)
+                bar.update()
+                if self.step % 50 == 0 or self.step == self._config.steps:
+                    for name, value in scalars.items():
+                        writer.add_scalar(name, value, self.step)
+                    bar.set_postfix_str(" ".join(f"{name} {value:.3g}" for name, value in scalars.items()))
+                if stop() or time.monotonic() - saved_at > self._config.checkpoint_every_s:
+                    self._save_state()
+                    save()
+                    saved_at = time.monotonic()
+                if stop():
+                    raise KeyboardInterrupt
+        self._save_state()
+        save()
+
+    def _advance(self, loss_function: LossFunction) -> dict[str, Tensor]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.rate(self.step)
+        loss, scalars = loss_function(self._generator)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), self._config.clip_norm)
+        self._optimizer.step()
+        decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.module.parameters()), 1 - decay)
+        self.step += 1
+        return scalars
+
+    def _save_state(self) -> None:
+        tensors = {"generator": self._generator.get_state()}
+        tensors |= {f"module.{name}": value for name, value in self.module.state_dict().items()}
+        tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
+        for name, parameter in self.module.named_parameters():
+            moments = self._optimizer.state[parameter]
+            tensors |= {f"{key}.{name}": moments[key] for key in ("exp_avg", "exp_avg_sq", "step")}
+        save_tensors(self._folder / STATE_FILE, tensors, json.dumps({"step": self.step}))
+
+    def resume(self) -> None:
+        """Continue from the state in the folder, exactly as if the run had not been interrupted.
+
+        Raises:
+            CheckpointError: There is no state, or it is of another model.
+        """
+        file = self._folder / STATE_FILE
+        tensors, header = load_tensors(file)
+        try:
+            self.step = int(json.loads(header)["step"])
+            self._generator.set_state(tensors["generator"])
+            self.module.load_state_dict(_below("module.", tensors))
+            self.averaged.load_state_dict(_below("averaged.", tensors))
+            for name, parameter in self.module.named_parameters():
+                self._optimizer.state[parameter] = {
+                    key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
+                }
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"'{file}' does not belong to this run ({error}); resume with the settings that it was started with"
+            ) from error
+
+
+def has_state(folder: Path) -> bool:
+    """Tell whether a run was begun in `folder`."""
+    return (folder / STATE_FILE).is_file()
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a flag; a second one acts as usual."""
+    received: list[int] = []
+    before = {}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,123 @@
+"""The objectives of Variational Diffusion Distillation: two updates of the experts, one of the gating.
+
+Each expert loss is a surrogate: its gradient is the estimate, its value means nothing. The value to watch is in
+`ExpertUpdate.disagreement`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.teacher import DDPMTeacher
+
+
+@dataclass(frozen=True)
+class ExpertUpdate:
+    """What an expert update gives.
+
+    Attributes:
+        loss: Scalar whose gradient updates the experts.
+        disagreement: Mean squared difference of the scores of student and teacher, weighted by the noise variance;
+            detached.
+    """
+
+    loss: Tensor
+    disagreement: Tensor
+
+
+def expert_weights(log_gating: Tensor, uniform: float) -> Tensor:
+    """Weigh experts by their gating, (B, Z), mixed with a uniform share so that abandoned experts keep learning."""
+    return (1 - uniform) * log_gating.detach().exp() + uniform / log_gating.shape[-1]
+
+
+def paper_update(
+    mixture: GaussianMixture, teacher: DDPMTeacher, features: Tensor, level: Tensor, noise: Tensor, uniform: float
+) -> ExpertUpdate:
+    """Return the update of the VDD paper (eq. 10): the teacher's score at un-noised actions.
+
+    Minimises E_z [ -score . a - log responsibility(z | a) - H(N_z) ] with actions drawn by reparametrisation,
+    responsibilities from detached parameters, and the entropy in closed form.
+
+    Args:
+        mixture: (B) students' mixtures.
+        teacher: Frozen.
+        features: (B, width) the teacher's encoding of the same states.
+        level: (B,) noise level at which the teacher is asked.
+        noise: (B, V, Z, D) standard normal.
+        uniform: Uniform share of the experts' weights.
+    """
+    action = mixture.draw_each(noise)  # (B, V, Z, D)
+    flat = action.flatten(1, 2)  # (B, V * Z, D)
+    target = _teacher_score(teacher, features, flat.detach(), level)
+    frozen = mixture.detach()
+    weight = expert_weights(mixture.log_gating, uniform)
+    own = torch.arange(noise.shape[2]).repeat(noise.shape[1])
+    responsibility = frozen.log_responsibilities(flat).take_along_dim(own[None, :, None], dim=-1).squeeze(-1)
+    pull = ((target * flat).sum(-1) + responsibility).unflatten(1, noise.shape[1:3]).mean(1)  # (B, Z)
+    loss = -(weight * (pull + mixture.entropies())).sum(-1).mean()
+    with torch.no_grad():
+        variance = 1 - teacher.alpha_bars[level]
+        gap = (frozen.score(flat) - target).square().sum(-1)
+        disagreement = (_share(weight, noise) * gap).sum(-1) * variance
+    return ExpertUpdate(loss, disagreement.mean())
+
+
+def multi_noise_update(
+    mixture: GaussianMixture, teacher: DDPMTeacher, features: Tensor, level: Tensor, noise: Tensor, uniform: float
+) -> ExpertUpdate:
+    """Return the update that compares student and teacher after the same noise, where the teacher was trained.
+
+    Minimises E_t w_t KL(q_t || p_t) with q_t the student's mixture noised to the level t, w_t = sigma_t^2. The
+    gradient is taken along the drawn actions only, (score of q_t - score of p_t) . da, which has the same expectation
+    as with the entropy in closed form and vanishes where q_t = p_t (Roeder et al. 2017).
+
+    Args:
+        mixture, teacher, features, noise, uniform: As for `paper_update`.
+        level: (B,) noise level of each state.
+    """
+    alpha_bar = teacher.alpha_bars[level]
+    noised = mixture.noised(alpha_bar)
+    action = noised.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
+    with torch.no_grad():
+        at = action.detach()
+        gap = noised.detach().score(at) - _teacher_score(teacher, features, at, level)  # (B, V * Z, D)
+        share = _share(expert_weights(mixture.log_gating, uniform), noise)
+        variance = (1 - alpha_bar) / alpha_bar
+        force = (variance[:, None] * share)[..., None] * gap
+        disagreement = (share * gap.square().sum(-1)).sum(-1) * (1 - alpha_bar)
+    return ExpertUpdate((force * action).sum((1, 2)).mean(), disagreement.mean())
+
+
+def gating_loss(mixture: GaussianMixture, action: Tensor, forward_kl: float) -> Tensor:
+    """Return the negative log likelihood of actions: all of it to the gating, a share `forward_kl` to the experts.
+
+    With respect to the gating this is the M-projection of the paper (eq. 12): its gradient is that of the
+    cross-entropy against the responsibilities.
+
+    Args:
+        mixture: (B) students' mixtures.
+        action: (B, S, D) actions of the teacher or of demonstrations at the same states.
+        forward_kl: Share of the gradient that reaches the experts.
+    """
+    frozen = GaussianMixture(mixture.log_gating, mixture.mean.detach(), mixture.factor.detach())
+    loss = -frozen.log_prob(action).mean()
+    if forward_kl > 0.0:
+        only_experts = GaussianMixture(mixture.log_gating.detach(), mixture.mean, mixture.factor)
+        loss = loss - forward_kl * only_experts.log_prob(action).mean()
+    return loss
+
+
+def _share(weight: Tensor, noise: Tensor) -> Tensor:
+    """Spread the experts' weights (B, Z) over their V draws, (B, V * Z)."""
+    draws = noise.shape[1]
+    return weight.repeat(1, draws) / draws
+
+
+def _teacher_score(teacher: DDPMTeacher, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
+    """Ask the teacher once for all actions (B, S, D) of a batch; returns (B, S, D)."""
+    shape = (teacher.config.horizon, teacher.config.act_dim)
+    with torch.no_grad():
+        score = teacher.score(features[:, None], action.unflatten(-1, shape), level[:, None])
+    return score.flatten(-2)

@@ -1,0 +1,64 @@
+"""What every training run shares: its folder, its settings, the versions it was made with."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros import __version__
+from vdd_ros.errors import CheckpointError
+from vdd_ros.training.loop import has_state
+
+SETTINGS_FILE = "settings.json"
+
+
+def prepare_folder(folder: Path, settings: dict[str, Any], resume: bool) -> None:
+    """Make a run's folder and note its settings, or check that a run to resume had the same.
+
+    Raises:
+        CheckpointError: `folder` holds a run and `resume` is not set; or there is nothing to resume; or its settings
+            were others.
+    """
+    file = folder / SETTINGS_FILE
+    if resume:
+        if not has_state(folder) or not file.is_file():
+            raise CheckpointError(f"'{folder}' holds no run to resume; start one without --resume")
+        begun = json.loads(file.read_text())
+        changed = [key for key in settings if begun.get(key) != json.loads(json.dumps(settings[key]))]
+        if changed:
+            pairs = ", ".join(f"{key} {begun.get(key)} -> {settings[key]}" for key in changed)
+            raise CheckpointError(f"the run in '{folder}' was started with other settings ({pairs}); give the same")
+        return
+    if has_state(folder):
+        raise CheckpointError(f"'{folder}' already holds a run; continue it with --resume or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{SETTINGS_FILE}.partial"
+    aside.write_text(json.dumps(settings, indent=2) + "\n")
+    os.replace(aside, file)
+
+
+def load_weights(module: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Put weights into a module.
+
+    Raises:
+        CheckpointError: They do not fit its shape.
+    """
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in '{folder}' do not fit their own card ({error}); make it again") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "vdd_ros": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+    }
