@@ -65,9 +65,8 @@ def test_the_digest_changes_with_any_number_and_with_the_header() -> None:
             digests.add(toy(**{name: values}).sha256)
     digests.add(toy(modes=np.array([2, -1, 1])).sha256)
     digests.add(toy(lengths=np.array([5, 1, 5])).sha256)
-    digests |= {
-        toy(header=replace(HEADER, **{k: v})).sha256 for k, v in (("task", "t"), ("rate_hz", 21.0), ("seed", 4))
-    }
+    headers = (replace(HEADER, task="other"), replace(HEADER, rate_hz=21.0), replace(HEADER, seed=4))
+    digests |= {toy(header=header).sha256 for header in headers}
     assert len(digests) == 1 + 33 + 22 + 1 + 1 + 3
     assert toy().sha256 in digests
 
