@@ -1,0 +1,118 @@
+"""`vdd demos`: what it writes and prints, and what it refuses to replace."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vdd_ros.cli import demos
+from vdd_ros.cli.main import main
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.tasks import get_task
+
+pytest.importorskip("matplotlib")
+
+from matplotlib.image import imread
+
+
+def make(folder: Path, *options: str) -> int:
+    return main(["demos", "avoiding", "--out", str(folder), "--episodes", "5", *options])
+
+
+def test_it_writes_the_set_the_figure_and_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "new" / "report.json"
+    assert make(tmp_path / "D", "--seed", "4", "--json", str(report)) == 0
+    demonstrations = DemonstrationSet.load(tmp_path / "D")
+    assert demonstrations.sha256 == get_task("avoiding").demonstrate(5, 4, lambda: None).sha256
+    assert imread(tmp_path / "D" / "demonstrations.png").ndim == 3
+    assert sorted(path.name for path in (tmp_path / "D").iterdir()) == ["demonstrations.npz", "demonstrations.png"]
+
+    numbers = json.loads(report.read_text())
+    lengths = demonstrations.lengths
+    assert numbers["episodes"] == numbers["replay_successes"] == 5
+    assert numbers["pairs"] == len(demonstrations.action)
+    assert numbers["length"] == {"min": lengths.min(), "median": np.median(lengths), "max": lengths.max()}
+    assert numbers["modes"] == {str(mode): 1 for mode in range(5)}
+    assert (numbers["seed"], numbers["sha256"]) == (4, demonstrations.sha256)
+    printed = capsys.readouterr().out
+    assert "5, of which 5 succeed when replayed" in printed
+    assert "5 of 24, 1 each" in printed
+    assert str(len(demonstrations.action)) in printed
+
+
+def test_the_usual_number_is_the_tasks(tmp_path: Path) -> None:
+    assert main(["demos", "avoiding", "--out", str(tmp_path)]) == 0
+    assert len(DemonstrationSet.load(tmp_path).lengths) == 96
+
+
+def test_the_same_set_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make(tmp_path) == 0
+    before = (tmp_path / FILE_NAME).stat()
+    (tmp_path / "demonstrations.png").unlink()
+    assert make(tmp_path) == 0
+    assert "holds these demonstrations already" in capsys.readouterr().out
+    after = (tmp_path / FILE_NAME).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (tmp_path / "demonstrations.png").exists()
+
+
+def test_another_set_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make(tmp_path) == 0
+    content = (tmp_path / FILE_NAME).read_bytes()
+    assert make(tmp_path, "--seed", "1") == 2
+    assert "5 episodes of 'avoiding', seed 0; replace them with --force" in capsys.readouterr().err
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+    assert make(tmp_path, "--seed", "1", "--force") == 0
+    assert DemonstrationSet.load(tmp_path).header.seed == 1
+
+
+def test_a_damaged_set_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"damaged")
+    assert make(tmp_path) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert (tmp_path / FILE_NAME).read_bytes() == b"damaged"
+    assert make(tmp_path, "--force") == 0
+    assert len(DemonstrationSet.load(tmp_path).lengths) == 5
+
+
+def test_demonstrations_that_fail_when_replayed_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def twist(*arguments: object) -> DemonstrationSet:
+        good = get_task("avoiding").demonstrate(5, 0, lambda: None)
+        action = good.action.copy()
+        action[: good.lengths[0]] = 0.0
+        return DemonstrationSet(good.header, good.observation, action, good.lengths, good.modes)
+
+    monkeypatch.setattr(demos, "_demonstrate", twist)
+    assert make(tmp_path / "D") == 2
+    assert "1 of 5 demonstrations fail or take another way when they are replayed, first number 0" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "D").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["avoding"], "did you mean 'avoiding'"),
+        (["avoiding", "--episodes", "0"], "0 demonstrations were asked for"),
+        (["avoiding", "--seed", "-1"], "--seed is -1"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["demos", *arguments, "--out", str(tmp_path / "D")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "D").exists()
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demos, "_demonstrate", interrupted)
+    assert make(tmp_path / "D") == 130
+    assert not (tmp_path / "D").exists()
