@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--expert", choices=SELECTIONS, default="sample", help="of a mixture, which expert acts (default: %(default)s)"
     )
     parser.add_argument(
-        "--noise", choices=NOISES, default="mean", help="of a mixture: execute the expert's mean, or a draw from it"
+        "--noise",
+        choices=NOISES,
+        default="mean",
+        help="of a mixture: execute the expert's mean, or a draw from it (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the trajectories of the first seed")
