@@ -36,7 +36,10 @@ class Statistics:
             DemonstrationError: An entry never changes, so that it cannot be standardised.
         """
         moments = {}
-        for name, entries in (("observation", demonstrations.header.observation), ("action", demonstrations.header.action)):
+        for name, entries in (
+            ("observation", demonstrations.header.observation),
+            ("action", demonstrations.header.action),
+        ):
             values = getattr(demonstrations, name)
             deviation = values.std(axis=0)
             constant = [entry for (entry, _), one in zip(entries, deviation, strict=True) if one < 1e-12]
@@ -76,7 +79,7 @@ class Windows:
 
     Attributes:
         observation: (K, history, obs_dim).
-        action: (K, horizon, act_dim).
+        action: (K, D), each a chunk flattened to D = horizon * act_dim.
     """
 
     observation: Tensor
@@ -88,7 +91,7 @@ class Windows:
         observation, action = demonstrations.windows(history, horizon)
         return cls(
             (torch.from_numpy(observation) - statistics.observation_mean) / statistics.observation_std,
-            (torch.from_numpy(action) - statistics.action_mean) / statistics.action_std,
+            ((torch.from_numpy(action) - statistics.action_mean) / statistics.action_std).flatten(1),
         )
 
     def __len__(self) -> int:

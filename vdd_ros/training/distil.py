@@ -65,9 +65,9 @@ class DistilConfig:
     pool_copies: int = 3
     pool_samples: int = 8
     teacher_steps: int = 16
-    width: int = 128
-    blocks: int = 3
-    octaves: int = 3
+    width: int = 224
+    blocks: int = 4
+    octaves: int = 4
     floor: float = 0.02
     seed: int = 0
 
@@ -107,16 +107,16 @@ class Pool:
 def draw_pool(teacher: DDPMTeacher, windows: Windows, config: DistilConfig) -> Pool:
     """Draw the states of a distillation and the actions that the gating learns from, seeded."""
     if config.gating_on == "data":
-        return Pool(windows.observation, windows.action.flatten(1)[:, None])
+        return Pool(windows.observation, windows.action[:, None])
     generator = torch.Generator().manual_seed(config.seed)
     observation = windows.observation.repeat(config.pool_copies, 1, 1)
     observation = observation + config.observation_noise * torch.randn(observation.shape, generator=generator)
     actions = []
     repeated = observation.repeat_interleave(config.pool_samples, dim=0)
     for chunk in tqdm(repeated.split(POOL_CHUNK), desc="teacher actions", unit="chunk", dynamic_ncols=True):
-        shape = (len(chunk), config.teacher_steps, teacher.config.horizon, teacher.config.act_dim)
+        noise = torch.randn((len(chunk), config.teacher_steps, teacher.size), generator=generator)
         with torch.no_grad():
-            actions.append(teacher.sample(chunk, torch.randn(shape, generator=generator)).flatten(1))
+            actions.append(teacher.sample(chunk, noise))
     return Pool(observation, torch.cat(actions).unflatten(0, (len(observation), config.pool_samples)))
 
 

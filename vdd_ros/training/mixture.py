@@ -126,9 +126,9 @@ class StudentConfig:
     act_dim: int
     experts: int = 24
     covariance: Covariance = "diagonal"
-    width: int = 128
-    blocks: int = 3
-    octaves: int = 3
+    width: int = 224
+    blocks: int = 4
+    octaves: int = 4
     floor: float = 0.02
 
 
@@ -159,16 +159,17 @@ class MixtureStudent(nn.Module):
 
     def forward(self, observation: Tensor) -> GaussianMixture:
         """Return the mixture for observations (B, history, obs_dim)."""
-        experts = self.config.experts
-        out = self.head(self.trunk(self.encoder(observation)))
-        logits, mean, raw = out.split(self.sizes, dim=-1)
-        raw = raw.unflatten(-1, (experts, -1))  # (B, Z, entries); the first D are the diagonal
-        scale = nn.functional.softplus(raw[..., : self.size]) + self.config.floor
-        mean = mean.unflatten(-1, (experts, self.size))  # (B, Z, D)
-        log_gating = torch.log_softmax(logits, dim=-1)
+        shape = (-1, self.config.experts, self.size)
+        logits, mean, raw = self.head(self.trunk(self.encoder(observation))).split(self.sizes, dim=1)
+        log_gating, mean = torch.log_softmax(logits, dim=1), mean.reshape(shape)  # (B, Z), (B, Z, D)
         if self.config.covariance == "diagonal":
-            return GaussianMixture(log_gating, mean, scale)
-        return GaussianMixture(log_gating, mean, self._cholesky(scale, raw[..., self.size :]))
+            return GaussianMixture(log_gating, mean, self._deviation(raw.reshape(shape)))
+        raw = raw.reshape(-1, self.config.experts, self.sizes[2] // self.config.experts)
+        factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
+        return GaussianMixture(log_gating, mean, factor)
+
+    def _deviation(self, raw: Tensor) -> Tensor:
+        return nn.functional.softplus(raw) + self.config.floor
 
     def _cholesky(self, scale: Tensor, below: Tensor) -> Tensor:
         """Fill lower triangles: (B, Z, D) diagonals and (B, Z, D (D - 1) / 2) entries below, row by row."""

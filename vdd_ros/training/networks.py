@@ -54,43 +54,30 @@ class LevelEmbedding(nn.Module):
         return self.mix(self.table[level])
 
 
-class FourierFeatures(nn.Module):
-    """x followed by sines of it at octave frequencies (Tancik et al. 2020).
+class ObservationEncoder(nn.Module):
+    """Sines and cosines of a window of observations at octave frequencies (Tancik et al. 2020), and a linear layer.
 
     Positions matter to the millimetre in a space of half a metre; a plain MLP on standardised positions learns such
     detail last.
     """
 
-    def __init__(self, size: int, octaves: int) -> None:
-        """Make features of vectors of `size`; zero octaves give x alone."""
-        super().__init__()
-        scales = 1.5 * 2.0 ** torch.arange(octaves)
-        weight = torch.kron(scales[:, None].repeat(2, 1), torch.eye(size))  # (2 * octaves * size, size)
-        phase = torch.tensor([0.0, math.pi / 2]).repeat(octaves).repeat_interleave(size)
-        self.weight: Tensor
-        self.phase: Tensor
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("phase", phase, persistent=False)
-        self.size = size * (1 + 2 * octaves)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, size) to (B, size * (1 + 2 * octaves))."""
-        return torch.cat([x, torch.sin(nn.functional.linear(x, self.weight, self.phase))], dim=-1)
-
-
-class ObservationEncoder(nn.Module):
-    """The first layers over a window of standardised observations."""
-
     def __init__(self, history: int, obs_dim: int, width: int, octaves: int) -> None:
         """Make an encoder of windows (history, obs_dim)."""
         super().__init__()
-        self.features = FourierFeatures(history * obs_dim, octaves)
-        self.embed = nn.Linear(self.features.size, width)
-        self.block = ResidualBlock(width)
+        size = history * obs_dim
+        scales = 0.75 * 2.0 ** torch.arange(octaves)
+        frequencies = torch.kron(scales[:, None], torch.eye(size)).repeat(2, 1)  # (2 * octaves * size, size)
+        phases = torch.tensor([0.0, math.pi / 2]).repeat_interleave(octaves * size)
+        self.frequencies: Tensor
+        self.phases: Tensor
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("phases", phases, persistent=False)
+        self.embed = nn.Linear(len(phases), width)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Embed (B, history, obs_dim) as (B, width)."""
-        return self.block(self.embed(self.features(observation.flatten(1))))  # (B, history * obs_dim)
+        angles = nn.functional.linear(observation.flatten(1), self.frequencies, self.phases)
+        return self.embed(angles.sin())
 
 
 class Denoiser(nn.Module):
@@ -99,26 +86,25 @@ class Denoiser(nn.Module):
     The observations enter once, through `encode`, so that one state can serve many actions and sampling steps.
     """
 
-    def __init__(self, encoder: ObservationEncoder, width: int, horizon: int, act_dim: int, levels: int, blocks: int):
-        """Make a denoiser of actions (horizon, act_dim)."""
+    def __init__(self, encoder: ObservationEncoder, width: int, size: int, levels: int, blocks: int):
+        """Make a denoiser of action vectors of `size`."""
         super().__init__()
-        self.shape = (horizon, act_dim)
         self.encode = encoder
-        self.embed_action = nn.Linear(horizon * act_dim, width, bias=False)
+        self.embed_action = nn.Linear(size, width, bias=False)
         self.embed_level = LevelEmbedding(width, levels)
         self.trunk = ResidualMLP(width, blocks)
-        self.read = nn.Linear(width, horizon * act_dim)
+        self.read = nn.Linear(width, size)
 
     def forward(self, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
         """Predict the noise.
 
         Args:
             features: (..., width) from `encode`; broadcast over the actions.
-            action: (..., horizon, act_dim) noisy, standardised.
+            action: (..., size) noisy, standardised.
             level: (...,) integers, broadcast likewise.
 
         Returns:
-            (..., horizon, act_dim).
+            (..., size).
         """
-        h = features + self.embed_action(action.flatten(-2)) + self.embed_level(level)
-        return self.read(self.trunk(h)).unflatten(-1, self.shape)
+        h = features + self.embed_level(level) + self.embed_action(action)
+        return self.read(self.trunk(h))

@@ -117,7 +117,5 @@ def _share(weight: Tensor, noise: Tensor) -> Tensor:
 
 def _teacher_score(teacher: DDPMTeacher, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
     """Ask the teacher once for all actions (B, S, D) of a batch; returns (B, S, D)."""
-    shape = (teacher.config.horizon, teacher.config.act_dim)
     with torch.no_grad():
-        score = teacher.score(features[:, None], action.unflatten(-1, shape), level[:, None])
-    return score.flatten(-2)
+        return teacher.score(features[:, None], action, level[:, None])

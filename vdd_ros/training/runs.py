@@ -51,7 +51,9 @@ def load_weights(module: nn.Module, tensors: dict[str, Tensor], folder: Path) ->
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in '{folder}' do not fit their own card ({error}); make it again") from error
+        raise CheckpointError(
+            f"the weights in '{folder}' do not fit their own card ({error}); make it again"
+        ) from error
 
 
 def versions() -> dict[str, str]:

@@ -40,9 +40,9 @@ class TrainConfig:
     history: int = 2
     horizon: int = 1
     levels: int = 64
-    width: int = 128
-    blocks: int = 3
-    octaves: int = 3
+    width: int = 224
+    blocks: int = 4
+    octaves: int = 4
     seed: int = 0
 
 
@@ -71,14 +71,14 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
         history=config.history,
         obs_dim=windows.observation.shape[-1],
         horizon=config.horizon,
-        act_dim=windows.action.shape[-1],
+        act_dim=len(demonstrations.header.action),
         levels=config.levels,
         width=config.width,
         blocks=config.blocks,
         octaves=config.octaves,
     )
     teacher = DDPMTeacher(shape)
-    teacher.action_low, teacher.action_high = statistics.standard_limits()
+    teacher.limit_actions(*statistics.standard_limits())
     loop = TrainingLoop(folder, teacher, LoopConfig(config.steps, config.learning_rate), config.seed)
     if resume:
         loop.resume()

@@ -1,0 +1,199 @@
+"""Export of checkpoints as policy files, and the proof that the file is the same function."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from vdd_ros.errors import CheckpointError, ExportError
+from vdd_ros.policy.spec import (
+    METADATA_KEY,
+    SCHEMA_VERSION,
+    ActionEntry,
+    ObservationEntry,
+    Parity,
+    PolicySpec,
+)
+from vdd_ros.policy.spec import Statistics as SpecStatistics
+from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.dataset import Statistics
+from vdd_ros.training.distil import load_student
+from vdd_ros.training.graphs import DiffusionGraph, MixtureGraph
+from vdd_ros.training.teacher import Sampler
+from vdd_ros.training.train import load_teacher
+
+OPSET = 18
+EXPORTER = "torch.onnx TorchScript"
+MAX_ERROR = 1e-5
+PARITY_BATCHES = 32
+PARITY_BATCH = 64
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How to export.
+
+    Attributes:
+        steps: Sampling steps of a diffusion policy, inside the graph; students have none.
+        sampler: Of a diffusion policy: `ancestral` or `ddim`.
+        seed: Of the inputs of the parity check.
+    """
+
+    steps: int = 16
+    sampler: Sampler = "ancestral"
+    seed: int = 0
+
+
+def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, Any] | None = None) -> PolicySpec:
+    """Write the checkpoint in `folder` as a policy file, whole or not at all.
+
+    Args:
+        folder: Checkpoint of a teacher or a student.
+        file: The policy file to write.
+        config: Settings.
+        fidelity: Measured figures to note in the metadata.
+
+    Returns:
+        The metadata written.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged or of a kind without a graph.
+        ExportError: The file computes something else than torch; nothing is written.
+    """
+    card, _ = load_model(folder)
+    statistics = Statistics.from_lists(card.statistics)
+    graph: DiffusionGraph | MixtureGraph
+    if card.kind == "ddpm":
+        graph = DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler)
+    elif card.kind == "vdd":
+        graph = MixtureGraph(load_student(folder)[0], statistics)
+    else:
+        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy; ddpm and vdd can be exported")
+    graph.eval()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f"{file.name}.partial")
+    try:
+        write_graph(graph, card, aside)
+        parity = measure_parity(graph, card, aside, config.seed)
+        spec = describe(card, graph, parity, config, fidelity or {})
+        model = onnx.load(aside)
+        onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, aside)
+        os.replace(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+    return spec
+
+
+def write_graph(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path) -> None:
+    """Trace a graph into an ONNX file with a free batch dimension."""
+    inputs = draw_inputs(graph, card, 2, np.random.default_rng(0))
+    names = (*graph.inputs, *graph.outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which is not pinned here
+        torch.onnx.export(
+            graph,
+            tuple(torch.from_numpy(value) for value in inputs.values()),
+            str(file),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes={name: {0: "batch"} for name in names},
+        )
+
+
+def draw_inputs(
+    graph: DiffusionGraph | MixtureGraph, card: Card, batch: int, random: np.random.Generator
+) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Draw random inputs around the data, physical units, float32."""
+    mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
+    shape = (batch, card.model["history"], len(mean))
+    inputs = {
+        "observation": mean + 1.5 * std * random.standard_normal(shape),
+        "noise": random.standard_normal((batch, *graph.noise_shape)),
+    }
+    if "expert_uniform" in graph.inputs:
+        inputs["expert_uniform"] = random.random(batch)
+    return {name: value.astype(np.float32) for name, value in inputs.items()}
+
+
+def measure_parity(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path, seed: int) -> Parity:
+    """Compare an ONNX file with torch on random inputs.
+
+    Raises:
+        ExportError: An action differs by more than 1e-5 standard deviations, or another expert acts.
+    """
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(seed)
+    scale = np.array(card.statistics["action_std"])
+    largest, mismatches = 0.0, 0
+    for _ in range(PARITY_BATCHES):
+        inputs = draw_inputs(graph, card, PARITY_BATCH, random)
+        measured = dict(zip(graph.outputs, session.run(list(graph.outputs), inputs), strict=True))
+        expected = run_torch(graph, inputs)
+        if "expert" in measured:
+            mismatches += int((measured["expert"] != expected["expert"]).sum())
+        largest = max(largest, float((np.abs(measured["action"] - expected["action"]) / scale).max()))
+    parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
+    if not largest <= MAX_ERROR or mismatches:
+        raise ExportError(
+            f"the exported graph is not the same function: actions differ by up to {largest:.2g} standard deviations "
+            f"(allowed: {MAX_ERROR:g}) and {mismatches} of {parity.samples} experts differ (allowed: 0)"
+        )
+    return parity
+
+
+def run_torch(graph: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Run the torch graph on numpy inputs."""
+    with torch.no_grad():
+        outputs = graph(*(torch.from_numpy(value) for value in inputs.values()))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}  # type: ignore[arg-type]
+
+
+def describe(
+    card: Card,
+    graph: DiffusionGraph | MixtureGraph,
+    parity: Parity,
+    config: ExportConfig,
+    fidelity: dict[str, Any],
+) -> PolicySpec:
+    """Return the metadata of a policy file."""
+    lists = card.statistics
+    limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
+    diffusion = isinstance(graph, DiffusionGraph)
+    return PolicySpec(
+        schema_version=SCHEMA_VERSION,
+        kind=card.kind,
+        task=card.task,
+        observation=tuple(ObservationEntry(name, unit) for name, unit in card.observation),
+        action=tuple(ActionEntry(name, unit, low, high) for (name, unit), low, high in limits),
+        rate_hz=card.rate_hz,
+        history=card.model["history"],
+        horizon=card.model["horizon"],
+        experts=None if diffusion else card.model["experts"],
+        covariance=None if diffusion else card.model["covariance"],
+        sampling_steps=config.steps if diffusion else None,
+        statistics=SpecStatistics(
+            **{
+                name: tuple(lists[name])
+                for name in ("observation_mean", "observation_std", "action_mean", "action_std")
+            }
+        ),
+        teacher_sha256=card.teacher_sha256,
+        data_sha256=card.data_sha256,
+        seeds={"training": card.settings.get("seed"), "parity": config.seed},
+        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
+        fidelity=fidelity,
+        settings={**card.settings, "steps_done": card.steps, **({"sampler": config.sampler} if diffusion else {})},
+        parity=parity,
+    )

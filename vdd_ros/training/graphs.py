@@ -1,0 +1,135 @@
+"""The graphs of policy files: physical units in and out, limits applied, every random draw an input."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.training.dataset import Statistics
+from vdd_ros.training.mixture import GaussianMixture, MixtureStudent
+from vdd_ros.training.teacher import DDPMTeacher, Sampler
+
+
+class PhysicalUnits(nn.Module):
+    """Standardises observations, and turns standardised actions into limited physical ones."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        """Keep the statistics as constants of the graph."""
+        super().__init__()
+        for name, value in vars(statistics).items():
+            self.register_buffer(name, value)
+
+    def standard(self, observation: Tensor) -> Tensor:
+        """Standardise observations (B, history, obs_dim)."""
+        return (observation - self.observation_mean) / self.observation_std
+
+    def physical(self, action: Tensor) -> Tensor:
+        """Turn standardised actions (B, horizon, act_dim) into physical ones within the limits."""
+        return torch.clamp(action * self.action_std + self.action_mean, self.action_low, self.action_high)
+
+    def standard_action(self, action: Tensor) -> Tensor:
+        """Standardise actions (B, horizon, act_dim)."""
+        return (action - self.action_mean) / self.action_std
+
+
+class DiffusionGraph(nn.Module):
+    """A teacher with its whole sampler: observation, noise -> action."""
+
+    inputs = ("observation", "noise")
+    outputs = ("action",)
+
+    def __init__(self, teacher: DDPMTeacher, statistics: Statistics, steps: int, sampler: Sampler) -> None:
+        """Fix the number of sampling steps and the sampler."""
+        super().__init__()
+        self.teacher = teacher
+        self.units = PhysicalUnits(statistics)
+        self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
+        self.sampler = sampler
+
+    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        drawn = self.teacher.sample(self.units.standard(observation), noise, self.sampler)
+        return self.units.physical(drawn.reshape(-1, *self.noise_shape[1:]))
+
+
+class MixtureGraph(nn.Module):
+    """A student: observation, noise, expert_uniform -> action, expert, gating, log_prob."""
+
+    inputs = ("observation", "noise", "expert_uniform")
+    outputs = ("action", "expert", "gating", "log_prob")
+
+    def __init__(self, student: MixtureStudent, statistics: Statistics) -> None:
+        """Wrap a student."""
+        super().__init__()
+        self.student = student
+        self.units = PhysicalUnits(statistics)
+        self.noise_shape = (student.config.horizon, student.config.act_dim)
+        self.log_volume = student.config.horizon * float(statistics.action_std.log().sum())
+
+    def forward(
+        self, observation: Tensor, noise: Tensor, expert_uniform: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
+
+        Args:
+            observation: (B, history, obs_dim).
+            noise: (B, horizon, act_dim) standard normal; zeros give the expert's mean.
+            expert_uniform: (B,) in [0, 1) to sample the expert; -1 for the likeliest; -(2 + k) for expert k.
+        """
+        mixture = self.student(self.units.standard(observation))
+        gating = mixture.log_gating.exp()
+        expert = select_expert(gating, expert_uniform)
+        offset = noise.reshape(-1, 1, self.student.size)
+        if mixture.diagonal:
+            drawn = pick(mixture.mean + mixture.factor * offset, expert)
+        else:
+            drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
+        action = self.units.physical(drawn.reshape(-1, *self.noise_shape))
+        standard = self.units.standard_action(action).reshape(-1, 1, self.student.size)
+        return action, expert, gating, log_density(mixture, standard, self.log_volume)
+
+
+def select_expert(gating: Tensor, uniform: Tensor) -> Tensor:
+    """Choose experts, (B,), by inverse CDF of the gating (B, Z), the likeliest, or by number; see `MixtureGraph`."""
+    last = int(gating.shape[1]) - 1
+    cumulative = torch.cumsum(gating, dim=1)[:, :last]
+    sampled = (cumulative <= uniform[:, None]).sum(1)
+    named = torch.clamp(-2.0 - uniform, 0, last).long()
+    chosen = torch.where(uniform > -1.5, gating.argmax(1), named)
+    return torch.where(uniform >= 0, sampled, chosen)
+
+
+def pick(values: Tensor, expert: Tensor) -> Tensor:
+    """Return the values (B, Z, D) of one expert each, (B, 1, D)."""
+    chosen = expert[:, None] == torch.arange(int(values.shape[1]))
+    return chosen[:, None].to(values.dtype) @ values
+
+
+def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> Tensor:
+    """Return the log density of standardised actions (B, 1, D) in physical units, (B,), in operators that ONNX has.
+
+    Args:
+        mixture: (B) mixtures over standardised actions.
+        action: (B, 1, D).
+        log_volume: Log of the physical volume of a standardised unit cube.
+    """
+    offset = action - mixture.mean  # (B, Z, D)
+    if mixture.diagonal:
+        residual, scale = offset / mixture.factor, mixture.factor
+    else:
+        residual = solve_lower(mixture.factor, offset)
+        scale = mixture.factor.diagonal(dim1=-2, dim2=-1)
+    constant = 0.5 * int(action.shape[2]) * math.log(2 * math.pi) + log_volume
+    joint = mixture.log_gating - (0.5 * residual * residual + scale.log()).sum(-1)
+    return torch.logsumexp(joint, dim=1) - constant
+
+
+def solve_lower(factor: Tensor, right: Tensor) -> Tensor:
+    """Solve L x = right by forward substitution; (B, Z, D, D) and (B, Z, D) give (B, Z, D)."""
+    solution: list[Tensor] = []
+    for row in range(right.shape[-1]):
+        known = right[..., row]
+        for column, value in enumerate(solution):
+            known = known - factor[..., row, column] * value
+        solution.append(known / factor[..., row, row])
+    return torch.stack(solution, dim=-1)
