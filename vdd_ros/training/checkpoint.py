@@ -34,7 +34,7 @@ class Card:
         task: Name of the task.
         observation, action: (name, unit) of the entries.
         rate_hz: Control rate.
-        statistics: `observation_mean`, `observation_std`, `action_mean`, `action_std`, `action_low`, `action_high`: lists.
+        statistics: `observation_` and `action_` `mean` and `std`, `action_low`, `action_high`: lists, SI units.
         model: Arguments of the model's configuration.
         settings: Arguments of the training's configuration.
         steps: Training steps done.

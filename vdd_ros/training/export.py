@@ -2,15 +2,17 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import nn
+from numpy.typing import NDArray
 
 from vdd_ros.errors import CheckpointError, ExportError
 from vdd_ros.policy.spec import (
@@ -25,7 +27,8 @@ from vdd_ros.policy.spec import Statistics as SpecStatistics
 from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import load_student
-from vdd_ros.training.graphs import DiffusionGraph, MixtureGraph
+from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph
+from vdd_ros.training.schedule import sampling_levels
 from vdd_ros.training.teacher import Sampler
 from vdd_ros.training.train import load_teacher
 
@@ -34,6 +37,11 @@ EXPORTER = "torch.onnx TorchScript"
 MAX_ERROR = 1e-5
 PARITY_BATCHES = 32
 PARITY_BATCH = 64
+
+Array: TypeAlias = NDArray[Any]
+Inputs: TypeAlias = dict[str, Array]
+Run: TypeAlias = Callable[[Inputs], Inputs]
+PolicyGraph: TypeAlias = DiffusionGraph | MixtureGraph
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class ExportConfig:
         seed: Of the inputs of the parity check.
     """
 
-    steps: int = 16
+    steps: int = 8
     sampler: Sampler = "ancestral"
     seed: int = 0
 
@@ -69,7 +77,7 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
     """
     card, _ = load_model(folder)
     statistics = Statistics.from_lists(card.statistics)
-    graph: DiffusionGraph | MixtureGraph
+    graph: PolicyGraph
     if card.kind == "ddpm":
         graph = DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler)
     elif card.kind == "vdd":
@@ -80,7 +88,7 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f"{file.name}.partial")
     try:
-        write_graph(graph, card, aside)
+        write_graph(graph, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
         parity = measure_parity(graph, card, aside, config.seed)
         spec = describe(card, graph, parity, config, fidelity or {})
         model = onnx.load(aside)
@@ -93,9 +101,8 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
     return spec
 
 
-def write_graph(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path) -> None:
+def write_graph(graph: PolicyGraph | ChainGraph, inputs: Inputs, file: Path) -> None:
     """Trace a graph into an ONNX file with a free batch dimension."""
-    inputs = draw_inputs(graph, card, 2, np.random.default_rng(0))
     names = (*graph.inputs, *graph.outputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which is not pinned here
@@ -111,9 +118,7 @@ def write_graph(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path) ->
         )
 
 
-def draw_inputs(
-    graph: DiffusionGraph | MixtureGraph, card: Card, batch: int, random: np.random.Generator
-) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def draw_inputs(graph: PolicyGraph, card: Card, batch: int, random: np.random.Generator) -> Inputs:
     """Draw random inputs around the data, physical units, float32."""
     mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
     shape = (batch, card.model["history"], len(mean))
@@ -126,23 +131,24 @@ def draw_inputs(
     return {name: value.astype(np.float32) for name, value in inputs.items()}
 
 
-def measure_parity(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path, seed: int) -> Parity:
+def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Parity:
     """Compare an ONNX file with torch on random inputs.
 
     Raises:
         ExportError: An action differs by more than 1e-5 standard deviations, or another expert acts.
     """
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     random = np.random.default_rng(seed)
+    batches = [draw_inputs(graph, card, PARITY_BATCH, random) for _ in range(PARITY_BATCHES)]
+    run = open_graph(file, graph.outputs)
     scale = np.array(card.statistics["action_std"])
     largest, mismatches = 0.0, 0
-    for _ in range(PARITY_BATCHES):
-        inputs = draw_inputs(graph, card, PARITY_BATCH, random)
-        measured = dict(zip(graph.outputs, session.run(list(graph.outputs), inputs), strict=True))
-        expected = run_torch(graph, inputs)
-        if "expert" in measured:
+    if isinstance(graph, DiffusionGraph):
+        largest = _chain_error(graph, run, batches, file)
+    else:
+        for inputs in batches:
+            measured, expected = run(inputs), run_torch(graph, inputs)
             mismatches += int((measured["expert"] != expected["expert"]).sum())
-        largest = max(largest, float((np.abs(measured["action"] - expected["action"]) / scale).max()))
+            largest = max(largest, float((np.abs(measured["action"] - expected["action"]) / scale).max()))
     parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
     if not largest <= MAX_ERROR or mismatches:
         raise ExportError(
@@ -152,17 +158,55 @@ def measure_parity(graph: DiffusionGraph | MixtureGraph, card: Card, file: Path,
     return parity
 
 
-def run_torch(graph: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
+def _chain_error(graph: DiffusionGraph, run: Run, batches: list[Inputs], file: Path) -> float:
+    """Return the largest error of any sampling step, in standard deviations.
+
+    Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
+    torch takes each step from where ONNX stood before it, in a copy of the graph that shows its steps, and the file's
+    own action has to be the last of them.
+    """
+    chain_graph = ChainGraph(graph)
+    aside = file.with_suffix(".chain")
+    try:
+        write_graph(chain_graph, batches[0], aside)
+        run_chain = open_graph(aside, chain_graph.outputs)
+        return max(_step_error(graph, run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _step_error(graph: DiffusionGraph, action: Array, chain: Array, inputs: Inputs) -> float:
+    teacher, units = graph.teacher, graph.units
+    levels = [*sampling_levels(teacher.config.levels, graph.noise_shape[0]), 0]
+    steps = torch.from_numpy(chain)  # (B, steps + 1, D)
+    draws = torch.from_numpy(inputs["noise"]).flatten(2)  # (B, steps, D)
+    with torch.no_grad():
+        features = teacher.denoiser.encode(units.standard(torch.from_numpy(inputs["observation"])))
+        last = units.physical(steps[:, -1].reshape(action.shape)) - torch.from_numpy(action)
+        errors = [steps[:, 0] - draws[:, 0], last / units.action_std]
+        for k, (level, below) in enumerate(pairwise(levels)):
+            draw = draws[:, k + 1] if below and graph.sampler == "ancestral" else None
+            errors.append(teacher.step(features, steps[:, k], level, below, draw) - steps[:, k + 1])
+    return max(float(error.abs().max()) for error in errors)
+
+
+def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
+    """Open an ONNX file on the CPU; returns a function from inputs to outputs by name."""
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return lambda inputs: dict(zip(outputs, session.run(list(outputs), inputs), strict=True))
+
+
+def run_torch(graph: PolicyGraph, inputs: Inputs) -> Inputs:
     """Run the torch graph on numpy inputs."""
     with torch.no_grad():
         outputs = graph(*(torch.from_numpy(value) for value in inputs.values()))
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}  # type: ignore[arg-type]
+    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
 
 
 def describe(
     card: Card,
-    graph: DiffusionGraph | MixtureGraph,
+    graph: PolicyGraph,
     parity: Parity,
     config: ExportConfig,
     fidelity: dict[str, Any],

@@ -13,6 +13,13 @@ from vdd_ros.training.teacher import DDPMTeacher, Sampler
 class PhysicalUnits(nn.Module):
     """Standardises observations, and turns standardised actions into limited physical ones."""
 
+    observation_mean: Tensor
+    observation_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
+    action_low: Tensor
+    action_high: Tensor
+
     def __init__(self, statistics: Statistics) -> None:
         """Keep the statistics as constants of the graph."""
         super().__init__()
@@ -48,8 +55,27 @@ class DiffusionGraph(nn.Module):
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
         """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
-        drawn = self.teacher.sample(self.units.standard(observation), noise, self.sampler)
-        return self.units.physical(drawn.reshape(-1, *self.noise_shape[1:]))
+        return self.units.physical(self.chain(observation, noise)[-1].reshape(-1, *self.noise_shape[1:]))
+
+    def chain(self, observation: Tensor, noise: Tensor) -> list[Tensor]:
+        """Return the standardised action after each step, steps + 1 tensors (B, D), the first one noise."""
+        return self.teacher.chain(self.units.standard(observation), noise, self.sampler)
+
+
+class ChainGraph(nn.Module):
+    """The same sampler, showing every step: what the parity check looks at."""
+
+    inputs = DiffusionGraph.inputs
+    outputs = ("chain",)
+
+    def __init__(self, graph: DiffusionGraph) -> None:
+        """Share everything with the graph that is exported."""
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """Return (B, steps + 1, D), standardised."""
+        return torch.stack(self.graph.chain(observation, noise), dim=1)
 
 
 class MixtureGraph(nn.Module):

@@ -74,8 +74,12 @@ def multi_noise_update(
     as with the entropy in closed form and vanishes where q_t = p_t (Roeder et al. 2017).
 
     Args:
-        mixture, teacher, features, noise, uniform: As for `paper_update`.
+        mixture: (B) students' mixtures.
+        teacher: Frozen.
+        features: (B, width) the teacher's encoding of the same states.
         level: (B,) noise level of each state.
+        noise: (B, V, Z, D) standard normal.
+        uniform: Uniform share of the experts' weights.
     """
     alpha_bar = teacher.alpha_bars[level]
     noised = mixture.noised(alpha_bar)

@@ -115,7 +115,8 @@ class DDPMTeacher(nn.Module):
         Args:
             features: (B, width).
             action: (B, D) at `level`.
-            level, below: Noise levels; `below` 0 is clean.
+            level: Noise level of `action`.
+            below: Noise level of the result; 0 is clean.
             draw: (B, D) standard normal for an ancestral step, None for a DDIM step. An ancestral step to 0 draws
                 nothing, and there the two are one.
         """
