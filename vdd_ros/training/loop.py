@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +85,7 @@ class TrainingLoop:
             KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
         """
         saved_at = time.monotonic()
-        writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step)
+        writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step + 1)
         bar = tqdm(total=self._config.steps, initial=self.step, desc=label, unit="step", dynamic_ncols=True)
         with _stop_requests() as stop, writer, bar:
             while self.step < self._config.steps:
@@ -162,7 +163,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _stop_requests() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a flag; a second one acts as usual."""
     received: list[int] = []
-    before = {}
+    before: dict[int, Any] = {}
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)

@@ -1,6 +1,7 @@
 """What every training run shares: its folder, its settings, the versions it was made with."""
 
 import json
+import math
 import os
 import platform
 from importlib.metadata import version
@@ -11,10 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros import __version__
-from vdd_ros.errors import CheckpointError
+from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.loop import has_state
 
 SETTINGS_FILE = "settings.json"
+
+
+def require(config: object, *names: str, least: float = 1, above: float = -math.inf) -> None:
+    """Refuse settings out of range.
+
+    Args:
+        config: Settings.
+        names: Fields to check; infinities and NaN are refused too.
+        least: Smallest value that is allowed.
+        above: Value that they must exceed.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    bound = f"above {above:g}" if above >= least else f"at least {least:g}"
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and least <= value and above < value):
+            raise ConfigurationError(f"{name} is {value}; it must be finite and {bound}")
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -11,7 +11,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.checkpoint import Card, load_model, save_model
 from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.runs import load_weights, prepare_folder, versions
+from vdd_ros.training.runs import load_weights, prepare_folder, require, versions
 from vdd_ros.training.teacher import DDPMTeacher, TeacherConfig
 
 TEACHERS = ("ddpm",)
@@ -45,9 +45,20 @@ class TrainConfig:
     octaves: int = 4
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        require(self, "steps", "batch", "history", "horizon", "levels", "blocks", "octaves")
+        require(self, "width", least=2)
+        require(self, "observation_noise", least=0)
+        require(self, "learning_rate", least=0, above=0)
+
 
 def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False) -> Card:
-    """Train a DDPM teacher and keep it in `folder`.
+    """Train a DDPM teacher and keep it in `folder`, together with its demonstrations, which distillation needs.
 
     Args:
         demonstrations: What to learn from.
@@ -59,11 +70,12 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
         The card of the finished teacher.
 
     Raises:
-        CheckpointError: `folder` holds another run, or none to resume.
+        CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     settings = dataclasses.asdict(config)
-    prepare_folder(folder, settings, resume)
+    prepare_folder(folder, {**settings, "data_sha256": demonstrations.sha256}, resume)
+    demonstrations.save(folder)
     torch.manual_seed(config.seed)
     statistics = Statistics.of(demonstrations)
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon)

@@ -1,0 +1,75 @@
+"""`vdd export`: a checkpoint as one policy file."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from vdd_ros.cli.options import add_config_options, config_from_options, given_options
+from vdd_ros.cli.report import write_json
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.training.checkpoint import load_model
+from vdd_ros.training.export import ExportConfig, export
+
+HELP = "write a trained model as one policy file (ONNX)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd export`."""
+    parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="policy file to write (.onnx)")
+    parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    add_config_options(parser, ExportConfig)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, print the table."""
+    _refuse_sampling_of_students(args)
+    fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
+    spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity)
+    print(_format(spec, args.out))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        size = args.out.stat().st_size
+        write_json(args.json, {"file": args.out.name, "bytes": size, "policy": json.loads(spec.to_json())})
+    return 0
+
+
+def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
+    given = [f"--{name}" for name in ("steps", "sampler") if name in given_options(ExportConfig, args)]
+    if given and (kind := load_model(args.checkpoint)[0].kind) != "ddpm":
+        raise ConfigurationError(
+            f"{' and '.join(given)} is for diffusion policies, but '{args.checkpoint}' holds a '{kind}' policy, which "
+            "acts in one pass; omit it"
+        )
+
+
+def _read_fidelity(file: Path) -> dict[str, Any]:
+    """Read a JSON object; raises ConfigurationError if the file holds anything else."""
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"--fidelity {file} cannot be read as JSON ({error}); name another file") from error
+    if not isinstance(figures, dict):
+        raise ConfigurationError(f"--fidelity {file} holds a {type(figures).__name__}; it must hold a JSON object")
+    return figures
+
+
+def _format(spec: PolicySpec, file: Path) -> str:
+    parity = spec.parity
+    same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
+    rows = {
+        "kind": f"{spec.kind}, " + (f"{spec.sampling_steps} sampling steps" if spec.sampling_steps else _mixture(spec)),
+        "size": f"{file.stat().st_size / 1e6:.2f} MB",
+        "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
+        "parity": same,
+        **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
+    }
+    width = 2 + max(map(len, rows))
+    return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
+
+
+def _mixture(spec: PolicySpec) -> str:
+    return f"{spec.experts} experts, {spec.covariance} covariance"

@@ -1,0 +1,50 @@
+"""`vdd train`: a diffusion teacher from demonstrations."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.cli.options import config_from_options
+from vdd_ros.cli.training_run import add_run_options, run_and_report
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.tasks import get_task, task_names
+from vdd_ros.tasks.base import TaskSpec
+from vdd_ros.training.train import TEACHERS, TrainConfig, train_teacher
+
+HELP = "train a diffusion teacher on demonstrations"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd train`."""
+    parser.add_argument("--task", required=True, help=f"name of the task: {', '.join(task_names())}")
+    parser.add_argument("--teacher", choices=TEACHERS, default=TEACHERS[0], help="kind (default: %(default)s)")
+    parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
+    add_run_options(parser, TrainConfig)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    task = get_task(args.task).spec
+    demonstrations = DemonstrationSet.load(args.demos)
+    fits(demonstrations.header, task)
+    config = config_from_options(TrainConfig, args)
+    return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume))
+
+
+def fits(header: Header, task: TaskSpec) -> None:
+    """Refuse demonstrations of something else.
+
+    Raises:
+        DemonstrationError: The task, the names, the units or their order, or the rate differ.
+    """
+    for what, has, needs in (
+        ("task", header.task, task.name),
+        ("observation", header.observation, tuple((entry.name, entry.unit) for entry in task.observation)),
+        ("action", header.action, tuple((entry.name, entry.unit) for entry in task.action)),
+        ("rate", round(header.rate_hz, 2), round(task.rate_hz, 2)),
+    ):
+        if has != needs:
+            raise DemonstrationError(
+                f"the demonstrations have the {what} {has}, but the task '{task.name}' has {needs}; "
+                f"make some with 'vdd demos {task.name}'"
+            )

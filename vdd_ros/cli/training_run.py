@@ -1,0 +1,68 @@
+"""What `vdd train` and `vdd distil` share: their options, their clock, their figure and their report."""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vdd_ros.cli.options import add_config_options
+from vdd_ros.cli.report import write_json
+from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
+from vdd_ros.policy.machine import machine_facts
+from vdd_ros.training.checkpoint import MODEL_FILE, Card
+
+FIGURE_NAME = "training.png"
+
+
+def add_run_options(parser: argparse.ArgumentParser, config: type) -> None:
+    """Add the options of a training run and those of its configuration."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint folder to write")
+    parser.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    add_config_options(parser, config)
+
+
+def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
+    """Train, draw the figure of the scalars, print the table, write the JSON file."""
+    start = time.perf_counter()
+    card = train()
+    seconds = time.perf_counter() - start
+    curves = read_curves(args.out)
+    save_figure(args.out / FIGURE_NAME, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
+    report = _report(card, curves, seconds, resumed=args.resume)
+    print(_format(report, args.out))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        write_json(args.json, report)
+    return 0
+
+
+def _report(card: Card, curves: Curves, seconds: float, resumed: bool) -> dict[str, Any]:
+    return {
+        "kind": card.kind,
+        "task": card.task,
+        "steps": card.steps,
+        "seconds": seconds,
+        "resumed": resumed,
+        "last": {name: curve.values[-1] for name, curve in curves.items()},
+        "settings": card.settings,
+        "data_sha256": card.data_sha256,
+        "teacher_sha256": card.teacher_sha256,
+        "machine": machine_facts(),
+        "versions": card.versions,
+    }
+
+
+def _format(report: dict[str, Any], folder: Path) -> str:
+    machine = report["machine"]
+    since = ", since it was resumed" if report["resumed"] else ""
+    rows = {
+        "steps": f"{report['steps']}",
+        "time": f"{report['seconds']:.1f} s{since}, on {machine['cores']} cores of {machine['cpu']}",
+        **{name.replace("_", " "): f"{value:.4g}" for name, value in report["last"].items()},
+        "weights": f"{folder / MODEL_FILE}",
+        "figure": f"{folder / FIGURE_NAME}",
+    }
+    title = f"{report['kind']} on {report['task']}, seed {report['settings']['seed']}"
+    return "\n".join([title, *(f"  {name:<16}{text}" for name, text in rows.items())])
