@@ -49,7 +49,7 @@ class DistilConfig:
         seed: Of weights, batches and noise.
     """
 
-    steps: int = 6_000
+    steps: int = 4_000
     batch: int = 256
     learning_rate: float = 2e-3
     update: Update = "multi-noise"
@@ -64,7 +64,7 @@ class DistilConfig:
     observation_noise: float = 0.03
     pool_copies: int = 3
     pool_samples: int = 8
-    teacher_steps: int = 16
+    teacher_steps: int = 8
     width: int = 224
     blocks: int = 4
     octaves: int = 4
