@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,14 +162,14 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _stop_requests() -> Iterator[Callable[[], bool]]:
     """Turn the first SIGINT or SIGTERM into a flag; a second one acts as usual."""
     received: list[int] = []
-    before: dict[int, Any] = {}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+    for number in before:
+        signal.signal(number, note)
     try:
         yield lambda: bool(received)
     finally:
