@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
 from vdd_ros.training.mixture import Covariance, GaussianMixture, MixtureStudent, StudentConfig
 from vdd_ros.training.objective import ExpertUpdate, gating_loss, multi_noise_update, paper_update
-from vdd_ros.training.runs import load_weights, prepare_folder, versions
+from vdd_ros.training.runs import load_weights, prepare_folder, require_least, require_positive, versions
 from vdd_ros.training.teacher import DDPMTeacher
 from vdd_ros.training.train import load_teacher
 
@@ -77,12 +77,13 @@ class DistilConfig:
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        for name, choices in (("update", tuple(UPDATES)), ("gating_on", ("teacher", "data"))):
-            if getattr(self, name) not in choices:
-                raise ConfigurationError(f"{name} is '{getattr(self, name)}'; allowed: {', '.join(choices)}")
-        for name in ("experts", "samples", "batch", "pool_copies", "pool_samples", "teacher_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, choices in (("update", Update), ("gating_on", GatingOn), ("covariance", Covariance)):
+            if getattr(self, name) not in get_args(choices):
+                raise ConfigurationError(f"{name} is '{getattr(self, name)}'; allowed: {', '.join(get_args(choices))}")
+        require_least(1, self, "steps", "batch", "experts", "samples", "pool_copies", "pool_samples", "teacher_steps")
+        require_least(1, self, "width", "blocks", "octaves")
+        require_least(0, self, "forward_kl", "observation_noise")
+        require_positive(self, "learning_rate", "floor")
         if not 0.0 < self.min_noise < self.max_noise:
             raise ConfigurationError(
                 f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and ascend"
@@ -121,7 +122,7 @@ def draw_pool(teacher: DDPMTeacher, windows: Windows, config: DistilConfig) -> P
 
 
 class NoiseLevels:
-    """Draws the teacher's noise levels log-uniformly in sigma within a range."""
+    """Draws sigma log-uniformly between the lowest and the highest level in a range; gives the nearest levels."""
 
     def __init__(self, alpha_bars: Tensor, lowest: float, highest: float) -> None:
         """Keep the levels within the range.
@@ -137,11 +138,13 @@ class NoiseLevels:
                 f"its levels run from {float(sigma[1]):.3g} to {float(sigma[-1]):.3g}"
             )
         self._levels = inside.nonzero().squeeze(1)
-        self._weights = torch.gradient(sigma.log().clamp_min(-20.0))[0][self._levels]
+        self._log_sigma = sigma[inside].log()
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw (count,) levels."""
-        return self._levels[torch.multinomial(self._weights, count, replacement=True, generator=generator)]
+        low, high = self._log_sigma[0], self._log_sigma[-1]
+        wanted = low + (high - low) * torch.rand(count, generator=generator)
+        return self._levels[torch.bucketize(wanted, (self._log_sigma[1:] + self._log_sigma[:-1]) / 2)]
 
 
 def distil(
@@ -161,6 +164,7 @@ def distil(
 
     Raises:
         CheckpointError: The teacher is missing or was trained on other data, or `folder` holds another run.
+        ConfigurationError: The teacher has no noise levels in the range, or fewer than `teacher_steps`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     teacher, teacher_card = load_teacher(teacher_folder)
@@ -169,6 +173,7 @@ def distil(
             f"the teacher in '{teacher_folder}' was trained on other demonstrations (sha256 "
             f"{teacher_card.data_sha256[:12]}) than those given ({demonstrations.sha256[:12]}); give the same"
         )
+    levels = NoiseLevels(teacher.alpha_bars, config.min_noise, config.max_noise)
     settings = dataclasses.asdict(config)
     teacher_sha256 = model_sha256(teacher_folder)
     prepare_folder(folder, {**settings, "teacher_sha256": teacher_sha256}, resume)
@@ -202,15 +207,14 @@ def distil(
         )
 
     save = lambda: save_model(folder, loop.averaged.state_dict(), card())  # noqa: E731
-    loop.run(vdd_loss(student, teacher, pool, config), save, "distil")
+    loop.run(vdd_loss(student, teacher, pool, levels, config), save, "distil")
     return card()
 
 
 def vdd_loss(
-    student: MixtureStudent, teacher: DDPMTeacher, pool: Pool, config: DistilConfig
+    student: MixtureStudent, teacher: DDPMTeacher, pool: Pool, levels: NoiseLevels, config: DistilConfig
 ) -> Callable[[torch.Generator], tuple[Tensor, dict[str, Tensor]]]:
     """Return the loss of one distillation step: experts against the teacher's score, gating against its actions."""
-    levels = NoiseLevels(teacher.alpha_bars, config.min_noise, config.max_noise)
     update = UPDATES[config.update]
 
     def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

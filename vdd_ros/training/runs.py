@@ -18,23 +18,26 @@ from vdd_ros.training.loop import has_state
 SETTINGS_FILE = "settings.json"
 
 
-def require(config: object, *names: str, least: float = 1, above: float = -math.inf) -> None:
-    """Refuse settings out of range.
-
-    Args:
-        config: Settings.
-        names: Fields to check; infinities and NaN are refused too.
-        least: Smallest value that is allowed.
-        above: Value that they must exceed.
+def require_least(least: float, config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are below `least` or not finite.
 
     Raises:
         ConfigurationError: With the field, its value and what is allowed.
     """
-    bound = f"above {above:g}" if above >= least else f"at least {least:g}"
     for name in names:
-        value = getattr(config, name)
-        if not (math.isfinite(value) and least <= value and above < value):
-            raise ConfigurationError(f"{name} is {value}; it must be finite and {bound}")
+        if not least <= getattr(config, name) < math.inf:
+            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and at least {least:g}")
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are not positive or not finite.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    for name in names:
+        if not 0 < getattr(config, name) < math.inf:
+            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and above 0")
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -11,7 +11,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.checkpoint import Card, load_model, save_model
 from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.runs import load_weights, prepare_folder, require, versions
+from vdd_ros.training.runs import load_weights, prepare_folder, require_least, require_positive, versions
 from vdd_ros.training.teacher import DDPMTeacher, TeacherConfig
 
 TEACHERS = ("ddpm",)
@@ -51,10 +51,10 @@ class TrainConfig:
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        require(self, "steps", "batch", "history", "horizon", "levels", "blocks", "octaves")
-        require(self, "width", least=2)
-        require(self, "observation_noise", least=0)
-        require(self, "learning_rate", least=0, above=0)
+        require_least(1, self, "steps", "batch", "history", "horizon", "blocks", "octaves")
+        require_least(2, self, "width", "levels")
+        require_least(0, self, "observation_noise")
+        require_positive(self, "learning_rate")
 
 
 def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False) -> Card:
