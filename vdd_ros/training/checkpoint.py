@@ -64,19 +64,22 @@ class Card:
         """Read a card.
 
         Raises:
-            CheckpointError: It is of another version or lacks a field.
+            CheckpointError: It is damaged, of another version or lacks a field.
         """
-        fields = json.loads(text)
+        try:
+            fields = dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"'{where}' has a damaged card ({error}); train or distil it again") from error
         version = fields.pop("format_version", None)
         if version != FORMAT_VERSION:
             raise CheckpointError(
                 f"'{where}' has checkpoint version {version}; this version of vdd_ros reads {FORMAT_VERSION}"
             )
-        for key in ("observation", "action"):
-            fields[key] = tuple((name, unit) for name, unit in fields.get(key, ()))
         try:
+            for key in ("observation", "action"):
+                fields[key] = tuple((name, unit) for name, unit in fields[key])
             return cls(**fields)
-        except TypeError as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"'{where}' has an incomplete card ({error}); train or distil it again") from error
 
 

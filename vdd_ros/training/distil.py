@@ -17,7 +17,7 @@ from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
 from vdd_ros.training.mixture import Covariance, GaussianMixture, MixtureStudent, StudentConfig
 from vdd_ros.training.objective import ExpertUpdate, gating_loss, multi_noise_update, paper_update
-from vdd_ros.training.runs import load_weights, prepare_folder, require_least, require_positive, versions
+from vdd_ros.training.runs import load_weights, prepare_folder, read_shape, require_least, require_positive, versions
 from vdd_ros.training.teacher import DDPMTeacher
 from vdd_ros.training.train import load_teacher
 
@@ -249,6 +249,6 @@ def load_student(folder: Path) -> tuple[MixtureStudent, Card]:
         CheckpointError: There is none, or it is of another kind.
     """
     card, tensors = load_model(folder, "vdd")
-    student = MixtureStudent(StudentConfig(**card.model))
+    student = MixtureStudent(read_shape(StudentConfig, card, folder))
     load_weights(student, tensors, folder)
     return student.requires_grad_(False).eval(), card

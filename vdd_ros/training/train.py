@@ -11,7 +11,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.checkpoint import Card, load_model, save_model
 from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.runs import load_weights, prepare_folder, require_least, require_positive, versions
+from vdd_ros.training.runs import load_weights, prepare_folder, read_shape, require_least, require_positive, versions
 from vdd_ros.training.teacher import DDPMTeacher, TeacherConfig
 
 TEACHERS = ("ddpm",)
@@ -130,6 +130,6 @@ def load_teacher(folder: Path) -> tuple[DDPMTeacher, Card]:
         CheckpointError: There is none, or it is of another kind.
     """
     card, tensors = load_model(folder, "ddpm")
-    teacher = DDPMTeacher(TeacherConfig(**card.model))
+    teacher = DDPMTeacher(read_shape(TeacherConfig, card, folder))
     load_weights(teacher, tensors, folder)
     return teacher.requires_grad_(False).eval(), card

@@ -1,0 +1,76 @@
+"""Standardised windows of demonstrations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from toy_targets import small_demonstrations
+
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.training.dataset import Statistics, Windows
+
+
+def test_the_statistics_are_moments_and_the_range_widened_by_a_tenth() -> None:
+    demonstrations = small_demonstrations()
+    statistics = Statistics.of(demonstrations)
+    for name in ("observation", "action"):
+        values = getattr(demonstrations, name)
+        np.testing.assert_allclose(getattr(statistics, f"{name}_mean"), values.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(getattr(statistics, f"{name}_std"), values.std(0), rtol=1e-5)
+    low, high = demonstrations.action.min(0), demonstrations.action.max(0)
+    np.testing.assert_allclose(statistics.action_high - statistics.action_low, 1.1 * (high - low), rtol=1e-5)
+    np.testing.assert_allclose(statistics.action_high + statistics.action_low, high + low, rtol=1e-3, atol=1e-6)
+
+
+def test_lists_and_back() -> None:
+    statistics = Statistics.of(small_demonstrations())
+    again = Statistics.from_lists(statistics.to_lists())
+    assert all(torch.equal(value, getattr(again, name)) for name, value in vars(statistics).items())
+
+
+def test_standard_limits_are_the_limits_of_standardised_actions() -> None:
+    statistics = Statistics.of(small_demonstrations())
+    low, high = statistics.standard_limits()
+    torch.testing.assert_close(low * statistics.action_std + statistics.action_mean, statistics.action_low)
+    torch.testing.assert_close(high * statistics.action_std + statistics.action_mean, statistics.action_high)
+
+
+def test_windows_are_standardised_and_chunks_are_flat() -> None:
+    demonstrations = small_demonstrations(episodes=3, length=10)
+    statistics = Statistics.of(demonstrations)
+    windows = Windows.of(demonstrations, statistics, history=4, horizon=3)
+    assert windows.observation.shape == (3 * 8, 4, 4)
+    assert windows.action.shape == (len(windows), 3 * 2)
+    at = 10 + 5  # the second episode's sixth pair is its sixth window
+    index = 8 + 5
+    observation = windows.observation[index] * statistics.observation_std + statistics.observation_mean
+    action = windows.action[index].reshape(3, 2) * statistics.action_std + statistics.action_mean
+    np.testing.assert_allclose(observation, demonstrations.observation[at - 3 : at + 1], atol=1e-5)
+    np.testing.assert_allclose(action, demonstrations.action[at : at + 3], atol=1e-7)
+
+
+def test_single_pairs_have_zero_mean_and_unit_deviation() -> None:
+    demonstrations = small_demonstrations()
+    windows = Windows.of(demonstrations, Statistics.of(demonstrations), history=1, horizon=1)
+    for values in (windows.observation[:, 0], windows.action):
+        assert values.mean(0).abs().max() < 1e-5
+        assert (values.std(0, correction=0) - 1).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("field", "column", "name"), [("observation", 2, "tcp_x"), ("action", 1, "delta_desired_y")])
+def test_an_entry_that_never_changes_is_refused_by_name(field: str, column: int, name: str) -> None:
+    demonstrations = small_demonstrations()
+    values = getattr(demonstrations, field).copy()
+    values[:, column] = 0.3
+    with pytest.raises(DemonstrationError, match=f"the {field} entries {name} never change"):
+        Statistics.of(replace(demonstrations, **{field: values}))
+
+
+def test_a_horizon_beyond_every_episode_is_refused() -> None:
+    demonstrations = small_demonstrations(length=5)
+    with pytest.raises(DemonstrationError, match="no episode has 6 actions"):
+        Windows.of(demonstrations, Statistics.of(demonstrations), history=1, horizon=6)
