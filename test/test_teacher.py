@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from toy_targets import Target, exact_teacher, observations
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.schedule import sampling_levels
+from vdd_ros.training.schedule import highest_visited, sampling_levels
 from vdd_ros.training.teacher import DDPMTeacher, Sampler, TeacherConfig
 
 TWO_MODES = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
@@ -74,7 +74,7 @@ def test_the_score_is_the_gradient_of_the_noised_log_density(level: int) -> None
 def test_samples_have_the_modes_of_the_target(sampler: Sampler) -> None:
     count, levels = 8_000, 128
     teacher = exact_teacher(TWO_MODES, levels)
-    samples = teacher.sample(observations(count), normal(count, levels - 1, 2), sampler)
+    samples = teacher.sample(observations(count), normal(count, highest_visited(levels), 2), sampler)
     nearest = torch.cdist(samples, TWO_MODES.means).argmin(1)
     for mode, (weight, deviation) in enumerate(zip((0.3, 0.7), (0.2, 0.3), strict=True)):
         own = samples[nearest == mode]
@@ -105,9 +105,9 @@ def test_ddim_follows_the_probability_flow_the_closer_the_more_levels() -> None:
     errors = []
     for levels in (50, 200, 800):
         teacher = exact_teacher(TWO_MODES, levels)
-        keep = float(teacher.alpha_bars[levels - 1])
+        keep = float(teacher.alpha_bars[highest_visited(levels)])
         exact = probability_flow(TWO_MODES.double(), start, math.sqrt((1 - keep) / keep))
-        noise = torch.zeros(40, levels - 1, 2)
+        noise = torch.zeros(40, highest_visited(levels), 2)
         noise[:, 0] = start
         errors.append(float((teacher.sample(observations(40), noise, "ddim") - exact).abs().mean()))
     assert errors[0] < 0.05

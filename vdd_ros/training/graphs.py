@@ -1,5 +1,6 @@
 """The graphs of policy files: physical units in and out, limits applied, every random draw an input."""
 
+import copy
 import math
 
 import torch
@@ -39,6 +40,22 @@ class PhysicalUnits(nn.Module):
         return (action - self.action_mean) / self.action_std
 
 
+class LevelTable(nn.Module):
+    """The embeddings of all noise levels, computed once."""
+
+    table: Tensor
+
+    def __init__(self, teacher: DDPMTeacher) -> None:
+        """Embed every level of a teacher."""
+        super().__init__()
+        with torch.no_grad():
+            self.register_buffer("table", teacher.denoiser.embed_level(torch.arange(teacher.config.levels + 1)))
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Return the embeddings (..., width) of levels (...,)."""
+        return self.table[level]
+
+
 class DiffusionGraph(nn.Module):
     """A teacher with its whole sampler: observation, noise -> action."""
 
@@ -48,7 +65,8 @@ class DiffusionGraph(nn.Module):
     def __init__(self, teacher: DDPMTeacher, statistics: Statistics, steps: int, sampler: Sampler) -> None:
         """Fix the number of sampling steps and the sampler."""
         super().__init__()
-        self.teacher = teacher
+        self.teacher = copy.deepcopy(teacher)
+        self.teacher.denoiser.embed_level = LevelTable(teacher)
         self.units = PhysicalUnits(statistics)
         self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
         self.sampler = sampler

@@ -91,7 +91,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.encode = encoder
         self.embed_action = nn.Linear(size, width, bias=False)
-        self.embed_level = LevelEmbedding(width, levels)
+        self.embed_level: nn.Module = LevelEmbedding(width, levels)
         self.trunk = ResidualMLP(width, blocks)
         self.read = nn.Linear(width, size)
 

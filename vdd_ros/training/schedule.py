@@ -27,18 +27,24 @@ def cosine_alpha_bars(levels: int) -> Tensor:
     return torch.tensor(alpha_bars, dtype=torch.float32)
 
 
-def sampling_levels(levels: int, steps: int) -> list[int]:
-    """Return the noise levels that a sampler with `steps` steps visits, from high to low, spread evenly.
+def highest_visited(levels: int) -> int:
+    """Return the level that samplers start from: 5 % below the last, at least one.
 
-    They start one below the last level: that one holds no signal (its alpha_bar is 6e-7 for 64 levels), and a clean
-    action estimated there would be rounding errors times a thousand.
+    The levels above hold hardly any signal (the last one's alpha_bar is 6e-7 for 64 levels): a clean action estimated
+    there would be rounding errors times a thousand.
+    """
+    return levels - max(1, round(0.05 * levels))
+
+
+def sampling_levels(levels: int, steps: int) -> list[int]:
+    """Return the noise levels that a sampler with `steps` steps visits, from `highest_visited` down, spread evenly.
 
     Raises:
         ConfigurationError: More steps than levels to visit, or none.
     """
-    top = levels - 1
+    top = highest_visited(levels)
     if not 1 <= steps <= top:
         raise ConfigurationError(
-            f"{steps} sampling steps were asked for; the teacher has {levels} noise levels, so choose 1 to {top}"
+            f"{steps} sampling steps were asked for; a teacher of {levels} noise levels takes 1 to {top}"
         )
     return [round(top - index * top / steps) for index in range(steps)]
