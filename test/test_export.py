@@ -1,0 +1,334 @@
+"""Exported files: the same function as torch, with the contract of docs/design.md; refused when they are not."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from toy_targets import small_demonstrations
+
+from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.training import export as exporting
+from vdd_ros.training import graphs
+from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
+from vdd_ros.training.dataset import Statistics
+from vdd_ros.training.distil import DistilConfig, distil, load_student
+from vdd_ros.training.export import ExportConfig, export
+from vdd_ros.training.mixture import Covariance
+from vdd_ros.training.teacher import Sampler
+from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+
+Arrays = dict[str, NDArray[Any]]
+WINDOWS = [(1, 1), (4, 3)]  # history, horizon
+ROWS = 16
+
+
+def restless(folder: Path, scale: float) -> Path:
+    """Give a checkpoint random weights, so that its outputs vary with its inputs, and actions reach their limits."""
+    card, tensors = load_model(folder)
+    generator = torch.Generator().manual_seed(1)
+    changed = {
+        name: value + scale * torch.randn(value.shape, generator=generator) if value.isfinite().all() else value
+        for name, value in tensors.items()
+        if not name.startswith("action_")
+    }
+    save_model(folder, tensors | changed, card)
+    return folder
+
+
+@pytest.fixture(scope="module", params=WINDOWS, ids=lambda window: "x".join(map(str, window)))
+def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    history, horizon = request.param
+    folder = tmp_path_factory.mktemp("teacher")
+    config = TrainConfig(steps=2, batch=4, width=16, blocks=1, octaves=2, history=history, horizon=horizon, seed=7)
+    train_teacher(small_demonstrations(), folder, config)
+    return restless(folder, 0.05)
+
+
+@pytest.fixture(scope="module", params=["diagonal", "full"])
+def student(request: pytest.FixtureRequest, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    covariance: Covariance = request.param
+    folder = tmp_path_factory.mktemp("student")
+    config = DistilConfig(
+        steps=2, batch=4, experts=5, covariance=covariance, pool_samples=2, width=16, blocks=1, octaves=2, floor=0.3
+    )
+    distil(teacher, small_demonstrations(), folder, config)
+    return restless(folder, 0.2)
+
+
+@pytest.fixture(scope="module")
+def student_file(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("files") / "student.onnx"
+    export(student, file, ExportConfig())
+    return file
+
+
+def run(file: Path, inputs: Arrays) -> Arrays:
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def card_of(folder: Path) -> Card:
+    return load_model(folder)[0]
+
+
+def draw_inputs(folder: Path, rows: int = ROWS, seed: int = 0) -> Arrays:
+    """Draw random inputs of a student."""
+    card, random = card_of(folder), np.random.default_rng(seed)
+    mean, std = (np.array(card.statistics[f"observation_{moment}"]) for moment in ("mean", "std"))
+    inputs = {
+        "observation": mean + std * random.standard_normal((rows, card.model["history"], 4)),
+        "noise": random.standard_normal((rows, card.model["horizon"], 2)),
+        "expert_uniform": random.random(rows),
+    }
+    return {name: value.astype(np.float32) for name, value in inputs.items()}
+
+
+def standardised(folder: Path, observation: NDArray[Any]) -> Tensor:
+    statistics = Statistics.from_lists(card_of(folder).statistics)
+    return (torch.from_numpy(observation) - statistics.observation_mean) / statistics.observation_std
+
+
+def mixtures(folder: Path, inputs: Arrays) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the gating (B, Z), means (B, Z, D) and Cholesky factors (B, Z, D, D) of a student, standardised."""
+    mixture = load_student(folder)[0](standardised(folder, inputs["observation"]))
+    factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
+    return mixture.log_gating.exp().numpy(), mixture.mean.numpy(), factor.numpy()
+
+
+def test_a_student_acts_as_its_mixture_says(student: Path, student_file: Path) -> None:
+    """Action = clip(mean + factor noise) of the expert that the inverse CDF names, in physical units."""
+    inputs = draw_inputs(student)
+    outputs = run(student_file, inputs)
+    gating, mean, factor = mixtures(student, inputs)
+    expert = (np.cumsum(gating, axis=1) <= inputs["expert_uniform"][:, None]).sum(1)
+    rows = np.arange(ROWS)
+    drawn = mean[rows, expert] + np.einsum("bij,bj->bi", factor[rows, expert], inputs["noise"].reshape(ROWS, -1))
+    lists = card_of(student).statistics
+    physical = drawn.reshape(inputs["noise"].shape) * lists["action_std"] + lists["action_mean"]
+    expected = np.clip(physical, lists["action_low"], lists["action_high"])
+    np.testing.assert_array_equal(outputs["expert"], expert)
+    np.testing.assert_allclose(outputs["gating"], gating, atol=1e-6)
+    np.testing.assert_allclose(outputs["action"], expected, atol=1e-5 * max(lists["action_std"]))
+    assert len(set(expert)) > 2
+    assert (expected == physical).any(), "some actions are within the limits"
+    assert (expected != physical).any(), "some are not"
+
+
+def test_zero_noise_gives_the_mean_of_the_named_expert(student: Path, student_file: Path) -> None:
+    inputs = draw_inputs(student)
+    inputs["noise"][:] = 0
+    _, mean, _ = mixtures(student, inputs)
+    lists = card_of(student).statistics
+    for expert in range(5):
+        inputs["expert_uniform"][:] = -(2 + expert)
+        outputs = run(student_file, inputs)
+        assert (outputs["expert"] == expert).all()
+        physical = mean[:, expert].reshape(inputs["noise"].shape) * lists["action_std"] + lists["action_mean"]
+        expected = np.clip(physical, lists["action_low"], lists["action_high"])
+        np.testing.assert_allclose(outputs["action"], expected, atol=1e-5 * max(lists["action_std"]))
+
+
+def test_minus_one_is_the_likeliest_expert_and_the_ends_of_the_cdf_are_experts(
+    student: Path, student_file: Path
+) -> None:
+    inputs = draw_inputs(student)
+    gating, *_ = mixtures(student, inputs)
+    for uniform, expected in (
+        (-1.0, gating.argmax(1)),
+        (0.0, np.zeros(ROWS)),
+        (np.nextafter(np.float32(1), np.float32(0)), None),
+        (-7.0, np.full(ROWS, 4)),
+    ):
+        inputs["expert_uniform"][:] = uniform
+        expert = run(student_file, inputs)["expert"]
+        assert expert.min() >= 0
+        assert expert.max() <= 4
+        if expected is not None:
+            np.testing.assert_array_equal(expert, expected)
+
+
+def test_experts_are_drawn_as_often_as_the_gating_says(student: Path, student_file: Path) -> None:
+    count = 20_000
+    inputs = {name: np.repeat(value, count, axis=0) for name, value in draw_inputs(student, rows=1).items()}
+    inputs["expert_uniform"] = np.random.default_rng(0).random(count, dtype=np.float32)
+    outputs = run(student_file, inputs)
+    shares = np.bincount(outputs["expert"], minlength=5) / count
+    np.testing.assert_allclose(shares, outputs["gating"][0], atol=5 * math.sqrt(0.25 / count))
+
+
+@pytest.mark.parametrize("teacher", [(1, 1)], indirect=True)
+def test_log_prob_is_the_log_density_of_what_the_graph_draws(student: Path, student_file: Path) -> None:
+    """Importance sampling: E_{a ~ q}[r(a) / q(a)] = 1 for a density r that is narrow and within the limits.
+
+    The actions and their densities come out of the file. r is uniform on a box in the middle of the limits; in more
+    than the two dimensions of one action too few samples would meet it.
+    """
+    count = 200_000
+    inputs = {name: np.repeat(value, count, axis=0) for name, value in draw_inputs(student, rows=1, seed=3).items()}
+    random = np.random.default_rng(0)
+    inputs["expert_uniform"] = random.random(count, dtype=np.float32)
+    inputs["noise"] = random.standard_normal(inputs["noise"].shape, dtype=np.float32)
+    outputs = run(student_file, inputs)
+    lists = card_of(student).statistics
+    low, high = np.array(lists["action_low"]), np.array(lists["action_high"])
+    inside = (np.abs(outputs["action"][:, 0] - (low + high) / 2) < 0.3 * (high - low)).all(1)
+    ratio = inside / np.prod(0.6 * (high - low)) * np.exp(-outputs["log_prob"].astype(float))
+    assert ratio.mean() == pytest.approx(1.0, abs=5 * ratio.std() / math.sqrt(count))
+    assert ratio.std() / math.sqrt(count) < 0.03, "sharp enough to tell"
+
+
+def test_log_prob_is_the_density_in_physical_units(student: Path, student_file: Path) -> None:
+    inputs = draw_inputs(student)
+    outputs = run(student_file, inputs)
+    lists = card_of(student).statistics
+    action = (outputs["action"] - np.array(lists["action_mean"])) / lists["action_std"]
+    gating, mean, factor = (value.astype(float) for value in mixtures(student, inputs))
+    residual = np.linalg.solve(factor, (action.reshape(ROWS, 1, -1) - mean)[..., None])[..., 0]
+    size = mean.shape[2]
+    scale = np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(2)
+    joint = np.log(gating) - 0.5 * (residual**2).sum(2) - scale - 0.5 * size * math.log(2 * math.pi)
+    log_volume = card_of(student).model["horizon"] * np.log(lists["action_std"]).sum()
+    expected = np.log(np.exp(joint).sum(1)) - log_volume
+    np.testing.assert_allclose(outputs["log_prob"], expected, rtol=1e-4, atol=1e-3)
+
+
+def teacher_inputs(folder: Path, steps: int, rows: int = ROWS) -> Arrays:
+    inputs = draw_inputs(folder, rows)
+    shape = (rows, steps, *inputs["noise"].shape[1:])
+    noise = np.random.default_rng(1).standard_normal(shape)
+    return {"observation": inputs["observation"], "noise": noise.astype(np.float32)}
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_teacher_acts_as_its_sampler_does(tmp_path: Path, teacher: Path, sampler: Sampler, steps: int) -> None:
+    spec = export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=steps, sampler=sampler))
+    inputs = teacher_inputs(teacher, steps)
+    action = run(tmp_path / "teacher.onnx", inputs)["action"]
+    network, card = load_teacher(teacher)
+    noise = torch.from_numpy(inputs["noise"]).flatten(2)
+    with torch.no_grad():
+        sample = network.sample(standardised(teacher, inputs["observation"]), noise, sampler)
+    lists = card.statistics
+    physical = sample.reshape(action.shape).numpy() * lists["action_std"] + lists["action_mean"]
+    np.testing.assert_allclose(action, physical, atol=1e-3 * max(lists["action_std"]))
+    assert (action >= np.array(lists["action_low"], np.float32)).all()
+    assert (action <= np.array(lists["action_high"], np.float32)).all()
+    assert (spec.kind, spec.sampling_steps, spec.settings["sampler"]) == ("ddpm", steps, sampler)
+    assert (spec.experts, spec.covariance) == (None, None)
+
+
+def test_rows_of_a_batch_do_not_know_each_other(student: Path, student_file: Path) -> None:
+    inputs = draw_inputs(student)
+    together = run(student_file, inputs)
+    for row in (0, ROWS - 1):
+        alone = run(student_file, {name: value[row : row + 1] for name, value in inputs.items()})
+        for name, value in alone.items():
+            np.testing.assert_allclose(value[0], together[name][row], rtol=1e-4, atol=1e-5)
+
+
+def test_the_policy_opens_every_file(tmp_path: Path, student: Path, student_file: Path, teacher: Path) -> None:
+    export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=3))
+    for file in (student_file, tmp_path / "teacher.onnx"):
+        policy = OnnxPolicy.load(file)
+        spec = policy.spec
+        observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
+        action = policy.act(observation).action
+        assert action.shape == (spec.horizon, 2)
+        assert np.isfinite(action).all()
+
+
+def test_the_metadata_says_what_the_checkpoint_is(student: Path, teacher: Path, tmp_path: Path) -> None:
+    spec = export(student, tmp_path / "deep" / "s.onnx", ExportConfig(seed=5), {"success": 0.5})
+    model = onnx.load(tmp_path / "deep" / "s.onnx")
+    assert PolicySpec.from_json({entry.key: entry.value for entry in model.metadata_props}["vdd_ros.policy"]) == spec
+    card = card_of(student)
+    assert (spec.kind, spec.task, spec.experts, spec.covariance) == ("vdd", "avoiding", 5, card.model["covariance"])
+    assert (spec.history, spec.horizon, spec.rate_hz) == (card.model["history"], card.model["horizon"], card.rate_hz)
+    assert [entry.name for entry in spec.observation] == [name for name, _ in card.observation]
+    assert [entry.low for entry in spec.action] == card.statistics["action_low"]
+    assert [entry.high for entry in spec.action] == card.statistics["action_high"]
+    assert list(spec.statistics.action_std) == card.statistics["action_std"]
+    assert spec.data_sha256 == small_demonstrations().sha256
+    assert spec.teacher_sha256 == card.teacher_sha256
+    assert spec.seeds == {"training": 0, "parity": 5}
+    assert spec.fidelity == {"success": 0.5}
+    assert spec.parity.max_error <= 1e-5
+    assert (spec.parity.expert_mismatches, spec.parity.samples) == (0, 32 * 64)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["s.onnx"]
+
+
+def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
+    """Let the exporter write a graph whose initialiser `name` is another."""
+    write_graph = exporting.write_graph
+
+    def write(graph: Any, inputs: Any, file: Path) -> None:
+        write_graph(graph, inputs, file)
+        model = onnx.load(file)
+        (found,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
+        values = onnx.numpy_helper.to_array(found) + np.float32(change)
+        found.CopyFrom(onnx.numpy_helper.from_array(values, found.name))
+        onnx.save(model, file)
+
+    monkeypatch.setattr(exporting, "write_graph", write)
+
+
+@pytest.mark.parametrize(("kind", "bias"), [("vdd", "head.bias"), ("ddpm", "denoiser.read.bias")])
+def test_a_file_that_is_another_function_is_refused(
+    tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bias: str
+) -> None:
+    folder = student if kind == "vdd" else teacher
+    (tmp_path / "file.onnx").write_text("what was there before")
+    tamper(monkeypatch, bias, 1e-3)
+    with pytest.raises(ExportError, match="the exported graph is not the same function: actions differ by up to"):
+        export(folder, tmp_path / "file.onnx", ExportConfig(steps=2))
+    assert (tmp_path / "file.onnx").read_text() == "what was there before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.onnx"]
+
+
+def test_a_file_that_chooses_other_experts_is_refused(
+    tmp_path: Path, student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, tracing = graphs.select_expert, exporting.write_graph
+
+    def write(graph: Any, inputs: Any, file: Path) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(graphs, "select_expert", lambda gating, uniform: honest(gating, (uniform + 0.1) % 1.0))
+            tracing(graph, inputs, file)
+
+    monkeypatch.setattr(exporting, "write_graph", write)
+    with pytest.raises(ExportError, match=r"and [1-9]\d* of 2048 experts differ"):
+        export(student, tmp_path / "file.onnx", ExportConfig())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path: Path, teacher: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        export(tmp_path / "nowhere", tmp_path / "out" / "file.onnx", ExportConfig())
+    with pytest.raises(ConfigurationError, match="64 sampling steps"):
+        export(teacher, tmp_path / "out" / "file.onnx", ExportConfig(steps=64))
+    card, tensors = load_model(teacher)
+    save_model(tmp_path / "other", tensors, dataclasses.replace(card, kind="beso"))
+    with pytest.raises(CheckpointError, match="holds a 'beso' policy; ddpm and vdd can be exported"):
+        export(tmp_path / "other", tmp_path / "out" / "file.onnx", ExportConfig())
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_the_teachers_digest_reaches_the_file(tmp_path: Path, teacher: Path) -> None:
+    config = DistilConfig(steps=1, batch=4, experts=2, pool_samples=1, width=8, blocks=1, octaves=1)
+    distil(teacher, small_demonstrations(), tmp_path / "S", config)
+    assert export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig()).teacher_sha256 == model_sha256(teacher)
