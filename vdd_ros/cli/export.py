@@ -41,8 +41,8 @@ def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
     given = [f"--{name}" for name in ("steps", "sampler") if name in given_options(ExportConfig, args)]
     if given and (kind := load_model(args.checkpoint)[0].kind) != "ddpm":
         raise ConfigurationError(
-            f"{' and '.join(given)} is for diffusion policies, but '{args.checkpoint}' holds a '{kind}' policy, which "
-            "acts in one pass; omit it"
+            f"{' and '.join(given)}: only diffusion policies take sampling steps, but '{args.checkpoint}' holds a "
+            f"'{kind}' policy; omit the option"
         )
 
 
