@@ -44,6 +44,13 @@ def test_an_error_of_ours_is_a_message_without_a_traceback(
     assert capsys.readouterr().err == "vdd train: error: D holds no episode\n"
 
 
+def test_what_the_system_refuses_is_a_message_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, raiser(OSError(28, "No space left on device", "report.json"))) == 2
+    assert "No space left on device: 'report.json'" in capsys.readouterr().err
+
+
 def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         run_with(monkeypatch, raiser(ZeroDivisionError()))

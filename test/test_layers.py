@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
 # Without dependencies of their own, so every layer may use them.
-SHARED = {"vdd_ros", "vdd_ros.__version__", "vdd_ros.errors", "vdd_ros.resources"}
+SHARED = {"vdd_ros", "vdd_ros.__version__", "vdd_ros.errors", "vdd_ros.files", "vdd_ros.resources"}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")
 
 
@@ -106,7 +106,7 @@ def test_an_exception_needs_only_its_one_package(layer: str, module: str, packag
 
 
 def test_the_commands_can_be_listed_without_any_optional_package() -> None:
-    import_without((*OPTIONAL, "onnxruntime", "numpy", "yaml"), ["cli.main", "errors", "resources"])
+    import_without((*OPTIONAL, "onnxruntime", "numpy", "yaml"), ["cli.main", "errors", "files", "resources"])
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -246,17 +246,7 @@ def _print(latency: LatencyReport, record: DemoRecord, commander: str, missing: 
 
 def _save_trajectories(path: Path, record: DemoRecord) -> None:
     """Draw the paths over the task, coloured by expert."""
-    import matplotlib
+    from vdd_ros.tasks.render import save_trajectories
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    from vdd_ros.tasks.render import plot_trajectories
-
-    figure, axes = plt.subplots(figsize=(5, 6), layout="constrained")
-    plot_trajectories(axes, TASK, record.paths, record.experts)
-    axes.set_title(f"{record.successes} of {len(record.results)} episodes reached the goal")
-    aside = path.with_name(f".{path.name}")
-    figure.savefig(aside, dpi=150, format="png")
-    plt.close(figure)
-    aside.replace(path)
+    title = f"{record.successes} of {len(record.results)} episodes reached the goal"
+    save_trajectories(path, TASK, record.paths, record.experts, title=title)

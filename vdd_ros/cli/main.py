@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser(command, module).parse_args(argv)
         code: int = arguments.run(arguments)
         return code
-    except VddError as error:
+    except (VddError, OSError) as error:
         return _fail(command, str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.errors import ConfigurationError, RecordingError
+from vdd_ros.files import replacing
 
 Floats = NDArray[np.float64]
 
@@ -203,9 +204,8 @@ def format_table(report: LatencyReport) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, all of it or nothing."""
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _format_node(report: NodeReport) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vdd_ros.cli.report import LatencyReport
 from vdd_ros.data.latency_bag import NodeLatency
+from vdd_ros.files import replacing
 
 
 def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyReport) -> None:
@@ -39,10 +40,9 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    aside = path.with_name(f".{path.name}")
-    figure.savefig(aside, dpi=150, format="png")
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)
-    aside.replace(path)
 
 
 def _title(report: LatencyReport) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from vdd_ros.files import replacing
+
 TENSORBOARD_FOLDER = "tensorboard"
 
 
@@ -46,7 +48,6 @@ def save_figure(path: Path, curves: Curves, title: str) -> None:
         axes.grid(alpha=0.3)
     panels[-1, 0].set_xlabel("step")
     figure.suptitle(title)
-    aside = path.with_name(f".{path.name}")
-    figure.savefig(aside, dpi=150, format="png")
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)
-    aside.replace(path)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.files import replacing
 
 FILE_NAME = "demonstrations.npz"
 FORMAT_VERSION = 1
@@ -122,10 +122,9 @@ class DemonstrationSet:
 
     def save(self, folder: Path) -> Path:
         """Write the set into `folder`, whole or not at all, and return the file."""
-        folder.mkdir(parents=True, exist_ok=True)
-        target, aside = folder / FILE_NAME, folder / f"{FILE_NAME}.partial"
+        target = folder / FILE_NAME
         header = json.dumps({"format_version": FORMAT_VERSION, **asdict(self.header)})
-        with open(aside, "wb") as file:
+        with replacing(target) as aside, open(aside, "wb") as file:
             np.savez_compressed(
                 file,
                 header=np.array(header),
@@ -134,7 +133,6 @@ class DemonstrationSet:
                 lengths=self.lengths,
                 modes=self.modes,
             )
-        os.replace(aside, target)
         return target
 
     @classmethod

@@ -1,6 +1,5 @@
 """Figures of trajectories over a task seen from above; the only module of tasks/ that needs matplotlib."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
+from vdd_ros.files import replacing
 from vdd_ros.tasks import avoiding
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
 
@@ -135,10 +135,8 @@ def save_trajectories(
     ax = figure.add_subplot()
     plot_trajectories(ax, task_name, paths, colours, label=label)
     ax.set_title(title, fontsize=10, color=INK)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.partial")
-    figure.savefig(aside, dpi=160, format="png")
-    os.replace(aside, file)
+    with replacing(file) as aside:
+        figure.savefig(aside, dpi=160, format="png")
 
 
 def draw_frame(task_name: str, path: Floats) -> NDArray[np.uint8]:

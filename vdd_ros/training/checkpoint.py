@@ -7,7 +7,6 @@ A folder holds `model.safetensors` (averaged weights, the card in its header), `
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vdd_ros.errors import CheckpointError
+from vdd_ros.files import replacing
 
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "model.json"
@@ -86,9 +86,8 @@ class Card:
 def save_model(folder: Path, tensors: dict[str, Tensor], card: Card) -> None:
     """Write the averaged weights and their card."""
     save_tensors(folder / MODEL_FILE, tensors, card.to_json())
-    aside = folder / f"{CARD_FILE}.partial"
-    aside.write_text(card.to_json() + "\n")
-    os.replace(aside, folder / CARD_FILE)
+    with replacing(folder / CARD_FILE) as aside:
+        aside.write_text(card.to_json() + "\n")
 
 
 def load_model(folder: Path, kind: str | None = None) -> tuple[Card, dict[str, Tensor]]:
@@ -116,10 +115,8 @@ def model_sha256(folder: Path) -> str:
 
 def save_tensors(file: Path, tensors: dict[str, Tensor], header: str) -> None:
     """Write tensors and a text, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f"{file.name}.partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, metadata={_HEADER: header})
-    os.replace(aside, file)
+    with replacing(file) as aside:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, metadata={_HEADER: header})
 
 
 def load_tensors(file: Path) -> tuple[dict[str, Tensor], str]:

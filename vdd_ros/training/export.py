@@ -1,6 +1,5 @@
 """Export of checkpoints as policy files, and the proof that the file is the same function."""
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vdd_ros.errors import CheckpointError, ExportError
+from vdd_ros.files import replacing
 from vdd_ros.policy.spec import (
     METADATA_KEY,
     SCHEMA_VERSION,
@@ -85,9 +85,7 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
     else:
         raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy; ddpm and vdd can be exported")
     graph.eval()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f"{file.name}.partial")
-    try:
+    with replacing(file) as aside:
         write_graph(graph, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
         parity = measure_parity(graph, card, aside, config.seed)
         spec = describe(card, graph, parity, config, fidelity or {})
@@ -95,9 +93,6 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
-        os.replace(aside, file)
-    finally:
-        aside.unlink(missing_ok=True)
     return spec
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from vdd_ros import __version__
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.files import replacing
 from vdd_ros.training.checkpoint import Card
 from vdd_ros.training.loop import has_state
 
@@ -65,10 +65,8 @@ def prepare_folder(folder: Path, settings: dict[str, Any], resume: bool) -> None
         return
     if has_state(folder):
         raise CheckpointError(f"'{folder}' already holds a run; continue it with --resume or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{SETTINGS_FILE}.partial"
-    aside.write_text(json.dumps(settings, indent=2) + "\n")
-    os.replace(aside, file)
+    with replacing(file) as aside:
+        aside.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _read_settings(file: Path) -> dict[str, Any]:
