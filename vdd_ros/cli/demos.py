@@ -44,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     report = _report(task, demonstrations, replayed)
     print(_format(report, file))
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(args.json, report)
     return 0
 

@@ -1,7 +1,6 @@
 """`vdd evaluate`: a policy file acts in many episodes of its task; how often and how variedly does it succeed?"""
 
 import argparse
-import json
 import platform
 from collections import Counter
 from hashlib import sha256
@@ -13,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from vdd_ros import __version__
-from vdd_ros.cli.report import write_json
+from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
@@ -46,10 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mean",
         help="of a mixture: execute the expert's mean, or a draw from it (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the trajectories of the first seed")
-    parser.add_argument("--append", type=Path, metavar="FILE", help="add the numbers to a JSON file of results")
-    parser.add_argument("--label", help="their name in that file; numbers of the same name are replaced")
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,12 +59,7 @@ def run(args: argparse.Namespace) -> int:
     pooled = _score(task.spec, list(runs.values()))
     print(_format(args, policy.spec, task.spec, scores, pooled))
     record = _record(args, policy.spec, task.spec, scores, pooled)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.json, record)
-    if args.append is not None:
-        args.append.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.append, _read_results(args.append) | {args.label: record})
+    keep_result(args, record)
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0
@@ -104,10 +96,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise ConfigurationError(f"--rollouts is {args.rollouts}; it must be at least 1")
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers, 0 or more")
-    if (args.append is None) != (args.label is None):
-        raise ConfigurationError("--append FILE and --label NAME belong together; give both or neither")
-    if args.append is not None:
-        _read_results(args.append)
+    check_result_options(args)
 
 
 def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
@@ -117,21 +106,6 @@ def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
     task = get_task(name)
     fits(policy, task.spec)
     return task
-
-
-def _read_results(file: Path) -> dict[str, Any]:
-    """Read a file of results; one that does not exist yet is empty."""
-    if not file.exists():
-        return {}
-    try:
-        results = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"--append {file} cannot be read as JSON ({error}); mend it or name another"
-        ) from error
-    if not isinstance(results, dict):
-        raise ConfigurationError(f"--append {file} holds a {type(results).__name__}, not an object; name another file")
-    return results
 
 
 def _run_seeds(policy: OnnxPolicy, task: Task, rollouts: int, seeds: list[int]) -> dict[int, Rollouts]:

@@ -31,7 +31,6 @@ def run(args: argparse.Namespace) -> int:
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity)
     print(_format(spec, args.out))
     if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         size = args.out.stat().st_size
         write_json(args.json, {"file": args.out.name, "bytes": size, "policy": json.loads(spec.to_json())})
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options
-from vdd_ros.cli.report import write_json
+from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.training.checkpoint import MODEL_FILE, Card
@@ -19,12 +19,13 @@ def add_run_options(parser: argparse.ArgumentParser, config: type) -> None:
     """Add the options of a training run and those of its configuration."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint folder to write")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    add_result_options(parser)
     add_config_options(parser, config)
 
 
 def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
+    check_result_options(args)
     start = time.perf_counter()
     card = train()
     seconds = time.perf_counter() - start
@@ -32,9 +33,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
     save_figure(args.out / FIGURE_NAME, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
     report = _report(card, curves, seconds, resumed=args.resume)
     print(_format(report, args.out))
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.json, report)
+    keep_result(args, report)
     return 0
 
 

@@ -1,0 +1,51 @@
+"""Where a command's numbers go: a JSON file of their own, or a file of results that holds many by name."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from vdd_ros.cli.report import write_json
+from vdd_ros.errors import ConfigurationError
+
+
+def add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Add --json, --append and --label."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--append", type=Path, metavar="FILE", help="add the numbers to a JSON file of results")
+    parser.add_argument("--label", help="their name in that file; numbers of the same name are replaced")
+
+
+def check_result_options(args: argparse.Namespace) -> None:
+    """Refuse at the start what would fail at the end.
+
+    Raises:
+        ConfigurationError: --append and --label do not come together, or the file of results is not one.
+    """
+    if (args.append is None) != (args.label is None):
+        raise ConfigurationError("--append FILE and --label NAME belong together; give both or neither")
+    if args.append is not None:
+        _read(args.append)
+
+
+def keep_result(args: argparse.Namespace, record: dict[str, Any]) -> None:
+    """Write a record where the options say."""
+    if args.json is not None:
+        write_json(args.json, record)
+    if args.append is not None:
+        write_json(args.append, _read(args.append) | {args.label: record})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read a file of results; one that does not exist yet is empty."""
+    if not file.exists():
+        return {}
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"--append {file} cannot be read as JSON ({error}); mend it or name another"
+        ) from error
+    if not isinstance(results, dict):
+        raise ConfigurationError(f"--append {file} holds a {type(results).__name__}, not an object; name another file")
+    return results
