@@ -112,7 +112,8 @@ def test_a_stamp_that_is_not_newer_is_refused_and_counted(stamp: float) -> None:
     assert history.sample(9.0)[0, 0] == 7
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, -3.5e38])
 def test_a_value_that_is_not_finite_is_refused_and_counted(value: float) -> None:
     history = _one(history=1)
     history.push("arm", 1.0, _values(7))
@@ -120,6 +121,14 @@ def test_a_value_that_is_not_finite_is_refused_and_counted(value: float) -> None
     assert history.non_finite == {"arm": 1}
     assert history.age_s("arm", 2.0) == 1.0
     assert history.sample(9.0)[0, 0] == 7
+
+
+def test_the_largest_numbers_of_single_precision_are_taken() -> None:
+    largest = float(np.finfo(np.float32).max)
+    history = _one(history=1)
+    for stamp, value in enumerate((largest, -largest)):
+        assert history.push("arm", stamp, _values(value))
+        assert history.sample(9.0)[0, 0] == value
 
 
 def test_reset_forgets_values_and_accepts_an_earlier_clock() -> None:

@@ -220,6 +220,24 @@ def test_warm_up_times_the_runs_and_leaves_no_trace(tmp_path: Path) -> None:
         policy.warm_up(1)
 
 
+@pytest.mark.parametrize(
+    "options", [{"noise": "full"}, {"expert": "sticky", "switch_ratio": 1.5}, {"expert": "sticky", "noise": "full"}]
+)
+@pytest.mark.parametrize("write", [write_mixture, write_diffusion])
+def test_rehearsals_leave_no_trace(tmp_path: Path, write: Any, options: dict[str, Any]) -> None:
+    path = write(tmp_path / "p.onnx")
+    plain, rehearsed = (OnnxPolicy.load(path, seed=3, **options) for _ in range(2))
+    for seed in range(30):
+        rehearsed.rehearse(_observation(plain.spec, seed + 100))
+        observation = _observation(plain.spec, seed)
+        expected, found = plain.act(observation), rehearsed.act(observation)
+        assert_array_equal(found.action, expected.action)
+        assert found.expert == expected.expert
+    with pytest.raises(ObservationError):
+        rehearsed.rehearse(np.full_like(observation, np.nan))
+    assert_array_equal(rehearsed.act(observation).action, plain.act(observation).action)
+
+
 @pytest.mark.parametrize("write", [write_mixture, write_diffusion])
 def test_a_fault_of_the_graph_comes_out_as_nan_and_passes(tmp_path: Path, write: Any) -> None:
     policy = OnnxPolicy.load(write(tmp_path / "p.onnx", nan_above=0.9, history=2))

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from policy_files import write_diffusion, write_mixture
-from ros_helpers import Bench, node_process
+from ros_helpers import DEADLINE_S, Bench, node_process
 
 pytest.importorskip("rclpy")
 
@@ -21,6 +22,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray, Int64, String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -115,12 +117,65 @@ def test_policy_commands_the_robot(make: MakeNode, robot: Robot, bench: Bench) -
     first = int(values[0, 0])
     assert values[:, 0].tolist() == list(range(first, first + len(values)))
     assert (values[:, LATENCY_LABELS.index("inference_s")] > 0).all()
+    assert (values[:, LATENCY_LABELS.index("lateness_s")] >= 0).all()
     info: list[Any] = bench.collect(String, "/policy/policy_info", LATCHED)
     bench.wait(lambda: info, "the policy's description")
     described = json.loads(info[0].data)
     assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
     assert len(described["policy_sha256"]) == 64
     assert described["machine"]["provider"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "early_s"),
+    [
+        ({}, 0.002),
+        ({"wake_early_s": 0.0}, 0.0),
+        ({"wake_early_s": 0.02}, 0.5 / FAST_HZ),
+        ({"use_sim_time": True}, 0.0),
+    ],
+)
+def test_description_says_how_early_it_wakes(make: MakeNode, parameters: dict[str, Any], early_s: float) -> None:
+    """As the parameter says, at most half a period, and never in simulated time."""
+    node = make(**parameters)
+    node.trigger_configure()
+    assert node.session is not None
+    assert node.session.info["wake_early_s"] == early_s
+
+
+def test_messages_are_received_without_the_executor(make: MakeNode, robot: Robot, bench: Bench) -> None:
+    """What arrives between waking and tick is taken in, each topic's messages in order."""
+    node = make()
+    node.trigger_configure()
+    session = node.session
+    assert session is not None
+    bench.wait_for_match("/tcp_pose", publishers=1, subscriptions=1)
+    bench.wait_for_match("/desired_pose", publishers=1, subscriptions=1)
+    end = time.monotonic() + DEADLINE_S
+    while session.loop.missing():
+        assert time.monotonic() < end, "nothing was received"
+        robot.publish()
+        session._receive()
+    assert not session.loop.last_refusal
+
+
+def test_ticks_follow_simulated_time(make: MakeNode, bench: Bench) -> None:
+    """Every clock message brings a tick, though no time passes within one."""
+    loop = started(make(use_sim_time=True)).session.loop  # type: ignore[union-attr]
+    clock = bench.node.create_publisher(Clock, "/clock", 10)
+    inputs = Robot(bench).inputs
+    message, now = PoseStamped(), Clock()
+
+    def ticked() -> bool:
+        now.clock.nanosec += round(1e9 / FAST_HZ)
+        message.header.stamp = now.clock
+        clock.publish(now)
+        for publisher in inputs:
+            publisher.publish(message)
+        return loop.counters.records >= 5
+
+    now.clock.sec = 1000
+    bench.wait(ticked, "ticks")
 
 
 def commanded_as(kind: str, names: list[str], tmp_path: Path) -> Path:
@@ -281,8 +336,14 @@ def diagnose(node: PolicyNode, bench: Bench) -> DiagnosticStatus:
     return statuses[-1].status[0]
 
 
-def test_diagnostics_follow_the_inputs(make: MakeNode, robot: Robot, bench: Bench) -> None:
-    """Waiting, running, NaN in an observation, NaN action and stale input each have their level and words."""
+def test_diagnostics_follow_the_inputs(
+    make: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting, running, NaN in an observation, NaN action and stale input each have their level and words.
+
+    They tell what is new since the last time, so the node's own timer must not come in between.
+    """
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
     node = started(make())
     assert node.session is not None
     loop = node.session.loop
@@ -329,19 +390,27 @@ def test_topic_of_the_wrong_type_is_reported(make: MakeNode, bench: Bench) -> No
     assert "geometry_msgs/msg/PoseStamped" in status.message
 
 
-def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench) -> None:
+def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new number on the episode topic empties the history, the same number does not."""
     node = started(make(episode_topic="episode"))
     assert node.session is not None
     loop = node.session.loop
+    new_episode, emptied = loop.new_episode, []
+
+    def noted() -> None:
+        new_episode()
+        emptied.append(loop.missing())
+
+    monkeypatch.setattr(loop, "new_episode", noted)
     publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
     robot.run_until(lambda: loop.counters.records > 0, "a tick")
     publisher.publish(Int64(data=4))
-    bench.wait(loop.missing, "the history to be emptied")
+    bench.wait(lambda: emptied, "the history to be emptied")
     robot.run_until(lambda: not loop.missing(), "observations")
     publisher.publish(Int64(data=4))
     publisher.publish(Int64(data=5))
-    bench.wait(loop.missing, "the history to be emptied again")
+    bench.wait(lambda: len(emptied) == 2, "the history to be emptied again")
+    assert emptied == [("desired", "tcp")] * 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

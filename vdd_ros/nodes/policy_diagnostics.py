@@ -30,7 +30,6 @@ class Health:
         """Return the level and the message of an active node."""
         loop, counters = self._loop, self._loop.counters
         misses = counters.deadline_misses - self._before.deadline_misses
-        unusable = counters.unusable_observations - self._before.unusable_observations
         messages = counters.refused_messages - self._before.refused_messages
         actions = loop.limits.refused - self._refused_before
         self._before, self._refused_before = Counters(**asdict(counters)), loop.limits.refused
@@ -40,8 +39,8 @@ class Health:
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(messages)
         if actions:
             return DiagnosticStatus.WARN, f"{actions} actions were not finite and were dropped"
-        if messages or unusable:
-            return DiagnosticStatus.WARN, f"{messages + unusable} observations refused" + self._why(1)
+        if messages:
+            return DiagnosticStatus.WARN, f"{messages} observations refused" + self._why(messages)
         if misses:
             return DiagnosticStatus.WARN, f"{misses} ticks missed their deadline"
         return DiagnosticStatus.OK, "running"
@@ -68,7 +67,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
 
 
 def policy_info(
-    name: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
+    name: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, wake_early_s: float, warm_up: WarmUp
 ) -> dict[str, Any]:
     """Return what a bag needs to tell which policy on which machine gave its latencies."""
     return {
@@ -82,6 +81,7 @@ def policy_info(
         "policy": Path(parameters.policy_path).name,
         "policy_sha256": sha256(Path(parameters.policy_path).read_bytes()).hexdigest(),
         "rate_hz": rate_hz,
+        "wake_early_s": wake_early_s,
         "control": parameters.enable_control,
         "expert": parameters.expert,
         "noise": parameters.noise,

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
-from vdd_ros.policy.history import ObservationHistory
+from vdd_ros.policy.history import ObservationHistory, usable
 from vdd_ros.policy.limits import CommandLimits
-from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import CommandChannel, Floats, InputChannel, stamp_ns
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
@@ -42,8 +42,6 @@ class Counters:
     """Ticks before every input was seen."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
-    unusable_observations: int = 0
-    """Ticks whose observation the policy refused."""
     records: int = 0
     commands: int = 0
     deadline_misses: int = 0
@@ -143,8 +141,8 @@ class PolicyLoop:
                 f"{source.name}: arrived with a stamp {now_s - stamp_s:.3f} s old; are the clocks synchronised?"
             )
         elif not self._history.push(source.name, stamp_s, values):
-            finite = bool(np.isfinite(values).all())
-            self._refuse(f"{source.name}: " + ("stamp not newer than the last one" if finite else "value not finite"))
+            why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
+            self._refuse(f"{source.name}: {why}")
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs that were not seen yet."""
@@ -162,6 +160,11 @@ class PolicyLoop:
         """Return the age of the input that is oldest; infinite where one was not seen."""
         return max(self._history.age_s(channel.source.name, now_s) for channel in self.inputs)
 
+    def rehearse(self, now_s: float) -> None:
+        """Assemble and infer as a tick at this time would, and forget it."""
+        if self._history.complete and not self.stale(now_s):
+            self._policy.rehearse(self._history.sample(now_s))
+
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
 
@@ -176,9 +179,7 @@ class PolicyLoop:
         if observation is None:
             return
         assembled = self._timer()
-        act = self._act(observation)
-        if act is None:
-            return
+        act = self._policy.act(observation)
         inferred = self._timer()
         commanded = self._send(act.action[0], observation[-1])
         published = self._timer()
@@ -214,16 +215,6 @@ class PolicyLoop:
             self._lose()
             return None
         return self._history.sample(now_s)
-
-    def _act(self, observation: NDArray[np.float32]) -> Act | None:
-        """Return the policy's answer, or None where it refuses the observation."""
-        try:
-            return self._policy.act(observation)
-        except ObservationError as error:
-            self.counters.unusable_observations += 1
-            self.last_refusal = str(error)
-            self._lose()
-            return None
 
     def _send(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> bool:
         """Bound the command and, unless in shadow mode, send it; return whether it was sent."""

@@ -13,6 +13,7 @@ from vdd_ros.nodes.policy_diagnostics import Health, policy_info
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.policy_wake import EarlyWake
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import CommandChannel, InputChannel
@@ -40,16 +41,21 @@ class PolicySession:
         spec = self._policy.spec
         self._robot.check(spec.observation, spec.action)
         self._period_s = 1.0 / (parameters.rate_hz or spec.rate_hz)
-        self._timer_clock = (
-            node.get_clock() if node.get_parameter("use_sim_time").value else Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        simulated_time = node.get_parameter("use_sim_time").value
+        self._timer_clock = node.get_clock() if simulated_time else Clock(clock_type=ClockType.STEADY_TIME)
         self._timer: Any = None
         self._episode: int | None = None
         self._subscriptions: list[Any] = []
         self._outputs: PublishedOutputs | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
         warm_up = self._policy.warm_up(parameters.warmup_runs)
-        self.info = policy_info(node.get_fully_qualified_name(), spec, parameters, 1.0 / self._period_s, warm_up)
+        # Simulated time stands still while a callback runs.
+        early_s = 0.0 if simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+        self._wake = EarlyWake(
+            early_s, warm_up.median_s, now_ns=self._timer_now_ns, rehearse=self._rehearse, receive=self._receive
+        )
+        name = node.get_fully_qualified_name()
+        self.info = policy_info(name, spec, parameters, 1.0 / self._period_s, early_s, warm_up)
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
@@ -60,10 +66,10 @@ class PolicySession:
             self._policy, self._robot, self._outputs, self.statistics, period_s=self._period_s, control=control
         )
         self.health = Health(self.loop)
-        for source in self.loop.inputs:
-            self._subscribe(source)
         if topic := self._parameters.episode_topic:
             self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
+        for source in self.loop.inputs:
+            self._subscribe(source)
         self._outputs.info(self.info)
 
     def start(self) -> None:
@@ -117,13 +123,28 @@ class PolicySession:
             self._episode = message.data
             self.loop.new_episode()
 
+    def _receive(self) -> None:
+        """Take in one message of each topic that has one, without waiting for the executor."""
+        for subscription in self._subscriptions:
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if taken is not None:
+                subscription.callback(taken[0])
+
+    def _rehearse(self) -> None:
+        self.loop.rehearse(self._now_s())
+
     def _on_timer(self) -> None:
-        late_ns = self._timer_clock.now().nanoseconds - self._due_ns
+        late_ns = self._wake.until(self._due_ns)
         self._due_ns = self._next_due_ns()
         self.loop.tick(self._now_s(), late_ns * 1e-9)
 
     def _next_due_ns(self) -> int:
-        return int(self._timer_clock.now().nanoseconds + self._timer.time_until_next_call())
+        """Return when the next tick is due: so long after the timer's next instant as the node wakes early."""
+        return self._timer_now_ns() + int(self._timer.time_until_next_call()) + self._wake.early_ns
+
+    def _timer_now_ns(self) -> int:
+        return int(self._timer_clock.now().nanoseconds)
 
     def _now_s(self) -> float:
         return float(self._node.get_clock().now().nanoseconds * 1e-9)

@@ -11,6 +11,12 @@ from vdd_ros.errors import ConfigurationError, ObservationError
 
 STAMP_TOLERANCE_S = 1e-6
 """Stamps this much too new still count: seconds since 1970 in double precision are only good to 0.24 us."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def usable(values: NDArray[np.floating]) -> bool:
+    """Tell whether every value is a finite number in single precision, in which policies observe."""
+    return bool((np.abs(values) <= _LARGEST).all())
 
 
 class ObservationHistory:
@@ -20,7 +26,7 @@ class ObservationHistory:
     hold). Rows before an input's first value repeat that value.
 
     All times are in seconds on one clock. A value that is not newer than the newest of its input, or that is not
-    finite, is refused and counted. After a clock jumped back, call `reset`.
+    finite in single precision, is refused and counted. After a clock jumped back, call `reset`.
 
     Args:
         inputs: For each input by name, the indices of the observation that it fills; together each index once.
@@ -30,7 +36,7 @@ class ObservationHistory:
 
     Attributes:
         out_of_order: Values refused for their stamp, by input.
-        non_finite: Values refused because one was not finite, by input.
+        non_finite: Values refused because one was not finite in single precision, by input.
         too_fast: Rows that needed a value which was no longer kept, by input; raise `max_input_rate_hz` if not 0.
 
     Raises:
@@ -85,7 +91,7 @@ class ObservationHistory:
         if not (math.isfinite(stamp_s) and stamp_s > ring.newest_stamp_s):
             self.out_of_order[name] += 1
             return False
-        if not np.isfinite(values).all():
+        if not usable(values):
             self.non_finite[name] += 1
             return False
         ring.append(stamp_s, values)

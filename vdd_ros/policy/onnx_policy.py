@@ -1,5 +1,6 @@
 """A policy file that acts: from an observation to an action in one run of its graph."""
 
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -89,6 +90,7 @@ class OnnxPolicy:
         self._observation = self._single.inputs["observation"][0]
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
+        self._rehearsal_rng = np.random.default_rng(0)
         self.seed(seed)
 
     @classmethod
@@ -178,6 +180,21 @@ class OnnxPolicy:
             return Act(self._action, None, None, None)
         outputs = self._single.outputs
         return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating)
+
+    def rehearse(self, observation: NDArray[np.floating]) -> None:
+        """Do all that `act` does and forget it, so that core and caches are warm for the next call.
+
+        Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
+
+        Raises:
+            ObservationError: As `act`.
+        """
+        rng, selector = self._rng, self._selector
+        self._rng, self._selector = self._rehearsal_rng, copy(selector)
+        try:
+            self.act(observation)
+        finally:
+            self._rng, self._selector = rng, selector
 
     def act_batch(self, observations: ArrayLike) -> ActBatch:
         """Return the actions for B observations (B, history, obs_dim), oldest first, physical units.

@@ -1,0 +1,82 @@
+"""Waking early, on a clock that is moved by hand: what is done until a tick is due, and when it begins."""
+
+import pytest
+
+from vdd_ros.nodes.policy_wake import EarlyWake
+
+MS = 1_000_000
+DUE_NS = 1_000 * MS
+
+
+class Bench:
+    """A clock that receiving and rehearsing move, each by a fixed time; both are noted with the time they began."""
+
+    def __init__(
+        self, now_ns: int, early_s: float, *, rehearsal_ns: int = MS // 2, first_ns: int | None = None
+    ) -> None:
+        self.now_ns = now_ns
+        self.rehearsals: list[int] = []
+        self.receptions: list[int] = []
+        self._rehearsal_ns = rehearsal_ns
+        self._first_ns = rehearsal_ns if first_ns is None else first_ns
+        self.wake = EarlyWake(
+            early_s, rehearsal_ns * 1e-9, now_ns=lambda: self.now_ns, rehearse=self._rehearse, receive=self._receive
+        )
+
+    def _rehearse(self) -> None:
+        self.now_ns += self._rehearsal_ns if self.rehearsals else self._first_ns
+        self.rehearsals.append(self.now_ns)
+
+    def _receive(self) -> None:
+        self.receptions.append(self.now_ns)
+        self.now_ns += 10_000
+
+
+def test_the_tick_begins_when_it_is_due() -> None:
+    """However early the node woke within its time: late by one reception at most."""
+    for woke_ns in range(DUE_NS - 2 * MS, DUE_NS, 77_777):
+        bench = Bench(woke_ns, 0.002)
+        late_ns = bench.wake.until(DUE_NS)
+        assert 0 <= late_ns <= 10_000
+        assert bench.now_ns == DUE_NS + late_ns
+
+
+def test_it_rehearses_until_there_is_no_time_for_another() -> None:
+    bench = Bench(DUE_NS - 2 * MS, 0.002)
+    bench.wake.until(DUE_NS)
+    assert len(bench.rehearsals) == 3
+    assert bench.rehearsals[-1] <= DUE_NS
+
+
+def test_messages_are_received_between_rehearsals_and_last() -> None:
+    """What arrives while the last rehearsal runs is still in time."""
+    bench = Bench(DUE_NS - 2 * MS, 0.002)
+    bench.wake.until(DUE_NS)
+    assert all(any(done <= at < done + 10_000 for at in bench.receptions) for done in bench.rehearsals)
+    assert bench.receptions[-1] >= DUE_NS - 10_000
+
+
+def test_a_policy_that_needs_longer_than_there_is_does_not_delay_the_tick() -> None:
+    bench = Bench(DUE_NS - 2 * MS, 0.002, rehearsal_ns=3 * MS)
+    assert bench.wake.until(DUE_NS) <= 10_000
+    assert not bench.rehearsals
+
+
+def test_a_cold_rehearsal_that_overruns_counts_as_lateness() -> None:
+    bench = Bench(DUE_NS - 2 * MS, 0.002, first_ns=5 * MS)
+    assert bench.wake.until(DUE_NS) == pytest.approx(3 * MS, abs=50_000)
+    assert len(bench.rehearsals) == 1
+
+
+@pytest.mark.parametrize("early_s", [0.0, 0.002])
+def test_a_late_node_ticks_at_once_after_receiving(early_s: float) -> None:
+    bench = Bench(DUE_NS + MS, early_s)
+    assert bench.wake.until(DUE_NS) == MS + 10_000
+    assert (len(bench.receptions), bench.rehearsals) == (1, [])
+
+
+def test_a_clock_that_was_set_back_is_not_waited_for() -> None:
+    """Simulated time that starts again must not hold the node, which wakes just then, for ever."""
+    bench = Bench(DUE_NS - 3600 * 1000 * MS, 0.0)
+    assert bench.wake.until(DUE_NS) < 0
+    assert not bench.rehearsals
