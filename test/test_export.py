@@ -151,7 +151,8 @@ def test_minus_one_is_the_likeliest_expert_and_the_ends_of_the_cdf_are_experts(
         (-1.0, gating.argmax(1)),
         (0.0, np.zeros(ROWS)),
         (np.nextafter(np.float32(1), np.float32(0)), None),
-        (-7.0, np.full(ROWS, 4)),
+        (-6.0, np.full(ROWS, 4)),
+        (-7.0, gating.argmax(1)),  # there is no expert 5
     ):
         inputs["expert_uniform"][:] = uniform
         expert = run(student_file, inputs)["expert"]
@@ -307,7 +308,7 @@ def test_a_file_that_chooses_other_experts_is_refused(
 
     def write(graph: Any, inputs: Any, file: Path) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(graphs, "select_expert", lambda gating, uniform: honest(gating, (uniform + 0.1) % 1.0))
+            patch.setattr(graphs, "select_expert", lambda log_g, g, uniform: honest(log_g, g, (uniform + 0.1) % 1.0))
             tracing(graph, inputs, file)
 
     monkeypatch.setattr(exporting, "write_graph", write)

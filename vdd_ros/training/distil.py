@@ -65,8 +65,8 @@ class DistilConfig:
     pool_copies: int = 3
     pool_samples: int = 8
     teacher_steps: int = 8
-    width: int = 224
-    blocks: int = 4
+    width: int = 160
+    blocks: int = 3
     octaves: int = 4
     floor: float = 0.02
     seed: int = 0

@@ -177,7 +177,7 @@ def _step_error(graph: DiffusionGraph, action: Array, chain: Array, inputs: Inpu
     draws = torch.from_numpy(inputs["noise"]).flatten(2)  # (B, steps, D)
     with torch.no_grad():
         features = teacher.denoiser.encode(units.standard(torch.from_numpy(inputs["observation"])))
-        last = units.physical(steps[:, -1].reshape(action.shape)) - torch.from_numpy(action)
+        last = units.physical(units.limited(steps[:, -1].reshape(action.shape))) - torch.from_numpy(action)
         errors = [steps[:, 0] - draws[:, 0], last / units.action_std]
         for k, (level, below) in enumerate(pairwise(levels)):
             draw = draws[:, k + 1] if below and graph.sampler == "ancestral" else None

@@ -10,6 +10,8 @@ from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.mixture import GaussianMixture, MixtureStudent
 from vdd_ros.training.teacher import DDPMTeacher, Sampler
 
+LIMIT_ROUNDING = 1e-6
+
 
 class PhysicalUnits(nn.Module):
     """Standardises observations, and turns standardised actions into limited physical ones."""
@@ -18,26 +20,30 @@ class PhysicalUnits(nn.Module):
     observation_std: Tensor
     action_mean: Tensor
     action_std: Tensor
-    action_low: Tensor
-    action_high: Tensor
+    standard_low: Tensor
+    standard_high: Tensor
 
     def __init__(self, statistics: Statistics) -> None:
         """Keep the statistics as constants of the graph."""
         super().__init__()
         for name, value in vars(statistics).items():
             self.register_buffer(name, value)
+        low, high = statistics.standard_limits()
+        inward = LIMIT_ROUNDING * (high - low)  # so that rounding to physical units does not pass a limit
+        self.register_buffer("standard_low", low + inward)
+        self.register_buffer("standard_high", high - inward)
 
     def standard(self, observation: Tensor) -> Tensor:
         """Standardise observations (B, history, obs_dim)."""
         return (observation - self.observation_mean) / self.observation_std
 
-    def physical(self, action: Tensor) -> Tensor:
-        """Turn standardised actions (B, horizon, act_dim) into physical ones within the limits."""
-        return torch.clamp(action * self.action_std + self.action_mean, self.action_low, self.action_high)
+    def limited(self, action: Tensor) -> Tensor:
+        """Clip standardised actions (B, horizon, act_dim) to the limits."""
+        return torch.clamp(action, self.standard_low, self.standard_high)
 
-    def standard_action(self, action: Tensor) -> Tensor:
-        """Standardise actions (B, horizon, act_dim)."""
-        return (action - self.action_mean) / self.action_std
+    def physical(self, action: Tensor) -> Tensor:
+        """Turn standardised, limited actions (B, horizon, act_dim) into physical ones."""
+        return action * self.action_std + self.action_mean
 
 
 class LevelTable(nn.Module):
@@ -73,7 +79,8 @@ class DiffusionGraph(nn.Module):
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
         """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
-        return self.units.physical(self.chain(observation, noise)[-1].reshape(-1, *self.noise_shape[1:]))
+        drawn = chunked(self.chain(observation, noise)[-1][:, None], self.noise_shape[1:])
+        return self.units.physical(self.units.limited(drawn))
 
     def chain(self, observation: Tensor, noise: Tensor) -> list[Tensor]:
         """Return the standardised action after each step, steps + 1 tensors (B, D), the first one noise."""
@@ -118,35 +125,49 @@ class MixtureGraph(nn.Module):
         Args:
             observation: (B, history, obs_dim).
             noise: (B, horizon, act_dim) standard normal; zeros give the expert's mean.
-            expert_uniform: (B,) in [0, 1) to sample the expert; -1 for the likeliest; -(2 + k) for expert k.
+            expert_uniform: (B,) in [0, 1) to sample the expert; -(2 + k) for expert k; else the likeliest, as with -1.
         """
         mixture = self.student(self.units.standard(observation))
         gating = mixture.log_gating.exp()
-        expert = select_expert(gating, expert_uniform)
-        offset = noise.reshape(-1, 1, self.student.size)
+        expert = select_expert(mixture.log_gating, gating, expert_uniform)
+        offset = flat(noise)
         if mixture.diagonal:
             drawn = pick(mixture.mean + mixture.factor * offset, expert)
         else:
             drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
-        action = self.units.physical(drawn.reshape(-1, *self.noise_shape))
-        standard = self.units.standard_action(action).reshape(-1, 1, self.student.size)
-        return action, expert, gating, log_density(mixture, standard, self.log_volume)
+        action = self.units.limited(chunked(drawn, self.noise_shape))
+        return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
 
 
-def select_expert(gating: Tensor, uniform: Tensor) -> Tensor:
-    """Choose experts, (B,), by inverse CDF of the gating (B, Z), the likeliest, or by number; see `MixtureGraph`."""
-    last = int(gating.shape[1]) - 1
-    cumulative = torch.cumsum(gating, dim=1)[:, :last]
-    sampled = (cumulative <= uniform[:, None]).sum(1)
-    named = torch.clamp(-2.0 - uniform, 0, last).long()
-    chosen = torch.where(uniform > -1.5, gating.argmax(1), named)
-    return torch.where(uniform >= 0, sampled, chosen)
+def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
+    """Choose experts, (B,), by inverse CDF of the gating (B, Z), the likeliest, or by number; see `MixtureGraph`.
+
+    An expert scores its number where the probabilities before it do not exceed a sampling `uniform`, or where it is
+    named; else its log probability, which is at most 0. The highest score wins: in few operators, because at batch 1
+    the number of operators is the cost.
+    """
+    experts = int(gating.shape[1])
+    numbers = torch.arange(experts)
+    before = gating @ torch.ones(experts, experts).triu(1)  # (B, Z): sum of the probabilities of earlier experts
+    draw = uniform[:, None]
+    wanted = (before <= draw) | (numbers == -2.0 - draw)
+    return torch.where(wanted, numbers.to(gating.dtype), log_gating).argmax(1)
 
 
 def pick(values: Tensor, expert: Tensor) -> Tensor:
     """Return the values (B, Z, D) of one expert each, (B, 1, D)."""
-    chosen = expert[:, None] == torch.arange(int(values.shape[1]))
-    return chosen[:, None].to(values.dtype) @ values
+    chosen = nn.functional.one_hot(expert[:, None], int(values.shape[1]))
+    return chosen.to(values.dtype) @ values
+
+
+def flat(action: Tensor) -> Tensor:
+    """Flatten chunks (B, horizon, act_dim) to (B, 1, D)."""
+    return action if action.shape[1] == 1 else action.flatten(1)[:, None]
+
+
+def chunked(action: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Unflatten (B, 1, D) to chunks (B, horizon, act_dim)."""
+    return action if shape[0] == 1 else action.reshape(-1, *shape)
 
 
 def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> Tensor:

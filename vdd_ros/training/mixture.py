@@ -126,8 +126,8 @@ class StudentConfig:
     act_dim: int
     experts: int = 24
     covariance: Covariance = "diagonal"
-    width: int = 224
-    blocks: int = 4
+    width: int = 160
+    blocks: int = 3
     octaves: int = 4
     floor: float = 0.02
 
