@@ -73,10 +73,13 @@ def latency_summary(results: dict[str, Any]) -> str:
     ticks = " and ".join(f"{node['stages']['inference']['count']} ticks ({name})" for name, node in nodes.items())
     low, high = found["interval"]
     ratio = f"{found['ratio']:.1f} times faster ({low:.1f} to {high:.1f})"
+    student, teacher = (results[label]["policy"]["bytes"] / 1e6 for label in ("student_multi_noise_0", "teacher"))
     return (
         f"{machine['cpu']}, {machine['cores']} cores, no GPU; {ticks} in one bag, both nodes running, no gap in the "
-        f"sequence numbers. The student's inference is {ratio} than {found['steps']} passes of a teacher of the same "
-        f"size; all of its tick that is not inference takes {found['student_overhead_s'] * 1e6:.0f} µs."
+        f"sequence numbers. The student's inference ({student:.2f} MB) is {ratio} than {found['steps']} passes of the "
+        f"teacher ({teacher:.2f} MB); a student as large as the teacher was "
+        f"{results['latency_equal_size']['comparison']['ratio']:.1f} times faster. All of the student's tick that is "
+        f"not inference takes {found['student_overhead_s'] * 1e6:.0f} µs."
     )
 
 

@@ -28,7 +28,7 @@ SMALLER = {
     "train": ["--steps", "20"],
     "distil": ["--steps", "20"],
     "evaluate": ["--rollouts", "8"],
-    "demo": ["--episodes", "2"],
+    "demo": ["--episodes", "3"],
 }
 
 
