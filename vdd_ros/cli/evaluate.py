@@ -57,9 +57,8 @@ def run(args: argparse.Namespace) -> int:
     runs = _run_seeds(policy, task, args.rollouts, args.seeds)
     scores = {str(seed): _score(task.spec, [runs[seed]]) for seed in args.seeds}
     pooled = _score(task.spec, list(runs.values()))
+    keep_result(args, _record(args, policy.spec, task.spec, scores, pooled))
     print(_format(args, policy.spec, task.spec, scores, pooled))
-    record = _record(args, policy.spec, task.spec, scores, pooled)
-    keep_result(args, record)
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0

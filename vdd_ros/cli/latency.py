@@ -26,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
     check_result_options(args)
     latencies = read_latency_bag(args.bag)
     report = report_latency(latencies, args.warmup)
-    print(format_table(report))
     keep_result(args, report.to_dict())
+    print(format_table(report))
     if args.figure is not None:
         from vdd_ros.cli.report_figure import save_figure
 

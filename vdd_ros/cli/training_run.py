@@ -32,8 +32,8 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
     curves = read_curves(args.out)
     save_figure(args.out / FIGURE_NAME, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
     report = _report(card, curves, seconds, resumed=args.resume)
-    print(_format(report, args.out))
     keep_result(args, report)
+    print(_format(report, args.out))
     return 0
 
 
