@@ -83,11 +83,8 @@ def latency_summary(results: dict[str, Any]) -> str:
     )
 
 
-def tables() -> dict[str, str]:
-    """Return every text that the pages quote."""
-    results = load_results()
-    made = (quality_table, quality_summary, latency_table, latency_summary)
-    return {make.__name__: make(results) for make in made}
+TABLES = {make.__name__: make for make in (quality_table, quality_summary, latency_table, latency_summary)}
+"""Every text that the pages quote."""
 
 
 def _nodes(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -109,4 +106,4 @@ def _micro(stage: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print("\n\n".join(f"{name}\n\n{text}" for name, text in tables().items()))
+    print("\n\n".join(f"{name}\n\n{make(load_results())}" for name, make in TABLES.items()))
