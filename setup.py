@@ -29,7 +29,7 @@ EXTRAS = {
         "ros-jazzy-trajectory-msgs==5.3.6",
         "rosbags>=0.10",
     ],
-    "sim": ["gymnasium>=1.0", *FIGURES],
+    "sim": ["gymnasium>=1.1", *FIGURES],
     "train": ["torch>=2.5", "onnx>=1.17", "safetensors>=0.4", "tensorboard", *FIGURES],
     "dev": [
         "colcon-common-extensions",

@@ -10,7 +10,6 @@ from typing import Any
 from checkout import CHECKOUT
 
 RESULTS = CHECKOUT / "results" / "avoiding.json"
-SEEDS = (0, 1, 2)
 UPDATES = {"multi_noise": "multi-noise (default)", "paper": "paper's"}
 STAGES = ("observation_age", "assemble", "inference", "publish", "bookkeeping", "not inference", "total", "lateness")
 
@@ -30,7 +29,7 @@ def quality_table(results: dict[str, Any]) -> str:
         f"| teacher (DDPM) | {results['teacher']['policy']['sampling_steps']} | {_score(teacher)} | – |",
     ]
     for update, name in UPDATES.items():
-        for seed in SEEDS:
+        for seed in _seeds(results, update):
             score = results[f"student_{update}_{seed}"]["pooled"]
             seconds = results[f"distil_{update}_{seed}"]["seconds"]
             rows.append(f"| VDD, {name}, seed {seed} | 1 | {_score(score)} | {seconds:.0f} s |")
@@ -42,14 +41,17 @@ def quality_summary(results: dict[str, Any]) -> str:
     teacher = results["teacher"]["pooled"]
     parts = []
     for update, name in UPDATES.items():
-        scores = [results[f"student_{update}_{seed}"]["pooled"] for seed in SEEDS]
+        seeds = _seeds(results, update)
+        scores = [results[f"student_{update}_{seed}"]["pooled"] for seed in seeds]
         success = statistics.mean(score["success_rate"] for score in scores)
         entropy = statistics.mean(score["entropy"] for score in scores)
+        more = "s" if len(seeds) > 1 else ""
+        difference, share = success - teacher["success_rate"], entropy / teacher["entropy"]
         parts.append(
-            f"{name} update: success {success:.3f} (teacher {success - teacher['success_rate']:+.3f}), entropy "
-            f"{entropy:.3f} ({entropy / teacher['entropy']:.2f} of the teacher's)"
+            f"{name} update, {len(seeds)} seed{more}: success {success:.3f} ({difference:+.3f} against the teacher), "
+            f"entropy {entropy:.3f} ({share:.2f} of the teacher's)"
         )
-    return "Means of three seeds: " + "; ".join(parts) + "."
+    return "Means over seeds: " + "; ".join(parts) + "."
 
 
 def latency_table(results: dict[str, Any]) -> str:
@@ -83,8 +85,31 @@ def latency_summary(results: dict[str, Any]) -> str:
     )
 
 
-TABLES = {make.__name__: make for make in (quality_table, quality_summary, latency_table, latency_summary)}
+def lever_table(results: dict[str, Any]) -> str:
+    """Return what waking early and the size of the student do to the medians of inference."""
+    runs = {
+        "as shipped": "latency",
+        "as shipped, once more": "latency_again",
+        "`wake_early_s: 0.0`": "latency_cold",
+        "a student as large as the teacher": "latency_equal_size",
+    }
+    rows = ["| | student, µs | teacher, µs | ratio [95 %] |", "|---|---|---|---|"]
+    for name, label in runs.items():
+        report = results[label]
+        found, by_name = report["comparison"], {node["node"]: node["stages"]["inference"] for node in report["nodes"]}
+        low, high = found["interval"]
+        medians = [f"{by_name[found[role]]['p50'] * 1e6:.0f}" for role in ("student", "teacher")]
+        rows.append(f"| {name} | {' | '.join(medians)} | {found['ratio']:.1f} [{low:.1f}, {high:.1f}] |")
+    return "\n".join(rows)
+
+
+TABLES = {make.__name__: make for make in (quality_table, quality_summary, latency_table, latency_summary, lever_table)}
 """Every text that the pages quote."""
+
+
+def _seeds(results: dict[str, Any], update: str) -> list[int]:
+    prefix = f"student_{update}_"
+    return sorted(int(label.removeprefix(prefix)) for label in results if label.startswith(prefix))
 
 
 def _nodes(results: dict[str, Any]) -> dict[str, dict[str, Any]]:

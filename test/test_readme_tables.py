@@ -1,4 +1,4 @@
-"""Every figure that the README quotes is the one in results/, and the shipped policies are those that were measured."""
+"""Every figure that the pages quote is the one in results/, and the shipped policies are those that were measured."""
 
 from hashlib import sha256
 
@@ -8,14 +8,14 @@ from readme_tables import TABLES, load_results
 
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/latency.md"))
 SHIPPED = {"student": "student_multi_noise_0", "teacher": "teacher"}
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_readme_quotes_the_results(name: str) -> None:
+def test_the_pages_quote_the_results(name: str) -> None:
     text = TABLES[name](load_results())
-    assert text in README, f"README.md lacks this text of {name}; print it with python test/readme_tables.py:\n{text}"
+    assert text in PAGES, f"the pages lack this text of {name}; print it with python test/readme_tables.py:\n{text}"
 
 
 @pytest.mark.parametrize(("policy", "label"), SHIPPED.items())
