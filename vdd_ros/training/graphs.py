@@ -26,8 +26,8 @@ class PhysicalUnits(nn.Module):
     def __init__(self, statistics: Statistics) -> None:
         """Keep the statistics as constants of the graph."""
         super().__init__()
-        for name, value in vars(statistics).items():
-            self.register_buffer(name, value)
+        for name in ("observation_mean", "observation_std", "action_mean", "action_std"):
+            self.register_buffer(name, getattr(statistics, name))
         low, high = statistics.standard_limits()
         inward = LIMIT_ROUNDING * (high - low)  # so that rounding to physical units does not pass a limit
         self.register_buffer("standard_low", low + inward)

@@ -35,7 +35,7 @@ def expert_weights(log_gating: Tensor, uniform: float) -> Tensor:
 def paper_update(
     mixture: GaussianMixture, teacher: DDPMTeacher, features: Tensor, level: Tensor, noise: Tensor, uniform: float
 ) -> ExpertUpdate:
-    """Return the update of the VDD paper (eq. 10): the teacher's score at un-noised actions.
+    """Return the update of the VDD paper (Zhou et al. 2024): the teacher's score at un-noised actions.
 
     Minimises E_z [ -score . a - log responsibility(z | a) - H(N_z) ] with actions drawn by reparametrisation,
     responsibilities from detached parameters, and the entropy in closed form.
@@ -97,7 +97,7 @@ def multi_noise_update(
 def gating_loss(mixture: GaussianMixture, action: Tensor, forward_kl: float) -> Tensor:
     """Return the negative log likelihood of actions: all of it to the gating, a share `forward_kl` to the experts.
 
-    With respect to the gating this is the M-projection of the paper (eq. 12): its gradient is that of the
+    With respect to the gating this is the M-projection of the paper: its gradient is that of the
     cross-entropy against the responsibilities.
 
     Args:
