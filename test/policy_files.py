@@ -41,6 +41,7 @@ def _spec(values: dict[str, Any]) -> PolicySpec:
         "rate_hz": 1000 / 35,
         "history": 1,
         "horizon": 1,
+        "goal_length": 0,
         "teacher_sha256": None,
         "data_sha256": None,
         "seeds": {},

@@ -12,8 +12,8 @@ from vdd_ros.errors import PolicyFileError
 from vdd_ros.policy.spec import ActionEntry, PolicySpec
 
 DESIGN_FIELDS = [
-    "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "experts",
-    "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions", "fidelity",
+    "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "goal_length",
+    "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions", "fidelity",
     "settings", "parity",
 ]  # fmt: skip
 
@@ -23,7 +23,7 @@ DESIGN_FIELDS = [
     [
         mixture_spec(covariance="full", settings={"lr": 1e-3, "widths": [64, 64]}, seeds={"train": 3}),
         mixture_spec(task=None, teacher_sha256="0" * 64, rate_hz=50, kind="imc"),
-        diffusion_spec(history=3, horizon=8),
+        diffusion_spec(history=3, horizon=8, goal_length=2),
         diffusion_spec(kind="ctm", sampling_steps=None),
     ],
 )
@@ -87,6 +87,8 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("history", to=0), "history"),
         (_set("history", to=1.0), "history"),
         (_set("horizon", to=True), "horizon"),
+        (_set("goal_length", to=-1), "goal_length"),
+        (_set("goal_length", to=None), "goal_length"),
         (_set("experts", to=None), "experts"),
         (_set("covariance", to="spherical"), "covariance"),
         (_set("sampling_steps", to=8), "sampling_steps"),
@@ -130,8 +132,8 @@ def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], 
 
 
 def test_another_version_is_named_before_its_unknown_fields() -> None:
-    with pytest.raises(PolicyFileError, match="schema_version: 2 is unknown; this vdd_ros reads version 1"):
-        PolicySpec.from_json('{"schema_version": 2, "cameras": []}')
+    with pytest.raises(PolicyFileError, match="schema_version: 1 is unknown; this vdd_ros reads version 2"):
+        PolicySpec.from_json('{"schema_version": 1, "cameras": []}')
 
 
 @pytest.mark.parametrize("text", ["", "{", "vdd"])

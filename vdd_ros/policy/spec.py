@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from vdd_ros.errors import PolicyFileError
 
 METADATA_KEY = "vdd_ros.policy"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MIXTURE_KINDS = ("vdd", "em", "imc")
 DIFFUSION_KINDS = ("ddpm", "beso")
 ONE_STEP_KINDS = ("cd", "ctm")
@@ -80,6 +80,7 @@ class PolicySpec:
     rate_hz: float
     history: int
     horizon: int
+    goal_length: int
     experts: int | None
     covariance: str | None
     sampling_steps: int | None
@@ -107,6 +108,7 @@ class PolicySpec:
         _check_number("rate_hz", self.rate_hz, positive=True)
         _check_count("history", self.history)
         _check_count("horizon", self.horizon)
+        _check_count("goal_length", self.goal_length, least=0)
         self._check_kind_fields()
         self._check_statistics()
         for name in ("teacher_sha256", "data_sha256"):

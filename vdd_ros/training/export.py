@@ -219,6 +219,7 @@ def describe(
         rate_hz=card.rate_hz,
         history=card.model["history"],
         horizon=card.model["horizon"],
+        goal_length=card.model.get("goal_length", 0),
         experts=None if diffusion else card.model["experts"],
         covariance=None if diffusion else card.model["covariance"],
         sampling_steps=config.steps if diffusion else None,
