@@ -12,7 +12,7 @@ import policy_files
 import pytest
 from policy_files import MixtureParameters, mixture_parameters, mixture_spec, write_diffusion, write_mixture
 
-from vdd_ros.cli.evaluate import fits
+from vdd_ros.cli.fitting import fits
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.spec import ActionEntry, ObservationEntry, PolicySpec
@@ -97,7 +97,8 @@ def test_the_record_says_what_was_measured_and_where(two_ways: Path, tmp_path: P
     assert record["policy"]["sha256"] == sha256(two_ways.read_bytes()).hexdigest()
     assert record["policy"]["bytes"] == two_ways.stat().st_size
     assert (record["policy"]["kind"], record["policy"]["experts"], record["task"]) == ("vdd", 2, "avoiding")
-    assert record["settings"] == {"rollouts_a_seed": 4, "expert": "sample", "noise": "mean"}
+    settings = {"rollouts_a_seed": 4, "action_steps": 1, "expert": "sample", "noise": "mean", "goals_sha256": None}
+    assert record["settings"] == settings
     assert record["seeds"] == [0]
     assert record["machine"]["cores"] >= 1 and record["machine"]["cpu"]
     assert set(record["versions"]) == {"vdd_ros", "python", "numpy", "onnxruntime"}
@@ -146,7 +147,7 @@ def test_a_diffusion_policy_with_a_history_runs_too(tmp_path: Path, capsys: pyte
     file = tmp_path / "out.json"
     assert main(["evaluate", str(policy), "--rollouts", "3", "--json", str(file)]) == 0
     record = json.loads(file.read_text())
-    assert record["settings"] == {"rollouts_a_seed": 3, "expert": None, "noise": None}
+    assert (record["settings"]["expert"], record["settings"]["noise"]) == (None, None)
     assert record["policy"]["sampling_steps"] == 4
     assert "teacher.onnx in avoiding: ddpm, 4 sampling steps" in capsys.readouterr().out
 

@@ -3,6 +3,7 @@
 import argparse
 import platform
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from vdd_ros import __version__
+from vdd_ros.cli.fitting import check_action_steps, fits, goal_of_episode, goals_of
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.cli.score_table import score_table
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
@@ -21,11 +25,9 @@ from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import Ints, TaskSpec
 from vdd_ros.tasks.metrics import Score
-from vdd_ros.tasks.rollout import FAILURE, TIME_LIMIT, Rollouts, roll_out
+from vdd_ros.tasks.rollout import Rollouts, roll_out
 
 HELP = "run a policy file in its task: success and diversity"
-
-MODES_A_ROW = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mean",
         help="of a mixture: execute the expert's mean, or a draw from it (default: %(default)s)",
     )
+    parser.add_argument(
+        "--action-steps",
+        type=int,
+        default=1,
+        metavar="N",
+        help="execute N actions of a chunk before the policy is asked again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--goals", type=Path, metavar="DIR", help="of a policy with goals: demonstrations whose ends are the goals"
+    )
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the trajectories of the first seed")
     add_result_options(parser)
 
@@ -54,39 +66,96 @@ def run(args: argparse.Namespace) -> int:
     _check_arguments(args)
     policy = OnnxPolicy.load(args.policy, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
-    runs = _run_seeds(policy, task, args.rollouts, args.seeds)
-    scores = {str(seed): _score(task.spec, [runs[seed]]) for seed in args.seeds}
-    pooled = _score(task.spec, list(runs.values()))
-    keep_result(args, _record(args, policy.spec, task.spec, scores, pooled))
-    print(_format(args, policy.spec, task.spec, scores, pooled))
+    demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
+    goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
+    runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
+    scores = score_seeds(task.spec, runs)
+    goals_sha256 = None if demonstrations is None else demonstrations.sha256
+    keep_result(args, _record(args, policy.spec, task.spec, goals_sha256, scores))
+    print(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes), sep="\n")
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0
 
 
-def fits(policy: PolicySpec, task: TaskSpec) -> None:
-    """Refuse a policy that does not fit a task.
+def evaluate_policy(
+    policy: OnnxPolicy,
+    task: Task,
+    rollouts: int,
+    seeds: Sequence[int],
+    *,
+    action_steps: int = 1,
+    goals: NDArray[np.floating] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Let a policy act in many episodes of a task and score them, as `vdd evaluate` does.
+
+    Args:
+        policy: The policy; its random stream starts anew with each seed.
+        task: The task.
+        rollouts: Episodes for each seed.
+        seeds: Seeds of the random draws.
+        action_steps: How many actions of a chunk are executed before the policy is asked again.
+        goals: (N, goal_length, obs_dim) in physical units where the policy takes goals, else None; episode i of each
+            seed has goal i mod N.
+        progress: Show a progress bar.
+
+    Returns:
+        `pooled`: the score of all episodes; `per_seed`: the score of each seed, by its number as text. A score is that
+        of `Score.to_dict`, and `ends`: how often episodes ended how.
 
     Raises:
-        ConfigurationError: Names, units or their order, the control rate or the task itself differ.
+        ConfigurationError: The policy does not fit the task, or `action_steps` or `goals` the policy.
+        TaskError: The policy returns values that are not finite.
     """
-    if policy.task not in (None, task.name):
-        raise ConfigurationError(
-            f"the policy was made for the task '{policy.task}', not for '{task.name}'; omit --task"
-        )
-    for what in ("observation", "action"):
-        has = [f"{entry.name} ({entry.unit})" for entry in getattr(policy, what)]
-        needs = [f"{entry.name} ({entry.unit})" for entry in getattr(task, what)]
-        if has != needs:
-            raise ConfigurationError(
-                f"the policy's {what} is {', '.join(has)}, but the task '{task.name}' has {', '.join(needs)}, in this "
-                "order; give a policy that was trained on this task"
+    runs = roll_out_seeds(policy, task, rollouts, seeds, action_steps=action_steps, goals=goals, progress=progress)
+    return score_seeds(task.spec, runs)
+
+
+def roll_out_seeds(
+    policy: OnnxPolicy,
+    task: Task,
+    rollouts: int,
+    seeds: Sequence[int],
+    *,
+    action_steps: int = 1,
+    goals: NDArray[np.floating] | None = None,
+    progress: bool = True,
+) -> dict[int, Rollouts]:
+    """Return the episodes of each seed; see `evaluate_policy`."""
+    from tqdm import tqdm
+
+    fits(policy.spec, task.spec)
+    check_action_steps(policy.spec, action_steps)
+    episode_goals = goal_of_episode(policy.spec, goals, rollouts)
+
+    def act(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints | None]:
+        batch = policy.act_batch(windows, episode_goals)
+        return batch.action, batch.expert
+
+    runs = {}
+    with tqdm(total=rollouts * len(seeds), desc="rollouts", unit="episode", disable=not progress) as bar:
+        for number, seed in enumerate(seeds):
+            before = number * rollouts
+            policy.seed(seed)
+            policy.reset()
+            runs[seed] = roll_out(
+                task.make_sim(rollouts),
+                act,
+                history=policy.spec.history,
+                action_steps=action_steps,
+                seed=seed,
+                progress=lambda ended, before=before: bar.update(before + ended - bar.n),  # type: ignore[misc]
             )
-    if not np.isclose(policy.rate_hz, task.rate_hz, rtol=1e-3, atol=0):
-        raise ConfigurationError(
-            f"the policy acts at {policy.rate_hz:g} Hz, but the task '{task.name}' runs at {task.rate_hz:g} Hz; train "
-            "it on demonstrations of that rate"
-        )
+    return runs
+
+
+def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> dict[str, Any]:
+    """Return the scores of all episodes together and of each seed; see `evaluate_policy`."""
+    return {
+        "pooled": _score(task, list(runs.values())),
+        "per_seed": {str(seed): _score(task, [run]) for seed, run in runs.items()},
+    }
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -102,32 +171,7 @@ def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
     name = args.task or policy.task
     if name is None:
         raise ConfigurationError(f"{args.policy} does not say which task it was made for; give it: --task NAME")
-    task = get_task(name)
-    fits(policy, task.spec)
-    return task
-
-
-def _run_seeds(policy: OnnxPolicy, task: Task, rollouts: int, seeds: list[int]) -> dict[int, Rollouts]:
-    from tqdm import tqdm
-
-    def act(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints | None]:
-        batch = policy.act_batch(windows)
-        return batch.action, batch.expert
-
-    runs = {}
-    with tqdm(total=rollouts * len(seeds), desc="rollouts", unit="episode") as bar:
-        for number, seed in enumerate(seeds):
-            before = number * rollouts
-            policy.seed(seed)
-            policy.reset()
-            runs[seed] = roll_out(
-                task.make_sim(rollouts),
-                act,
-                history=policy.spec.history,
-                seed=seed,
-                progress=lambda ended, before=before: bar.update(before + ended - bar.n),  # type: ignore[misc]
-            )
-    return runs
+    return get_task(name)
 
 
 def _score(task: TaskSpec, runs: list[Rollouts]) -> dict[str, Any]:
@@ -141,8 +185,8 @@ def _record(
     args: argparse.Namespace,
     policy: PolicySpec,
     task: TaskSpec,
-    scores: dict[str, dict[str, Any]],
-    pooled: dict[str, Any],
+    goals_sha256: str | None,
+    scores: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
     return {
@@ -155,17 +199,20 @@ def _record(
             "experts": policy.experts,
             "sampling_steps": policy.sampling_steps,
             "history": policy.history,
+            "horizon": policy.horizon,
+            "goal_length": policy.goal_length,
             "teacher_sha256": policy.teacher_sha256,
             "data_sha256": policy.data_sha256,
         },
         "settings": {
             "rollouts_a_seed": args.rollouts,
+            "action_steps": args.action_steps,
             "expert": args.expert if policy.is_mixture else None,
             "noise": args.noise if policy.is_mixture else None,
+            "goals_sha256": goals_sha256,
         },
         "seeds": args.seeds,
-        "pooled": pooled,
-        "per_seed": scores,
+        **scores,
         "machine": machine_facts(),
         "versions": {
             "vdd_ros": __version__,
@@ -176,51 +223,10 @@ def _record(
     }
 
 
-_ROW = "  {:<6}{:>9}  {:<24}{:<24}{:>7}{:>10}{:>12}"
-
-
-def _format(
-    args: argparse.Namespace,
-    policy: PolicySpec,
-    task: TaskSpec,
-    scores: dict[str, dict[str, Any]],
-    pooled: dict[str, Any],
-) -> str:
+def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
     what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
-    rows = [
-        f"{args.policy.name} in {task.name}: {policy.kind}, {what}",
-        _ROW.format("seed", "rollouts", "success", "task entropy", "modes", "failures", "time limits"),
-    ]
-    for name, score in scores.items() if len(scores) == 1 else [*scores.items(), ("all", pooled)]:
-        rows.append(
-            _ROW.format(
-                name,
-                score["rollouts"],
-                _with_interval(score["success_rate"], score["success_interval"]),
-                _with_interval(score["entropy"], score["entropy_interval"]),
-                f"{score['modes_found']}/{task.modes}",
-                score["ends"].get(FAILURE, 0),
-                score["ends"].get(TIME_LIMIT, 0),
-            )
-        )
-    return "\n".join([*rows, "  in brackets the 95 % interval", "", *_format_modes(pooled["modes"], task.modes)])
-
-
-def _with_interval(value: float, interval: list[float]) -> str:
-    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
-
-
-def _format_modes(counts: dict[str, int], base: int) -> list[str]:
-    """Return how often each mode succeeded, a dozen a row."""
-    lines = ["successful rollouts of each mode"]
-    for start in range(0, base, MODES_A_ROW):
-        row = range(start, min(start + MODES_A_ROW, base))
-        lines.append("  mode     " + "".join(f"{mode:>5}" for mode in row))
-        lines.append("  rollouts " + "".join(f"{counts.get(str(mode), 0):>5}" for mode in row))
-    if incomplete := sum(number for mode, number in counts.items() if not 0 <= int(mode) < base):
-        lines.append(f"  and {incomplete} of an incomplete mode")
-    return lines
+    return f"{args.policy.name} in {task.name}: {policy.kind}, {what}"
 
 
 def _draw(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""A policy file that acts: from an observation to an action in one run of its graph."""
+"""A policy file that acts: from an observation, and a goal where it takes one, to an action in one run of its graph."""
 
 from copy import copy
 from pathlib import Path
@@ -87,7 +87,7 @@ class OnnxPolicy:
         self._draws_noise = noise == "full" or not spec.is_mixture
         self._single = BoundArrays(session, spec, 1)
         self._batched = self._single
-        self._observation = self._single.inputs["observation"][0]
+        self._inputs = _observed(self._single, 0)
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
         self._rehearsal_rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ class OnnxPolicy:
         self._selector.reset()
 
     def warm_up(self, runs: int = 10) -> WarmUp:
-        """Run the graph at the mean observation and time it; random stream and held expert stay as they are.
+        """Run the graph at the mean observation, as goal too, and time it; random stream and held expert stay the same.
 
         Raises:
             ConfigurationError: `runs` is below 2.
@@ -153,7 +153,8 @@ class OnnxPolicy:
         if runs < 2:
             raise ConfigurationError(f"runs is {runs}; it must be 2 or more, for the first run does not count.")
         arrays = self._single
-        arrays.inputs["observation"][:] = self.spec.statistics.observation_mean
+        for array in self._inputs.values():
+            array[:] = self.spec.statistics.observation_mean
         arrays.inputs["noise"].fill(0)
         if self.spec.is_mixture:
             arrays.inputs["expert_uniform"].fill(LIKELIEST_EXPERT)
@@ -164,24 +165,26 @@ class OnnxPolicy:
             times.append(perf_counter() - start)
         return WarmUp(times[0], float(np.median(times[1:])))
 
-    def act(self, observation: NDArray[np.floating]) -> Act:
-        """Return the action for one observation (history, obs_dim), oldest first, physical units.
+    def act(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
+        """Return the action for one observation.
+
+        Args:
+            observation: (history, obs_dim), oldest first, physical units.
+            goal: (goal_length, obs_dim) future observations to reach, oldest first, physical units; None where the
+                policy takes none.
 
         Raises:
-            ObservationError: The observation has another shape, or a value that is not finite.
+            ObservationError: The observation or the goal has another shape or a value that is not finite, or a goal
+                is missing or not taken.
         """
-        if observation.shape != self._observation.shape:
-            raise self._wrong_shape(observation.shape, self._observation.shape)
-        self._observation[...] = observation
-        if not np.isfinite(self._observation).all():
-            raise self._not_finite(self._observation)
+        self._put(self._inputs, observation, goal)
         self._run(self._single)
         if self._gating is None:
             return Act(self._action, None, None, None)
         outputs = self._single.outputs
         return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating)
 
-    def rehearse(self, observation: NDArray[np.floating]) -> None:
+    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> None:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.
 
         Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
@@ -192,52 +195,47 @@ class OnnxPolicy:
         rng, selector = self._rng, self._selector
         self._rng, self._selector = self._rehearsal_rng, copy(selector)
         try:
-            self.act(observation)
+            self.act(observation, goal)
         finally:
             self._rng, self._selector = rng, selector
 
-    def act_batch(self, observations: ArrayLike) -> ActBatch:
-        """Return the actions for B observations (B, history, obs_dim), oldest first, physical units.
+    def act_batch(self, observations: ArrayLike, goals: ArrayLike | None = None) -> ActBatch:
+        """Return the actions for B observations (B, history, obs_dim) and goals (B, goal_length, obs_dim); see `act`.
 
         Rows are independent draws. With `sticky`, row i keeps the expert of row i in the call before.
 
         Raises:
-            ObservationError: The observations have another shape, or a value that is not finite.
+            ObservationError: As `act`.
         """
         given = np.asarray(observations)
-        if given.ndim != 3 or len(given) < 1 or given.shape[1:] != self._observation.shape:
-            raise self._wrong_shape(given.shape, ("B", *self._observation.shape))
+        one = self._inputs["observation"].shape
+        if given.ndim != 3 or len(given) < 1 or given.shape[1:] != one:
+            raise self._wrong_shape("observation", given.shape, ("B", *one))
         if len(given) != len(self._batched.inputs["observation"]):
             self._batched = BoundArrays(self._session, self.spec, len(given))
-        batch = self._batched.inputs["observation"]
-        batch[:] = given
-        if not np.isfinite(batch).all():
-            raise self._not_finite(batch)
+        self._put(_observed(self._batched), given, None if goals is None else np.asarray(goals))
         self._run(self._batched)
         outputs = {name: array.copy() for name, array in self._batched.outputs.items()}
         return ActBatch(outputs["action"], outputs.get("expert"), outputs.get("log_prob"), outputs.get("gating"))
 
-    def mixture(self, observation: ArrayLike) -> Mixture:
-        """Return the mixture at one observation (history, obs_dim), read out of the graph in one batched run.
+    def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None) -> Mixture:
+        """Return the mixture at one observation and goal, given as to `act`, read out of the graph in one batched run.
 
         An action is affine in the noise, mean + Cholesky factor times noise, as long as no action limit cuts it; so
         zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
 
         Raises:
             ConfigurationError: The policy is no mixture.
-            ObservationError: The observation has another shape, or a value that is not finite.
+            ObservationError: As `act`.
         """
         spec = self.spec
         if spec.experts is None:
             raise ConfigurationError(f"A {spec.kind} policy has no mixture; give a vdd, em or imc policy.")
-        given = np.asarray(observation, np.float32)
-        if given.shape != self._observation.shape:
-            raise self._wrong_shape(given.shape, self._observation.shape)
-        if not np.isfinite(given).all():
-            raise self._not_finite(given)
+        self._put(self._inputs, np.asarray(observation), None if goal is None else np.asarray(goal))
         dim = spec.horizon * spec.act_dim
         arrays = BoundArrays(self._session, spec, spec.experts * (1 + dim))
-        arrays.inputs["observation"][:] = given
+        for name, array in self._inputs.items():
+            arrays.inputs[name][:] = array
         arrays.inputs["noise"].reshape(spec.experts, 1 + dim, dim)[:, 1:] = np.eye(dim)
         arrays.inputs["expert_uniform"][:] = np.repeat(named_expert(np.arange(spec.experts)), 1 + dim)
         arrays.run()
@@ -265,16 +263,36 @@ class OnnxPolicy:
             arrays.run()
         self._selector.acted(arrays.outputs["expert"])
 
-    def _wrong_shape(self, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> ObservationError:
+    def _put(
+        self, inputs: dict[str, _Floats32], observation: NDArray[np.floating], goal: NDArray[np.floating] | None
+    ) -> None:
+        """Copy what was observed into the arrays of a run, or refuse it."""
+        self._copy("observation", observation, inputs["observation"])
+        if (goal is None) != (self.spec.goal_length == 0):
+            needs = f"a goal of the shape {inputs['goal'].shape[-2:]}" if goal is None else "no goal; leave it out"
+            raise ObservationError(f"This policy takes {needs}.")
+        if goal is not None:
+            self._copy("goal", goal, inputs["goal"])
+
+    def _copy(self, name: str, given: NDArray[np.floating], array: _Floats32) -> None:
+        if given.shape != array.shape:
+            raise self._wrong_shape(name, given.shape, array.shape)
+        array[...] = given
+        finite = np.isfinite(array)
+        if not finite.all():
+            raise ObservationError(
+                f"The {name} entry {self.spec.observation[np.argwhere(~finite)[0, -1]].name} is {array[~finite][0]}; "
+                "every value must be finite (in single precision). Drop such values where they come in."
+            )
+
+    def _wrong_shape(self, name: str, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> ObservationError:
         return ObservationError(
-            f"The observation has the shape {shape}; this policy takes {expected}: history, oldest first, and "
+            f"The {name} has the shape {shape}; this policy takes {expected}: "
+            f"{'history' if name == 'observation' else 'goal_length'}, oldest first, and "
             f"{', '.join(entry.name for entry in self.spec.observation)}."
         )
 
-    def _not_finite(self, observation: _Floats32) -> ObservationError:
-        *_, column = np.argwhere(~np.isfinite(observation))[0]
-        value = observation[~np.isfinite(observation)][0]
-        return ObservationError(
-            f"The observation entry {self.spec.observation[column].name} is {value}; every value must be finite "
-            "(in single precision). Drop such observations where they come in."
-        )
+
+def _observed(arrays: BoundArrays, row: int | slice = slice(None)) -> dict[str, _Floats32]:
+    """Return the inputs that are observations, now or in the future, or views of one row of them."""
+    return {name: arrays.inputs[name][row] for name in ("observation", "goal") if name in arrays.inputs}

@@ -1,0 +1,84 @@
+"""Does a policy fit a task, and do goals and action steps fit the policy?"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.tasks.base import TaskSpec
+
+
+def fits(policy: PolicySpec, task: TaskSpec) -> None:
+    """Refuse a policy that does not fit a task.
+
+    Raises:
+        ConfigurationError: Names, units or their order, the control rate or the task itself differ.
+    """
+    if policy.task not in (None, task.name):
+        raise ConfigurationError(
+            f"the policy was made for the task '{policy.task}', not for '{task.name}'; omit --task"
+        )
+    for what in ("observation", "action"):
+        has = [f"{entry.name} ({entry.unit})" for entry in getattr(policy, what)]
+        needs = [f"{entry.name} ({entry.unit})" for entry in getattr(task, what)]
+        if has != needs:
+            raise ConfigurationError(
+                f"the policy's {what} is {', '.join(has)}, but the task '{task.name}' has {', '.join(needs)}, in this "
+                "order; give a policy that was trained on this task"
+            )
+    if not np.isclose(policy.rate_hz, task.rate_hz, rtol=1e-3, atol=0):
+        raise ConfigurationError(
+            f"the policy acts at {policy.rate_hz:g} Hz, but the task '{task.name}' runs at {task.rate_hz:g} Hz; train "
+            "it on demonstrations of that rate"
+        )
+
+
+def check_action_steps(policy: PolicySpec, action_steps: int) -> None:
+    """Refuse a number of actions to execute at a time that the policy does not give; raises ConfigurationError."""
+    if not 1 <= action_steps <= policy.horizon:
+        raise ConfigurationError(
+            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon} at once; "
+            f"choose 1 to {policy.horizon}"
+        )
+
+
+def goals_of(demonstrations: DemonstrationSet, policy: PolicySpec) -> NDArray[np.float64]:
+    """Return the last observations of each demonstration as goals of a policy, (episodes, goal_length, obs_dim).
+
+    Raises:
+        ConfigurationError: The set's observation is not the policy's, or an episode is shorter than a goal.
+    """
+    needs = tuple((entry.name, entry.unit) for entry in policy.observation)
+    if demonstrations.header.observation != needs:
+        raise ConfigurationError(
+            f"--goals: the demonstrations observe {demonstrations.header.observation}, but the policy {needs}; give "
+            "demonstrations of the policy's task"
+        )
+    if demonstrations.lengths.min() < policy.goal_length:
+        raise ConfigurationError(
+            f"--goals: an episode has {demonstrations.lengths.min()} observations, but a goal of the policy has "
+            f"{policy.goal_length}; give longer demonstrations"
+        )
+    ends = np.array([pairs.stop for pairs in demonstrations.episodes()])
+    return demonstrations.observation[ends[:, None] + np.arange(-policy.goal_length, 0)]
+
+
+def goal_of_episode(
+    policy: PolicySpec, goals: NDArray[np.floating] | None, rollouts: int
+) -> NDArray[np.floating] | None:
+    """Return the goal of each episode, (rollouts, goal_length, obs_dim), or None where the policy takes none.
+
+    Raises:
+        ConfigurationError: Goals are missing, not taken, or of another shape.
+    """
+    if (goals is None) != (policy.goal_length == 0):
+        needs = f"goals of {policy.goal_length} observations: give" if goals is None else "no goals: omit"
+        raise ConfigurationError(f"the policy takes {needs} --goals")
+    if goals is None:
+        return None
+    if goals.shape[1:] != (policy.goal_length, policy.obs_dim) or not len(goals):
+        raise ConfigurationError(
+            f"the goals have the shape {goals.shape}; the policy takes (N, {policy.goal_length}, {policy.obs_dim})"
+        )
+    return goals[np.arange(rollouts) % len(goals)]
