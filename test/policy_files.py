@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from vdd_ros.policy.spec import (
+    DIFFUSION_KINDS,
     METADATA_KEY,
+    MIXTURE_KINDS,
     SCHEMA_VERSION,
     ActionEntry,
     ObservationEntry,
@@ -68,7 +70,7 @@ def _spec(values: dict[str, Any]) -> PolicySpec:
 class MixtureParameters:
     """The parameters of the mixture of `write_mixture`, in standardised units, and its closed forms in physical units.
 
-    With x the standardised observations of the history in one vector and D = horizon * act_dim: the gating is
+    With x the standardised observations of history and goal in one vector and D = horizon * act_dim: the gating is
     softmax(x gating_weight + gating_bias), the mean of expert z is x mean_weight[z] + mean_bias[z], its Cholesky
     factor is cholesky[z] (D, D).
     """
@@ -80,17 +82,17 @@ class MixtureParameters:
     mean_bias: Floats
     cholesky: Floats
 
-    def gating(self, observation: Floats) -> Floats:
-        """Return the probabilities (experts,) at one observation (history, obs_dim)."""
-        logits = _standardise(self.spec, observation) @ self.gating_weight + self.gating_bias
+    def gating(self, observation: Floats, goal: Floats | None = None) -> Floats:
+        """Return the probabilities (experts,) at one observation (history, obs_dim) and goal (goal_length, obs_dim)."""
+        logits = _standardise(self.spec, observation, goal) @ self.gating_weight + self.gating_bias
         weights = np.exp(logits - logits.max())
         return np.asarray(weights / weights.sum())
 
-    def means(self, observation: Floats) -> Floats:
-        """Return the means (experts, D) at one observation (history, obs_dim), in physical units, not clipped."""
-        standardised = np.einsum("i,zij->zj", _standardise(self.spec, observation), self.mean_weight) + self.mean_bias
+    def means(self, observation: Floats, goal: Floats | None = None) -> Floats:
+        """Return the means (experts, D) there, in physical units, not clipped."""
+        x = _standardise(self.spec, observation, goal)
         mean, std = _action_moments(self.spec)
-        return np.asarray(mean + std * standardised)
+        return np.asarray(mean + std * (np.einsum("i,zij->zj", x, self.mean_weight) + self.mean_bias))
 
     def choleskys(self) -> Floats:
         """Return the Cholesky factors (experts, D, D) in physical units."""
@@ -101,7 +103,7 @@ def mixture_parameters(spec: PolicySpec, *, seed: int = 0) -> MixtureParameters:
     """Return the parameters that `write_mixture` puts into the file of this spec."""
     rng = np.random.default_rng(seed)
     experts = spec.experts or 0
-    inputs, outputs = spec.history * spec.obs_dim, spec.horizon * spec.act_dim
+    inputs, outputs = _input_dim(spec), spec.horizon * spec.act_dim
     cholesky = np.tile(np.diag(np.linspace(0.2, 0.4, outputs)), (experts, 1, 1))
     cholesky *= np.linspace(0.8, 1.2, experts)[:, None, None]
     if spec.covariance == "full":
@@ -136,12 +138,12 @@ def write_mixture(path: Path, *, nan_above: float | None = None, seed: int = 0, 
         - np.log(action_std).sum()
     )
     graph = parser.parse_graph(f"""
-    mixture (float[B, {spec.history}, {spec.obs_dim}] observation, float[B, {spec.horizon}, {spec.act_dim}] noise,
+    mixture ({_observed(spec)}, float[B, {spec.horizon}, {spec.act_dim}] noise,
              float[B] expert_uniform)
          => (float[B, {spec.horizon}, {spec.act_dim}] action, int64[B] expert, float[B, {spec.experts}] gating,
              float[B] log_prob)
     {{
-        {_STANDARDISE}
+        {_standardising(spec)}
         {_FAULT}
         logits_free = MatMul(x, gating_weight)
         logits = Add(logits_free, gating_bias)
@@ -223,10 +225,10 @@ class DiffusionParameters:
     contraction: float = 0.5
     noise_scale: float = 0.1
 
-    def sample(self, observation: Floats, noise: NDArray[np.floating]) -> Floats:
+    def sample(self, observation: Floats, noise: NDArray[np.floating], goal: Floats | None = None) -> Floats:
         """Return the action (horizon, act_dim) in physical units, not clipped, for noise of the spec's shape."""
-        mean = _standardise(self.spec, observation) @ self.weight + self.bias
-        draws = noise.reshape(self.spec.sampling_steps or 0, -1)
+        mean = _standardise(self.spec, observation, goal) @ self.weight + self.bias
+        draws = noise.reshape(self.spec.sampling_steps or 1, -1)
         sample = draws[0]
         for k in range(1, len(draws) + 1):
             sample = mean + self.contraction * (sample - mean)
@@ -239,16 +241,20 @@ class DiffusionParameters:
 def diffusion_parameters(spec: PolicySpec, *, seed: int = 0) -> DiffusionParameters:
     """Return the parameters that `write_diffusion` puts into the file of this spec."""
     rng = np.random.default_rng(seed)
-    inputs, outputs = spec.history * spec.obs_dim, spec.horizon * spec.act_dim
+    inputs, outputs = _input_dim(spec), spec.horizon * spec.act_dim
     return DiffusionParameters(spec, weight=rng.normal(0, 0.3, (inputs, outputs)), bias=rng.normal(0, 0.5, outputs))
 
 
 def write_diffusion(
-    path: Path, *, steps: int = 8, nan_above: float | None = None, seed: int = 0, **overrides: Any
+    path: Path, *, steps: int | None = 8, nan_above: float | None = None, seed: int = 0, **overrides: Any
 ) -> Path:
-    """Write a diffusion policy with its whole sampler in the graph; the arguments are those of `write_mixture`."""
+    """Write a diffusion policy with its whole sampler in the graph; the arguments are those of `write_mixture`.
+
+    With `steps` None and a one-step kind it takes one step from noise without a dimension of steps.
+    """
     spec = diffusion_spec(sampling_steps=steps, **overrides)
     parameters = diffusion_parameters(spec, seed=seed)
+    steps = steps or 1
     outputs = spec.horizon * spec.act_dim
     chain = ["y_0 = Gather <axis = 1> (draws, step_0)"]
     for k in range(1, steps + 1):
@@ -265,11 +271,10 @@ def write_diffusion(
                 f"y_{k} = Add(moved_{k}, scaled_{k})",
             ]
     graph = parser.parse_graph(f"""
-    diffusion (float[B, {spec.history}, {spec.obs_dim}] observation,
-               float[B, {steps}, {spec.horizon}, {spec.act_dim}] noise)
+    diffusion ({_observed(spec)}, float[B, {", ".join(map(str, spec.noise_shape))}] noise)
            => (float[B, {spec.horizon}, {spec.act_dim}] action)
     {{
-        {_STANDARDISE}
+        {_standardising(spec)}
         {_FAULT}
         target_free = MatMul(x, weight)
         target = Add(target_free, bias)
@@ -287,6 +292,13 @@ def write_diffusion(
     return _write(path, graph, spec, constants | _shared_constants(spec, nan_above))
 
 
+def write_policy(path: Path, kind: str, **overrides: Any) -> Path:
+    """Write a policy of any kind; a diffusion policy takes 4 steps."""
+    if kind in MIXTURE_KINDS:
+        return write_mixture(path, kind=kind, **overrides)
+    return write_diffusion(path, kind=kind, steps=4 if kind in DIFFUSION_KINDS else None, **overrides)
+
+
 def replace_metadata(path: Path, text: str | None) -> Path:
     """Replace the policy metadata of a file by any text, or remove it."""
     model = onnx.load(path)
@@ -297,11 +309,21 @@ def replace_metadata(path: Path, text: str | None) -> Path:
     return path
 
 
-_STANDARDISE = """
-        obs_centred = Sub(observation, observation_mean)
+def _observed(spec: PolicySpec) -> str:
+    """Declare the inputs that are observations."""
+    goal = f", float[B, {spec.goal_length}, {spec.obs_dim}] goal" if spec.goal_length else ""
+    return f"float[B, {spec.history}, {spec.obs_dim}] observation{goal}"
+
+
+def _standardising(spec: PolicySpec) -> str:
+    """Standardise them and lay them out in one vector."""
+    return f"""
+        observed = Concat <axis = 1> (observation{", goal" if spec.goal_length else ""})
+        obs_centred = Sub(observed, observation_mean)
         obs_scaled = Div(obs_centred, observation_std)
         x = Flatten <axis = 1> (obs_scaled)
-"""
+    """
+
 
 _FAULT = """
         newest = Gather <axis = 1> (observation, newest_index)
@@ -350,10 +372,15 @@ def _write(path: Path, graph: onnx.GraphProto, spec: PolicySpec, constants: dict
     return path
 
 
-def _standardise(spec: PolicySpec, observation: Floats) -> Floats:
-    """Return the standardised observations of the history (history, obs_dim) in one vector."""
+def _input_dim(spec: PolicySpec) -> int:
+    return (spec.history + spec.goal_length) * spec.obs_dim
+
+
+def _standardise(spec: PolicySpec, observation: Floats, goal: Floats | None) -> Floats:
+    """Return the standardised observations of history and goal in one vector."""
     statistics = spec.statistics
-    return np.ravel((observation - np.array(statistics.observation_mean)) / np.array(statistics.observation_std))
+    observed = observation if goal is None else np.concatenate([observation, goal])
+    return np.ravel((observed - np.array(statistics.observation_mean)) / np.array(statistics.observation_std))
 
 
 def _action_moments(spec: PolicySpec) -> tuple[Floats, Floats]:

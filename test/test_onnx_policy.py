@@ -1,6 +1,7 @@
 """OnnxPolicy against the closed forms of the policies in policy_files.py, and every way a policy file can be wrong."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from policy_files import (
     mixture_spec,
     write_diffusion,
     write_mixture,
+    write_policy,
 )
 
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, PolicySpec
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, PolicySpec
 
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
 WIDE = tuple(ActionEntry(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
+KINDS = (*MIXTURE_KINDS, *DIFFUSION_KINDS, *ONE_STEP_KINDS)
+GOAL = np.array([[0.6, 0.3, 0.6, 0.3], [0.7, 0.4, 0.7, 0.4]])
 SHAPES = [{}, {"covariance": "full"}, {"history": 3, "horizon": 2, "covariance": "full"}]
 
 
@@ -286,3 +290,84 @@ def test_a_diffusion_policy_has_no_mixture(tmp_path: Path) -> None:
 def test_the_spec_of_the_file_is_the_one_written(tmp_path: Path) -> None:
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", experts=7, history=2))
     assert policy.spec == replace(mixture_spec(history=2), experts=7)
+
+
+@pytest.mark.parametrize("goal", [None, GOAL])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_acts_as_its_closed_form_with_and_without_a_goal(
+    tmp_path: Path, kind: str, goal: Floats | None
+) -> None:
+    length = 0 if goal is None else len(goal)
+    path = write_policy(tmp_path / "p.onnx", kind, horizon=3, history=2, goal_length=length, action=WIDE)
+    policy = OnnxPolicy.load(path, expert="greedy", seed=7)
+    observation, rng = _observation(policy.spec), np.random.default_rng(7)
+    if policy.spec.is_mixture:
+        parameters = mixture_parameters(policy.spec)
+        likeliest = parameters.gating(observation, goal).argmax()
+        expected = parameters.means(observation, goal)[likeliest].reshape(3, 2)
+        assert policy.act(observation, goal).expert == likeliest
+        assert_allclose(policy.mixture(observation, goal).means, parameters.means(observation, goal), atol=1e-7)
+    else:
+        noise = rng.standard_normal(policy.spec.noise_shape, dtype=np.float32)
+        expected = diffusion_parameters(policy.spec).sample(observation, noise, goal)
+    assert_allclose(policy.act(observation, goal).action, expected, atol=1e-7)
+    policy.seed(7)
+    policy.rehearse(observation, goal)
+    policy.warm_up(2)
+    goals = None if goal is None else goal[None]
+    assert_allclose(policy.act_batch(observation[None], goals).action[0], expected, atol=1e-7)
+
+
+def test_each_row_of_a_batch_has_a_goal_of_its_own(tmp_path: Path) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2, action=WIDE), expert="greedy")
+    goals = np.stack([GOAL, GOAL + 0.2, GOAL - 0.3])
+    batch = policy.act_batch(np.tile(OBSERVATION, (3, 1, 1)), goals)
+    assert_allclose(batch.action, [policy.act(OBSERVATION, goal).action.copy() for goal in goals], atol=1e-7)
+    assert not np.allclose(batch.action[0], batch.action[1])
+
+
+def _calls(policy: OnnxPolicy, goal: Floats | None) -> list[Callable[[], object]]:
+    """Every way to use a goal, still to be called."""
+    goals = None if goal is None else goal[None]
+    return [
+        lambda: policy.act(OBSERVATION, goal),
+        lambda: policy.rehearse(OBSERVATION, goal),
+        lambda: policy.mixture(OBSERVATION, goal),
+        lambda: policy.act_batch(OBSERVATION[None], goals),
+    ]
+
+
+def test_a_goal_that_is_missing_or_not_taken_is_refused(tmp_path: Path) -> None:
+    with_goal = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
+    without = OnnxPolicy.load(write_mixture(tmp_path / "q.onnx"))
+    for call in _calls(with_goal, None):
+        with pytest.raises(ObservationError, match=r"takes a goal of the shape \(2, 4\)"):
+            call()
+    for call in _calls(without, GOAL):
+        with pytest.raises(ObservationError, match="takes no goal; leave it out"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        (
+            GOAL[:1],
+            r"goal has the shape .*1, 4\); this policy takes .*2, 4\): goal_length, oldest first, and desired_x",
+        ),
+        (GOAL[:, :3], r"goal has the shape .*2, 3\)"),
+        (np.where(GOAL == 0.4, np.nan, GOAL), "goal entry desired_y is nan"),
+    ],
+)
+def test_a_goal_of_another_shape_or_not_finite_is_refused(tmp_path: Path, goal: Floats, message: str) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
+    for call in _calls(policy, goal):
+        with pytest.raises(ObservationError, match=message):
+            call()
+    assert np.isfinite(policy.act(OBSERVATION, GOAL).action).all()
+
+
+def test_as_many_goals_as_observations_are_asked_for(tmp_path: Path) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
+    with pytest.raises(ObservationError, match=r"goal has the shape \(2, 2, 4\); this policy takes \(3, 2, 4\)"):
+        policy.act_batch(np.tile(OBSERVATION, (3, 1, 1)), np.stack([GOAL, GOAL]))

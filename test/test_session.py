@@ -80,6 +80,7 @@ def test_a_graph_that_fails_while_it_runs_is_an_error_of_the_file(tmp_path: Path
         ({"kind": "transformer"}, "field kind: 'transformer'"),
         ({"statistics": None}, "field statistics"),
         ({"history": 2}, r"input observation has the shape \['B', 1, 4\], but its metadata call for \[B, 2, 4\]"),
+        ({"goal_length": 2}, "inputs are observation, noise, expert_uniform, but its metadata call for .*goal"),
         ({"horizon": 3}, r"input noise has the shape .* \[B, 3, 2\]"),
         ({"experts": 5}, r"output gating has the shape .* \[B, 5\]"),
         (
@@ -102,6 +103,14 @@ def test_more_sampling_steps_than_the_graph_has_are_refused(tmp_path: Path) -> N
     replace_metadata(path, diffusion_spec(sampling_steps=8).to_json())
     with pytest.raises(PolicyFileError, match=r"input noise has the shape \['B', 4, 1, 2\]"):
         OnnxPolicy.load(path)
+
+
+def test_a_goal_of_another_length_or_without_metadata_is_refused(tmp_path: Path) -> None:
+    path = write_mixture(tmp_path / "p.onnx", goal_length=2)
+    for length, message in ((3, r"input goal has the shape \['B', 2, 4\], .* \[B, 3, 4\]"), (0, "inputs are .*goal")):
+        replace_metadata(path, mixture_spec(goal_length=length).to_json())
+        with pytest.raises(PolicyFileError, match=message):
+            OnnxPolicy.load(path)
 
 
 def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path) -> None:
