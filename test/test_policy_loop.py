@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from policy_files import mixture_parameters, mixture_spec, write_diffusion, write_mixture
+from policy_files import diffusion_parameters, mixture_parameters, mixture_spec, write_mixture, write_policy
 from robot_messages import joint_state, pose
 
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
 
 PERIOD_S = 0.035
@@ -86,10 +86,10 @@ def rig(tmp_path: Path) -> MakeRig:
     return make
 
 
-def expected_action(observation: np.ndarray, **spec: Any) -> np.ndarray:
+def expected_action(observation: np.ndarray, goal: np.ndarray | None = None, **spec: Any) -> np.ndarray:
     """Return the likeliest expert's mean, within the policy's limits, from the closed form."""
     parameters = mixture_parameters(mixture_spec(**spec))
-    mean = parameters.means(observation)[parameters.gating(observation).argmax()]
+    mean = parameters.means(observation, goal)[parameters.gating(observation, goal).argmax()]
     return np.clip(mean, -0.01, 0.01)
 
 
@@ -315,13 +315,95 @@ def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
     assert made.loop.missing() == ("desired", "tcp")
 
 
-def test_diffusion_policy_gives_no_expert(tmp_path: Path) -> None:
-    """A teacher runs in the same loop; only the expert is missing."""
-    made = Rig(OnnxPolicy.load(write_diffusion(tmp_path / "teacher.onnx", steps=4)), RobotFile.load(AVOIDING))
+@pytest.mark.parametrize("kind", MIXTURE_KINDS)
+def test_every_kind_of_mixture_acts_and_names_its_expert(rig: MakeRig, kind: str) -> None:
+    """Students differ in how they were made; on the robot they are the same."""
+    made = rig(kind=kind)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
-    assert len(made.out.commands) == 1
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+    assert len(made.out.experts) == 1
+
+
+@pytest.mark.parametrize("kind", DIFFUSION_KINDS + ONE_STEP_KINDS)
+def test_policies_without_experts_run_in_the_same_loop(tmp_path: Path, kind: str) -> None:
+    """A teacher or a one-step policy acts on the noise of its seed; only the expert is missing."""
+    policy = OnnxPolicy.load(write_policy(tmp_path / "policy.onnx", kind), seed=3)
+    made = Rig(policy, RobotFile.load(AVOIDING))
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    noise = np.random.default_rng(3).standard_normal(policy.spec.noise_shape, dtype=np.float32)
+    action = diffusion_parameters(policy.spec).sample(np.array([[0.5, 0.1, 0.5, 0.1]]), noise)[0]
+    np.testing.assert_allclose(made.out.commands, [np.array([0.5, 0.1]) + np.clip(action, -0.01, 0.01)], atol=1e-6)
     assert not made.out.experts
+
+
+GOALS = np.array([[[0.6, 0.3, 0.6, 0.3], [0.7, 0.4, 0.7, 0.4]], [[0.2, 0.0, 0.2, 0.0], [0.1, 0.1, 0.1, 0.1]]])
+
+SEEN = np.array([[0.5, 0.1, 0.5, 0.1]])
+
+
+def test_nothing_is_commanded_before_the_first_goal(rig: MakeRig) -> None:
+    """The goal is one more start gate; rehearsals wait for it too."""
+    made = rig(goal_length=2)
+    made.loop.tick(9.9, 0.0)
+    assert made.loop.missing() == ("desired", "tcp", "~/goal")
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.rehearse(10.0)
+    made.loop.tick(10.01, 0.0)
+    assert (made.loop.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
+    made.loop.receive_goal(GOALS[0].ravel())
+    made.loop.tick(10.05, 0.0)
+    assert (made.loop.missing(), len(made.out.commands)) == ((), 1)
+
+
+def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
+    """Over episodes too, and whatever the caller does with its array afterwards."""
+    made, expected = rig(goal_length=2), []
+    for now_s, new in ((10.0, 0), (10.1, None), (10.2, 1), (10.3, None)):
+        if new is not None:
+            message = GOALS[new].ravel().copy()
+            made.loop.receive_goal(message)
+            message[:] = 0
+            held = GOALS[new]
+        if now_s == 10.3:
+            made.loop.new_episode()
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.rehearse(now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+        expected.append(np.array([0.5, 0.1]) + expected_action(SEEN, held, goal_length=2))
+    np.testing.assert_allclose(made.out.commands, expected, atol=1e-6)
+    assert not np.allclose(expected[0], expected[2], atol=1e-4)
+    assert (made.loop.counters.goals, made.loop.counters.refused_goals) == (2, 0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("goal", "reason"),
+    [
+        ([], "~/goal: 0 numbers; it must be (2, 4) in one row"),
+        ([0.5] * 7, "~/goal: 7 numbers"),
+        ([0.5] * 16, "~/goal: 16 numbers"),
+        ([0.5] * 7 + [math.nan], "~/goal: value not finite in single precision"),
+        ([0.5] * 7 + [1e300], "~/goal: value not finite in single precision"),
+    ],
+)
+def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
+    rig: MakeRig, goal: list[float], reason: str
+) -> None:
+    """Counted, with the reason."""
+    made = rig(goal_length=2)
+    made.loop.receive_goal(goal)
+    assert (made.loop.counters.refused_goals, made.loop.missing()[-1]) == (1, "~/goal")
+    made.loop.receive_goal(GOALS[0].ravel())
+    made.loop.receive_goal(goal)
+    assert (made.loop.counters.refused_goals, made.loop.counters.goals) == (2, 1)
+    assert made.loop.last_refusal.startswith(reason)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    action = expected_action(SEEN, GOALS[0], goal_length=2)
+    np.testing.assert_allclose(made.out.commands, [np.array([0.5, 0.1]) + action], atol=1e-6)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from policy_files import write_diffusion, write_mixture
+from policy_files import write_diffusion, write_mixture, write_policy
 from ros_helpers import DEADLINE_S, Bench, node_process
 
 pytest.importorskip("rclpy")
@@ -29,6 +29,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vdd_ros.nodes.message_types import LATCHED
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ObservationEntry
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
@@ -236,6 +237,53 @@ def test_student_and_teacher_run_side_by_side(make: MakeNode, robot: Robot, benc
     assert [got[-1].data[commanded] for got in records] == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+def test_every_kind_of_policy_commands(make: MakeNode, robot: Robot, tmp_path: Path, kind: str) -> None:
+    """Whatever made the file, the node runs it and says what it is."""
+    node = started(make(policy_path=str(write_policy(tmp_path / "policy.onnx", kind))))
+    robot.run_until(lambda: robot.commands, "a command")
+    assert np.abs(np.array(robot.commands[0].data) - [0.5, 0.1]).max() <= 0.0101
+    assert node.session is not None
+    assert (node.session.info["kind"], node.session.info["goal_length"]) == (kind, 0)
+    assert not node.get_subscriptions_info_by_topic("/policy/goal")
+
+
+def test_goals_come_by_topic(
+    make: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is commanded before the first; the next one changes what is commanded; a wrong one is told and dropped.
+
+    The publisher is of the usual kind, as `ros2 topic pub` makes it.
+    """
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
+    file = write_mixture(tmp_path / "policy.onnx", goal_length=2)
+    node = started(make(policy_path=str(file), expert="greedy"))
+    assert node.session is not None
+    loop = node.session.loop
+    robot.run_until(lambda: loop.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
+    assert diagnose(node, bench).message.startswith("waiting for ~/goal")
+    assert not robot.commands
+
+    publisher = bench.node.create_publisher(Float64MultiArray, "/policy/goal", 10)
+    bench.wait_for_match("/policy/goal", publishers=1, subscriptions=1)
+    publisher.publish(Float64MultiArray(data=[0.6, 0.3] * 4))
+    robot.run_until(lambda: robot.commands, "a command")
+    first = np.array(robot.commands[0].data)
+    publisher.publish(Float64MultiArray(data=[-3.0, 2.0] * 4))
+    robot.run_until(lambda: np.abs(robot.commands[-1].data - first).max() > 1e-3, "another command")
+    second = robot.commands[-1].data
+
+    publisher.publish(Float64MultiArray(data=[0.6] * 7))
+    robot.run_until(lambda: loop.counters.refused_goals > 0, "the refusal")
+    status = diagnose(node, bench)
+    assert status.level != DiagnosticStatus.OK
+    assert "~/goal: 7 numbers" in status.message
+    assert {item.key: item.value for item in status.values}["refused_goals"] == "1"
+    commanded = loop.counters.commands
+    robot.run_until(lambda: loop.counters.commands > commanded, "a command")
+    assert robot.commands[-1].data == second
+
+
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
@@ -267,8 +315,6 @@ def test_configure_fails_with_the_reason(make: MakeNode, bench: Bench, parameter
 
 def test_policy_that_does_not_fit_the_robot(make: MakeNode, tmp_path: Path) -> None:
     """Names that the robot file lacks are listed."""
-    from vdd_ros.policy.spec import ObservationEntry
-
     other = write_mixture(tmp_path / "other.onnx", observation=(ObservationEntry("wheel", "rad"),))
     node = make(policy_path=str(other))
     node.trigger_configure()

@@ -30,7 +30,8 @@ class Health:
         """Return the level and the message of an active node."""
         loop, counters = self._loop, self._loop.counters
         misses = counters.deadline_misses - self._before.deadline_misses
-        messages = counters.refused_messages - self._before.refused_messages
+        refused = counters.refused_messages + counters.refused_goals
+        messages = refused - self._before.refused_messages - self._before.refused_goals
         actions = loop.limits.refused - self._refused_before
         self._before, self._refused_before = Counters(**asdict(counters)), loop.limits.refused
         if loop.missing():
@@ -40,7 +41,7 @@ class Health:
         if actions:
             return DiagnosticStatus.WARN, f"{actions} actions were not finite and were dropped"
         if messages:
-            return DiagnosticStatus.WARN, f"{messages} observations refused" + self._why(messages)
+            return DiagnosticStatus.WARN, f"{messages} messages refused" + self._why(messages)
         if misses:
             return DiagnosticStatus.WARN, f"{misses} ticks missed their deadline"
         return DiagnosticStatus.OK, "running"
@@ -78,6 +79,7 @@ def policy_info(
         "sampling_steps": spec.sampling_steps,
         "history": spec.history,
         "horizon": spec.horizon,
+        "goal_length": spec.goal_length,
         "policy": Path(parameters.policy_path).name,
         "policy_sha256": sha256(Path(parameters.policy_path).read_bytes()).hexdigest(),
         "rate_hz": rate_hz,

@@ -1,12 +1,13 @@
 """What the policy node does at every tick, without rclpy: messages and times come in, commands and records go out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.errors import ObservationError
 from vdd_ros.policy.history import ObservationHistory, usable
@@ -15,6 +16,9 @@ from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import CommandChannel, Floats, InputChannel, stamp_ns
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
+
+GOAL = "~/goal"
+"""The topic of goals."""
 
 
 class Outputs(Protocol):
@@ -39,13 +43,15 @@ class Counters:
 
     ticks: int = 0
     waiting: int = 0
-    """Ticks before every input was seen."""
+    """Ticks before every input and, where the policy takes one, a goal was seen."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
     records: int = 0
     commands: int = 0
     deadline_misses: int = 0
     refused_messages: int = 0
+    goals: int = 0
+    refused_goals: int = 0
 
 
 class PolicyLoop:
@@ -65,7 +71,7 @@ class PolicyLoop:
         channel: The channel of the command.
         counters: What happened so far.
         limits: What bounds the commands, with counters of its own.
-        last_refusal: Why the newest refused message was refused.
+        last_refusal: Why the newest refused message or goal was refused.
     """
 
     def __init__(
@@ -86,6 +92,8 @@ class PolicyLoop:
         self.counters = Counters()
         self.last_refusal = ""
         self._policy = policy
+        self._goal_shape = (spec.goal_length, spec.obs_dim)
+        self._goal: NDArray[np.float32] | None = None
         self._outputs = outputs
         self._statistics = statistics
         self._period_s = period_s
@@ -102,7 +110,7 @@ class PolicyLoop:
         self.start()
 
     def start(self) -> None:
-        """Begin anew, as at activation; the first tick is due one period from now."""
+        """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
         self._statistics.reset()
         self._began = self._timer()
@@ -114,7 +122,7 @@ class PolicyLoop:
         self._commanding = False
 
     def new_episode(self) -> None:
-        """Stop, forget what was seen and which expert acted; the next command is limited afresh."""
+        """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh."""
         self.stop()
         self._history.reset()
         self._policy.reset()
@@ -144,9 +152,26 @@ class PolicyLoop:
             why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
             self._refuse(f"{source.name}: {why}")
 
+    def receive_goal(self, values: ArrayLike) -> None:
+        """Take in a goal, which holds until the next one.
+
+        Args:
+            values: (goal_length * obs_dim,) in the policy's units: observation after observation, oldest first.
+        """
+        given = np.asarray(values, np.float64)
+        if given.shape != (math.prod(self._goal_shape),):
+            self.last_refusal = f"{GOAL}: {given.size} numbers; it must be {self._goal_shape} in one row"
+        elif not usable(given):
+            self.last_refusal = f"{GOAL}: value not finite in single precision"
+        else:
+            self._goal = given.astype(np.float32).reshape(self._goal_shape)
+            self.counters.goals += 1
+            return
+        self.counters.refused_goals += 1
+
     def missing(self) -> tuple[str, ...]:
-        """Return the inputs that were not seen yet."""
-        return self._history.missing()
+        """Return the inputs, and the goal, that were not seen yet."""
+        return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
 
     def stale(self, now_s: float) -> list[str]:
         """Return the inputs that are older than they may be."""
@@ -162,8 +187,8 @@ class PolicyLoop:
 
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""
-        if self._history.complete and not self.stale(now_s):
-            self._policy.rehearse(self._history.sample(now_s))
+        if self._complete() and not self.stale(now_s):
+            self._policy.rehearse(self._history.sample(now_s), self._goal)
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -179,7 +204,7 @@ class PolicyLoop:
         if observation is None:
             return
         assembled = self._timer()
-        act = self._policy.act(observation)
+        act = self._policy.act(observation, self._goal)
         inferred = self._timer()
         commanded = self._send(act.action[0], observation[-1])
         published = self._timer()
@@ -206,8 +231,8 @@ class PolicyLoop:
         self._bookkeeping_s = self._timer() - published
 
     def _observe(self, now_s: float) -> NDArray[np.float32] | None:
-        """Return the observation history, or None where an input was not seen or is stale."""
-        if not self._history.complete:
+        """Return the observation history, or None where an input or the goal was not seen or an input is stale."""
+        if not self._complete():
             self.counters.waiting += 1
             return None
         if self.stale(now_s):
@@ -241,6 +266,12 @@ class PolicyLoop:
             self.limits.restart(self._command_before)
             if self._control:
                 self._outputs.command(self._command_before)
+
+    def _complete(self) -> bool:
+        return self._history.complete and not self._waits_for_goal()
+
+    def _waits_for_goal(self) -> bool:
+        return self._goal is None and self._goal_shape[0] > 0
 
     def _refuse(self, reason: str) -> None:
         self.counters.refused_messages += 1

@@ -6,11 +6,11 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Int64
+from std_msgs.msg import Float64MultiArray, Int64
 
-from vdd_ros.nodes.message_types import LATCHED, message_class, qos_profile
+from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health, policy_info
-from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.nodes.policy_loop import GOAL, PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_wake import EarlyWake
@@ -70,6 +70,8 @@ class PolicySession:
             self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
         for source in self.loop.inputs:
             self._subscribe(source)
+        if spec.goal_length:
+            self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
         self._outputs.info(self.info)
 
     def start(self) -> None:
@@ -96,9 +98,11 @@ class PolicySession:
             self._node.destroy_publisher(publisher)
 
     def wrong_types(self) -> str:
-        """Return which topics others publish or expect with another type than the robot file says; empty if none."""
+        """Return which topics others publish or expect with another type than the node does; empty if none."""
         node, command = self._node, self._robot.command
         seen = [(s.topic, s.type, node.get_publishers_info_by_topic) for s in self._robot.inputs]
+        if self._policy.spec.goal_length:
+            seen.append((GOAL, "std_msgs/msg/Float64MultiArray", node.get_publishers_info_by_topic))
         if self._parameters.enable_control:
             seen.append((command.topic, command.type, node.get_subscriptions_info_by_topic))
         problems = []
@@ -106,7 +110,7 @@ class PolicySession:
             name = node.resolve_topic_name(topic)
             types = {endpoint.topic_type for endpoint in endpoints(name)} - {expected}
             if types:
-                problems.append(f"topic {name} is {', '.join(sorted(types))}, but the robot file says {expected}")
+                problems.append(f"topic {name} is {', '.join(sorted(types))}, but it must be {expected}")
         return "; ".join(problems)
 
     def _subscribe(self, channel: InputChannel) -> None:
@@ -117,6 +121,9 @@ class PolicySession:
 
     def _on_input(self, channel: InputChannel, message: Any) -> None:
         self.loop.receive(channel, message, self._now_s())
+
+    def _on_goal(self, message: Float64MultiArray) -> None:
+        self.loop.receive_goal(message.data)
 
     def _on_episode(self, message: Int64) -> None:
         if message.data != self._episode:
