@@ -10,12 +10,29 @@ from typing import Any
 import numpy as np
 import policy_files
 import pytest
-from policy_files import MixtureParameters, mixture_parameters, mixture_spec, write_diffusion, write_mixture
+from policy_files import (
+    MixtureParameters,
+    mixture_parameters,
+    mixture_spec,
+    write_diffusion,
+    write_mixture,
+    write_policy,
+)
 
+from vdd_ros.cli.evaluate import evaluate_policy
 from vdd_ros.cli.fitting import fits
 from vdd_ros.cli.main import main
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry, PolicySpec
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.spec import (
+    DIFFUSION_KINDS,
+    MIXTURE_KINDS,
+    ONE_STEP_KINDS,
+    ActionEntry,
+    ObservationEntry,
+    PolicySpec,
+)
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.metrics import wilson_interval
 
@@ -26,22 +43,23 @@ LEFT, RIGHT, INTO_A_CYLINDER = (-0.0048, 0.0096), (0.004, 0.0095), (-0.0015, 0.0
 def write_constant(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    *means: tuple[float, float],
+    *means: tuple[float, ...],
     gating: tuple[float, ...],
     **overrides: Any,
 ) -> Path:
-    """Write a mixture whose experts always do the same; `gating` are their logits."""
+    """Write a mixture whose experts, (D,) each, always do the same; `gating` are their logits."""
 
     def constant(spec: PolicySpec, *, seed: int = 0) -> MixtureParameters:
         usual = mixture_parameters(spec, seed=seed)
-        moments = spec.statistics
-        bias = (np.array(means) - np.array(moments.action_mean)) / np.array(moments.action_std)
+        mean, std = (
+            np.tile(moment, spec.horizon) for moment in (spec.statistics.action_mean, spec.statistics.action_std)
+        )
         return replace(
             usual,
             gating_weight=0 * usual.gating_weight,
             gating_bias=np.array(gating),
             mean_weight=0 * usual.mean_weight,
-            mean_bias=bias,
+            mean_bias=(np.array(means) - mean) / std,
         )
 
     with monkeypatch.context() as patch:
@@ -53,6 +71,48 @@ def write_constant(
 def two_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a policy with an expert for the left and one for the right, equally likely but for a trifle."""
     return write_constant(tmp_path / "two.onnx", monkeypatch, LEFT, RIGHT, gating=(0.01, 0.0))
+
+
+@pytest.fixture
+def to_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a policy that goes left where desired_x of the last observation of its goal is -0.1 m, right at 0.3 m."""
+
+    def steered(spec: PolicySpec, *, seed: int = 0) -> MixtureParameters:
+        usual = mixture_parameters(spec, seed=seed)
+        moments = spec.statistics
+        std, left, right = (np.array(values) for values in (moments.action_std, LEFT, RIGHT))
+        middle = (0.1 - moments.observation_mean[0]) / moments.observation_std[0]
+        weight = 0 * usual.mean_weight
+        weight[0, -4] = (right - left) / 2 / std * (moments.observation_std[0] / 0.2)
+        bias = ((left + right) / 2 - np.array(moments.action_mean)) / std - weight[0, -4] * middle
+        return replace(usual, mean_weight=weight, mean_bias=bias[None])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(policy_files, "mixture_parameters", steered)
+        return write_mixture(tmp_path / "to_goal.onnx", experts=1, goal_length=2)
+
+
+def save_demonstrations(folder: Path, *goals: float, pairs: int = 3, unit: str = "m") -> Path:
+    """Write demonstrations whose desired_x ends at the goals, having been on the other side until then."""
+    observation = np.zeros((len(goals), pairs, 4))
+    observation[:, :, 0] = 0.2 - np.array(goals)[:, None]
+    observation[:, -1, 0] = goals
+    header = Header(
+        task="avoiding",
+        observation=tuple((entry.name, unit) for entry in get_task("avoiding").spec.observation),
+        action=tuple((entry.name, entry.unit) for entry in get_task("avoiding").spec.action),
+        rate_hz=get_task("avoiding").spec.rate_hz,
+        source="test",
+    )
+    count = len(goals)
+    DemonstrationSet(
+        header=header,
+        observation=observation.reshape(-1, 4),
+        action=np.zeros((count * pairs, 2)),
+        lengths=np.full(count, pairs),
+        modes=np.full(count, -1),
+    ).save(folder)
+    return folder
 
 
 def evaluate(policy: Path, *options: str) -> int:
@@ -140,6 +200,80 @@ def test_a_seed_gives_the_same_numbers_alone_and_among_others(two_ways: Path, tm
         assert evaluate(two_ways, *options, "--seeds", *seeds) == 0
         found.append(json.loads((tmp_path / "out.json").read_text())["per_seed"]["7"])
     assert found[0] == found[1]
+
+
+def test_other_commands_get_the_same_scores_without_a_word(
+    two_ways: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "out.json"
+    assert evaluate(two_ways, "--rollouts", "9", "--seeds", "3", "4", "--json", str(file)) == 0
+    record = json.loads(file.read_text())
+    capsys.readouterr()
+    scores = evaluate_policy(OnnxPolicy.load(two_ways), get_task("avoiding"), 9, [3, 4], progress=False)
+    assert capsys.readouterr() == ("", "")
+    assert json.loads(json.dumps(scores)) == {"pooled": record["pooled"], "per_seed": record["per_seed"]}
+
+
+@pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+def test_every_kind_of_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    policy = write_policy(tmp_path / "policy.onnx", kind, horizon=2)
+    assert evaluate(policy, "--rollouts", "3", "--json", str(tmp_path / "out.json")) == 0
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert (record["policy"]["kind"], record["pooled"]["rollouts"]) == (kind, 3)
+    assert f"policy.onnx in avoiding: {kind}, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("steps", "end"), [(1, "success"), (2, "failure")])
+def test_as_many_actions_of_a_chunk_are_executed_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, end: str
+) -> None:
+    """The first of two actions leads past the cylinders on the left, both in turn into the one in the middle."""
+    policy = write_constant(tmp_path / "chunks.onnx", monkeypatch, LEFT + RIGHT, gating=(0.0,), horizon=2)
+    file = tmp_path / "out.json"
+    assert evaluate(policy, "--rollouts", "3", "--action-steps", str(steps), "--json", str(file)) == 0
+    record = json.loads(file.read_text())
+    assert (record["pooled"]["ends"], record["settings"]["action_steps"]) == ({end: 3}, steps)
+
+
+@pytest.mark.parametrize("steps", ["0", "-1", "3"])
+def test_no_more_actions_are_executed_than_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: str
+) -> None:
+    assert evaluate(write_mixture(tmp_path / "policy.onnx", horizon=2), "--action-steps", steps) == 2
+    assert f"{steps} actions are to be executed at a time, but the policy gives 2 at once" in capsys.readouterr().err
+
+
+def test_each_episode_has_the_end_of_a_demonstration_as_its_goal(to_goal: Path, tmp_path: Path) -> None:
+    """Episodes 0 to 4 take the goals of demonstrations 0, 1, 2, 0, 1, with each seed."""
+    demonstrations, file = save_demonstrations(tmp_path / "goals", -0.1, 0.3, -0.1), tmp_path / "out.json"
+    options = ["--rollouts", "5", "--seeds", "0", "1", "--goals", str(demonstrations), "--json", str(file)]
+    assert evaluate(to_goal, *options) == 0
+    record = json.loads(file.read_text())
+    assert [record["per_seed"][seed]["modes"] for seed in ("0", "1")] == [{"0": 3, "23": 2}] * 2
+    assert record["settings"]["goals_sha256"] == DemonstrationSet.load(demonstrations).sha256
+    assert record["policy"]["goal_length"] == 2
+
+
+def test_goals_that_are_missing_not_taken_or_do_not_fit_are_refused(
+    to_goal: Path, two_ways: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, short, other = (tmp_path / name for name in ("good", "short", "other"))
+    for policy, folder, message in (
+        (to_goal, None, "takes goals of 2 observations: give --goals"),
+        (two_ways, save_demonstrations(good, 0.3), "takes no goals: omit --goals"),
+        (to_goal, save_demonstrations(short, 0.3, pairs=1), "an episode has 1 observations, but a goal"),
+        (to_goal, save_demonstrations(other, 0.3, unit="mm"), "give demonstrations of the policy's task"),
+        (to_goal, tmp_path / "absent", "absent"),
+    ):
+        assert evaluate(policy, "--rollouts", "2", *(["--goals", str(folder)] if folder else [])) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 4), (2, 4), (3, 1, 4), (3, 2, 3)])
+def test_goals_given_from_code_are_checked(to_goal: Path, shape: tuple[int, ...]) -> None:
+    policy = OnnxPolicy.load(to_goal)
+    with pytest.raises(ConfigurationError, match=r"takes \(N, 2, 4\)"):
+        evaluate_policy(policy, get_task("avoiding"), 2, [0], goals=np.zeros(shape), progress=False)
 
 
 def test_a_diffusion_policy_with_a_history_runs_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
