@@ -16,6 +16,7 @@ COMMANDS = {
     "distil": "distil a teacher into a mixture-of-experts student",
     "export": "write a trained model as one policy file (ONNX)",
     "evaluate": "run a policy file in its task: success and diversity",
+    "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
     "latency": "show where the time of each tick went, from a latency bag",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
 }
@@ -27,6 +28,8 @@ EXTRAS = {
     "tqdm": "sim",
     "onnx": "train",
     "safetensors": "train",
+    "scipy": "train",
+    "sklearn": "train",
     "tensorboard": "train",
     "torch": "train",
     "diagnostic_msgs": "ros",

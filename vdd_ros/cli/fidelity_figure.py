@@ -1,0 +1,107 @@
+"""The figure of `vdd fidelity`: where the policies are undecided, how the density fits, and the actions themselves."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vdd_ros.files import replacing
+from vdd_ros.policy.spec import PolicySpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from vdd_ros.training.fidelity import Evidence, FidelityReport
+
+SHOWN_STATES = 6
+TEACHER, STUDENT, PLAIN = "#8a8f98", "#c8452f", "#3b6ea8"
+
+
+def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", student: PolicySpec, title: str) -> None:
+    """Draw an entropy map, the calibration, the distances, and the actions in the most multimodal states into a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(13, 11), layout="constrained")
+    grid = figure.add_gridspec(3, 3, height_ratios=[1.25, 1, 1])
+    _draw_map(figure, figure.add_subplot(grid[0, 0]), evidence, student)
+    _draw_calibration(figure.add_subplot(grid[0, 1]), report)
+    _draw_bars(figure.add_subplot(grid[0, 2]), report)
+    chosen = np.sort(np.argsort(-evidence.mode_entropy, kind="stable")[:SHOWN_STATES])
+    for place, state in enumerate(chosen):
+        _draw_actions(figure.add_subplot(grid[1 + place // 3, place % 3]), evidence, int(state), student)
+    figure.suptitle(title)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=120, format="png")
+    plt.close(figure)
+
+
+def _draw_map(figure: "Figure", axes: "Axes", evidence: "Evidence", student: PolicySpec) -> None:
+    positions = evidence.map_positions
+    labels = [f"{entry.name} ({entry.unit})" for entry in student.observation[:2]]
+    if positions.shape[1] == 1:
+        axes.plot(positions[:, 0], evidence.map_entropy, ".", markersize=3, color=PLAIN)
+        axes.set(xlabel=labels[0], ylabel="entropy (nats)")
+    else:
+        points = axes.scatter(
+            positions[:, 0], positions[:, 1], c=evidence.map_entropy, s=5, cmap="viridis", linewidths=0
+        )
+        figure.colorbar(points, ax=axes, label="nats")
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title("entropy of the student's gating" if student.is_mixture else "entropy of the teacher's modes")
+
+
+def _draw_calibration(axes: "Axes", report: "FidelityReport") -> None:
+    axes.set_title("calibration of the student's density")
+    axes.plot([0, 1], [0, 1], color=TEACHER, linewidth=0.8)
+    for name, found, style in (
+        ("teacher's actions", report.teacher, "o-"),
+        ("demonstrated actions", report.demonstrations, "s--"),
+    ):
+        if found is not None:
+            label = f"{name}: error {found.error:.3f} (floor {found.error_floor:.3f})"
+            axes.plot(found.levels, found.coverage, style, markersize=3, label=label)
+    if report.teacher is None and report.demonstrations is None:
+        axes.text(0.5, 0.25, "it has none", ha="center")
+    else:
+        axes.legend(loc="upper left", fontsize=8)
+    axes.set(xlabel="probability of the region", ylabel="share of actions inside", xlim=(0, 1), ylim=(0, 1))
+
+
+def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
+    """Draw what should be small, of the student beside its floor."""
+    names = {
+        "wasserstein": "Wasserstein\n(deviations)",
+        "energy": "energy\n(deviations)",
+        "mode_recall": "modes missed\n(by weight)",
+        "mode_precision": "actions\noutside modes",
+    }
+    at = np.arange(len(names))
+    for side, label, colour in ((-0.2, "student", STUDENT), (0.2, "floor: teacher", TEACHER)):
+        estimates = [report.measures[name].student if side < 0 else report.measures[name].floor for name in names]
+        values = np.array([(found.mean, *found.interval) for found in estimates])
+        shares = np.array([name.startswith("mode") for name in names])
+        values[shares] = 1 - values[shares][:, [0, 2, 1]]
+        spread = np.abs(values[:, 1:] - values[:, :1]).T
+        axes.bar(at + side, values[:, 0], 0.38, color=colour, label=label, yerr=spread, error_kw={"linewidth": 1})
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set_xticks(at, list(names.values()), fontsize=8)
+    axes.set_title("distance from the teacher, mean over states")
+    axes.legend(fontsize=8)
+
+
+def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: PolicySpec) -> None:
+    """Draw the first two entries of the first action of both; a distribution function if there is only one."""
+    names = [f"{entry.name} (deviations)" for entry in student.action[:2]]
+    for actions, label, colour in ((evidence.teacher, "teacher", TEACHER), (evidence.student, "student", STUDENT)):
+        drawn = actions[state]
+        if student.act_dim == 1:
+            axes.step(np.sort(drawn[:, 0]), np.linspace(0, 1, len(drawn)), color=colour, label=label)
+        else:
+            axes.plot(*drawn[:, :2].T, ".", markersize=3, alpha=0.5, color=colour, label=label)
+    axes.set(xlabel=names[0], ylabel=names[1] if student.act_dim > 1 else "share below")
+    axes.set_title(f"state {state}: teacher's mode entropy {evidence.mode_entropy[state]:.2f} nats", fontsize=9)
+    axes.legend(fontsize=8, markerscale=2)

@@ -1,0 +1,129 @@
+"""What is compared where: two policy files that fit one another, and the same instants as each of them sees them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError, DemonstrationError
+from vdd_ros.policy.spec import PolicySpec
+
+Seen = dict[str, NDArray[np.float32]]
+"""What a policy sees at S instants: `observation` (S, history, obs_dim), and `goal` (S, goal_length, obs_dim) where the
+policy takes one; physical units."""
+
+
+@dataclass(frozen=True)
+class States:
+    """S instants of demonstrations.
+
+    Attributes:
+        teacher, student: What each of them sees there.
+        action: What was demonstrated, (S, horizon * act_dim), physical units.
+    """
+
+    teacher: Seen
+    student: Seen
+    action: NDArray[np.float64]
+
+
+def check_pair(teacher: PolicySpec, student: PolicySpec) -> None:
+    """Refuse two policies whose actions cannot be compared.
+
+    Raises:
+        ConfigurationError: Entries, units, horizon or rate differ, or only one of them takes a goal.
+    """
+    for what in ("observation", "action"):
+        theirs, ours = ([f"{e.name} ({e.unit})" for e in getattr(spec, what)] for spec in (teacher, student))
+        if theirs != ours:
+            raise ConfigurationError(
+                f"the teacher's {what} is {', '.join(theirs)}, but the student's is {', '.join(ours)}; give two "
+                "policies of one task"
+            )
+    for what in ("horizon", "rate_hz"):
+        theirs, ours = getattr(teacher, what), getattr(student, what)
+        if not np.isclose(theirs, ours, rtol=1e-3, atol=0):
+            raise ConfigurationError(
+                f"the teacher's {what} is {theirs:g}, but the student's is {ours:g}; both must be the same, for their "
+                "actions are compared one to one"
+            )
+    if bool(teacher.goal_length) != bool(student.goal_length):
+        raise ConfigurationError(
+            f"the teacher sees {teacher.goal_length} observations of a goal and the student {student.goal_length}; "
+            "either both take a goal or neither"
+        )
+
+
+def check_demonstrations(demonstrations: DemonstrationSet, policy: PolicySpec) -> None:
+    """Refuse demonstrations that a policy could not have learned from.
+
+    Raises:
+        ConfigurationError: Entries, units or the rate differ.
+    """
+    header = demonstrations.header
+    for what in ("observation", "action"):
+        has = [f"{name} ({unit})" for name, unit in getattr(header, what)]
+        needs = [f"{entry.name} ({entry.unit})" for entry in getattr(policy, what)]
+        if has != needs:
+            raise ConfigurationError(
+                f"the demonstrations' {what} is {', '.join(has)}, but the policies' is {', '.join(needs)}; give "
+                "demonstrations of the policies' task"
+            )
+    if not np.isclose(header.rate_hz, policy.rate_hz, rtol=1e-3, atol=0):
+        raise ConfigurationError(
+            f"the demonstrations were taken at {header.rate_hz:g} Hz, but the policies act at {policy.rate_hz:g} Hz; "
+            "give demonstrations of that rate"
+        )
+
+
+def seen_by(policy: PolicySpec, demonstrations: DemonstrationSet) -> tuple[Seen, NDArray[np.float64]]:
+    """Return what a policy sees at every instant of a set, and the actions demonstrated there, (K, horizon * act_dim).
+
+    The instants depend on the horizon only, not on the history. A goal is the end of the episode.
+
+    Raises:
+        DemonstrationError: No episode has as many actions as a chunk, or one is shorter than a goal.
+    """
+    observation, action = demonstrations.windows(policy.history, policy.horizon)
+    seen = {"observation": observation}
+    if policy.goal_length:
+        if demonstrations.lengths.min() < policy.goal_length:
+            raise DemonstrationError(
+                f"demonstrations: an episode has {demonstrations.lengths.min()} observations, but a goal of the policy "
+                f"has {policy.goal_length}; give longer episodes"
+            )
+        ends = np.cumsum(demonstrations.lengths)
+        goals = demonstrations.observation[ends[:, None] + np.arange(-policy.goal_length, 0)]
+        windows = np.maximum(demonstrations.lengths - policy.horizon + 1, 0)
+        seen["goal"] = np.repeat(goals.astype(np.float32), windows, axis=0)
+    return seen, action.reshape(len(action), -1).astype(np.float64)
+
+
+def choose_states(
+    teacher: PolicySpec, student: PolicySpec, demonstrations: DemonstrationSet, count: int, rng: np.random.Generator
+) -> States:
+    """Draw instants of demonstrations, each at most once, in their order.
+
+    Raises:
+        DemonstrationError: There are fewer instants than asked for; see also `seen_by`.
+    """
+    theirs, action = seen_by(teacher, demonstrations)
+    ours, _ = seen_by(student, demonstrations)
+    if len(action) < count:
+        raise DemonstrationError(
+            f"the demonstrations have {len(action)} states, fewer than the {count} that were asked for; ask for fewer "
+            "or give more demonstrations"
+        )
+    chosen = np.sort(rng.choice(len(action), count, replace=False))
+    return States(at(theirs, chosen), at(ours, chosen), action[chosen])
+
+
+def at(seen: Seen, rows: NDArray[np.integer] | slice) -> Seen:
+    """Return some of the instants."""
+    return {name: array[rows] for name, array in seen.items()}
+
+
+def repeated(seen: Seen, times: int) -> Seen:
+    """Return every instant so many times in a row."""
+    return {name: np.repeat(array, times, axis=0) for name, array in seen.items()}
