@@ -13,8 +13,8 @@ from vdd_ros.policy.spec import ActionEntry, PolicySpec
 
 DESIGN_FIELDS = [
     "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "goal_length",
-    "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions", "fidelity",
-    "settings", "parity",
+    "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions",
+    "fidelity", "settings", "parity",
 ]  # fmt: skip
 
 
