@@ -14,7 +14,7 @@ _ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
 def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
     """Add one option for every field of a configuration, all of which have defaults.
 
-    Literal types become choices. Options that are not given stay out of the namespace.
+    Literal types become choices, booleans a pair --x and --no-x. Options that are not given stay out of the namespace.
 
     Args:
         parser: Parser to add to.
@@ -23,15 +23,21 @@ def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
     group = parser.add_argument_group("settings")
     meaning, types = field_docs(config), get_type_hints(config)
     for field in dataclasses.fields(config):
-        choices = get_args(types[field.name]) if get_origin(types[field.name]) is Literal else None
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=str if choices else types[field.name],
-            choices=choices,
-            metavar=None if choices else types[field.name].__name__.upper(),
+            **_reading(types[field.name]),
             default=argparse.SUPPRESS,
             help=f"{meaning.get(field.name, '')} (default: {field.default})".replace("%", "%%"),
         )
+
+
+def _reading(kind: Any) -> dict[str, Any]:
+    """Return how argparse reads a value of a type."""
+    if get_origin(kind) is Literal:
+        return {"choices": get_args(kind)}
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"type": kind, "metavar": kind.__name__.upper()}
 
 
 def given_options(config: type, args: argparse.Namespace) -> dict[str, Any]:
@@ -50,8 +56,15 @@ def config_from_options(config: type[Config], args: argparse.Namespace) -> Confi
 
 
 def field_docs(config: type) -> dict[str, str]:
-    """Return what the `Attributes:` section of a docstring says, by field; fields may share an entry."""
-    section = (inspect.getdoc(config) or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    """Return what the `Attributes:` sections of a class and its bases say, by field; fields may share an entry."""
+    docs: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        docs |= _own_docs(base)
+    return docs
+
+
+def _own_docs(config: type) -> dict[str, str]:
+    section = inspect.cleandoc(config.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
     docs: dict[str, str] = {}
     names: list[str] = []
     for line in section.splitlines():

@@ -9,7 +9,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.training.train import TEACHERS, TrainConfig, train_teacher
+from vdd_ros.training.train import TrainConfig, train_teacher
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -17,7 +17,6 @@ HELP = "train a diffusion teacher on demonstrations"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd train`."""
     parser.add_argument("--task", required=True, help=f"name of the task: {', '.join(task_names())}")
-    parser.add_argument("--teacher", choices=TEACHERS, default=TEACHERS[0], help="kind (default: %(default)s)")
     parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
     add_run_options(parser, TrainConfig)
 

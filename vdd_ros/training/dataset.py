@@ -80,20 +80,70 @@ class Windows:
     Attributes:
         observation: (K, history, obs_dim).
         action: (K, D), each a chunk flattened to D = horizon * act_dim.
+        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them.
+        now: (K,) index of each window's newest observation in `states`.
+        last: (K,) index of the last observation of the same episode.
+        goal_length: Observations in a goal; 0 for none.
     """
 
     observation: Tensor
     action: Tensor
+    states: Tensor
+    now: Tensor
+    last: Tensor
+    goal_length: int
 
     @classmethod
-    def of(cls, demonstrations: DemonstrationSet, statistics: Statistics, history: int, horizon: int) -> "Windows":
-        """Cut and standardise the windows of a demonstration set."""
+    def of(
+        cls,
+        demonstrations: DemonstrationSet,
+        statistics: Statistics,
+        history: int,
+        horizon: int,
+        goal_length: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> "Windows":
+        """Cut and standardise the windows of a demonstration set, and put them where they are used."""
         observation, action = demonstrations.windows(history, horizon)
+        states = torch.from_numpy(demonstrations.observation.astype("float32"))
+        nows = [torch.arange(pairs.start, pairs.stop - horizon + 1) for pairs in demonstrations.episodes()]
+        lasts = [
+            torch.full((len(now),), pairs.stop - 1)
+            for now, pairs in zip(nows, demonstrations.episodes(), strict=True)
+        ]
+
+        def standard(values: Tensor) -> Tensor:
+            return ((values - statistics.observation_mean) / statistics.observation_std).to(device)
+
         return cls(
-            (torch.from_numpy(observation) - statistics.observation_mean) / statistics.observation_std,
-            ((torch.from_numpy(action) - statistics.action_mean) / statistics.action_std).flatten(1),
+            standard(torch.from_numpy(observation)),
+            ((torch.from_numpy(action) - statistics.action_mean) / statistics.action_std).flatten(1).to(device),
+            standard(states),
+            torch.cat(nows).to(device),
+            torch.cat(lasts).to(device),
+            goal_length,
         )
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.action)
+
+    def draw_goals(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Draw what each window leads to: consecutive states of the same episode, at a uniformly drawn later time.
+
+        Args:
+            index: (B,) windows.
+            generator: Source of the times.
+
+        Returns:
+            (B, goal_length, obs_dim), oldest first, or None where there are no goals. Beyond an episode's end its last
+            state is repeated.
+        """
+        if self.goal_length == 0:
+            return None
+        now, last = self.now[index], self.last[index]
+        room = (last - self.goal_length + 1 - now).clamp(min=1)  # starts now + 1 to now + room
+        part = torch.rand(index.shape, generator=generator, device=generator.device)
+        start = now + 1 + (part * room).long()
+        steps = torch.arange(self.goal_length, device=index.device)
+        return self.states[torch.minimum(start[:, None] + steps, last[:, None])]

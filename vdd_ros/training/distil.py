@@ -1,52 +1,100 @@
 """Variational Diffusion Distillation of a teacher into a mixture of experts."""
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
+from vdd_ros.training.backbones import BackboneConfig
+from vdd_ros.training.checkpoint import Card, load_model, model_sha256
+from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, Windows
-from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.mixture import Covariance, GaussianMixture, MixtureStudent, StudentConfig
+from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.loop import LossFunction
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.noise import NoiseScheme, draw_sigmas
 from vdd_ros.training.objective import ExpertUpdate, gating_loss, multi_noise_update, paper_update
-from vdd_ros.training.runs import load_weights, prepare_folder, read_shape, require_least, require_positive, versions
-from vdd_ros.training.teacher import DDPMTeacher
+from vdd_ros.training.pool import Pool, draw_pool
+from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.student import Covariance, ExpertStart, Gating, MixtureStudent, StudentConfig, expert_places
+from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import load_teacher
 
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
 UPDATES: dict[str, Callable[..., ExpertUpdate]] = {"multi-noise": multi_noise_update, "paper": paper_update}
-POOL_CHUNK = 16_384
+MIXTURE_KINDS = ("vdd", "em", "imc")
 
 
-@dataclass(frozen=True)
-class DistilConfig:
+@dataclass(frozen=True, kw_only=True)
+class MixtureConfig(BackboneConfig):
+    """Which mixture to train, whatever trains it.
+
+    Attributes:
+        experts, covariance: Of the mixture.
+        gating: `learned`, or `uniform` over the experts in every state.
+        head_width, head_layers: Size of the networks that read gating, means and deviations; 0 layers for linear ones.
+        detach_gating: Whether the gating reads the backbone without training it.
+        floor: Least standard deviation, in standardised units.
+        expert_start: Where experts start: at `samples` of the actions, at their clusters (`kmeans`), on a `grid` or
+            anywhere in a `box`.
+        start_bound: Half the side of grid and box, in standardised units.
+        revive_every: Steps between revivals of experts that the gating has abandoned; 0 for none.
+        revive_below: Share of an even gating below which an expert counts as abandoned.
+    """
+
+    experts: int = 24
+    covariance: Covariance = "diagonal"
+    gating: Gating = "learned"
+    head_width: int = 256
+    head_layers: int = 0
+    detach_gating: bool = False
+    floor: float = 0.02
+    expert_start: ExpertStart = "samples"
+    start_bound: float = 1.0
+    revive_every: int = 0
+    revive_below: float = 0.02
+
+    def check_mixture(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_backbone()
+        for name, choices in (("covariance", Covariance), ("gating", Gating), ("expert_start", ExpertStart)):
+            require_choice(self, name, choices)
+        require_least(1, self, "experts", "head_width")
+        require_least(0, self, "head_layers", "revive_every", "revive_below")
+        require_positive(self, "floor", "start_bound")
+
+    def shape_settings(self) -> dict[str, Any]:
+        """Return the fields that shape the network, for a `StudentConfig`."""
+        known = {field.name for field in fields(StudentConfig)}
+        return {field.name: getattr(self, field.name) for field in fields(MixtureConfig) if field.name in known}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilConfig(FitConfig, MixtureConfig):
     """How to distil a teacher.
 
     Attributes:
-        steps: Optimiser steps.
-        batch: States a step.
-        learning_rate: Of AdamW, at the start.
         update: Of the experts: `multi-noise` or the `paper`'s.
         gating_on: Whether the gating learns from actions of the `teacher` or of the `data`.
-        experts, covariance: Of the mixture.
+        gating_every: Steps of the experts for each step of the gating.
         samples: Actions drawn from each expert at each state.
-        min_noise, max_noise: Range of sigma = sqrt((1 - alpha_bar) / alpha_bar), in standardised units.
+        noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
+            lower end, or on the way down from its upper to its lower end (`anneal`).
+        min_noise, max_noise: That range, in standardised units.
         uniform_weight: Uniform share of the experts' weights, so that abandoned experts keep learning.
         forward_kl: Share of the likelihood of the gating's actions that the experts learn from as well.
-        observation_noise: Deviation of the noise added to the demonstrated states, in standardised units.
         pool_copies, pool_samples: Noisy copies of each demonstrated state, and teacher actions drawn at each.
         teacher_steps: Sampling steps of those actions.
-        width, blocks, octaves, floor: Size of the student and the floor on its deviations.
-        seed: Of weights, batches and noise.
     """
 
     steps: int = 4_000
@@ -54,22 +102,16 @@ class DistilConfig:
     learning_rate: float = 2e-3
     update: Update = "multi-noise"
     gating_on: GatingOn = "teacher"
-    experts: int = 24
-    covariance: Covariance = "diagonal"
+    gating_every: int = 1
     samples: int = 1
+    noise_scheme: NoiseScheme = "log-uniform"
     min_noise: float = 0.03
     max_noise: float = 1.0
     uniform_weight: float = 0.5
     forward_kl: float = 0.1
-    observation_noise: float = 0.03
     pool_copies: int = 3
     pool_samples: int = 8
     teacher_steps: int = 8
-    width: int = 160
-    blocks: int = 3
-    octaves: int = 4
-    floor: float = 0.02
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -77,74 +119,19 @@ class DistilConfig:
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        for name, choices in (("update", Update), ("gating_on", GatingOn), ("covariance", Covariance)):
-            if getattr(self, name) not in get_args(choices):
-                raise ConfigurationError(f"{name} is '{getattr(self, name)}'; allowed: {', '.join(get_args(choices))}")
-        require_least(1, self, "steps", "batch", "experts", "samples", "pool_copies", "pool_samples", "teacher_steps")
-        require_least(1, self, "width", "blocks", "octaves")
-        require_least(0, self, "forward_kl", "observation_noise")
-        require_positive(self, "learning_rate", "floor")
-        if not 0.0 < self.min_noise < self.max_noise:
+        self.check_fit()
+        self.check_mixture()
+        require_choice(self, "update", Update)
+        require_choice(self, "gating_on", GatingOn)
+        require_choice(self, "noise_scheme", NoiseScheme)
+        require_least(1, self, "gating_every", "samples", "pool_copies", "pool_samples", "teacher_steps")
+        require_least(0, self, "forward_kl")
+        if not 0.0 < self.min_noise <= self.max_noise:
             raise ConfigurationError(
-                f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and ascend"
+                f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and must not descend"
             )
         if not 0.0 <= self.uniform_weight <= 1.0:
             raise ConfigurationError(f"uniform_weight is {self.uniform_weight}; it must be between 0 and 1")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """States to distil at, with actions to teach the gating.
-
-    Attributes:
-        observation: (K, history, obs_dim) standardised.
-        action: (K, S, horizon * act_dim) standardised.
-    """
-
-    observation: Tensor
-    action: Tensor
-
-
-def draw_pool(teacher: DDPMTeacher, windows: Windows, config: DistilConfig) -> Pool:
-    """Draw the states of a distillation and the actions that the gating learns from, seeded."""
-    if config.gating_on == "data":
-        return Pool(windows.observation, windows.action[:, None])
-    generator = torch.Generator().manual_seed(config.seed)
-    observation = windows.observation.repeat(config.pool_copies, 1, 1)
-    observation = observation + config.observation_noise * torch.randn(observation.shape, generator=generator)
-    actions = []
-    repeated = observation.repeat_interleave(config.pool_samples, dim=0)
-    for chunk in tqdm(repeated.split(POOL_CHUNK), desc="teacher actions", unit="chunk", dynamic_ncols=True):
-        noise = torch.randn((len(chunk), config.teacher_steps, teacher.size), generator=generator)
-        with torch.no_grad():
-            actions.append(teacher.sample(chunk, noise))
-    return Pool(observation, torch.cat(actions).unflatten(0, (len(observation), config.pool_samples)))
-
-
-class NoiseLevels:
-    """Draws sigma log-uniformly between the lowest and the highest level in a range; gives the nearest levels."""
-
-    def __init__(self, alpha_bars: Tensor, lowest: float, highest: float) -> None:
-        """Keep the levels within the range.
-
-        Raises:
-            ConfigurationError: The teacher has no level there.
-        """
-        sigma = ((1 - alpha_bars) / alpha_bars).sqrt()
-        inside = (sigma >= lowest) & (sigma <= highest)
-        if not inside.any():
-            raise ConfigurationError(
-                f"no noise level of the teacher lies between {lowest} and {highest}; "
-                f"its levels run from {float(sigma[1]):.3g} to {float(sigma[-1]):.3g}"
-            )
-        self._levels = inside.nonzero().squeeze(1)
-        self._log_sigma = sigma[inside].log()
-
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw (count,) levels."""
-        low, high = self._log_sigma[0], self._log_sigma[-1]
-        wanted = low + (high - low) * torch.rand(count, generator=generator)
-        return self._levels[torch.bucketize(wanted, (self._log_sigma[1:] + self._log_sigma[:-1]) / 2)]
 
 
 def distil(
@@ -164,70 +151,127 @@ def distil(
 
     Raises:
         CheckpointError: The teacher is missing or was trained on other data, or `folder` holds another run.
-        ConfigurationError: The teacher has no noise levels in the range, or fewer than `teacher_steps`.
+        ConfigurationError: The teacher does not know the noise levels, or has fewer than `teacher_steps`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
-    teacher, teacher_card = load_teacher(teacher_folder)
-    if teacher_card.data_sha256 != demonstrations.sha256:
-        raise CheckpointError(
-            f"the teacher in '{teacher_folder}' was trained on other demonstrations (sha256 "
-            f"{teacher_card.data_sha256[:12]}) than those given ({demonstrations.sha256[:12]}); give the same"
-        )
-    levels = NoiseLevels(teacher.alpha_bars, config.min_noise, config.max_noise)
-    settings = dataclasses.asdict(config)
-    teacher_sha256 = model_sha256(teacher_folder)
-    prepare_folder(folder, {**settings, "teacher_sha256": teacher_sha256}, resume)
-    shape = StudentConfig(
-        history=teacher.config.history,
-        obs_dim=teacher.config.obs_dim,
-        horizon=teacher.config.horizon,
-        act_dim=teacher.config.act_dim,
-        **{name: settings[name] for name in ("experts", "covariance", "width", "blocks", "octaves", "floor")},
+    source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
+    source.teacher.check_range(config.min_noise, config.max_noise)
+    prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
+    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    pool = draw_pool(
+        source.teacher,
+        source.windows,
+        copies=config.pool_copies,
+        samples=config.pool_samples,
+        steps=config.teacher_steps,
+        observation_noise=config.observation_noise,
+        seed=config.seed,
+        only_data=config.gating_on == "data",
     )
-    statistics = Statistics.from_lists(teacher_card.statistics)
-    windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon)
-    pool = draw_pool(teacher, windows, config)
     torch.manual_seed(config.seed)
-    student = MixtureStudent(shape)
-    candidates = pool.action.flatten(0, 1)
-    student.spread_experts(candidates[torch.randint(len(candidates), (config.experts,))])
-    loop = TrainingLoop(folder, student, LoopConfig(config.steps, config.learning_rate), config.seed)
-    if resume:
-        loop.resume()
-
-    def card() -> Card:
-        return dataclasses.replace(
-            teacher_card,
-            kind="vdd",
-            model=dataclasses.asdict(shape),
-            settings=settings,
-            steps=loop.step,
-            teacher_sha256=teacher_sha256,
-            versions=versions(),
-        )
-
-    save = lambda: save_model(folder, loop.averaged.state_dict(), card())  # noqa: E731
-    loop.run(vdd_loss(student, teacher, pool, levels, config), save, "distil")
-    return card()
+    student = start_student(shape, config, pool, config.seed)
+    revive = Revival(student, pool, config)
+    loss = vdd_loss(student, source.teacher, pool, config)
+    recipe = Recipe(student, loss, shape, (student.trunk, source.teacher.network), revive)  # type: ignore[arg-type]
+    return fit(folder, recipe, config, lambda made: source.card("vdd", made), "distil", resume)
 
 
-def vdd_loss(
-    student: MixtureStudent, teacher: DDPMTeacher, pool: Pool, levels: NoiseLevels, config: DistilConfig
-) -> Callable[[torch.Generator], tuple[Tensor, dict[str, Tensor]]]:
+@dataclass(frozen=True)
+class TeacherSource:
+    """A teacher with the demonstrations it was trained on.
+
+    Attributes:
+        teacher: Frozen.
+        teacher_card: Of the teacher.
+        sha256: Of the teacher's weights.
+        windows: Its training pairs.
+    """
+
+    teacher: Teacher
+    teacher_card: Card
+    sha256: str
+    windows: Windows
+
+    @classmethod
+    def load(cls, folder: Path, demonstrations: DemonstrationSet, device: torch.device) -> "TeacherSource":
+        """Read a teacher.
+
+        Raises:
+            CheckpointError: There is none, or it was trained on other demonstrations.
+        """
+        teacher, card = load_teacher(folder)
+        if card.data_sha256 != demonstrations.sha256:
+            raise CheckpointError(
+                f"the teacher in '{folder}' was trained on other demonstrations (sha256 {card.data_sha256[:12]}) than "
+                f"those given ({demonstrations.sha256[:12]}); give the same"
+            )
+        shape, statistics = teacher.config, Statistics.from_lists(card.statistics)
+        windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
+        return cls(teacher.to(device), card, model_sha256(folder), windows)
+
+    def dimensions(self) -> dict[str, int]:
+        """Return what a student of this teacher takes and gives."""
+        shape = self.teacher.config
+        return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
+
+    def card(self, kind: str, made: dict[str, Any]) -> Card:
+        """Return the card of a student of this teacher."""
+        return replace(self.teacher_card, kind=kind, teacher_sha256=self.sha256, **made)
+
+
+def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed: int) -> MixtureStudent:
+    """Build a student where the pool is, its experts at their places."""
+    student = MixtureStudent(shape).to(pool.action.device)
+    generator = torch.Generator(pool.action.device).manual_seed(seed)
+    actions = pool.action.flatten(0, 1)
+    student.spread_experts(
+        expert_places(config.expert_start, config.experts, actions, config.start_bound, generator)
+    )
+    return student
+
+
+class Revival:
+    """Looks after abandoned experts, every so many steps; see `MixtureStudent.revive`."""
+
+    def __init__(self, student: MixtureStudent, pool: Pool, config: MixtureConfig, states: int = 2048) -> None:
+        """Judge the gating on `states` states of the pool."""
+        self._student = student
+        self._pool = pool
+        self._config = config
+        self._states = states
+
+    def __call__(self, step: int, generator: torch.Generator) -> None:
+        """Revive where it is time."""
+        if not self._config.revive_every or step % self._config.revive_every:
+            return
+        device = self._pool.observation.device
+        index = torch.randint(len(self._pool), (self._states,), generator=generator, device=device)
+        with torch.no_grad():
+            usage = self._student(*self._pool.states(index)).log_gating.exp().mean(0)
+        self._student.revive(usage, self._config.revive_below, generator)
+
+
+def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: DistilConfig) -> LossFunction:
     """Return the loss of one distillation step: experts against the teacher's score, gating against its actions."""
     update = UPDATES[config.update]
+    noise_range = config.min_noise, config.max_noise
+    device = pool.observation.device
 
-    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        index = torch.randint(len(pool.observation), (config.batch,), generator=generator)
-        observation = pool.observation[index]
-        mixture = student(observation)
+    def loss(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        index = torch.randint(len(pool), (config.batch,), generator=generator, device=device)
+        observation, goal = pool.states(index)
+        mixture = student(observation, goal)
         with torch.no_grad():
-            features = teacher.denoiser.encode(observation)
-        level = levels.draw(config.batch, generator)
-        noise = torch.randn((config.batch, config.samples, config.experts, student.size), generator=generator)
-        experts = update(mixture, teacher, features, level, noise, config.uniform_weight)
-        gating = gating_loss(mixture, pool.action[index], config.forward_kl)
-        return experts.loss + gating, {"disagreement": experts.disagreement, **gating_scalars(mixture)}
+            context = teacher.encode(observation, goal)
+        sigma = draw_sigmas(config.noise_scheme, config.batch, *noise_range, step / config.steps, generator)
+        sigma = teacher.nearest_level(sigma, *noise_range)
+        shape = (config.batch, config.samples, config.experts, student.size)
+        noise = torch.randn(shape, generator=generator, device=device)
+        experts = update(mixture, teacher, context, sigma, noise, config.uniform_weight)
+        total = experts.loss
+        if (step + 1) % config.gating_every == 0:
+            total = total + gating_loss(mixture, pool.action[index], config.forward_kl)
+        return total, {"disagreement": experts.disagreement, **gating_scalars(mixture)}
 
     return loss
 
@@ -243,12 +287,14 @@ def gating_scalars(mixture: GaussianMixture) -> dict[str, Tensor]:
 
 
 def load_student(folder: Path) -> tuple[MixtureStudent, Card]:
-    """Read a distilled student, frozen.
+    """Read a trained mixture, frozen.
 
     Raises:
         CheckpointError: There is none, or it is of another kind.
     """
-    card, tensors = load_model(folder, "vdd")
+    card, tensors = load_model(folder)
+    if card.kind not in MIXTURE_KINDS:
+        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a mixture (vdd, em, imc) is needed here")
     student = MixtureStudent(read_shape(StudentConfig, card, folder))
     load_weights(student, tensors, folder)
     return student.requires_grad_(False).eval(), card

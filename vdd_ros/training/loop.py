@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,10 @@ from tqdm import tqdm
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import STATE_FILE, load_tensors, save_tensors
 
-LossFunction = Callable[[torch.Generator], tuple[Tensor, dict[str, Tensor]]]
-"""Draws a batch with the generator; returns the loss and scalars to log."""
+Decay = Literal["cosine", "linear"]
+
+LossFunction = Callable[[torch.Generator, int], tuple[Tensor, dict[str, Tensor]]]
+"""Draws a batch with the generator, given the number of steps done; returns the loss and scalars to log."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class LoopConfig:
 
     Attributes:
         steps: Optimiser steps in all.
-        learning_rate: At the start; decays to 0 by a cosine.
+        learning_rate: At the start; decays to 0.
+        decay: By a `cosine` or a `linear` ramp.
         warmup_steps: Steps of linear increase before that.
         weight_decay: Of AdamW.
         ema_decay: Of the averaged weights, reached by (1 + n) / (10 + n).
@@ -39,6 +43,7 @@ class LoopConfig:
 
     steps: int
     learning_rate: float
+    decay: Decay = "cosine"
     warmup_steps: int = 100
     weight_decay: float = 1e-4
     ema_decay: float = 0.999
@@ -48,7 +53,8 @@ class LoopConfig:
     def rate(self, step: int) -> float:
         """Return the learning rate of step `step`, counted from 0."""
         warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        left = 1 - step / self.steps
+        return self.learning_rate * warm * (left if self.decay == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
 
 
 class TrainingLoop:
@@ -67,18 +73,25 @@ class TrainingLoop:
         self.step = 0
         self._folder = folder
         self._config = config
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator(next(module.parameters()).device).manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
             module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
 
-    def run(self, loss_function: LossFunction, save: Callable[[], None], label: str) -> None:
+    def run(
+        self,
+        loss_function: LossFunction,
+        save: Callable[[], None],
+        label: str,
+        after_step: Callable[[int, torch.Generator], None] = lambda step, generator: None,
+    ) -> None:
         """Train to the end.
 
         Args:
             loss_function: Draws a batch and returns its loss.
             save: Writes the model; called with every checkpoint and at the end.
             label: Of the progress bar.
+            after_step: Called with the number of steps done and the generator, after each step.
 
         Raises:
             KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
@@ -89,6 +102,7 @@ class TrainingLoop:
         with _stop_requests() as stop, writer, bar:
             while self.step < self._config.steps:
                 scalars = self._advance(loss_function)
+                after_step(self.step, self._generator)
                 bar.update()
                 if self.step % 50 == 0 or self.step == self._config.steps:
                     for name, value in scalars.items():
@@ -106,7 +120,7 @@ class TrainingLoop:
     def _advance(self, loss_function: LossFunction) -> dict[str, Tensor]:
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.rate(self.step)
-        loss, scalars = loss_function(self._generator)
+        loss, scalars = loss_function(self._generator, self.step)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), self._config.clip_norm)
@@ -123,6 +137,8 @@ class TrainingLoop:
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
         for name, parameter in self.module.named_parameters():
             moments = self._optimizer.state[parameter]
+            if not moments:  # a parameter that no loss has reached yet
+                continue
             tensors |= {f"{key}.{name}": moments[key] for key in ("exp_avg", "exp_avg_sq", "step")}
         save_tensors(self._folder / STATE_FILE, tensors, json.dumps({"step": self.step}))
 
@@ -140,8 +156,10 @@ class TrainingLoop:
             self.module.load_state_dict(_below("module.", tensors))
             self.averaged.load_state_dict(_below("averaged.", tensors))
             for name, parameter in self.module.named_parameters():
+                if f"step.{name}" not in tensors:
+                    continue
                 self._optimizer.state[parameter] = {
-                    key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
+                    key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq", "step")
                 }
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(

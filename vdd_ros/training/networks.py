@@ -1,9 +1,54 @@
-"""Residual MLPs: the denoiser of the teacher and the backbone of the student."""
+"""Residual MLPs, and the embeddings that they share with the transformer."""
 
 import math
 
 import torch
 from torch import Tensor, nn
+
+NOISE_OCTAVES = 6
+
+
+class FourierFeatures(nn.Module):
+    """Sines and cosines of every entry at octave frequencies (Tancik et al. 2020); the entries themselves if none.
+
+    Positions matter to the millimetre in a space of half a metre; a plain network on standardised positions learns
+    such detail last.
+    """
+
+    frequencies: Tensor
+    phases: Tensor
+
+    def __init__(self, entries: int, octaves: int) -> None:
+        """Make the features of vectors of `entries`."""
+        super().__init__()
+        self.size = 2 * octaves * entries if octaves else entries
+        if octaves:
+            scales = 0.75 * 2.0 ** torch.arange(octaves)
+            frequencies = torch.kron(scales[:, None], torch.eye(entries)).repeat(2, 1)  # (size, entries)
+            phases = torch.tensor([0.0, math.pi / 2]).repeat_interleave(octaves * entries)
+            self.register_buffer("frequencies", frequencies, persistent=False)
+            self.register_buffer("phases", phases, persistent=False)
+        self.octaves = octaves
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (..., entries) to (..., size)."""
+        if not self.octaves:
+            return values
+        return nn.functional.linear(values, self.frequencies, self.phases).sin()
+
+
+class NoiseEmbedding(nn.Module):
+    """Embeds noise levels, given as log(sigma) / 4 (Karras et al. 2022, table 1), by sines, cosines and a small MLP."""
+
+    def __init__(self, conditions: int, width: int) -> None:
+        """Make an embedding of `conditions` levels at once."""
+        super().__init__()
+        self.features = FourierFeatures(conditions, NOISE_OCTAVES)
+        self.mix = nn.Sequential(nn.Linear(self.features.size, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Map (..., conditions) to (..., width)."""
+        return self.mix(self.features(condition))
 
 
 class ResidualBlock(nn.Module):
@@ -26,85 +71,64 @@ class ResidualBlock(nn.Module):
 class ResidualMLP(nn.Module):
     """A stack of residual blocks between whatever embeds the input and whatever reads the output."""
 
-    def __init__(self, width: int, blocks: int) -> None:
-        """Make `blocks` blocks of `width`."""
+    def __init__(self, width: int, layers: int) -> None:
+        """Make `layers` blocks of `width`."""
         super().__init__()
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(layers)))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (..., width) to (..., width)."""
         return nn.functional.silu(self.blocks(h))
 
 
-class LevelEmbedding(nn.Module):
-    """Sinusoidal embedding of the integer noise level, mixed by a small MLP."""
+class StateEncoder(nn.Module):
+    """Features of goals and observations together, and a linear layer."""
 
-    def __init__(self, width: int, levels: int) -> None:
-        """Make an embedding of levels 0 to `levels`."""
+    def __init__(self, tokens: int, obs_dim: int, width: int, octaves: int) -> None:
+        """Make an encoder of `tokens` goals and observations of `obs_dim`."""
         super().__init__()
-        half = width // 2
-        frequencies = torch.exp(-math.log(10_000.0) * torch.arange(half) / half)
-        angles = torch.arange(levels + 1)[:, None] * frequencies * (100.0 / levels)  # (levels + 1, half)
-        self.table: Tensor
-        self.register_buffer("table", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
-        self.mix = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width))
+        self.features = FourierFeatures(tokens * obs_dim, octaves)
+        self.embed = nn.Linear(self.features.size, width)
 
-    def forward(self, level: Tensor) -> Tensor:
-        """Embed levels (...,) as (..., width)."""
-        return self.mix(self.table[level])
+    def forward(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Embed (B, history, obs_dim) and (B, goal_length, obs_dim) as (B, width)."""
+        states = observation if goal is None else torch.cat([goal, observation], dim=1)
+        return self.embed(self.features(states.flatten(1)))
 
 
-class ObservationEncoder(nn.Module):
-    """Sines and cosines of a window of observations at octave frequencies (Tancik et al. 2020), and a linear layer.
+class MLPTrunk(nn.Module):
+    """Features of a window of observations for the heads of a student."""
 
-    Positions matter to the millimetre in a space of half a metre; a plain MLP on standardised positions learns such
-    detail last.
+    def __init__(self, encoder: StateEncoder, width: int, layers: int) -> None:
+        """Stack `layers` blocks on an encoder."""
+        super().__init__()
+        self.encoder = encoder
+        self.trunk = ResidualMLP(width, layers)
+
+    def forward(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Return features (B, width)."""
+        return self.trunk(self.encoder(observation, goal))
+
+
+class MLPDenoiser(nn.Module):
+    """Estimates what the noise in an action leaves to know, given the state and the noise level.
+
+    The state enters once, through `encode`, so that it can serve many actions and sampling steps.
     """
 
-    def __init__(self, history: int, obs_dim: int, width: int, octaves: int) -> None:
-        """Make an encoder of windows (history, obs_dim)."""
+    def __init__(self, encoder: StateEncoder, width: int, size: int, layers: int, conditions: int) -> None:
+        """Make a denoiser of action vectors of `size` under `conditions` noise levels."""
         super().__init__()
-        size = history * obs_dim
-        scales = 0.75 * 2.0 ** torch.arange(octaves)
-        frequencies = torch.kron(scales[:, None], torch.eye(size)).repeat(2, 1)  # (2 * octaves * size, size)
-        phases = torch.tensor([0.0, math.pi / 2]).repeat_interleave(octaves * size)
-        self.frequencies: Tensor
-        self.phases: Tensor
-        self.register_buffer("frequencies", frequencies, persistent=False)
-        self.register_buffer("phases", phases, persistent=False)
-        self.embed = nn.Linear(len(phases), width)
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Embed (B, history, obs_dim) as (B, width)."""
-        angles = nn.functional.linear(observation.flatten(1), self.frequencies, self.phases)
-        return self.embed(angles.sin())
-
-
-class Denoiser(nn.Module):
-    """Predicts the noise in an action, given the observations and the noise level.
-
-    The observations enter once, through `encode`, so that one state can serve many actions and sampling steps.
-    """
-
-    def __init__(self, encoder: ObservationEncoder, width: int, size: int, levels: int, blocks: int):
-        """Make a denoiser of action vectors of `size`."""
-        super().__init__()
-        self.encode = encoder
+        self.encoder = encoder
+        self.embed_noise = NoiseEmbedding(conditions, width)
         self.embed_action = nn.Linear(size, width, bias=False)
-        self.embed_level: nn.Module = LevelEmbedding(width, levels)
-        self.trunk = ResidualMLP(width, blocks)
+        self.trunk = ResidualMLP(width, layers)
         self.read = nn.Linear(width, size)
 
-    def forward(self, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
-        """Predict the noise.
+    def encode(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Return features (B, 1, width)."""
+        return self.encoder(observation, goal)[:, None]
 
-        Args:
-            features: (..., width) from `encode`; broadcast over the actions.
-            action: (..., size) noisy, standardised.
-            level: (...,) integers, broadcast likewise.
-
-        Returns:
-            (..., size).
-        """
-        h = features + self.embed_level(level) + self.embed_action(action)
-        return self.read(self.trunk(h))
+    def forward(self, context: Tensor, action: Tensor, condition: Tensor) -> Tensor:
+        """Map noisy actions (B, S, D) under conditions (..., conditions), broadcast over (B, S), to (B, S, D)."""
+        return self.read(self.trunk(context + self.embed_noise(condition) + self.embed_action(action)))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vdd_ros.training.backbones import Context
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.teacher import DDPMTeacher
+from vdd_ros.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def expert_weights(log_gating: Tensor, uniform: float) -> Tensor:
 
 
 def paper_update(
-    mixture: GaussianMixture, teacher: DDPMTeacher, features: Tensor, level: Tensor, noise: Tensor, uniform: float
+    mixture: GaussianMixture, teacher: Teacher, context: Context, sigma: Tensor, noise: Tensor, uniform: float
 ) -> ExpertUpdate:
     """Return the update of the VDD paper (Zhou et al. 2024): the teacher's score at un-noised actions.
 
@@ -43,54 +44,53 @@ def paper_update(
     Args:
         mixture: (B) students' mixtures.
         teacher: Frozen.
-        features: (B, width) the teacher's encoding of the same states.
-        level: (B,) noise level at which the teacher is asked.
+        context: The teacher's encoding of the same states.
+        sigma: (B,) noise level at which the teacher is asked.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
     """
     action = mixture.draw_each(noise)  # (B, V, Z, D)
     flat = action.flatten(1, 2)  # (B, V * Z, D)
-    target = _teacher_score(teacher, features, flat.detach(), level)
+    with torch.no_grad():
+        target = teacher.score_unnoised(context, flat.detach(), sigma[:, None])
     frozen = mixture.detach()
     weight = expert_weights(mixture.log_gating, uniform)
-    own = torch.arange(noise.shape[2]).repeat(noise.shape[1])
+    own = torch.arange(noise.shape[2], device=noise.device).repeat(noise.shape[1])
     responsibility = frozen.log_responsibilities(flat).take_along_dim(own[None, :, None], dim=-1).squeeze(-1)
     pull = ((target * flat).sum(-1) + responsibility).unflatten(1, noise.shape[1:3]).mean(1)  # (B, Z)
     loss = -(weight * (pull + mixture.entropies())).sum(-1).mean()
     with torch.no_grad():
-        variance = 1 - teacher.alpha_bars[level]
         gap = (frozen.score(flat) - target).square().sum(-1)
-        disagreement = (_share(weight, noise) * gap).sum(-1) * variance
+        disagreement = (_share(weight, noise) * gap).sum(-1) * sigma.square()
     return ExpertUpdate(loss, disagreement.mean())
 
 
 def multi_noise_update(
-    mixture: GaussianMixture, teacher: DDPMTeacher, features: Tensor, level: Tensor, noise: Tensor, uniform: float
+    mixture: GaussianMixture, teacher: Teacher, context: Context, sigma: Tensor, noise: Tensor, uniform: float
 ) -> ExpertUpdate:
     """Return the update that compares student and teacher after the same noise, where the teacher was trained.
 
-    Minimises E_t w_t KL(q_t || p_t) with q_t the student's mixture noised to the level t, w_t = sigma_t^2. The
-    gradient is taken along the drawn actions only, (score of q_t - score of p_t) . da, which has the same expectation
-    as with the entropy in closed form and vanishes where q_t = p_t (Roeder et al. 2017).
+    Minimises E w KL(q_sigma || p_sigma) with q_sigma the student's mixture after noise of deviation sigma and
+    w = sigma^2. The gradient is taken along the drawn actions only, (score of q - score of p) . da, which has the same
+    expectation as with the entropy in closed form and vanishes where q = p (Roeder et al. 2017).
 
     Args:
         mixture: (B) students' mixtures.
         teacher: Frozen.
-        features: (B, width) the teacher's encoding of the same states.
-        level: (B,) noise level of each state.
+        context: The teacher's encoding of the same states.
+        sigma: (B,) noise level of each state.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
     """
-    alpha_bar = teacher.alpha_bars[level]
-    noised = mixture.noised(alpha_bar)
+    noised = mixture.noised(sigma)
     action = noised.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
     with torch.no_grad():
         at = action.detach()
-        gap = noised.detach().score(at) - _teacher_score(teacher, features, at, level)  # (B, V * Z, D)
+        gap = noised.detach().score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
         share = _share(expert_weights(mixture.log_gating, uniform), noise)
-        variance = (1 - alpha_bar) / alpha_bar
+        variance = sigma.square()
         force = (variance[:, None] * share)[..., None] * gap
-        disagreement = (share * gap.square().sum(-1)).sum(-1) * (1 - alpha_bar)
+        disagreement = (share * gap.square().sum(-1)).sum(-1) * variance
     return ExpertUpdate((force * action).sum((1, 2)).mean(), disagreement.mean())
 
 
@@ -117,9 +117,3 @@ def _share(weight: Tensor, noise: Tensor) -> Tensor:
     """Spread the experts' weights (B, Z) over their V draws, (B, V * Z)."""
     draws = noise.shape[1]
     return weight.repeat(1, draws) / draws
-
-
-def _teacher_score(teacher: DDPMTeacher, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
-    """Ask the teacher once for all actions (B, S, D) of a batch; returns (B, S, D)."""
-    with torch.no_grad():
-        return teacher.score(features[:, None], action, level[:, None])

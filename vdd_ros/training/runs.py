@@ -1,7 +1,6 @@
 """What every training run shares: its folder, its settings, the versions it was made with."""
 
 import json
-import math
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,28 +19,6 @@ from vdd_ros.training.loop import has_state
 Config = TypeVar("Config")
 
 SETTINGS_FILE = "settings.json"
-
-
-def require_least(least: float, config: object, *names: str) -> None:
-    """Refuse fields of a configuration that are below `least` or not finite.
-
-    Raises:
-        ConfigurationError: With the field, its value and what is allowed.
-    """
-    for name in names:
-        if not least <= getattr(config, name) < math.inf:
-            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and at least {least:g}")
-
-
-def require_positive(config: object, *names: str) -> None:
-    """Refuse fields of a configuration that are not positive or not finite.
-
-    Raises:
-        ConfigurationError: With the field, its value and what is allowed.
-    """
-    for name in names:
-        if not 0 < getattr(config, name) < math.inf:
-            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and above 0")
 
 
 def prepare_folder(folder: Path, settings: dict[str, Any], resume: bool) -> None:

@@ -1,49 +1,48 @@
 """Training of diffusion teachers from demonstrations."""
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.training.checkpoint import Card, load_model, save_model
+from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.training.backbones import BackboneConfig
+from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, Windows
-from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.runs import load_weights, prepare_folder, read_shape, require_least, require_positive, versions
-from vdd_ros.training.teacher import DDPMTeacher, TeacherConfig
-
-TEACHERS = ("ddpm",)
+from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(FitConfig, BackboneConfig):
     """How to train a teacher.
 
     Attributes:
-        steps: Optimiser steps.
-        batch: Pairs a step.
-        learning_rate: Of AdamW, at the start.
-        observation_noise: Deviation of the noise added to observations, in standardised units: it widens the tube
-            around the demonstrations in which the teacher knows what to do.
+        teacher: `ddpm` or `beso`.
         history, horizon: Observations in, actions out.
-        levels: Noise levels that the teacher learns.
-        width, blocks, octaves: Size of the denoiser.
-        seed: Of weights, batches and noise.
+        goal_length: Future observations that say what to do; 0 for none.
+        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        levels: Noise levels that a DDPM learns.
+        sigma_min, sigma_max, sigma_data: Levels that BESO learns, and the deviation that its preconditioning assumes.
     """
 
-    steps: int = 10_000
-    batch: int = 512
+    teacher: TeacherKind = "ddpm"
+    steps: int = 6_000
+    batch: int = 256
     learning_rate: float = 2e-3
-    observation_noise: float = 0.03
-    history: int = 2
+    history: int = 5
     horizon: int = 1
+    goal_length: int = 0
+    draws: int = 4
     levels: int = 64
-    width: int = 224
-    blocks: int = 4
-    octaves: int = 4
-    seed: int = 0
+    sigma_min: float = 0.02
+    sigma_max: float = 3.0
+    sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -51,14 +50,19 @@ class TrainConfig:
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        require_least(1, self, "steps", "batch", "history", "horizon", "blocks", "octaves")
-        require_least(2, self, "width", "levels")
-        require_least(0, self, "observation_noise")
-        require_positive(self, "learning_rate")
+        self.check_fit()
+        self.check_backbone()
+        require_choice(self, "teacher", TeacherKind)
+        require_least(1, self, "history", "horizon", "draws")
+        require_least(0, self, "goal_length")
+        require_least(2, self, "levels")
+        require_positive(self, "sigma_min", "sigma_data")
+        if not self.sigma_min < self.sigma_max:
+            raise ConfigurationError(f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend")
 
 
 def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False) -> Card:
-    """Train a DDPM teacher and keep it in `folder`, together with its demonstrations, which distillation needs.
+    """Train a teacher and keep it in `folder`, together with its demonstrations, which distillation needs.
 
     Args:
         demonstrations: What to learn from.
@@ -73,63 +77,74 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
         CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
-    settings = dataclasses.asdict(config)
-    prepare_folder(folder, {**settings, "data_sha256": demonstrations.sha256}, resume)
+    prepare_folder(folder, {**asdict(config), "data_sha256": demonstrations.sha256}, resume)
     demonstrations.save(folder)
+    device = config.pick_device()
     torch.manual_seed(config.seed)
     statistics = Statistics.of(demonstrations)
-    windows = Windows.of(demonstrations, statistics, config.history, config.horizon)
+    windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
     shape = TeacherConfig(
+        kind=config.teacher,
         history=config.history,
         obs_dim=windows.observation.shape[-1],
         horizon=config.horizon,
         act_dim=len(demonstrations.header.action),
+        goal_length=config.goal_length,
         levels=config.levels,
-        width=config.width,
-        blocks=config.blocks,
-        octaves=config.octaves,
+        sigma_min=config.sigma_min,
+        sigma_max=config.sigma_max,
+        sigma_data=config.sigma_data,
+        **config.backbone_settings(),
     )
-    teacher = DDPMTeacher(shape)
+    teacher = Teacher(shape)
     teacher.limit_actions(*statistics.standard_limits())
-    loop = TrainingLoop(folder, teacher, LoopConfig(config.steps, config.learning_rate), config.seed)
-    if resume:
-        loop.resume()
+    teacher.to(device)
 
-    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        index = torch.randint(len(windows), (config.batch,), generator=generator)
-        observation = windows.observation[index]
-        noise = config.observation_noise * torch.randn(observation.shape, generator=generator)
-        value = teacher.loss(observation + noise, windows.action[index], generator)
+    def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        index = torch.randint(len(windows), (config.batch,), generator=generator, device=device)
+        observation = with_noise(windows.observation[index], config.observation_noise, generator)
+        goal = windows.draw_goals(index, generator)
+        value = teacher.loss(observation, goal, windows.action[index], config.draws, generator)
         return value, {"loss": value.detach()}
 
-    def card() -> Card:
-        header = demonstrations.header
-        return Card(
-            kind="ddpm",
-            task=header.task,
-            observation=header.observation,
-            action=header.action,
-            rate_hz=header.rate_hz,
-            statistics=statistics.to_lists(),
-            model=dataclasses.asdict(shape),
-            settings=settings,
-            steps=loop.step,
-            data_sha256=demonstrations.sha256,
-            teacher_sha256=None,
-            versions=versions(),
-        )
+    def card(fields: dict[str, Any]) -> Card:
+        return card_of(demonstrations, statistics, config.teacher, fields)
 
-    loop.run(loss, lambda: save_model(folder, loop.averaged.state_dict(), card()), "train")
-    return card()
+    networks = (teacher.network,)
+    return fit(folder, Recipe(teacher, loss, shape, networks), config, card, "train", resume)  # type: ignore[arg-type]
 
 
-def load_teacher(folder: Path) -> tuple[DDPMTeacher, Card]:
+def with_noise(observation: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Add noise to observations."""
+    noise = torch.randn(observation.shape, generator=generator, device=generator.device)
+    return observation + deviation * noise
+
+
+def card_of(demonstrations: DemonstrationSet, statistics: Statistics, kind: str, fields: dict[str, Any]) -> Card:
+    """Return the card of a model that was trained on demonstrations."""
+    header = demonstrations.header
+    return Card(
+        kind=kind,
+        task=header.task,
+        observation=header.observation,
+        action=header.action,
+        rate_hz=header.rate_hz,
+        statistics=statistics.to_lists(),
+        data_sha256=demonstrations.sha256,
+        teacher_sha256=None,
+        **fields,
+    )
+
+
+def load_teacher(folder: Path) -> tuple[Teacher, Card]:
     """Read a trained teacher, frozen.
 
     Raises:
         CheckpointError: There is none, or it is of another kind.
     """
-    card, tensors = load_model(folder, "ddpm")
-    teacher = DDPMTeacher(read_shape(TeacherConfig, card, folder))
+    card, tensors = load_model(folder)
+    if card.kind not in ("ddpm", "beso"):
+        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a teacher (ddpm or beso) is needed here")
+    teacher = Teacher(read_shape(TeacherConfig, card, folder))
     load_weights(teacher, tensors, folder)
     return teacher.requires_grad_(False).eval(), card

@@ -1,0 +1,38 @@
+"""Checks that configurations share."""
+
+import math
+from typing import Any, get_args
+
+from vdd_ros.errors import ConfigurationError
+
+
+def require_least(least: float, config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are below `least` or not finite.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    for name in names:
+        if not least <= getattr(config, name) < math.inf:
+            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and at least {least:g}")
+
+
+def require_positive(config: object, *names: str) -> None:
+    """Refuse fields of a configuration that are not positive or not finite.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    for name in names:
+        if not 0 < getattr(config, name) < math.inf:
+            raise ConfigurationError(f"{name} is {getattr(config, name)}; it must be finite and above 0")
+
+
+def require_choice(config: object, name: str, choices: Any) -> None:
+    """Refuse a field of a configuration that is none of a `Literal`'s values.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    if getattr(config, name) not in get_args(choices):
+        raise ConfigurationError(f"{name} is '{getattr(config, name)}'; allowed: {', '.join(get_args(choices))}")

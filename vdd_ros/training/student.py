@@ -1,0 +1,174 @@
+"""The network from states to Gaussian mixtures over actions, and where its experts start."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.training.backbones import Shape, make_trunk
+from vdd_ros.training.mixture import GaussianMixture
+
+Covariance = Literal["diagonal", "full"]
+Gating = Literal["learned", "uniform"]
+ExpertStart = Literal["samples", "kmeans", "grid", "box"]
+
+KMEANS_POINTS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(Shape):
+    """Shape of a student.
+
+    Attributes:
+        experts: Number of Gaussians.
+        covariance: `diagonal` or `full`.
+        gating: `learned`, or `uniform` over the experts in every state.
+        head_width, head_layers: Size of the networks that read gating, means and deviations; 0 layers for linear ones.
+        detach_gating: Whether the gating reads the backbone without training it.
+        floor: Least standard deviation, in standardised units.
+    """
+
+    experts: int = 24
+    covariance: Covariance = "diagonal"
+    gating: Gating = "learned"
+    head_width: int = 256
+    head_layers: int = 0
+    detach_gating: bool = False
+    floor: float = 0.02
+
+
+class Head(nn.Module):
+    """Hidden layers and a linear one."""
+
+    def __init__(self, width: int, hidden: int, layers: int, outputs: int) -> None:
+        """Make a head; its last layer starts at nearly nothing."""
+        super().__init__()
+        widths = [width] + [hidden] * layers
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.SiLU()) for n, m in pairs))
+        self.last = nn.Linear(widths[-1], outputs)
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (B, width) to (B, outputs)."""
+        return self.last(self.hidden(h))
+
+
+class MixtureStudent(nn.Module):
+    """A network from standardised observations to a mixture over standardised actions."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        """Build an untrained student: experts of deviation 1 at random places; see `spread_experts`."""
+        super().__init__()
+        self.config = config
+        self.size = config.size
+        self.entries = self.size * (self.size + 1) // 2 if config.covariance == "full" else self.size
+        self.trunk = make_trunk(config)
+        head = (config.width, config.head_width, config.head_layers)
+        if config.gating == "learned":
+            self.gating = Head(*head, config.experts)
+        self.mean = Head(*head, config.experts * self.size)
+        self.scale = Head(*head, config.experts * self.entries)
+        self.spread_experts(torch.randn(config.experts, self.size))
+        with torch.no_grad():
+            diagonal = self.scale.last.bias.view(config.experts, self.entries)[:, : self.size]
+            diagonal.fill_(math.log(math.expm1(1.0 - config.floor)))
+
+    def spread_experts(self, places: Tensor) -> None:
+        """Start the experts' means at `places`, (experts, D), whatever the observation."""
+        with torch.no_grad():
+            self.mean.last.bias.copy_(places.flatten())
+
+    def forward(self, observation: Tensor, goal: Tensor | None = None) -> GaussianMixture:
+        """Return the mixtures for observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
+        h = self.trunk(observation, goal)
+        shape = (-1, self.config.experts, self.size)
+        mean, raw = self.mean(h).reshape(shape), self.scale(h)
+        log_gating = self._log_gating(h)
+        if self.config.covariance == "diagonal":
+            return GaussianMixture(log_gating, mean, self._deviation(raw.reshape(shape)))
+        raw = raw.reshape(-1, self.config.experts, self.entries)
+        factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
+        return GaussianMixture(log_gating, mean, factor)
+
+    def _log_gating(self, h: Tensor) -> Tensor:
+        if self.config.gating == "uniform":
+            return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts) - math.log(self.config.experts)
+        return torch.log_softmax(self.gating(h.detach() if self.config.detach_gating else h), dim=1)
+
+    def _deviation(self, raw: Tensor) -> Tensor:
+        return nn.functional.softplus(raw) + self.config.floor
+
+    def _cholesky(self, scale: Tensor, below: Tensor) -> Tensor:
+        """Fill lower triangles: (B, Z, D) diagonals and (B, Z, D (D - 1) / 2) entries below, row by row."""
+        rows = []
+        used = 0
+        for row in range(self.size):
+            parts = [below[..., used : used + row], scale[..., row : row + 1]]
+            rows.append(nn.functional.pad(torch.cat(parts, dim=-1), (0, self.size - row - 1)))
+            used += row
+        return torch.stack(rows, dim=-2)  # (B, Z, D, D)
+
+    @torch.no_grad()
+    def revive(self, usage: Tensor, least: float, generator: torch.Generator) -> Tensor:
+        """Move abandoned experts to where many actions share one: each becomes one half of a much used expert.
+
+        The two halves share the gating of the one, so that the density stays what it was, but for a jitter of the mean
+        that lets them part.
+
+        Args:
+            usage: (experts,) mean gating; experts below `least` / experts are abandoned.
+            least: Share of an even usage that counts as abandoned.
+            generator: Source of the jitter.
+
+        Returns:
+            (experts,) whether an expert was moved.
+        """
+        usage = usage.clone()
+        moved = usage < least / len(usage)
+        if self.config.gating == "uniform":
+            return torch.zeros_like(moved)
+        for expert in moved.nonzero().flatten().tolist():
+            source = int(usage.argmax())
+            for head in (self.gating.last, self.mean.last, self.scale.last):
+                for values in (head.weight, head.bias):
+                    rows = values.unflatten(0, (len(usage), -1))
+                    rows[expert] = rows[source]
+            self.gating.last.bias[[source, expert]] -= math.log(2)
+            mean = self.mean.last.bias.view(len(usage), self.size)
+            mean[expert] += 0.1 * torch.randn(self.size, generator=generator, device=generator.device)
+            usage[source] = usage[expert] = usage[source] / 2
+        return moved
+
+
+def expert_places(start: ExpertStart, experts: int, actions: Tensor, bound: float, generator: torch.Generator) -> Tensor:
+    """Return where experts start, (experts, D).
+
+    `samples` are random actions, `kmeans` the centres of their clusters; `box` is uniform in a box, `grid` regular in it.
+
+    Args:
+        start: The way.
+        experts: How many.
+        actions: (N, D) actions of the teacher or of the data.
+        bound: Half the side of box and grid, in standardised units.
+        generator: Source of the random ways.
+    """
+    size = actions.shape[1]
+    if start == "samples":
+        return actions[torch.randint(len(actions), (experts,), generator=generator, device=generator.device)]
+    if start == "box":
+        return bound * (2 * torch.rand((experts, size), generator=generator, device=generator.device) - 1)
+    if start == "grid":
+        side = next(side for side in range(1, experts + 1) if side**size >= experts)
+        ticks = torch.linspace(-bound, bound, side) if side > 1 else torch.zeros(1)
+        number = torch.arange(experts)
+        return torch.stack([ticks[number // side**axis % side] for axis in range(size)], dim=1).to(actions.device)
+    from sklearn.cluster import KMeans
+
+    chosen = torch.randint(len(actions), (KMEANS_POINTS,), generator=generator, device=generator.device)
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+    found = KMeans(experts, n_init=1, random_state=seed).fit(actions[chosen].cpu().numpy())
+    return torch.from_numpy(found.cluster_centers_).to(actions)

@@ -1,0 +1,178 @@
+"""A causal GPT over goal and observation tokens, which the tokens of noisy actions can look back on.
+
+The states do not look at actions or noise levels, so that keys and values of a state are computed once and serve any
+number of actions, noise levels and sampling steps.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.training.networks import FourierFeatures, NoiseEmbedding
+
+KeysValues = tuple[Tensor, Tensor]
+"""Keys and values of T tokens, each (B, heads, T, width / heads)."""
+
+
+class Block(nn.Module):
+    """Pre-norm self-attention and a GELU network four times as wide."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        """Make a block; `width` is a multiple of `heads`."""
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+
+    def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values (B, heads, T, width / heads) of tokens (B, T, width)."""
+        projected = self.qkv(self.norm_attention(h))
+        split = projected.unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)  # (B, 3 * heads, T, width / heads)
+        query, key, value = split.split(self.heads, dim=1)
+        return query, key, value
+
+    def finish(self, h: Tensor, attended: Tensor) -> Tensor:
+        """Add what attention found, (..., width), to tokens (..., width), and apply the network."""
+        h = h + self._drop(self.merge(attended))
+        return h + self._drop(self.narrow(nn.functional.gelu(self.widen(self.norm_mlp(h)))))
+
+    def attend(self, h: Tensor, mask: Tensor) -> tuple[Tensor, KeysValues]:
+        """Pass tokens (B, T, width) with a mask (T, T) added to the logits; also return their keys and values."""
+        query, key, value = self.project(h)
+        weights = self.soften(query @ key.mT + mask)
+        return self.finish(h, (weights @ value).transpose(1, 2).flatten(2)), (key, value)
+
+    def attend_last(self, h: Tensor) -> Tensor:
+        """Pass tokens (B, T, width), but return only the last one, (B, width), which sees all."""
+        query, key, value = self.project(h)
+        weights = self.soften(query[:, :, -1:] @ key.mT)  # (B, heads, 1, T)
+        return self.finish(h[:, -1], (weights @ value).flatten(1))
+
+    def attend_back(self, h: Tensor, state: KeysValues) -> Tensor:
+        """Pass S groups of tokens of each state: each sees the state's tokens and its own group.
+
+        Args:
+            h: (B, S, G, width).
+            state: Of the T tokens of each state.
+        """
+        samples, group = h.shape[1:3]
+        key, value = state
+        own = self.project(h.flatten(1, 2))  # each (B, heads, S * G, width / heads)
+        query, own_key, own_value = (part.unflatten(2, (samples, group)) for part in own)
+        back = (own[0] @ key.mT).unflatten(2, (samples, group))  # (B, heads, S, G, T)
+        weights = self.soften(torch.cat([back, query @ own_key.mT], dim=-1))
+        on_state, on_own = weights.split([key.shape[2], group], dim=-1)
+        attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, width / heads)
+        return self.finish(h, attended.transpose(1, 2).flatten(2).unflatten(1, (samples, group)))
+
+    def soften(self, logits: Tensor) -> Tensor:
+        """Turn logits (..., keys) into weights."""
+        return self._drop(torch.softmax(logits * (self.qkv.in_features // self.heads) ** -0.5, dim=-1))
+
+    def _drop(self, h: Tensor) -> Tensor:
+        return nn.functional.dropout(h, self.dropout, self.training) if self.dropout else h
+
+
+class GPT(nn.Module):
+    """Blocks over goal tokens and observation tokens, oldest first; both share one embedding, positions are learned."""
+
+    mask: Tensor
+
+    def __init__(self, tokens: int, obs_dim: int, width: int, layers: int, heads: int, octaves: int, dropout: float):
+        """Make a stack for at most `tokens` goals and observations of `obs_dim`."""
+        super().__init__()
+        self.features = FourierFeatures(obs_dim, octaves)
+        self.embed = nn.Linear(self.features.size, width)
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.register_buffer("mask", torch.full((tokens, tokens), -torch.inf).triu(1), persistent=False)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                init_linear(module)
+        for block in self.blocks:
+            for name in ("merge", "narrow"):
+                getattr(block, name).weight.data /= math.sqrt(2 * layers)
+
+    def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B, tokens, width)."""
+        states = observation if goal is None else torch.cat([goal, observation], dim=1)
+        return self.embed(self.features(states)) + self.position
+
+    def states(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
+        """Return the keys and values of every block."""
+        h = self.tokens(observation, goal)
+        *earlier, last = self.blocks
+        cache = []
+        for block in earlier:
+            h, pair = block.attend(h, self.mask)
+            cache.append(pair)
+        _, key, value = last.project(h)
+        return (*cache, (key, value))
+
+    def last(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Return the last token, (B, width)."""
+        h = self.tokens(observation, goal)
+        *earlier, last = self.blocks
+        for block in earlier:
+            h, _ = block.attend(h, self.mask)
+        return last.attend_last(h)
+
+
+class GPTTrunk(nn.Module):
+    """Features of a window of observations for the heads of a student."""
+
+    def __init__(self, gpt: GPT, width: int) -> None:
+        """Read the last token of `gpt`."""
+        super().__init__()
+        self.gpt = gpt
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Return features (B, width)."""
+        return self.norm(self.gpt.last(observation, goal))
+
+
+class GPTDenoiser(nn.Module):
+    """Estimates what the noise in a chunk of actions leaves to know: a token for each action of the chunk.
+
+    Tokens of one chunk see one another in both directions: the score of the first action depends on the noisy later
+    ones.
+    """
+
+    def __init__(self, gpt: GPT, width: int, horizon: int, act_dim: int, conditions: int) -> None:
+        """Make a denoiser of chunks (horizon, act_dim) under `conditions` noise levels."""
+        super().__init__()
+        self.gpt = gpt
+        self.chunk = (horizon, act_dim)
+        self.embed_noise = NoiseEmbedding(conditions, width)
+        self.embed_action = init_linear(nn.Linear(act_dim, width))
+        self.position = nn.Parameter(0.02 * torch.randn(horizon, width))
+        self.norm = nn.LayerNorm(width)
+        self.read = nn.Linear(width, act_dim)
+        nn.init.zeros_(self.read.weight)
+        nn.init.zeros_(self.read.bias)
+
+    def encode(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
+        """Return what the actions look back on."""
+        return self.gpt.states(observation, goal)
+
+    def forward(self, context: tuple[KeysValues, ...], action: Tensor, condition: Tensor) -> Tensor:
+        """Map noisy chunks (B, S, D) under conditions (..., conditions), broadcast over (B, S), to (B, S, D)."""
+        level = self.embed_noise(condition)[..., None, :]  # (B, S, 1, width)
+        h = self.embed_action(action.unflatten(-1, self.chunk)) + self.position + level  # (B, S, horizon, width)
+        for block, state in zip(self.gpt.blocks, context, strict=True):
+            h = block.attend_back(h, state)
+        return self.read(self.norm(h)).flatten(-2)
+
+
+def init_linear(layer: nn.Linear) -> nn.Linear:
+    """Start a layer as GPTs do: weights of deviation 0.02, no bias."""
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
