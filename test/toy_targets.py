@@ -1,27 +1,30 @@
-"""Targets whose densities, noise predictors and samples are known in closed form, and teachers that know them."""
+"""Targets whose densities, scores and samples are known in closed form, and teachers that know them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
-from vdd_ros.training.mixture import Covariance, GaussianMixture
-from vdd_ros.training.teacher import DDPMTeacher, TeacherConfig
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.student import Covariance
+from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
 
 torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)
 class Target:
-    """A mixture of K isotropic Gaussians over vectors of size D, independent of vdd_ros's own.
+    """A mixture of K isotropic Gaussians over vectors of size D, independent of vdd_ros's own; float64.
 
     Attributes:
-        weights: (K,), they sum to 1.
-        means: (K, D).
-        deviations: (K,).
+        weights: (..., K), they sum to 1.
+        means: (..., K, D).
+        deviations: (..., K).
     """
 
     weights: Tensor
@@ -30,61 +33,88 @@ class Target:
 
     @classmethod
     def of(cls, weights: list[float], means: list[list[float]], deviations: list[float]) -> "Target":
-        return cls(torch.tensor(weights), torch.tensor(means), torch.tensor(deviations))
+        return cls(*(torch.tensor(values, dtype=torch.float64) for values in (weights, means, deviations)))
 
-    def double(self) -> "Target":
-        return Target(self.weights.double(), self.means.double(), self.deviations.double())
+    @classmethod
+    def ring(cls, modes: int, radius: float, deviation: float) -> "Target":
+        """Return equal modes evenly on a circle."""
+        angles = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
+        means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
+        return cls(torch.full_like(angles, 1 / modes), means, torch.full_like(angles, deviation))
 
-    def parts(self, action: Tensor, alpha_bar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def size(self) -> int:
+        return self.means.shape[-1]
+
+    def _parts(self, action: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return offsets (..., K, D), variances (..., K) and log joint densities (..., K) at actions (..., D)."""
-        alpha_bar = alpha_bar[..., None].to(self.means)
-        offset = action[..., None, :] - alpha_bar[..., None].sqrt() * self.means
-        variance = alpha_bar * self.deviations**2 + 1 - alpha_bar
-        size = self.means.shape[1]
-        log_normal = -0.5 * offset.square().sum(-1) / variance - 0.5 * size * (2 * math.pi * variance).log()
+        offset = action[..., None, :].double() - self.means
+        variance = self.deviations**2 + sigma[..., None].double() ** 2
+        log_normal = -0.5 * offset.square().sum(-1) / variance - 0.5 * self.size * (2 * math.pi * variance).log()
         return offset, variance, self.weights.log() + log_normal
 
-    def log_prob(self, action: Tensor, alpha_bar: Tensor) -> Tensor:
-        """Return the log density of sqrt(alpha_bar) a + sqrt(1 - alpha_bar) noise at (..., D)."""
-        return torch.logsumexp(self.parts(action, alpha_bar)[2], dim=-1)
+    def log_prob(self, action: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        """Return the log density of a + sigma noise at (..., D); `sigma` broadcasts with (...)."""
+        return torch.logsumexp(self._parts(action, torch.as_tensor(sigma))[2], dim=-1)
 
-    def noise(self, action: Tensor, alpha_bar: Tensor) -> Tensor:
-        """Return the mean of the noise in noised actions (..., D), by conditioning the joint Gaussians."""
-        offset, variance, joint = self.parts(action, alpha_bar)
-        each = (1 - alpha_bar).sqrt()[..., None, None].to(offset) * offset / variance[..., None]
-        return (joint.softmax(-1)[..., None] * each).sum(-2)
+    def denoised(self, action: Tensor, sigma: float | Tensor) -> Tensor:
+        """Return the mean of a given a + sigma noise, (..., D), by conditioning the joint Gaussians."""
+        offset, variance, joint = self._parts(action, torch.as_tensor(sigma))
+        means = self.means + (self.deviations**2 / variance)[..., None] * offset
+        return (joint.softmax(-1)[..., None] * means).sum(-2)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw (count, D) float32; of one mixture, without leading dimensions."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        noise = torch.randn((count, self.means.shape[1]), generator=generator)
-        return self.means[which] + self.deviations[which, None] * noise
+        noise = torch.randn((count, self.size), generator=generator, dtype=torch.float64)
+        return (self.means[which] + self.deviations[which, None] * noise).float()
 
 
-class ExactDenoiser(nn.Module):
-    """Predicts the noise of a target exactly, whatever the observation."""
+class ExactNetwork(nn.Module):
+    """Stands for a teacher's network and estimates what the network of a perfect teacher would.
 
-    def __init__(self, target: Target, alpha_bars: Tensor) -> None:
+    The context is the target itself: parameters (K, ...), or (B, 1, K, ...) where they depend on the state.
+    """
+
+    def __init__(self, teacher: Teacher, target_of: Callable[[Tensor], Target]) -> None:
         super().__init__()
-        self.target = target
-        self.alpha_bars = alpha_bars
+        self.coefficients = teacher.coefficients
+        self.target_of = target_of
 
-    def encode(self, observation: Tensor) -> Tensor:
-        return torch.zeros(len(observation), 1)
+    def encode(self, observation: Tensor, goal: Tensor | None) -> Target:
+        return self.target_of(observation)
 
-    def forward(self, features: Tensor, action: Tensor, level: Tensor) -> Tensor:
-        return self.target.noise(action, self.alpha_bars[level])
+    def forward(self, context: Target, action: Tensor, condition: Tensor) -> Tensor:
+        sigma = (4 * condition.double()).exp()
+        skip, out, scale_in = self.coefficients(sigma)
+        noisy = action / scale_in
+        return ((context.denoised(noisy, sigma[..., 0]) - skip * noisy) / out).to(action.dtype)
 
 
-def exact_teacher(target: Target, levels: int = 64) -> DDPMTeacher:
-    """Return a teacher of chunks (1, D) that knows the score of a target."""
-    size = target.means.shape[1]
-    config = TeacherConfig(1, 1, 1, size, levels=levels, width=2, blocks=1, octaves=1)
-    teacher = DDPMTeacher(config).requires_grad_(False)
-    teacher.denoiser = ExactDenoiser(target, teacher.alpha_bars)  # type: ignore[assignment]
+def exact_teacher(
+    target: Target | Callable[[Tensor], Target], kind: TeacherKind = "ddpm", size: int | None = None, **settings: Any
+) -> Teacher:
+    """Return a frozen teacher of chunks (1, D) that knows the score of a target.
+
+    Args:
+        target: The same in every state, or a function of standardised observations (B, 1, 1).
+        kind: `ddpm` or `beso`.
+        size: D, where the target is a function.
+        settings: Others of `TeacherConfig`.
+    """
+    if isinstance(target, Target):
+        size = target.size
+    assert size is not None, "the size of a target that depends on the state"
+    shape: dict[str, Any] = {"backbone": "mlp", "width": 2, "layers": 1, "octaves": 0}
+    config = TeacherConfig(kind=kind, history=1, obs_dim=1, horizon=1, act_dim=size, **{**shape, **settings})
+    teacher = Teacher(config).requires_grad_(False)
+    target_of = (lambda _: target) if isinstance(target, Target) else target
+    teacher.network = ExactNetwork(teacher, target_of)  # type: ignore[assignment]
     return teacher
 
 
 def observations(count: int) -> Tensor:
+    """Return observations that say nothing, for teachers of `exact_teacher`."""
     return torch.zeros(count, 1, 1)
 
 
