@@ -28,6 +28,7 @@ SMALLER = {
     "train": ["--steps", "20"],
     "distil": ["--steps", "20"],
     "evaluate": ["--rollouts", "8"],
+    "fidelity": ["--states", "8", "--samples", "64"],
     "demo": ["--episodes", "3"],
 }
 

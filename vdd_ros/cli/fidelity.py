@@ -1,7 +1,6 @@
 """`vdd fidelity`: how close are a student's actions to its teacher's, policy file against policy file?"""
 
 import argparse
-import math
 import platform
 from dataclasses import asdict
 from hashlib import sha256
@@ -116,7 +115,10 @@ def _headline(
         figures |= {name: found.student.mean, f"{name}_floor": found.floor.mean}
     if report.entropies.gating is not None:
         figures["gating_entropy"] = report.entropies.gating.mean
-    for name, calibration in (("demonstrations", report.demonstrations), ("teacher", report.teacher)):
+    for name, calibration in (
+        ("demonstrations", report.demonstrations_calibration),
+        ("teacher", report.teacher_calibration),
+    ):
         if calibration is not None:
             figures[f"log_likelihood_{name}"] = calibration.log_likelihood.mean
             figures[f"calibration_error_{name}"] = calibration.error
@@ -192,7 +194,10 @@ def _format(
         "",
         *_format_entropies(report),
     ]
-    for what, calibration in (("demonstrated actions", report.demonstrations), ("the teacher's", report.teacher)):
+    for what, calibration in (
+        ("demonstrated actions", report.demonstrations_calibration),
+        ("the teacher's", report.teacher_calibration),
+    ):
         if calibration is not None:
             rows.append(_format_calibration(what, calibration))
     return "\n".join(rows)
@@ -217,9 +222,9 @@ def _format_entropies(report: "FidelityReport") -> list[str]:
         f"  entropy over them (nats): teacher {found.teacher_modes.mean:.3f} {_interval(found.teacher_modes)}, "
         f"student {found.student_modes.mean:.3f} {_interval(found.student_modes)}",
     ]
-    if found.gating is not None and found.gating_correlation is not None:
-        known = math.isfinite(found.gating_correlation)
-        agree = f", correlation with the teacher's {found.gating_correlation:.2f}" if known else ""
+    if found.gating is not None:
+        same = found.gating_correlation
+        agree = "" if same is None else f", correlation with the teacher's {same:.2f}"
         rows.append(f"  entropy of the gating (nats): {found.gating.mean:.3f} {_interval(found.gating)}{agree}")
     return rows
 

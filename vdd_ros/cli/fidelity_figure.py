@@ -58,13 +58,13 @@ def _draw_calibration(axes: "Axes", report: "FidelityReport") -> None:
     axes.set_title("calibration of the student's density")
     axes.plot([0, 1], [0, 1], color=TEACHER, linewidth=0.8)
     for name, found, style in (
-        ("teacher's actions", report.teacher, "o-"),
-        ("demonstrated actions", report.demonstrations, "s--"),
+        ("teacher's actions", report.teacher_calibration, "o-"),
+        ("demonstrated actions", report.demonstrations_calibration, "s--"),
     ):
         if found is not None:
             label = f"{name}: error {found.error:.3f} (floor {found.error_floor:.3f})"
             axes.plot(found.levels, found.coverage, style, markersize=3, label=label)
-    if report.teacher is None and report.demonstrations is None:
+    if report.teacher_calibration is None and report.demonstrations_calibration is None:
         axes.text(0.5, 0.25, "it has none", ha="center")
     else:
         axes.legend(loc="upper left", fontsize=8)
@@ -89,7 +89,7 @@ def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
         axes.bar(at + side, values[:, 0], 0.38, color=colour, label=label, yerr=spread, error_kw={"linewidth": 1})
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(at, list(names.values()), fontsize=8)
-    axes.set_title("distance from the teacher, mean over states")
+    axes.set_title("distance from the teacher")
     axes.legend(fontsize=8)
 
 
@@ -104,4 +104,4 @@ def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: Polic
             axes.plot(*drawn[:, :2].T, ".", markersize=3, alpha=0.5, color=colour, label=label)
     axes.set(xlabel=names[0], ylabel=names[1] if student.act_dim > 1 else "share below")
     axes.set_title(f"state {state}: teacher's mode entropy {evidence.mode_entropy[state]:.2f} nats", fontsize=9)
-    axes.legend(fontsize=8, markerscale=2)
+    axes.legend(loc="upper right", fontsize=8, markerscale=2)

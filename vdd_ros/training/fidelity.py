@@ -77,7 +77,7 @@ class Entropies:
         teacher_modes: Entropy of the shares of the teacher's modes among its samples.
         student_modes: Entropy of the shares of the same modes among the student's samples.
         gating: Entropy of the student's gating; None if it is no mixture. Several experts may share a mode.
-        gating_correlation: Pearson's correlation of gating and teacher_modes; NaN where one of them does not vary.
+        gating_correlation: Pearson's correlation of gating and teacher_modes; None too where one of them does not vary.
     """
 
     teacher_modes: Estimate
@@ -94,15 +94,15 @@ class FidelityReport:
         measures: Each of `MEASURES`.
         teacher_modes: Number of the teacher's modes at a state.
         entropies: How undecided both are.
-        demonstrations: Calibration of the student's density on the demonstrated actions; None without a density.
-        teacher: The same on the teacher's samples.
+        demonstrations_calibration: Of the student's density on the demonstrated actions; None without a density.
+        teacher_calibration: The same on the teacher's samples.
     """
 
     measures: dict[str, AgainstFloor]
     teacher_modes: Estimate
     entropies: Entropies
-    demonstrations: Calibration | None
-    teacher: Calibration | None
+    demonstrations_calibration: Calibration | None
+    teacher_calibration: Calibration | None
 
 
 class Samples(NamedTuple):
@@ -175,8 +175,8 @@ def measure(
         measures=measured,
         teacher_modes=Estimate.of(modes),
         entropies=_entropies(entropies, of_student.gating),
-        demonstrations=on_demonstrations,
-        teacher=on_teacher,
+        demonstrations_calibration=on_demonstrations,
+        teacher_calibration=on_teacher,
     )
     positions, map_entropy = _entropy_map(student, states, demonstrations, entropies[:, 0])
     evidence = Evidence(states, theirs[:, : config.samples], ours, entropies[:, 0], positions, map_entropy)
@@ -198,8 +198,8 @@ def draw(policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator)
     actions = np.concatenate([part.action for part in parts]).astype(np.float64)
     if not np.isfinite(actions).all():
         raise PolicyFileError(
-            f"the {policy.spec.kind} policy gives actions that are not finite at states of the demonstrations; train it "
-            "or export it again"
+            f"the {policy.spec.kind} policy gives actions that are not finite at states of the demonstrations; "
+            "train it or export it again"
         )
     shape = (-1, samples)
     log_prob = [part.log_prob for part in parts if part.log_prob is not None]

@@ -19,7 +19,7 @@ LEAST_DEVIATION = 0.01
 LEADING = 4
 CLIMB_STEPS = 200
 SEGMENT_POINTS = 21
-VALLEY = 0.5
+VALLEY = 0.3
 LEAST_SHARE = 0.04
 INSIDE = 0.95
 REACHED = 0.1
@@ -48,7 +48,7 @@ class Modes:
 
     @classmethod
     def of(cls, samples: Floats, seed: int = 0) -> "Modes":
-        """Find the modes of standardised samples (N, D), N at least 32; the densest `INSIDE` of them count as inside."""
+        """Find the modes of standardised samples (N, D), N at least 32; the densest `INSIDE` of them are inside."""
         basis = _basis(samples)
         leading = samples @ basis
         fitted = _fit(leading, seed)

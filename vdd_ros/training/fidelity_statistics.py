@@ -1,6 +1,5 @@
 """Distances between two sets of actions, and what a measure is over many states."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,8 +88,8 @@ def entropy(shares: Floats) -> float:
     return max(float(-(positive * np.log(positive)).sum()), 0.0)
 
 
-def correlation(first: Floats, second: Floats) -> float:
-    """Return Pearson's correlation of two measures over the states, (S,) each; NaN where one does not vary."""
+def correlation(first: Floats, second: Floats) -> float | None:
+    """Return Pearson's correlation of two measures over the states, (S,) each; None where one does not vary."""
     if min(first.std(), second.std()) == 0:
-        return math.nan
+        return None
     return float(np.corrcoef(first, second)[0, 1])
