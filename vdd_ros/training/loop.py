@@ -94,6 +94,7 @@ class TrainingLoop:
             after_step: Called with the number of steps done and the generator, after each step.
 
         Raises:
+            ConfigurationError: Training diverged; the last checkpoint is from before.
             KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
         """
         saved_at = time.monotonic()
@@ -105,6 +106,7 @@ class TrainingLoop:
                 after_step(self.step, self._generator)
                 bar.update()
                 if self.step % 50 == 0 or self.step == self._config.steps:
+                    self._refuse_divergence()
                     for name, value in scalars.items():
                         writer.add_scalar(name, value, self.step)
                     bar.set_postfix_str(" ".join(f"{name} {value:.3g}" for name, value in scalars.items()))
@@ -131,8 +133,21 @@ class TrainingLoop:
         self.step += 1
         return scalars
 
+    def _refuse_divergence(self) -> None:
+        if not torch.stack([parameter.isfinite().all() for parameter in self.module.parameters()]).all():
+            raise ConfigurationError(
+                f"training diverged: at step {self.step} the weights are not finite any more; start another run with a "
+                f"learning rate below {self._config.learning_rate:g}"
+            )
+
+    def _dropout_generator(self) -> torch.Generator:
+        """Return torch's own generator on the device: dropout takes no other."""
+        device = self._generator.device
+        return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
     def _save_state(self) -> None:
-        tensors = {"generator": self._generator.get_state()}
+        self._refuse_divergence()
+        tensors = {"generator": self._generator.get_state(), "dropout": self._dropout_generator().get_state()}
         tensors |= {f"module.{name}": value for name, value in self.module.state_dict().items()}
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
         for name, parameter in self.module.named_parameters():
@@ -153,6 +168,7 @@ class TrainingLoop:
         try:
             self.step = int(json.loads(header)["step"])
             self._generator.set_state(tensors["generator"])
+            self._dropout_generator().set_state(tensors["dropout"])
             self.module.load_state_dict(_below("module.", tensors))
             self.averaged.load_state_dict(_below("averaged.", tensors))
             for name, parameter in self.module.named_parameters():
