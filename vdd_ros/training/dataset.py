@@ -106,11 +106,9 @@ class Windows:
         """Cut and standardise the windows of a demonstration set, and put them where they are used."""
         observation, action = demonstrations.windows(history, horizon)
         states = torch.from_numpy(demonstrations.observation.astype("float32"))
-        nows = [torch.arange(pairs.start, pairs.stop - horizon + 1) for pairs in demonstrations.episodes()]
-        lasts = [
-            torch.full((len(now),), pairs.stop - 1)
-            for now, pairs in zip(nows, demonstrations.episodes(), strict=True)
-        ]
+        episodes = demonstrations.episodes()
+        nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - horizon + 1)) for pairs in episodes]
+        lasts = [torch.full((len(now),), pairs.stop - 1) for now, pairs in zip(nows, episodes, strict=True)]
 
         def standard(values: Tensor) -> Tensor:
             return ((values - statistics.observation_mean) / statistics.observation_std).to(device)
