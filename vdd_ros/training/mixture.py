@@ -41,7 +41,7 @@ class GaussianMixture:
         """
         if self.diagonal:
             return self.mean[:, None] + self.factor[:, None] * noise
-        return self.mean[:, None] + (self.factor[:, None] @ noise[..., None]).squeeze(-1)
+        return self.mean[:, None] + _product(self.factor[:, None], noise[..., None]).squeeze(-1)
 
     def entropies(self) -> Tensor:
         """Return the differential entropy of each expert in nats, (B, Z)."""
@@ -75,7 +75,7 @@ class GaussianMixture:
         if self.diagonal:
             return GaussianMixture(self.log_gating, self.mean, (self.factor.square() + variance).sqrt())
         eye = torch.eye(self.mean.shape[-1], device=self.mean.device)
-        covariance = self.factor @ self.factor.mT + variance[..., None] * eye
+        covariance = _product(self.factor, self.factor.mT) + variance[..., None] * eye
         return GaussianMixture(self.log_gating, self.mean, torch.linalg.cholesky(covariance))
 
     def _log_scale(self) -> Tensor:
@@ -93,3 +93,9 @@ class GaussianMixture:
         residual = solve(self.factor, columns, upper=False)
         pull = solve(self.factor.mT, residual, upper=True)
         return residual.movedim(-1, 1), pull.movedim(-1, 1)
+
+
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    """Multiply matrices in full precision also under autocast: a rounded covariance need not be positive."""
+    with torch.autocast(one.device.type, enabled=False):
+        return one @ other

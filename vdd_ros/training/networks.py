@@ -34,7 +34,8 @@ class FourierFeatures(nn.Module):
         """Map (..., entries) to (..., size)."""
         if not self.octaves:
             return values
-        return nn.functional.linear(values, self.frequencies, self.phases).sin()
+        with torch.autocast(values.device.type, enabled=False):  # 8 bits would not hold the phase of a high octave
+            return nn.functional.linear(values, self.frequencies, self.phases).sin()
 
 
 class NoiseEmbedding(nn.Module):

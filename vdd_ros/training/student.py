@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -46,8 +47,7 @@ class Head(nn.Module):
         """Make a head; its last layer starts at nearly nothing."""
         super().__init__()
         widths = [width] + [hidden] * layers
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.SiLU()) for n, m in pairs))
+        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.SiLU()) for n, m in pairwise(widths)))
         self.last = nn.Linear(widths[-1], outputs)
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.zeros_(self.last.bias)
@@ -85,6 +85,10 @@ class MixtureStudent(nn.Module):
     def forward(self, observation: Tensor, goal: Tensor | None = None) -> GaussianMixture:
         """Return the mixtures for observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
         h = self.trunk(observation, goal)
+        with torch.autocast(h.device.type, enabled=False):  # 8 bits would round means by more than a narrow deviation
+            return self._read(h.float())
+
+    def _read(self, h: Tensor) -> GaussianMixture:
         shape = (-1, self.config.experts, self.size)
         mean, raw = self.mean(h).reshape(shape), self.scale(h)
         log_gating = self._log_gating(h)
@@ -144,10 +148,13 @@ class MixtureStudent(nn.Module):
         return moved
 
 
-def expert_places(start: ExpertStart, experts: int, actions: Tensor, bound: float, generator: torch.Generator) -> Tensor:
+def expert_places(
+    start: ExpertStart, experts: int, actions: Tensor, bound: float, generator: torch.Generator
+) -> Tensor:
     """Return where experts start, (experts, D).
 
-    `samples` are random actions, `kmeans` the centres of their clusters; `box` is uniform in a box, `grid` regular in it.
+    `samples` are random actions, `kmeans` the centres of their clusters; `box` is uniform in a box, `grid` the first
+    nodes of a square one in it.
 
     Args:
         start: The way.
@@ -166,7 +173,7 @@ def expert_places(start: ExpertStart, experts: int, actions: Tensor, bound: floa
         ticks = torch.linspace(-bound, bound, side) if side > 1 else torch.zeros(1)
         number = torch.arange(experts)
         return torch.stack([ticks[number // side**axis % side] for axis in range(size)], dim=1).to(actions.device)
-    from sklearn.cluster import KMeans
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 
     chosen = torch.randint(len(actions), (KMEANS_POINTS,), generator=generator, device=generator.device)
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
