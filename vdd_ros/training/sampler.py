@@ -6,9 +6,11 @@ ancestral one (Karras et al. 2022); both names are understood.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
+
+from vdd_ros.errors import ConfigurationError
 
 Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
 
@@ -33,7 +35,12 @@ def step(denoise: Denoise, action: Tensor, sigma: float, below: float, sampler: 
         below: Level of the result; 0 gives clean actions, for every sampler the denoised ones.
         sampler: Which step to take.
         draw: (B, S, D) standard normal, for a stochastic sampler unless `below` is 0.
+
+    Raises:
+        ConfigurationError: An unknown sampler.
     """
+    if sampler not in get_args(Sampler):
+        raise ConfigurationError(f"sampler is '{sampler}'; allowed: {', '.join(get_args(Sampler))}")
     clean = denoise(action, sigma)
     if below == 0:
         return clean

@@ -5,6 +5,8 @@ Both estimate the clean action D(a, sigma) = c_skip a + c_out F(c_in a, sigma) w
 have deviation 1 at every level. What remains different is where they are trained, and where their samplers start.
 """
 
+import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -57,6 +59,7 @@ class Teacher(nn.Module):
         self.size = config.size
         self.network: Denoiser = make_denoiser(config)  # type: ignore[assignment]
         self.register_buffer("grid", cosine_sigmas(config.levels), persistent=False)
+        self._levels = self.grid.tolist()
         self.register_buffer("action_low", torch.full((self.size,), -torch.inf))
         self.register_buffer("action_high", torch.full((self.size,), torch.inf))
 
@@ -70,7 +73,7 @@ class Teacher(nn.Module):
         if self.config.kind == "beso":
             return self.config.sigma_min, self.config.sigma_max
         top = self.config.levels - max(1, round(UNVISITED * self.config.levels))
-        return float(self.grid[0]), float(self.grid[max(top, 1) - 1])
+        return self._levels[0], self._levels[max(top, 1) - 1]
 
     def limit_actions(self, low: Tensor, high: Tensor) -> None:
         """Set the limits of standardised actions, each (act_dim,), that clean actions are clipped to in samplers."""
@@ -148,8 +151,12 @@ class Teacher(nn.Module):
         """Return for each level the nearest in a range that the teacher was trained on; BESO knows all of them."""
         if self.config.kind == "beso":
             return sigma
-        inside = self.grid[(self.grid >= lowest) & (self.grid <= highest)]
+        inside = self.grid[self._levels_within(lowest, highest)]
         return inside[torch.bucketize(sigma, (inside[1:] * inside[:-1]).sqrt())]
+
+    def _levels_within(self, lowest: float, highest: float) -> slice:
+        """Find a range in a DDPM's levels, without asking the device that holds them."""
+        return slice(bisect_left(self._levels, lowest), bisect_right(self._levels, highest))
 
     def check_range(self, lowest: float, highest: float) -> None:
         """Refuse a range of levels that it was not trained on.
@@ -158,9 +165,9 @@ class Teacher(nn.Module):
             ConfigurationError: With what it knows.
         """
         known = self.sigma_range
-        inside = (self.grid >= lowest) & (self.grid <= highest)
+        inside = self._levels_within(lowest, highest)
         outside = lowest < known[0] - 1e-6 or highest > known[1] + 1e-6
-        if outside if self.config.kind == "beso" else not inside.any():
+        if outside if self.config.kind == "beso" else inside.start == inside.stop:
             raise ConfigurationError(
                 f"the teacher cannot be asked at noise levels from {lowest} to {highest}; "
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"
@@ -174,14 +181,14 @@ class Teacher(nn.Module):
         """
         sigmas = sampling_sigmas(schedule, steps, *self.sigma_range)
         if self.config.kind == "ddpm":
-            middle = (self.grid[1:].double().atan() + self.grid[:-1].double().atan()) / 2
-            nearest = torch.bucketize(torch.tensor(sigmas, dtype=torch.float64).atan(), middle)
-            if len(nearest.unique()) < steps:
+            middles = [(math.atan(one) + math.atan(other)) / 2 for one, other in pairwise(self._levels)]
+            nearest = [bisect_left(middles, math.atan(sigma)) for sigma in sigmas]
+            if len(set(nearest)) < steps:
                 raise ConfigurationError(
                     f"{steps} sampling steps by the {schedule} schedule would visit a noise level twice; this teacher "
                     f"of {self.config.levels} levels takes fewer, or another schedule"
                 )
-            sigmas = [float(self.grid[index]) for index in nearest]
+            sigmas = [self._levels[index] for index in nearest]
         return [*sigmas, 0.0]
 
     def sample(
@@ -199,7 +206,8 @@ class Teacher(nn.Module):
             context: From `encode`.
             noise: (B, S, steps, D) standard normal; draw 0 starts the chain, draw k is added after step k where the
                 sampler is stochastic.
-            sampler, schedule: How to walk.
+            sampler: How to step from level to level.
+            schedule: Which levels to visit.
 
         Returns:
             steps + 1 tensors (B, S, D): the noisy start, the action after each step.
