@@ -1,0 +1,181 @@
+"""The same mixture trained from demonstrations alone: expectation maximisation, and its curriculum variant IMC.
+
+Both alternate, a stochastic gradient step at a time, between a distribution p(n, z) over pairs n and experts z and the
+weighted likelihood of the experts under it. Information Maximizing Curriculum (Blessing et al. 2023) maximises
+
+    E_p(n, z) [log N_z(a_n | s_n)] + eta H(p(n)),
+
+that is, it may leave out pairs that no expert explains, for a price of eta per nat of entropy. By the usual bound on
+H(p(n)) with a posterior q(z | n) this splits into one objective for each expert,
+
+    E_p(n | z) [log N_z(a_n | s_n) + eta log q(z | n)] + eta H(p(n | z)),
+
+whose optimum is p(n | z) proportional to N_z^(1 / eta) q(z | n), with p(z) proportional to the sum of that over the
+pairs. Hence p(n, z) needs a single normaliser, which a batch estimates well; one for each expert it could not. As
+posterior serves that of the mixture itself, so that nothing has to be remembered about any pair. When eta grows beyond
+all bounds, every pair weighs the same, p(z | n) are the responsibilities, and what remains is EM.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.training.checkpoint import Card
+from vdd_ros.training.checks import require_choice, require_least, require_positive
+from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.distil import MixtureConfig, Revival, gating_scalars, start_student
+from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.loop import LossFunction
+from vdd_ros.training.pool import Pool
+from vdd_ros.training.runs import prepare_folder
+from vdd_ros.training.student import MixtureStudent, StudentConfig
+from vdd_ros.training.train import card_of, with_noise
+
+Method = Literal["em", "imc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureFitConfig(FitConfig, MixtureConfig):
+    """How to train a mixture from demonstrations.
+
+    Attributes:
+        method: `em` or `imc`.
+        history, horizon: Observations in, actions out.
+        goal_length: Future observations that say what to do; 0 for none.
+        eta: Of IMC: the price of leaving out pairs; the smaller, the more the experts specialise.
+    """
+
+    method: Method = "em"
+    steps: int = 4_000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    history: int = 5
+    horizon: int = 1
+    goal_length: int = 0
+    eta: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        self.check_mixture()
+        require_choice(self, "method", Method)
+        require_least(1, self, "history", "horizon")
+        require_least(0, self, "goal_length")
+        require_positive(self, "eta")
+
+    @property
+    def temperature(self) -> float:
+        """Price per nat of the curriculum's entropy: EM never leaves out a pair."""
+        return self.eta if self.method == "imc" else math.inf
+
+
+def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureFitConfig, resume: bool = False) -> Card:
+    """Train a mixture from demonstrations and keep it in `folder`.
+
+    Args:
+        demonstrations: What to learn from.
+        folder: Checkpoint folder.
+        config: Settings.
+        resume: Continue the run in `folder`.
+
+    Returns:
+        The card of the finished mixture, of kind `em` or `imc`.
+
+    Raises:
+        CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
+        KeyboardInterrupt: The run was interrupted; a checkpoint is written.
+    """
+    prepare_folder(folder, {**asdict(config), "data_sha256": demonstrations.sha256}, resume)
+    device = config.pick_device()
+    torch.manual_seed(config.seed)
+    statistics = Statistics.of(demonstrations)
+    windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
+    shape = StudentConfig(
+        history=config.history,
+        obs_dim=windows.observation.shape[-1],
+        horizon=config.horizon,
+        act_dim=len(demonstrations.header.action),
+        goal_length=config.goal_length,
+        **config.shape_settings(),
+    )
+    goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
+    pool = Pool(windows.observation, goal, windows.action[:, None])
+    student = start_student(shape, config, pool, config.seed)
+    loss = mixture_loss(student, windows, config)
+    recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
+
+    def card(fields: dict[str, Any]) -> Card:
+        return card_of(demonstrations, statistics, config.method, fields)
+
+    return fit(folder, recipe, config, card, config.method, resume)
+
+
+def mixture_loss(student: MixtureStudent, windows: Windows, config: MixtureFitConfig) -> LossFunction:
+    """Return the loss of one step on a batch of noisy states with their actions."""
+    device = windows.observation.device
+
+    def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        index = torch.randint(len(windows), (config.batch,), generator=generator, device=device)
+        observation = with_noise(windows.observation[index], config.observation_noise, generator)
+        mixture = student(observation, windows.draw_goals(index, generator))
+        log_experts = mixture.expert_log_prob(windows.action[index, None]).squeeze(1)  # (B, Z)
+        log_joint = log_experts + mixture.log_gating
+        curriculum = Curriculum.of(log_experts.detach(), log_joint.detach().log_softmax(1), config.temperature)
+        scalars = {"log_likelihood": log_joint.detach().logsumexp(1).mean(), "pairs_used": curriculum.pairs_used()}
+        return weighted_loss(log_experts, mixture.log_gating, curriculum), scalars | gating_scalars(mixture)
+
+    return loss
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The distribution p(n, z) over the pairs of a batch and the experts.
+
+    Attributes:
+        joint: (B, Z) p(n, z), sums to 1.
+        posterior: (B, Z) p(z | n), rows sum to 1.
+    """
+
+    joint: Tensor
+    posterior: Tensor
+
+    @classmethod
+    def of(cls, log_experts: Tensor, log_posterior: Tensor, eta: float) -> "Curriculum":
+        """Return the optimum: p(n, z) proportional to N_z^(1 / eta) q(z | n).
+
+        Args:
+            log_experts: (B, Z) log densities log N_z(a_n | s_n).
+            log_posterior: (B, Z) log q(z | n).
+            eta: Price per nat of entropy; infinite for EM.
+        """
+        logits = log_experts / eta + log_posterior
+        return cls(logits.flatten().softmax(0).view_as(logits), logits.softmax(1))
+
+    def pairs_used(self) -> Tensor:
+        """Return the share of the batch that counts, 1 / (B sum p(n)^2): 1 if all pairs weigh the same."""
+        pairs = self.joint.sum(1)
+        return 1 / (len(pairs) * pairs.square().sum())
+
+
+def weighted_loss(log_experts: Tensor, log_gating: Tensor, curriculum: Curriculum) -> Tensor:
+    """Return the cross-entropies of the experts under the curriculum and of the gating under its posterior.
+
+    The gating learns from all pairs alike, so that it has an answer in every demonstrated state. For EM the gradient
+    is that of the negative log likelihood.
+
+    Args:
+        log_experts: (B, Z) log densities.
+        log_gating: (B, Z) log probabilities.
+        curriculum: Constant.
+    """
+    gating = (curriculum.posterior * log_gating).sum(1).mean()
+    return -(curriculum.joint * log_experts).sum() - gating
