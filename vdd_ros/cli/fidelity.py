@@ -58,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the table, write what was asked for."""
     from tqdm import tqdm
 
-    from vdd_ros.training.fidelity import FidelityConfig, measure
+    from vdd_ros.training.fidelity import PHASES, FidelityConfig, measure
 
     check_result_options(args)
     config = FidelityConfig(states=args.states, samples=args.samples, seed=args.seed)
     teacher, student = (OnnxPolicy.load(file).spec for file in (args.teacher, args.student))
     demonstrations = _demonstrations(args.demos, student)
-    with tqdm(total=config.states, desc="states", unit="state") as bar:
+    with tqdm(total=PHASES * config.states, desc="states", unit="state") as bar:
         report, evidence = measure(args.teacher, args.student, demonstrations, config, bar.update)
     if args.stamp:
         from vdd_ros.training.fidelity_stamp import stamp

@@ -39,7 +39,14 @@ Floats = NDArray[np.float64]
 LEAST_SAMPLES = 32
 ROWS_A_RUN = 4096
 MAP_STATES = 4000
+PHASES = 3
 MEASURES = ("wasserstein", "energy", "mode_recall", "mode_recall_unweighted", "mode_precision")
+
+Progress = Callable[[int], object]
+
+
+def _no_progress(states: int) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def measure(
     student_file: Path,
     demonstrations: DemonstrationSet,
     config: FidelityConfig,
-    progress: Callable[[int], object] = lambda states: None,
+    progress: Progress = _no_progress,
 ) -> tuple[FidelityReport, Evidence]:
     """Compare two policy files at states of demonstrations, which neither should have been trained on.
 
@@ -153,7 +160,8 @@ def measure(
         student_file: Any policy of the same task and horizon.
         demonstrations: Where the states come from.
         config: How much to measure.
-        progress: Called with the number of states that are done.
+        progress: Called with a number of states that are done, in each of `PHASES` phases: both are drawn from, and
+            compared.
 
     Raises:
         ConfigurationError: The policies or the demonstrations do not fit together.
@@ -165,8 +173,8 @@ def measure(
     check_demonstrations(demonstrations, student.spec)
     rng = np.random.default_rng(config.seed)
     states = choose_states(teacher.spec, student.spec, demonstrations, config.states, rng)
-    of_teacher = draw(teacher, states.teacher, 2 * config.samples, rng)
-    of_student = draw(student, states.student, 2 * config.samples, rng)
+    of_teacher = draw(teacher, states.teacher, 2 * config.samples, rng, progress)
+    of_student = draw(student, states.student, 2 * config.samples, rng, progress)
     scale = np.tile(teacher.spec.statistics.action_std, teacher.spec.horizon)
     theirs, ours = of_teacher.actions / scale, of_student.actions[:, : config.samples] / scale
     measured, entropies, modes = _compare_states(theirs, ours, config, rng, progress)
@@ -183,7 +191,9 @@ def measure(
     return report, evidence
 
 
-def draw(policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator) -> Samples:
+def draw(
+    policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator, progress: Progress = _no_progress
+) -> Samples:
     """Draw actions of a policy at S states, so many at each, a few thousand rows at a time.
 
     Raises:
@@ -194,7 +204,8 @@ def draw(policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator)
     parts = []
     for start in range(0, len(seen["observation"]), at_once):
         rows = repeated(at(seen, slice(start, start + at_once)), samples)
-        parts.append(policy.act_batch(rows["observation"], *([rows["goal"]] if "goal" in rows else [])))
+        parts.append(policy.act_batch(rows["observation"], rows.get("goal")))
+        progress(len(rows["observation"]) // samples)
     actions = np.concatenate([part.action for part in parts]).astype(np.float64)
     if not np.isfinite(actions).all():
         raise PolicyFileError(
@@ -212,7 +223,7 @@ def draw(policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator)
 
 
 def _compare_states(
-    theirs: Floats, ours: Floats, config: FidelityConfig, rng: np.random.Generator, progress: Callable[[int], object]
+    theirs: Floats, ours: Floats, config: FidelityConfig, rng: np.random.Generator, progress: Progress
 ) -> tuple[dict[str, AgainstFloor], Floats, Floats]:
     """Return the measures, the mode entropies of both, (S, 2), and the number of modes, (S,)."""
     onto = directions(theirs.shape[2], config.directions, rng)

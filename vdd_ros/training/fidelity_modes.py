@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,8 @@ class Modes:
         kept = counts >= LEAST_SHARE * len(samples)
         number = np.where(kept, np.cumsum(kept) - 1, NOWHERE)
         level = float(np.quantile(fitted.score_samples(leading), 1 - INSIDE))
-        modes = cls(np.zeros(int(kept.sum())), basis, fitted, number[peak_of_component], level)
-        modes.shares[:] = modes.shares_of(samples)
-        return modes
+        unmeasured = cls(np.zeros(int(kept.sum())), basis, fitted, number[peak_of_component], level)
+        return replace(unmeasured, shares=unmeasured.shares_of(samples))
 
     def labels(self, samples: Floats) -> Ints:
         """Return the mode of each sample (N, D), (N,); `NOWHERE` for those outside."""
