@@ -30,7 +30,15 @@ EXTRAS = {
         "rosbags>=0.10",
     ],
     "sim": ["gymnasium>=1.1", *FIGURES],
-    "train": ["torch>=2.5", "onnx>=1.17", "safetensors>=0.4", "scikit-learn>=1.5", "scipy>=1.11", "tensorboard", *FIGURES],
+    "train": [
+        "torch>=2.5",
+        "onnx>=1.17",
+        "safetensors>=0.4",
+        "scikit-learn>=1.5",
+        "scipy>=1.11",
+        "tensorboard",
+        *FIGURES,
+    ],
     "dev": [
         "colcon-common-extensions",
         "hypothesis",
