@@ -1,0 +1,306 @@
+"""Distillation of a teacher into a one-step policy: consistency distillation and consistency trajectory models."""
+
+import copy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.training.backbones import BackboneConfig, Context
+from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.checks import require_choice, require_least, require_positive
+from vdd_ros.training.dataset import Windows
+from vdd_ros.training.distil import TeacherSource
+from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.loop import LossFunction
+from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel, land
+from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.teacher import Teacher
+from vdd_ros.training.train import with_noise
+from vdd_ros.training.trajectory import Solver, cut_path, follow, trajectory_levels
+
+Metric = Literal["huber", "l2"]
+ONE_STEP_KINDS = ("cd", "ctm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyConfig(FitConfig):
+    """How to distil a teacher into a one-step policy, whose backbone is the teacher's.
+
+    Attributes:
+        method: `cd` (Song et al. 2023) or `ctm` (Kim et al. 2024, without a GAN, as Prasad et al. 2024).
+        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
+        solver: Of the teacher's steps: `euler` or `heun`.
+        teacher_steps: Of CTM, the solver's steps from an action to a less noisy one; CD's is one level long.
+        target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
+        metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
+        huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
+        to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
+        from_noise: Share of jumps that start at the highest level; the others start at a random one.
+        dsm_weight: Of CTM's denoising score matching.
+        start_from_teacher: Start from the teacher's weights.
+    """
+
+    method: OneStepKind = "ctm"
+    steps: int = 6_000
+    batch: int = 256
+    learning_rate: float = 1e-3
+    draws: int = 4
+    discretisation: int = 18
+    solver: Solver = "heun"
+    teacher_steps: int = 4
+    target_decay: float = 0.95
+    metric: Metric = "huber"
+    huber_width: float = 0.03
+    to_clean: float = 0.5
+    from_noise: float = 0.0
+    dsm_weight: float = 1.0
+    start_from_teacher: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        for name, choices in (("method", OneStepKind), ("solver", Solver), ("metric", Metric)):
+            require_choice(self, name, choices)
+        require_least(1, self, "draws", "teacher_steps")
+        require_least(2, self, "discretisation")
+        require_least(0, self, "dsm_weight")
+        require_positive(self, "huber_width")
+        for name in ("to_clean", "from_noise"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if not 0.0 <= self.target_decay < 1.0:
+            raise ConfigurationError(f"target_decay is {self.target_decay}; it must be at least 0 and below 1")
+
+
+class Distillation(nn.Module):
+    """A student, and the averaged copy of it that gives the targets and is not trained by gradients."""
+
+    def __init__(self, student: OneStepModel) -> None:
+        """Start the copy where the student is."""
+        super().__init__()
+        self.student = student
+        self.target = copy.deepcopy(student).requires_grad_(False)
+
+    @torch.no_grad()
+    def follow_student(self, decay: float) -> None:
+        """Move the copy's weights towards the student's."""
+        torch._foreach_lerp_(list(self.target.parameters()), list(self.student.parameters()), 1 - decay)
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Actions of a batch at random noise levels, with the three contexts of their states.
+
+    Attributes:
+        student, target, teacher: What each network makes of the states.
+        clean: (B, 1, D).
+        noisy: (B, S, D).
+        start: (B, S) numbers of the actions' levels.
+    """
+
+    student: Context
+    target: Context
+    teacher: Context
+    clean: Tensor
+    noisy: Tensor
+    start: Tensor
+
+
+def distil_consistency(
+    teacher_folder: Path,
+    demonstrations: DemonstrationSet,
+    folder: Path,
+    config: ConsistencyConfig,
+    resume: bool = False,
+) -> Card:
+    """Distil the teacher in `teacher_folder` into a one-step policy kept in `folder`.
+
+    Args:
+        teacher_folder: Checkpoint of the teacher.
+        demonstrations: What the teacher was trained on.
+        folder: Checkpoint folder of the policy.
+        config: Settings.
+        resume: Continue the run in `folder`.
+
+    Returns:
+        The card of the finished policy.
+
+    Raises:
+        CheckpointError: The teacher is missing or was trained on other data, or `folder` holds another run.
+        KeyboardInterrupt: The run was interrupted; a checkpoint is written.
+    """
+    source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
+    prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
+    torch.manual_seed(config.seed)
+    both = Distillation(start_student(source.teacher, config))
+    recipe = Recipe(
+        both,
+        consistency_loss(both, source.teacher, source.windows, config),
+        both.student.config,
+        compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
+        after_step=lambda step, generator: both.follow_student(config.target_decay),
+        kept="student",
+    )
+    return fit(folder, recipe, config, lambda made: source.card(config.method, made), config.method, resume)
+
+
+def start_student(teacher: Teacher, config: ConsistencyConfig) -> OneStepModel:
+    """Build a student where the teacher is.
+
+    A BESO teacher's network estimates the same thing as the student's, so that the student starts as its denoiser. A
+    DDPM's estimates the noise, which times its highest level would drown the action: its last layer is not taken over,
+    and the preconditioning assumes the deviation 1, for which the network's input is the same.
+    """
+    lowest, highest = teacher.sigma_range
+    beso = teacher.config.kind == "beso"
+    backbone = replace(BackboneConfig(**teacher.config.backbone_settings()), dropout=0.0)
+    shape = OneStepConfig(
+        kind=config.method,
+        history=teacher.config.history,
+        obs_dim=teacher.config.obs_dim,
+        horizon=teacher.config.horizon,
+        act_dim=teacher.config.act_dim,
+        goal_length=teacher.config.goal_length,
+        sigma_min=lowest,
+        sigma_max=highest,
+        sigma_data=teacher.config.sigma_data if beso else 1.0,
+        **asdict(backbone),
+    )
+    student = OneStepModel(shape)
+    student.limit_actions(teacher.action_low, teacher.action_high)
+    student.to(teacher.action_low.device)
+    if config.start_from_teacher:
+        student.start_from(teacher.network, readout=beso)  # type: ignore[arg-type]
+    return student
+
+
+def consistency_loss(both: Distillation, teacher: Teacher, windows: Windows, config: ConsistencyConfig) -> LossFunction:
+    """Return the loss of one step of either method."""
+    levels = trajectory_levels(teacher, config.discretisation)
+    method = {"cd": cd_loss, "ctm": ctm_loss}[config.method]
+
+    def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        index = torch.randint(len(windows), (config.batch,), generator=generator, device=generator.device)
+        observation = with_noise(windows.observation[index], config.observation_noise, generator)
+        goal = windows.draw_goals(index, generator)
+        clean = windows.action[index, None]
+        start = _draw_starts(len(levels) - 1, config, generator)
+        noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=generator.device)
+        with torch.no_grad():
+            contexts = both.target.encode(observation, goal), teacher.encode(observation, goal)
+        noised = Noised(
+            both.student.encode(observation, goal), *contexts, clean, clean + levels[start][..., None] * noise, start
+        )
+        return method(both, teacher, levels, noised, config, generator)
+
+    return loss
+
+
+def _draw_starts(highest: int, config: ConsistencyConfig, generator: torch.Generator) -> Tensor:
+    """Draw the numbers of the levels that jumps start from, (batch, draws), 1 to `highest`."""
+    shape = config.batch, config.draws
+    start = torch.randint(1, highest + 1, shape, generator=generator, device=generator.device)
+    chosen = torch.rand(shape, generator=generator, device=generator.device) < config.from_noise
+    return torch.where(chosen, highest, start)
+
+
+def cd_loss(
+    both: Distillation,
+    teacher: Teacher,
+    levels: Tensor,
+    noised: Noised,
+    config: ConsistencyConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compare jumps from two neighbouring points of a trajectory (Song et al. 2023, eq. 7), with lambda 1.
+
+    Args:
+        both: Student and target.
+        teacher: Takes one step.
+        levels: From `trajectory_levels`.
+        noised: The batch.
+        config: Settings.
+        generator: Not needed.
+    """
+    path = levels[torch.stack([noised.start, noised.start - 1], dim=-1)]
+    sigma, below = path.unbind(-1)
+    reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
+    nothing = torch.zeros_like(sigma)
+    with torch.no_grad():
+        target = both.target.jump(noised.target, reached, below, nothing)
+    value = distance(both.student.jump(noised.student, noised.noisy, sigma, nothing), target, config)
+    return value, {"loss": value.detach()}
+
+
+def ctm_loss(
+    both: Distillation,
+    teacher: Teacher,
+    levels: Tensor,
+    noised: Noised,
+    config: ConsistencyConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compare a jump with the teacher's way followed by a jump, both taken on to 0, and match denoising scores.
+
+    That is soft consistency (Kim et al. 2024, eq. 9) from a level t to s, over a level u between them, and eq. 12.
+
+    Args:
+        both: Student and target.
+        teacher: Takes `teacher_steps` steps from t to u.
+        levels: From `trajectory_levels`.
+        noised: The batch.
+        config: Settings.
+        generator: Source of s and u.
+    """
+
+    def uniform() -> Tensor:
+        return torch.rand(noised.start.shape, generator=generator, device=generator.device)
+
+    end = torch.where(uniform() < config.to_clean, 0, (uniform() * noised.start).long())
+    between = end + (uniform() * (noised.start - end)).long()
+    path = levels[cut_path(noised.start, between, config.teacher_steps)]
+    t, u, s, nothing = path[..., 0], path[..., -1], levels[end], torch.zeros_like(path[..., 0])
+    reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
+    with torch.no_grad():
+        target = both.target.jump(noised.target, both.target.jump(noised.target, reached, u, s), s, nothing)
+    twice = noised.noisy.repeat(1, 2, 1)
+    aims = both.student.aim(noised.student, twice, t.repeat(1, 2), torch.cat([s, t], dim=1))
+    aim, denoised = aims.chunk(2, dim=1)
+    landed = land(noised.noisy, aim, t, s)
+    consistency = distance(both.target.jump(noised.target, landed, s, nothing), target, config)
+    dsm = (denoised - noised.clean).square().mean()
+    return consistency + config.dsm_weight * dsm, {"loss": consistency.detach(), "dsm": dsm.detach()}
+
+
+def distance(action: Tensor, target: Tensor, config: ConsistencyConfig) -> Tensor:
+    """Return the mean distance of actions (B, S, D) from their targets."""
+    square = (action - target).square().mean(-1)
+    if config.metric == "l2":
+        return square.mean()
+    return ((square + config.huber_width**2).sqrt() - config.huber_width).mean()
+
+
+def load_one_step(folder: Path) -> tuple[OneStepModel, Card]:
+    """Read a trained one-step policy, frozen.
+
+    Raises:
+        CheckpointError: There is none, or it is of another kind.
+    """
+    card, tensors = load_model(folder)
+    if card.kind not in ONE_STEP_KINDS:
+        raise CheckpointError(
+            f"'{folder}' holds a '{card.kind}' policy, but a one-step policy (cd, ctm) is needed here"
+        )
+    model = OneStepModel(read_shape(OneStepConfig, card, folder))
+    load_weights(model, tensors, folder)
+    return model.requires_grad_(False).eval(), card

@@ -1,0 +1,69 @@
+"""A teacher's probability-flow ODE, da/dsigma = (a - denoised) / sigma, walked for many actions and levels at once."""
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vdd_ros.training.backbones import Context
+from vdd_ros.training.noise import sampling_sigmas
+from vdd_ros.training.teacher import Teacher
+
+Solver = Literal["euler", "heun"]
+
+
+def trajectory_levels(teacher: Teacher, count: int) -> Tensor:
+    """Return the levels at which trajectories are cut: 0 and up to `count` more that the teacher knows, ascending.
+
+    They are even in sigma^(1/7) (Karras et al. 2022, eq. 5); a DDPM's are the nearest of its own.
+    """
+    lowest, highest = teacher.sigma_range
+    sigmas = torch.tensor(sampling_sigmas("karras", count, lowest, highest), device=teacher.action_low.device)
+    known = teacher.nearest_level(sigmas, lowest, highest).unique()
+    return torch.cat([torch.zeros_like(known[:1]), known])
+
+
+def cut_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Cut the way between numbers of levels into steps.
+
+    Args:
+        start: (...) numbers to start from.
+        end: (...) lower numbers to end at.
+        steps: How many. Short ways begin with steps of nothing.
+
+    Returns:
+        (..., steps + 1) numbers, descending from `start` to `end`.
+    """
+    done = torch.arange(steps + 1, device=start.device)
+    left = (start - end)[..., None] * (steps - done)
+    return end[..., None] + (left + steps - 1) // steps
+
+
+@torch.no_grad()
+def follow(teacher: Teacher, context: Context, action: Tensor, path: Tensor, solver: Solver) -> Tensor:
+    """Take steps along the ODE; denoised actions are clipped to the limits, as in the teacher's samplers.
+
+    Args:
+        teacher: Whose ODE.
+        context: From its `encode`.
+        action: (B, S, D) at the levels `path[..., 0]`.
+        path: (B, S, steps + 1) levels, descending; only the last may be 0.
+        solver: Of each step; Heun's method ends with a step of Euler's where it ends at 0.
+    """
+    for sigma, below in pairwise(path.unbind(-1)):
+        clean = _denoise(teacher, context, action, sigma)
+        euler = clean + (action - clean) * (below / sigma)[..., None]
+        if solver == "euler":
+            action = euler
+            continue
+        reached = below.clamp_min(teacher.sigma_range[0])
+        slope = (action - clean) / sigma[..., None]
+        ahead = (euler - _denoise(teacher, context, euler, reached)) / reached[..., None]
+        heun = action + (slope + ahead) / 2 * (below - sigma)[..., None]
+        action = torch.where((below > 0)[..., None], heun, euler)
+    return action
+
+
+def _denoise(teacher: Teacher, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
+    return torch.clamp(teacher.denoise(context, action, sigma), teacher.action_low, teacher.action_high)
