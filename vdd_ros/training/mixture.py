@@ -50,7 +50,7 @@ class GaussianMixture:
 
     def expert_log_prob(self, action: Tensor) -> Tensor:
         """Return the log density of actions (B, S, D) under every expert, (B, S, Z)."""
-        residual, _ = self._whiten(action)
+        residual = self._whiten(action)
         size = self.mean.shape[-1]
         constant = 0.5 * size * math.log(2 * math.pi) + self._log_scale().sum(-1)  # (B, Z)
         return -0.5 * residual.square().sum(-1) - constant[:, None]
@@ -63,11 +63,42 @@ class GaussianMixture:
         """Return log of the probability that each expert made each action, (B, S, Z)."""
         return torch.log_softmax(self.expert_log_prob(action) + self.log_gating[:, None], dim=-1)
 
+    def own_score(self, noise: Tensor) -> Tensor:
+        """Return the gradient of each expert's own log density at `draw_each(noise)`, (B, V, Z, D)."""
+        if self.diagonal:
+            return -noise / self.factor[:, None]
+        return -torch.linalg.solve_triangular(self.factor.mT[:, None], noise[..., None], upper=True).squeeze(-1)
+
     def score(self, action: Tensor) -> Tensor:
-        """Return the gradient of `log_prob` with respect to actions (B, S, D), in closed form."""
-        _, pull = self._whiten(action)  # precision times (action - mean): (B, S, Z, D)
-        responsibility = self.log_responsibilities(action).exp()
-        return -(responsibility[..., None] * pull).sum(-2)
+        """Return the gradient of `log_prob` with respect to actions (B, S, D), in closed form.
+
+        By matrix products over actions and experts, which never hold an offset for each pair of the two.
+        """
+        with torch.autocast(action.device.type, enabled=False):
+            columns = action.mT  # (B, D, S)
+            return (self._diagonal_score(columns) if self.diagonal else self._full_score(columns)).mT
+
+    def _diagonal_score(self, columns: Tensor) -> Tensor:
+        """Read both from log N = pull . a - precision . a^2 / 2 + constant; its terms cancel, so in double precision."""
+        mean, precision = self.mean.double(), self.factor.double().square().reciprocal()
+        pull = precision * mean
+        constant = self.log_gating - self._log_scale().sum(-1) - 0.5 * (pull * mean).sum(-1)
+        powers = torch.cat([columns.double(), columns.double().square()], dim=1)
+        joint = torch.baddbmm(constant[..., None], torch.cat([pull, -0.5 * precision], dim=-1), powers)  # (B, Z, S)
+        share = torch.softmax(joint, dim=1, dtype=columns.dtype)
+        pull, precision = pull.to(share), precision.to(share)
+        return pull.mT @ share - (precision.mT @ share) * columns
+
+    def _full_score(self, columns: Tensor) -> Tensor:
+        """Read both from log N = -|W (a - mean)|^2 / 2 + constant, where W = L^-1."""
+        experts, size = self.mean.shape[1:]
+        eye = torch.eye(size, dtype=columns.dtype, device=columns.device)
+        whiten = torch.linalg.solve_triangular(self.factor, eye.expand_as(self.factor), upper=False)
+        rows = whiten.flatten(1, 2)  # (B, Z * D, D)
+        residual = (rows @ columns).unflatten(1, (experts, size)) - whiten @ self.mean[..., None]  # (B, Z, D, S)
+        joint = (self.log_gating - self._log_scale().sum(-1))[..., None] - 0.5 * residual.square().sum(2)
+        share = torch.softmax(joint, dim=1)
+        return -rows.mT @ (share[:, :, None] * residual).flatten(1, 2)
 
     def noised(self, sigma: Tensor) -> "GaussianMixture":
         """Return the density of a + sigma * noise, again a mixture; `sigma` is (B,)."""
@@ -82,17 +113,13 @@ class GaussianMixture:
         scale = self.factor if self.diagonal else self.factor.diagonal(dim1=-2, dim2=-1)
         return scale.log()  # (B, Z, D)
 
-    def _whiten(self, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Return L^-1 (a - mean) and precision (a - mean), each (B, S, Z, D)."""
-        offset = action[:, :, None] - self.mean[:, None]  # (B, S, Z, D)
+    def _whiten(self, action: Tensor) -> Tensor:
+        """Return L^-1 (a - mean), (B, S, Z, D)."""
+        offset = action[:, :, None] - self.mean[:, None]
         if self.diagonal:
-            residual = offset / self.factor[:, None]
-            return residual, residual / self.factor[:, None]
-        solve = torch.linalg.solve_triangular
+            return offset / self.factor[:, None]
         columns = offset.movedim(1, -1)  # (B, Z, D, S)
-        residual = solve(self.factor, columns, upper=False)
-        pull = solve(self.factor.mT, residual, upper=True)
-        return residual.movedim(-1, 1), pull.movedim(-1, 1)
+        return torch.linalg.solve_triangular(self.factor, columns, upper=False).movedim(-1, 1)
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:

@@ -50,18 +50,15 @@ def paper_update(
         uniform: Uniform share of the experts' weights.
     """
     action = mixture.draw_each(noise)  # (B, V, Z, D)
-    flat = action.flatten(1, 2)  # (B, V * Z, D)
-    with torch.no_grad():
-        target = teacher.score_unnoised(context, flat.detach(), sigma[:, None])
-    frozen = mixture.detach()
     weight = expert_weights(mixture.log_gating, uniform)
-    own = torch.arange(noise.shape[2], device=noise.device).repeat(noise.shape[1])
-    responsibility = frozen.log_responsibilities(flat).take_along_dim(own[None, :, None], dim=-1).squeeze(-1)
-    pull = ((target * flat).sum(-1) + responsibility).unflatten(1, noise.shape[1:3]).mean(1)  # (B, Z)
-    loss = -(weight * (pull + mixture.entropies())).sum(-1).mean()
     with torch.no_grad():
-        gap = (frozen.score(flat) - target).square().sum(-1)
-        disagreement = (_share(weight, noise) * gap).sum(-1) * sigma.square()
+        frozen, at = mixture.detach(), action.flatten(1, 2)  # (B, V * Z, D)
+        gap = frozen.score(at) - teacher.score_unnoised(context, at, sigma[:, None])
+        # the gradient of -score . a - log responsibility, whose log is log N_z + log gating_z - log q
+        force = gap.unflatten(1, noise.shape[1:3]) - frozen.own_score(noise)
+        disagreement = (_share(weight, noise) * gap.square().sum(-1)).sum(-1) * sigma.square()
+    cross = (force * action).sum(-1).mean(1)  # (B, Z)
+    loss = (weight * (cross - mixture.entropies())).sum(-1).mean()
     return ExpertUpdate(loss, disagreement.mean())
 
 
