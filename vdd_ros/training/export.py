@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from vdd_ros.errors import CheckpointError, ExportError
 from vdd_ros.files import replacing
 from vdd_ros.policy.spec import (
+    DIFFUSION_KINDS,
     METADATA_KEY,
+    MIXTURE_KINDS,
+    ONE_STEP_KINDS,
     SCHEMA_VERSION,
     ActionEntry,
     ObservationEntry,
@@ -25,11 +28,12 @@ from vdd_ros.policy.spec import (
 )
 from vdd_ros.policy.spec import Statistics as SpecStatistics
 from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.consistency import load_one_step
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import load_student
-from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph
-from vdd_ros.training.schedule import sampling_levels
-from vdd_ros.training.teacher import Sampler
+from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph, OneStepGraph
+from vdd_ros.training.noise import Schedule
+from vdd_ros.training.sampler import Sampler, passes
 from vdd_ros.training.train import load_teacher
 
 OPSET = 18
@@ -41,7 +45,7 @@ PARITY_BATCH = 64
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = dict[str, Array]
 Run: TypeAlias = Callable[[Inputs], Inputs]
-PolicyGraph: TypeAlias = DiffusionGraph | MixtureGraph
+PolicyGraph: TypeAlias = DiffusionGraph | MixtureGraph | OneStepGraph
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class ExportConfig:
 
     Attributes:
         steps: Sampling steps of a diffusion policy, inside the graph; students have none.
-        sampler: Of a diffusion policy: `ancestral` or `ddim`.
+        sampler: Of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler` are not,
+            `heun` asks the network twice a step.
+        schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
+            `exponential` or `karras`.
         seed: Of the inputs of the parity check.
     """
 
     steps: int = 8
     sampler: Sampler = "ancestral"
+    schedule: Schedule = "cosine"
     seed: int = 0
 
 
@@ -76,14 +84,7 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
         ExportError: The file computes something else than torch; nothing is written.
     """
     card, _ = load_model(folder)
-    statistics = Statistics.from_lists(card.statistics)
-    graph: PolicyGraph
-    if card.kind == "ddpm":
-        graph = DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler)
-    elif card.kind == "vdd":
-        graph = MixtureGraph(load_student(folder)[0], statistics)
-    else:
-        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy; ddpm and vdd can be exported")
+    graph = make_graph(folder, card, config)
     graph.eval()
     with replacing(file) as aside:
         write_graph(graph, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
@@ -94,6 +95,22 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
     return spec
+
+
+def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
+    """Build the graph of a checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged or of a kind without a graph.
+    """
+    statistics = Statistics.from_lists(card.statistics)
+    if card.kind in DIFFUSION_KINDS:
+        return DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler, config.schedule)
+    if card.kind in MIXTURE_KINDS:
+        return MixtureGraph(load_student(folder)[0], statistics)
+    if card.kind in ONE_STEP_KINDS:
+        return OneStepGraph(load_one_step(folder)[0], statistics)
+    raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, of a kind that cannot be exported")
 
 
 def write_graph(graph: PolicyGraph | ChainGraph, inputs: Inputs, file: Path) -> None:
@@ -116,14 +133,13 @@ def write_graph(graph: PolicyGraph | ChainGraph, inputs: Inputs, file: Path) -> 
 def draw_inputs(graph: PolicyGraph, card: Card, batch: int, random: np.random.Generator) -> Inputs:
     """Draw random inputs around the data, physical units, float32."""
     mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
-    shape = (batch, card.model["history"], len(mean))
-    inputs = {
-        "observation": mean + 1.5 * std * random.standard_normal(shape),
-        "noise": random.standard_normal((batch, *graph.noise_shape)),
+    drawn = {
+        name: mean + 1.5 * std * random.standard_normal((batch, card.model[length], len(mean)))
+        for name, length in (("observation", "history"), ("goal", "goal_length"))
     }
-    if "expert_uniform" in graph.inputs:
-        inputs["expert_uniform"] = random.random(batch)
-    return {name: value.astype(np.float32) for name, value in inputs.items()}
+    drawn["noise"] = random.standard_normal((batch, *graph.noise_shape))
+    drawn["expert_uniform"] = random.random(batch)
+    return {name: drawn[name].astype(np.float32) for name in graph.inputs}
 
 
 def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Parity:
@@ -142,7 +158,8 @@ def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Par
     else:
         for inputs in batches:
             measured, expected = run(inputs), run_torch(graph, inputs)
-            mismatches += int((measured["expert"] != expected["expert"]).sum())
+            if "expert" in expected:
+                mismatches += int((measured["expert"] != expected["expert"]).sum())
             largest = max(largest, float((np.abs(measured["action"] - expected["action"]) / scale).max()))
     parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
     if not largest <= MAX_ERROR or mismatches:
@@ -172,16 +189,17 @@ def _chain_error(graph: DiffusionGraph, run: Run, batches: list[Inputs], file: P
 
 def _step_error(graph: DiffusionGraph, action: Array, chain: Array, inputs: Inputs) -> float:
     teacher, units = graph.teacher, graph.units
-    levels = [*sampling_levels(teacher.config.levels, graph.noise_shape[0]), 0]
-    steps = torch.from_numpy(chain)  # (B, steps + 1, D)
-    draws = torch.from_numpy(inputs["noise"]).flatten(2)  # (B, steps, D)
+    steps = torch.from_numpy(chain)[:, :, None]  # (B, steps + 1, 1, D)
+    draws = torch.from_numpy(inputs["noise"]).flatten(2)[:, :, None]  # (B, steps, 1, D)
+    given = [torch.from_numpy(inputs[name]) for name in graph.inputs if name != "noise"]
     with torch.no_grad():
-        features = teacher.denoiser.encode(units.standard(torch.from_numpy(inputs["observation"])))
+        context = teacher.encode(*units.states(*given))
         last = units.physical(units.limited(steps[:, -1].reshape(action.shape))) - torch.from_numpy(action)
-        errors = [steps[:, 0] - draws[:, 0], last / units.action_std]
-        for k, (level, below) in enumerate(pairwise(levels)):
-            draw = draws[:, k + 1] if below and graph.sampler == "ancestral" else None
-            errors.append(teacher.step(features, steps[:, k], level, below, draw) - steps[:, k + 1])
+        errors = [steps[:, 0] - draws[:, 0] * graph.sigmas[0], last / units.action_std]
+        for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):
+            draw = draws[:, k + 1] if below else None
+            taken = teacher.step(context, steps[:, k], sigma, below, graph.sampler, draw)
+            errors.append((taken - steps[:, k + 1]) / max(1.0, below))
     return max(float(error.abs().max()) for error in errors)
 
 
@@ -209,7 +227,8 @@ def describe(
     """Return the metadata of a policy file."""
     lists = card.statistics
     limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
-    diffusion = isinstance(graph, DiffusionGraph)
+    diffusion, mixture = isinstance(graph, DiffusionGraph), isinstance(graph, MixtureGraph)
+    sampling = {"sampler": config.sampler, "schedule": config.schedule, "passes": passes(config.sampler, config.steps)}
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
         kind=card.kind,
@@ -219,9 +238,9 @@ def describe(
         rate_hz=card.rate_hz,
         history=card.model["history"],
         horizon=card.model["horizon"],
-        goal_length=card.model.get("goal_length", 0),
-        experts=None if diffusion else card.model["experts"],
-        covariance=None if diffusion else card.model["covariance"],
+        goal_length=card.model["goal_length"],
+        experts=card.model["experts"] if mixture else None,
+        covariance=card.model["covariance"] if mixture else None,
         sampling_steps=config.steps if diffusion else None,
         statistics=SpecStatistics(
             **{
@@ -234,6 +253,6 @@ def describe(
         seeds={"training": card.settings.get("seed"), "parity": config.seed},
         versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
         fidelity=fidelity,
-        settings={**card.settings, "steps_done": card.steps, **({"sampler": config.sampler} if diffusion else {})},
+        settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {})},
         parity=parity,
     )

@@ -1,14 +1,18 @@
 """The graphs of policy files: physical units in and out, limits applied, every random draw an input."""
 
-import copy
 import math
 
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.training.backbones import Shape
+from vdd_ros.training.consistency import OneStepModel
 from vdd_ros.training.dataset import Statistics
-from vdd_ros.training.mixture import GaussianMixture, MixtureStudent
-from vdd_ros.training.teacher import DDPMTeacher, Sampler
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.noise import Schedule
+from vdd_ros.training.sampler import Sampler
+from vdd_ros.training.student import MixtureStudent
+from vdd_ros.training.teacher import Teacher
 
 LIMIT_ROUNDING = 1e-6
 
@@ -33,8 +37,12 @@ class PhysicalUnits(nn.Module):
         self.register_buffer("standard_low", low + inward)
         self.register_buffer("standard_high", high - inward)
 
+    def states(self, observation: Tensor, goal: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Standardise observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
+        return self.standard(observation), None if goal is None else self.standard(goal)
+
     def standard(self, observation: Tensor) -> Tensor:
-        """Standardise observations (B, history, obs_dim)."""
+        """Standardise observations (..., obs_dim)."""
         return (observation - self.observation_mean) / self.observation_std
 
     def limited(self, action: Tensor) -> Tensor:
@@ -46,67 +54,83 @@ class PhysicalUnits(nn.Module):
         return action * self.action_std + self.action_mean
 
 
-class LevelTable(nn.Module):
-    """The embeddings of all noise levels, computed once."""
-
-    table: Tensor
-
-    def __init__(self, teacher: DDPMTeacher) -> None:
-        """Embed every level of a teacher."""
-        super().__init__()
-        with torch.no_grad():
-            self.register_buffer("table", teacher.denoiser.embed_level(torch.arange(teacher.config.levels + 1)))
-
-    def forward(self, level: Tensor) -> Tensor:
-        """Return the embeddings (..., width) of levels (...,)."""
-        return self.table[level]
-
-
 class DiffusionGraph(nn.Module):
-    """A teacher with its whole sampler: observation, noise -> action."""
+    """A teacher with its whole sampler: observation, (goal), noise -> action.
 
-    inputs = ("observation", "noise")
-    outputs = ("action",)
+    The levels are constants of the graph, so that ONNX Runtime computes their embeddings once, when it opens it.
+    """
 
-    def __init__(self, teacher: DDPMTeacher, statistics: Statistics, steps: int, sampler: Sampler) -> None:
-        """Fix the number of sampling steps and the sampler."""
+    outputs: tuple[str, ...] = ("action",)
+
+    def __init__(
+        self, teacher: Teacher, statistics: Statistics, steps: int, sampler: Sampler, schedule: Schedule
+    ) -> None:
+        """Fix the number of sampling steps, the sampler and its schedule.
+
+        Raises:
+            ConfigurationError: The teacher has fewer levels to visit.
+        """
         super().__init__()
-        self.teacher = copy.deepcopy(teacher)
-        self.teacher.denoiser.embed_level = LevelTable(teacher)
+        self.teacher = teacher
         self.units = PhysicalUnits(statistics)
+        self.inputs = input_names(teacher.config)
         self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
-        self.sampler = sampler
+        self.sampler: Sampler = sampler
+        self.schedule: Schedule = schedule
+        self.sigmas = teacher.visited(steps, schedule)
 
-    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
-        drawn = chunked(self.chain(observation, noise)[-1][:, None], self.noise_shape[1:])
+        drawn = chunked(self.chain(*inputs)[-1], self.noise_shape[1:])
         return self.units.physical(self.units.limited(drawn))
 
-    def chain(self, observation: Tensor, noise: Tensor) -> list[Tensor]:
-        """Return the standardised action after each step, steps + 1 tensors (B, D), the first one noise."""
-        return self.teacher.chain(self.units.standard(observation), noise, self.sampler)
+    def chain(self, *inputs: Tensor) -> list[Tensor]:
+        """Return the standardised action after each step, steps + 1 tensors (B, 1, D), the first one noise."""
+        *states, noise = inputs
+        context = self.teacher.encode(*self.units.states(*states))
+        draws = noise.reshape(-1, 1, self.noise_shape[0], self.teacher.size)
+        return self.teacher.chain(context, draws, self.sampler, self.schedule)
 
 
 class ChainGraph(nn.Module):
     """The same sampler, showing every step: what the parity check looks at."""
 
-    inputs = DiffusionGraph.inputs
     outputs = ("chain",)
 
     def __init__(self, graph: DiffusionGraph) -> None:
         """Share everything with the graph that is exported."""
         super().__init__()
         self.graph = graph
+        self.inputs = graph.inputs
 
-    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Return (B, steps + 1, D), standardised."""
-        return torch.stack(self.graph.chain(observation, noise), dim=1)
+        return torch.cat(self.graph.chain(*inputs), dim=1)
+
+
+class OneStepGraph(nn.Module):
+    """A consistency model: observation, (goal), noise -> action, in one pass."""
+
+    outputs = ("action",)
+
+    def __init__(self, model: OneStepModel, statistics: Statistics) -> None:
+        """Wrap a model."""
+        super().__init__()
+        self.model = model
+        self.units = PhysicalUnits(statistics)
+        self.inputs = input_names(model.config)
+        self.noise_shape = (model.config.horizon, model.config.act_dim)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        *states, noise = inputs
+        drawn = self.model.sample(self.model.encode(*self.units.states(*states)), flat(noise))
+        return self.units.physical(self.units.limited(chunked(drawn, self.noise_shape)))
 
 
 class MixtureGraph(nn.Module):
     """A student: observation, noise, expert_uniform -> action, expert, gating, log_prob."""
 
-    inputs = ("observation", "noise", "expert_uniform")
     outputs = ("action", "expert", "gating", "log_prob")
 
     def __init__(self, student: MixtureStudent, statistics: Statistics) -> None:
@@ -114,20 +138,20 @@ class MixtureGraph(nn.Module):
         super().__init__()
         self.student = student
         self.units = PhysicalUnits(statistics)
+        self.inputs = (*input_names(student.config), "expert_uniform")
         self.noise_shape = (student.config.horizon, student.config.act_dim)
         self.log_volume = student.config.horizon * float(statistics.action_std.log().sum())
 
-    def forward(
-        self, observation: Tensor, noise: Tensor, expert_uniform: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
 
         Args:
-            observation: (B, history, obs_dim).
-            noise: (B, horizon, act_dim) standard normal; zeros give the expert's mean.
-            expert_uniform: (B,) in [0, 1) to sample the expert; -(2 + k) for expert k; else the likeliest, as with -1.
+            *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim); noise
+                (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in [0, 1) to
+                sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
         """
-        mixture = self.student(self.units.standard(observation))
+        *states, noise, expert_uniform = inputs
+        mixture = self.student(*self.units.states(*states))
         gating = mixture.log_gating.exp()
         expert = select_expert(mixture.log_gating, gating, expert_uniform)
         offset = flat(noise)
@@ -137,6 +161,11 @@ class MixtureGraph(nn.Module):
             drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
         action = self.units.limited(chunked(drawn, self.noise_shape))
         return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
+
+
+def input_names(shape: Shape) -> tuple[str, ...]:
+    """Return the inputs that every policy has."""
+    return ("observation", "goal", "noise") if shape.goal_length else ("observation", "noise")
 
 
 def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:

@@ -32,8 +32,9 @@ class Block(nn.Module):
 
     def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values (B, heads, T, width / heads) of tokens (B, T, width)."""
+        tokens, width = int(h.shape[1]), int(h.shape[2])
         projected = self.qkv(self.norm_attention(h))
-        split = projected.unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)  # (B, 3 * heads, T, width / heads)
+        split = projected.reshape(-1, tokens, 3 * self.heads, width // self.heads).transpose(1, 2)
         query, key, value = split.split(self.heads, dim=1)
         return query, key, value
 
@@ -45,13 +46,13 @@ class Block(nn.Module):
     def attend(self, h: Tensor, mask: Tensor) -> tuple[Tensor, KeysValues]:
         """Pass tokens (B, T, width) with a mask (T, T) added to the logits; also return their keys and values."""
         query, key, value = self.project(h)
-        weights = self.soften(query @ key.mT + mask)
+        weights = self.soften(query @ key.transpose(-2, -1), mask)
         return self.finish(h, (weights @ value).transpose(1, 2).flatten(2)), (key, value)
 
     def attend_last(self, h: Tensor) -> Tensor:
         """Pass tokens (B, T, width), but return only the last one, (B, width), which sees all."""
         query, key, value = self.project(h)
-        weights = self.soften(query[:, :, -1:] @ key.mT)  # (B, heads, 1, T)
+        weights = self.soften(query[:, :, -1:] @ key.transpose(-2, -1))  # (B, heads, 1, T)
         return self.finish(h[:, -1], (weights @ value).flatten(1))
 
     def attend_back(self, h: Tensor, state: KeysValues) -> Tensor:
@@ -61,19 +62,25 @@ class Block(nn.Module):
             h: (B, S, G, width).
             state: Of the T tokens of each state.
         """
-        samples, group = h.shape[1:3]
+        samples, group, width = (int(size) for size in h.shape[1:])
         key, value = state
-        own = self.project(h.flatten(1, 2))  # each (B, heads, S * G, width / heads)
-        query, own_key, own_value = (part.unflatten(2, (samples, group)) for part in own)
-        back = (own[0] @ key.mT).unflatten(2, (samples, group))  # (B, heads, S, G, T)
-        weights = self.soften(torch.cat([back, query @ own_key.mT], dim=-1))
-        on_state, on_own = weights.split([key.shape[2], group], dim=-1)
-        attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, width / heads)
-        return self.finish(h, attended.transpose(1, 2).flatten(2).unflatten(1, (samples, group)))
+        query, own_key, own_value = self.project(h.reshape(-1, samples * group, width))  # (B, heads, S * G, -1)
+        if samples == 1:  # what a policy file does: no more operators than it takes
+            weights = self.soften(query @ torch.cat([key, own_key], dim=2).transpose(-2, -1))
+            attended = weights @ torch.cat([value, own_value], dim=2)
+        else:
+            apart = (samples, group)
+            own_query, own_key, own_value = (part.unflatten(2, apart) for part in (query, own_key, own_value))
+            back = (query @ key.transpose(-2, -1)).unflatten(2, apart)  # (B, heads, S, G, T)
+            weights = self.soften(torch.cat([back, own_query @ own_key.transpose(-2, -1)], dim=-1))
+            on_state, on_own = weights.split([key.shape[2], group], dim=-1)
+            attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, -1)
+        return self.finish(h, attended.transpose(1, 2).reshape(-1, samples, group, width))
 
-    def soften(self, logits: Tensor) -> Tensor:
+    def soften(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """Turn logits (..., keys) into weights."""
-        return self._drop(torch.softmax(logits * (self.qkv.in_features // self.heads) ** -0.5, dim=-1))
+        logits = logits * (self.qkv.in_features // self.heads) ** -0.5
+        return self._drop(torch.softmax(logits if mask is None else logits + mask, dim=-1))
 
     def _drop(self, h: Tensor) -> Tensor:
         return nn.functional.dropout(h, self.dropout, self.training) if self.dropout else h
@@ -165,10 +172,12 @@ class GPTDenoiser(nn.Module):
     def forward(self, context: tuple[KeysValues, ...], action: Tensor, condition: Tensor) -> Tensor:
         """Map noisy chunks (B, S, D) under conditions (..., conditions), broadcast over (B, S), to (B, S, D)."""
         level = self.embed_noise(condition)[..., None, :]  # (B, S, 1, width)
-        h = self.embed_action(action.unflatten(-1, self.chunk)) + self.position + level  # (B, S, horizon, width)
+        samples, (horizon, act_dim) = int(action.shape[1]), self.chunk
+        chunk = action.reshape(-1, samples, horizon, act_dim)
+        h = self.embed_action(chunk) + self.position + level  # (B, S, horizon, width)
         for block, state in zip(self.gpt.blocks, context, strict=True):
             h = block.attend_back(h, state)
-        return self.read(self.norm(h)).flatten(-2)
+        return self.read(self.norm(h)).reshape(-1, samples, horizon * act_dim)
 
 
 def init_linear(layer: nn.Linear) -> nn.Linear:
