@@ -85,6 +85,7 @@ class Recipe:
         shape: Of the module, for the card.
         compiled: Networks that --compile compiles.
         after_step: Called after each optimiser step.
+        kept: Name of the submodule whose averaged weights are kept; empty for the whole module.
     """
 
     module: nn.Module
@@ -92,6 +93,7 @@ class Recipe:
     shape: Shape
     compiled: tuple[nn.Module, ...] = ()
     after_step: Callable[[int, torch.Generator], None] = lambda step, generator: None
+    kept: str = ""
 
 
 def fit(
@@ -143,5 +145,8 @@ def fit(
             }
         )
 
-    loop.run(loss, lambda: save_model(folder, loop.averaged.state_dict(), finished()), label, recipe.after_step)
+    def save() -> None:
+        save_model(folder, loop.averaged.get_submodule(recipe.kept).state_dict(), finished())
+
+    loop.run(loss, save, label, recipe.after_step)
     return finished()
