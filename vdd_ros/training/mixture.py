@@ -79,7 +79,7 @@ class GaussianMixture:
             return (self._diagonal_score(columns) if self.diagonal else self._full_score(columns)).mT
 
     def _diagonal_score(self, columns: Tensor) -> Tensor:
-        """Read both from log N = pull . a - precision . a^2 / 2 + constant; its terms cancel, so in double precision."""
+        """Read both from log N = pull . a - precision . a^2 / 2 + constant, in double precision: its terms cancel."""
         mean, precision = self.mean.double(), self.factor.double().square().reciprocal()
         pull = precision * mean
         constant = self.log_gating - self._log_scale().sum(-1) - 0.5 * (pull * mean).sum(-1)
