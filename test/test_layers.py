@@ -40,7 +40,7 @@ LAYERS = {
     ),
     "training": Layer(
         layers=("policy", "data", "tasks"),
-        packages=("numpy", "onnx", "onnxruntime", "safetensors", "tensorboard", "torch", "tqdm"),
+        packages=("numpy", "onnx", "onnxruntime", "safetensors", "scipy", "sklearn", "tensorboard", "torch", "tqdm"),
     ),
     "nodes": Layer(layers=("policy", "data", "tasks"), packages=("numpy", "rclpy", "rosbags", "yaml")),
 }

@@ -118,7 +118,7 @@ def test_every_imported_ros_package_is_declared() -> None:
 def test_the_message_for_a_missing_package_names_an_extra_that_brings_it() -> None:
     for package, extra in EXTRAS.items():
         brought = [Requirement(text).name for text in setup_arguments()["extras_require"][extra]]
-        name = package.replace("_", "-")
+        name = {"sklearn": "scikit-learn"}.get(package, package.replace("_", "-"))
         assert name in brought or f"ros-jazzy-{name}" in brought, f"{package} in {extra}"
 
 

@@ -1,38 +1,93 @@
-"""`vdd distil`: Variational Diffusion Distillation of a teacher into a mixture of experts."""
+"""`vdd distil`: a policy that acts in one pass, from a teacher (VDD, CD, CTM) or from demonstrations (EM, IMC)."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vdd_ros.cli.options import config_from_options
-from vdd_ros.cli.training_run import add_run_options, run_and_report
+from vdd_ros.cli.options import config_from_options, refuse_foreign_options
+from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
-from vdd_ros.errors import DemonstrationError
-from vdd_ros.training.checkpoint import load_model
+from vdd_ros.errors import ConfigurationError, DemonstrationError
+from vdd_ros.training.checkpoint import Card
+from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency
 from vdd_ros.training.distil import DistilConfig, distil
+from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
+from vdd_ros.training.presets import Kind
+from vdd_ros.training.train import load_teacher
 
-HELP = "distil a teacher into a mixture-of-experts student"
+HELP = "make a policy that acts in one pass: VDD and its rivals"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to a one-step policy.
+
+    Attributes:
+        config: Its settings.
+        presets: Where its settings by name are.
+        teacher: What makes it of a teacher; None where it learns from demonstrations alone.
+    """
+
+    config: type[Any]
+    presets: Kind
+    teacher: Callable[..., Card] | None
+
+
+METHODS = {
+    "vdd": Method(DistilConfig, "distil", distil),
+    "cd": Method(ConsistencyConfig, "consistency", distil_consistency),
+    "ctm": Method(ConsistencyConfig, "consistency", distil_consistency),
+    "em": Method(MixtureFitConfig, "mixture", None),
+    "imc": Method(MixtureFitConfig, "mixture", None),
+}
+CONFIGS = (DistilConfig, ConsistencyConfig, MixtureFitConfig)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd distil`."""
-    parser.add_argument("--teacher", type=Path, required=True, metavar="DIR", help="checkpoint folder of the teacher")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="what the teacher learned from (default: its own folder has them)"
+        "--method",
+        choices=METHODS,
+        default="vdd",
+        help="of a teacher: variational diffusion distillation, consistency distillation, consistency trajectory "
+        "models; of demonstrations: expectation maximisation, information maximising curriculum (default: vdd)",
     )
-    add_run_options(parser, DistilConfig)
+    parser.add_argument("--teacher", type=Path, metavar="DIR", help="checkpoint folder of the teacher")
+    parser.add_argument(
+        "--demos", type=Path, metavar="DIR", help="demonstrations (default: those in the teacher's folder)"
+    )
+    add_run_options(parser, "distil", *CONFIGS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Distil, then report."""
-    config = config_from_options(DistilConfig, args)
-    demonstrations = _demonstrations(args)
-    return run_and_report(args, lambda: distil(args.teacher, demonstrations, args.out, config, args.resume))
+    """Make the policy, then report."""
+    method = METHODS[args.method]
+    refuse_foreign_options(args.method, method.config, CONFIGS, args)
+    base: dict[str, Any] = given_preset(method.presets, args)
+    if method.config is not DistilConfig:
+        base["method"] = args.method
+    config = config_from_options(method.config, args, **base)
+    demonstrations = _demonstrations(args, method)
+    if method.teacher is None:
+        return run_and_report(args, lambda: fit_mixture(demonstrations, args.out, config, args.resume))
+    make = method.teacher
+    return run_and_report(args, lambda: make(args.teacher, demonstrations, args.out, config, args.resume))
 
 
-def _demonstrations(args: argparse.Namespace) -> DemonstrationSet:
+def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSet:
+    if method.teacher is None:
+        if args.teacher is not None:
+            raise ConfigurationError(f"--teacher: '{args.method}' learns from demonstrations; give --demos alone")
+        if args.demos is None:
+            raise ConfigurationError(f"'{args.method}' learns from demonstrations: name them with --demos DIR")
+        return DemonstrationSet.load(args.demos)
+    if args.teacher is None:
+        raise ConfigurationError(f"'{args.method}' distils a teacher: name its checkpoint folder with --teacher DIR")
     if args.demos is not None:
         return DemonstrationSet.load(args.demos)
-    load_model(args.teacher, "ddpm")  # that there is no teacher would be the better message
+    load_teacher(args.teacher)  # that there is no teacher would be the better message
     if not (args.teacher / FILE_NAME).is_file():
         raise DemonstrationError(
             f"the teacher's folder '{args.teacher}' has no {FILE_NAME}; name what it learned from: --demos DIR"

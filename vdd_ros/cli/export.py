@@ -8,7 +8,7 @@ from typing import Any
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
 from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
 from vdd_ros.training.checkpoint import load_model
 from vdd_ros.training.export import ExportConfig, export
 
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
-    given = [f"--{name}" for name in ("steps", "sampler") if name in given_options(ExportConfig, args)]
-    if given and (kind := load_model(args.checkpoint)[0].kind) != "ddpm":
+    given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
+    if given and (kind := load_model(args.checkpoint)[0].kind) not in DIFFUSION_KINDS:
         raise ConfigurationError(
             f"{' and '.join(given)}: only diffusion policies take sampling steps, but '{args.checkpoint}' holds a "
             f"'{kind}' policy; omit the option"

@@ -13,10 +13,11 @@ from vdd_ros.errors import VddError
 COMMANDS = {
     "demos": "make scripted demonstrations of a task",
     "train": "train a diffusion teacher on demonstrations",
-    "distil": "distil a teacher into a mixture-of-experts student",
+    "distil": "make a policy that acts in one pass: VDD and its rivals",
     "export": "write a trained model as one policy file (ONNX)",
     "evaluate": "run a policy file in its task: success and diversity",
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
+    "benchmark": "run every method on the same tasks; tables and figures of success, diversity and speed",
     "latency": "show where the time of each tick went, from a latency bag",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
 }

@@ -4,31 +4,41 @@ import argparse
 import dataclasses
 import inspect
 import re
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from vdd_ros.errors import ConfigurationError
 
 Config = TypeVar("Config")
 
 _ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
 
 
-def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
-    """Add one option for every field of a configuration, all of which have defaults.
+def add_config_options(parser: argparse.ArgumentParser, *configs: type) -> None:
+    """Add one option for every field of configurations, all of which have defaults.
 
     Literal types become choices, booleans a pair --x and --no-x. Options that are not given stay out of the namespace.
+    A field that several configurations share becomes one option.
 
     Args:
         parser: Parser to add to.
-        config: Dataclass whose docstring has an `Attributes:` section.
+        *configs: Dataclasses whose docstrings have an `Attributes:` section; the first one's fields come first.
     """
-    group = parser.add_argument_group("settings")
-    meaning, types = field_docs(config), get_type_hints(config)
-    for field in dataclasses.fields(config):
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            **_reading(types[field.name]),
-            default=argparse.SUPPRESS,
-            help=f"{meaning.get(field.name, '')} (default: {field.default})".replace("%", "%%"),
-        )
+    seen: set[str] = {"method"}
+    for config in configs:
+        title = "settings" if config is configs[0] else f"settings of {config.__name__.removesuffix('Config')} alone"
+        group = parser.add_argument_group(title)
+        meaning, types = field_docs(config), get_type_hints(config)
+        for field in dataclasses.fields(config):
+            if field.name in seen:
+                continue
+            seen.add(field.name)
+            group.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                **_reading(types[field.name]),
+                default=argparse.SUPPRESS,
+                help=f"{meaning.get(field.name, '')} (default: {field.default})".replace("%", "%%"),
+            )
 
 
 def _reading(kind: Any) -> dict[str, Any]:
@@ -46,13 +56,31 @@ def given_options(config: type, args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(args).items() if name in names}
 
 
-def config_from_options(config: type[Config], args: argparse.Namespace) -> Config:
-    """Build a configuration from the options that were given and the defaults of the rest.
+def config_from_options(config: type[Config], args: argparse.Namespace, **base: Any) -> Config:
+    """Build a configuration from the options that were given, other settings, and the defaults of the rest.
+
+    Args:
+        config: Dataclass.
+        args: Parsed options; those that were given win.
+        **base: Settings instead of defaults.
 
     Raises:
         ConfigurationError: The configuration refuses a value.
     """
-    return config(**given_options(config, args))
+    return config(**{**base, **given_options(config, args)})
+
+
+def refuse_foreign_options(method: str, config: type, others: Iterable[type], args: argparse.Namespace) -> None:
+    """Refuse options that only other configurations have.
+
+    Raises:
+        ConfigurationError: With the options and the method that does not take them.
+    """
+    known = {field.name for field in dataclasses.fields(config)}
+    foreign = sorted({name for other in others for name in given_options(other, args)} - known)
+    if foreign:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+        raise ConfigurationError(f"{options}: the method '{method}' has no such setting; omit it")
 
 
 def field_docs(config: type) -> dict[str, str]:

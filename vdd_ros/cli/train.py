@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.cli.options import config_from_options
-from vdd_ros.cli.training_run import add_run_options, run_and_report
+from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks import get_task, task_names
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd train`."""
     parser.add_argument("--task", required=True, help=f"name of the task: {', '.join(task_names())}")
     parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
-    add_run_options(parser, TrainConfig)
+    add_run_options(parser, "train", TrainConfig)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
     fits(demonstrations.header, task)
-    config = config_from_options(TrainConfig, args)
+    config = config_from_options(TrainConfig, args, **given_preset("train", args))
     return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume))
 
 

@@ -11,16 +11,28 @@ from vdd_ros.cli.results import add_result_options, check_result_options, keep_r
 from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.training.checkpoint import MODEL_FILE, Card
+from vdd_ros.training.presets import PRESETS, Kind, preset
 
 FIGURE_NAME = "training.png"
 
 
-def add_run_options(parser: argparse.ArgumentParser, config: type) -> None:
-    """Add the options of a training run and those of its configuration."""
+def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type) -> None:
+    """Add the options of a training run and those of its configurations."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint folder to write")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
     add_result_options(parser)
-    add_config_options(parser, config)
+    names = ", ".join(PRESETS[kind])
+    parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {names}")
+    add_config_options(parser, *configs)
+
+
+def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the preset that was named; none if there was none.
+
+    Raises:
+        ConfigurationError: There is none of that name.
+    """
+    return {} if args.preset is None else preset(kind, args.preset)
 
 
 def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:

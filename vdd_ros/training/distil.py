@@ -209,7 +209,7 @@ class TeacherSource:
         windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
         return cls(teacher.to(device), card, model_sha256(folder), windows)
 
-    def dimensions(self) -> dict[str, int]:
+    def dimensions(self) -> dict[str, Any]:
         """Return what a student of this teacher takes and gives."""
         shape = self.teacher.config
         return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
@@ -224,9 +224,7 @@ def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed:
     student = MixtureStudent(shape).to(pool.action.device)
     generator = torch.Generator(pool.action.device).manual_seed(seed)
     actions = pool.action.flatten(0, 1)
-    student.spread_experts(
-        expert_places(config.expert_start, config.experts, actions, config.start_bound, generator)
-    )
+    student.spread_experts(expert_places(config.expert_start, config.experts, actions, config.start_bound, generator))
     return student
 
 

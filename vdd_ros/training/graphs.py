@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.training.backbones import Shape
-from vdd_ros.training.consistency import OneStepModel
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.noise import Schedule
+from vdd_ros.training.one_step import OneStepModel
 from vdd_ros.training.sampler import Sampler
 from vdd_ros.training.student import MixtureStudent
 from vdd_ros.training.teacher import Teacher
@@ -146,9 +146,9 @@ class MixtureGraph(nn.Module):
         """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
 
         Args:
-            *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim); noise
-                (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in [0, 1) to
-                sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
+            *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim);
+                noise (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in
+                [0, 1) to sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
         """
         *states, noise, expert_uniform = inputs
         mixture = self.student(*self.units.states(*states))

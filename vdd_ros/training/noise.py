@@ -73,7 +73,8 @@ def draw_sigmas(
         scheme: `log-uniform` or `uniform` in the range, `fixed` at its lower end, or `anneal`: all at one level, which
             falls evenly in its logarithm from the upper end to the lower.
         count: How many.
-        lowest, highest: The range.
+        lowest: Lower end of the range.
+        highest: Upper end.
         progress: Share of the steps done, for `anneal`.
         generator: Source of the random ones.
     """

@@ -52,7 +52,8 @@ def draw_pool(
         teacher: Draws the actions.
         windows: Demonstrated states and actions.
         copies: Noisy copies of each state, each with a goal of its own.
-        samples, steps: Actions drawn at each copy, and the sampling steps that each takes.
+        samples: Actions drawn at each copy.
+        steps: Sampling steps of each action.
         observation_noise: Deviation of the copies' noise.
         seed: Of copies and actions.
         only_data: Keep the demonstrated states and actions instead.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros import __version__
-from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.errors import CheckpointError
 from vdd_ros.files import replacing
 from vdd_ros.training.checkpoint import Card
 from vdd_ros.training.loop import has_state

@@ -58,7 +58,9 @@ class TrainConfig(FitConfig, BackboneConfig):
         require_least(2, self, "levels")
         require_positive(self, "sigma_min", "sigma_data")
         if not self.sigma_min < self.sigma_max:
-            raise ConfigurationError(f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend")
+            raise ConfigurationError(
+                f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
+            )
 
 
 def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False) -> Card:

@@ -106,6 +106,11 @@ class GPT(nn.Module):
             for name in ("merge", "narrow"):
                 getattr(block, name).weight.data /= math.sqrt(2 * layers)
 
+    @property
+    def stack(self) -> list[Block]:
+        """The blocks, by their type."""
+        return list(self.blocks)  # type: ignore[arg-type]
+
     def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
         """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B, tokens, width)."""
         states = observation if goal is None else torch.cat([goal, observation], dim=1)
@@ -114,7 +119,7 @@ class GPT(nn.Module):
     def states(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
         """Return the keys and values of every block."""
         h = self.tokens(observation, goal)
-        *earlier, last = self.blocks
+        *earlier, last = self.stack
         cache = []
         for block in earlier:
             h, pair = block.attend(h, self.mask)
@@ -125,7 +130,7 @@ class GPT(nn.Module):
     def last(self, observation: Tensor, goal: Tensor | None) -> Tensor:
         """Return the last token, (B, width)."""
         h = self.tokens(observation, goal)
-        *earlier, last = self.blocks
+        *earlier, last = self.stack
         for block in earlier:
             h, _ = block.attend(h, self.mask)
         return last.attend_last(h)
@@ -175,7 +180,7 @@ class GPTDenoiser(nn.Module):
         samples, (horizon, act_dim) = int(action.shape[1]), self.chunk
         chunk = action.reshape(-1, samples, horizon, act_dim)
         h = self.embed_action(chunk) + self.position + level  # (B, S, horizon, width)
-        for block, state in zip(self.gpt.blocks, context, strict=True):
+        for block, state in zip(self.gpt.stack, context, strict=True):
             h = block.attend_back(h, state)
         return self.read(self.norm(h)).reshape(-1, samples, horizon * act_dim)
 
