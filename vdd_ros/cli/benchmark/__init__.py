@@ -1,0 +1,158 @@
+"""`vdd benchmark`: every method on the same tasks, in one resumable command, with tables and figures in the end."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vdd_ros.cli.benchmark.locks import holding
+from vdd_ros.cli.benchmark.matrix import METHODS, Cell, expand, expand_ablations, unique
+from vdd_ros.cli.benchmark.report import update_page, write_report
+from vdd_ros.cli.benchmark.results import merge_results, read_results
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.tasks import task_names
+
+if TYPE_CHECKING:
+    from vdd_ros.cli.benchmark.maker import Maker
+    from vdd_ros.data.demonstrations import DemonstrationSet
+
+HELP = "run every method on the same tasks; tables and figures of success, diversity and speed"
+
+BACKBONES = ("gpt", "mlp")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd benchmark`."""
+    parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["all"],
+        choices=["all", "none", *METHODS],
+        metavar="METHOD",
+        help=f"all, none or some of {', '.join(METHODS)} (default: all)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of all but the teachers (default: %(default)s)")
+    parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
+    parser.add_argument("--ablations", action="store_true", help="run the ablations of VDD too")
+    parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
+    parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
+    parser.add_argument("--rollouts", type=int, default=480, help="episodes of each cell (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
+    parser.add_argument(
+        "--demos", type=Path, metavar="DIR", help="demonstrations of the one task (default: made as by vdd demos)"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/benchmark"),
+        metavar="DIR",
+        help="checkpoints and policies (%(default)s)",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of the cells (default: results/benchmark.json; with --steps, benchmark.json in --work)",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="folder of tables and figures (default: that of the results)"
+    )
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="Markdown page whose marked block becomes the tables")
+    parser.add_argument("--report-only", action="store_true", help="run nothing; tables and figures of the results")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is not finished, measure times, report; return 1 if a cell failed."""
+    _check_arguments(args)
+    code = 0
+    if not args.report_only:
+        methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
+        cells = expand(args.tasks, methods, args.seeds, args.backbone)
+        if args.ablations:
+            cells += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
+        code = _run_cells(args, unique(cells))
+    if os.environ.get("RANK", "0") == "0":
+        records = read_results(args.results)
+        print(write_report(records, args.report))
+        if args.docs is not None:
+            update_page(args.docs, records, args.report)
+    return code
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Fill in the paths that follow from others, and refuse what would fail only later."""
+    for name in ("seeds", "ablation_seeds", "rollouts", "jobs"):
+        if (value := getattr(args, name)) < 1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    if args.demos is not None and len(args.tasks) > 1:
+        raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
+    if args.jobs > 1 and "RANK" in os.environ:
+        raise ConfigurationError("--jobs starts processes, and so does torchrun (RANK is set); use one of them")
+    if args.results is None:
+        args.results = args.work / "benchmark.json" if args.steps else Path("results/benchmark.json")
+    if args.report is None:
+        args.report = args.results.parent
+    read_results(args.results)
+
+
+def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
+    """Make the cells together with other processes; the first of them then measures inference times."""
+    if os.environ.get("RANK", "0") != "0":
+        os.environ["TQDM_DISABLE"] = (
+            "1"  # read when tqdm is imported: bars of several processes would overwrite another
+        )
+    from vdd_ros.cli.benchmark.maker import Maker
+    from vdd_ros.cli.benchmark.processes import Place, Progress, helpers, terminable, work_through
+
+    place, progress = Place.of(os.environ), Progress()
+    if args.jobs > 1:
+        place = Place(0, args.jobs, 0, args.jobs)
+    place.settle()
+    with terminable():
+        try:
+            demonstrations = {task: _demonstrations(task, args) for task in args.tasks}
+            maker = Maker(args.work, args.results, demonstrations, args.rollouts, args.steps, args.device)
+            with helpers(args, args.jobs - 1):
+                work_through(place.order(cells), maker, progress)
+            if place.rank == 0:
+                _measure_latency([maker.folder(cell) for cell in cells if cell.label in progress.finished], maker)
+        except KeyboardInterrupt:
+            done = f"{len(progress.finished)} of {len(cells)} cells"
+            print(f"{done} are finished; all is kept in {args.work}, the same command goes on", file=sys.stderr)
+            raise
+    for reason in dict.fromkeys(progress.failed.values()):
+        print(f"failed: {reason}", file=sys.stderr)
+    return 1 if progress.failed else 0
+
+
+def _demonstrations(task: str, args: argparse.Namespace) -> "DemonstrationSet":
+    """Return the demonstrations of a task, made if none were given and they are missing."""
+    from vdd_ros.cli import demos
+    from vdd_ros.cli.train import fits
+    from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+    from vdd_ros.tasks import get_task
+
+    spec = get_task(task).spec
+    folder = args.demos or args.work / "demos" / task
+    if args.demos is None:
+        with holding(folder, wait=True):
+            if not (folder / FILE_NAME).exists():
+                demos.run(argparse.Namespace(task=task, out=folder, episodes=None, seed=0, force=False, json=None))
+    demonstrations = DemonstrationSet.load(folder)
+    fits(demonstrations.header, spec)
+    return demonstrations
+
+
+def _measure_latency(folders: list[Path], maker: "Maker") -> None:
+    """Measure the inference times of finished cells while no process is at any other."""
+    from vdd_ros.cli.benchmark.latency import measure_cells
+
+    with holding(maker.work) as quiet:
+        if not quiet:
+            print("waiting until no other process is at a cell, to measure inference times", file=sys.stderr)
+    with holding(maker.work, wait=True):
+        merge_results(maker.results, measure_cells(folders))

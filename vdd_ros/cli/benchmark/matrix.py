@@ -1,0 +1,193 @@
+"""What is compared: the methods, their ablations, and the cells that a benchmark runs through."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Trainer = Literal["train", "distil", "consistency", "mixture"]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes:
+        trainer: Name in `training.TRAINERS`, the kind of its presets too.
+        teacher: Name of the model that it is distilled from, or None if it learns from the demonstrations.
+        settings: Fields of the trainer's configuration that make this model what it is.
+    """
+
+    trainer: Trainer
+    teacher: str | None = None
+    settings: Mapping[str, Any] = NOTHING
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to a policy.
+
+    Attributes:
+        label: For tables.
+        model: Name of its model.
+        steps, sampler, schedule: Of a diffusion policy, else None; see `ExportConfig`.
+    """
+
+    label: str
+    model: str
+    steps: int | None = None
+    sampler: str | None = None
+    schedule: str | None = None
+
+
+# The paper's objective on Avoiding (its public configuration), with our networks and as many steps as ours.
+PAPER_UPDATE = {
+    "update": "paper",
+    "gating_on": "data",
+    "noise_scheme": "uniform",
+    "min_noise": 0.2,
+    "max_noise": 0.5,
+    "uniform_weight": 0.0,
+    "forward_kl": 0.0,
+}
+
+SOURCES = {
+    "ddpm": Source("train", settings={"teacher": "ddpm"}),
+    "beso": Source("train", settings={"teacher": "beso"}),
+    "vdd-ddpm": Source("distil", "ddpm"),
+    "vdd-beso": Source("distil", "beso"),
+    "vdd-paper-beso": Source("distil", "beso", PAPER_UPDATE),
+    "cd": Source("consistency", "beso", {"method": "cd"}),
+    "ctm": Source("consistency", "beso", {"method": "ctm"}),
+    "em": Source("mixture", settings={"method": "em"}),
+    "imc": Source("mixture", settings={"method": "imc"}),
+}
+
+FEW_STEPS = (1, 2, 4, 16)
+
+METHODS = {
+    "ddpm": Method("DDPM teacher, 8 steps", "ddpm", 8, "ancestral", "cosine"),
+    "beso": Method("BESO teacher, 8 steps", "beso", 8, "euler-ancestral", "cosine"),
+    **{f"ddpm-{n}": Method(f"DDPM, DDIM {n}", "ddpm", n, "ddim", "cosine") for n in FEW_STEPS},
+    **{f"beso-{n}": Method(f"BESO, Euler {n}", "beso", n, "euler", "cosine") for n in FEW_STEPS},
+    "cd": Method("CD", "cd"),
+    "ctm": Method("CTM", "ctm"),
+    "em": Method("EM", "em"),
+    "imc": Method("IMC", "imc"),
+    "vdd-paper-beso": Method("VDD from BESO, the paper's update", "vdd-paper-beso"),
+    "vdd-ddpm": Method("VDD from DDPM", "vdd-ddpm"),
+    "vdd-beso": Method("VDD from BESO", "vdd-beso"),
+}
+
+ABLATED = "vdd-beso"
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{f"experts-{number}": {"experts": number} for number in (1, 2, 4, 8, 16)},
+    "gating-uniform": {"gating": "uniform"},
+    "noise-fixed": {"noise_scheme": "fixed"},
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """Something to train once, however often it is measured.
+
+    Attributes:
+        task: Name of the task.
+        name: In `SOURCES`.
+        backbone: `gpt` or `mlp`.
+        seed: Of its training.
+        variant: Name in `VARIANTS`, or None.
+        teacher: What it is distilled from.
+    """
+
+    task: str
+    name: str
+    backbone: str
+    seed: int = 0
+    variant: str | None = None
+    teacher: "Model | None" = None
+
+    @classmethod
+    def of(cls, task: str, name: str, backbone: str, seed: int, variant: str | None = None) -> "Model":
+        """Return a model with its teacher, of which there is one: seed 0, as in the paper."""
+        source = SOURCES[name]
+        teacher = cls.of(task, source.teacher, backbone, 0) if source.teacher else None
+        return cls(task, name, backbone, seed, variant, teacher)
+
+    @property
+    def source(self) -> Source:
+        """Where it comes from."""
+        return SOURCES[self.name]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Fields of the configuration that make it what it is."""
+        return {**self.source.settings, **VARIANTS.get(self.variant or "", {}), "seed": self.seed}
+
+    @property
+    def label(self) -> str:
+        """Name for people and folders."""
+        return _label(self.task, self.name, self.variant, self.backbone, self.seed)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy to make and measure.
+
+    Attributes:
+        method: Name in `METHODS`.
+        model: What acts in it.
+    """
+
+    method: str
+    model: Model
+    sampling: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look up how a diffusion policy samples; empty for the others."""
+        method = METHODS[self.method]
+        sampling = {name: getattr(method, name) for name in ("steps", "sampler", "schedule")} if method.steps else {}
+        object.__setattr__(self, "sampling", sampling)
+
+    @property
+    def label(self) -> str:
+        """Name for people and folders."""
+        model = self.model
+        return _label(model.task, self.method, model.variant, model.backbone, model.seed)
+
+    @property
+    def teacher(self) -> str | None:
+        """The diffusion model that it is or comes from; None if it learned from demonstrations alone."""
+        return self.model.name if self.sampling else self.model.source.teacher
+
+
+def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Cell]:
+    """Return the cells of some methods: teachers with one seed and first, then the rest with each of its seeds."""
+    wanted = [name for name in METHODS if name in set(methods)]
+    return [cell for task in tasks for name in wanted for cell in _cells(task, name, seeds, backbone)]
+
+
+def expand_ablations(tasks: Iterable[str], seeds: int, backbone: str) -> list[Cell]:
+    """Return the cells of the ablations, after those of the teacher and the student that they vary."""
+    cells = []
+    for task in tasks:
+        cells += expand([task], [SOURCES[ABLATED].teacher or "", ABLATED], seeds, backbone)
+        for variant in VARIANTS:
+            cells += _cells(task, ABLATED, seeds, backbone, variant)
+    return cells
+
+
+def unique(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells without repetitions, in their order."""
+    return list({cell.label: cell for cell in cells}.values())
+
+
+def _cells(task: str, method: str, seeds: int, backbone: str, variant: str | None = None) -> Iterator[Cell]:
+    for seed in range(1 if METHODS[method].steps else seeds):
+        yield Cell(method, Model.of(task, METHODS[method].model, backbone, seed, variant))
+
+
+def _label(task: str, name: str, variant: str | None, backbone: str, seed: int) -> str:
+    return "-".join([task, name, *([variant] if variant else []), backbone, str(seed)])

@@ -1,0 +1,90 @@
+"""The report of a benchmark: Markdown tables with figures between them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vdd_ros.cli.benchmark.figures import FIGURES, draw
+from vdd_ros.cli.benchmark.results import Record
+from vdd_ros.cli.benchmark.summary import group, settings_apart
+from vdd_ros.cli.benchmark.tables import TABLES
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import replacing
+
+REPORT_FILE = "benchmark.md"
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+
+
+def write_report(records: list[Record], folder: Path) -> str:
+    """Write tables and figures of some cells into a folder; return the tables."""
+    for task, backbone in sections(records):
+        draw(group(records, task, backbone), folder, task, backbone)
+    text = render(records, Path())
+    with replacing(folder / REPORT_FILE) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def update_page(page: Path, records: list[Record], figures: Path) -> None:
+    """Put the tables between the marks of a page.
+
+    Args:
+        page: Markdown with `BEGIN` and `END` on lines of their own.
+        records: The cells.
+        figures: Folder of the figures.
+
+    Raises:
+        ConfigurationError: The page lacks the marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them where the tables go")
+    tables = render(records, Path(os.path.relpath(figures, page.parent)))
+    with replacing(page) as aside:
+        aside.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
+
+
+def render(records: list[Record], figures: Path) -> str:
+    """Return the tables as Markdown.
+
+    Args:
+        records: The cells.
+        figures: Folder of the figures, as seen from the page.
+    """
+    if not records:
+        return "Nothing has been measured yet."
+    parts = [_preface(records)]
+    for task, backbone in sections(records):
+        groups = group(records, task, backbone)
+        parts.append(f"## {task.capitalize()}, {backbone.upper()} backbone")
+        for title, table in TABLES.items():
+            if not (text := table(groups)):
+                continue
+            files = [drawing.file(task, backbone) for drawing in FIGURES.get(title, []) if drawing.applies(groups)]
+            parts += [f"### {title}", text, *(f"![{title}]({(figures / file).as_posix()})" for file in files)]
+    return "\n\n".join(parts)
+
+
+def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
+    """Return the tasks and backbones of some cells."""
+    return sorted({(record["task"], record["backbone"]) for record in records})
+
+
+def _preface(records: list[Record]) -> str:
+    def machine(facts: Record) -> str:
+        return f"{facts['cores']} cores of {facts['cpu']}" + (f" and {facts['gpu']}" if facts.get("gpu") else "")
+
+    trained = sorted({machine(record["machine"]) for record in records})
+    timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
+    rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
+    lines = [
+        f"{len(records)} cells, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
+        "the 95 % interval that the rollouts of these seeds leave. Published figures are those of the VDD paper, with GPT "
+        "backbones in its own simulator. Inference is the median time of one action in one thread.",
+        f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
+    ]
+    if apart := settings_apart(records):
+        lines.append(f"Not all cells were measured alike: {', '.join(apart)}.")
+    return "\n\n".join(lines)

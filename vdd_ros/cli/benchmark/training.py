@@ -1,0 +1,71 @@
+"""How the models of a benchmark are trained: one table from trainers to the functions that do it."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vdd_ros.cli.benchmark.matrix import Model
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.training.checkpoint import Card
+from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency
+from vdd_ros.training.distil import DistilConfig, distil
+from vdd_ros.training.fit import FitConfig
+from vdd_ros.training.loop import has_state
+from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
+from vdd_ros.training.presets import preset
+from vdd_ros.training.train import TrainConfig, train_teacher
+
+# On these the result does not depend, so that a model keeps its key on another device.
+INDIFFERENT = ("device", "compile")
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A configuration, and the function that trains by it: ([teacher's folder,] demonstrations, folder, config)."""
+
+    config: Callable[..., FitConfig]
+    function: Callable[..., Card]
+
+
+TRAINERS = {
+    "train": Trainer(TrainConfig, train_teacher),
+    "distil": Trainer(DistilConfig, distil),
+    "consistency": Trainer(ConsistencyConfig, distil_consistency),
+    "mixture": Trainer(MixtureFitConfig, fit_mixture),
+}
+
+
+def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
+    """Build the configuration of a model's training: our defaults or the backbone's preset, and what makes it what it is.
+
+    Args:
+        model: The model.
+        device: `auto`, `cpu` or `cuda`.
+        steps: Training steps, or None for as many as usual.
+
+    Raises:
+        ConfigurationError: The configuration refuses a value.
+    """
+    trainer = model.source.trainer
+    given: dict[str, Any] = {}
+    if trainer != "consistency":  # which has the teacher's backbone
+        given = {"backbone": "gpt"} if model.backbone == "gpt" else preset(trainer, model.backbone)
+    given |= {**model.settings, "device": device}
+    if steps is not None:
+        given["steps"] = steps
+    return TRAINERS[trainer].config(**given)
+
+
+def lasting_settings(config: FitConfig) -> dict[str, Any]:
+    """Return the settings that the result depends on."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in INDIFFERENT}
+
+
+def train(
+    model: Model, config: FitConfig, demonstrations: DemonstrationSet, folder: Path, teacher_folder: Path | None
+) -> Card:
+    """Train a model to the end; go on where a stopped process left it."""
+    sources = (demonstrations,) if teacher_folder is None else (teacher_folder, demonstrations)
+    return TRAINERS[model.source.trainer].function(*sources, folder, config, resume=has_state(folder))
