@@ -1,4 +1,4 @@
-"""Conditional mixtures against scipy, quadrature and autograd; the network that predicts them."""
+"""Conditional mixtures against scipy, quadrature and autograd."""
 
 import math
 
@@ -12,7 +12,8 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 from toy_targets import random_mixture
 
-from vdd_ros.training.mixture import Covariance, GaussianMixture, MixtureStudent, StudentConfig
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.student import Covariance
 
 COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
 
@@ -63,26 +64,67 @@ def test_the_score_is_the_gradient_of_the_log_density(covariance: Covariance) ->
     torch.testing.assert_close(mixture.score(action.detach()), expected)
 
 
-def test_noising_is_a_convolution() -> None:
-    """By quadrature: the density of sqrt(k) a + sqrt(1 - k) noise is the integral of q(a) N(.; sqrt(k) a, 1 - k)."""
-    mixture, keep = random_mixture(2, 3, 1, "diagonal"), torch.tensor([0.9, 0.2], dtype=torch.float64)
-    clean = torch.linspace(-14, 14, 4001, dtype=torch.float64)
-    density = mixture.log_prob(clean[None, :, None].expand(2, -1, 1)).exp()
-    noisy = normal(2, 7, 1)
-    spread = torch.distributions.Normal(keep.sqrt()[:, None, None] * clean, (1 - keep).sqrt()[:, None, None])
-    expected = (spread.log_prob(noisy).exp() * density[:, None]).sum(-1) * (clean[1] - clean[0])
-    torch.testing.assert_close(mixture.noised(keep).log_prob(noisy).exp(), expected)
+@COVARIANCES
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_score_is_as_sharp_in_single_precision(covariance: Covariance, size: int) -> None:
+    """Narrow experts far apart, where a difference of large terms would be nothing but rounding."""
+    mixture = random_mixture(4, 6, size, covariance)
+    narrow = GaussianMixture(mixture.log_gating, 3 * mixture.mean, 0.05 * mixture.factor)
+    action = narrow.draw_each(normal(4, 2, 6, size)).flatten(1, 2)
+    single = GaussianMixture(*(value.float() for value in (narrow.log_gating, narrow.mean, narrow.factor)))
+    error = single.score(action.float()).double() - narrow.score(action)
+    assert (error.norm(dim=-1) < 2e-3 * (1 + narrow.score(action).norm(dim=-1))).all()
 
 
 @COVARIANCES
-def test_noising_moves_the_moments_of_each_expert(covariance: Covariance) -> None:
-    mixture, keep = random_mixture(2, 3, 3, covariance), torch.tensor([0.7, 0.01], dtype=torch.float64)
-    noised = mixture.noised(keep)
-    share = keep[:, None, None, None]
-    torch.testing.assert_close(noised.mean, share[..., 0].sqrt() * mixture.mean)
-    torch.testing.assert_close(covariances(noised), share * covariances(mixture) + (1 - share) * torch.eye(3))
+def test_an_experts_own_score_at_its_draws_is_the_gradient_of_its_density(covariance: Covariance) -> None:
+    mixture, noise = random_mixture(3, 4, 3, covariance), normal(3, 5, 4, 3)
+    action = mixture.draw_each(noise).requires_grad_()
+    own = mixture.expert_log_prob(action.flatten(1, 2)).unflatten(1, (5, 4)).diagonal(dim1=-2, dim2=-1)  # (3, 5, 4)
+    (expected,) = torch.autograd.grad(own.sum(), action)
+    torch.testing.assert_close(mixture.own_score(noise), expected)
+
+
+def test_noising_is_a_convolution() -> None:
+    """By quadrature: the density of a + sigma noise is the integral of q(a) N(.; a, sigma^2)."""
+    mixture, sigma = random_mixture(2, 3, 1, "diagonal"), torch.tensor([0.3, 2.0], dtype=torch.float64)
+    clean = torch.linspace(-14, 14, 4001, dtype=torch.float64)
+    cell = clean[1] - clean[0]
+    density = mixture.log_prob(clean[None, :, None].expand(2, -1, 1)).exp()  # (2, 4001)
+    at = torch.linspace(-3, 3, 7, dtype=torch.float64)
+    offset = (at[:, None] - clean) / sigma[:, None, None]  # (2, 7, 4001)
+    kernel = (-0.5 * offset.square()).exp() / (math.sqrt(2 * math.pi) * sigma[:, None, None])
+    expected = (kernel * density[:, None]).sum(-1) * cell
+    found = mixture.noised(sigma).log_prob(at[None, :, None].expand(2, -1, 1)).exp()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@COVARIANCES
+def test_noising_widens_each_expert(covariance: Covariance) -> None:
+    mixture, sigma = random_mixture(2, 3, 3, covariance), torch.tensor([0.5, 10.0], dtype=torch.float64)
+    noised = mixture.noised(sigma)
+    widened = covariances(mixture) + sigma.square()[:, None, None, None] * torch.eye(3)
+    torch.testing.assert_close(covariances(noised), widened)
+    assert torch.equal(noised.mean, mixture.mean)
     assert torch.equal(noised.log_gating, mixture.log_gating)
-    torch.testing.assert_close(covariances(mixture.noised(torch.ones(2))), covariances(mixture))
+    torch.testing.assert_close(covariances(mixture.noised(torch.zeros(2))), covariances(mixture))
+
+
+@COVARIANCES
+def test_mixed_precision_leaves_a_mixture_alone(covariance: Covariance) -> None:
+    double = random_mixture(5, 3, 4, covariance)
+    mixture = GaussianMixture(*(value.float() for value in (double.log_gating, double.mean, double.factor)))
+    noise, sigma = normal(5, 2, 3, 4).float(), torch.full((5,), 0.1)
+
+    def results() -> list[Tensor]:
+        noised = mixture.noised(sigma)
+        action = noised.draw_each(noise).flatten(1, 2)
+        return [noised.factor, action, noised.log_prob(action), noised.score(action), noised.own_score(noise)]
+
+    full = results()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = results()
+    assert all(torch.equal(one, other) for one, other in zip(full, mixed, strict=True))
 
 
 @COVARIANCES
@@ -101,41 +143,7 @@ def test_draws_have_the_moments_of_their_expert(covariance: Covariance) -> None:
 
 @COVARIANCES
 def test_a_detached_mixture_takes_no_gradient(covariance: Covariance) -> None:
-    student = MixtureStudent(StudentConfig(1, 2, 1, 2, experts=3, covariance=covariance, width=8, blocks=1))
-    frozen = student(torch.zeros(1, 1, 2)).detach()
+    mixture = random_mixture(1, 3, 2, covariance)
+    values = (value.requires_grad_() for value in (mixture.log_gating, mixture.mean, mixture.factor))
+    frozen = GaussianMixture(*values).detach()
     assert not any(value.requires_grad for value in (frozen.log_gating, frozen.mean, frozen.factor))
-
-
-def student(covariance: Covariance, **settings: float) -> MixtureStudent:
-    torch.manual_seed(0)
-    shape = {"history": 2, "obs_dim": 3, "horizon": 2, "act_dim": 2, "experts": 5, "width": 16, "blocks": 2}
-    return MixtureStudent(StudentConfig(**{**shape, **settings}, covariance=covariance))  # type: ignore[arg-type]
-
-
-@COVARIANCES
-def test_a_student_starts_with_unit_deviations_wherever_its_experts_are_put(covariance: Covariance) -> None:
-    network, places = student(covariance), torch.randn(5, 4)
-    network.spread_experts(places)
-    with torch.no_grad():
-        mixture = network(torch.randn(7, 2, 3))
-    spread = covariances(mixture).diagonal(dim1=-2, dim2=-1).sqrt()
-    assert mixture.mean.shape == (7, 5, 4)
-    assert (mixture.mean - places).abs().max() < 0.2
-    assert (spread - 1).abs().max() < 0.2
-    assert (mixture.log_gating.exp() - 0.2).abs().max() < 0.05
-
-
-@COVARIANCES
-def test_whatever_a_student_predicts_is_a_mixture(covariance: Covariance) -> None:
-    network = student(covariance, floor=0.05)
-    torch.nn.init.normal_(network.head.weight, std=30.0)
-    with torch.no_grad():
-        mixture = network(100 * torch.randn(200, 2, 3))
-    scale = mixture.factor if mixture.diagonal else mixture.factor.diagonal(dim1=-2, dim2=-1)
-    assert float(scale.min()) == pytest.approx(0.05)
-    torch.testing.assert_close(mixture.log_gating.exp().sum(1), torch.ones(200))
-    if not mixture.diagonal:
-        assert torch.equal(mixture.factor, mixture.factor.tril())
-        row, column = torch.tril_indices(4, 4, -1)
-        below = mixture.factor[..., row, column]
-        assert (below.std(dim=(0, 1)) > 0).all(), "every entry below the diagonal is predicted"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from toy_targets import Target, exact_teacher, observations, random_mixture
 
-from vdd_ros.training.distil import DistilConfig, NoiseLevels, Pool, vdd_loss
-from vdd_ros.training.mixture import Covariance, GaussianMixture, MixtureStudent, StudentConfig
+from vdd_ros.training.distil import DistilConfig, vdd_loss
+from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.objective import (
     ExpertUpdate,
     expert_weights,
@@ -20,6 +20,9 @@ from vdd_ros.training.objective import (
     multi_noise_update,
     paper_update,
 )
+from vdd_ros.training.pool import Pool
+from vdd_ros.training.student import Covariance, MixtureStudent, StudentConfig
+from vdd_ros.training.teacher import TeacherKind
 
 TARGET = Target.of([0.4, 0.6], [[-1.0], [0.9]], [0.3, 0.4])
 LOGITS, MEANS, DEVIATIONS = (0.5, -0.2, 0.0), (-0.7, 0.4, 1.5), (0.5, 0.3, 0.6)
@@ -27,6 +30,7 @@ GRID = torch.linspace(-9, 9, 6001, dtype=torch.float64)[:, None]  # (G, 1)
 CELL = float(GRID[1] - GRID[0])
 COUNT = 40_000
 Update = Callable[..., ExpertUpdate]
+KINDS = pytest.mark.parametrize("kind", ["ddpm", "beso"])
 
 
 def mixture_of(mean: Tensor, deviation: Tensor) -> GaussianMixture:
@@ -40,13 +44,15 @@ def exact_parameters() -> Tensor:
     return torch.tensor([MEANS, DEVIATIONS], dtype=torch.float64)
 
 
-def estimate(update: Update, level: int, uniform: float, draws: int = 1) -> tuple[Tensor, Tensor]:
+def estimate(
+    update: Update, sigma: float, uniform: float, kind: TeacherKind = "ddpm", draws: int = 1
+) -> tuple[Tensor, Tensor]:
     """Return the mean of the stochastic gradients, (2, 3) for means and deviations, and its standard error."""
-    teacher = exact_teacher(TARGET)
+    teacher = exact_teacher(TARGET, kind)
     mean, deviation = (torch.tensor(values).repeat(COUNT, 1).requires_grad_() for values in (MEANS, DEVIATIONS))
     noise = torch.randn((COUNT, draws, 3, 1), generator=torch.Generator().manual_seed(0))
-    features = teacher.denoiser.encode(observations(COUNT))
-    result = update(mixture_of(mean, deviation), teacher, features, torch.full((COUNT,), level), noise, uniform)
+    context = teacher.encode(observations(COUNT))
+    result = update(mixture_of(mean, deviation), teacher, context, torch.full((COUNT,), sigma), noise, uniform)
     gradients = COUNT * torch.stack(torch.autograd.grad(result.loss, (mean, deviation)), dim=1)  # (COUNT, 2, 3)
     return gradients.mean(0).double(), (gradients.std(0) / math.sqrt(COUNT)).double()
 
@@ -74,31 +80,37 @@ def reverse_kl(student: GaussianMixture, log_target: Tensor) -> float:
     return float((log_student.exp() * (log_student - log_target)).sum() * CELL)
 
 
-def kept(level: int) -> Tensor:
-    return exact_teacher(TARGET).alpha_bars[level].double()
-
-
-@pytest.mark.parametrize("draws", [1, 3])
-@pytest.mark.parametrize("level", [3, 20, 40])
-def test_multi_noise_update_descends_the_divergence_of_the_noised_densities(level: int, draws: int) -> None:
-    log_target = TARGET.double().log_prob(GRID, kept(level).expand(len(GRID)))
+@KINDS
+@pytest.mark.parametrize(("sigma", "draws"), [(0.1, 1), (0.5, 1), (0.5, 3), (1.5, 1)])
+def test_multi_noise_update_descends_the_divergence_of_the_noised_densities(
+    sigma: float, draws: int, kind: TeacherKind
+) -> None:
+    log_target = TARGET.log_prob(GRID, sigma)
 
     def divergence(parameters: Tensor) -> float:
-        noised = mixture_of(*parameters[:, None]).noised(kept(level)[None])
-        return float((1 - kept(level)) / kept(level)) * reverse_kl(noised, log_target)
+        noised = mixture_of(*parameters[:, None]).noised(torch.tensor([sigma], dtype=torch.float64))
+        return sigma**2 * reverse_kl(noised, log_target)
 
     expected = finite_differences(divergence)
     for uniform in (0.0, 0.5):
-        mean, error = estimate(multi_noise_update, level, uniform, draws)
+        mean, error = estimate(multi_noise_update, sigma, uniform, kind, draws)
         share = weights(uniform) / weights(0.0)  # each expert's own gradient, weighed otherwise
         assert ((mean - expected * share).abs() < 5 * error + 1e-5).all()
         assert (error < 0.1 * expected.abs().max()).all(), "the estimate is sharp enough to tell"
 
 
-@pytest.mark.parametrize("level", [3, 20])
-def test_paper_update_descends_the_upper_bound(level: int) -> None:
+def asked_at(sigma: float, kind: TeacherKind) -> Target:
+    """Return the density whose score the paper's update takes: noised, and for DDPM in its own coordinates."""
+    keep = 1 / (1 + sigma**2) if kind == "ddpm" else 1.0
+    deviations = (keep * (TARGET.deviations**2 + sigma**2)).sqrt()
+    return Target(TARGET.weights, math.sqrt(keep) * TARGET.means, deviations)
+
+
+@KINDS
+@pytest.mark.parametrize("sigma", [0.1, 0.5])
+def test_paper_update_descends_the_upper_bound(sigma: float, kind: TeacherKind) -> None:
     """Expert z's term is E[-log p(a) - log responsibility(z | a)] - H(N_z), responsibilities of frozen parameters."""
-    log_target = TARGET.double().log_prob(GRID, kept(level).expand(len(GRID)))
+    log_target = asked_at(sigma, kind).log_prob(GRID)
     responsibility = mixture_of(*exact_parameters()[:, None]).log_responsibilities(GRID[None])[0]  # (G, 3)
 
     for uniform in (0.0, 0.5):
@@ -110,14 +122,14 @@ def test_paper_update_descends_the_upper_bound(level: int) -> None:
             return float((weights(uniform) * (cross - experts.entropies()[0])).sum())
 
         expected = finite_differences(bound)
-        mean, error = estimate(paper_update, level, uniform)
+        mean, error = estimate(paper_update, sigma, uniform, kind)
         assert ((mean - expected).abs() < 5 * error + 1e-5).all()
         assert (error < 0.1 * expected.abs().max()).all(), "the estimate is sharp enough to tell"
 
 
 def test_the_bound_is_tight_at_the_responsibilities_only() -> None:
     student = mixture_of(*exact_parameters()[:, None])
-    log_target = TARGET.double().log_prob(GRID, torch.ones(len(GRID), dtype=torch.float64))
+    log_target = TARGET.log_prob(GRID)
     gating = student.log_gating[0]
     density = student.expert_log_prob(GRID[None])[0].exp()
 
@@ -133,38 +145,39 @@ def test_the_bound_is_tight_at_the_responsibilities_only() -> None:
         assert bound((own + 0.1 * other).log_softmax(-1)) > divergence + 1e-4
 
 
+@KINDS
 @pytest.mark.parametrize("update", [multi_noise_update, paper_update])
-def test_the_disagreement_is_the_weighted_squared_difference_of_the_scores(update: Update) -> None:
-    level, teacher = 20, exact_teacher(TARGET)
-    student = mixture_of(*exact_parameters()[:, None])
+def test_the_disagreement_is_the_weighted_squared_difference_of_the_scores(update: Update, kind: TeacherKind) -> None:
+    sigma, teacher = 0.4, exact_teacher(TARGET, kind)
+    student, target = mixture_of(*exact_parameters()[:, None]), asked_at(sigma, kind)
     if update is multi_noise_update:
-        student = student.noised(kept(level)[None])
+        student, target = student.noised(torch.tensor([sigma], dtype=torch.float64)), asked_at(sigma, "beso")
     at = GRID.clone().requires_grad_()
-    (target,) = torch.autograd.grad(TARGET.double().log_prob(at, kept(level).expand(len(at))).sum(), at)
-    gap = (student.score(GRID[None])[0] - target).square().squeeze(-1)
-    expected = float((1 - kept(level)) * (student.log_prob(GRID[None])[0].exp() * gap).sum() * CELL)
+    (score,) = torch.autograd.grad(target.log_prob(at).sum(), at)
+    gap = (student.score(GRID[None])[0] - score).square().squeeze(-1)
+    expected = float(sigma**2 * (student.log_prob(GRID[None])[0].exp() * gap).sum() * CELL)
 
     parameters = exact_parameters().float()[:, None].expand(2, COUNT, 3)
     noise = torch.randn((COUNT, 2, 3, 1), generator=torch.Generator().manual_seed(1))
-    features = teacher.denoiser.encode(observations(COUNT))
-    result = update(mixture_of(*parameters), teacher, features, torch.full((COUNT,), level), noise, 0.0)
+    context = teacher.encode(observations(COUNT))
+    result = update(mixture_of(*parameters), teacher, context, torch.full((COUNT,), sigma), noise, 0.0)
     assert float(result.disagreement) == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("level", [1, 20, 63])
-def test_a_student_that_is_the_target_stays_as_it_is(level: int) -> None:
+@KINDS
+@pytest.mark.parametrize("sigma", [0.05, 0.5, 3.0])
+def test_a_student_that_is_the_target_stays_as_it_is(sigma: float, kind: TeacherKind) -> None:
     """Not only in the mean: every single gradient vanishes, up to rounding."""
-    teacher = exact_teacher(TARGET)
+    teacher = exact_teacher(TARGET, kind)
     count = 500
-    mean = TARGET.means.expand(count, 2, 1).clone().requires_grad_()
-    deviation = TARGET.deviations[:, None].expand(count, 2, 1).clone().requires_grad_()
-    student = GaussianMixture(TARGET.weights.log().expand(count, 2), mean, deviation)
+    mean = TARGET.means.float().expand(count, 2, 1).clone().requires_grad_()
+    deviation = TARGET.deviations.float()[:, None].expand(count, 2, 1).clone().requires_grad_()
+    student = GaussianMixture(TARGET.weights.float().log().expand(count, 2), mean, deviation)
     noise = torch.randn((count, 1, 2, 1), generator=torch.Generator().manual_seed(0))
-    features = teacher.denoiser.encode(observations(count))
-    update = multi_noise_update(student, teacher, features, torch.full((count,), level), noise, 0.5)
-    weight = float((1 - kept(level)) / kept(level))
+    context = teacher.encode(observations(count))
+    update = multi_noise_update(student, teacher, context, torch.full((count,), sigma), noise, 0.5)
     for gradient in torch.autograd.grad(count * update.loss, (mean, deviation)):
-        assert gradient.abs().max() < 2e-5 * max(1.0, weight)
+        assert gradient.abs().max() < 2e-5 * max(1.0, sigma**2)
     assert update.disagreement < 1e-8
 
 
@@ -173,14 +186,14 @@ def test_a_full_covariance_that_is_diagonal_is_no_different(update: Update) -> N
     teacher, generator = exact_teacher(Target.of([0.5, 0.5], [[-1.0, 0.2], [0.9, 0.0]], [0.3, 0.4])), torch.Generator()
     diagonal = random_mixture(6, 3, 2, "diagonal")
     noise = torch.randn((6, 4, 3, 2), generator=generator.manual_seed(0))
-    level = torch.tensor([1, 5, 10, 20, 40, 60])
+    sigma = torch.tensor([0.05, 0.1, 0.3, 0.5, 1.0, 3.0])
 
     def gradients(factor_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
         log_gating, mean, deviation = (value.float() for value in (diagonal.log_gating, diagonal.mean, diagonal.factor))
         leaves = (mean.requires_grad_(), deviation.requires_grad_())
         student = GaussianMixture(log_gating, mean, factor_of(deviation))
-        features = teacher.denoiser.encode(observations(6))
-        return torch.autograd.grad(update(student, teacher, features, level, noise, 0.5).loss, leaves)
+        context = teacher.encode(observations(6))
+        return torch.autograd.grad(update(student, teacher, context, sigma, noise, 0.5).loss, leaves)
 
     for one, other in zip(gradients(lambda deviation: deviation), gradients(torch.diag_embed), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
@@ -225,24 +238,44 @@ def test_the_weights_of_experts_go_from_gating_to_uniform() -> None:
     assert not half.requires_grad
 
 
+@pytest.mark.parametrize("update", [multi_noise_update, paper_update])
+def test_each_state_is_asked_at_its_own_level_in_its_own_context(update: Update) -> None:
+    """The loss of a batch is the mean of the losses of its states alone, with targets that differ between states."""
+
+    def target_of(observation: Tensor) -> Target:
+        shift = observation.double().reshape(-1, 1, 1, 1)  # (B, 1, K, D)
+        return Target(TARGET.weights, TARGET.means + shift, TARGET.deviations)
+
+    teacher, generator = exact_teacher(target_of, size=1), torch.Generator().manual_seed(0)
+    student, noise = random_mixture(4, 3, 1, "diagonal"), torch.randn((4, 2, 3, 1), generator=generator)
+    student = GaussianMixture(student.log_gating.float(), student.mean.float(), student.factor.float())
+    observation, sigma = torch.tensor([-1.0, 0.0, 0.5, 2.0])[:, None, None], torch.tensor([0.1, 0.3, 1.0, 2.0])
+    whole = update(student, teacher, teacher.encode(observation), sigma, noise, 0.5)
+    alone = []
+    for index in range(4):
+        one = slice(index, index + 1)
+        mixture = GaussianMixture(student.log_gating[one], student.mean[one], student.factor[one])
+        alone.append(update(mixture, teacher, teacher.encode(observation[one]), sigma[one], noise[one], 0.5))
+    torch.testing.assert_close(whole.loss, torch.stack([each.loss for each in alone]).mean(), rtol=1e-4, atol=1e-5)
+    separate = torch.stack([each.disagreement for each in alone]).mean()
+    torch.testing.assert_close(whole.disagreement, separate, rtol=1e-4, atol=1e-5)
+
+
 def test_a_student_finds_all_modes_of_a_ring() -> None:
     """Eight narrow Gaussians on a circle; only their scores and samples are known to the student."""
-    angles = torch.arange(8) * math.pi / 4
-    centres = 1.4 * torch.stack([angles.cos(), angles.sin()], dim=1)
-    target = Target(torch.full((8,), 1 / 8), centres, torch.full((8,), 0.08))
-    teacher = exact_teacher(target)
-    config = DistilConfig(batch=64, experts=16, learning_rate=2e-2)
+    target = Target.ring(8, 1.4, 0.08)
+    centres, teacher = target.means.float(), exact_teacher(target, "beso")
+    config = DistilConfig(batch=64, experts=16, learning_rate=2e-2, steps=300)
     torch.manual_seed(0)
-    student = MixtureStudent(StudentConfig(1, 1, 1, 2, experts=16, width=8, blocks=1, octaves=1))
+    shape = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 2}
+    student = MixtureStudent(StudentConfig(**shape, experts=16, backbone="mlp", width=8, layers=1, octaves=1))
     generator = torch.Generator().manual_seed(0)
-    pool = Pool(observations(1_000), target.draw(8_000, generator).reshape(1_000, 8, 2))
-    levels = NoiseLevels(teacher.alpha_bars, config.min_noise, config.max_noise)
-    loss_function = vdd_loss(student, teacher, pool, levels, config)
-    steps = 300
+    pool = Pool(observations(1_000), None, target.draw(8_000, generator).reshape(1_000, 8, 2))
+    loss_function = vdd_loss(student, teacher, pool, config)
     optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        loss, _ = loss_function(generator)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    for step in range(config.steps):
+        loss, _ = loss_function(generator, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
