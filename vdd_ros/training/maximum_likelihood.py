@@ -1,19 +1,22 @@
 """The same mixture trained from demonstrations alone: expectation maximisation, and its curriculum variant IMC.
 
 Both alternate, a stochastic gradient step at a time, between a distribution p(n, z) over pairs n and experts z and the
-weighted likelihood of the experts under it. Information Maximizing Curriculum (Blessing et al. 2023) maximises
+weighted likelihood of the experts under it. Information Maximizing Curriculum (Blessing et al. 2023) chooses it by
 
-    E_p(n, z) [log N_z(a_n | s_n)] + eta H(p(n)),
+    maximise E_p(n, z) [R_z(n)] + eta H(p(n)),    R_z(n) = -|a_n - mu_z(s_n)|^2 / 2,
 
 that is, it may leave out pairs that no expert explains, for a price of eta per nat of entropy. By the usual bound on
 H(p(n)) with a posterior q(z | n) this splits into one objective for each expert,
 
-    E_p(n | z) [log N_z(a_n | s_n) + eta log q(z | n)] + eta H(p(n | z)),
+    E_p(n | z) [R_z(n) + eta log q(z | n)] + eta H(p(n | z)),
 
-whose optimum is p(n | z) proportional to N_z^(1 / eta) q(z | n), with p(z) proportional to the sum of that over the
+whose optimum is p(n | z) proportional to exp(R_z(n) / eta) q(z | n), with p(z) proportional to the sum of that over the
 pairs. Hence p(n, z) needs a single normaliser, which a batch estimates well; one for each expert it could not. As
 posterior serves that of the mixture itself, so that nothing has to be remembered about any pair. When eta grows beyond
 all bounds, every pair weighs the same, p(z | n) are the responsibilities, and what remains is EM.
+
+R is the log likelihood of an expert of unit variance, as published. With the variances that the experts learn, a
+curriculum would prefer the experts that are sharp to those that are right, and end in a few states that are easy.
 """
 
 import math
@@ -47,7 +50,7 @@ class MixtureFitConfig(FitConfig, MixtureConfig):
         method: `em` or `imc`.
         history, horizon: Observations in, actions out.
         goal_length: Future observations that say what to do; 0 for none.
-        eta: Of IMC: the price of leaving out pairs; the smaller, the more the experts specialise.
+        eta: Of IMC: an expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
     """
 
     method: Method = "em"
@@ -57,7 +60,7 @@ class MixtureFitConfig(FitConfig, MixtureConfig):
     history: int = 5
     horizon: int = 1
     goal_length: int = 0
-    eta: float = 2.0
+    eta: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -127,10 +130,13 @@ def mixture_loss(student: MixtureStudent, windows: Windows, config: MixtureFitCo
         index = torch.randint(len(windows), (config.batch,), generator=generator, device=device)
         observation = with_noise(windows.observation[index], config.observation_noise, generator)
         mixture = student(observation, windows.draw_goals(index, generator))
-        log_experts = mixture.expert_log_prob(windows.action[index, None]).squeeze(1)  # (B, Z)
-        log_joint = log_experts + mixture.log_gating
-        curriculum = Curriculum.of(log_experts.detach(), log_joint.detach().log_softmax(1), config.temperature)
-        scalars = {"log_likelihood": log_joint.detach().logsumexp(1).mean(), "pairs_used": curriculum.pairs_used()}
+        action = windows.action[index, None]  # (B, 1, D)
+        log_experts = mixture.expert_log_prob(action).squeeze(1)  # (B, Z)
+        with torch.no_grad():
+            log_joint = log_experts + mixture.log_gating
+            reward = -0.5 * (action - mixture.mean).square().sum(-1)
+            curriculum = Curriculum.of(reward, log_joint.log_softmax(1), config.temperature)
+            scalars = {"log_likelihood": log_joint.logsumexp(1).mean(), "pairs_used": curriculum.pairs_used()}
         return weighted_loss(log_experts, mixture.log_gating, curriculum), scalars | gating_scalars(mixture)
 
     return loss
@@ -149,15 +155,15 @@ class Curriculum:
     posterior: Tensor
 
     @classmethod
-    def of(cls, log_experts: Tensor, log_posterior: Tensor, eta: float) -> "Curriculum":
-        """Return the optimum: p(n, z) proportional to N_z^(1 / eta) q(z | n).
+    def of(cls, reward: Tensor, log_posterior: Tensor, eta: float) -> "Curriculum":
+        """Return the optimum: p(n, z) proportional to exp(R_z(n) / eta) q(z | n).
 
         Args:
-            log_experts: (B, Z) log densities log N_z(a_n | s_n).
+            reward: (B, Z) R_z(n).
             log_posterior: (B, Z) log q(z | n).
             eta: Price per nat of entropy; infinite for EM.
         """
-        logits = log_experts / eta + log_posterior
+        logits = reward / eta + log_posterior
         return cls(logits.flatten().softmax(0).view_as(logits), logits.softmax(1))
 
     def pairs_used(self) -> Tensor:
