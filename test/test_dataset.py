@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 import torch
 from toy_targets import small_demonstrations
 
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.training.dataset import Statistics, Windows
 
@@ -74,3 +75,41 @@ def test_a_horizon_beyond_every_episode_is_refused() -> None:
     demonstrations = small_demonstrations(length=5)
     with pytest.raises(DemonstrationError, match="no episode has 6 actions"):
         Windows.of(demonstrations, Statistics.of(demonstrations), history=1, horizon=6)
+
+
+def uneven(lengths: list[int]) -> DemonstrationSet:
+    """Return episodes of different lengths."""
+    cut = small_demonstrations(episodes=1, length=sum(lengths))
+    return replace(cut, lengths=np.array(lengths), modes=np.full(len(lengths), -1))
+
+
+def test_episodes_shorter_than_a_chunk_give_no_windows() -> None:
+    demonstrations = uneven([10, 2, 5, 7])
+    statistics = Statistics.of(demonstrations)
+    windows = Windows.of(demonstrations, statistics, history=1, horizon=6, goal_length=1)
+    assert windows.now.tolist() == [0, 1, 2, 3, 4, 17, 18]
+    assert windows.last.tolist() == [9, 9, 9, 9, 9, 23, 23]
+    torch.testing.assert_close(windows.states[windows.now], windows.observation[:, -1])
+
+
+@pytest.mark.parametrize("goal_length", [1, 3])
+def test_goals_are_later_states_of_the_same_episode_each_as_likely(goal_length: int) -> None:
+    demonstrations, length = uneven([8, 6, 5]), goal_length
+    windows = Windows.of(demonstrations, Statistics.of(demonstrations), 2, 2, goal_length)
+    draws, generator = 2_000, torch.Generator().manual_seed(0)
+    for window, (now, last) in enumerate(zip(windows.now.tolist(), windows.last.tolist(), strict=True)):
+        goal = windows.draw_goals(torch.full((draws,), window), generator)
+        assert goal is not None
+        assert goal.shape == (draws, length, 4)
+        found = torch.cdist(goal, windows.states, compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
+        assert torch.equal(windows.states[found], goal), "each is a demonstrated state"
+        first = torch.arange(now + 1, max(last - length + 1, now + 1) + 1)
+        expected = torch.minimum(first[:, None] + torch.arange(length), torch.tensor(last))
+        rows, counts = found.unique(dim=0, return_counts=True)
+        assert torch.equal(rows, expected), "every later time, and beyond the end the last state"
+        assert (counts - draws / len(rows)).abs().max() < 5 * (draws / len(rows)) ** 0.5
+
+
+def test_without_goals_there_are_none() -> None:
+    windows = Windows.of(uneven([8]), Statistics.of(uneven([8])), 2, 2)
+    assert windows.draw_goals(torch.arange(3), torch.Generator()) is None
