@@ -1,26 +1,28 @@
-"""Distillation: its settings, the states and noise levels that it draws, whom it learns from."""
+"""Distillation: its settings, whom it learns from, what its student takes over."""
 
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 
 import torch
-from toy_targets import Target, exact_teacher, small_demonstrations
+from toy_targets import Target, exact_teacher, observations, small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import model_sha256
-from vdd_ros.training.dataset import Statistics, Windows
-from vdd_ros.training.distil import DistilConfig, NoiseLevels, distil, draw_pool, gating_scalars, load_student
+from vdd_ros.training.dataset import Statistics
+from vdd_ros.training.distil import DistilConfig, Revival, distil, gating_scalars, load_student, vdd_loss
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.schedule import cosine_alpha_bars
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.pool import Pool
+from vdd_ros.training.student import MixtureStudent, StudentConfig
+from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
 
-TARGET = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
-TINY = DistilConfig(steps=3, batch=4, experts=3, pool_copies=2, pool_samples=2, width=8, blocks=1, octaves=1)
+SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "octaves": 1, "batch": 4, "steps": 3}
+TINY = DistilConfig(**SMALL, experts=3, pool_copies=2, pool_samples=2)
 
 
 @pytest.mark.parametrize(
@@ -28,23 +30,28 @@ TINY = DistilConfig(steps=3, batch=4, experts=3, pool_copies=2, pool_samples=2, 
     [
         ("update", "magic", "update is 'magic'; allowed: multi-noise, paper"),
         ("gating_on", "hope", "gating_on is 'hope'; allowed: teacher, data"),
+        ("gating", "no", "gating is 'no'; allowed: learned, uniform"),
+        ("noise_scheme", "loud", "noise_scheme is 'loud'; allowed: log-uniform, uniform, fixed, anneal"),
         ("covariance", "round", "covariance is 'round'; allowed: diagonal, full"),
-        ("steps", 0, "steps is 0; it must be finite and at least 1"),
-        ("batch", 0, "batch is 0"),
+        ("expert_start", "home", "expert_start is 'home'; allowed: samples, kmeans, grid, box"),
+        ("gating_every", 0, "gating_every is 0; it must be finite and at least 1"),
         ("experts", 0, "experts is 0"),
         ("samples", -1, "samples is -1"),
         ("pool_copies", 0, "pool_copies is 0"),
+        ("pool_samples", 0, "pool_samples is 0"),
         ("teacher_steps", 0, "teacher_steps is 0"),
-        ("width", 0, "width is 0"),
-        ("learning_rate", 0.0, "learning_rate is 0.0; it must be finite and above 0"),
-        ("learning_rate", math.nan, "learning_rate is nan"),
+        ("head_width", 0, "head_width is 0"),
+        ("head_layers", -1, "head_layers is -1"),
+        ("revive_every", -1, "revive_every is -1"),
+        ("revive_below", math.nan, "revive_below is nan"),
         ("floor", 0.0, "floor is 0.0"),
+        ("start_bound", 0.0, "start_bound is 0.0; it must be finite and above 0"),
         ("forward_kl", -0.1, "forward_kl is -0.1"),
-        ("observation_noise", math.inf, "observation_noise is inf"),
         ("min_noise", 0.0, "noise range is 0.0 to 1.0"),
         ("max_noise", 0.01, "noise range is 0.03 to 0.01"),
         ("max_noise", math.nan, "noise range is 0.03 to nan"),
         ("uniform_weight", 1.5, "uniform_weight is 1.5; it must be between 0 and 1"),
+        ("uniform_weight", math.nan, "uniform_weight is nan"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, message: str) -> None:
@@ -52,71 +59,61 @@ def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, me
         dataclasses.replace(TINY, **{field: value})  # type: ignore[arg-type]
 
 
-def test_noise_levels_are_log_uniform_in_sigma() -> None:
-    """Of the interval between the outermost levels every tenth, in log sigma, gets a tenth of the draws."""
-    alpha_bars = cosine_alpha_bars(1_000)
-    sigma = ((1 - alpha_bars) / alpha_bars).sqrt()
-    count = 50_000
-    drawn = NoiseLevels(alpha_bars, 0.03, 1.0).draw(count, torch.Generator().manual_seed(0))
-    assert sigma[drawn].min() >= 0.03
-    assert sigma[drawn].max() <= 1.0
-    shares = torch.histc(sigma[drawn].log(), 10, math.log(0.03), 0.0) / count
-    assert (shares - 0.1).abs().max() < 0.02
+def small_student(**settings: Any) -> MixtureStudent:
+    torch.manual_seed(0)
+    shape = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 1, "experts": 3}
+    return MixtureStudent(StudentConfig(**shape, backbone="mlp", width=8, layers=1, octaves=1, **settings))
 
 
-def test_of_few_noise_levels_none_is_preferred() -> None:
-    """Each level has the share of the log sigma that it is nearest to."""
-    alpha_bars = cosine_alpha_bars(64)
-    log_sigma = ((1 - alpha_bars) / alpha_bars).sqrt().log()
-    inside = [level for level in range(1, 65) if math.log(0.03) <= log_sigma[level] <= 0]
-    count = 50_000
-    drawn = NoiseLevels(alpha_bars, 0.03, 1.0).draw(count, torch.Generator().manual_seed(0))
-    ends = [log_sigma[inside[0]], *((log_sigma[a] + log_sigma[a + 1]) / 2 for a in inside[:-1]), log_sigma[inside[-1]]]
-    expected = torch.tensor(ends).diff() / (ends[-1] - ends[0])
-    shares = torch.bincount(drawn, minlength=65)[inside] / count
-    assert (shares - expected).abs().max() < 5 * math.sqrt(0.1 / count)
-    assert float(shares.sum()) == pytest.approx(1.0)
-
-
-def test_a_range_with_one_level_gives_that_level() -> None:
-    alpha_bars = cosine_alpha_bars(64)
-    drawn = NoiseLevels(alpha_bars, 0.05, 0.07).draw(10, torch.Generator())
-    assert drawn.tolist() == [2] * 10
-
-
-def test_a_range_without_a_level_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"between 0.001 and 0.002; its levels run from 0.03"):
-        NoiseLevels(cosine_alpha_bars(64), 0.001, 0.002)
-
-
-def windows() -> Windows:
+def pool(count: int = 50) -> Pool:
     generator = torch.Generator().manual_seed(0)
-    return Windows(torch.randn((30, 1, 1), generator=generator), torch.randn((30, 2), generator=generator))
+    return Pool(observations(count), None, torch.randn((count, 4, 1), generator=generator))
 
 
-def test_the_pool_holds_noisy_states_and_the_teachers_actions_there() -> None:
-    config = dataclasses.replace(TINY, pool_copies=3, pool_samples=40, observation_noise=0.1, teacher_steps=32)
-    pool = draw_pool(exact_teacher(TARGET), windows(), config)
-    assert pool.observation.shape == (90, 1, 1)
-    assert pool.action.shape == (90, 40, 2)
-    noise = pool.observation - windows().observation.repeat(3, 1, 1)
-    assert float(noise.std()) == pytest.approx(0.1, rel=0.3)
-    assert float((pool.action[..., 0] > 0).float().mean()) == pytest.approx(0.7, abs=0.05)
-    assert float(pool.action.flatten(0, 1)[pool.action[..., 0].flatten() > 0].std(0)[0]) == pytest.approx(0.3, rel=0.15)
+def gradients(student: MixtureStudent, config: DistilConfig, step: int) -> dict[str, bool]:
+    """Return which heads a step of the loss reaches."""
+    teacher = exact_teacher(Target.of([1.0], [[0.5]], [0.4]))
+    student.zero_grad(set_to_none=True)
+    vdd_loss(student, teacher, pool(), config)(torch.Generator().manual_seed(0), step)[0].backward()
+    return {name: getattr(student, name).last.bias.grad is not None for name in ("gating", "mean", "scale")}
 
 
-def test_the_pool_is_seeded() -> None:
-    def pool(seed: int) -> torch.Tensor:
-        return draw_pool(exact_teacher(TARGET), windows(), dataclasses.replace(TINY, seed=seed)).action
+def test_the_gating_takes_a_step_in_every_so_many() -> None:
+    student, config = small_student(), dataclasses.replace(TINY, gating_every=3)
+    reached = [gradients(student, config, step)["gating"] for step in range(7)]
+    assert reached == [False, False, True, False, False, True, False]
+    assert all(gradients(student, config, step)["mean"] for step in range(3))
 
-    assert torch.equal(pool(1), pool(1))
-    assert not torch.equal(pool(1), pool(2))
+
+@pytest.mark.parametrize(("step", "level"), [(0, 1.0), (500, 0.1), (1000, 0.01)])
+def test_annealing_follows_the_steps(monkeypatch: pytest.MonkeyPatch, step: int, level: float) -> None:
+    config = dataclasses.replace(TINY, steps=1000, noise_scheme="anneal", min_noise=0.01, max_noise=1.0)
+    teacher, asked = exact_teacher(Target.of([1.0], [[0.5]], [0.4]), "beso", sigma_min=0.01), []
+    score = teacher.score
+
+    def spy(context: Any, action: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        asked.append(sigma)
+        return score(context, action, sigma)
+
+    monkeypatch.setattr(teacher, "score", spy)
+    vdd_loss(small_student(), teacher, pool(), config)(torch.Generator(), step)
+    torch.testing.assert_close(asked[0], torch.full((4, 1), level))
 
 
-def test_the_gating_can_learn_from_the_data_instead() -> None:
-    pool = draw_pool(exact_teacher(TARGET), windows(), dataclasses.replace(TINY, gating_on="data"))
-    assert torch.equal(pool.observation, windows().observation)
-    assert torch.equal(pool.action, windows().action[:, None])
+def test_revival_comes_when_it_is_time() -> None:
+    student, config = small_student(), dataclasses.replace(TINY, revive_every=10)
+    with torch.no_grad():
+        student.gating.last.bias.copy_(torch.tensor([0.0, -30.0, 0.0]))
+    revive, generator = Revival(student, pool(), config), torch.Generator().manual_seed(0)
+
+    def abandoned() -> bool:
+        return bool(student(observations(5)).log_gating.exp().mean(0).min() < 1e-6)
+
+    for step in range(1, 10):
+        revive(step, generator)
+        assert abandoned()
+    revive(10, generator)
+    assert not abandoned()
 
 
 def test_the_gating_scalars() -> None:
@@ -131,14 +128,27 @@ def test_the_gating_scalars() -> None:
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
-    config = TrainConfig(steps=3, batch=4, width=8, blocks=1, octaves=1, history=3, horizon=2, seed=4)
-    train_teacher(small_demonstrations(), folder, config)
+    train_teacher(small_demonstrations(), folder, TrainConfig(**SMALL, history=3, horizon=2, seed=4))
     return folder
 
 
-@pytest.mark.parametrize("change", [{}, {"update": "paper"}, {"covariance": "full"}, {"gating_on": "data"}])
-def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path, change: dict[str, str]) -> None:
-    config = dataclasses.replace(TINY, **change)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"update": "paper"},
+        {"covariance": "full"},
+        {"gating_on": "data"},
+        {"gating": "uniform", "revive_every": 2},
+        {"detach_gating": True, "head_layers": 1, "forward_kl": 0.0},
+        {"expert_start": "kmeans"},
+        {"backbone": "gpt", "heads": 2, "dropout": 0.1},
+        {"noise_scheme": "fixed", "samples": 2},
+    ],
+    ids=str,
+)
+def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path, change: dict[str, Any]) -> None:
+    config = dataclasses.replace(TINY, **change)
     card = distil(teacher, small_demonstrations(), tmp_path, config)
     student, again = load_student(tmp_path)
     assert again == card
@@ -159,7 +169,7 @@ def test_other_demonstrations_than_the_teachers_are_refused(tmp_path: Path, teac
 
 def test_a_student_is_no_teacher(tmp_path: Path, teacher: Path) -> None:
     distil(teacher, small_demonstrations(), tmp_path / "S", TINY)
-    with pytest.raises(CheckpointError, match="holds a 'vdd' policy, but a 'ddpm' is needed"):
+    with pytest.raises(CheckpointError, match="holds a 'vdd' policy, but a teacher"):
         distil(tmp_path / "S", small_demonstrations(), tmp_path / "S2", TINY)
 
 
@@ -167,6 +177,27 @@ def test_noise_that_the_teacher_does_not_know_is_refused_before_anything_is_writ
     tmp_path: Path, teacher: Path
 ) -> None:
     config = dataclasses.replace(TINY, min_noise=1e-4, max_noise=1e-3)
-    with pytest.raises(ConfigurationError, match="no noise level"):
+    with pytest.raises(ConfigurationError, match="cannot be asked at noise levels"):
         distil(teacher, small_demonstrations(), tmp_path / "S", config)
     assert not (tmp_path / "S").exists()
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "beso"])
+@pytest.mark.parametrize("backbone", ["mlp", "gpt"])
+def test_every_teacher_can_be_distilled_with_goals_and_chunks(tmp_path: Path, kind: str, backbone: str) -> None:
+    shape = {**SMALL, "backbone": backbone, "heads": 2}
+    config = TrainConfig(**shape, teacher=kind, history=2, horizon=4, goal_length=2)  # type: ignore[arg-type]
+    made = train_teacher(small_demonstrations(), tmp_path / "T", config)
+    teacher, card = load_teacher(tmp_path / "T")
+    assert card == made
+    assert (card.kind, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
+    distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", DistilConfig(**shape, experts=3, pool_copies=1))
+    student, _ = load_student(tmp_path / "S")
+    assert (student.config.goal_length, student.config.horizon) == (2, 4)
+    mixture = student(torch.randn(5, 2, 4), torch.randn(5, 2, 4))
+    assert mixture.mean.shape == (5, 3, 8)
+
+
+def test_more_teacher_steps_than_it_takes_are_refused(tmp_path: Path, teacher: Path) -> None:
+    with pytest.raises(ConfigurationError, match="62 sampling steps"):
+        distil(teacher, small_demonstrations(), tmp_path / "S", dataclasses.replace(TINY, teacher_steps=62))
