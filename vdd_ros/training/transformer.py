@@ -68,6 +68,8 @@ class Block(nn.Module):
         if samples == 1:  # what a policy file does: no more operators than it takes
             weights = self.soften(query @ torch.cat([key, own_key], dim=2).transpose(-2, -1))
             attended = weights @ torch.cat([value, own_value], dim=2)
+        elif group == 1:
+            attended = self._attend_alone(query, own_key, own_value, state)
         else:
             apart = (samples, group)
             own_query, own_key, own_value = (part.unflatten(2, apart) for part in (query, own_key, own_value))
@@ -77,10 +79,21 @@ class Block(nn.Module):
             attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, -1)
         return self.finish(h, attended.transpose(1, 2).reshape(-1, samples, group, width))
 
-    def soften(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Turn logits (..., keys) into weights."""
+    def _attend_alone(self, query: Tensor, own_key: Tensor, own_value: Tensor, state: KeysValues) -> Tensor:
+        """Attend from S single tokens, each (B, heads, S, width / heads), to the T tokens of their state and itself.
+
+        Weights are laid out (B, heads, T + 1, S): over T + 1 neighbours in memory a softmax is ten times as slow.
+        """
+        key, value = state
+        tokens = key.shape[2]
+        own = (query * own_key).sum(-1)[:, :, None]
+        weights = self.soften(torch.cat([key @ query.transpose(-2, -1), own], dim=2), dim=2).transpose(-2, -1)
+        return weights[..., :tokens] @ value + weights[..., tokens:] * own_value
+
+    def soften(self, logits: Tensor, mask: Tensor | None = None, dim: int = -1) -> Tensor:
+        """Turn logits, the keys along `dim`, into weights."""
         logits = logits * (self.qkv.in_features // self.heads) ** -0.5
-        return self._drop(torch.softmax(logits if mask is None else logits + mask, dim=-1))
+        return self._drop(torch.softmax(logits if mask is None else logits + mask, dim=dim))
 
     def _drop(self, h: Tensor) -> Tensor:
         return nn.functional.dropout(h, self.dropout, self.training) if self.dropout else h
