@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,18 @@ from vdd_ros.training.distil import DistilConfig, distil
 from vdd_ros.training.loop import LoopConfig, LossFunction, TrainingLoop
 from vdd_ros.training.train import TrainConfig, train_teacher
 
-SMALL = {"batch": 8, "width": 8, "blocks": 1, "octaves": 1}
+SMALL: dict[str, Any] = {
+    **{"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "history": 2, "batch": 8, "steps": 30}
+}
 
 
-def small_loop(folder: Path, steps: int = 120, seed: int = 0, **settings: float) -> TrainingLoop:
+def small_loop(folder: Path, steps: int = 120, seed: int = 0, **settings: Any) -> TrainingLoop:
     torch.manual_seed(seed)
-    return TrainingLoop(folder, nn.Linear(3, 1), LoopConfig(steps, 0.05, **settings), seed)  # type: ignore[arg-type]
+    return TrainingLoop(folder, nn.Linear(3, 1), LoopConfig(steps, 0.05, **settings), seed)
 
 
 def regression(loop: TrainingLoop) -> LossFunction:
-    def loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         x = torch.randn((16, 3), generator=generator)
         value = (loop.module(x).squeeze(1) - x.sum(1) - 2).square().mean()
         return value, {"loss": value.detach()}
@@ -43,10 +46,10 @@ def do_at(step: int, loss: LossFunction, action: Callable[[], None]) -> LossFunc
     """Let something happen while a step, counted from 1, is computed."""
     count = itertools.count(1)
 
-    def wrapped(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def wrapped(generator: torch.Generator, done: int) -> tuple[Tensor, dict[str, Tensor]]:
         if next(count) == step:
             action()
-        return loss(generator)
+        return loss(generator, done)
 
     return wrapped
 
@@ -136,9 +139,9 @@ def test_the_averaged_weights_follow_their_formula(tmp_path: Path) -> None:
     after: list[Tensor] = []
     loss = regression(loop)
 
-    def watched(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def watched(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         after.append(loop.module.state_dict()["weight"].clone())
-        return loss(generator)
+        return loss(generator, step)
 
     loop.run(watched, nothing, "test")
     after.append(loop.module.state_dict()["weight"])
@@ -154,6 +157,44 @@ def test_the_learning_rate_warms_up_and_decays_by_a_cosine() -> None:
     for step in range(1_000):
         warm = (step + 1) / 100 if step < 100 else 1.0
         assert config.rate(step) == pytest.approx(0.1 * warm * math.cos(math.pi * step / 2_000) ** 2)
+
+
+def test_the_learning_rate_can_decay_linearly() -> None:
+    config = LoopConfig(steps=1_000, learning_rate=0.1, decay="linear", warmup_steps=0)
+    for step in (0, 1, 500, 999):
+        assert config.rate(step) == pytest.approx(0.1 * (1 - step / 1_000))
+
+
+def test_the_loss_and_what_follows_a_step_are_told_how_far_it_is(tmp_path: Path) -> None:
+    loop, told, after = small_loop(tmp_path, steps=4), [], []
+    loss = regression(loop)
+
+    def counted(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        told.append(step)
+        return loss(generator, step)
+
+    loop.run(counted, nothing, "test", lambda step, _generator: after.append(step))
+    assert told == [0, 1, 2, 3]
+    assert after == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("steps", [70, 50])
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(tmp_path: Path, steps: int) -> None:
+    """The run is stopped at step 20, goes on, and diverges at step 30; no later than step 50 that is noticed."""
+    loop = small_loop(tmp_path, steps=steps)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(do_at(20, regression(loop), lambda: os.kill(os.getpid(), signal.SIGINT)), nothing, "test")
+    loop = small_loop(tmp_path, steps=steps)
+    loop.resume()
+    good, before = regression(loop), (tmp_path / STATE_FILE).read_bytes()
+
+    def diverging(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        value, scalars = good(generator, step)
+        return value * (math.nan if step == 30 else 1.0), scalars
+
+    with pytest.raises(ConfigurationError, match=r"diverged: at step 50 .* learning rate below 0.05"):
+        loop.run(diverging, lambda: pytest.fail("it was saved"), "test")
+    assert (tmp_path / STATE_FILE).read_bytes() == before
 
 
 def test_it_finds_the_answer(tmp_path: Path) -> None:
@@ -178,7 +219,7 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
         other.resume()
 
 
-@pytest.mark.parametrize("missing", ["generator", "exp_avg.weight", "averaged.bias"])
+@pytest.mark.parametrize("missing", ["generator", "dropout", "exp_avg.weight", "averaged.bias"])
 def test_a_state_that_lacks_something_is_refused(tmp_path: Path, missing: str) -> None:
     loop = small_loop(tmp_path, steps=2)
     loop.run(regression(loop), nothing, "test")
@@ -202,50 +243,86 @@ def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send SIGINT while a step of the next run is computed."""
     run = TrainingLoop.run
 
-    def interrupted(self: TrainingLoop, loss: LossFunction, save: Callable[[], None], label: str) -> None:
+    def interrupted(self: TrainingLoop, loss: LossFunction, *rest: Any) -> None:
         monkeypatch.setattr(TrainingLoop, "run", run)
-        run(self, do_at(step, loss, lambda: os.kill(os.getpid(), signal.SIGINT)), save, label)
+        run(self, do_at(step, loss, lambda: os.kill(os.getpid(), signal.SIGINT)), *rest)
 
     monkeypatch.setattr(TrainingLoop, "run", interrupted)
 
 
-def train(folder: Path, resume: bool, **settings: int) -> None:
-    train_teacher(small_demonstrations(), folder, TrainConfig(**{**SMALL, "steps": 30, **settings}), resume)
+def train(folder: Path, resume: bool, **settings: Any) -> None:
+    train_teacher(small_demonstrations(), folder, TrainConfig(**{**SMALL, **settings}), resume)
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
-    train(folder, resume=False)
+    train(folder, resume=False, goal_length=2)
     return folder
 
 
-@pytest.fixture(params=["train", "distil"])
-def work(request: pytest.FixtureRequest, teacher: Path) -> Callable[..., None]:
-    """Return a training or a distillation, as a function of (folder, resume, settings)."""
-    if request.param == "train":
-        return train
-
-    def distil_teacher(folder: Path, resume: bool, **settings: int) -> None:
-        config = DistilConfig(**{**SMALL, "steps": 30, "experts": 3, "pool_samples": 2, **settings})  # type: ignore[arg-type]
+def distillation(teacher: Path) -> Callable[..., None]:
+    def distil_teacher(folder: Path, resume: bool, **settings: Any) -> None:
+        small = {name: value for name, value in SMALL.items() if name != "history"}
+        config = DistilConfig(**{**small, "experts": 4, "pool_samples": 2, "pool_copies": 1, **settings})
         distil(teacher, small_demonstrations(), folder, config, resume)
 
     return distil_teacher
 
 
-def test_training_and_distilling_resume_bit_by_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[..., None]
-) -> None:
-    work(tmp_path / "whole", resume=False)
+@pytest.fixture(params=["train", "distil"])
+def work(request: pytest.FixtureRequest, teacher: Path) -> Callable[..., None]:
+    """Return a training or a distillation, as a function of (folder, resume, settings)."""
+    return train if request.param == "train" else distillation(teacher)
+
+
+def assert_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[..., None], settings: Any) -> None:
+    """Compare an uninterrupted run with one that is interrupted at step 17 and resumed."""
+    work(folder / "whole", resume=False, **settings)
     interrupt_at(17, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        work(tmp_path / "parts", resume=False)
-    assert load_model(tmp_path / "parts")[0].steps == 17
-    work(tmp_path / "parts", resume=True)
-    card, tensors = load_model(tmp_path / "whole")
-    again, resumed = load_model(tmp_path / "parts")
+        work(folder / "parts", resume=False, **settings)
+    assert load_model(folder / "parts")[0].steps == 17
+    torch.manual_seed(99)
+    work(folder / "parts", resume=True, **settings)
+    card, tensors = load_model(folder / "whole")
+    again, resumed = load_model(folder / "parts")
     assert again == card
     assert_same(resumed, tensors)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"teacher": "beso", "goal_length": 2, "horizon": 3},
+        {"backbone": "gpt", "dropout": 0.2},
+        {"backbone": "gpt", "teacher": "beso", "decay": "linear", "ema_decay": 0.9, "precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_training_resumes_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    assert_resumes(tmp_path, monkeypatch, train, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gating_every": 4},
+        {"gating_every": 20},
+        {"revive_every": 5, "revive_below": 0.9, "gating_every": 2},
+        {"gating": "uniform", "expert_start": "kmeans", "noise_scheme": "anneal"},
+        {"update": "paper", "covariance": "full", "head_layers": 1, "detach_gating": True},
+        {"backbone": "gpt", "dropout": 0.2, "samples": 2},
+        {"gating_on": "data", "decay": "linear", "noise_scheme": "uniform"},
+    ],
+    ids=str,
+)
+def test_distilling_resumes_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: Path, settings: dict[str, Any]
+) -> None:
+    assert_resumes(tmp_path, monkeypatch, distillation(teacher), settings)
 
 
 def test_the_seed_decides(tmp_path: Path, work: Callable[..., None]) -> None:
@@ -266,6 +343,6 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path, work: Callable[
 
 def test_resuming_with_other_demonstrations_is_refused(tmp_path: Path) -> None:
     train(tmp_path, resume=False)
-    config = TrainConfig(**{**SMALL, "steps": 30})
+    config = TrainConfig(**SMALL)
     with pytest.raises(CheckpointError, match=r"other settings .*data_sha256"):
         train_teacher(small_demonstrations(seed=1), tmp_path, config, resume=True)
