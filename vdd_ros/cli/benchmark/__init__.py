@@ -151,8 +151,8 @@ def _measure_latency(folders: list[Path], maker: "Maker") -> None:
     """Measure the inference times of finished cells while no process is at any other."""
     from vdd_ros.cli.benchmark.latency import measure_cells
 
-    with holding(maker.work) as quiet:
+    with holding(maker.cells) as quiet:
         if not quiet:
             print("waiting until no other process is at a cell, to measure inference times", file=sys.stderr)
-    with holding(maker.work, wait=True):
+    with holding(maker.cells, wait=True):
         merge_results(maker.results, measure_cells(folders))

@@ -68,10 +68,15 @@ class Maker:
     device: str = "auto"
     started: float = field(default_factory=time.time)
 
+    @property
+    def cells(self) -> Path:
+        """The folder of all cells, shared by those who make one, and held alone by who measures times."""
+        return self.work / "cells"
+
     def folder(self, cell: Cell) -> Path:
         """Return the folder of a cell, whose name has the key of all that its figures depend on."""
         content = {"model": self._model_key(cell.model), "rollouts": self.rollouts, **cell.sampling}
-        return self.work / "cells" / f"{cell.label}-{_digest(content)}"
+        return self.cells / f"{cell.label}-{_digest(content)}"
 
     def model_folder(self, model: Model) -> Path:
         """Return the folder of a model, whose name has its key."""
@@ -90,7 +95,7 @@ class Maker:
             KeyboardInterrupt: The process was interrupted; what is done so far is kept.
         """
         folder = self.folder(cell)
-        with holding(self.work, shared=True) as quiet, holding(folder) as mine:
+        with holding(self.cells, shared=True) as quiet, holding(folder) as mine:
             if not quiet or not mine:
                 raise BusyError(cell.label if quiet else "the measurement of inference times")
             record = self.finished(cell)

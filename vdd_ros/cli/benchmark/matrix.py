@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 Trainer = Literal["train", "distil", "consistency", "mixture"]
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Source:
 
     trainer: Trainer
     teacher: str | None = None
-    settings: Mapping[str, Any] = NOTHING
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,13 +140,12 @@ class Cell:
 
     method: str
     model: Model
-    sampling: dict[str, Any] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Look up how a diffusion policy samples; empty for the others."""
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How a diffusion policy is exported, fields of an `ExportConfig`; nothing for the others."""
         method = METHODS[self.method]
-        sampling = {name: getattr(method, name) for name in ("steps", "sampler", "schedule")} if method.steps else {}
-        object.__setattr__(self, "sampling", sampling)
+        return {name: getattr(method, name) for name in ("steps", "sampler", "schedule")} if method.steps else {}
 
     @property
     def label(self) -> str:

@@ -81,8 +81,8 @@ def _preface(records: list[Record]) -> str:
     rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
     lines = [
         f"{len(records)} cells, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
-        "the 95 % interval that the rollouts of these seeds leave. Published figures are those of the VDD paper, with GPT "
-        "backbones in its own simulator. Inference is the median time of one action in one thread.",
+        "the 95 % interval that the rollouts of these seeds leave. Published figures are the VDD paper's, with GPT "
+        "backbones and in its own simulator. Inference is the median time of one action in one thread.",
         f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
     ]
     if apart := settings_apart(records):

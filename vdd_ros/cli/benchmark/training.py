@@ -38,7 +38,7 @@ TRAINERS = {
 
 
 def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
-    """Build the configuration of a model's training: our defaults or the backbone's preset, and what makes it what it is.
+    """Build the configuration of a model's training: that of its backbone, and what makes it what it is.
 
     Args:
         model: The model.
