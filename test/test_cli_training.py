@@ -25,12 +25,15 @@ from vdd_ros.cli.training_figure import read_curves
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
-from vdd_ros.training.checkpoint import MODEL_FILE, model_sha256
+from vdd_ros.training.checkpoint import MODEL_FILE, load_model, model_sha256
+from vdd_ros.training.consistency import ConsistencyConfig
 from vdd_ros.training.distil import DistilConfig, load_student
 from vdd_ros.training.export import ExportConfig
+from vdd_ros.training.maximum_likelihood import MixtureFitConfig
+from vdd_ros.training.presets import PRESETS, Kind, preset
 from vdd_ros.training.train import TrainConfig, load_teacher
 
-TINY = ["--batch", "8", "--width", "8", "--blocks", "1", "--octaves", "1"]
+TINY = ["--backbone", "mlp", "--batch", "8", "--width", "8", "--layers", "1", "--octaves", "1"]
 DEADLINE_S = 60.0
 Capture = pytest.CaptureFixture[str]
 
@@ -84,7 +87,8 @@ def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos:
     assert (report["kind"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
     assert report["seconds"] > 0
     assert report["resumed"] is False
-    assert report["settings"] == dataclasses.asdict(TrainConfig(steps=120, batch=8, width=8, blocks=1, octaves=1))
+    config = TrainConfig(backbone="mlp", steps=120, batch=8, width=8, layers=1, octaves=1)
+    assert report["settings"] == dataclasses.asdict(config)
     assert (report["data_sha256"], report["teacher_sha256"]) == (sha256, None)
     curves = read_curves(teacher)
     assert curves["loss"].steps == [50, 100, 120]
@@ -138,6 +142,59 @@ def test_both_are_exported_as_policies(tmp_path: Path, teacher: Path, student: P
     assert "ddpm, 5 sampling steps" in capsys.readouterr().out
     spec = OnnxPolicy.load(tmp_path / "teacher.onnx").spec
     assert (spec.sampling_steps, spec.settings["sampler"]) == (5, "ddim")
+
+
+@pytest.mark.parametrize("method", ["vdd", "cd", "ctm", "em", "imc"])
+def test_every_method_makes_a_policy_of_its_kind(tmp_path: Path, teacher: Path, demos: Path, method: str) -> None:
+    source = ["--demos", str(demos)] if method in ("em", "imc") else ["--teacher", str(teacher)]
+    size = [] if method in ("cd", "ctm") else TINY  # a consistency model has the shape of its teacher
+    argv = ["distil", "--method", method, *source, "--out", str(tmp_path / "S"), *size, "--steps", "2"]
+    assert main(argv) == 0
+    assert load_model(tmp_path / "S")[0].kind == method
+
+
+def test_a_beso_teacher_is_distilled_from_its_folder_alone(tmp_path: Path, demos: Path) -> None:
+    assert main(train(demos, tmp_path / "T", "--steps", "2", "--teacher", "beso")) == 0
+    assert main(distil(tmp_path / "T", tmp_path / "S", "--steps", "2")) == 0
+    assert load_student(tmp_path / "S")[1].teacher_sha256 == model_sha256(tmp_path / "T")
+
+
+def test_options_change_a_preset(tmp_path: Path, demos: Path) -> None:
+    argv = ["train", "--task", "avoiding", "--demos", str(demos), "--out", str(tmp_path), "--preset", "mlp"]
+    assert main([*argv, "--steps", "1", "--batch", "4"]) == 0
+    settings = load_teacher(tmp_path)[1].settings
+    assert settings == dataclasses.asdict(TrainConfig(**{**preset("train", "mlp"), "steps": 1, "batch": 4}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, presets in PRESETS.items() for name in presets], ids=str
+)
+def test_every_preset_can_be_meant(kind: Kind, name: str) -> None:
+    configs = {
+        "train": TrainConfig,
+        "distil": DistilConfig,
+        "mixture": MixtureFitConfig,
+        "consistency": ConsistencyConfig,
+    }
+    configs[kind](**preset(kind, name))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "vdd", "--eta", "2"], "--eta: the method 'vdd' has no such setting"),
+        (["--method", "cd", "--experts", "2", "--eta", "2"], "--eta, --experts: the method 'cd' has no such setting"),
+        (["--method", "em"], "'em' learns from demonstrations: name them with --demos DIR"),
+        (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give --demos alone"),
+        (["--method", "vdd"], "'vdd' distils a teacher: name its checkpoint folder with --teacher DIR"),
+        (["--preset", "best"], "there is no preset 'best' here; there are: mlp, paper-avoiding-beso"),
+    ],
+)
+def test_options_that_do_not_belong_to_a_method_are_refused(
+    tmp_path: Path, capsys: Capture, options: list[str], message: str
+) -> None:
+    assert message in refusal(capsys, "distil", "--out", str(tmp_path / "S"), *options)
+    assert not (tmp_path / "S").exists()
 
 
 def wait_until_logged(file: Path, word: str) -> None:
@@ -230,8 +287,8 @@ def test_demonstrations_of_something_else_are_refused(
     [
         (["--experts", "0"], "experts is 0"),
         (["--min-noise", "2"], "noise range is 2.0 to 1.0"),
-        (["--min-noise", "1e-4", "--max-noise", "1e-3"], "no noise level of the teacher lies between"),
-        (["--teacher-steps", "64"], "64 sampling steps were asked for"),
+        (["--min-noise", "1e-4", "--max-noise", "1e-3"], "cannot be asked at noise levels from 0.0001 to 0.001"),
+        (["--teacher-steps", "64"], "64 sampling steps by the cosine schedule would visit a noise level twice"),
         (["--demos", "nowhere"], "no demonstrations at 'nowhere'"),
     ],
 )
@@ -244,7 +301,7 @@ def test_wrong_distillations_are_refused(
 
 def test_a_teacher_that_is_none_is_refused(tmp_path: Path, teacher: Path, student: Path, capsys: Capture) -> None:
     assert "no checkpoint at" in refusal(capsys, *distil(tmp_path / "nowhere", tmp_path / "S"))
-    assert "holds a 'vdd' policy, but a 'ddpm' is needed" in refusal(capsys, *distil(student, tmp_path / "S"))
+    assert "holds a 'vdd' policy, but a teacher" in refusal(capsys, *distil(student, tmp_path / "S"))
     cut = tmp_path / "cut"
     cut.mkdir()
     (cut / MODEL_FILE).write_bytes((teacher / MODEL_FILE).read_bytes()[:-100])
@@ -276,10 +333,12 @@ def test_sampling_options_are_not_ignored_for_a_student(tmp_path: Path, student:
     "argv",
     [
         ["train", "--task", "avoiding", "--demos", "D", "--out", "T", "--teacher", "oracle"],
+        ["train", "--task", "avoiding", "--demos", "D", "--out", "T", "--backbone", "cnn"],
         ["train", "--task", "avoiding", "--demos", "D", "--out", "T", "--steps", "many"],
         ["train", "--task", "avoiding", "--out", "T"],
         ["distil", "--teacher", "T", "--out", "S", "--update", "magic"],
-        ["export", "S", "--out", "f.onnx", "--sampler", "euler"],
+        ["distil", "--teacher", "T", "--out", "S", "--method", "magic"],
+        ["export", "S", "--out", "f.onnx", "--sampler", "magic"],
     ],
 )
 def test_a_wrong_command_line_is_refused(argv: list[str], capsys: Capture) -> None:
@@ -289,7 +348,7 @@ def test_a_wrong_command_line_is_refused(argv: list[str], capsys: Capture) -> No
     assert "error: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, ExportConfig])
+@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, ConsistencyConfig, MixtureFitConfig, ExportConfig])
 def test_every_setting_is_explained(config: type) -> None:
     docs = field_docs(config)
     assert set(docs) == {field.name for field in dataclasses.fields(config)}

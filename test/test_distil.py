@@ -61,7 +61,7 @@ def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, me
 
 def small_student(**settings: Any) -> MixtureStudent:
     torch.manual_seed(0)
-    shape = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 1, "experts": 3}
+    shape: dict[str, Any] = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 1, "experts": 3}
     return MixtureStudent(StudentConfig(**shape, backbone="mlp", width=8, layers=1, octaves=1, **settings))
 
 

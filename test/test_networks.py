@@ -1,6 +1,7 @@
 """The building blocks of the MLPs against their formulas in numpy."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def silu(x: np.ndarray) -> np.ndarray:
     return x / (1 + np.exp(-x))
 
 
-def scrambled(module: nn.Module, seed: int = 0) -> nn.Module:
+def scrambled(module: nn.Module, seed: int = 0) -> Any:
     """Give every parameter a random value, so that nothing is hidden by a start at zero."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
@@ -125,7 +126,7 @@ def test_noise_levels_are_broadcast_over_states_and_actions(backbone: str) -> No
 @BACKBONES
 def test_a_denoiser_starts_finite_and_a_trunk_gives_features(backbone: str) -> None:
     observation, goal = 100 * torch.randn(4, 3, 2), torch.randn(4, 2, 2)
-    denoiser = make_denoiser(shape(backbone))
+    denoiser: Any = make_denoiser(shape(backbone))
     estimate = denoiser(denoiser.encode(observation, goal), torch.randn(4, 5, 4), torch.full((1, 1, 1), -1.0))
     assert estimate.isfinite().all()
     assert make_trunk(shape(backbone))(observation, goal).shape == (4, 16)

@@ -48,12 +48,13 @@ def even(values: list[float]) -> bool:
 
 
 def test_each_schedule_is_even_in_its_own_measure() -> None:
-    for schedule, measure in (
-        ("linear", lambda sigma: sigma),
-        ("exponential", math.log),
-        ("karras", lambda sigma: sigma ** (1 / 7)),
-        ("cosine", math.atan),
-    ):
+    measures: dict[Schedule, Callable[[float], float]] = {
+        "linear": lambda sigma: sigma,
+        "exponential": math.log,
+        "karras": lambda sigma: sigma ** (1 / 7),
+        "cosine": math.atan,
+    }
+    for schedule, measure in measures.items():
         assert even([measure(sigma) for sigma in sampling_sigmas(schedule, 9, 0.02, 3.0)]), schedule
     assert even([math.atan(sigma) for sigma in [*sampling_sigmas("cosine", 9, 0.02, 3.0), 0.0]]), "down to 0"
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -267,7 +268,7 @@ def test_a_student_finds_all_modes_of_a_ring() -> None:
     centres, teacher = target.means.float(), exact_teacher(target, "beso")
     config = DistilConfig(batch=64, experts=16, learning_rate=2e-2, steps=300)
     torch.manual_seed(0)
-    shape = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 2}
+    shape: dict[str, Any] = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 2}
     student = MixtureStudent(StudentConfig(**shape, experts=16, backbone="mlp", width=8, layers=1, octaves=1))
     generator = torch.Generator().manual_seed(0)
     pool = Pool(observations(1_000), None, target.draw(8_000, generator).reshape(1_000, 8, 2))

@@ -36,7 +36,7 @@ class Recorder(nn.Module):
 
 def recording(kind: TeacherKind, **settings: Any) -> tuple[Teacher, Recorder]:
     teacher, recorder = exact_teacher(ONE, kind, **settings), Recorder()
-    teacher.network = recorder  # type: ignore[assignment]
+    teacher.network = recorder
     return teacher, recorder
 
 

@@ -51,8 +51,9 @@ def reference_block(block: Block, h: Tensor, mask: Tensor) -> Tensor:
     """Pass tokens (B, T, width) under a mask (T, T), true where a token may look."""
     normed = nn.functional.layer_norm(h, (WIDTH,), block.norm_attention.weight, block.norm_attention.bias)
     projected = nn.functional.linear(normed, block.qkv.weight, block.qkv.bias)
-    heads = [part.reshape(*h.shape[:2], HEADS, -1).transpose(1, 2) for part in projected.split(WIDTH, dim=-1)]
-    attended = nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask)
+    split = (part.reshape(*h.shape[:2], HEADS, -1).transpose(1, 2) for part in projected.split(WIDTH, dim=-1))
+    query, key, value = split
+    attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     h = h + block.merge(attended.transpose(1, 2).reshape(h.shape))
     normed = nn.functional.layer_norm(h, (WIDTH,), block.norm_mlp.weight, block.norm_mlp.bias)
     return h + block.narrow(nn.functional.gelu(block.widen(normed)))

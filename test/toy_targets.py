@@ -109,7 +109,7 @@ def exact_teacher(
     config = TeacherConfig(kind=kind, history=1, obs_dim=1, horizon=1, act_dim=size, **{**shape, **settings})
     teacher = Teacher(config).requires_grad_(False)
     target_of = (lambda _: target) if isinstance(target, Target) else target
-    teacher.network = ExactNetwork(teacher, target_of)  # type: ignore[assignment]
+    teacher.network = ExactNetwork(teacher, target_of)
     return teacher
 
 
