@@ -84,6 +84,32 @@ def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.5) -> Target:
     return fixed_target(torch.full((modes,), 1 / modes), means, torch.full((modes, 2), deviation))
 
 
+def ring_config(**changes: Any) -> DistilConfig:
+    """Return settings that match the ring in the iterations, states and samples of the VDD paper.
+
+    Args:
+        changes: Fields of `DistilConfig` to set otherwise.
+    """
+    settings = {
+        "backbone": "mlp", "width": 64, "layers": 2, "octaves": 0, "experts": 8, "gating": "uniform",
+        "expert_start": "kmeans", "steps": 600, "batch": 32, "samples": 64, "learning_rate": 5e-3, "ema_decay": 0.98,
+        "weight_decay": 0.0, "min_noise": 0.02, "max_noise": 0.5, "uniform_weight": 0.0, "forward_kl": 0.0,
+        "pool_samples": 64,
+    }  # fmt: skip
+    return DistilConfig(**{**settings, **changes})
+
+
+def fork(deviation: float = 0.2) -> Target:
+    """Return a target with one mode in low states, which parts into three as the state rises."""
+
+    def mixture(state: Tensor) -> GaussianMixture:
+        apart = 2 * torch.sigmoid(4 * state)  # (B, 1, 1)
+        mean = apart * torch.tensor([[-1.0], [0.0], [1.0]])
+        return GaussianMixture(torch.full_like(mean[..., 0], 1 / 3).log(), mean, torch.full_like(mean, deviation))
+
+    return Target(1, mixture)
+
+
 def draw_actions(mixture: GaussianMixture, samples: int, generator: torch.Generator) -> Tensor:
     """Draw actions (B, S, D) from mixtures."""
     gating = mixture.log_gating.exp()
@@ -139,7 +165,7 @@ class Match:
 
 @torch.no_grad()
 def match_by_quadrature(
-    student: MixtureStudent, target: Target, states: Tensor, bound: float = 5.0, points: int = 201
+    student: Callable[[Tensor], GaussianMixture], target: Target, states: Tensor, bound: float = 5.0, points: int = 201
 ) -> Match:
     """Compare densities over one or two dimensions on a regular grid, in double precision.
 
@@ -174,7 +200,7 @@ def _card(target: Target, made: dict[str, Any]) -> Card:
     names = tuple((f"a{entry}", "1") for entry in range(target.size))
     return Card(
         kind="vdd",
-        task=None,
+        task="exact target",
         observation=(("s", "1"),),
         action=names,
         rate_hz=1.0,
