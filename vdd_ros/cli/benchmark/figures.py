@@ -12,7 +12,11 @@ from vdd_ros.files import replacing
 
 MEASURES = ("success", "entropy")
 TITLES = {"success": "success rate", "entropy": "task entropy"}
-FACTORS = {None: "as it is", "gating-uniform": "uniform gating", "noise-fixed": "one noise level"}
+FACTORS = {
+    None: "learned gating,\na range of levels",
+    "gating-uniform": "uniform gating",
+    "noise-fixed": "one noise level",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def _scatter(groups: Groups, axes: list[Any]) -> None:
 
 def _times(groups: Groups, axes: list[Any]) -> None:
     """Inference time against steps, a line for each teacher, a point for each student."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     (panel,) = axes
     timed = [found for found in whole(groups) if found.mean("inference_s_p50")]
     for teacher in sorted({found["teacher"] for found in timed if is_diffusion(found)}):
@@ -80,9 +86,12 @@ def _times(groups: Groups, axes: list[Any]) -> None:
             panel.plot(found["steps"], _milliseconds(found), "x", label=found.label)
     panel.set(xscale="log", yscale="log", xlabel="steps", ylabel="inference, ms (median)")
     steps = sorted({found["steps"] for found in timed})
-    panel.set_xticks(steps, [str(number) for number in steps], minor=False)
-    panel.set_xticks([], minor=True)
-    panel.grid(alpha=0.3, which="both")
+    panel.set_xticks(steps, [str(number) for number in steps])
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda milliseconds, _: f"{milliseconds:g}"))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.grid(alpha=0.3)
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
