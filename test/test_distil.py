@@ -1,5 +1,6 @@
 """Distillation: its settings, whom it learns from, what its student takes over."""
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -104,16 +105,19 @@ def test_revival_comes_when_it_is_time() -> None:
     student, config = small_student(), dataclasses.replace(TINY, revive_every=10)
     with torch.no_grad():
         student.gating.last.bias.copy_(torch.tensor([0.0, -30.0, 0.0]))
+    averaged = copy.deepcopy(student)
     revive, generator = Revival(student, pool(), config), torch.Generator().manual_seed(0)
 
     def abandoned() -> bool:
         return bool(student(observations(5)).log_gating.exp().mean(0).min() < 1e-6)
 
     for step in range(1, 10):
-        revive(step, generator)
+        revive(step, generator, averaged)
         assert abandoned()
-    revive(10, generator)
+    revive(10, generator, averaged)
     assert not abandoned()
+    for name, value in student.state_dict().items():
+        torch.testing.assert_close(averaged.state_dict()[name], value)
 
 
 def test_the_gating_scalars() -> None:

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import Covariance, ExpertStart, MixtureStudent, StudentConfig, expert_places
+from vdd_ros.training.student import (
+    Covariance,
+    ExpertStart,
+    MixtureStudent,
+    StudentConfig,
+    expert_places,
+    plan_revival,
+)
 
 COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
 STARTS = pytest.mark.parametrize("start", ["samples", "kmeans", "grid", "box"])
@@ -145,20 +152,22 @@ def usage(network: MixtureStudent) -> Tensor:
     return predict(network, 500).log_gating.exp().mean(0)
 
 
+def split(network: MixtureStudent, plan: list[tuple[int, int]]) -> None:
+    for source, expert in plan:
+        network.split_expert(source, expert)
+
+
 @COVARIANCES
 @pytest.mark.parametrize("head_layers", [0, 1])
-def test_revival_keeps_the_density_and_moves_only_abandoned_experts(
-    monkeypatch: pytest.MonkeyPatch, covariance: Covariance, head_layers: int
-) -> None:
+def test_revival_keeps_the_density_and_moves_only_abandoned_experts(covariance: Covariance, head_layers: int) -> None:
     network = abandoned(covariance, head_layers)
     before, action = predict(network), torch.randn(7, 20, 4)
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "randn", lambda *size, **_: torch.zeros(*size))  # no jitter
-        moved = network.revive(usage(network), 0.02, torch.Generator())
-    assert moved.tolist() == [False, True, False, True, False]
+    plan = plan_revival(usage(network), 0.02)
+    assert [expert for _, expert in plan] == [1, 3]
+    split(network, plan)
     after = predict(network)
     torch.testing.assert_close(after.log_prob(action), before.log_prob(action), rtol=1e-4, atol=1e-4)
-    kept = ~moved
+    kept = torch.tensor([0, 2, 4])
     assert torch.equal(after.mean[:, kept], before.mean[:, kept])
     assert torch.equal(after.factor[:, kept], before.factor[:, kept])
     assert usage(network).min() > 0.02 / 5
@@ -168,12 +177,12 @@ def test_a_revived_expert_is_half_of_the_most_used_one_nearby() -> None:
     network = abandoned("diagonal")
     before = predict(network)
     assert int(usage(network).argmax()) == 0
-    network.revive(usage(network), 0.02, torch.Generator().manual_seed(0))
+    jitter = torch.randn(network.size)
+    source, expert = plan_revival(usage(network), 0.02)[0]
+    network.split_expert(source, expert, jitter)
     after = predict(network)
     torch.testing.assert_close(after.factor[:, 1], before.factor[:, 0])
-    jitter = after.mean[:, 1] - before.mean[:, 0]
-    assert 0 < jitter.abs().max() < 0.5
-    torch.testing.assert_close(jitter, jitter[:1].expand_as(jitter))
+    torch.testing.assert_close(after.mean[:, 1] - before.mean[:, 0], jitter.expand_as(after.mean[:, 1]))
     torch.testing.assert_close(after.log_gating[:, 1], before.log_gating[:, 0] - math.log(2), rtol=1e-4, atol=1e-4)
 
 
@@ -185,21 +194,13 @@ def test_each_abandoned_expert_takes_half_of_whoever_has_most_then() -> None:
         nn.init.zeros_(head.last.weight)
     with torch.no_grad():
         network.gating.last.bias.copy_(share.log())
-    network.revive(usage(network), 0.02, torch.Generator())
+    split(network, plan_revival(usage(network), 0.02))
     expected = torch.tensor([0.15, 0.3, 0.2, 0.15, 0.2])
     torch.testing.assert_close(usage(network).sort().values, expected.sort().values, rtol=1e-4, atol=1e-4)
 
 
 def test_nobody_is_revived_where_nobody_is_abandoned() -> None:
-    network = student()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert not network.revive(usage(network), 0.02, torch.Generator()).any()
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-def test_nobody_is_abandoned_by_a_uniform_gating() -> None:
-    network = student(gating="uniform")
-    assert not network.revive(torch.full((5,), 1e-9), 0.02, torch.Generator()).any()
+    assert plan_revival(usage(student()), 0.02) == []
 
 
 def actions() -> Tensor:
@@ -232,11 +233,14 @@ def test_a_box_is_filled_evenly() -> None:
 
 
 @pytest.mark.parametrize("experts", [4, 7, 9])
-def test_a_grid_is_the_first_nodes_of_a_square(experts: int) -> None:
+def test_a_grid_is_spread_over_the_nodes_of_a_square(experts: int) -> None:
     places = expert_places("grid", experts, actions(), 1.5, torch.Generator())
     ticks = torch.linspace(-1.5, 1.5, math.ceil(math.sqrt(experts)))
     nodes = torch.cartesian_prod(ticks, ticks).flip(1)  # the first entry runs fastest
-    torch.testing.assert_close(places, nodes[:experts])
+    distance = torch.cdist(places, nodes)
+    assert distance.min(1).values.max() < 1e-6
+    assert len(distance.argmin(1).unique()) == experts
+    torch.testing.assert_close(places[[0, -1]], nodes[[0, -1]])
 
 
 def test_the_grid_of_one_is_the_middle() -> None:

@@ -76,7 +76,7 @@ def refuse_foreign_options(method: str, config: type, others: Iterable[type], ar
     Raises:
         ConfigurationError: With the options and the method that does not take them.
     """
-    known = {field.name for field in dataclasses.fields(config)}
+    known = {"method", *(field.name for field in dataclasses.fields(config))}
     foreign = sorted({name for other in others for name in given_options(other, args)} - known)
     if foreign:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)

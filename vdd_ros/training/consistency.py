@@ -1,7 +1,7 @@
 """Distillation of a teacher into a one-step policy: consistency distillation and consistency trajectory models."""
 
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.training.backbones import BackboneConfig, Context
+from vdd_ros.training.backbones import Context, Shape
 from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Windows
@@ -21,7 +21,7 @@ from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel, 
 from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
 from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import with_noise
-from vdd_ros.training.trajectory import Solver, cut_path, follow, trajectory_levels
+from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
 
 Metric = Literal["huber", "l2"]
 ONE_STEP_KINDS = ("cd", "ctm")
@@ -36,29 +36,27 @@ class ConsistencyConfig(FitConfig):
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
         discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
         solver: Of the teacher's steps: `euler` or `heun`.
-        teacher_steps: Of CTM, the solver's steps from an action to a less noisy one; CD's is one level long.
+        teacher_steps: Of CTM, levels that the teacher goes down, as far as the jump goes; CD's teacher goes down one.
         target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
         metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
         huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
         to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
-        from_noise: Share of jumps that start at the highest level; the others start at a random one.
         dsm_weight: Of CTM's denoising score matching.
         start_from_teacher: Start from the teacher's weights.
     """
 
     method: OneStepKind = "ctm"
-    steps: int = 6_000
+    steps: int = 2_500
     batch: int = 256
     learning_rate: float = 1e-3
     draws: int = 4
     discretisation: int = 18
     solver: Solver = "heun"
-    teacher_steps: int = 4
+    teacher_steps: int = 2
     target_decay: float = 0.95
     metric: Metric = "huber"
     huber_width: float = 0.03
     to_clean: float = 0.5
-    from_noise: float = 0.0
     dsm_weight: float = 1.0
     start_from_teacher: bool = True
 
@@ -75,9 +73,8 @@ class ConsistencyConfig(FitConfig):
         require_least(2, self, "discretisation")
         require_least(0, self, "dsm_weight")
         require_positive(self, "huber_width")
-        for name in ("to_clean", "from_noise"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if not 0.0 <= self.to_clean <= 1.0:
+            raise ConfigurationError(f"to_clean is {self.to_clean}; it must be between 0 and 1")
         if not 0.0 <= self.target_decay < 1.0:
             raise ConfigurationError(f"target_decay is {self.target_decay}; it must be at least 0 and below 1")
 
@@ -105,7 +102,7 @@ class Noised:
         student, target, teacher: What each network makes of the states.
         clean: (B, 1, D).
         noisy: (B, S, D).
-        start: (B, S) numbers of the actions' levels.
+        start, end: (B, S) numbers of the actions' levels, and of those that they jump to.
     """
 
     student: Context
@@ -114,6 +111,7 @@ class Noised:
     clean: Tensor
     noisy: Tensor
     start: Tensor
+    end: Tensor
 
 
 def distil_consistency(
@@ -148,7 +146,7 @@ def distil_consistency(
         consistency_loss(both, source.teacher, source.windows, config),
         both.student.config,
         compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
-        after_step=lambda step, generator: both.follow_student(config.target_decay),
+        after_step=lambda step, generator, averaged: both.follow_student(config.target_decay),
         kept="student",
     )
     return fit(folder, recipe, config, lambda made: source.card(config.method, made), config.method, resume)
@@ -163,18 +161,13 @@ def start_student(teacher: Teacher, config: ConsistencyConfig) -> OneStepModel:
     """
     lowest, highest = teacher.sigma_range
     beso = teacher.config.kind == "beso"
-    backbone = replace(BackboneConfig(**teacher.config.backbone_settings()), dropout=0.0)
+    shared = {field.name: getattr(teacher.config, field.name) for field in fields(Shape)}
     shape = OneStepConfig(
+        **{**shared, "dropout": 0.0},
         kind=config.method,
-        history=teacher.config.history,
-        obs_dim=teacher.config.obs_dim,
-        horizon=teacher.config.horizon,
-        act_dim=teacher.config.act_dim,
-        goal_length=teacher.config.goal_length,
         sigma_min=lowest,
         sigma_max=highest,
         sigma_data=teacher.config.sigma_data if beso else 1.0,
-        **asdict(backbone),
     )
     student = OneStepModel(shape)
     student.limit_actions(teacher.action_low, teacher.action_high)
@@ -190,28 +183,28 @@ def consistency_loss(both: Distillation, teacher: Teacher, windows: Windows, con
     method = {"cd": cd_loss, "ctm": ctm_loss}[config.method]
 
     def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        index = torch.randint(len(windows), (config.batch,), generator=generator, device=generator.device)
+        device = generator.device
+        index = torch.randint(len(windows), (config.batch,), generator=generator, device=device)
         observation = with_noise(windows.observation[index], config.observation_noise, generator)
         goal = windows.draw_goals(index, generator)
         clean = windows.action[index, None]
-        start = _draw_starts(len(levels) - 1, config, generator)
-        noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=generator.device)
+        start = torch.randint(1, len(levels), (config.batch, config.draws), generator=generator, device=device)
+        part, choice = torch.rand((2, *start.shape), generator=generator, device=device)
+        noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=device)
         with torch.no_grad():
-            contexts = both.target.encode(observation, goal), teacher.encode(observation, goal)
+            target, guide = both.target.encode(observation, goal), teacher.encode(observation, goal)
         noised = Noised(
-            both.student.encode(observation, goal), *contexts, clean, clean + levels[start][..., None] * noise, start
+            student=both.student.encode(observation, goal),
+            target=target,
+            teacher=guide,
+            clean=clean,
+            noisy=clean + levels[start][..., None] * noise,
+            start=start,
+            end=torch.where(choice < config.to_clean, 0, (part * start).long()),
         )
-        return method(both, teacher, levels, noised, config, generator)
+        return method(both, teacher, levels, noised, config)
 
     return loss
-
-
-def _draw_starts(highest: int, config: ConsistencyConfig, generator: torch.Generator) -> Tensor:
-    """Draw the numbers of the levels that jumps start from, (batch, draws), 1 to `highest`."""
-    shape = config.batch, config.draws
-    start = torch.randint(1, highest + 1, shape, generator=generator, device=generator.device)
-    chosen = torch.rand(shape, generator=generator, device=generator.device) < config.from_noise
-    return torch.where(chosen, highest, start)
 
 
 def cd_loss(
@@ -220,9 +213,8 @@ def cd_loss(
     levels: Tensor,
     noised: Noised,
     config: ConsistencyConfig,
-    generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compare jumps from two neighbouring points of a trajectory (Song et al. 2023, eq. 7), with lambda 1.
+    """Compare jumps from two neighbouring points of a trajectory (Song et al. 2023, algorithm 2), with lambda 1.
 
     Args:
         both: Student and target.
@@ -230,9 +222,8 @@ def cd_loss(
         levels: From `trajectory_levels`.
         noised: The batch.
         config: Settings.
-        generator: Not needed.
     """
-    path = levels[torch.stack([noised.start, noised.start - 1], dim=-1)]
+    path = levels[path_down(noised.start, torch.zeros_like(noised.start), 1)]
     sigma, below = path.unbind(-1)
     reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
     nothing = torch.zeros_like(sigma)
@@ -248,37 +239,30 @@ def ctm_loss(
     levels: Tensor,
     noised: Noised,
     config: ConsistencyConfig,
-    generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compare a jump with the teacher's way followed by a jump, both taken on to 0, and match denoising scores.
 
-    That is soft consistency (Kim et al. 2024, eq. 9) from a level t to s, over a level u between them, and eq. 12.
+    That is the soft consistency of Kim et al. (2024) from a level t to s, over a level u between them.
 
     Args:
         both: Student and target.
-        teacher: Takes `teacher_steps` steps from t to u.
+        teacher: Goes down at most `teacher_steps` levels, from t to u.
         levels: From `trajectory_levels`.
         noised: The batch.
         config: Settings.
-        generator: Source of s and u.
     """
-
-    def uniform() -> Tensor:
-        return torch.rand(noised.start.shape, generator=generator, device=generator.device)
-
-    end = torch.where(uniform() < config.to_clean, 0, (uniform() * noised.start).long())
-    between = end + (uniform() * (noised.start - end)).long()
-    path = levels[cut_path(noised.start, between, config.teacher_steps)]
-    t, u, s, nothing = path[..., 0], path[..., -1], levels[end], torch.zeros_like(path[..., 0])
+    path = levels[path_down(noised.start, noised.end, config.teacher_steps)]
+    t, u, s = path[..., 0], path[..., -1], levels[noised.end]
+    nothing = torch.zeros_like(t)
     reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
     with torch.no_grad():
         target = both.target.jump(noised.target, both.target.jump(noised.target, reached, u, s), s, nothing)
-    twice = noised.noisy.repeat(1, 2, 1)
-    aims = both.student.aim(noised.student, twice, t.repeat(1, 2), torch.cat([s, t], dim=1))
-    aim, denoised = aims.chunk(2, dim=1)
-    landed = land(noised.noisy, aim, t, s)
+    # Denoising score matching takes one draw of each state: an aim from t at t itself.
+    noisy = torch.cat([noised.noisy, noised.noisy[:, :1]], dim=1)
+    aims = both.student.aim(noised.student, noisy, torch.cat([t, t[:, :1]], dim=1), torch.cat([s, t[:, :1]], dim=1))
+    landed = land(noised.noisy, aims[:, :-1], t, s)
     consistency = distance(both.target.jump(noised.target, landed, s, nothing), target, config)
-    dsm = (denoised - noised.clean).square().mean()
+    dsm = (aims[:, -1:] - noised.clean).square().mean()
     return consistency + config.dsm_weight * dsm, {"loss": consistency.detach(), "dsm": dsm.detach()}
 
 

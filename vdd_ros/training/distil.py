@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
@@ -21,7 +21,15 @@ from vdd_ros.training.noise import NoiseScheme, draw_sigmas
 from vdd_ros.training.objective import ExpertUpdate, gating_loss, multi_noise_update, paper_update
 from vdd_ros.training.pool import Pool, draw_pool
 from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
-from vdd_ros.training.student import Covariance, ExpertStart, Gating, MixtureStudent, StudentConfig, expert_places
+from vdd_ros.training.student import (
+    Covariance,
+    ExpertStart,
+    Gating,
+    MixtureStudent,
+    StudentConfig,
+    expert_places,
+    plan_revival,
+)
 from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import load_teacher
 
@@ -72,6 +80,9 @@ class MixtureConfig(BackboneConfig):
         require_least(1, self, "experts", "head_width")
         require_least(0, self, "head_layers", "revive_every", "revive_below")
         require_positive(self, "floor", "start_bound")
+        for name in ("floor", "revive_below"):
+            if getattr(self, name) >= 1.0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1")
 
     def shape_settings(self) -> dict[str, Any]:
         """Return the fields that shape the network, for a `StudentConfig`."""
@@ -229,7 +240,7 @@ def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed:
 
 
 class Revival:
-    """Looks after abandoned experts, every so many steps; see `MixtureStudent.revive`."""
+    """Looks after abandoned experts, every so many steps; see `MixtureStudent.split_expert`."""
 
     def __init__(self, student: MixtureStudent, pool: Pool, config: MixtureConfig, states: int = 2048) -> None:
         """Judge the gating on `states` states of the pool."""
@@ -238,15 +249,18 @@ class Revival:
         self._config = config
         self._states = states
 
-    def __call__(self, step: int, generator: torch.Generator) -> None:
-        """Revive where it is time."""
-        if not self._config.revive_every or step % self._config.revive_every:
+    def __call__(self, step: int, generator: torch.Generator, averaged: nn.Module) -> None:
+        """Revive where it is time, in the averaged weights too."""
+        if not self._config.revive_every or step % self._config.revive_every or self._config.gating == "uniform":
             return
         device = self._pool.observation.device
         index = torch.randint(len(self._pool), (self._states,), generator=generator, device=device)
         with torch.no_grad():
             usage = self._student(*self._pool.states(index)).log_gating.exp().mean(0)
-        self._student.revive(usage, self._config.revive_below, generator)
+        for source, expert in plan_revival(usage, self._config.revive_below):
+            jitter = 0.1 * torch.randn(self._student.size, generator=generator, device=device)
+            for student in (self._student, averaged):
+                student.split_expert(source, expert, jitter)  # type: ignore[operator]
 
 
 def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: DistilConfig) -> LossFunction:

@@ -92,7 +92,7 @@ class Recipe:
     loss: LossFunction
     shape: Shape
     compiled: tuple[nn.Module, ...] = ()
-    after_step: Callable[[int, torch.Generator], None] = lambda step, generator: None
+    after_step: Callable[[int, torch.Generator, nn.Module], None] = lambda step, generator, averaged: None
     kept: str = ""
 
 

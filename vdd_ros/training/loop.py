@@ -83,7 +83,7 @@ class TrainingLoop:
         loss_function: LossFunction,
         save: Callable[[], None],
         label: str,
-        after_step: Callable[[int, torch.Generator], None] = lambda step, generator: None,
+        after_step: Callable[[int, torch.Generator, nn.Module], None] = lambda step, generator, averaged: None,
     ) -> None:
         """Train to the end.
 
@@ -91,7 +91,7 @@ class TrainingLoop:
             loss_function: Draws a batch and returns its loss.
             save: Writes the model; called with every checkpoint and at the end.
             label: Of the progress bar.
-            after_step: Called with the number of steps done and the generator, after each step.
+            after_step: Called with the number of steps done, the generator and the averaged module, after each step.
 
         Raises:
             ConfigurationError: Training diverged; the last checkpoint is from before.
@@ -103,7 +103,7 @@ class TrainingLoop:
         with _stop_requests() as stop, writer, bar:
             while self.step < self._config.steps:
                 scalars = self._advance(loss_function)
-                after_step(self.step, self._generator)
+                after_step(self.step, self._generator, self.averaged)
                 bar.update()
                 if self.step % 50 == 0 or self.step == self._config.steps:
                     self._refuse_divergence()

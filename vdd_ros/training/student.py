@@ -117,35 +117,39 @@ class MixtureStudent(nn.Module):
         return torch.stack(rows, dim=-2)  # (B, Z, D, D)
 
     @torch.no_grad()
-    def revive(self, usage: Tensor, least: float, generator: torch.Generator) -> Tensor:
-        """Move abandoned experts to where many actions share one: each becomes one half of a much used expert.
-
-        The two halves share the gating of the one, so that the density stays what it was, but for a jitter of the mean
-        that lets them part.
+    def split_expert(self, source: int, expert: int, jitter: Tensor | None = None) -> None:
+        """Make two equal halves of one expert, at the expense of another; the density of the one stays what it was.
 
         Args:
-            usage: (experts,) mean gating; experts below `least` / experts are abandoned.
-            least: Share of an even usage that counts as abandoned.
-            generator: Source of the jitter.
-
-        Returns:
-            (experts,) whether an expert was moved.
+            source: The expert that is split; it shares its gating.
+            expert: The expert that becomes the other half.
+            jitter: (D,) moves the mean of the other half, so that the two can part.
         """
-        usage = usage.clone()
-        moved = usage < least / len(usage)
-        if self.config.gating == "uniform":
-            return torch.zeros_like(moved)
-        for expert in moved.nonzero().flatten().tolist():
-            source = int(usage.argmax())
-            for head in (self.gating.last, self.mean.last, self.scale.last):
-                for values in (head.weight, head.bias):
-                    rows = values.unflatten(0, (len(usage), -1))
-                    rows[expert] = rows[source]
-            self.gating.last.bias[[source, expert]] -= math.log(2)
-            mean = self.mean.last.bias.view(len(usage), self.size)
-            mean[expert] += 0.1 * torch.randn(self.size, generator=generator, device=generator.device)
-            usage[source] = usage[expert] = usage[source] / 2
-        return moved
+        for head in (self.gating.last, self.mean.last, self.scale.last):
+            for values in (head.weight, head.bias):
+                rows = values.unflatten(0, (self.config.experts, -1))
+                rows[expert] = rows[source]
+        self.gating.last.bias[[source, expert]] -= math.log(2)
+        if jitter is not None:
+            self.mean.last.bias.view(self.config.experts, self.size)[expert] += jitter
+
+
+def plan_revival(usage: Tensor, least: float) -> list[tuple[int, int]]:
+    """Return which expert each abandoned one should be split from: the most used at that point.
+
+    Args:
+        usage: (experts,) mean gating; experts below `least` / experts are abandoned.
+        least: Share of an even usage that counts as abandoned.
+
+    Returns:
+        Pairs (source, expert).
+    """
+    left, plan = usage.tolist(), []
+    for expert in [number for number, share in enumerate(left) if share < least / len(left)]:
+        source = max(range(len(left)), key=left.__getitem__)
+        plan.append((source, expert))
+        left[source] = left[expert] = left[source] / 2
+    return plan
 
 
 def expert_places(
@@ -171,7 +175,7 @@ def expert_places(
     if start == "grid":
         side = next(side for side in range(1, experts + 1) if side**size >= experts)
         ticks = torch.linspace(-bound, bound, side) if side > 1 else torch.zeros(1)
-        number = torch.arange(experts)
+        number = torch.linspace(0, side**size - 1, experts).round().long()
         return torch.stack([ticks[number // side**axis % side] for axis in range(size)], dim=1).to(actions.device)
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 

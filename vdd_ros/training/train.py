@@ -56,7 +56,7 @@ class TrainConfig(FitConfig, BackboneConfig):
         require_least(1, self, "history", "horizon", "draws")
         require_least(0, self, "goal_length")
         require_least(2, self, "levels")
-        require_positive(self, "sigma_min", "sigma_data")
+        require_positive(self, "sigma_min", "sigma_max", "sigma_data")
         if not self.sigma_min < self.sigma_max:
             raise ConfigurationError(
                 f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"

@@ -127,6 +127,10 @@ class GPT(nn.Module):
     def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
         """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B, tokens, width)."""
         states = observation if goal is None else torch.cat([goal, observation], dim=1)
+        if states.shape[1] != len(self.position):  # would broadcast where there is but one
+            raise ValueError(
+                f"{int(states.shape[1])} goals and observations were given, {len(self.position)} are needed"
+            )
         return self.embed(self.features(states)) + self.position
 
     def states(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:

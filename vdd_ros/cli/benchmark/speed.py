@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vdd_ros.cli.report import median_interval
 from vdd_ros.data.demonstrations import DemonstrationSet
@@ -149,7 +150,7 @@ def _race(
     per_step = config.batch * config.samples * config.experts
     began = time.perf_counter()
 
-    def turn(step: int, _generator: torch.Generator) -> None:
+    def turn(step: int, _generator: torch.Generator, _averaged: nn.Module) -> None:
         nonlocal began
         if step % each:
             return
