@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vdd_ros.cli.benchmark.figures import FIGURES, draw
+from vdd_ros.cli.benchmark.locks import holding
 from vdd_ros.cli.benchmark.results import Record
 from vdd_ros.cli.benchmark.summary import group, settings_apart
 from vdd_ros.cli.benchmark.tables import TABLES
@@ -17,11 +18,12 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 def write_report(records: list[Record], folder: Path) -> str:
     """Write tables and figures of some cells into a folder; return the tables."""
-    for task, backbone in sections(records):
-        draw(group(records, task, backbone), folder, task, backbone)
     text = render(records, Path())
-    with replacing(folder / REPORT_FILE) as aside:
-        aside.write_text(text + "\n", encoding="utf-8")
+    with holding(folder, wait=True):
+        for task, backbone in sections(records):
+            draw(group(records, task, backbone), folder, task, backbone)
+        with replacing(folder / REPORT_FILE) as aside:
+            aside.write_text(text + "\n", encoding="utf-8")
     return text
 
 
@@ -36,13 +38,12 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
     Raises:
         ConfigurationError: The page lacks the marks.
     """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them where the tables go")
     tables = render(records, Path(os.path.relpath(figures, page.parent)))
-    with replacing(page) as aside:
+    with holding(page.parent, wait=True), replacing(page) as aside:
+        before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them around the tables")
         aside.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
