@@ -5,6 +5,7 @@ In one dimension the ODE moves every quantile of the density at one noise level 
 
 import dataclasses
 import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,10 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from toy_targets import small_demonstrations
 from torch import Tensor, nn
+from toy_targets import small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.training import fit as fit_module
 from vdd_ros.training.backbones import Backbone
 from vdd_ros.training.checkpoint import model_sha256
 from vdd_ros.training.consistency import (
@@ -32,7 +32,7 @@ from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel
 from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
 from vdd_ros.training.train import TrainConfig, train_teacher
-from vdd_ros.training.trajectory import Solver, cut_path, follow, trajectory_levels
+from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
 
 TINY = ConsistencyConfig(steps=3, batch=4, draws=2, discretisation=5, teacher_steps=2)
 METHODS: tuple[OneStepKind, ...] = ("cd", "ctm")
@@ -115,7 +115,7 @@ def shape(kind: TeacherKind = "beso", backbone: Backbone = "mlp") -> TeacherConf
 
 def exact_teacher(line: Line) -> Teacher:
     teacher = Teacher(shape())
-    teacher.network = ExactNetwork(line, teacher.config.sigma_data)  # type: ignore[assignment]
+    teacher.network = ExactNetwork(line, teacher.config.sigma_data)
     return teacher.requires_grad_(False)
 
 
@@ -124,16 +124,26 @@ def windows(line: Line, count: int = 2_000) -> Windows:
     return Windows(torch.zeros(count, 1, 1), line.draw(count)[:, None], torch.zeros(count, 1), numbers, numbers, 0)
 
 
-def untrained(kind: OneStepKind, backbone: Backbone, horizon: int = 2) -> OneStepModel:
+def untrained(kind: OneStepKind, backbone: Backbone) -> OneStepModel:
     """Return a random policy, also where networks start at zero."""
     torch.manual_seed(0)
-    dimensions = {"history": 3, "obs_dim": 4, "horizon": horizon, "act_dim": 2, "width": 16, "layers": 2, "heads": 2}
     config = OneStepConfig(
-        kind=kind, backbone=backbone, sigma_min=0.02, sigma_max=3.0, sigma_data=0.5, **dimensions  # type: ignore[arg-type]
+        kind=kind,
+        backbone=backbone,
+        sigma_min=0.02,
+        sigma_max=3.0,
+        sigma_data=0.5,
+        history=3,
+        obs_dim=4,
+        horizon=2,
+        act_dim=2,
+        width=16,
+        layers=2,
+        heads=2,
     )
     model = OneStepModel(config).requires_grad_(False)
     for value in model.network.parameters():  # type: ignore[attr-defined]
-        value += 0.1 * torch.randn(value.shape)
+        value.add_(0.1 * torch.randn(value.shape))
     return model
 
 
@@ -154,7 +164,6 @@ def untrained(kind: OneStepKind, backbone: Backbone, horizon: int = 2) -> OneSte
         ("dsm_weight", math.nan, "dsm_weight is nan"),
         ("huber_width", 0.0, "huber_width is 0.0; it must be finite and above 0"),
         ("to_clean", 1.5, "to_clean is 1.5; it must be between 0 and 1"),
-        ("from_noise", -0.1, "from_noise is -0.1; it must be between 0 and 1"),
         ("target_decay", 1.0, "target_decay is 1.0; it must be at least 0 and below 1"),
     ],
 )
@@ -169,7 +178,8 @@ def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, me
 def test_the_levels_run_from_0_over_the_teachers_range() -> None:
     levels = trajectory_levels(Teacher(shape()), 18)
     assert levels[0] == 0
-    assert levels[1:].pow(1 / 7).diff() == pytest.approx(torch.full((17,), float(levels[2] ** (1 / 7) - 0.02 ** (1 / 7))))
+    strides = levels[1:].pow(1 / 7).diff()
+    assert strides.tolist() == pytest.approx([(SIGMA_MAX ** (1 / 7) - 0.02 ** (1 / 7)) / 17] * 17, rel=1e-4)
     assert levels[[1, -1]].tolist() == pytest.approx([0.02, SIGMA_MAX])
 
 
@@ -183,12 +193,12 @@ def test_a_ddpms_levels_are_its_own_and_none_comes_twice() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "steps", "path"),
-    [(8, 0, 4, [8, 6, 4, 2, 0]), (7, 2, 2, [7, 5, 2]), (3, 2, 3, [3, 3, 3, 2]), (1, 0, 2, [1, 1, 0]), (5, 5, 2, [5] * 3)],
+    [(8, 0, 4, [8, 7, 6, 5, 4]), (3, 1, 2, [3, 2, 1]), (3, 2, 3, [3, 3, 3, 2]), (1, 0, 2, [1, 1, 0])],
 )
-def test_ways_are_cut_evenly_and_only_their_last_number_can_be_0(
+def test_paths_go_down_by_levels_and_only_their_last_can_be_0(
     start: int, end: int, steps: int, path: list[int]
 ) -> None:
-    assert cut_path(torch.tensor(start), torch.tensor(end), steps).tolist() == path
+    assert path_down(torch.tensor(start), torch.tensor(end), steps).tolist() == path
 
 
 @pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
@@ -266,7 +276,7 @@ def test_a_sample_is_one_jump_from_noise_within_the_limits(kind: OneStepKind, ba
 def test_a_student_starts_as_the_denoiser_of_a_beso_teacher(kind: OneStepKind, backbone: Backbone) -> None:
     teacher = Teacher(shape(backbone=backbone)).requires_grad_(False)
     for value in teacher.network.parameters():  # type: ignore[attr-defined]
-        value += 0.1 * torch.randn(value.shape)
+        value.add_(0.1 * torch.randn(value.shape))
     student = start_student(teacher, dataclasses.replace(TINY, method=kind))
     observation, action, sigma = torch.randn(5, 1, 1), torch.randn(5, 7, 1), 0.02 + 2 * torch.rand(5, 7)
     expected = teacher.denoise(teacher.encode(observation), action, sigma)
@@ -288,10 +298,10 @@ def test_of_a_ddpm_teacher_all_but_the_last_layer_is_taken_over() -> None:
 class ExactModel(nn.Module):
     """Jumps as the ODE of a `Line` does, but for an offset that fades out towards 0."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, offset: float) -> None:
         super().__init__()
         self.line = line
-        self.offset = nn.Parameter(torch.zeros(()))
+        self.offset = nn.Parameter(torch.tensor(offset))
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Tensor:
         return torch.zeros(len(observation), 1)
@@ -304,14 +314,13 @@ class ExactModel(nn.Module):
 def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     """Return CD's loss and its gradient where the model jumps exactly but for an offset."""
     torch.manual_seed(0)
-    both = Distillation(ExactModel(MIXTURE))  # type: ignore[arg-type]
-    both.student.offset.data.fill_(offset)  # type: ignore[union-attr]
-    both.follow_student(0.0)
+    student = ExactModel(MIXTURE, offset)
+    both = Distillation(student)  # type: ignore[arg-type]
     config = ConsistencyConfig(method="cd", batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
     teacher = exact_teacher(MIXTURE)
     value, _ = consistency_loss(both, teacher, windows(MIXTURE), config)(torch.Generator().manual_seed(0), 0)
     value.backward()
-    return float(value), float(both.student.offset.grad)  # type: ignore[union-attr, arg-type]
+    return float(value.detach()), float(student.offset.grad)  # type: ignore[arg-type]
 
 
 def test_cd_is_minimal_at_the_exact_consistency_function() -> None:
@@ -335,11 +344,15 @@ def test_the_distance_is_a_square_near_and_a_length_far() -> None:
     assert measured("huber", 1e-3) == pytest.approx(1e-6 / (2 * 0.1), rel=1e-3)
 
 
-def trained(line: Line, method: OneStepKind, steps: int = 1_500, **settings: object) -> OneStepModel:
+def trained(line: Line, method: OneStepKind, steps: int = 600, **settings: object) -> OneStepModel:
     """Distil an exact teacher for a short while."""
     torch.manual_seed(0)
     config = ConsistencyConfig(
-        method=method, batch=64, draws=8, start_from_teacher=False, **settings  # type: ignore[arg-type]
+        method=method,
+        batch=32,
+        draws=8,
+        start_from_teacher=False,
+        **settings,  # type: ignore[arg-type]
     )
     teacher = exact_teacher(line)
     both = Distillation(start_student(teacher, config))
@@ -379,3 +392,72 @@ def test_ctm_jumps_along_the_exact_trajectories_and_denoises() -> None:
             assert torch.allclose(jumped, 0.4 + shrunk * (action - 0.4), atol=0.08)
         denoised = GAUSSIAN.denoised(action[..., 0], level)
         assert torch.allclose(model.aim(context, action, level, level)[..., 0], denoised, atol=0.08)
+
+
+# Whole runs
+
+
+@pytest.fixture(scope="module", params=["beso", "ddpm"])
+def teacher_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    config = TrainConfig(
+        teacher=request.param,
+        steps=3,
+        batch=4,
+        width=8,
+        layers=1,
+        octaves=1,
+        history=3,
+        horizon=2,
+        goal_length=1,
+        seed=4,
+    )
+    train_teacher(small_demonstrations(), folder, config)
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder: Path, method: OneStepKind) -> None:
+    config = dataclasses.replace(TINY, method=method)
+    card = distil_consistency(teacher_folder, small_demonstrations(), tmp_path, config)
+    model, again = load_one_step(tmp_path)
+    assert again == card
+    assert (card.kind, card.steps, card.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
+    assert card.settings == dataclasses.asdict(config)
+    assert (model.config.history, model.config.horizon, model.config.goal_length) == (3, 2, 1)
+    sample = model.sample(model.encode(torch.randn(5, 3, 4), torch.randn(5, 1, 4)), 9 * torch.randn(5, 7, 4))
+    low, high = Statistics.of(small_demonstrations()).standard_limits()
+    assert sample.shape == (5, 7, 4)
+    assert ((sample >= low.repeat(2)) & (sample <= high.repeat(2))).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, teacher_folder: Path, method: OneStepKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(TINY, method=method, target_decay=0.5, steps=4)
+    distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "whole", config)
+    follow_student = Distillation.follow_student
+
+    def interrupted(both: Distillation, decay: float) -> None:
+        follow_student(both, decay)
+        calls.append(decay)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    calls: list[float] = []
+    monkeypatch.setattr(Distillation, "follow_student", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "parts", config)
+    distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "parts", config, resume=True)
+    assert model_sha256(tmp_path / "parts") == model_sha256(tmp_path / "whole")
+
+
+def test_other_demonstrations_than_the_teachers_are_refused(tmp_path: Path, teacher_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="was trained on other demonstrations"):
+        distil_consistency(teacher_folder, small_demonstrations(seed=1), tmp_path, TINY)
+
+
+def test_a_teacher_is_not_a_one_step_policy(teacher_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"policy, but a one-step policy \(cd, ctm\) is needed here"):
+        load_one_step(teacher_folder)

@@ -24,20 +24,19 @@ def trajectory_levels(teacher: Teacher, count: int) -> Tensor:
     return torch.cat([torch.zeros_like(known[:1]), known])
 
 
-def cut_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Cut the way between numbers of levels into steps.
+def path_down(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Go down level by level, at most `steps` levels.
 
     Args:
-        start: (...) numbers to start from.
-        end: (...) lower numbers to end at.
-        steps: How many. Short ways begin with steps of nothing.
+        start: (...) numbers of the levels to start from.
+        end: (...) lower ones to stop at.
+        steps: How many levels. Shorter ways begin with steps of nothing.
 
     Returns:
-        (..., steps + 1) numbers, descending from `start` to `end`.
+        (..., steps + 1) numbers of levels, descending from `start` to the higher of `end` and `start - steps`.
     """
-    done = torch.arange(steps + 1, device=start.device)
-    left = (start - end)[..., None] * (steps - done)
-    return end[..., None] + (left + steps - 1) // steps
+    last = torch.maximum(end, start - steps)
+    return torch.minimum(start[..., None], last[..., None] + torch.arange(steps, -1, -1, device=start.device))
 
 
 @torch.no_grad()
