@@ -80,18 +80,10 @@ class ReferenceLoop:
         mixture = self.student(observation, goal)
         shape = (self._batch, SAMPLES, *mixture.mean.shape[1:])
         noise = torch.randn(shape, generator=self._generator, device=self._generator.device)
-        action = mixture.draw_each(noise)  # (B, V, Z, D)
-        repeats = action.shape[1] * action.shape[2]
-        flat = action.flatten(0, 2)[:, None]  # (B * V * Z, 1, D)
-        sigma = draw_sigmas("uniform", len(flat), *self._noise_range, 0.0, self._generator)[:, None]
-        with torch.no_grad():
-            states = (part if part is None else part.repeat_interleave(repeats, 0) for part in (observation, goal))
-            score = self._teacher.score_unnoised(self._teacher.encode(*states), flat.detach(), sigma)
-        score = score.view_as(action)
-        responsibility = _log_responsibilities(mixture.detach(), action)
-        pull = ((score * action).sum(-1) + responsibility).mean(1)  # (B, Z)
-        self.samples_done += len(flat)
-        return -(mixture.log_gating.detach().exp() * (pull + _experts(mixture).entropy())).sum(-1).mean()
+        count = noise[..., 0].numel()
+        sigma = draw_sigmas("uniform", count, *self._noise_range, 0.0, self._generator)[:, None]
+        self.samples_done += count
+        return expert_loss(mixture, self._teacher, observation, goal, noise, sigma)
 
     def _gating_loss(self) -> Tensor:
         index = self._draw()
@@ -101,6 +93,30 @@ class ReferenceLoop:
             log_each = _experts(_apart(frozen)).log_prob(self._pool.action[index][:, :, None])  # (B, S, Z)
             target = (log_each + frozen.log_gating[:, None]).softmax(-1)
         return -((target + TINY) * mixture.log_gating[:, None]).sum(-1).mean()
+
+
+def expert_loss(
+    mixture: GaussianMixture, teacher: Teacher, observation: Tensor, goal: Tensor | None, noise: Tensor, sigma: Tensor
+) -> Tensor:
+    """Return the loss of one step of the experts.
+
+    Args:
+        mixture: (B) diagonal.
+        teacher: Frozen.
+        observation: (B, history, obs_dim) standardised.
+        goal: (B, goal_length, obs_dim) or None.
+        noise: (B, V, Z, D) standard normal.
+        sigma: (B * V * Z, 1) level at which the teacher is asked for each sample.
+    """
+    action = mixture.draw_each(noise)  # (B, V, Z, D)
+    repeats = action.shape[1] * action.shape[2]
+    flat = action.detach().flatten(0, 2)[:, None]  # (B * V * Z, 1, D)
+    with torch.no_grad():
+        goals = None if goal is None else goal.repeat_interleave(repeats, 0)
+        context = teacher.encode(observation.repeat_interleave(repeats, 0), goals)
+        score = teacher.score_unnoised(context, flat, sigma).view_as(action)
+    pull = ((score * action).sum(-1) + _log_responsibilities(mixture.detach(), action)).mean(1)  # (B, Z)
+    return -(mixture.log_gating.detach().exp() * (pull + _experts(mixture).entropy())).sum(-1).mean()
 
 
 def _experts(mixture: GaussianMixture) -> Independent:
