@@ -18,7 +18,14 @@ from vdd_ros.training.fit import FitConfig, Recipe, fit
 from vdd_ros.training.loop import LossFunction
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.noise import NoiseScheme, draw_sigmas
-from vdd_ros.training.objective import ExpertUpdate, gating_loss, multi_noise_update, paper_update
+from vdd_ros.training.objective import (
+    ExpertUpdate,
+    draw_experts,
+    expert_weights,
+    gating_loss,
+    multi_noise_update,
+    paper_update,
+)
 from vdd_ros.training.pool import Pool, draw_pool
 from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
 from vdd_ros.training.student import (
@@ -98,7 +105,9 @@ class DistilConfig(FitConfig, MixtureConfig):
         update: Of the experts: `multi-noise` or the `paper`'s.
         gating_on: Whether the gating learns from actions of the `teacher` or of the `data`.
         gating_every: Steps of the experts for each step of the gating.
-        samples: Actions drawn from each expert at each state.
+        draws: Actions drawn at each state by the multi-noise update, of experts that are drawn by their weights; 0 for
+            `samples` of every expert, as the paper's update does.
+        samples: Actions drawn from each expert that draws.
         noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
             lower end, or on the way down from its upper to its lower end (`anneal`).
         min_noise, max_noise: That range, in standardised units.
@@ -114,6 +123,7 @@ class DistilConfig(FitConfig, MixtureConfig):
     update: Update = "multi-noise"
     gating_on: GatingOn = "teacher"
     gating_every: int = 1
+    draws: int = 8
     samples: int = 1
     noise_scheme: NoiseScheme = "log-uniform"
     min_noise: float = 0.03
@@ -136,7 +146,7 @@ class DistilConfig(FitConfig, MixtureConfig):
         require_choice(self, "gating_on", GatingOn)
         require_choice(self, "noise_scheme", NoiseScheme)
         require_least(1, self, "gating_every", "samples", "pool_copies", "pool_samples", "teacher_steps")
-        require_least(0, self, "forward_kl")
+        require_least(0, self, "forward_kl", "draws")
         if not 0.0 < self.min_noise <= self.max_noise:
             raise ConfigurationError(
                 f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and must not descend"
@@ -277,9 +287,13 @@ def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: Dist
             context = teacher.encode(observation, goal)
         sigma = draw_sigmas(config.noise_scheme, config.batch, *noise_range, step / config.steps, generator)
         sigma = teacher.nearest_level(sigma, *noise_range)
-        shape = (config.batch, config.samples, config.experts, student.size)
+        drawn = None
+        if config.draws and config.update == "multi-noise":
+            drawn = draw_experts(expert_weights(mixture.log_gating, config.uniform_weight), config.draws, generator)
+        shape = (config.batch, config.samples, config.experts if drawn is None else config.draws, student.size)
         noise = torch.randn(shape, generator=generator, device=device)
-        experts = update(mixture, teacher, context, sigma, noise, config.uniform_weight)
+        given = {} if drawn is None else {"experts": drawn}
+        experts = update(mixture, teacher, context, sigma, noise, config.uniform_weight, **given)
         total = experts.loss
         if (step + 1) % config.gating_every == 0:
             total = total + gating_loss(mixture, pool.action[index], config.forward_kl)

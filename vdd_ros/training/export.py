@@ -63,7 +63,7 @@ class ExportConfig:
 
     steps: int = 8
     sampler: Sampler = "ancestral"
-    schedule: Schedule = "cosine"
+    schedule: Schedule = "karras"
     seed: int = 0
 
 

@@ -43,6 +43,15 @@ class GaussianMixture:
             return self.mean[:, None] + self.factor[:, None] * noise
         return self.mean[:, None] + _product(self.factor[:, None], noise[..., None]).squeeze(-1)
 
+    def pick(self, experts: Tensor) -> "GaussianMixture":
+        """Return some experts of each mixture, (B, K) numbers, evenly weighted."""
+        log_gating = torch.full_like(self.log_gating[:, :1], -math.log(experts.shape[1])).expand(-1, experts.shape[1])
+        shape = experts[..., None].expand(-1, -1, self.mean.shape[-1])
+        mean = self.mean.take_along_dim(shape, 1)
+        if self.diagonal:
+            return GaussianMixture(log_gating, mean, self.factor.take_along_dim(shape, 1))
+        return GaussianMixture(log_gating, mean, self.factor.take_along_dim(shape[..., None], 1))
+
     def entropies(self) -> Tensor:
         """Return the differential entropy of each expert in nats, (B, Z)."""
         size = self.mean.shape[-1]

@@ -62,8 +62,30 @@ def paper_update(
     return ExpertUpdate(loss, disagreement.mean())
 
 
+def draw_experts(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draw experts by their weights, systematically: of each as many as expected, rounded up or down.
+
+    Args:
+        weight: (B, Z), each row sums to 1.
+        count: How many for each row.
+        generator: Source of one uniform number a row.
+
+    Returns:
+        (B, count) numbers of experts, ascending.
+    """
+    start = torch.rand((len(weight), 1), generator=generator, device=generator.device)
+    wanted = (start + torch.arange(count, device=weight.device)) / count
+    return torch.searchsorted(weight.cumsum(-1), wanted).clamp(max=weight.shape[-1] - 1)
+
+
 def multi_noise_update(
-    mixture: GaussianMixture, teacher: Teacher, context: Context, sigma: Tensor, noise: Tensor, uniform: float
+    mixture: GaussianMixture,
+    teacher: Teacher,
+    context: Context,
+    sigma: Tensor,
+    noise: Tensor,
+    uniform: float,
+    experts: Tensor | None = None,
 ) -> ExpertUpdate:
     """Return the update that compares student and teacher after the same noise, where the teacher was trained.
 
@@ -78,13 +100,16 @@ def multi_noise_update(
         sigma: (B,) noise level of each state.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
+        experts: (B, K) experts that draw, as `draw_experts` gives them; then `noise` is (B, V, K, D). None for all.
     """
     noised = mixture.noised(sigma)
-    action = noised.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
+    source = noised if experts is None else noised.pick(experts)
+    action = source.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
     with torch.no_grad():
         at = action.detach()
         gap = noised.detach().score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
-        share = _share(expert_weights(mixture.log_gating, uniform), noise)
+        weight = expert_weights(mixture.log_gating, uniform) if experts is None else source.log_gating.exp()
+        share = _share(weight, noise)
         variance = sigma.square()
         force = (variance[:, None] * share)[..., None] * gap
         disagreement = (share * gap.square().sum(-1)).sum(-1) * variance

@@ -192,13 +192,13 @@ class Teacher(nn.Module):
         return [*sigmas, 0.0]
 
     def sample(
-        self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "cosine"
+        self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"
     ) -> Tensor:
         """Draw S actions per state, (B, S, D); the last of `chain`."""
         return self.chain(context, noise, sampler, schedule)[-1]
 
     def chain(
-        self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "cosine"
+        self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"
     ) -> list[Tensor]:
         """Denoise from noise to actions.
 

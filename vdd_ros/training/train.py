@@ -32,7 +32,7 @@ class TrainConfig(FitConfig, BackboneConfig):
     """
 
     teacher: TeacherKind = "ddpm"
-    steps: int = 6_000
+    steps: int = 8_000
     batch: int = 256
     learning_rate: float = 2e-3
     history: int = 5

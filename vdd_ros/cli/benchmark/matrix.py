@@ -65,10 +65,10 @@ SOURCES = {
 FEW_STEPS = (1, 2, 4, 16)
 
 METHODS = {
-    "ddpm": Method("DDPM teacher, 8 steps", "ddpm", 8, "ancestral", "cosine"),
-    "beso": Method("BESO teacher, 8 steps", "beso", 8, "euler-ancestral", "cosine"),
-    **{f"ddpm-{n}": Method(f"DDPM, DDIM {n}", "ddpm", n, "ddim", "cosine") for n in FEW_STEPS},
-    **{f"beso-{n}": Method(f"BESO, Euler {n}", "beso", n, "euler", "cosine") for n in FEW_STEPS},
+    "ddpm": Method("DDPM teacher, 8 steps", "ddpm", 8, "ancestral", "karras"),
+    "beso": Method("BESO teacher, 8 steps", "beso", 8, "euler-ancestral", "karras"),
+    **{f"ddpm-{n}": Method(f"DDPM, DDIM {n}", "ddpm", n, "ddim", "karras") for n in FEW_STEPS},
+    **{f"beso-{n}": Method(f"BESO, Euler {n}", "beso", n, "euler", "karras") for n in FEW_STEPS},
     "cd": Method("CD", "cd"),
     "ctm": Method("CTM", "ctm"),
     "em": Method("EM", "em"),
