@@ -102,9 +102,7 @@ def _check_arguments(args: argparse.Namespace) -> None:
 def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
     """Make the cells together with other processes; the first of them then measures inference times."""
     if os.environ.get("RANK", "0") != "0":
-        os.environ["TQDM_DISABLE"] = (
-            "1"  # read when tqdm is imported: bars of several processes would overwrite another
-        )
+        os.environ["TQDM_DISABLE"] = "1"  # before tqdm is imported: bars of several processes would overwrite another
     from vdd_ros.cli.benchmark.maker import Maker
     from vdd_ros.cli.benchmark.processes import Place, Progress, helpers, terminable, work_through
 
@@ -119,14 +117,15 @@ def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
             with helpers(args, args.jobs - 1):
                 work_through(place.order(cells), maker, progress)
             if place.rank == 0:
-                _measure_latency([maker.folder(cell) for cell in cells if cell.label in progress.finished], maker)
+                _measure_latency(maker)
         except KeyboardInterrupt:
             done = f"{len(progress.finished)} of {len(cells)} cells"
             print(f"{done} are finished; all is kept in {args.work}, the same command goes on", file=sys.stderr)
             raise
     for reason in dict.fromkeys(progress.failed.values()):
         print(f"failed: {reason}", file=sys.stderr)
-    return 1 if progress.failed else 0
+    # Every process knows every failure, but torchrun ends them all at the first code that is not 0.
+    return 1 if progress.failed and place.rank == 0 else 0
 
 
 def _demonstrations(task: str, args: argparse.Namespace) -> "DemonstrationSet":
@@ -147,12 +146,13 @@ def _demonstrations(task: str, args: argparse.Namespace) -> "DemonstrationSet":
     return demonstrations
 
 
-def _measure_latency(folders: list[Path], maker: "Maker") -> None:
-    """Measure the inference times of finished cells while no process is at any other."""
+def _measure_latency(maker: "Maker") -> None:
+    """Measure the inference times of all cells of the results, while no process is at any other."""
     from vdd_ros.cli.benchmark.latency import measure_cells
 
     with holding(maker.cells) as quiet:
         if not quiet:
             print("waiting until no other process is at a cell, to measure inference times", file=sys.stderr)
     with holding(maker.cells, wait=True):
+        folders = [maker.cells / record["key"] for record in read_results(maker.results)]
         merge_results(maker.results, measure_cells(folders))

@@ -136,11 +136,12 @@ class Maker:
         with timed(folder / _CLOCK):
             card = train(model, config, self.demonstrations[model.task], folder / CHECKPOINT, teacher)
         cuda = config.pick_device().type == "cuda"
+        gpu = torch.cuda.get_device_name() if cuda else None
         trained = {
             "seconds": read_seconds(folder / _CLOCK),
             "settings": card.settings,
             "versions": card.versions,
-            "machine": machine_facts() | {"gpu": torch.cuda.get_device_name() if cuda else None},
+            "machine": machine_facts() | {"threads": torch.get_num_threads(), "gpu": gpu},
             "commit": commit(),
             "sha256": model_sha256(folder / CHECKPOINT),
         }

@@ -155,7 +155,7 @@ def helpers(args: argparse.Namespace, number: int) -> Iterator[None]:
     finally:
         codes = [process.wait() for process in running]
     for rank, code in enumerate(codes, start=1):
-        if code not in (0, 1):  # 1: cells failed, which this process has found too
+        if code:
             print(f"process {rank} ended with code {code}; see {_log(logs, rank)}", file=sys.stderr)
 
 

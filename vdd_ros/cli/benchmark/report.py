@@ -75,7 +75,8 @@ def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
 
 def _preface(records: list[Record]) -> str:
     def machine(facts: Record) -> str:
-        return f"{facts['cores']} cores of {facts['cpu']}" + (f" and {facts['gpu']}" if facts.get("gpu") else "")
+        threads = f", {facts['threads']} threads" if "threads" in facts else ""
+        return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {facts['gpu']}" if facts.get("gpu") else "")
 
     trained = sorted({machine(record["machine"]) for record in records})
     timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
