@@ -41,7 +41,7 @@ class ConsistencyConfig(FitConfig):
         metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
         huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
         to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
-        dsm_weight: Of CTM's denoising score matching.
+        dsm_weight: Of CTM's denoising score matching, whose noise drowns the rest at 1 in short runs.
         start_from_teacher: Start from the teacher's weights.
     """
 
@@ -57,7 +57,7 @@ class ConsistencyConfig(FitConfig):
     metric: Metric = "huber"
     huber_width: float = 0.03
     to_clean: float = 0.5
-    dsm_weight: float = 1.0
+    dsm_weight: float = 0.1
     start_from_teacher: bool = True
 
     def __post_init__(self) -> None:
