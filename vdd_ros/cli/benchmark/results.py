@@ -13,23 +13,13 @@ from vdd_ros.errors import ConfigurationError
 Record = dict[str, Any]
 
 IDENTITY = ("task", "backbone", "method", "variant", "seed")
-KEYS = (
-    *IDENTITY,
-    *("teacher", "experts", "rollouts", "steps", "success", "success_interval", "entropy", "entropy_interval"),
-    *("modes_found", "inference_s_p50", "inference_s_interval", "inference_at", "inference_machine"),
-    *(
-        "train_s",
-        "distil_s",
-        "machine",
-        "commit",
-        "settings",
-        "versions",
-        "teacher_sha256",
-        "policy_sha256",
-        "policy_bytes",
-        "finished_at",
-    ),
+_MEASURED = (
+    "teacher experts rollouts steps success success_interval entropy entropy_interval modes_found inference_s_p50 "
+    "inference_s_interval inference_at inference_machine"
 )
+_MADE = "train_s distil_s machine commit settings versions teacher_sha256 policy_sha256 policy_bytes key finished_at"
+KEYS = (*IDENTITY, *_MEASURED.split(), *_MADE.split())
+"""What every cell has; what was not measured or does not exist is null."""
 
 
 def read_results(file: Path) -> list[Record]:
