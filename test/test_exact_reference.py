@@ -43,7 +43,7 @@ def test_the_reference_matches_the_ring() -> None:
     shape = StudentConfig(history=1, obs_dim=1, horizon=1, act_dim=2, **config.shape_settings())
     student = start_student(shape, config, pool, seed=0)
     loop = ReferenceLoop(
-        student, ExactTeacher(ring()), pool, batch=32, noise_range=(0.02, 0.1), iterations=200, seed=0,
+        student, ExactTeacher(ring()), pool, batch=32, iterations=200, seed=0, noise_range=(0.02, 0.1),
         learning_rate=3e-3,
     )  # fmt: skip
     for _ in range(200):

@@ -19,6 +19,7 @@ from vdd_ros.training.teacher import Teacher
 EXPERT_STEPS = 2
 SAMPLES = 2
 LEARNING_RATE = 1e-4
+NOISE_RANGE = (0.2, 0.5)
 TINY = 1e-8
 
 
@@ -32,10 +33,10 @@ class ReferenceLoop:
         pool: Pool,
         *,
         batch: int,
-        noise_range: tuple[float, float],
         iterations: int,
         seed: int,
         learning_rate: float = LEARNING_RATE,
+        noise_range: tuple[float, float] = NOISE_RANGE,
     ) -> None:
         """Prepare a run.
 
@@ -44,10 +45,10 @@ class ReferenceLoop:
             teacher: Frozen.
             pool: States, and actions for the gating.
             batch: States a step.
-            noise_range: Levels, drawn uniformly, at which the teacher is asked.
             iterations: In all; the learning rate falls to 0 over them.
             seed: Of batches and noise.
             learning_rate: Of Adam, at the start.
+            noise_range: Levels, drawn uniformly, at which the teacher is asked; by default the paper's on Avoiding.
         """
         self.student = student
         self.samples_done = 0
@@ -81,7 +82,8 @@ class ReferenceLoop:
         shape = (self._batch, SAMPLES, *mixture.mean.shape[1:])
         noise = torch.randn(shape, generator=self._generator, device=self._generator.device)
         count = noise[..., 0].numel()
-        sigma = draw_sigmas("uniform", count, *self._noise_range, 0.0, self._generator)[:, None]
+        sigma = draw_sigmas("uniform", count, *self._noise_range, 0.0, self._generator)
+        sigma = self._teacher.nearest_level(sigma, *self._noise_range)[:, None]
         self.samples_done += count
         return expert_loss(mixture, self._teacher, observation, goal, noise, sigma)
 

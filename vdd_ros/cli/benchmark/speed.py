@@ -3,6 +3,7 @@
 Imports torch: import it lazily.
 """
 
+import copy
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from vdd_ros.training.fidelity_statistics import energy_distance
 from vdd_ros.training.fit import Recipe, fit
 from vdd_ros.training.memory import keep_freed_memory
 from vdd_ros.training.pool import Pool, draw_pool
-from vdd_ros.training.reference_loop import EXPERT_STEPS, LEARNING_RATE, ReferenceLoop
+from vdd_ros.training.reference_loop import EXPERT_STEPS, LEARNING_RATE, NOISE_RANGE, ReferenceLoop
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 from vdd_ros.training.targets import draw_actions
 
@@ -66,6 +67,7 @@ def measure_speed(
     config: DistilConfig,
     rounds: int = 30,
     reference_rate: float = LEARNING_RATE,
+    reference_noise: tuple[float, float] = NOISE_RANGE,
 ) -> dict[str, Any]:
     """Train two equal students, one by the product's loop and one by the reference, by turns round after round.
 
@@ -77,6 +79,7 @@ def measure_speed(
         config: Of the product; `steps` counts both loops' expert steps.
         rounds: Turns, in which each takes steps / rounds steps.
         reference_rate: Learning rate of the reference; the default is the paper's.
+        reference_noise: Noise levels of the reference; the default is the paper's on Avoiding.
 
     Returns:
         `samples_per_s` and `seconds` of both, `speedup` (ratio of expert samples a second) with its 95 % interval over
@@ -85,7 +88,8 @@ def measure_speed(
 
     Raises:
         CheckpointError: The teacher is missing or was trained on other data.
-        ConfigurationError: The steps do not fill the rounds, or the experts are not diagonal.
+        ConfigurationError: The steps do not fill the rounds, the experts are not diagonal, or the teacher does not know
+            the noise levels.
     """
     each = config.steps // rounds if rounds > 0 else 0
     if not each or config.steps % rounds or each % EXPERT_STEPS or config.covariance != "diagonal":
@@ -95,6 +99,8 @@ def measure_speed(
         )
     keep_freed_memory()
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
+    source.teacher.check_range(config.min_noise, config.max_noise)
+    source.teacher.check_range(*reference_noise)
     pool = draw_pool(
         source.teacher, source.windows, copies=1, samples=config.pool_samples, steps=config.teacher_steps,
         observation_noise=config.observation_noise, seed=config.seed,
@@ -103,14 +109,16 @@ def measure_speed(
     judge = Judge(source, pool, config)
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)
-    other = start_student(shape, config, pool, config.seed)
-    other.load_state_dict(student.state_dict())
     reference = ReferenceLoop(
-        other, source.teacher, pool, batch=config.batch, noise_range=(config.min_noise, config.max_noise),
-        iterations=config.steps // EXPERT_STEPS, seed=config.seed, learning_rate=reference_rate,
+        copy.deepcopy(student), source.teacher, pool, batch=config.batch, iterations=config.steps // EXPERT_STEPS,
+        seed=config.seed, learning_rate=reference_rate, noise_range=reference_noise,
     )  # fmt: skip
     clocks = _race(source, pool, student, reference, judge, config, each)
-    return _summary(*clocks) | {"reference_learning_rate": reference_rate, "machine": machine_facts()}
+    return _summary(*clocks) | {
+        "reference_learning_rate": reference_rate,
+        "reference_noise": reference_noise,
+        "machine": machine_facts(),
+    }
 
 
 class Judge:
