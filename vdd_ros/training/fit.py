@@ -13,6 +13,7 @@ from vdd_ros.training.backbones import Shape
 from vdd_ros.training.checkpoint import Card, save_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.loop import Decay, LoopConfig, LossFunction, TrainingLoop
+from vdd_ros.training.memory import keep_freed_memory
 from vdd_ros.training.runs import versions
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -123,6 +124,7 @@ def fit(
         weight_decay=config.weight_decay,
         ema_decay=config.ema_decay,
     )
+    keep_freed_memory()
     loop = TrainingLoop(folder, recipe.module, optimisation, config.seed)
     if resume:
         loop.resume()
