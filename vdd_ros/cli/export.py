@@ -60,7 +60,7 @@ def _format(spec: PolicySpec, file: Path) -> str:
     parity = spec.parity
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
-        "kind": f"{spec.kind}, " + (f"{spec.sampling_steps} sampling steps" if spec.sampling_steps else _mixture(spec)),
+        "kind": f"{spec.kind}, {_inside(spec)}",
         "size": f"{file.stat().st_size / 1e6:.2f} MB",
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
@@ -70,5 +70,7 @@ def _format(spec: PolicySpec, file: Path) -> str:
     return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
 
 
-def _mixture(spec: PolicySpec) -> str:
-    return f"{spec.experts} experts, {spec.covariance} covariance"
+def _inside(spec: PolicySpec) -> str:
+    if spec.is_mixture:
+        return f"{spec.experts} experts, {spec.covariance} covariance"
+    return f"{spec.sampling_steps} sampling steps" if spec.sampling_steps else "one pass"
