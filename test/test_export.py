@@ -23,15 +23,20 @@ from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.training import export as exporting
 from vdd_ros.training import graphs
 from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
+from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency, load_one_step
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import DistilConfig, distil, load_student
 from vdd_ros.training.export import ExportConfig, export
-from vdd_ros.training.mixture import Covariance
-from vdd_ros.training.teacher import Sampler
+from vdd_ros.training.noise import Schedule
+from vdd_ros.training.one_step import OneStepKind
+from vdd_ros.training.sampler import Sampler
+from vdd_ros.training.student import Covariance
 from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
 
 Arrays = dict[str, NDArray[Any]]
-WINDOWS = [(1, 1), (4, 3)]  # history, horizon
+PLAIN = {"teacher": "ddpm", "backbone": "mlp", "history": 1, "horizon": 1}
+RICH = {"teacher": "beso", "backbone": "gpt", "history": 4, "horizon": 3, "goal_length": 2}
+SMALL = {"width": 16, "layers": 1, "octaves": 2}
 ROWS = 16
 
 
@@ -48,11 +53,10 @@ def restless(folder: Path, scale: float) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=WINDOWS, ids=lambda window: "x".join(map(str, window)))
+@pytest.fixture(scope="module", params=[PLAIN, RICH], ids=["plain", "rich"])
 def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    history, horizon = request.param
     folder = tmp_path_factory.mktemp("teacher")
-    config = TrainConfig(steps=2, batch=4, width=16, blocks=1, octaves=2, history=history, horizon=horizon, seed=7)
+    config = TrainConfig(steps=2, batch=4, seed=7, **SMALL, **request.param)
     train_teacher(small_demonstrations(), folder, config)
     return restless(folder, 0.05)
 
@@ -61,8 +65,9 @@ def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def student(request: pytest.FixtureRequest, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     covariance: Covariance = request.param
     folder = tmp_path_factory.mktemp("student")
+    backbone = card_of(teacher).model["backbone"]
     config = DistilConfig(
-        steps=2, batch=4, experts=5, covariance=covariance, pool_samples=2, width=16, blocks=1, octaves=2, floor=0.3
+        steps=2, batch=4, experts=5, covariance=covariance, pool_samples=2, floor=0.3, backbone=backbone, **SMALL
     )
     distil(teacher, small_demonstrations(), folder, config)
     return restless(folder, 0.2)
@@ -90,21 +95,27 @@ def draw_inputs(folder: Path, rows: int = ROWS, seed: int = 0) -> Arrays:
     card, random = card_of(folder), np.random.default_rng(seed)
     mean, std = (np.array(card.statistics[f"observation_{moment}"]) for moment in ("mean", "std"))
     inputs = {
-        "observation": mean + std * random.standard_normal((rows, card.model["history"], 4)),
+        name: mean + std * random.standard_normal((rows, card.model[length], 4))
+        for name, length in (("observation", "history"), ("goal", "goal_length"))
+        if card.model[length]
+    }
+    inputs |= {
         "noise": random.standard_normal((rows, card.model["horizon"], 2)),
         "expert_uniform": random.random(rows),
     }
     return {name: value.astype(np.float32) for name, value in inputs.items()}
 
 
-def standardised(folder: Path, observation: NDArray[Any]) -> Tensor:
+def states(folder: Path, inputs: Arrays) -> list[Tensor]:
+    """Return the standardised observation and, where there is one, the goal."""
     statistics = Statistics.from_lists(card_of(folder).statistics)
-    return (torch.from_numpy(observation) - statistics.observation_mean) / statistics.observation_std
+    given = [torch.from_numpy(inputs[name]) for name in ("observation", "goal") if name in inputs]
+    return [(value - statistics.observation_mean) / statistics.observation_std for value in given]
 
 
 def mixtures(folder: Path, inputs: Arrays) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the gating (B, Z), means (B, Z, D) and Cholesky factors (B, Z, D, D) of a student, standardised."""
-    mixture = load_student(folder)[0](standardised(folder, inputs["observation"]))
+    mixture = load_student(folder)[0](*states(folder, inputs))
     factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
     return mixture.log_gating.exp().numpy(), mixture.mean.numpy(), factor.numpy()
 
@@ -171,7 +182,7 @@ def test_experts_are_drawn_as_often_as_the_gating_says(student: Path, student_fi
     np.testing.assert_allclose(shares, outputs["gating"][0], atol=5 * math.sqrt(0.25 / count))
 
 
-@pytest.mark.parametrize("teacher", [(1, 1)], indirect=True)
+@pytest.mark.parametrize("teacher", [PLAIN], indirect=True)
 def test_log_prob_is_the_log_density_of_what_the_graph_draws(student: Path, student_file: Path) -> None:
     """Importance sampling: E_{a ~ q}[r(a) / q(a)] = 1 for a density r that is narrow and within the limits.
 
@@ -211,25 +222,38 @@ def teacher_inputs(folder: Path, steps: int, rows: int = ROWS) -> Arrays:
     inputs = draw_inputs(folder, rows)
     shape = (rows, steps, *inputs["noise"].shape[1:])
     noise = np.random.default_rng(1).standard_normal(shape)
-    return {"observation": inputs["observation"], "noise": noise.astype(np.float32)}
+    given = {name: inputs[name] for name in ("observation", "goal") if name in inputs}
+    return {**given, "noise": noise.astype(np.float32)}
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
-@pytest.mark.parametrize("steps", [1, 4])
-def test_a_teacher_acts_as_its_sampler_does(tmp_path: Path, teacher: Path, sampler: Sampler, steps: int) -> None:
-    spec = export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=steps, sampler=sampler))
+@pytest.mark.parametrize(
+    ("sampler", "schedule", "steps"),
+    [
+        ("ancestral", "karras", 4),
+        ("ddim", "cosine", 4),
+        ("euler", "linear", 1),
+        ("euler-ancestral", "exponential", 3),
+        ("heun", "karras", 2),
+    ],
+)
+def test_a_teacher_acts_as_its_sampler_does(
+    tmp_path: Path, teacher: Path, sampler: Sampler, schedule: Schedule, steps: int
+) -> None:
+    spec = export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=steps, sampler=sampler, schedule=schedule))
     inputs = teacher_inputs(teacher, steps)
     action = run(tmp_path / "teacher.onnx", inputs)["action"]
     network, card = load_teacher(teacher)
-    noise = torch.from_numpy(inputs["noise"]).flatten(2)
+    noise = torch.from_numpy(inputs["noise"]).flatten(2)[:, None]  # (B, 1, steps, D)
     with torch.no_grad():
-        sample = network.sample(standardised(teacher, inputs["observation"]), noise, sampler)
+        sample = network.sample(network.encode(*states(teacher, inputs)), noise, sampler, schedule)
     lists = card.statistics
     physical = sample.reshape(action.shape).numpy() * lists["action_std"] + lists["action_mean"]
     np.testing.assert_allclose(action, physical, atol=1e-3 * max(lists["action_std"]))
     assert (action >= np.array(lists["action_low"], np.float32)).all()
     assert (action <= np.array(lists["action_high"], np.float32)).all()
-    assert (spec.kind, spec.sampling_steps, spec.settings["sampler"]) == ("ddpm", steps, sampler)
+    assert (spec.kind, spec.sampling_steps) == (network.config.kind, steps)
+    assert (spec.settings["sampler"], spec.settings["schedule"]) == (sampler, schedule)
+    assert spec.settings["passes"] == {"heun": 2 * steps - 1}.get(sampler, steps)
     assert (spec.experts, spec.covariance) == (None, None)
 
 
@@ -248,7 +272,8 @@ def test_the_policy_opens_every_file(tmp_path: Path, student: Path, student_file
         policy = OnnxPolicy.load(file)
         spec = policy.spec
         observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
-        action = policy.act(observation).action
+        goal = [np.tile(observation[0], (spec.goal_length, 1))] if spec.goal_length else []
+        action = policy.act(observation, *goal).action
         assert action.shape == (spec.horizon, 2)
         assert np.isfinite(action).all()
 
@@ -259,7 +284,9 @@ def test_the_metadata_says_what_the_checkpoint_is(student: Path, teacher: Path, 
     assert PolicySpec.from_json({entry.key: entry.value for entry in model.metadata_props}["vdd_ros.policy"]) == spec
     card = card_of(student)
     assert (spec.kind, spec.task, spec.experts, spec.covariance) == ("vdd", "avoiding", 5, card.model["covariance"])
-    assert (spec.history, spec.horizon, spec.rate_hz) == (card.model["history"], card.model["horizon"], card.rate_hz)
+    for name in ("history", "horizon", "goal_length"):
+        assert getattr(spec, name) == card.model[name]
+    assert spec.rate_hz == card.rate_hz
     assert [entry.name for entry in spec.observation] == [name for name, _ in card.observation]
     assert [entry.low for entry in spec.action] == card.statistics["action_low"]
     assert [entry.high for entry in spec.action] == card.statistics["action_high"]
@@ -288,7 +315,7 @@ def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     monkeypatch.setattr(exporting, "write_graph", write)
 
 
-@pytest.mark.parametrize(("kind", "bias"), [("vdd", "head.bias"), ("ddpm", "denoiser.read.bias")])
+@pytest.mark.parametrize(("kind", "bias"), [("vdd", "mean.last.bias"), ("teacher", "network.read.bias")])
 def test_a_file_that_is_another_function_is_refused(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bias: str
 ) -> None:
@@ -320,16 +347,63 @@ def test_a_file_that_chooses_other_experts_is_refused(
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, teacher: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
         export(tmp_path / "nowhere", tmp_path / "out" / "file.onnx", ExportConfig())
-    with pytest.raises(ConfigurationError, match="64 sampling steps"):
-        export(teacher, tmp_path / "out" / "file.onnx", ExportConfig(steps=64))
+    with pytest.raises(ConfigurationError, match="0 sampling steps"):
+        export(teacher, tmp_path / "out" / "file.onnx", ExportConfig(steps=0))
     card, tensors = load_model(teacher)
-    save_model(tmp_path / "other", tensors, dataclasses.replace(card, kind="beso"))
-    with pytest.raises(CheckpointError, match="holds a 'beso' policy; ddpm and vdd can be exported"):
+    save_model(tmp_path / "other", tensors, dataclasses.replace(card, kind="bc"))
+    with pytest.raises(CheckpointError, match="holds a 'bc' policy, of a kind that cannot be exported"):
         export(tmp_path / "other", tmp_path / "out" / "file.onnx", ExportConfig())
     assert not list(tmp_path.glob("out/*"))
 
 
 def test_the_teachers_digest_reaches_the_file(tmp_path: Path, teacher: Path) -> None:
-    config = DistilConfig(steps=1, batch=4, experts=2, pool_samples=1, width=8, blocks=1, octaves=1)
+    config = DistilConfig(steps=1, batch=4, experts=2, pool_samples=1, width=8, layers=1, octaves=1)
     distil(teacher, small_demonstrations(), tmp_path / "S", config)
     assert export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig()).teacher_sha256 == model_sha256(teacher)
+
+
+def test_experts_at_the_limits_are_told(tmp_path: Path, student: Path) -> None:
+    """Graphs clip a hair inside the limits; such readings of an expert are not its parameters."""
+    card, tensors = load_model(student)
+    far = tensors | {"mean.last.bias": torch.full_like(tensors["mean.last.bias"], 1e3)}
+    save_model(tmp_path / "far", far, card)
+    spec = export(tmp_path / "far", tmp_path / "far.onnx", ExportConfig())
+    observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
+    goal = [np.tile(observation[0], (spec.goal_length, 1))] if spec.goal_length else []
+    assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, *goal).clipped.all()
+
+
+@pytest.mark.parametrize("method", ["cd", "ctm"])
+def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path, method: OneStepKind) -> None:
+    config = ConsistencyConfig(method=method, steps=2, batch=4, draws=1, seed=3)
+    distil_consistency(teacher, small_demonstrations(), tmp_path / "S", config)
+    spec = export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
+    inputs = draw_inputs(tmp_path / "S")
+    del inputs["expert_uniform"]
+    model, card = load_one_step(tmp_path / "S")
+    noise = torch.from_numpy(inputs["noise"]).flatten(1)[:, None]
+    with torch.no_grad():
+        sample = model.sample(model.encode(*states(tmp_path / "S", inputs)), noise)
+    lists = card.statistics
+    physical = sample.reshape(inputs["noise"].shape).numpy() * lists["action_std"] + lists["action_mean"]
+    action = run(tmp_path / "s.onnx", inputs)["action"]
+    np.testing.assert_allclose(action, physical, atol=1e-4 * max(lists["action_std"]))
+    assert (spec.kind, spec.sampling_steps, spec.experts) == (method, None, None)
+    assert OnnxPolicy.load(tmp_path / "s.onnx").spec == spec
+
+
+def test_the_slope_of_a_policy_is_that_of_its_actions(teacher: Path) -> None:
+    """Of a linear policy it is the norm of its matrix."""
+
+    class Linear(torch.nn.Module):
+        outputs = ("action",)
+
+        def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+            return 3.0 * noise + 0.0 * observation.sum()
+
+    card = card_of(teacher)
+    shape = (5, 1, len(card.action))
+    inputs = {"observation": np.zeros((5, 1, 4), np.float32), "noise": np.ones(shape, np.float32)}
+    slope = exporting._slope(Linear(), card, inputs)  # type: ignore[arg-type]
+    expected = 3.0 * math.sqrt(sum(1 / std**2 for std in card.statistics["action_std"]))
+    np.testing.assert_allclose(slope, expected, rtol=1e-2)

@@ -67,6 +67,16 @@ class WarmUp(NamedTuple):
     median_s: float
 
 
+def limit_bands(spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return from where on actions count as cut by a limit, each (act_dim,), physical units.
+
+    Graphs clip a millionth of the range inside the limits, so that rounding to physical units does not pass them.
+    """
+    low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
+    margin = 2e-6 * (high - low)
+    return low + margin, high - margin
+
+
 class OnnxPolicy:
     """A policy file, ready to act. Make one with `OnnxPolicy.load`.
 
@@ -240,7 +250,7 @@ class OnnxPolicy:
         arrays.inputs["expert_uniform"][:] = np.repeat(named_expert(np.arange(spec.experts)), 1 + dim)
         arrays.run()
         action = arrays.outputs["action"]
-        low, high = np.array([(entry.low, entry.high) for entry in spec.action], np.float32).T
+        low, high = limit_bands(spec)
         at_limit = (action <= low) | (action >= high)
         readings = action.reshape(spec.experts, 1 + dim, dim).astype(np.float64)
         return Mixture(

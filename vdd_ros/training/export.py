@@ -225,8 +225,16 @@ def _step_error(graph: DiffusionGraph, action: Array, chain: Array, inputs: Inpu
         for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):
             draw = draws[:, k + 1] if below else None
             taken = teacher.step(context, steps[:, k], sigma, below, graph.sampler, draw)
-            errors.append((taken - steps[:, k + 1]) / max(1.0, below))
+            errors.append((taken - steps[:, k + 1]) / _growth(graph.sampler, sigma, below))
     return max(float(error.abs().max()) for error in errors)
+
+
+def _growth(sampler: Sampler, sigma: float, below: float) -> float:
+    """Return by how much a step multiplies rounding in what the network says, at least 1.
+
+    Noisy actions are as large as their level; Heun's method divides the second estimate by the lower level.
+    """
+    return max(1.0, below, (sigma - below) / (2 * below) if sampler == "heun" and below else 0.0)
 
 
 def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
