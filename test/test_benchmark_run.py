@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,16 @@ def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def read_until(pattern: str, process: subprocess.Popen[str]) -> None:
+    """Read what a process says until it matches; it fails once the process has ended."""
+    assert process.stderr is not None
+    said = ""
+    while not re.search(pattern, said):
+        more = process.stderr.read(1)
+        assert more, said
+        said += more
 
 
 def trainings(work: Path) -> dict[str, int]:
@@ -146,9 +157,9 @@ def test_times_are_measured_again_for_all_once_a_cell_is_new(finished: Path) -> 
 
 
 def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path: Path) -> None:
-    argv = command(demos, tmp_path, "beso", steps=80)
+    argv = command(demos, tmp_path, "beso", steps=120)
     process = start(argv)
-    wait_until(lambda: list(tmp_path.glob("models/*/checkpoint/tensorboard/events*")), process)
+    read_until(r"train:.* [1-9]\d*/120", process)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
@@ -156,10 +167,10 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
     assert "the same command goes on" in said
     (folder,) = (tmp_path / "models").iterdir()
     done = json.loads(load_tensors(folder / "checkpoint" / STATE_FILE)[1])["step"]
-    assert 0 < done < 80
+    assert 0 < done < 120
     before = read_seconds(folder / "clock.json")
     assert main(argv) == 0
-    assert load_teacher(folder / "checkpoint")[1].steps == 80
+    assert load_teacher(folder / "checkpoint")[1].steps == 120
     (record,) = read_results(tmp_path / "benchmark.json")
     assert record["train_s"] == read_seconds(folder / "clock.json") > before > 0
 

@@ -34,9 +34,9 @@ from vdd_ros.training.student import Covariance
 from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
 
 Arrays = dict[str, NDArray[Any]]
-PLAIN = {"teacher": "ddpm", "backbone": "mlp", "history": 1, "horizon": 1}
-RICH = {"teacher": "beso", "backbone": "gpt", "history": 4, "horizon": 3, "goal_length": 2}
-SMALL = {"width": 16, "layers": 1, "octaves": 2}
+PLAIN: dict[str, Any] = {"teacher": "ddpm", "backbone": "mlp", "history": 1, "horizon": 1}
+RICH: dict[str, Any] = {"teacher": "beso", "backbone": "gpt", "history": 4, "horizon": 3, "goal_length": 2}
+SMALL: dict[str, Any] = {"width": 16, "layers": 1, "octaves": 2}
 ROWS = 16
 
 
@@ -222,7 +222,7 @@ def teacher_inputs(folder: Path, steps: int, rows: int = ROWS) -> Arrays:
     inputs = draw_inputs(folder, rows)
     shape = (rows, steps, *inputs["noise"].shape[1:])
     noise = np.random.default_rng(1).standard_normal(shape)
-    given = {name: inputs[name] for name in ("observation", "goal") if name in inputs}
+    given: Arrays = {name: inputs[name] for name in ("observation", "goal") if name in inputs}
     return {**given, "noise": noise.astype(np.float32)}
 
 
