@@ -57,7 +57,7 @@ BACKBONES = pytest.mark.parametrize("backbone", ["mlp", "gpt"])
         ("sigma_min", 0.0, "sigma_min is 0.0; it must be finite and above 0"),
         ("sigma_data", -1.0, "sigma_data is -1.0"),
         ("sigma_min", 3.0, "noise levels run from 3.0 to 3.0; they must ascend"),
-        ("sigma_max", math.nan, "noise levels run from 0.02 to nan"),
+        ("sigma_max", math.nan, "sigma_max is nan"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, message: str) -> None:

@@ -173,7 +173,7 @@ def test_the_loss_and_what_follows_a_step_are_told_how_far_it_is(tmp_path: Path)
         told.append(step)
         return loss(generator, step)
 
-    loop.run(counted, nothing, "test", lambda step, _generator: after.append(step))
+    loop.run(counted, nothing, "test", lambda step, _generator, _averaged: after.append(step))
     assert told == [0, 1, 2, 3]
     assert after == [1, 2, 3, 4]
 

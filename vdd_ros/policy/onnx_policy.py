@@ -77,6 +77,11 @@ def limit_bands(spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float
     return low + margin, high - margin
 
 
+def beyond(action: NDArray[np.floating], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which entries of actions (..., act_dim) lie at or beyond bounds (act_dim,)."""
+    return np.logical_or(action <= low, action >= high)
+
+
 class OnnxPolicy:
     """A policy file, ready to act. Make one with `OnnxPolicy.load`.
 
@@ -251,13 +256,13 @@ class OnnxPolicy:
         arrays.run()
         action = arrays.outputs["action"]
         low, high = limit_bands(spec)
-        at_limit = (action <= low) | (action >= high)
+        at_limit = beyond(action, low, high)
         readings = action.reshape(spec.experts, 1 + dim, dim).astype(np.float64)
         return Mixture(
             gating=arrays.outputs["gating"][0].astype(np.float64),
             means=readings[:, 0],
             choleskys=(readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1),
-            clipped=at_limit.reshape(spec.experts, -1).any(axis=1),
+            clipped=np.logical_or.reduce(at_limit.reshape(spec.experts, -1), axis=1),
         )
 
     def _run(self, arrays: BoundArrays) -> None:

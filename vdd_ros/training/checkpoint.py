@@ -90,22 +90,15 @@ def save_model(folder: Path, tensors: dict[str, Tensor], card: Card) -> None:
         aside.write_text(card.to_json() + "\n")
 
 
-def load_model(folder: Path, kind: str | None = None) -> tuple[Card, dict[str, Tensor]]:
+def load_model(folder: Path) -> tuple[Card, dict[str, Tensor]]:
     """Read the averaged weights and their card.
 
-    Args:
-        folder: Checkpoint folder.
-        kind: What the checkpoint has to be, or None for any.
-
     Raises:
-        CheckpointError: There is none, it is truncated, or it is of another kind.
+        CheckpointError: There is none, or it is truncated.
     """
     file = folder / MODEL_FILE
     tensors, text = load_tensors(file)
-    card = Card.from_json(text, file)
-    if kind is not None and card.kind != kind:
-        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a '{kind}' is needed here")
-    return card, tensors
+    return Card.from_json(text, file), tensors
 
 
 def model_sha256(folder: Path) -> str:

@@ -177,6 +177,7 @@ def distil(
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
     source.teacher.check_range(config.min_noise, config.max_noise)
+    source.teacher.visited(config.teacher_steps)
     prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
     pool = draw_pool(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
-from vdd_ros.policy.onnx_policy import limit_bands
+from vdd_ros.policy.onnx_policy import beyond, limit_bands
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.session import BoundArrays, open_session
 from vdd_ros.training.fidelity_states import Seen, at, repeated
@@ -65,7 +65,7 @@ class MixtureFile:
             np.tile(np.repeat(named_expert(np.arange(experts)), readings), count),
         )
         action = outputs["action"].reshape(count, experts, readings, dim).astype(np.float64)
-        cut = ((action <= self._low) | (action >= self._high)).any(axis=-1)
+        cut = np.logical_or.reduce(beyond(action, self._low, self._high), axis=-1)
         mean, above, below = action[:, :, 0], action[:, :, 1 : 1 + dim], action[:, :, 1 + dim :]
         cut_above, cut_below = cut[:, :, 1 : 1 + dim], cut[:, :, 1 + dim :]
         columns = np.where(cut_above[..., None], mean[:, :, None] - below, above - mean[:, :, None])

@@ -173,7 +173,7 @@ class Teacher(nn.Module):
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"
             )
 
-    def visited(self, steps: int, schedule: Schedule) -> list[float]:
+    def visited(self, steps: int, schedule: Schedule = "karras") -> list[float]:
         """Return the levels that a sampler visits, `steps` of them, descending, and 0.
 
         Raises:
