@@ -38,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ablations", action="store_true", help="run the ablations of VDD too")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
     parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
+    parser.add_argument("--speed", action="store_true", help="race the distillation against a straightforward loop")
+    parser.add_argument(
+        "--speed-steps", type=int, default=1200, metavar="STEPS", help="expert steps of each (default: %(default)s)"
+    )
     parser.add_argument("--rollouts", type=int, default=480, help="episodes of each cell (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
     parser.add_argument(
@@ -118,6 +122,8 @@ def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
                 work_through(place.order(cells), maker, progress)
             if place.rank == 0:
                 _measure_latency(maker)
+                if args.speed:
+                    print(_race(args, maker))
         except KeyboardInterrupt:
             done = f"{len(progress.finished)} of {len(cells)} cells"
             print(f"{done} are finished; all is kept in {args.work}, the same command goes on", file=sys.stderr)
@@ -144,6 +150,14 @@ def _demonstrations(task: str, args: argparse.Namespace) -> "DemonstrationSet":
     demonstrations = DemonstrationSet.load(folder)
     fits(demonstrations.header, spec)
     return demonstrations
+
+
+def _race(args: argparse.Namespace, maker: "Maker") -> str:
+    """Race while no process is at a cell."""
+    from vdd_ros.cli.benchmark.race import race
+
+    with holding(maker.cells, wait=True):
+        return race(maker, args.tasks[0], args.backbone, args.speed_steps, args.report)
 
 
 def _measure_latency(maker: "Maker") -> None:

@@ -117,7 +117,7 @@ class Maker:
             }
         )
 
-    def _train(self, model: Model) -> Path:
+    def checkpoint(self, model: Model) -> Path:
         """Return the checkpoint of a model, trained now unless it is finished."""
         folder = self.model_folder(model)
         if (folder / _TRAINED).exists():
@@ -131,7 +131,7 @@ class Maker:
         return folder / CHECKPOINT
 
     def _train_in(self, folder: Path, model: Model) -> None:
-        teacher = self._train(model.teacher) if model.teacher else None
+        teacher = self.checkpoint(model.teacher) if model.teacher else None
         config = make_config(model, self.device, self.steps)
         with timed(folder / _CLOCK):
             card = train(model, config, self.demonstrations[model.task], folder / CHECKPOINT, teacher)
@@ -148,7 +148,7 @@ class Maker:
         write_json(folder / _TRAINED, trained)
 
     def _measure(self, cell: Cell, folder: Path) -> Record:
-        checkpoint = self._train(cell.model)
+        checkpoint = self.checkpoint(cell.model)
         file = folder / POLICY_FILE
         if not file.exists():
             export(checkpoint, file, ExportConfig(**cell.sampling))

@@ -155,7 +155,7 @@ def _race(
 ) -> tuple[Clock, Clock]:
     """Let the product's loop run, and the reference after every `each` steps of it."""
     product, straightforward = Clock(), Clock()
-    per_step = config.batch * config.samples * config.experts
+    per_step = config.batch * config.samples * (config.draws or config.experts)
     began = time.perf_counter()
 
     def turn(step: int, _generator: torch.Generator, _averaged: nn.Module) -> None:
