@@ -202,6 +202,7 @@ def test_several_commands_at_once_share_the_work(demos: Path, tmp_path: Path) ->
 def test_only_the_first_rank_reports(demos: Path, finished: Path, monkeypatch: Any, capsys: Capture) -> None:
     for rank, reports in (("0", True), ("1", False)):
         monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("TQDM_DISABLE", "")  # which ranks above 0 set; afterwards it is what it was
         monkeypatch.setenv("WORLD_SIZE", "2")
         assert main(command(demos, finished, "beso")) == 0
         assert ("BESO teacher" in capsys.readouterr().out) is reports

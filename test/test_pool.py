@@ -32,7 +32,7 @@ def draw(teacher: Teacher | None = None, goal_length: int = 0, **settings: Any) 
 
 
 def test_the_pool_holds_noisy_states_and_the_teachers_actions_there() -> None:
-    pool = draw(copies=3, samples=40, steps=32)
+    pool = draw(copies=3, samples=40, steps=16)
     assert len(pool) == 90
     assert pool.action.shape == (90, 40, 2)
     noise = pool.observation - windows().observation.repeat(3, 1, 1)

@@ -151,7 +151,7 @@ def test_samples_have_the_modes_of_the_target(kind: TeacherKind, sampler: Sample
     count = 6_000
     teacher = exact_teacher(TWO_MODES, kind, levels=256)
     noise = normal(1, count, 24 if sampler == "heun" else 100, 2)
-    samples = teacher.sample(teacher.encode(observations(1)), noise, sampler)[0].double()
+    samples = teacher.sample(teacher.encode(observations(1)), noise, sampler, "cosine")[0].double()
     nearest = torch.cdist(samples, TWO_MODES.means).argmin(1)
     for mode, (weight, deviation) in enumerate(zip((0.3, 0.7), (0.2, 0.3), strict=True)):
         own = samples[nearest == mode]
