@@ -392,18 +392,25 @@ def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path,
     assert OnnxPolicy.load(tmp_path / "s.onnx").spec == spec
 
 
-def test_the_slope_of_a_policy_is_that_of_its_actions(teacher: Path) -> None:
+def test_the_slope_of_a_policy_is_that_of_its_actions() -> None:
     """Of a linear policy it is the norm of its matrix."""
 
-    class Linear(torch.nn.Module):
-        outputs = ("action",)
+    matrix = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+    inputs = {"observation": np.zeros((5, 1, 2), np.float32), "noise": np.ones((5, 1, 3), np.float32)}
 
-        def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-            return 3.0 * noise + 0.0 * observation.sum()
+    def linear(given: dict[str, Any]) -> Any:
+        return given["noise"] @ matrix + 2.0 * given["observation"]
 
-    card = card_of(teacher)
-    shape = (5, 1, len(card.action))
-    inputs = {"observation": np.zeros((5, 1, 4), np.float32), "noise": np.ones(shape, np.float32)}
-    slope = exporting._slope(Linear(), card, inputs)  # type: ignore[arg-type]
-    expected = 3.0 * math.sqrt(sum(1 / std**2 for std in card.statistics["action_std"]))
-    np.testing.assert_allclose(slope, expected, rtol=1e-2)
+    slope = exporting._slope(linear, inputs, {"observation": [0.5, 3.0]})
+    np.testing.assert_allclose(slope, math.sqrt((matrix**2).sum() + 2.0**2 * (0.5**2 + 3.0**2)), rtol=1e-4)
+    flat = exporting._slope(lambda given: 0.1 * linear(given), inputs, {})
+    np.testing.assert_array_equal(flat, 1.0)
+
+
+def test_a_steep_sampling_step_is_compared_by_its_slope(tmp_path: Path, teacher: Path) -> None:
+    """Rounding grows by the slope; what differs by more than that is still refused."""
+    card, tensors = load_model(teacher)
+    steep = {name: value * 30 if "weight" in name and value.ndim == 2 else value for name, value in tensors.items()}
+    save_model(tmp_path / "steep", steep, card)
+    config = ExportConfig(steps=1, sampler="ddim")
+    assert export(tmp_path / "steep", tmp_path / "steep.onnx", config).parity.max_error <= 1e-5
