@@ -111,8 +111,8 @@ def test_no_cells_make_a_report_that_says_so(tmp_path: Path) -> None:
     assert write_report([], tmp_path) == "Nothing has been measured yet."
 
 
-def test_cells_that_were_measured_differently_are_announced() -> None:
-    text = render([record("beso"), record("em", inference_at="later", rollouts=8)], Path())
+def test_cells_that_were_measured_differently_are_announced(tmp_path: Path) -> None:
+    text = render([record("beso"), record("em", inference_at="later", rollouts=8)], tmp_path, Path())
     assert "2 different rollouts" in text
     assert "2 different runs of the inference times" in text
 
@@ -173,5 +173,6 @@ def test_a_file_that_is_no_file_of_results_is_refused(content: str, message: str
 def test_the_page_quotes_the_results() -> None:
     page = (CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8")
     quoted = page.partition(BEGIN)[2].partition(END)[0].strip()
-    tables = render(read_results(CHECKOUT / "results" / "benchmark.json"), Path("../results"))
+    results = CHECKOUT / "results"
+    tables = render(read_results(results / "benchmark.json"), results, Path("../results"))
     assert quoted == tables, "make it again: vdd benchmark --report-only --docs docs/results.md"

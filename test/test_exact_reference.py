@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from exact_targets import ExactTeacher, match_by_quadrature, ring, ring_config
 from toy_targets import random_mixture, small_demonstrations
 
 from vdd_ros.cli.benchmark.speed import Clock, measure_speed
@@ -16,7 +17,6 @@ from vdd_ros.training.memory import keep_freed_memory
 from vdd_ros.training.objective import paper_update
 from vdd_ros.training.reference_loop import ReferenceLoop, expert_loss
 from vdd_ros.training.student import StudentConfig
-from vdd_ros.training.targets import ExactTeacher, match_by_quadrature, ring, ring_config
 from vdd_ros.training.train import TrainConfig, train_teacher
 
 STATES = torch.zeros(3, 1, 1)
@@ -58,13 +58,16 @@ def test_a_race_gives_both_their_turns(tmp_path: Path) -> None:
     demonstrations = small_demonstrations()
     train_teacher(demonstrations, tmp_path, TrainConfig(steps=2, batch=8, history=2, teacher="beso", **SMALL))  # type: ignore[arg-type]
     config = DistilConfig(steps=8, batch=8, experts=3, pool_samples=2, teacher_steps=2, **SMALL)  # type: ignore[arg-type]
-    result = measure_speed(tmp_path, demonstrations, config, rounds=4)
-    for name in ("product", "reference"):
-        assert len(result["curves"][name]["seconds"]) == len(result["curves"][name]["distance"]) == 4
-        assert result["samples_per_s"][name] > 0
-    low, high = result["speedup_interval"]
-    assert 0 < low <= result["speedup"] <= high
-    assert result["target"] == result["curves"]["reference"]["distance"][-1]
+    result = measure_speed(tmp_path, demonstrations, config, rounds=4, rates=(1e-4, 2e-3))
+    references = result["references"]
+    for found in (result["product"], *references):
+        assert len(found["seconds"]) == len(found["distance"]) == 4
+        assert found["samples_per_s"] > 0
+    assert [found["learning_rate"] for found in references] == [1e-4, 2e-3]
+    assert references[0]["distance"] != references[1]["distance"]
+    for found in references:
+        low, high = found["speedup_interval"]
+        assert 0 < low <= found["speedup"] <= high
 
 
 @pytest.mark.parametrize(("rounds", "covariance"), [(0, "diagonal"), (3, "diagonal"), (8, "diagonal"), (4, "full")])

@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed-steps", type=int, default=1200, metavar="STEPS", help="expert steps of each (default: %(default)s)"
     )
+    parser.add_argument(
+        "--speed-rates",
+        type=float,
+        nargs="+",
+        metavar="RATE",
+        help="learning rates of the straightforward loop (default: the paper's, ours and one between them)",
+    )
     parser.add_argument("--rollouts", type=int, default=480, help="episodes of each cell (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
     parser.add_argument(
@@ -157,7 +164,7 @@ def _race(args: argparse.Namespace, maker: "Maker") -> str:
     from vdd_ros.cli.benchmark.race import race
 
     with holding(maker.cells, wait=True):
-        return race(maker, args.tasks[0], args.backbone, args.speed_steps, args.report)
+        return race(maker, args.tasks[0], args.backbone, args.speed_steps, args.report, args.speed_rates)
 
 
 def _measure_latency(maker: "Maker") -> None:

@@ -1,8 +1,11 @@
 """`vdd benchmark --speed`: the distillation against a straightforward loop, as a table, a figure and JSON."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vdd_ros.cli.benchmark.locks import read_json
 from vdd_ros.cli.benchmark.matrix import Model
 from vdd_ros.cli.report import write_json
 from vdd_ros.files import replacing
@@ -10,11 +13,13 @@ from vdd_ros.files import replacing
 if TYPE_CHECKING:
     from vdd_ros.cli.benchmark.maker import Maker
 
-NAME = "benchmark_speed"
-LABELS = {"product": "vdd_ros", "reference": "straightforward loop"}
+RACE_FILE, FIGURE_FILE = "benchmark_speed.json", "benchmark_speed.png"
+PRODUCT = "vdd_ros"
 
 
-def race(maker: "Maker", task: str, backbone: str, steps: int, folder: Path) -> str:
+def race(
+    maker: "Maker", task: str, backbone: str, steps: int, folder: Path, rates: Sequence[float] | None = None
+) -> str:
     """Run the race from the BESO teacher of a task, which is trained if need be; write JSON and figure.
 
     Args:
@@ -23,6 +28,7 @@ def race(maker: "Maker", task: str, backbone: str, steps: int, folder: Path) -> 
         backbone: Of teacher and student.
         steps: Expert steps of each loop.
         folder: Where JSON and figure go.
+        rates: Learning rates of the straightforward loop; by default the paper's, the product's and one between them.
 
     Returns:
         The table.
@@ -30,6 +36,7 @@ def race(maker: "Maker", task: str, backbone: str, steps: int, folder: Path) -> 
     from vdd_ros.cli.benchmark.speed import measure_speed
     from vdd_ros.cli.benchmark.training import make_config
     from vdd_ros.training.distil import DistilConfig
+    from vdd_ros.training.reference_loop import LEARNING_RATE
 
     student = Model.of(task, "vdd-beso", backbone, 0)
     if student.teacher is None:
@@ -37,25 +44,55 @@ def race(maker: "Maker", task: str, backbone: str, steps: int, folder: Path) -> 
     config = make_config(student, maker.device, steps)
     if not isinstance(config, DistilConfig):
         raise TypeError(f"the model {student.label} is not distilled")
-    found = measure_speed(maker.checkpoint(student.teacher), maker.demonstrations[task], config)
+    rates = rates or (LEARNING_RATE, math.sqrt(LEARNING_RATE * config.learning_rate), config.learning_rate)
+    found = measure_speed(maker.checkpoint(student.teacher), maker.demonstrations[task], config, rates=rates)
     record = {"task": task, "backbone": backbone, "steps": steps, "batch": config.batch, **found}
-    write_json(folder / f"{NAME}.json", record)
-    _draw(folder / f"{NAME}.png", record)
+    write_json(folder / RACE_FILE, record)
+    _draw(folder / FIGURE_FILE, record)
     return table(record)
+
+
+def section(folder: Path, figures: Path) -> list[str]:
+    """Return the paragraphs of a report on the race whose record is in `folder`; none without one.
+
+    Args:
+        folder: Where the record is.
+        figures: The same, as seen from the page.
+    """
+    record = read_json(folder / RACE_FILE)
+    if record is None:
+        return []
+    machine = record["machine"]
+    text = (
+        f"{record['steps']} expert steps of {record['batch']} states each, from the BESO teacher of "
+        f"{record['task'].capitalize()}, {record['backbone'].upper()} backbone, by turns in one run on "
+        f"{machine['cores']} cores of {machine['cpu']}. *Reached*: the energy distance at which that loop ends, by "
+        f"{PRODUCT}, against the seconds that the loop takes."
+    )
+    figure = f"![Distance to the teacher against seconds of training]({(figures / FIGURE_FILE).as_posix()})"
+    return ["## Speed of distillation", text, table(record), figure]
 
 
 def table(record: dict[str, Any]) -> str:
     """Return the Markdown table of a race."""
-    rows = ["| | expert samples/s | seconds | energy distance at the end |", "|---|---|---|---|"]
-    for name, label in LABELS.items():
-        distance = record["curves"][name]["distance"][-1]
-        rate, seconds = record["samples_per_s"][name], record["seconds"][name]
-        rows.append(f"| {label} | {rate:.0f} | {seconds:.0f} | {distance:.4f} |")
-    low, high = record["speedup_interval"]
-    ratio = f"{record['speedup']:.1f} times as many expert samples a second ({low:.1f} to {high:.1f})"
-    sooner = record["time_speedup"]
-    reached = "not reached" if sooner is None else f"reached {sooner:.1f} times sooner"
-    return "\n".join([*rows, "", f"{ratio}; the fidelity at which the straightforward loop ends was {reached}."])
+    heads = ("loop", "expert samples/s", "seconds", "energy distance at the end", "ratio of samples/s", "reached")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", _row(PRODUCT, record["product"])]
+    return "\n".join([*rows, *(_row(_label(found), found) for found in record["references"])])
+
+
+def _row(label: str, found: dict[str, Any]) -> str:
+    cells = [label, f"{found['samples_per_s']:.0f}", f"{found['seconds'][-1]:.0f}", f"{found['distance'][-1]:.4f}"]
+    if "speedup" not in found:
+        return f"| {' | '.join([*cells, '–', '–'])} |"
+    low, high = found["speedup_interval"]
+    cells.append(f"{found['speedup']:.1f} [{low:.1f}, {high:.1f}]")
+    sooner = found["time_speedup"]
+    cells.append("not reached" if sooner is None else f"{sooner:.1f} times sooner")
+    return f"| {' | '.join(cells)} |"
+
+
+def _label(found: dict[str, Any]) -> str:
+    return f"straightforward, learning rate {found['learning_rate']:.1e}"
 
 
 def _draw(file: Path, record: dict[str, Any]) -> None:
@@ -65,10 +102,10 @@ def _draw(file: Path, record: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, label in LABELS.items():
-        curve = record["curves"][name]
+    curves = {PRODUCT: record["product"], **{_label(found): found for found in record["references"]}}
+    for label, curve in curves.items():
         axes.plot(curve["seconds"], curve["distance"], marker="o", markersize=3, label=label)
-    axes.set(xlabel="seconds of training", ylabel="energy distance to the teacher", yscale="log")
+    axes.set(xlabel="seconds of training", ylabel="energy distance to the teacher", xscale="log", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     with replacing(file) as aside:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vdd_ros.cli.benchmark.figures import FIGURES, draw
 from vdd_ros.cli.benchmark.locks import holding
+from vdd_ros.cli.benchmark.race import section
 from vdd_ros.cli.benchmark.results import Record
 from vdd_ros.cli.benchmark.summary import group, settings_apart
 from vdd_ros.cli.benchmark.tables import TABLES
@@ -18,7 +19,7 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 def write_report(records: list[Record], folder: Path) -> str:
     """Write tables and figures of some cells into a folder; return the tables."""
-    text = render(records, Path())
+    text = render(records, folder, Path())
     with holding(folder, wait=True):
         for task, backbone in sections(records):
             draw(group(records, task, backbone), folder, task, backbone)
@@ -38,7 +39,7 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
     Raises:
         ConfigurationError: The page lacks the marks.
     """
-    tables = render(records, Path(os.path.relpath(figures, page.parent)))
+    tables = render(records, figures, Path(os.path.relpath(figures, page.parent)))
     with holding(page.parent, wait=True), replacing(page) as aside:
         before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         _, end, after = rest.partition(END)
@@ -47,12 +48,13 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
         aside.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
 
 
-def render(records: list[Record], figures: Path) -> str:
+def render(records: list[Record], folder: Path, figures: Path) -> str:
     """Return the tables as Markdown.
 
     Args:
         records: The cells.
-        figures: Folder of the figures, as seen from the page.
+        folder: Folder of the figures, and of the record of a race if there is one.
+        figures: The same, as seen from the page.
     """
     if not records:
         return "Nothing has been measured yet."
@@ -65,6 +67,7 @@ def render(records: list[Record], figures: Path) -> str:
                 continue
             files = [drawing.file(task, backbone) for drawing in FIGURES.get(title, []) if drawing.applies(groups)]
             parts += [f"### {title}", text, *(f"![{title}]({(figures / file).as_posix()})" for file in files)]
+    parts += section(folder, figures)
     return "\n\n".join(parts)
 
 

@@ -5,6 +5,7 @@ Imports torch: import it lazily.
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,6 @@ from vdd_ros.training.memory import keep_freed_memory
 from vdd_ros.training.pool import Pool, draw_pool
 from vdd_ros.training.reference_loop import EXPERT_STEPS, LEARNING_RATE, NOISE_RANGE, ReferenceLoop
 from vdd_ros.training.student import MixtureStudent, StudentConfig
-from vdd_ros.training.targets import draw_actions
 
 JUDGED_STATES, JUDGED_SAMPLES = 128, 64
 
@@ -66,25 +66,24 @@ def measure_speed(
     demonstrations: DemonstrationSet,
     config: DistilConfig,
     rounds: int = 30,
-    reference_rate: float = LEARNING_RATE,
-    reference_noise: tuple[float, float] = NOISE_RANGE,
+    rates: Sequence[float] = (LEARNING_RATE,),
 ) -> dict[str, Any]:
-    """Train two equal students, one by the product's loop and one by the reference, by turns round after round.
+    """Train equal students, one by the product's loop and the others by the reference, by turns round after round.
 
-    Both start from the same weights and take as many expert steps of `config.batch` states on the same pool.
+    All start from the same weights and take as many expert steps of `config.batch` states on the same pool.
 
     Args:
         teacher_folder: Checkpoint of the teacher.
         demonstrations: What it was trained on.
-        config: Of the product; `steps` counts both loops' expert steps.
+        config: Of the product; `steps` counts every loop's expert steps.
         rounds: Turns, in which each takes steps / rounds steps.
-        reference_rate: Learning rate of the reference; the default is the paper's.
-        reference_noise: Noise levels of the reference; the default is the paper's on Avoiding.
+        rates: Learning rates, each of a run of the reference; the first of the defaults is the paper's.
 
     Returns:
-        `samples_per_s` and `seconds` of both, `speedup` (ratio of expert samples a second) with its 95 % interval over
-        the rounds, `target` (the reference's energy distance at its end), and `time_speedup` (ratio of the seconds to
-        that target; None where the product did not reach it), with the curves and the machine.
+        `product`, with `samples_per_s`, `seconds` and the curve of its `distance` to the teacher; `references`, a list
+        of the same with the `learning_rate`, `speedup` (the product's expert samples a second against its own) and the
+        95 % interval of that over the rounds, and `time_speedup` (ratio of the seconds to its energy distance at the
+        end; None where the product did not reach it); and the machine.
 
     Raises:
         CheckpointError: The teacher is missing or was trained on other data.
@@ -100,7 +99,7 @@ def measure_speed(
     keep_freed_memory()
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
     source.teacher.check_range(config.min_noise, config.max_noise)
-    source.teacher.check_range(*reference_noise)
+    source.teacher.check_range(*NOISE_RANGE)
     pool = draw_pool(
         source.teacher, source.windows, copies=1, samples=config.pool_samples, steps=config.teacher_steps,
         observation_noise=config.observation_noise, seed=config.seed,
@@ -109,14 +108,18 @@ def measure_speed(
     judge = Judge(source, pool, config)
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)
-    reference = ReferenceLoop(
-        copy.deepcopy(student), source.teacher, pool, batch=config.batch, iterations=config.steps // EXPERT_STEPS,
-        seed=config.seed, learning_rate=reference_rate, noise_range=reference_noise,
-    )  # fmt: skip
-    clocks = _race(source, pool, student, reference, judge, config, each)
-    return _summary(*clocks) | {
-        "reference_learning_rate": reference_rate,
-        "reference_noise": reference_noise,
+    references = [
+        ReferenceLoop(
+            copy.deepcopy(student), source.teacher, pool, batch=config.batch, iterations=config.steps // EXPERT_STEPS,
+            seed=config.seed, learning_rate=rate,
+        )
+        for rate in rates
+    ]  # fmt: skip
+    product, clocks = _race(source, pool, student, references, judge, config, each)
+    pairs = zip(rates, clocks, strict=True)
+    return {
+        "product": _figures(product),
+        "references": [{"learning_rate": rate, **_figures(clock), **_compare(product, clock)} for rate, clock in pairs],
         "machine": machine_facts(),
     }
 
@@ -139,7 +142,7 @@ class Judge:
     def __call__(self, student: MixtureStudent) -> float:
         """Return the mean energy distance of a student's actions and the teacher's."""
         generator = torch.Generator(self._states[0].device).manual_seed(0)
-        drawn = draw_actions(student(*self._states), JUDGED_SAMPLES, generator).cpu().double().numpy()
+        drawn = student(*self._states).draw(JUDGED_SAMPLES, generator).cpu().double().numpy()
         pairs = zip(drawn, self._truth, strict=True)
         return float(np.mean([energy_distance(mine, true) for mine, true in pairs]))
 
@@ -148,13 +151,13 @@ def _race(
     source: TeacherSource,
     pool: Pool,
     student: MixtureStudent,
-    reference: ReferenceLoop,
+    references: list[ReferenceLoop],
     judge: Judge,
     config: DistilConfig,
     each: int,
-) -> tuple[Clock, Clock]:
-    """Let the product's loop run, and the reference after every `each` steps of it."""
-    product, straightforward = Clock(), Clock()
+) -> tuple[Clock, list[Clock]]:
+    """Let the product's loop run, and the references after every `each` steps of it."""
+    product, clocks = Clock(), [Clock() for _ in references]
     per_step = config.batch * config.samples * (config.draws or config.experts)
     began = time.perf_counter()
 
@@ -163,32 +166,35 @@ def _race(
         if step % each:
             return
         product.note(time.perf_counter() - began, step * per_step, judge(student))
-        began = time.perf_counter()
-        for _ in range(each // EXPERT_STEPS):
-            reference.iterate()
-        spent = time.perf_counter() - began
-        straightforward.note(spent, reference.samples_done, judge(reference.student))
+        for reference, clock in zip(references, clocks, strict=True):
+            began = time.perf_counter()
+            for _ in range(each // EXPERT_STEPS):
+                reference.iterate()
+            spent = time.perf_counter() - began
+            clock.note(spent, reference.samples_done, judge(reference.student))
         began = time.perf_counter()
 
     loss = vdd_loss(student, source.teacher, pool, config)
     recipe = Recipe(student, loss, student.config, after_step=turn)
     with TemporaryDirectory() as folder:
         fit(Path(folder), recipe, config, lambda made: source.card("vdd", made), "speed", resume=False)
-    return product, straightforward
+    return product, clocks
 
 
-def _summary(product: Clock, reference: Clock) -> dict[str, Any]:
-    ratios = np.sort(product.rates() / reference.rates())
-    target = reference.distance[-1]
-    reached = product.reached(target)
-    curves = {"product": product, "reference": reference}
+def _figures(clock: Clock) -> dict[str, Any]:
     return {
-        "samples_per_s": {name: float(np.median(clock.rates())) for name, clock in curves.items()},
+        "samples_per_s": float(np.median(clock.rates())),
+        "seconds": clock.seconds,
+        "distance": clock.distance,
+    }
+
+
+def _compare(product: Clock, reference: Clock) -> dict[str, Any]:
+    ratios = np.sort(product.rates() / reference.rates())
+    reached = product.reached(reference.distance[-1])
+    return {
         "speedup": float(np.median(ratios)),
         "speedup_interval": list(median_interval(ratios)),
-        "seconds": {name: clock.seconds[-1] for name, clock in curves.items()},
-        "target": target,
         "product_reached_s": reached,
         "time_speedup": None if reached is None else reference.seconds[-1] / reached,
-        "curves": {name: {"seconds": clock.seconds, "distance": clock.distance} for name, clock in curves.items()},
     }
