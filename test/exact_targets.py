@@ -40,7 +40,7 @@ class Target:
         """Draw states and exact actions at each."""
         generator = torch.Generator().manual_seed(seed)
         state = torch.randn((states, 1, 1), generator=generator)
-        return Pool(state, None, draw_actions(self.mixture(state), samples, generator))
+        return Pool(state, None, self.mixture(state).draw(samples, generator))
 
 
 class ExactTeacher(Teacher):
@@ -108,15 +108,6 @@ def fork(deviation: float = 0.2) -> Target:
         return GaussianMixture(torch.full_like(mean[..., 0], 1 / 3).log(), mean, torch.full_like(mean, deviation))
 
     return Target(1, mixture)
-
-
-def draw_actions(mixture: GaussianMixture, samples: int, generator: torch.Generator) -> Tensor:
-    """Draw actions (B, S, D) from mixtures."""
-    gating = mixture.log_gating.exp()
-    which = torch.multinomial(gating, samples, replacement=True, generator=generator)  # (B, S)
-    noise = torch.randn((len(gating), samples, 1, mixture.mean.shape[-1]), generator=generator)
-    every = mixture.draw_each(noise.expand(-1, -1, gating.shape[1], -1))  # (B, S, Z, D)
-    return every.take_along_dim(which[..., None, None], dim=2).squeeze(2)
 
 
 def distil_target(target: Target, config: DistilConfig, folder: Path, states: int = 4096) -> MixtureStudent:

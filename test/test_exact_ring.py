@@ -8,8 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-
-from vdd_ros.training.targets import distil_target, match_by_quadrature, ring, ring_config
+from exact_targets import distil_target, match_by_quadrature, ring, ring_config
 
 STATES = torch.linspace(-2, 2, 5)[:, None, None]
 SCHEMES = ["fixed", "uniform", "log-uniform", "anneal"]

@@ -8,21 +8,20 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from torch import Tensor
-
-from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import MixtureStudent
-from vdd_ros.training.targets import (
+from exact_targets import (
     ExactTeacher,
     Target,
     distil_target,
-    draw_actions,
     fixed_target,
     fork,
     match_by_quadrature,
     ring,
     ring_config,
 )
+from torch import Tensor
+
+from vdd_ros.training.mixture import GaussianMixture
+from vdd_ros.training.student import MixtureStudent
 
 STATES = torch.linspace(-2, 2, 5)[:, None, None]
 
@@ -45,7 +44,7 @@ def match_by_samples(student: MixtureStudent, target: Target, count: int = 20_00
     """Return KL(student || target) with its standard error, and the mass at each mode in shares of its own."""
     generator = torch.Generator().manual_seed(1)
     q, p = student(STATES), target.mixture(STATES)
-    action = draw_actions(q, count, generator)
+    action = q.draw(count, generator)
     gap = q.log_prob(action) - p.log_prob(action)
     modes = p.log_responsibilities(action).exp().mean(1) / p.log_gating.exp()
     return float(gap.mean()), float(gap.std() / gap.numel() ** 0.5), modes.mean(0)
@@ -116,7 +115,7 @@ def test_drawn_actions_follow_their_mixture() -> None:
     """Shares of the eight modes, each with its standard error, and the radius' second moment."""
     count = 40_000
     mixture = ring().mixture(STATES[:1])
-    action = draw_actions(mixture, count, torch.Generator().manual_seed(0))
+    action = mixture.draw(count, torch.Generator().manual_seed(0))
     share = mixture.log_responsibilities(action).exp().mean((0, 1))
     assert (share - 1 / 8).abs().max() < 5 * (1 / 8 / count) ** 0.5
     assert float(action.square().sum(-1).mean()) == pytest.approx(2.0**2 + 2 * 0.5**2, rel=0.02)

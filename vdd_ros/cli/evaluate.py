@@ -1,7 +1,6 @@
 """`vdd evaluate`: a policy file acts in many episodes of its task; how often and how variedly does it succeed?"""
 
 import argparse
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -9,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from vdd_ros import __version__
 from vdd_ros.cli.fitting import check_action_steps, fits, goal_of_episode, goals_of
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.score_table import score_table
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.machine import machine_facts
+from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
@@ -214,12 +211,7 @@ def _record(
         "seeds": args.seeds,
         **scores,
         "machine": machine_facts(),
-        "versions": {
-            "vdd_ros": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
+        "versions": runtime_versions(),
     }
 
 

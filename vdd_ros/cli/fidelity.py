@@ -1,20 +1,15 @@
 """`vdd fidelity`: how close are a student's actions to its teacher's, policy file against policy file?"""
 
 import argparse
-import platform
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import onnxruntime
-
-from vdd_ros import __version__
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.machine import machine_facts
+from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import get_task
@@ -147,12 +142,7 @@ def _record(
         "settings": asdict(config),
         **asdict(report),
         "machine": machine_facts(),
-        "versions": {
-            "vdd_ros": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
+        "versions": runtime_versions(),
     }
 
 

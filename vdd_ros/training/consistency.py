@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.policy.spec import ONE_STEP_KINDS
 from vdd_ros.training.backbones import Context, Shape
 from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
@@ -24,7 +25,6 @@ from vdd_ros.training.train import with_noise
 from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
 
 Metric = Literal["huber", "l2"]
-ONE_STEP_KINDS = ("cd", "ctm")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,49 @@
 """Demonstrations as standardised training windows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.training.checks import require_least
 
 LIMIT_MARGIN = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """What a policy sees of the demonstrations, and how much of them it does at a time.
+
+    Attributes:
+        history, horizon: Observations in, actions out.
+        goal_length: Future observations that say what to do; 0 for none.
+    """
+
+    history: int = 5
+    horizon: int = 1
+    goal_length: int = 0
+
+    def check_windows(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        require_least(1, self, "history", "horizon")
+        require_least(0, self, "goal_length")
+
+    def dimensions(self, header: Header) -> dict[str, Any]:
+        """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
+        return {
+            "history": self.history,
+            "obs_dim": len(header.observation),
+            "horizon": self.horizon,
+            "act_dim": len(header.action),
+            "goal_length": self.goal_length,
+        }
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.policy.spec import MIXTURE_KINDS
 from vdd_ros.training.backbones import BackboneConfig
 from vdd_ros.training.checkpoint import Card, load_model, model_sha256
 from vdd_ros.training.checks import require_choice, require_least, require_positive
@@ -32,6 +33,7 @@ from vdd_ros.training.student import (
     Covariance,
     ExpertStart,
     Gating,
+    MixtureSettings,
     MixtureStudent,
     StudentConfig,
     expert_places,
@@ -43,19 +45,13 @@ from vdd_ros.training.train import load_teacher
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
 UPDATES: dict[str, Callable[..., ExpertUpdate]] = {"multi-noise": multi_noise_update, "paper": paper_update}
-MIXTURE_KINDS = ("vdd", "em", "imc")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureConfig(BackboneConfig):
+class MixtureConfig(MixtureSettings, BackboneConfig):
     """Which mixture to train, whatever trains it.
 
     Attributes:
-        experts, covariance: Of the mixture.
-        gating: `learned`, or `uniform` over the experts in every state.
-        head_width, head_layers: Size of the networks that read gating, means and deviations; 0 layers for linear ones.
-        detach_gating: Whether the gating reads the backbone without training it.
-        floor: Least standard deviation, in standardised units.
         expert_start: Where experts start: at `samples` of the actions, at their clusters (`kmeans`), on a `grid` or
             anywhere in a `box`.
         start_bound: Half the side of grid and box, in standardised units.
@@ -63,13 +59,6 @@ class MixtureConfig(BackboneConfig):
         revive_below: Share of an even gating below which an expert counts as abandoned.
     """
 
-    experts: int = 24
-    covariance: Covariance = "diagonal"
-    gating: Gating = "learned"
-    head_width: int = 256
-    head_layers: int = 0
-    detach_gating: bool = False
-    floor: float = 0.02
     expert_start: ExpertStart = "samples"
     start_bound: float = 1.0
     revive_every: int = 0
@@ -93,8 +82,8 @@ class MixtureConfig(BackboneConfig):
 
     def shape_settings(self) -> dict[str, Any]:
         """Return the fields that shape the network, for a `StudentConfig`."""
-        known = {field.name for field in fields(StudentConfig)}
-        return {field.name: getattr(self, field.name) for field in fields(MixtureConfig) if field.name in known}
+        shaping = (*fields(BackboneConfig), *fields(MixtureSettings))
+        return {field.name: getattr(self, field.name) for field in shaping}
 
 
 @dataclass(frozen=True, kw_only=True)

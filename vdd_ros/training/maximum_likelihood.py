@@ -29,8 +29,8 @@ from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.checkpoint import Card
-from vdd_ros.training.checks import require_choice, require_least, require_positive
-from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.checks import require_choice, require_positive
+from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
 from vdd_ros.training.distil import MixtureConfig, Revival, gating_scalars, start_student
 from vdd_ros.training.fit import FitConfig, Recipe, fit
 from vdd_ros.training.loop import LossFunction
@@ -43,13 +43,11 @@ Method = Literal["em", "imc"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureFitConfig(FitConfig, MixtureConfig):
+class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
     """How to train a mixture from demonstrations.
 
     Attributes:
         method: `em` or `imc`.
-        history, horizon: Observations in, actions out.
-        goal_length: Future observations that say what to do; 0 for none.
         eta: Of IMC: an expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
     """
 
@@ -57,9 +55,6 @@ class MixtureFitConfig(FitConfig, MixtureConfig):
     steps: int = 4_000
     batch: int = 256
     learning_rate: float = 2e-3
-    history: int = 5
-    horizon: int = 1
-    goal_length: int = 0
     eta: float = 1.0
 
     def __post_init__(self) -> None:
@@ -71,8 +66,7 @@ class MixtureFitConfig(FitConfig, MixtureConfig):
         self.check_fit()
         self.check_mixture()
         require_choice(self, "method", Method)
-        require_least(1, self, "history", "horizon")
-        require_least(0, self, "goal_length")
+        self.check_windows()
         require_positive(self, "eta")
 
     @property
@@ -102,14 +96,7 @@ def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureF
     torch.manual_seed(config.seed)
     statistics = Statistics.of(demonstrations)
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
-    shape = StudentConfig(
-        history=config.history,
-        obs_dim=windows.observation.shape[-1],
-        horizon=config.horizon,
-        act_dim=len(demonstrations.header.action),
-        goal_length=config.goal_length,
-        **config.shape_settings(),
-    )
+    shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
     goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
     pool = Pool(windows.observation, goal, windows.action[:, None])
     student = start_student(shape, config, pool, config.seed)

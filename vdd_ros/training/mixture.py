@@ -43,6 +43,13 @@ class GaussianMixture:
             return self.mean[:, None] + self.factor[:, None] * noise
         return self.mean[:, None] + _product(self.factor[:, None], noise[..., None]).squeeze(-1)
 
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Draw actions from the mixtures, (B, samples, D)."""
+        which = torch.multinomial(self.log_gating.exp(), samples, replacement=True, generator=generator)
+        shape = (*which.shape, self.mean.shape[-1])
+        noise = torch.randn(shape, generator=generator, device=which.device)
+        return self.pick(which).draw_each(noise[:, None]).squeeze(1)
+
     def pick(self, experts: Tensor) -> "GaussianMixture":
         """Return some experts of each mixture, (B, K) numbers, evenly weighted."""
         log_gating = torch.full_like(self.log_gating[:, :1], -math.log(experts.shape[1])).expand(-1, experts.shape[1])

@@ -19,8 +19,8 @@ KMEANS_POINTS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentConfig(Shape):
-    """Shape of a student.
+class MixtureSettings:
+    """Which mixture a network gives.
 
     Attributes:
         experts: Number of Gaussians.
@@ -38,6 +38,11 @@ class StudentConfig(Shape):
     head_layers: int = 0
     detach_gating: bool = False
     floor: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(MixtureSettings, Shape):
+    """Shape of a student."""
 
 
 class Head(nn.Module):

@@ -165,9 +165,11 @@ class Teacher(nn.Module):
             ConfigurationError: With what it knows.
         """
         known = self.sigma_range
-        inside = self._levels_within(lowest, highest)
-        outside = lowest < known[0] - 1e-6 or highest > known[1] + 1e-6
-        if outside if self.config.kind == "beso" else inside.start == inside.stop:
+        if self.config.kind == "beso":
+            asked = known[0] - 1e-6 <= lowest and highest <= known[1] + 1e-6
+        else:
+            asked = bool(self._levels[self._levels_within(lowest, highest)])
+        if not asked:
             raise ConfigurationError(
                 f"the teacher cannot be asked at noise levels from {lowest} to {highest}; "
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"

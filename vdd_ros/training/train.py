@@ -9,23 +9,22 @@ from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.policy.spec import DIFFUSION_KINDS
 from vdd_ros.training.backbones import BackboneConfig
 from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
-from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
 from vdd_ros.training.fit import FitConfig, Recipe, fit
 from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
 from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(FitConfig, BackboneConfig):
+class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
     """How to train a teacher.
 
     Attributes:
         teacher: `ddpm` or `beso`.
-        history, horizon: Observations in, actions out.
-        goal_length: Future observations that say what to do; 0 for none.
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
         levels: Noise levels that a DDPM learns.
         sigma_min, sigma_max, sigma_data: Levels that BESO learns, and the deviation that its preconditioning assumes.
@@ -35,9 +34,6 @@ class TrainConfig(FitConfig, BackboneConfig):
     steps: int = 8_000
     batch: int = 256
     learning_rate: float = 2e-3
-    history: int = 5
-    horizon: int = 1
-    goal_length: int = 0
     draws: int = 4
     levels: int = 64
     sigma_min: float = 0.02
@@ -53,8 +49,8 @@ class TrainConfig(FitConfig, BackboneConfig):
         self.check_fit()
         self.check_backbone()
         require_choice(self, "teacher", TeacherKind)
-        require_least(1, self, "history", "horizon", "draws")
-        require_least(0, self, "goal_length")
+        self.check_windows()
+        require_least(1, self, "draws")
         require_least(2, self, "levels")
         require_positive(self, "sigma_min", "sigma_max", "sigma_data")
         if not self.sigma_min < self.sigma_max:
@@ -87,15 +83,11 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
     shape = TeacherConfig(
         kind=config.teacher,
-        history=config.history,
-        obs_dim=windows.observation.shape[-1],
-        horizon=config.horizon,
-        act_dim=len(demonstrations.header.action),
-        goal_length=config.goal_length,
         levels=config.levels,
         sigma_min=config.sigma_min,
         sigma_max=config.sigma_max,
         sigma_data=config.sigma_data,
+        **config.dimensions(demonstrations.header),
         **config.backbone_settings(),
     )
     teacher = Teacher(shape)
@@ -145,7 +137,7 @@ def load_teacher(folder: Path) -> tuple[Teacher, Card]:
         CheckpointError: There is none, or it is of another kind.
     """
     card, tensors = load_model(folder)
-    if card.kind not in ("ddpm", "beso"):
+    if card.kind not in DIFFUSION_KINDS:
         raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a teacher (ddpm or beso) is needed here")
     teacher = Teacher(read_shape(TeacherConfig, card, folder))
     load_weights(teacher, tensors, folder)
