@@ -73,7 +73,10 @@ def test_each_copy_has_a_goal_of_its_own() -> None:
 
 @pytest.mark.parametrize("goal_length", [0, 2])
 def test_the_data_can_stand_for_the_teacher(goal_length: int) -> None:
+    """Its actions stay, its states are as noisy as those of the teacher's actions: without noise a student is lost."""
     pool = draw(only_data=True, goal_length=goal_length)
-    assert torch.equal(pool.observation, windows().observation)
-    assert torch.equal(pool.action, windows().action[:, None])
+    assert torch.equal(pool.action, windows().action[:, None].repeat(2, 1, 1))
+    assert torch.equal(pool.observation, draw(goal_length=goal_length).observation)
     assert (pool.goal is None) == (goal_length == 0)
+    plain = draw(only_data=True, observation_noise=0.0, goal_length=goal_length)
+    assert torch.equal(plain.observation, windows().observation.repeat(2, 1, 1))

@@ -56,17 +56,17 @@ def draw_pool(
         steps: Sampling steps of each action.
         observation_noise: Deviation of the copies' noise.
         seed: Of copies and actions.
-        only_data: Keep the demonstrated states and actions instead.
+        only_data: Keep the demonstrated action of each state instead, also at its noisy copies.
     """
     device = windows.observation.device
     generator = torch.Generator(device).manual_seed(seed)
     index = torch.arange(len(windows), device=device)
-    if only_data:
-        return Pool(windows.observation, windows.draw_goals(index, generator), windows.action[:, None])
     index = index.repeat(copies)
     goal = windows.draw_goals(index, generator)
     observation = windows.observation[index]
     observation = observation + observation_noise * torch.randn(observation.shape, generator=generator, device=device)
+    if only_data:
+        return Pool(observation, goal, windows.action[index, None])
     actions = []
     for part in tqdm(torch.arange(len(index)).split(CHUNK), desc="teacher actions", unit="chunk", dynamic_ncols=True):
         noise = torch.randn((len(part), samples, steps, teacher.size), generator=generator, device=device)
