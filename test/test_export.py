@@ -344,6 +344,15 @@ def test_a_file_that_chooses_other_experts_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["vdd", "teacher"])
+def test_a_file_that_gives_no_numbers_is_refused(
+    tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tamper(monkeypatch, "mean.last.bias" if kind == "vdd" else "network.read.bias", math.nan)
+    with pytest.raises(ExportError, match="actions differ by up to nan"):
+        export(student if kind == "vdd" else teacher, tmp_path / "file.onnx", ExportConfig())
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, teacher: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
         export(tmp_path / "nowhere", tmp_path / "out" / "file.onnx", ExportConfig())
@@ -407,10 +416,20 @@ def test_the_slope_of_a_policy_is_that_of_its_actions() -> None:
     np.testing.assert_array_equal(flat, 1.0)
 
 
-def test_a_steep_sampling_step_is_compared_by_its_slope(tmp_path: Path, teacher: Path) -> None:
-    """Rounding grows by the slope; what differs by more than that is still refused."""
-    card, tensors = load_model(teacher)
-    steep = {name: value * 30 if "weight" in name and value.ndim == 2 else value for name, value in tensors.items()}
-    save_model(tmp_path / "steep", steep, card)
+@pytest.mark.parametrize("kind", ["student", "teacher"])
+def test_what_is_steep_is_compared_by_its_slope(
+    tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Rounding grows by the slope; without it the file would be refused."""
+    card, tensors = load_model(student if kind == "student" else teacher)
+    grown = {name: value * (30 if "weight" in name and value.ndim == 2 else 1) for name, value in tensors.items()}
+    wide = {"action_low": [-1e6] * len(card.action), "action_high": [1e6] * len(card.action)}
+    for name, value in wide.items():  # a teacher keeps them, standardised
+        if name in grown:
+            grown[name] = torch.full_like(grown[name], value[0])
+    save_model(tmp_path / "steep", grown, dataclasses.replace(card, statistics=card.statistics | wide))
     config = ExportConfig(steps=1, sampler="ddim")
     assert export(tmp_path / "steep", tmp_path / "steep.onnx", config).parity.max_error <= 1e-5
+    monkeypatch.setattr(exporting, "_slope", lambda _function, inputs, _units: np.ones(len(inputs["observation"])))
+    with pytest.raises(ExportError, match="not the same function"):
+        export(tmp_path / "steep", tmp_path / "steep.onnx", config)

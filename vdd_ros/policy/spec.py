@@ -54,8 +54,8 @@ class Parity:
     """What the exporter measured against torch.
 
     Attributes:
-        max_error: Largest absolute difference of an action, in standardised units; of a diffusion policy, of a sampling
-            step; of a one-step policy, divided by its slope where that is above 1.
+        max_error: Largest absolute difference of an action, in standardised units, of a diffusion policy of a sampling
+            step; where it is above what is allowed, divided by the slope.
         expert_mismatches: Samples in which another expert acted; 0 for policies without experts.
         samples: How many samples were compared.
     """

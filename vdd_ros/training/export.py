@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import CheckpointError, ExportError
 from vdd_ros.files import replacing
+from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import (
     DIFFUSION_KINDS,
     METADATA_KEY,
@@ -148,25 +149,18 @@ def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Par
     """Compare an ONNX file with torch on random inputs.
 
     Raises:
-        ExportError: An action differs by more than 1e-5 standard deviations - of a one-step policy or a sampling step,
-            by more than what inputs that differ by 1e-5 make of it -, or another expert acts.
+        ExportError: An action, or a sampling step of one, differs by more than 1e-5 standard deviations, and by more
+            than what inputs that differ by 1e-5 make of it; or another expert acts.
     """
     random = np.random.default_rng(seed)
     batches = [draw_inputs(graph, card, PARITY_BATCH, random) for _ in range(PARITY_BATCHES)]
     run = open_graph(file, graph.outputs)
-    scale = np.array(card.statistics["action_std"])
     largest, mismatches = 0.0, 0
     if isinstance(graph, DiffusionGraph):
         largest = _chain_error(graph, card, run, batches, file)
     else:
-        for inputs in batches:
-            measured, expected = run(inputs), run_torch(graph, inputs)
-            if "expert" in expected:
-                mismatches += int((measured["expert"] != expected["expert"]).sum())
-            error = np.abs(measured["action"] - expected["action"]) / scale
-            if isinstance(graph, OneStepGraph):
-                error = error / _slope(partial(_standard_action, graph), inputs, _input_units(card))[:, None, None]
-            largest = max(largest, float(error.max()))
+        found = [_action_error(graph, card, run(inputs), inputs) for inputs in batches]
+        largest, mismatches = float(np.max([error for error, _ in found])), sum(count for _, count in found)
     parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
     if not largest <= MAX_ERROR or mismatches:
         raise ExportError(
@@ -176,12 +170,29 @@ def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Par
     return parity
 
 
+def _action_error(
+    graph: MixtureGraph | OneStepGraph, card: Card, measured: Inputs, inputs: Inputs
+) -> tuple[float, int]:
+    """Return the largest error of an action, by its slope where it is above the limit, and the experts that differ."""
+    expected, mismatches = run_torch(graph, inputs), 0
+    error = np.abs(measured["action"] - expected["action"]) / np.array(card.statistics["action_std"])
+    error = error.reshape(len(error), -1).max(1)  # (B,)
+    if "expert" in expected:
+        mismatches = int((measured["expert"] != expected["expert"]).sum())
+        inputs = inputs | {"expert_uniform": named_expert(expected["expert"])}  # so that no difference changes experts
+    steep = error > MAX_ERROR
+    if steep.any():
+        few = {name: values[steep] for name, values in inputs.items()}
+        error[steep] /= _slope(partial(_standard_action, graph, few), _moved(few), _input_units(card))
+    return float(error.max()), mismatches
+
+
 def _slope(function: Function, inputs: Inputs, units: Mapping[str, Any], step: float = 1e-2) -> Array:
     """Return how much an action changes with the inputs, at least 1, (B,): a norm of the Jacobian.
 
     A one-step policy jumps between modes as its noise crosses from one to the other, and so does a sampling step from a
-    high level to a low one. There they are steep, and rounding inside them grows by the slope, whatever evaluates
-    them; central differences measure that.
+    high level to a low one; an expert that no state needs may have learned anything. There they are steep, and rounding
+    inside them grows by the slope, whatever evaluates them; central differences measure that.
 
     Args:
         function: Gives standardised actions, (B, ...).
@@ -203,8 +214,13 @@ def _slope(function: Function, inputs: Inputs, units: Mapping[str, Any], step: f
     return np.maximum(np.sqrt(total), 1.0)
 
 
-def _standard_action(graph: OneStepGraph, inputs: Inputs) -> Array:
-    return run_torch(graph, inputs)["action"] / graph.units.action_std.numpy()
+def _standard_action(graph: MixtureGraph | OneStepGraph, given: Inputs, moved: Inputs) -> Array:
+    return run_torch(graph, given | moved)["action"] / graph.units.action_std.numpy()
+
+
+def _moved(inputs: Inputs) -> Inputs:
+    """Return the inputs over which an action is differentiated: all but the choice of the expert."""
+    return {name: values for name, values in inputs.items() if name != "expert_uniform"}
 
 
 def _input_units(card: Card) -> dict[str, Any]:
@@ -223,9 +239,8 @@ def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inpu
     try:
         write_graph(chain_graph, batches[0], aside)
         run_chain = open_graph(aside, chain_graph.outputs)
-        return max(
-            _step_error(graph, card, run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches
-        )
+        taken = [(run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches]
+        return float(np.max([_step_error(graph, card, *one) for one in taken]))
     finally:
         aside.unlink(missing_ok=True)
 
@@ -237,10 +252,10 @@ def _step_error(graph: DiffusionGraph, card: Card, action: Array, chain: Array, 
     last = units.physical(units.limited(torch.from_numpy(chain[:, -1]).reshape(action.shape))) - torch.from_numpy(
         action
     )
-    largest = max(
+    errors = [
         float(np.abs(chain[:, 0] - draws[:, 0] * np.float32(graph.sigmas[0])).max()),
         float((last / units.action_std).abs().max()),
-    )
+    ]
     for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):
         start, draw = {**given, "from": chain[:, k]}, draws[:, k + 1] if below else None
         taken = _take_step(graph, sigma, below, draw, start)
@@ -250,8 +265,8 @@ def _step_error(graph: DiffusionGraph, card: Card, action: Array, chain: Array, 
             few = {name: values[steep] for name, values in start.items()}
             step = partial(_take_step, graph, sigma, below, None if draw is None else draw[steep])
             error[steep] /= _slope(step, few, {**_input_units(card), "from": max(1.0, sigma)})[:, None]
-        largest = max(largest, float(error.max()))
-    return largest
+        errors.append(float(error.max()))
+    return float(np.max(errors))
 
 
 def _take_step(graph: DiffusionGraph, sigma: float, below: float, draw: Array | None, inputs: Inputs) -> Array:
