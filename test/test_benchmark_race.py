@@ -49,6 +49,8 @@ def test_a_report_quotes_the_race(tmp_path: Path) -> None:
     assert "120 expert steps of 256 states each" in text
     assert table == racing.table(RECORD)
     assert "(../results/benchmark_speed.png)" in figure
+    racing.draw_race(tmp_path)
+    assert (tmp_path / "benchmark_speed.png").stat().st_size > 1000
 
 
 def test_the_command_races(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

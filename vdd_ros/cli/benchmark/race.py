@@ -48,8 +48,15 @@ def race(
     found = measure_speed(maker.checkpoint(student.teacher), maker.demonstrations[task], config, rates=rates)
     record = {"task": task, "backbone": backbone, "steps": steps, "batch": config.batch, **found}
     write_json(folder / RACE_FILE, record)
-    _draw(folder / FIGURE_FILE, record)
+    draw_race(folder)
     return table(record)
+
+
+def draw_race(folder: Path) -> None:
+    """Draw the race whose record is in a folder, if one is."""
+    record = read_json(folder / RACE_FILE)
+    if record is not None:
+        _draw(folder / FIGURE_FILE, record)
 
 
 def section(folder: Path, figures: Path) -> list[str]:
@@ -107,7 +114,7 @@ def _draw(file: Path, record: dict[str, Any]) -> None:
         axes.plot(curve["seconds"], curve["distance"], marker="o", markersize=3, label=label)
     axes.set(xlabel="seconds of training", ylabel="energy distance to the teacher", xscale="log", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     with replacing(file) as aside:
         figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)

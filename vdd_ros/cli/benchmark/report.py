@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vdd_ros.cli.benchmark.figures import FIGURES, draw
 from vdd_ros.cli.benchmark.locks import holding
-from vdd_ros.cli.benchmark.race import section
+from vdd_ros.cli.benchmark.race import draw_race, section
 from vdd_ros.cli.benchmark.results import Record
 from vdd_ros.cli.benchmark.summary import group, settings_apart
 from vdd_ros.cli.benchmark.tables import TABLES
@@ -23,6 +23,7 @@ def write_report(records: list[Record], folder: Path) -> str:
     with holding(folder, wait=True):
         for task, backbone in sections(records):
             draw(group(records, task, backbone), folder, task, backbone)
+        draw_race(folder)
         with replacing(folder / REPORT_FILE) as aside:
             aside.write_text(text + "\n", encoding="utf-8")
     return text
