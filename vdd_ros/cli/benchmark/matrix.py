@@ -39,8 +39,8 @@ class Method:
     schedule: str | None = None
 
 
-# The paper's objective on Avoiding (its public configuration), with our networks and as many steps as ours. So many need
-# a learning rate at which the gating abandons experts before they have found their modes, unless a share of their
+# The paper's objective on Avoiding (its public configuration), with our networks and as many steps as ours. They need a
+# learning rate at which the gating abandons experts before they have found their modes, unless a share of the experts'
 # weights is uniform; docs/results.md has the figures without it.
 PAPER_UPDATE = {
     "update": "paper",
