@@ -249,12 +249,10 @@ def _step_error(graph: DiffusionGraph, card: Card, action: Array, chain: Array, 
     units = graph.units
     given = {name: inputs[name] for name in graph.inputs if name != "noise"}
     draws = inputs["noise"].reshape(*inputs["noise"].shape[:2], -1)  # (B, steps, D)
-    last = units.physical(units.limited(torch.from_numpy(chain[:, -1]).reshape(action.shape))) - torch.from_numpy(
-        action
-    )
+    end = units.physical(units.limited(torch.from_numpy(chain[:, -1]).reshape(action.shape))).numpy()
     errors = [
         float(np.abs(chain[:, 0] - draws[:, 0] * np.float32(graph.sigmas[0])).max()),
-        float((last / units.action_std).abs().max()),
+        float(np.abs((end - action) / units.action_std.numpy()).max()),
     ]
     for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):
         start, draw = {**given, "from": chain[:, k]}, draws[:, k + 1] if below else None
