@@ -51,6 +51,7 @@ def _spec(values: dict[str, Any]) -> PolicySpec:
         "fidelity": {},
         "settings": {},
         "parity": Parity(0.0, 0, 0),
+        "novelty": None,
     }
     values = defaults | values
     obs_dim, act_dim = len(values["observation"]), len(values["action"])
@@ -141,7 +142,7 @@ def write_mixture(path: Path, *, nan_above: float | None = None, seed: int = 0, 
     mixture ({_observed(spec)}, float[B, {spec.horizon}, {spec.act_dim}] noise,
              float[B] expert_uniform)
          => (float[B, {spec.horizon}, {spec.act_dim}] action, int64[B] expert, float[B, {spec.experts}] gating,
-             float[B] log_prob)
+             float[B] log_prob{_novelty_output(spec)})
     {{
         {_standardising(spec)}
         {_FAULT}
@@ -176,6 +177,7 @@ def write_mixture(path: Path, *, nan_above: float | None = None, seed: int = 0, 
         offset = Squeeze(offset_column, axis_2)
         y = Add(mean_nd, offset)
         {_ACTION}
+        {_novelty(spec)}
 
         centred = Sub(action, action_mean)
         acted = Div(centred, action_std)
@@ -272,7 +274,7 @@ def write_diffusion(
             ]
     graph = parser.parse_graph(f"""
     diffusion ({_observed(spec)}, float[B, {", ".join(map(str, spec.noise_shape))}] noise)
-           => (float[B, {spec.horizon}, {spec.act_dim}] action)
+           => (float[B, {spec.horizon}, {spec.act_dim}] action{_novelty_output(spec)})
     {{
         {_standardising(spec)}
         {_FAULT}
@@ -281,6 +283,7 @@ def write_diffusion(
         draws = Reshape(noise, draws_shape)
         {chr(10).join(chain)}
         {_ACTION}
+        {_novelty(spec)}
     }}""")
     constants = {
         "weight": parameters.weight,
@@ -325,6 +328,25 @@ def _standardising(spec: PolicySpec) -> str:
     """
 
 
+def novelty_of(spec: PolicySpec, observation: Floats) -> float:
+    """Return the novelty that the files of this module give for an observation (history, obs_dim): |x|^2 / 2."""
+    return 0.5 * float(np.square(_standardise(spec, observation[-1:], None)).sum())
+
+
+def _novelty_output(spec: PolicySpec) -> str:
+    return ", float[B] novelty" if spec.novelty else ""
+
+
+def _novelty(spec: PolicySpec) -> str:
+    if not spec.novelty:
+        return ""
+    return """
+        newest_scaled = Gather <axis = 1> (obs_scaled, newest_index)
+        newest_length = ReduceSumSquare <axes = [1], keepdims = 0> (newest_scaled)
+        novelty = Mul(newest_length, half)
+    """
+
+
 _FAULT = """
         newest = Gather <axis = 1> (observation, newest_index)
         watched = Gather <axis = 1> (newest, watched_index)
@@ -357,6 +379,7 @@ def _shared_constants(spec: PolicySpec, nan_above: float | None) -> dict[str, An
         "fault_threshold": np.inf if nan_above is None else nan_above,
         "not_a_number": np.nan,
         "no_fault": 0.0,
+        "half": 0.5,
     }
 
 

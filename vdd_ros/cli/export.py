@@ -7,6 +7,7 @@ from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
 from vdd_ros.cli.report import write_json
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
 from vdd_ros.training.checkpoint import load_model
@@ -19,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd export`."""
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="policy file to write (.onnx)")
+    parser.add_argument(
+        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: kept with it)"
+    )
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
     add_config_options(parser, ExportConfig)
@@ -28,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     """Export, print the table."""
     _refuse_sampling_of_students(args)
     fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
-    spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity)
+    demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
+    spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
     print(_format(spec, args.out))
     if args.json is not None:
         size = args.out.stat().st_size
@@ -64,10 +69,19 @@ def _format(spec: PolicySpec, file: Path) -> str:
         "size": f"{file.stat().st_size / 1e6:.2f} MB",
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
+        "novelty": _bound(spec),
         **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
     }
     width = 2 + max(map(len, rows))
     return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
+
+
+def _bound(spec: PolicySpec) -> str:
+    novelty = spec.novelty
+    if novelty is None:
+        return "unknown"
+    share = f"{100 * (1 - novelty.quantile):.3g} % of the demonstrated observations"
+    return f"above {novelty.bound:.3g} nats for {share}, {novelty.components} components"
 
 
 def _inside(spec: PolicySpec) -> str:

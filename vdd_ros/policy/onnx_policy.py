@@ -27,21 +27,24 @@ class Act(NamedTuple):
         expert: The expert that acted, from 0; None if the policy is no mixture, as for the next two.
         log_prob: Log density of the mixture at the action, in nats and physical units.
         gating: Probabilities of the experts, (experts,).
+        novelty: -log p of the newest observation under the demonstrated ones, nats; None if the file does not know it.
     """
 
     action: _Floats32
     expert: int | None
     log_prob: float | None
     gating: _Floats32 | None
+    novelty: float | None
 
 
 class ActBatch(NamedTuple):
-    """Actions for B observations, in arrays of their own: (B, horizon, act_dim), (B,), (B,), (B, experts)."""
+    """Actions for B observations, in arrays of their own: (B, horizon, act_dim), (B,), (B,), (B, experts), (B,)."""
 
     action: _Floats32
     expert: NDArray[np.int64] | None
     log_prob: _Floats32 | None
     gating: _Floats32 | None
+    novelty: _Floats32 | None
 
 
 class Mixture(NamedTuple):
@@ -105,6 +108,7 @@ class OnnxPolicy:
         self._inputs = _observed(self._single, 0)
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
+        self._knows_novelty = spec.novelty is not None
         self._rehearsal_rng = np.random.default_rng(0)
         self.seed(seed)
 
@@ -194,10 +198,11 @@ class OnnxPolicy:
         """
         self._put(self._inputs, observation, goal)
         self._run(self._single)
-        if self._gating is None:
-            return Act(self._action, None, None, None)
         outputs = self._single.outputs
-        return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating)
+        novelty = outputs["novelty"].item() if self._knows_novelty else None
+        if self._gating is None:
+            return Act(self._action, None, None, None, novelty)
+        return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating, novelty)
 
     def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> None:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.
@@ -231,7 +236,7 @@ class OnnxPolicy:
         self._put(_observed(self._batched), given, None if goals is None else np.asarray(goals))
         self._run(self._batched)
         outputs = {name: array.copy() for name, array in self._batched.outputs.items()}
-        return ActBatch(outputs["action"], outputs.get("expert"), outputs.get("log_prob"), outputs.get("gating"))
+        return ActBatch(outputs["action"], *(outputs.get(name) for name in ActBatch._fields[1:]))
 
     def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None) -> Mixture:
         """Return the mixture at one observation and goal, given as to `act`, read out of the graph in one batched run.

@@ -48,6 +48,8 @@ def graph_outputs(spec: PolicySpec) -> dict[str, Tensor]:
             "gating": Tensor((spec.experts,)),
             "log_prob": Tensor(()),
         }
+    if spec.novelty is not None:
+        outputs["novelty"] = Tensor(())
     return outputs
 
 

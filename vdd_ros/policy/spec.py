@@ -10,7 +10,8 @@ from typing import Any, NoReturn, TypeVar
 from vdd_ros.errors import PolicyFileError
 
 METADATA_KEY = "vdd_ros.policy"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READ_VERSIONS = (2, SCHEMA_VERSION)  # 2: without novelty
 MIXTURE_KINDS = ("vdd", "em", "imc")
 DIFFUSION_KINDS = ("ddpm", "beso")
 ONE_STEP_KINDS = ("cd", "ctm")
@@ -66,6 +67,21 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Novelty:
+    """What the output `novelty`, -log p of an observation, means.
+
+    Attributes:
+        bound: Beyond it an observation is outside what was demonstrated.
+        quantile: Share of the demonstrated observations that is within the bound, under a density without them.
+        components: Of the density, a Gaussian mixture.
+    """
+
+    bound: float
+    quantile: float
+    components: int
+
+
+@dataclass(frozen=True)
 class PolicySpec:
     """The metadata of a policy file; `docs/design.md` gives the meaning of each field.
 
@@ -93,6 +109,7 @@ class PolicySpec:
     fidelity: Mapping[str, Any]
     settings: Mapping[str, Any]
     parity: Parity
+    novelty: Novelty | None
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
@@ -119,6 +136,7 @@ class PolicySpec:
         for name in ("seeds", "versions", "fidelity", "settings"):
             _check_object(name, getattr(self, name))
         self._check_parity()
+        self._check_novelty()
 
     @classmethod
     def from_json(cls, text: str) -> "PolicySpec":
@@ -135,6 +153,8 @@ class PolicySpec:
             ) from error
         if isinstance(raw, dict) and "schema_version" in raw:
             _check_version(raw["schema_version"])  # before the fields: another version has other fields
+            if raw["schema_version"] < SCHEMA_VERSION:
+                raw = {"novelty": None, **raw, "schema_version": SCHEMA_VERSION}
         values = dict(_members("", raw, cls))
         values["observation"] = _build_all("observation", values["observation"], ObservationEntry)
         values["action"] = _build_all("action", values["action"], ActionEntry)
@@ -143,6 +163,8 @@ class PolicySpec:
             **{name: tuple(_check_list(f"statistics.{name}", value)) for name, value in statistics.items()}
         )
         values["parity"] = Parity(**_members("parity", values["parity"], Parity))
+        if values["novelty"] is not None:
+            values["novelty"] = Novelty(**_members("novelty", values["novelty"], Novelty))
         return cls(**values)
 
     def to_json(self) -> str:
@@ -209,6 +231,17 @@ class PolicySpec:
         _check_count("parity.expert_mismatches", self.parity.expert_mismatches, least=0)
         _check_count("parity.samples", self.parity.samples, least=0)
 
+    def _check_novelty(self) -> None:
+        if self.novelty is None:
+            return
+        if not isinstance(self.novelty, Novelty):
+            _refuse("novelty", self.novelty, "null or an object of bound, quantile and components")
+        _check_number("novelty.bound", self.novelty.bound)
+        _check_number("novelty.quantile", self.novelty.quantile, positive=True)
+        if self.novelty.quantile > 1:
+            _refuse("novelty.quantile", self.novelty.quantile, "1 or less")
+        _check_count("novelty.components", self.novelty.components)
+
 
 def _refuse(field: str, value: object, allowed: str) -> NoReturn:
     raise PolicyFileError(
@@ -218,10 +251,11 @@ def _refuse(field: str, value: object, allowed: str) -> NoReturn:
 
 
 def _check_version(value: object) -> None:
-    if isinstance(value, bool) or value != SCHEMA_VERSION:
+    if isinstance(value, bool) or value not in READ_VERSIONS:
         raise PolicyFileError(
-            f"Policy metadata, field schema_version: {value!r} is unknown; this vdd_ros reads version "
-            f"{SCHEMA_VERSION}. Export the policy again with this version, or install the one that made it."
+            f"Policy metadata, field schema_version: {value!r} is unknown; this vdd_ros reads the versions "
+            f"{' and '.join(map(str, READ_VERSIONS))}. Export the policy again with this version, or install the one "
+            "that made it."
         )
 
 

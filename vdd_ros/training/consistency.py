@@ -139,6 +139,7 @@ def distil_consistency(
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
     prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
+    demonstrations.save(folder)
     torch.manual_seed(config.seed)
     both = Distillation(start_student(source.teacher, config))
     recipe = Recipe(

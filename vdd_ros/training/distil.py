@@ -168,6 +168,7 @@ def distil(
     source.teacher.check_range(config.min_noise, config.max_noise)
     source.teacher.visited(config.teacher_steps)
     prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
+    demonstrations.save(folder)
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
     pool = draw_pool(
         source.teacher,

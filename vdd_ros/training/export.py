@@ -14,7 +14,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from vdd_ros.errors import CheckpointError, ExportError
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.errors import CheckpointError, DemonstrationError, ExportError
 from vdd_ros.files import replacing
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import (
@@ -28,13 +29,15 @@ from vdd_ros.policy.spec import (
     Parity,
     PolicySpec,
 )
+from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
 from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.consistency import load_one_step
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import load_student
-from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph, OneStepGraph
+from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
 from vdd_ros.training.noise import Schedule
+from vdd_ros.training.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 from vdd_ros.training.sampler import Sampler, passes
 from vdd_ros.training.train import load_teacher
 
@@ -61,16 +64,24 @@ class ExportConfig:
             `heun` asks the network twice a step.
         schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
             `exponential` or `karras`.
-        seed: Of the inputs of the parity check.
+        seed: Of the inputs of the parity check, and of the fit of the novelty.
+        novelty: Whether the file gets a density of the demonstrated observations, as one more output.
     """
 
     steps: int = 8
     sampler: Sampler = "ancestral"
     schedule: Schedule = "karras"
     seed: int = 0
+    novelty: bool = True
 
 
-def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, Any] | None = None) -> PolicySpec:
+def export(
+    folder: Path,
+    file: Path,
+    config: ExportConfig,
+    fidelity: dict[str, Any] | None = None,
+    demonstrations: DemonstrationSet | None = None,
+) -> PolicySpec:
     """Write the checkpoint in `folder` as a policy file, whole or not at all.
 
     Args:
@@ -78,26 +89,46 @@ def export(folder: Path, file: Path, config: ExportConfig, fidelity: dict[str, A
         file: The policy file to write.
         config: Settings.
         fidelity: Measured figures to note in the metadata.
+        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps.
 
     Returns:
         The metadata written.
 
     Raises:
-        CheckpointError: The checkpoint is missing, damaged or of a kind without a graph.
+        CheckpointError: The checkpoint is missing, damaged or of a kind without a graph, or it learned from other
+            demonstrations.
+        DemonstrationError: The novelty is wanted, and there are no demonstrations, or too few.
         ExportError: The file computes something else than torch; nothing is written.
     """
     card, _ = load_model(folder)
     graph = make_graph(folder, card, config)
     graph.eval()
+    fitted = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else None
+    whole = graph if fitted is None else NoveltyGraph(graph, Novelty(fitted))
     with replacing(file) as aside:
-        write_graph(graph, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
+        write_graph(whole, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
         parity = measure_parity(graph, card, aside, config.seed)
-        spec = describe(card, graph, parity, config, fidelity or {})
+        spec = describe(card, graph, parity, config, fidelity or {}, fitted)
         model = onnx.load(aside)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
     return spec
+
+
+def _fit_novelty(folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int) -> Fitted:
+    if demonstrations is None and not (folder / FILE_NAME).exists():
+        raise DemonstrationError(
+            f"'{folder}' keeps no demonstrations, from which the density of the observations is fitted; give those "
+            "that it learned from (--demos), or export without it (--no-novelty)"
+        )
+    demonstrations = demonstrations or DemonstrationSet.load(folder)
+    if demonstrations.sha256 != card.data_sha256:
+        raise CheckpointError(
+            f"'{folder}' learned from other demonstrations (sha256 {card.data_sha256[:12]}) than those given "
+            f"({demonstrations.sha256[:12]}); give the same"
+        )
+    return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed)
 
 
 def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
@@ -116,7 +147,7 @@ def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
     raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, of a kind that cannot be exported")
 
 
-def write_graph(graph: PolicyGraph | ChainGraph, inputs: Inputs, file: Path) -> None:
+def write_graph(graph: PolicyGraph | ChainGraph | NoveltyGraph, inputs: Inputs, file: Path) -> None:
     """Trace a graph into an ONNX file with a free batch dimension."""
     names = (*graph.inputs, *graph.outputs)
     with warnings.catch_warnings():
@@ -305,6 +336,7 @@ def describe(
     parity: Parity,
     config: ExportConfig,
     fidelity: dict[str, Any],
+    fitted: Fitted | None,
 ) -> PolicySpec:
     """Return the metadata of a policy file."""
     lists = card.statistics
@@ -337,4 +369,5 @@ def describe(
         fidelity=fidelity,
         settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {})},
         parity=parity,
+        novelty=None if fitted is None else SpecNovelty(fitted.bound, QUANTILE, len(fitted.weights)),
     )

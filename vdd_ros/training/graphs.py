@@ -9,6 +9,7 @@ from vdd_ros.training.backbones import Shape
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.noise import Schedule
+from vdd_ros.training.novelty import Novelty
 from vdd_ros.training.one_step import OneStepModel
 from vdd_ros.training.sampler import Sampler
 from vdd_ros.training.student import MixtureStudent
@@ -161,6 +162,24 @@ class MixtureGraph(nn.Module):
             drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
         action = self.units.limited(chunked(drawn, self.noise_shape))
         return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
+
+
+class NoveltyGraph(nn.Module):
+    """A policy with one more output: the novelty of its newest observation."""
+
+    def __init__(self, graph: DiffusionGraph | MixtureGraph | OneStepGraph, novelty: Novelty) -> None:
+        """Share everything with the graph of the policy."""
+        super().__init__()
+        self.graph = graph
+        self.novelty = novelty
+        self.inputs = graph.inputs
+        self.outputs = (*graph.outputs, "novelty")
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return what the policy does, and novelties (B,)."""
+        given = self.graph(*inputs)
+        newest = self.graph.units.standard(inputs[0][:, -1])  # (B, obs_dim)
+        return (*(given if isinstance(given, tuple) else (given,)), self.novelty(newest))
 
 
 def input_names(shape: Shape) -> tuple[str, ...]:

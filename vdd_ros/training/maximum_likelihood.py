@@ -92,6 +92,7 @@ def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureF
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     prepare_folder(folder, {**asdict(config), "data_sha256": demonstrations.sha256}, resume)
+    demonstrations.save(folder)
     device = config.pick_device()
     torch.manual_seed(config.seed)
     statistics = Statistics.of(demonstrations)
