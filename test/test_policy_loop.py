@@ -62,8 +62,8 @@ class Rig:
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Give a message to an input."""
-        channel = next(channel for channel in self.loop.inputs if channel.source.name == name)
-        self.loop.receive(channel, message, now_s)
+        channel = next(channel for channel in self.loop.intake.inputs if channel.source.name == name)
+        self.loop.intake.receive(channel, message, now_s)
 
     def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
         """Give both inputs of Avoiding a message of this time."""
@@ -109,7 +109,7 @@ def test_nothing_is_commanded_before_every_input_was_seen(rig: MakeRig) -> None:
     made.loop.tick(10.0, 0.0)
     made.receive("desired", pose(0.5, 0.1, stamp_s=10.0), 10.0)
     made.loop.tick(10.01, 0.0)
-    assert made.loop.missing() == ("tcp",)
+    assert made.loop.intake.missing() == ("tcp",)
     assert (made.loop.counters.ticks, made.loop.counters.waiting) == (2, 2)
     assert not made.out.commands
     assert not made.out.records
@@ -122,7 +122,7 @@ def test_stale_input_stops_commands_until_it_comes_again(rig: MakeRig) -> None:
     made.receive("desired", pose(0.5, 0.1, stamp_s=10.15), 10.15)
     made.loop.tick(10.19, 0.0)
     made.loop.tick(10.21, 0.0)
-    assert made.loop.stale(10.21) == ["tcp"]
+    assert made.loop.intake.stale(10.21) == ["tcp"]
     assert (len(made.out.commands), made.loop.counters.stale) == (1, 1)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.3)
     made.loop.tick(10.31, 0.0)
@@ -154,7 +154,7 @@ def test_clocks_that_differ_are_named(rig: MakeRig, stamp_s: float) -> None:
     made.see((0.5, 0.1), (0.5, 0.1), now_s=9.9)
     made.receive("tcp", pose(0.5, 0.1, stamp_s=stamp_s), 10.0)
     assert made.loop.counters.refused_messages == 1
-    assert "are the clocks synchronised?" in made.loop.last_refusal
+    assert "are the clocks synchronised?" in made.loop.intake.last_refusal
     made.loop.tick(10.01, 0.0)
     assert len(made.out.commands) == 1
 
@@ -168,7 +168,7 @@ def test_observation_that_is_not_finite_is_refused(rig: MakeRig, value: float) -
     made.receive("tcp", pose(value, 0.1, stamp_s=10.05), 10.05)
     made.loop.tick(10.1, 0.0)
     assert made.loop.counters.refused_messages == 1
-    assert made.loop.last_refusal == "tcp: value not finite in single precision"
+    assert made.loop.intake.last_refusal == "tcp: value not finite in single precision"
     expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
     np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
 
@@ -179,7 +179,7 @@ def test_action_that_is_not_finite_is_dropped(rig: MakeRig) -> None:
     made.see((0.7, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     assert not made.out.commands
-    assert made.loop.limits.refused == 1
+    assert made.loop.commander.limits.refused == 1
     assert made.out.records[0]["commanded"] == 0.0
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.02)
     made.loop.tick(10.03, 0.0)
@@ -192,7 +192,7 @@ def test_command_is_limited_to_its_range(rig: MakeRig) -> None:
     made = rig(action=tuple(ActionEntry(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
     made.see((0.9, 0.1), (0.9, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
-    assert made.loop.limits.out_of_range[0] == 1
+    assert made.loop.commander.limits.out_of_range[0] == 1
     assert made.out.commands[0][0] == pytest.approx(0.88)
 
 
@@ -208,7 +208,7 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
         made.loop.tick(now_s + 0.01, 0.0)
         wanted = expected_action(np.array([[start, 0.1, start, 0.1]]))[0]
         assert made.out.commands[-1][0] == pytest.approx(start + math.copysign(1e-4, wanted), abs=1e-7)
-    assert made.loop.limits.too_far[0] == 2
+    assert made.loop.commander.limits.too_far[0] == 2
 
 
 def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
@@ -312,7 +312,7 @@ def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
     made.loop.new_episode()
     made.loop.tick(10.02, 0.0)
     assert len(made.out.commands) == 1
-    assert made.loop.missing() == ("desired", "tcp")
+    assert made.loop.intake.missing() == ("desired", "tcp")
 
 
 @pytest.mark.parametrize("kind", MIXTURE_KINDS)
@@ -348,14 +348,14 @@ def test_nothing_is_commanded_before_the_first_goal(rig: MakeRig) -> None:
     """The goal is one more start gate; rehearsals wait for it too."""
     made = rig(goal_length=2)
     made.loop.tick(9.9, 0.0)
-    assert made.loop.missing() == ("desired", "tcp", "~/goal")
+    assert made.loop.intake.missing() == ("desired", "tcp", "~/goal")
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.rehearse(10.0)
     made.loop.tick(10.01, 0.0)
-    assert (made.loop.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
-    made.loop.receive_goal(GOALS[0].ravel())
+    assert (made.loop.intake.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
+    made.loop.intake.receive_goal(GOALS[0].ravel())
     made.loop.tick(10.05, 0.0)
-    assert (made.loop.missing(), len(made.out.commands)) == ((), 1)
+    assert (made.loop.intake.missing(), len(made.out.commands)) == ((), 1)
 
 
 def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
@@ -364,7 +364,7 @@ def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
     for now_s, new in ((10.0, 0), (10.1, None), (10.2, 1), (10.3, None)):
         if new is not None:
             message = GOALS[new].ravel().copy()
-            made.loop.receive_goal(message)
+            made.loop.intake.receive_goal(message)
             message[:] = 0
             held = GOALS[new]
         if now_s == 10.3:
@@ -394,12 +394,12 @@ def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
 ) -> None:
     """Counted, with the reason."""
     made = rig(goal_length=2)
-    made.loop.receive_goal(goal)
-    assert (made.loop.counters.refused_goals, made.loop.missing()[-1]) == (1, "~/goal")
-    made.loop.receive_goal(GOALS[0].ravel())
-    made.loop.receive_goal(goal)
+    made.loop.intake.receive_goal(goal)
+    assert (made.loop.counters.refused_goals, made.loop.intake.missing()[-1]) == (1, "~/goal")
+    made.loop.intake.receive_goal(GOALS[0].ravel())
+    made.loop.intake.receive_goal(goal)
     assert (made.loop.counters.refused_goals, made.loop.counters.goals) == (2, 1)
-    assert made.loop.last_refusal.startswith(reason)
+    assert made.loop.intake.last_refusal.startswith(reason)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     action = expected_action(SEEN, GOALS[0], goal_length=2)
@@ -443,15 +443,15 @@ def joint_rig(tmp_path: Path) -> Rig:
 def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
     """A message without a joint or with the wrong length is counted, with the reason; a good one is taken."""
     joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1), 10.0)
-    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.last_refusal
+    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.intake.last_refusal
     short = joint_state(10.01, shoulder_joint=0.1, elbow_joint=0.2)
     short.position.pop()
     joint_rig.receive("arm", short, 10.01)
-    assert "2 names but 1 values of position" in joint_rig.loop.last_refusal
+    assert "2 names but 1 values of position" in joint_rig.loop.intake.last_refusal
     assert joint_rig.loop.counters.refused_messages == 2
-    assert joint_rig.loop.missing() == ("arm",)
+    assert joint_rig.loop.intake.missing() == ("arm",)
     joint_rig.receive("arm", joint_state(10.02, elbow_joint=0.2, shoulder_joint=0.1), 10.02)
-    assert not joint_rig.loop.missing()
+    assert not joint_rig.loop.intake.missing()
 
 
 def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:

@@ -153,11 +153,11 @@ def test_messages_are_received_without_the_executor(make: MakeNode, robot: Robot
     bench.wait_for_match("/tcp_pose", publishers=1, subscriptions=1)
     bench.wait_for_match("/desired_pose", publishers=1, subscriptions=1)
     end = time.monotonic() + DEADLINE_S
-    while session.loop.missing():
+    while session.loop.intake.missing():
         assert time.monotonic() < end, "nothing was received"
         robot.publish()
         session._receive()
-    assert not session.loop.last_refusal
+    assert not session.loop.intake.last_refusal
 
 
 def test_ticks_follow_simulated_time(make: MakeNode, bench: Bench) -> None:
@@ -260,7 +260,7 @@ def test_goals_come_by_topic(
     node = started(make(policy_path=str(file), expert="greedy"))
     assert node.session is not None
     loop = node.session.loop
-    robot.run_until(lambda: loop.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
+    robot.run_until(lambda: loop.intake.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
     assert diagnose(node, bench).message.startswith("waiting for ~/goal")
     assert not robot.commands
 
@@ -410,7 +410,7 @@ def test_diagnostics_follow_the_inputs(
     assert "value not finite" in status.message
     assert all(map(math.isfinite, np.ravel([command.data for command in robot.commands])))
 
-    robot.run_until(lambda: loop.limits.refused > 0, "a dropped action", x=0.82)
+    robot.run_until(lambda: loop.commander.limits.refused > 0, "a dropped action", x=0.82)
     assert diagnose(node, bench).level != DiagnosticStatus.OK
 
     bench.wait(lambda: loop.counters.stale > 0, "stale input")
@@ -445,14 +445,14 @@ def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench, m
 
     def noted() -> None:
         new_episode()
-        emptied.append(loop.missing())
+        emptied.append(loop.intake.missing())
 
     monkeypatch.setattr(loop, "new_episode", noted)
     publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
     robot.run_until(lambda: loop.counters.records > 0, "a tick")
     publisher.publish(Int64(data=4))
     bench.wait(lambda: emptied, "the history to be emptied")
-    robot.run_until(lambda: not loop.missing(), "observations")
+    robot.run_until(lambda: not loop.intake.missing(), "observations")
     publisher.publish(Int64(data=4))
     publisher.publish(Int64(data=5))
     bench.wait(lambda: len(emptied) == 2, "the history to be emptied again")

@@ -9,12 +9,12 @@ import pytest
 from policy_files import diffusion_spec, mixture_spec
 
 from vdd_ros.errors import PolicyFileError
-from vdd_ros.policy.spec import ActionEntry, PolicySpec
+from vdd_ros.policy.spec import ActionEntry, Novelty, PolicySpec
 
 DESIGN_FIELDS = [
     "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "goal_length",
     "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions",
-    "fidelity", "settings", "parity",
+    "fidelity", "settings", "parity", "novelty",
 ]  # fmt: skip
 
 
@@ -25,6 +25,7 @@ DESIGN_FIELDS = [
         mixture_spec(task=None, teacher_sha256="0" * 64, rate_hz=50, kind="imc"),
         diffusion_spec(history=3, horizon=8, goal_length=2),
         diffusion_spec(kind="ctm", sampling_steps=None),
+        mixture_spec(novelty=Novelty(bound=-3.5, quantile=0.999, components=16)),
     ],
 )
 def test_reading_what_was_written_gives_an_equal_spec(spec: PolicySpec) -> None:
@@ -104,6 +105,11 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("parity", to=0.0), "parity"),
         (_set("parity", "max_error", to=-1e-6), "parity.max_error"),
         (_set("parity", "expert_mismatches", to=0.5), "parity.expert_mismatches"),
+        (_set("novelty", to=3.0), "novelty"),
+        (_set("novelty", to={"bound": 1.0}), "novelty.quantile"),
+        (_set("novelty", to={"bound": None, "quantile": 0.9, "components": 2}), "novelty.bound"),
+        (_set("novelty", to={"bound": 1.0, "quantile": 1.1, "components": 2}), "novelty.quantile"),
+        (_set("novelty", to={"bound": 1.0, "quantile": 0.9, "components": 0}), "novelty.components"),
     ],
 )
 def test_a_wrong_mixture_is_refused_and_the_field_is_named(
@@ -132,8 +138,14 @@ def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], 
 
 
 def test_another_version_is_named_before_its_unknown_fields() -> None:
-    with pytest.raises(PolicyFileError, match="schema_version: 1 is unknown; this vdd_ros reads version 2"):
+    with pytest.raises(PolicyFileError, match="schema_version: 1 is unknown; this vdd_ros reads the versions 2 and 3"):
         PolicySpec.from_json('{"schema_version": 1, "cameras": []}')
+
+
+def test_a_file_of_version_2_has_no_novelty() -> None:
+    document = json.loads(mixture_spec().to_json()) | {"schema_version": 2}
+    del document["novelty"]
+    assert PolicySpec.from_json(json.dumps(document)) == mixture_spec()
 
 
 @pytest.mark.parametrize("text", ["", "{", "vdd"])

@@ -8,8 +8,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from vdd_ros.nodes.policy_loop import Counters, PolicyLoop
+from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import WarmUp
 from vdd_ros.policy.spec import PolicySpec
@@ -32,11 +33,11 @@ class Health:
         misses = counters.deadline_misses - self._before.deadline_misses
         refused = counters.refused_messages + counters.refused_goals
         messages = refused - self._before.refused_messages - self._before.refused_goals
-        actions = loop.limits.refused - self._refused_before
-        self._before, self._refused_before = Counters(**asdict(counters)), loop.limits.refused
-        if loop.missing():
-            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.missing())}" + self._why(messages)
-        if stale := loop.stale(now_s):
+        actions = loop.commander.limits.refused - self._refused_before
+        self._before, self._refused_before = Counters(**asdict(counters)), loop.commander.limits.refused
+        if loop.intake.missing():
+            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(messages)
+        if stale := loop.intake.stale(now_s):
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(messages)
         if actions:
             return DiagnosticStatus.WARN, f"{actions} actions were not finite and were dropped"
@@ -47,16 +48,15 @@ class Health:
         return DiagnosticStatus.OK, "running"
 
     def _why(self, refused: int) -> str:
-        return f"; last refused: {self._loop.last_refusal}" if refused else ""
+        return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
 
 
 def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, Any]:
     """Return counters and percentiles in milliseconds."""
     values: dict[str, Any] = asdict(loop.counters)
-    values["refused_actions"] = loop.limits.refused
-    for entry, range_count, step_count in zip(
-        loop.channel.command.entries, loop.limits.out_of_range, loop.limits.too_far, strict=True
-    ):
+    limits, entries = loop.commander.limits, loop.commander.channel.command.entries
+    values["refused_actions"] = limits.refused
+    for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count
         values[f"limited_step.{entry.name}"] = step_count
     for stage in STAGES:

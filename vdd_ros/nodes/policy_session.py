@@ -10,10 +10,11 @@ from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health, policy_info
-from vdd_ros.nodes.policy_loop import GOAL, PolicyLoop
+from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import CommandChannel, InputChannel
@@ -68,7 +69,7 @@ class PolicySession:
         self.health = Health(self.loop)
         if topic := self._parameters.episode_topic:
             self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
-        for source in self.loop.inputs:
+        for source in self.loop.intake.inputs:
             self._subscribe(source)
         if spec.goal_length:
             self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
@@ -120,10 +121,10 @@ class PolicySession:
         self._subscriptions.append(self._node.create_subscription(kind, channel.source.topic, callback, qos))
 
     def _on_input(self, channel: InputChannel, message: Any) -> None:
-        self.loop.receive(channel, message, self._now_s())
+        self.loop.intake.receive(channel, message, self._now_s())
 
     def _on_goal(self, message: Float64MultiArray) -> None:
-        self.loop.receive_goal(message.data)
+        self.loop.intake.receive_goal(message.data)
 
     def _on_episode(self, message: Int64) -> None:
         if message.data != self._episode:

@@ -108,7 +108,7 @@ def _left_out(points: Floats, fold: NDArray[np.int64], components: int, random: 
 
 
 def _fit(points: Floats, components: int, random: np.random.Generator) -> Any:
-    from sklearn.mixture import GaussianMixture
+    from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
 
     if len(points) > POINTS:
         points = points[random.choice(len(points), POINTS, replace=False)]

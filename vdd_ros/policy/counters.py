@@ -1,0 +1,20 @@
+"""What happened in a policy loop, in numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Counters:
+    """What happened since the loop was made."""
+
+    ticks: int = 0
+    waiting: int = 0
+    """Ticks before every input and, where the policy takes one, a goal was seen."""
+    stale: int = 0
+    """Ticks with an input older than its `max_age_s`."""
+    records: int = 0
+    commands: int = 0
+    deadline_misses: int = 0
+    refused_messages: int = 0
+    goals: int = 0
+    refused_goals: int = 0

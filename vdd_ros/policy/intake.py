@@ -1,0 +1,123 @@
+"""What a policy sees: messages of a robot's inputs and goals come in, windows of observations go out."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vdd_ros.errors import ObservationError
+from vdd_ros.policy.counters import Counters
+from vdd_ros.policy.history import ObservationHistory, usable
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import InputChannel, stamp_ns
+from vdd_ros.policy.spec import PolicySpec
+
+GOAL = "~/goal"
+"""The topic of goals."""
+
+
+class Intake:
+    """Takes in messages and goals, refuses and counts what is not usable, and knows what is missing or stale.
+
+    Args:
+        spec: Of the policy.
+        robot: The robot file, checked against the policy.
+        counters: Where refusals are counted.
+
+    Attributes:
+        inputs: The channels of the robot file's inputs; give their messages to `receive`.
+        goal: The newest goal, (goal_length, obs_dim), or None.
+        last_refusal: Why the newest refused message or goal was refused.
+    """
+
+    def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters) -> None:
+        self.inputs = [InputChannel(source, spec.observation) for source in robot.inputs]
+        self.goal: NDArray[np.float32] | None = None
+        self.last_refusal = ""
+        self._goal_shape = (spec.goal_length, spec.obs_dim)
+        self._counters = counters
+        columns = {channel.source.name: channel.columns.tolist() for channel in self.inputs}
+        self._history = ObservationHistory(columns, history=spec.history, period_s=spec.period_s)
+        self._received = {channel.source.name: np.empty(len(channel.columns)) for channel in self.inputs}
+
+    def reset(self) -> None:
+        """Forget what was seen, but not the goal."""
+        self._history.reset()
+
+    def receive(self, channel: InputChannel, message: Any, now_s: float) -> None:
+        """Take in a message of an input.
+
+        Args:
+            channel: One of `inputs`.
+            message: The message; its stamp says what time its values are of, without one that is `now_s`.
+            now_s: The time in seconds, on the clock of the stamps.
+        """
+        source, values = channel.source, self._received[channel.source.name]
+        stamp = stamp_ns(message)
+        stamp_s = now_s if stamp is None else stamp * 1e-9
+        try:
+            channel.read(message, values)
+        except ObservationError as error:
+            self._refuse(f"{source.name}: {error}")
+            return
+        if abs(stamp_s - now_s) > source.max_age_s:
+            self._refuse(
+                f"{source.name}: arrived with a stamp {now_s - stamp_s:.3f} s old; are the clocks synchronised?"
+            )
+        elif not self._history.push(source.name, stamp_s, values):
+            why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
+            self._refuse(f"{source.name}: {why}")
+
+    def receive_goal(self, values: ArrayLike) -> None:
+        """Take in a goal, which holds until the next one.
+
+        Args:
+            values: (goal_length * obs_dim,) in the policy's units: observation after observation, oldest first.
+        """
+        given = np.asarray(values, np.float64)
+        if given.shape != (math.prod(self._goal_shape),):
+            self.last_refusal = f"{GOAL}: {given.size} numbers; it must be {self._goal_shape} in one row"
+        elif not usable(given):
+            self.last_refusal = f"{GOAL}: value not finite in single precision"
+        else:
+            self.goal = given.astype(np.float32).reshape(self._goal_shape)
+            self._counters.goals += 1
+            return
+        self._counters.refused_goals += 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input and, where the policy takes one, a goal was seen."""
+        return self._history.complete and not self._waits_for_goal()
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the inputs, and the goal, that were not seen yet."""
+        return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
+
+    def stale(self, now_s: float) -> list[str]:
+        """Return the inputs that are older than they may be."""
+        return [
+            channel.source.name
+            for channel in self.inputs
+            if self._history.age_s(channel.source.name, now_s) > channel.source.max_age_s
+        ]
+
+    def age_s(self, now_s: float) -> float:
+        """Return the age of the input that is oldest; infinite where one was not seen."""
+        return max(self._history.age_s(channel.source.name, now_s) for channel in self.inputs)
+
+    def sample(self, now_s: float) -> NDArray[np.float32]:
+        """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
+
+        Raises:
+            ObservationError: An input was not seen yet.
+        """
+        return self._history.sample(now_s)
+
+    def _waits_for_goal(self) -> bool:
+        return self.goal is None and self._goal_shape[0] > 0
+
+    def _refuse(self, reason: str) -> None:
+        self._counters.refused_messages += 1
+        self.last_refusal = reason
