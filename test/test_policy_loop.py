@@ -8,68 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from loop_rig import AVOIDING, Rig
 from policy_files import diffusion_parameters, mixture_parameters, mixture_spec, write_mixture, write_policy
 from robot_messages import joint_state, pose
 
-from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
-from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
-
-PERIOD_S = 0.035
-AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
-
-
-class Collected:
-    """Keeps what the loop gives out."""
-
-    def __init__(self) -> None:
-        self.commands: list[list[float]] = []
-        self.records: list[dict[str, float]] = []
-        self.experts: list[int] = []
-
-    def command(self, values: Any) -> None:
-        self.commands.append(values.tolist())
-
-    def latency(self, record: LatencyRecord) -> None:
-        self.records.append({label: record[label] for label in LATENCY_LABELS})
-
-    def expert(self, expert: int) -> None:
-        self.experts.append(expert)
-
-
-class FakeTimer:
-    """A timer that moves by a fixed time whenever it is read."""
-
-    def __init__(self, step_s: float = 0.001) -> None:
-        self.now_s, self.step_s = 100.0, step_s
-
-    def __call__(self) -> float:
-        self.now_s += self.step_s
-        return self.now_s
-
-
-class Rig:
-    """A loop with its outputs, fed by hand; times are in seconds from an arbitrary origin."""
-
-    def __init__(self, policy: OnnxPolicy, robot: RobotFile, *, control: bool = True, step_s: float = 0.001) -> None:
-        self.out = Collected()
-        self.timer = FakeTimer(step_s)
-        self.loop = PolicyLoop(
-            policy, robot, self.out, LatencyStatistics(), period_s=PERIOD_S, control=control, timer=self.timer
-        )
-
-    def receive(self, name: str, message: Any, now_s: float) -> None:
-        """Give a message to an input."""
-        channel = next(channel for channel in self.loop.intake.inputs if channel.source.name == name)
-        self.loop.intake.receive(channel, message, now_s)
-
-    def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
-        """Give both inputs of Avoiding a message of this time."""
-        self.receive("desired", pose(*desired, stamp_s=now_s), now_s)
-        self.receive("tcp", pose(*tcp, stamp_s=now_s), now_s)
-
 
 MakeRig = Callable[..., Rig]
 

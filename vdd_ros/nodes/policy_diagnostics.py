@@ -10,7 +10,6 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import WarmUp
 from vdd_ros.policy.spec import PolicySpec
@@ -24,28 +23,35 @@ class Health:
 
     def __init__(self, loop: PolicyLoop) -> None:
         self._loop = loop
-        self._before = Counters()
-        self._refused_before = 0
+        self._before: dict[str, int] = {}
 
     def judge(self, now_s: float) -> tuple[bytes, str]:
         """Return the level and the message of an active node."""
-        loop, counters = self._loop, self._loop.counters
-        misses = counters.deadline_misses - self._before.deadline_misses
-        refused = counters.refused_messages + counters.refused_goals
-        messages = refused - self._before.refused_messages - self._before.refused_goals
-        actions = loop.commander.limits.refused - self._refused_before
-        self._before, self._refused_before = Counters(**asdict(counters)), loop.commander.limits.refused
+        loop = self._loop
+        new = self._new_since()
+        refused = new["refused_messages"] + new["refused_goals"]
         if loop.intake.missing():
-            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(messages)
+            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(refused)
         if stale := loop.intake.stale(now_s):
-            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(messages)
-        if actions:
-            return DiagnosticStatus.WARN, f"{actions} actions were not finite and were dropped"
-        if messages:
-            return DiagnosticStatus.WARN, f"{messages} messages refused" + self._why(messages)
-        if misses:
-            return DiagnosticStatus.WARN, f"{misses} ticks missed their deadline"
+            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(refused)
+        problems = {
+            "actions were not finite and were dropped": new["refused_actions"],
+            "first commands would have been too far from what is measured and were dropped": new["first_refused"],
+            "actions came too late and were dropped": new["overruns"],
+            "observations were outside what was demonstrated": new["novel"],
+            "messages refused" + self._why(refused): refused,
+            "ticks missed their deadline": new["deadline_misses"],
+        }
+        for problem, count in problems.items():
+            if count:
+                return DiagnosticStatus.WARN, f"{count} {problem}"
         return DiagnosticStatus.OK, "running"
+
+    def _new_since(self) -> dict[str, int]:
+        """Return what each counter rose by since the last time."""
+        now = asdict(self._loop.counters) | {"refused_actions": self._loop.commander.limits.refused}
+        before, self._before = self._before, now
+        return {name: value - before.get(name, 0) for name, value in now.items()}
 
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""

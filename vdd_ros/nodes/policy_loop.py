@@ -1,5 +1,6 @@
 """What the policy node does at every tick, without rclpy: messages and times come in, commands and records go out."""
 
+import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
@@ -7,21 +8,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.policy.commander import Commander
+from vdd_ros.policy.commander import Commander, Sender
 from vdd_ros.policy.counters import Counters
+from vdd_ros.policy.guards import Guards, GuardSettings
 from vdd_ros.policy.intake import Intake
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import CommandChannel, Floats
+from vdd_ros.policy.robot_messages import CommandChannel
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
 
 
-class Outputs(Protocol):
+class Outputs(Sender, Protocol):
     """Where the loop's results go; called within the tick, so implementations allocate as little as they can."""
-
-    def command(self, values: Floats) -> None:
-        """Send a command, (n,) in the units of the robot file."""
-        ...
 
     def latency(self, record: LatencyRecord) -> None:
         """Send the record of a tick."""
@@ -42,11 +40,13 @@ class PolicyLoop:
         statistics: Percentiles of the records.
         period_s: Time between ticks.
         control: False for shadow mode: everything runs and nothing is commanded.
+        guards: What is done about answers that are not to be trusted.
         timer: What durations are measured with, in seconds.
 
     Attributes:
         intake: What the policy sees; give it messages and goals.
         commander: What becomes of its actions.
+        guards: Whether an action may be commanded at all.
         counters: What happened so far.
     """
 
@@ -59,24 +59,29 @@ class PolicyLoop:
         *,
         period_s: float,
         control: bool,
+        guards: GuardSettings = GuardSettings(),  # noqa: B008 - it is frozen
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         spec = policy.spec
         self.counters = Counters()
         self.intake = Intake(spec, robot, self.counters)
         channel = CommandChannel(robot.command, spec.observation, spec.action)
-        self.commander = Commander(channel, self.counters, outputs.command if control else None)
+        sender = outputs if control else None
+        self.commander = Commander(channel, self.counters, sender, first_action=guards.first_action)
+        self.guards = Guards(guards, spec, period_s, self.counters)
         self._policy = policy
         self._outputs = outputs
         self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
         self._record = LatencyRecord()
+        self._expert: int | None = None
         self.start()
 
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
+        self.guards.reset()
         self._statistics.reset()
         self._began = self._timer()
         self._bookkeeping_s = 0.0
@@ -90,6 +95,7 @@ class PolicyLoop:
         self.stop()
         self.intake.reset()
         self._policy.reset()
+        self._expert = None
         self.commander.restart()
 
     def rehearse(self, now_s: float) -> None:
@@ -113,7 +119,11 @@ class PolicyLoop:
         assembled = self._timer()
         act = self._policy.act(observation, self.intake.goal)
         inferred = self._timer()
-        commanded = self.commander.command(act.action[0], observation[-1])
+        if self.guards.passes(inferred - assembled, act.novelty):
+            commanded = self.commander.command(act.action[0], observation[-1])
+        else:
+            commanded = False
+            self.commander.lose()
         published = self._timer()
 
         record = self._record
@@ -129,9 +139,12 @@ class PolicyLoop:
         record["bookkeeping_s"] = self._bookkeeping_s
         record["deadline_missed"] = missed = lateness_s + published - began > self._period_s
         record["commanded"] = commanded
+        record["novelty"] = math.nan if act.novelty is None else act.novelty
         self._outputs.latency(record)
         if act.expert is not None:
             self._outputs.expert(act.expert)
+            self.counters.expert_switches += self._expert not in (None, act.expert)
+            self._expert = act.expert
         self._statistics.add(record)
         self.counters.records += 1
         self.counters.deadline_misses += missed

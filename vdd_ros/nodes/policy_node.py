@@ -50,7 +50,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def configure(self) -> None:
         """Load, check, warm up and connect."""
-        self.session = PolicySession(self, current_parameters(self, PolicyParameters))
+        self.session = PolicySession(self, current_parameters(self, PolicyParameters), self.give_up)
         self.session.connect()
 
     def activate(self) -> None:
@@ -62,6 +62,12 @@ class PolicyNode(ReasonedLifecycleNode):
         """Stop the ticks."""
         if self.session:
             self.session.stop()
+
+    def give_up(self, reason: str) -> None:
+        """Deactivate, because the robot is not safe under this policy."""
+        self.get_logger().error(f"deactivating: {reason}")
+        self.trigger_deactivate()
+        self.failure = self.failure or f"deactivated: {reason}"
 
     def cleanup(self) -> None:
         """Take down what `configure` built."""

@@ -4,8 +4,11 @@ import json
 from typing import Any
 
 import numpy as np
+from rclpy.client import Client
 from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray, Int64, String
+from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, labelled_array
 from vdd_ros.policy.robot_messages import CommandChannel, Floats, set_stamp
@@ -39,10 +42,14 @@ class PublishedOutputs:
         self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS_KEPT)
         self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS_KEPT)
         self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
-        self.publishers = [self._to_latency, self._to_expert, self._to_info]
+        self._publishers = [self._to_latency, self._to_expert, self._to_info]
+        self._node = node
+        self._for_help: Client | None = None
         if control:
             self._to_command = node.create_publisher(type(self._command), channel.command.topic, RELIABLE)
-            self.publishers.append(self._to_command)
+            self._publishers.append(self._to_command)
+            if service := channel.command.loss_service:
+                self._for_help = node.create_client(Trigger, service)
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
@@ -50,6 +57,28 @@ class PublishedOutputs:
         if self._stamped:
             set_stamp(self._command, self._clock.now().nanoseconds)
         self._to_command.publish(self._command)
+
+    def call_for_help(self) -> None:
+        """See Sender; does not wait for the answer, which is logged."""
+        if self._for_help is None:
+            return
+        if not self._for_help.service_is_ready():
+            self._node.get_logger().error(f"the service {self._for_help.srv_name} is not there; nothing was called")
+            return
+        self._for_help.call_async(Trigger.Request()).add_done_callback(self._log_answer)
+
+    def destroy(self) -> None:
+        """Take down what was made."""
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
+        if self._for_help is not None:
+            self._node.destroy_client(self._for_help)
+
+    def _log_answer(self, answer: Future) -> None:
+        result = answer.result()
+        if result is None or not result.success:
+            said = "" if result is None else f": {result.message}"
+            self._node.get_logger().error(f"the service for losses failed{said}")
 
     def latency(self, record: LatencyRecord) -> None:
         """See Outputs."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.parameters import parameter
+from vdd_ros.policy.commander import FIRST_ACTIONS
+from vdd_ros.policy.guards import ON_NOVELTY, GuardSettings
 from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 from vdd_ros.policy.session import PROVIDERS
@@ -26,6 +28,12 @@ class PolicyParameters:
         DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6
     )
     noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
+    first_action: str = parameter(
+        "ramp", f"first command, and after a loss, far from what is measured: {', '.join(FIRST_ACTIONS)}"
+    )
+    inference_limit_s: float = parameter(0.0, "actions that took longer are not commanded; 0: one period", 0.0, 10.0)
+    on_novelty: str = parameter("warn", f"observations outside what was demonstrated: {', '.join(ON_NOVELTY)}")
+    novelty_ticks: int = parameter(3, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
     provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
     intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)
@@ -42,3 +50,7 @@ class PolicyParameters:
         for name in ("policy_path", "robot_file"):
             if not getattr(self, name):
                 raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
+
+    def guards(self) -> GuardSettings:
+        """Return the settings of the guards; raises ConfigurationError."""
+        return GuardSettings(self.first_action, self.inference_limit_s, self.on_novelty, self.novelty_ticks)

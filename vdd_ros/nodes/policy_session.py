@@ -1,6 +1,7 @@
 """Everything that a policy node has between configure and cleanup."""
 
 import gc
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,11 @@ from vdd_ros.policy.timing import LatencyStatistics
 class PolicySession:
     """A loaded policy on its robot's topics. Making it loads and checks; `connect` makes the topics.
 
+    Args:
+        node: The node.
+        parameters: Of the node.
+        give_up: Ends commanding, with the reason.
+
     Attributes:
         info: Content of `~/policy_info`.
         loop: What a tick does.
@@ -34,8 +40,9 @@ class PolicySession:
         VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
     """
 
-    def __init__(self, node: LifecycleNode, parameters: PolicyParameters) -> None:
+    def __init__(self, node: LifecycleNode, parameters: PolicyParameters, give_up: Callable[[str], None]) -> None:
         self._node = node
+        self._give_up = give_up
         self._parameters = parameters
         self._policy = _load(parameters)
         self._robot = RobotFile.load(parameters.robot_file)
@@ -64,7 +71,13 @@ class PolicySession:
         channel = CommandChannel(self._robot.command, spec.observation, spec.action)
         self._outputs = PublishedOutputs(self._node, channel, self._period_s, control=control)
         self.loop = PolicyLoop(
-            self._policy, self._robot, self._outputs, self.statistics, period_s=self._period_s, control=control
+            self._policy,
+            self._robot,
+            self._outputs,
+            self.statistics,
+            period_s=self._period_s,
+            control=control,
+            guards=self._parameters.guards(),
         )
         self.health = Health(self.loop)
         if topic := self._parameters.episode_topic:
@@ -95,8 +108,8 @@ class PolicySession:
         """Take publishers and subscriptions down, as far as they were made."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        for publisher in self._outputs.publishers if self._outputs else ():
-            self._node.destroy_publisher(publisher)
+        if self._outputs:
+            self._outputs.destroy()
 
     def wrong_types(self) -> str:
         """Return which topics others publish or expect with another type than the node does; empty if none."""
@@ -146,6 +159,8 @@ class PolicySession:
         late_ns = self._wake.until(self._due_ns)
         self._due_ns = self._next_due_ns()
         self.loop.tick(self._now_s(), late_ns * 1e-9)
+        if self.loop.guards.fault:
+            self._give_up(self.loop.guards.fault)
 
     def _next_due_ns(self) -> int:
         """Return when the next tick is due: so long after the timer's next instant as the node wakes early."""

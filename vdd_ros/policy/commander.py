@@ -1,73 +1,128 @@
 """From actions to commands: what is added, bounded, refused, and done when there is nothing to command."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.limits import CommandLimits
 from vdd_ros.policy.robot_messages import CommandChannel, Floats
+
+FIRST_ACTIONS = ("ramp", "refuse", "free")
+
+
+class Sender(Protocol):
+    """Where commands go; called within the tick, so implementations allocate as little as they can."""
+
+    def command(self, values: Floats) -> None:
+        """Send a command, (n,) in the units of the robot file."""
+        ...
+
+    def call_for_help(self) -> None:
+        """Call the service that the robot file names for losses."""
+        ...
 
 
 class Commander:
     """Turns actions into commands that are safe to send.
 
+    A command is the first one at the start, and after every loss: the robot may have been moved. Where an observation
+    entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`; `refuse` sends
+    nothing until the command is within `first_step` of it; `free` sends the first command as it is.
+
     Args:
         channel: The command of the robot file.
-        counters: Where commands are counted.
-        send: Sends a command, (n,) in the units of the robot file; None in shadow mode, where all but that is done.
+        counters: Where commands, refusals and losses are counted.
+        sender: Where commands go; None in shadow mode, where all but that is done.
+        first_action: One of `FIRST_ACTIONS`.
 
     Attributes:
         channel: The same.
         limits: What bounds the commands, with counters of its own.
+
+    Raises:
+        ConfigurationError: `first_action` is unknown, or it is `refuse` and a number is not measured.
     """
 
-    def __init__(self, channel: CommandChannel, counters: Counters, send: Callable[[Floats], None] | None) -> None:
+    def __init__(
+        self, channel: CommandChannel, counters: Counters, sender: Sender | None, *, first_action: str = "ramp"
+    ) -> None:
+        if first_action not in FIRST_ACTIONS:
+            raise ConfigurationError(f"first_action is {first_action!r}; use one of {', '.join(FIRST_ACTIONS)}.")
+        unmeasured = [e.name for e, known in zip(channel.command.entries, channel.measured, strict=True) if not known]
+        if first_action == "refuse" and unmeasured:
+            raise ConfigurationError(
+                f"first_action is 'refuse', but nothing measures {', '.join(unmeasured)}: name the observation entry "
+                "with `measured` in the robot file, or use 'ramp'."
+            )
         self.channel = channel
         self.limits = CommandLimits(channel.low, channel.high, channel.max_step)
+        self._first_action = first_action
         self._counters = counters
-        self._send = send
+        self._sender = sender
         self._command = np.zeros(len(channel.low))
         self._before = np.zeros_like(self._command)
-        self._step_start = np.zeros_like(self._command)
-        self._commanding = False
+        self._measured = np.zeros_like(self._command)
+        self._first = True
+        self._engaged = False
 
     def restart(self) -> None:
-        """Limit the next command afresh, as at the start of an episode."""
-        self.limits.restart()
+        """Take the next command as the first one, as at the start of an episode."""
+        self._first = True
 
     def command(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> bool:
         """Bound the command of an action (act_dim,) at an observation (obs_dim,), and send it; return whether it was.
 
         An action that is not finite is refused, and counts as a loss.
         """
-        relative = self.channel.relative
-        if relative.all() or (self._commanding and relative.any()):
-            self.channel.reference(newest, self._step_start)
-            np.copyto(self._step_start, self._before, where=~relative)
-            self.limits.restart(self._step_start)
         self.channel.from_action(action, newest, self._command)
+        if self._first and not self._start(newest):
+            self._counters.first_refused += 1
+            return False
+        if not self._first and self.channel.relative.any():
+            self.channel.reference(newest, self._measured)
+            np.copyto(self._measured, self._before, where=~self.channel.relative)
+            self.limits.restart(self._measured)
         if not self.limits.apply(self._command):
             self.lose()
             return False
         self._before[:] = self._command
-        self._commanding = True
-        if self._send is None:
+        self._first, self._engaged = False, True
+        if self._sender is None:
             return False
-        self._send(self._command)
+        self._sender.command(self._command)
         self._counters.commands += 1
         return True
 
     def lose(self) -> None:
-        """Do what the robot file wants when there is nothing to command."""
-        if self._commanding and self.channel.command.on_loss == "zero":
+        """Do what the robot file wants when there is nothing to command; zeros are sent again at each call."""
+        if not self._engaged:
+            return
+        if not self._first:
+            self._counters.losses += 1
+            if self._sender is not None and self.channel.command.on_loss == "call":
+                self._sender.call_for_help()
+        self._first = True
+        if self._sender is not None and self.channel.command.on_loss == "zero":
             self._before.fill(0.0)
-            self.limits.restart(self._before)
-            if self._send is not None:
-                self._send(self._before)
+            self._sender.command(self._before)
 
     def stop(self) -> None:
         """End, as at deactivation; a robot that obeys velocities is told to stand still."""
         self.lose()
-        self._commanding = False
+        self._first, self._engaged = True, False
+
+    def _start(self, newest: NDArray[np.float32]) -> bool:
+        """Prepare the limits for the first command; return False where it is too far from what is measured."""
+        self.limits.restart()
+        if self._first_action == "free" or not np.isfinite(self._command).all():
+            return True
+        self.channel.measure(newest, self._measured)
+        if self.channel.command.on_loss != "zero":  # where it is, velocities start from 0
+            np.copyto(self._measured, self._command, where=~self.channel.measured)
+        if self._first_action == "refuse":
+            return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())
+        self.limits.restart(self._measured)
+        return True

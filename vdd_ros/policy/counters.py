@@ -14,6 +14,16 @@ class Counters:
     """Ticks with an input older than its `max_age_s`."""
     records: int = 0
     commands: int = 0
+    losses: int = 0
+    """Times that commanding ended: stale inputs, actions that a guard refused, deactivation."""
+    first_refused: int = 0
+    """Actions refused because the first command would have been too far from what is measured."""
+    overruns: int = 0
+    """Actions refused because inference took too long."""
+    novel: int = 0
+    """Actions at observations outside what was demonstrated."""
+    expert_switches: int = 0
+    """Ticks in which another expert acted than in the tick before."""
     deadline_misses: int = 0
     refused_messages: int = 0
     goals: int = 0

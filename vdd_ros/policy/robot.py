@@ -19,7 +19,7 @@ COMMAND_TYPES = (
 )
 JOINT_INTERFACES = ("position", "velocity", "effort")
 QOS_PROFILES = ("sensor_data", "reliable")
-ON_LOSS = ("hold", "zero")
+ON_LOSS = ("hold", "zero", "call")
 
 UNITS = {
     "m": ("length", 1.0),
@@ -105,6 +105,8 @@ class CommandEntry:
         low: Smallest value commanded.
         high: Largest value commanded.
         max_step: Largest change from one tick to the next; `.inf` for no such limit.
+        measured: Observation entry that tells where this number is now, for the first command; None if none does.
+        first_step: How far from there the first command may be, where the node is told to refuse others.
     """
 
     name: str
@@ -114,6 +116,8 @@ class CommandEntry:
     low: float
     high: float
     max_step: float
+    measured: str | None
+    first_step: float
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,10 @@ class Command:
     Attributes:
         topic: Topic; relative names take the node's namespace and can be remapped.
         type: One of `COMMAND_TYPES`.
-        on_loss: What is done when inputs are lost or the node is deactivated: `hold` commands nothing more, so that
-            the controller keeps the last set point; `zero` commands zeros, for velocities.
+        on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
+            nothing, so that the controller keeps the last set point; `zero` commands zeros, for velocities; `call`
+            calls `loss_service`, once.
+        loss_service: Name of a service of the type std_srvs/srv/Trigger, or None.
         frame_id: `header.frame_id` of the commands, where the type has a header.
         entries: The numbers, in the order of the message.
     """
@@ -132,6 +138,7 @@ class Command:
     topic: str
     type: str
     on_loss: str
+    loss_service: str | None
     frame_id: str
     entries: tuple[CommandEntry, ...]
 
@@ -172,8 +179,9 @@ class RobotFile:
         names = [entry.name for entry in robot.input_entries]
         _refuse_duplicates("inputs", "observation entries", names)
         for index, entry in enumerate(robot.command.entries):
-            if entry.relative_to is not None and entry.relative_to not in names:
-                fail(f"command.entries[{index}].relative_to", f"is {entry.relative_to!r}, which no input gives", names)
+            for key in ("relative_to", "measured"):
+                if (given := getattr(entry, key)) is not None and given not in names:
+                    fail(f"command.entries[{index}].{key}", f"is {given!r}, which no input gives", names)
         return robot
 
     @property
@@ -201,8 +209,9 @@ class RobotFile:
         for index, command in enumerate(self.command.entries):
             path = f"command.entries[{index}]"
             unit_factor(action_units[command.action], command.unit, f"{path}.unit")
-            if command.relative_to is not None:
-                unit_factor(units[command.relative_to], command.unit, f"{path}.relative_to")
+            for key in ("relative_to", "measured"):
+                if (name := getattr(command, key)) is not None:
+                    unit_factor(units[name], command.unit, f"{path}.{key}")
 
 
 def unit_factor(have: str, want: str, path: str) -> float:
@@ -246,10 +255,13 @@ def _command(section: Section) -> Command:
         topic=section.text("topic", _TOPIC),
         type=section.choice("type", COMMAND_TYPES),
         on_loss=section.choice("on_loss", ON_LOSS),
+        loss_service=section.text("loss_service", _TOPIC) if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",
         entries=tuple(_command_entry(entry) for entry in section.sections("entries")),
     )
     section.finish()
+    if (command.on_loss == "call") != (command.loss_service is not None):
+        fail(section.at("loss_service"), "goes with `on_loss: call`; give both or neither")
     _refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
     positions = [e.name for e in command.entries if e.relative_to or UNITS.get(e.unit, ("",))[0] in ("length", "angle")]
     if command.on_loss == "zero" and positions:
@@ -262,14 +274,18 @@ def _command(section: Section) -> Command:
 
 
 def _command_entry(section: Section) -> CommandEntry:
+    relative_to = section.text("relative_to") if section.has("relative_to") else None
+    max_step = section.number("max_step", positive=True, infinite=True)
     entry = CommandEntry(
         name=section.text("name"),
         action=section.text("action"),
-        relative_to=section.text("relative_to") if section.has("relative_to") else None,
+        relative_to=relative_to,
         unit=section.text("unit"),
         low=section.number("low"),
         high=section.number("high"),
-        max_step=section.number("max_step", positive=True, infinite=True),
+        max_step=max_step,
+        measured=section.text("measured") if section.has("measured") else relative_to,
+        first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
     )
     section.finish()
     if entry.low >= entry.high:

@@ -180,6 +180,8 @@ class CommandChannel:
         command: What the robot file says.
         low, high, max_step: (n,) limits in the units of the message.
         relative: (n,) which numbers are relative to an observation entry.
+        measured: (n,) which numbers an observation entry measures.
+        first_step: (n,) how far from there the first command may be.
     """
 
     def __init__(self, command: Command, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
@@ -189,9 +191,12 @@ class CommandChannel:
         self.high = np.array([entry.high for entry in command.entries])
         self.max_step = np.array([entry.max_step for entry in command.entries])
         self.relative = np.array([entry.relative_to is not None for entry in command.entries])
+        self.measured = np.array([entry.measured is not None for entry in command.entries])
+        self.first_step = np.array([entry.first_step for entry in command.entries])
         self._layout = _command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
+        self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -202,6 +207,10 @@ class CommandChannel:
     def reference(self, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), what the command is relative to: that observation entry, or zero."""
         np.multiply(observation[self._base], self._base_factor, out=out)
+
+    def measure(self, observation: Numbers, out: Floats) -> None:
+        """Put into `out`, (n,), where the numbers are now: that observation entry, or zero where none measures them."""
+        np.multiply(observation[self._now], self._now_factor, out=out)
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""

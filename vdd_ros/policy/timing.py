@@ -20,6 +20,7 @@ LATENCY_LABELS = (
     "bookkeeping_s",
     "deadline_missed",
     "commanded",
+    "novelty",
 )
 _INDEX = {label: i for i, label in enumerate(LATENCY_LABELS)}
 

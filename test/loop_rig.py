@@ -1,0 +1,80 @@
+"""A policy loop that is fed by hand, with a timer that stands still and outputs that are kept."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from robot_messages import pose
+
+from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.policy.guards import GuardSettings
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
+
+PERIOD_S = 0.035
+AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
+
+
+class Collected:
+    """Keeps what the loop gives out."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[float]] = []
+        self.records: list[dict[str, float]] = []
+        self.experts: list[int] = []
+        self.calls = 0
+
+    def command(self, values: Any) -> None:
+        self.commands.append(values.tolist())
+
+    def call_for_help(self) -> None:
+        self.calls += 1
+
+    def latency(self, record: LatencyRecord) -> None:
+        self.records.append({label: record[label] for label in LATENCY_LABELS if not math.isnan(record[label])})
+
+    def expert(self, expert: int) -> None:
+        self.experts.append(expert)
+
+
+class FakeTimer:
+    """A timer that moves by a fixed time whenever it is read."""
+
+    def __init__(self, step_s: float = 0.001) -> None:
+        self.now_s, self.step_s = 100.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+class Rig:
+    """A loop with its outputs, fed by hand; times are in seconds from an arbitrary origin."""
+
+    def __init__(
+        self, policy: OnnxPolicy, robot: RobotFile, *, control: bool = True, step_s: float = 0.001, **guards: Any
+    ) -> None:
+        self.out = Collected()
+        self.time_s = 1.0
+        self.timer = FakeTimer(step_s)
+        self.loop = PolicyLoop(
+            policy,
+            robot,
+            self.out,
+            LatencyStatistics(),
+            period_s=PERIOD_S,
+            control=control,
+            guards=GuardSettings(**guards),
+            timer=self.timer,
+        )
+
+    def receive(self, name: str, message: Any, now_s: float) -> None:
+        """Give a message to an input."""
+        channel = next(channel for channel in self.loop.intake.inputs if channel.source.name == name)
+        self.loop.intake.receive(channel, message, now_s)
+
+    def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
+        """Give both inputs of Avoiding a message of this time."""
+        self.receive("desired", pose(*desired, stamp_s=now_s), now_s)
+        self.receive("tcp", pose(*tcp, stamp_s=now_s), now_s)

@@ -1,0 +1,101 @@
+"""Guards between a policy's answer and its command: the answer came in time, and the question was one it was taught."""
+
+from dataclasses import dataclass
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.commander import FIRST_ACTIONS
+from vdd_ros.policy.counters import Counters
+from vdd_ros.policy.spec import PolicySpec
+
+ON_NOVELTY = ("ignore", "warn", "hold", "deactivate")
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """What is done about answers that are not to be trusted.
+
+    Attributes:
+        first_action: See `Commander`.
+        inference_limit_s: Actions that took longer are not commanded; 0 for one period.
+        on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
+            `deactivate`: the node ends commanding.
+        novelty_ticks: So many ticks in a row have to be outside before `hold` and `deactivate` act.
+
+    Raises:
+        ConfigurationError: A value is not allowed.
+    """
+
+    first_action: str = "ramp"
+    inference_limit_s: float = 0.0
+    on_novelty: str = "warn"
+    novelty_ticks: int = 3
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("first_action", FIRST_ACTIONS), ("on_novelty", ON_NOVELTY)):
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}.")
+        if not self.inference_limit_s >= 0:
+            raise ConfigurationError(f"inference_limit_s is {self.inference_limit_s}; it must be 0 or more.")
+        if self.novelty_ticks < 1:
+            raise ConfigurationError(f"novelty_ticks is {self.novelty_ticks}; it must be 1 or more.")
+
+
+class Guards:
+    """Judges each answer of a policy.
+
+    Args:
+        settings: What is done.
+        spec: Of the policy.
+        period_s: Time between ticks.
+        counters: Where overruns and novel observations are counted.
+
+    Attributes:
+        fault: Why the node must deactivate; empty if it need not.
+
+    Raises:
+        ConfigurationError: `hold` or `deactivate` is wanted and the policy file knows no novelty.
+    """
+
+    def __init__(self, settings: GuardSettings, spec: PolicySpec, period_s: float, counters: Counters) -> None:
+        if spec.novelty is None and settings.on_novelty in ("hold", "deactivate"):
+            raise ConfigurationError(
+                f"on_novelty is {settings.on_novelty!r}, but the policy file has no novelty: export it again with the "
+                "demonstrations that it learned from, or use 'ignore' or 'warn'."
+            )
+        self.fault = ""
+        self._settings = settings
+        self._limit_s = settings.inference_limit_s or period_s
+        self._bound = float("inf") if spec.novelty is None else spec.novelty.bound
+        self._counters = counters
+        self._in_a_row = 0
+
+    def reset(self) -> None:
+        """Begin anew, as at activation."""
+        self.fault = ""
+        self._in_a_row = 0
+
+    def passes(self, inference_s: float, novelty: float | None) -> bool:
+        """Tell whether an action may be commanded.
+
+        Args:
+            inference_s: What it took.
+            novelty: Of the observation that it was for; None where the policy does not know.
+        """
+        in_time = inference_s <= self._limit_s
+        self._counters.overruns += not in_time
+        return self._known(novelty) and in_time
+
+    def _known(self, novelty: float | None) -> bool:
+        if novelty is None or novelty <= self._bound or self._settings.on_novelty == "ignore":
+            self._in_a_row = 0
+            return True
+        self._counters.novel += 1
+        self._in_a_row += 1
+        if self._in_a_row < self._settings.novelty_ticks or self._settings.on_novelty == "warn":
+            return True
+        if self._settings.on_novelty == "deactivate" and not self.fault:
+            self.fault = (
+                f"{self._in_a_row} observations in a row are outside what was demonstrated (novelty {novelty:.3g}, "
+                f"bound {self._bound:.3g})"
+            )
+        return False
