@@ -7,6 +7,7 @@ from typing import Any
 from robot_messages import pose
 
 from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -23,10 +24,14 @@ class Collected:
         self.commands: list[list[float]] = []
         self.records: list[dict[str, float]] = []
         self.experts: list[int] = []
+        self.trajectories: list[list[list[float]]] = []
         self.calls = 0
 
     def command(self, values: Any) -> None:
         self.commands.append(values.tolist())
+
+    def trajectory(self, values: Any) -> None:
+        self.trajectories.append(values.tolist())
 
     def call_for_help(self) -> None:
         self.calls += 1
@@ -53,9 +58,18 @@ class Rig:
     """A loop with its outputs, fed by hand; times are in seconds from an arbitrary origin."""
 
     def __init__(
-        self, policy: OnnxPolicy, robot: RobotFile, *, control: bool = True, step_s: float = 0.001, **guards: Any
+        self,
+        policy: OnnxPolicy,
+        robot: RobotFile,
+        *,
+        control: bool = True,
+        step_s: float = 0.001,
+        chunks: Chunks | None = None,
+        trajectories: bool = False,
+        **guards: Any,
     ) -> None:
         self.out = Collected()
+        self.policy = policy
         self.time_s = 1.0
         self.timer = FakeTimer(step_s)
         self.loop = PolicyLoop(
@@ -66,6 +80,8 @@ class Rig:
             period_s=PERIOD_S,
             control=control,
             guards=GuardSettings(**guards),
+            chunks=chunks,
+            trajectories=trajectories,
             timer=self.timer,
         )
 

@@ -146,8 +146,7 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
     document = yaml.safe_load(AVOIDING.read_text())
     for entry in document["command"]["entries"]:
         entry["max_step"] = 1e-4
-    made = rig()
-    made = Rig(made.loop._policy, RobotFile.from_dict(document))
+    made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, start in ((10.0, 0.4), (10.1, 0.7)):
         made.see((start, 0.1), (start, 0.1), now_s=now_s)
         made.loop.tick(now_s + 0.01, 0.0)
@@ -162,7 +161,7 @@ def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
     gripper = document["command"]["entries"][1]
     del gripper["relative_to"]
     gripper["max_step"] = 1e-4
-    made = Rig(rig().loop._policy, RobotFile.from_dict(document))
+    made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, y in ((10.0, -2.0), (10.1, 2.0)):
         made.see((0.5, y), (0.5, y), now_s=now_s)
         made.loop.tick(now_s + 0.01, 0.0)

@@ -35,16 +35,18 @@ def qos_profile(name: str) -> QoSProfile:
     return RELIABLE if name == "reliable" else SENSOR_DATA
 
 
-def command_message(command: Command, period_s: float) -> Any:
+def command_message(command: Command, period_s: float, points: int = 1) -> Any:
     """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
 
-    A trajectory gets one point, to be reached after `period_s`. Its stamp stays zero, which controllers take as now.
+    A trajectory gets so many points, to be reached `period_s` apart. Its stamp stays zero, which controllers take as
+    now.
     """
     message = message_class(command.type)()
     if command.type == "trajectory_msgs/msg/JointTrajectory":
-        point = message_class("trajectory_msgs/msg/JointTrajectoryPoint")()
-        point.time_from_start.sec, point.time_from_start.nanosec = divmod(round(period_s * 1e9), 1_000_000_000)
-        message.points = [point]
+        message.points = [message_class("trajectory_msgs/msg/JointTrajectoryPoint")() for _ in range(points)]
+        for number, point in enumerate(message.points, start=1):
+            at_ns = round(number * period_s * 1e9)
+            point.time_from_start.sec, point.time_from_start.nanosec = divmod(at_ns, 1_000_000_000)
     if hasattr(message, "header"):
         message.header.frame_id = command.frame_id
     return message

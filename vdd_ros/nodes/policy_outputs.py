@@ -32,6 +32,8 @@ class PublishedOutputs:
 
     def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
         self._channel = channel
+        self._period_s = period_s
+        self._trajectories: dict[int, Any] = {}
         self._command = command_message(channel.command, period_s)
         channel.check(self._command)
         self._clock = node.get_clock()
@@ -57,6 +59,15 @@ class PublishedOutputs:
         if self._stamped:
             set_stamp(self._command, self._clock.now().nanoseconds)
         self._to_command.publish(self._command)
+
+    def trajectory(self, values: Floats) -> None:
+        """See Sender."""
+        message = self._trajectories.get(len(values))
+        if message is None:
+            message = command_message(self._channel.command, self._period_s, len(values))
+            self._trajectories[len(values)] = message
+        self._channel.write_trajectory(values, message)
+        self._to_command.publish(message)
 
     def call_for_help(self) -> None:
         """See Sender; does not wait for the answer, which is logged."""

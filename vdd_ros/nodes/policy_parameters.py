@@ -10,6 +10,8 @@ from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 from vdd_ros.policy.session import PROVIDERS
 
+SENDS = ("step", "chunk")
+
 
 @dataclass(frozen=True)
 class PolicyParameters:
@@ -28,6 +30,9 @@ class PolicyParameters:
         DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6
     )
     noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
+    action_steps: int = parameter(1, "actions of each chunk that are executed before the next is asked for", 1, 1000)
+    prefetch_ticks: int = parameter(0, "ticks before it is needed that the next chunk is asked for", 0, 1000)
+    send: str = parameter("step", f"what a JointTrajectory carries: {', '.join(SENDS)}")
     first_action: str = parameter(
         "ramp", f"first command, and after a loss, far from what is measured: {', '.join(FIRST_ACTIONS)}"
     )
@@ -46,10 +51,13 @@ class PolicyParameters:
     autostart: bool = parameter(False, "configure and activate without being asked")
 
     def __post_init__(self) -> None:
-        """Refuse missing files; raises ConfigurationError."""
+        """Refuse missing files and unknown words; raises ConfigurationError."""
         for name in ("policy_path", "robot_file"):
             if not getattr(self, name):
                 raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
+
+        if self.send not in SENDS:
+            raise ConfigurationError(f"parameter send is {self.send!r}; use one of {', '.join(SENDS)}")
 
     def guards(self) -> GuardSettings:
         """Return the settings of the guards; raises ConfigurationError."""

@@ -9,12 +9,14 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Float64MultiArray, Int64
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health, policy_info
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -45,6 +47,9 @@ class PolicySession:
         self._give_up = give_up
         self._parameters = parameters
         self._policy = _load(parameters)
+        self._chunks = Chunks(
+            self._policy, action_steps=parameters.action_steps, prefetch_ticks=parameters.prefetch_ticks
+        )
         self._robot = RobotFile.load(parameters.robot_file)
         spec = self._policy.spec
         self._robot.check(spec.observation, spec.action)
@@ -67,7 +72,13 @@ class PolicySession:
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
-        spec, control = self._policy.spec, self._parameters.enable_control
+        spec, parameters = self._policy.spec, self._parameters
+        control = parameters.enable_control
+        if parameters.send == "chunk" and self._robot.command.type != "trajectory_msgs/msg/JointTrajectory":
+            raise ConfigurationError(
+                f"send is 'chunk', but the robot file commands {self._robot.command.type}; only a "
+                "trajectory_msgs/msg/JointTrajectory carries several actions"
+            )
         channel = CommandChannel(self._robot.command, spec.observation, spec.action)
         self._outputs = PublishedOutputs(self._node, channel, self._period_s, control=control)
         self.loop = PolicyLoop(
@@ -77,10 +88,12 @@ class PolicySession:
             self.statistics,
             period_s=self._period_s,
             control=control,
-            guards=self._parameters.guards(),
+            guards=parameters.guards(),
+            chunks=self._chunks,
+            trajectories=parameters.send == "chunk",
         )
         self.health = Health(self.loop)
-        if topic := self._parameters.episode_topic:
+        if topic := parameters.episode_topic:
             self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
         for source in self.loop.intake.inputs:
             self._subscribe(source)
@@ -110,6 +123,7 @@ class PolicySession:
             self._node.destroy_subscription(subscription)
         if self._outputs:
             self._outputs.destroy()
+        self._chunks.close()
 
     def wrong_types(self) -> str:
         """Return which topics others publish or expect with another type than the node does; empty if none."""

@@ -20,6 +20,10 @@ class Sender(Protocol):
         """Send a command, (n,) in the units of the robot file."""
         ...
 
+    def trajectory(self, values: Floats) -> None:
+        """Send commands, (m, n), of which the first is due now and each other one a period after the one before it."""
+        ...
+
     def call_for_help(self) -> None:
         """Call the service that the robot file names for losses."""
         ...
@@ -77,6 +81,44 @@ class Commander:
 
         An action that is not finite is refused, and counts as a loss.
         """
+        if not self._bound(action, newest):
+            return False
+        if self._sender is None:
+            return False
+        self._sender.command(self._command)
+        self._counters.commands += 1
+        return True
+
+    def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], obeyed: int) -> bool:
+        """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
+
+        Each is bounded as if the one before it had been obeyed. One that is not finite ends the trajectory before it.
+
+        Args:
+            actions: This tick's action and those after it.
+            newest: (obs_dim,) observation of this tick.
+            obeyed: Number of them that will have been obeyed before the next call.
+        """
+        if not self._bound(actions[0], newest):
+            return False
+        points = np.empty((len(actions), len(self._command)))
+        points[0] = self._command
+        count = 1
+        for action in actions[1:]:
+            self.channel.from_action_after(action, points[count - 1], points[count])
+            if not self.limits.apply(points[count]):
+                break
+            count += 1
+        self._before[:] = points[min(obeyed, count) - 1]
+        self.limits.restart(self._before)
+        if self._sender is None:
+            return False
+        self._sender.trajectory(points[:count])
+        self._counters.commands += 1
+        return True
+
+    def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> bool:
+        """Put the command of an action into `_command`; return False where it is refused."""
         self.channel.from_action(action, newest, self._command)
         if self._first and not self._start(newest):
             self._counters.first_refused += 1
@@ -90,10 +132,6 @@ class Commander:
             return False
         self._before[:] = self._command
         self._first, self._engaged = False, True
-        if self._sender is None:
-            return False
-        self._sender.command(self._command)
-        self._counters.commands += 1
         return True
 
     def lose(self) -> None:

@@ -108,9 +108,9 @@ class ArrayLayout:
 
 
 class TrajectoryLayout:
-    """Positions of the first point of a JointTrajectory, found by the joint's name.
+    """Positions of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
 
-    To be written, a message needs one point: `message.points = [JointTrajectoryPoint()]`.
+    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`.
     """
 
     def __init__(self, joints: Sequence[str]) -> None:
@@ -129,7 +129,11 @@ class TrajectoryLayout:
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""
-        point = message.points[0]
+        self.write_point(values, message, 0)
+
+    def write_point(self, values: Floats, message: Any, number: int) -> None:
+        """Put the numbers, (n,), into a point of a message."""
+        point = message.points[number]
         if len(point.positions) != len(self._joints):
             message.joint_names = list(self._joints)
             point.positions = array("d", bytes(8 * len(self._joints)))
@@ -217,6 +221,11 @@ class CommandChannel:
         self.reference(observation, out)
         out += action[self._action] * self._action_factor
 
+    def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
+        """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""
+        np.multiply(before, self.relative, out=out)
+        out += action[self._action] * self._action_factor
+
     def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (act_dim,), the action that commands `values`, (n,), at an observation, (obs_dim,)."""
         out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
@@ -228,6 +237,13 @@ class CommandChannel:
     def write(self, values: Floats, message: Any) -> None:
         """Put a command, (n,), into a message."""
         self._layout.write(values, message)
+
+    def write_trajectory(self, values: Floats, message: Any) -> None:
+        """Put commands, (m, n), one after the other, into a JointTrajectory with m points."""
+        if not isinstance(self._layout, TrajectoryLayout):
+            raise TypeError(f"{self.command.type} has no points")
+        for number, point in enumerate(values):
+            self._layout.write_point(point, message, number)
 
 
 def stamp_ns(message: Any) -> int | None:

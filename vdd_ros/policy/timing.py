@@ -21,6 +21,7 @@ LATENCY_LABELS = (
     "deadline_missed",
     "commanded",
     "novelty",
+    "chunk_step",
 )
 _INDEX = {label: i for i, label in enumerate(LATENCY_LABELS)}
 

@@ -1,0 +1,145 @@
+"""Chunks of actions: how many of each are executed, and when the next one is asked for."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
+
+Floats32 = NDArray[np.float32]
+
+
+class Step(NamedTuple):
+    """What the policy wants at one tick.
+
+    Attributes:
+        actions: (m, act_dim), m >= 1: the action of this tick, and those of its chunk that come after it.
+        place: Of this tick's action in its chunk, from 0.
+        act: What the policy gave, at the first tick of a chunk; None at the others.
+        inference_s: What that took, where it was done before this tick; else NaN.
+    """
+
+    actions: Floats32
+    place: int
+    act: Act | None
+    inference_s: float
+
+
+class Chunks:
+    """Executes the first `action_steps` actions of each chunk, and then asks for the next one.
+
+    Without prefetching the policy is asked within the tick that needs an answer. With it, it is asked `prefetch_ticks`
+    earlier, in a thread of its own, which ONNX Runtime lets run beside this one. The answer is about the instant of the
+    question: the first actions of the chunk belong to ticks that the chunk before it has covered, and are left out.
+
+    Args:
+        policy: The policy; while a question is open, nothing else may use it.
+        action_steps: Actions of each chunk that are executed.
+        prefetch_ticks: How many ticks before it is needed the next chunk is asked for; 0: in the tick itself.
+        timer: What inference is timed with, in seconds.
+
+    Raises:
+        ConfigurationError: The chunks are too short for that.
+    """
+
+    def __init__(
+        self,
+        policy: OnnxPolicy,
+        *,
+        action_steps: int = 1,
+        prefetch_ticks: int = 0,
+        timer: Callable[[], float] = perf_counter,
+    ) -> None:
+        horizon = policy.spec.horizon
+        if not 0 <= prefetch_ticks <= action_steps or not 1 <= action_steps <= horizon - prefetch_ticks:
+            raise ConfigurationError(
+                f"action_steps is {action_steps} and prefetch_ticks is {prefetch_ticks}, but the policy gives "
+                f"{horizon} actions at a time; it takes 0 <= prefetch_ticks <= action_steps, at least one action step, "
+                "and together at most as many as it gives."
+            )
+        self.action_steps = action_steps
+        self.prefetch_ticks = prefetch_ticks
+        self._policy = policy
+        self._timer = timer
+        self._chunk = np.zeros((horizon, policy.spec.act_dim), np.float32)
+        self._observation = np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if prefetch_ticks else None
+        self._asked: Future[tuple[Act, float]] | None = None
+        self._since_asked = 0
+        self._index = 0
+        self._left = 0
+
+    def reset(self) -> None:
+        """Start a new episode: forget the chunk, the open question and which expert acted."""
+        self.drop()
+        self._policy.reset()
+
+    def drop(self) -> None:
+        """Forget the chunk and the open question: the next tick asks again."""
+        if self._asked is not None:
+            self._asked.exception()  # waits
+            self._asked = None
+        self._left = 0
+
+    def close(self) -> None:
+        """End the thread."""
+        self.drop()
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> None:
+        """Ask for nothing, where the next tick will ask within itself."""
+        if self._left == 0 and self._asked is None:
+            self._policy.rehearse(observation, goal)
+
+    def next(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Step | None:
+        """Return the actions of this tick, or None where the chunk that was asked for has not come yet.
+
+        Args:
+            observation: (history, obs_dim) at this tick.
+            goal: (goal_length, obs_dim), or None.
+
+        Raises:
+            ObservationError, PolicyFileError: As `OnnxPolicy.act`, also about a question of a tick before.
+        """
+        self._since_asked += 1
+        act, inference_s = None, np.nan
+        if self._left == 0:
+            answer = self._answer(observation, goal)
+            if answer is None:
+                return None
+            act, inference_s, self._index = answer
+            self._chunk[:] = act.action
+            self._left = min(self.action_steps, len(self._chunk) - self._index)
+        step = Step(self._chunk[self._index :], self._index, act, inference_s)
+        self._index += 1
+        self._left -= 1
+        if self._thread is not None and self._left < self.prefetch_ticks and self._asked is None:
+            self._observation[:] = observation
+            self._asked = self._thread.submit(self._ask, self._observation, None if goal is None else goal.copy())
+            self._since_asked = 0
+        return step
+
+    def _answer(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None
+    ) -> tuple[Act, float, int] | None:
+        """Return an answer, what it took if that was before this tick, and the index of this tick in it."""
+        if self._asked is None:
+            return self._policy.act(observation, goal), np.nan, 0
+        if not self._asked.done():
+            return None
+        asked, self._asked = self._asked, None
+        act, inference_s = asked.result()
+        if self._since_asked >= len(self._chunk):  # so late that nothing of it is left
+            return self._policy.act(observation, goal), np.nan, 0
+        return act, inference_s, self._since_asked
+
+    def _ask(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> tuple[Act, float]:
+        began = self._timer()
+        act = self._policy.act(observation, goal)
+        return act, self._timer() - began
