@@ -44,7 +44,7 @@ def run(chunks: Chunks, ticks: range) -> list[tuple[float, float] | None]:
     done: list[tuple[float, float] | None] = []
     for tick in ticks:
         step = chunks.next(np.full((1, 4), tick, np.float32), None)
-        done.append(None if step is None else tuple(step.actions[0].tolist()))  # type: ignore[arg-type]
+        done.append(None if step is None else tuple(step.actions[0].tolist()))
         if chunks._asked is not None and chunks._policy.gate is None:  # type: ignore[attr-defined]
             chunks._asked.result(10.0)
     return done

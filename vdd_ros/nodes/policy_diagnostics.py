@@ -93,6 +93,8 @@ def policy_info(
         "control": parameters.enable_control,
         "expert": parameters.expert,
         "noise": parameters.noise,
+        "action_steps": parameters.action_steps,
+        "prefetch_ticks": parameters.prefetch_ticks,
         "seed": parameters.seed,
         "warm_up_first_ms": 1e3 * warm_up.first_s,
         "warm_up_median_ms": 1e3 * warm_up.median_s,
