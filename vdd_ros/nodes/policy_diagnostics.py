@@ -42,10 +42,8 @@ class Health:
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
         }
-        for problem, count in problems.items():
-            if count:
-                return DiagnosticStatus.WARN, f"{count} {problem}"
-        return DiagnosticStatus.OK, "running"
+        found = [f"{count} {problem}" for problem, count in problems.items() if count]
+        return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
 
     def _new_since(self) -> dict[str, int]:
         """Return what each counter rose by since the last time."""
