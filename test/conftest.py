@@ -4,6 +4,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ros_helpers import Bench
@@ -30,3 +32,27 @@ def bench(rclpy_context: None) -> Iterator[Bench]:
     bench = Bench()
     yield bench
     bench.close()
+
+
+@pytest.fixture(scope="session")
+def nan_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small mixture whose action is NaN while desired_x is above 0.8."""
+    from policy_files import write_mixture
+
+    return write_mixture(tmp_path_factory.mktemp("policy") / "student.onnx", nan_above=0.8)
+
+
+@pytest.fixture
+def make_node(bench: Bench, nan_policy: Path) -> Any:
+    """Make policy nodes for Avoiding; keyword arguments are parameters."""
+    from node_rig import node_maker
+
+    return node_maker(bench, nan_policy)
+
+
+@pytest.fixture
+def robot(bench: Bench) -> Any:
+    """The other side of the topics of Avoiding."""
+    from node_rig import Robot
+
+    return Robot(bench)

@@ -6,8 +6,8 @@ from typing import Any
 
 from robot_messages import pose
 
+from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_loop import PolicyLoop
-from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -64,7 +64,7 @@ class Rig:
         *,
         control: bool = True,
         step_s: float = 0.001,
-        chunks: Chunks | None = None,
+        action_steps: int = 1,
         trajectories: bool = False,
         **guards: Any,
     ) -> None:
@@ -72,23 +72,21 @@ class Rig:
         self.policy = policy
         self.time_s = 1.0
         self.timer = FakeTimer(step_s)
+        settings = GuardSettings(**guards)
         self.loop = PolicyLoop(
-            policy,
-            robot,
+            Pilot.of(policy, robot, period_s=PERIOD_S, guards=settings, action_steps=action_steps),
             self.out,
             LatencyStatistics(),
             period_s=PERIOD_S,
             control=control,
-            guards=GuardSettings(**guards),
-            chunks=chunks,
+            first_action=settings.first_action,
             trajectories=trajectories,
             timer=self.timer,
         )
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Give a message to an input."""
-        channel = next(channel for channel in self.loop.intake.inputs if channel.source.name == name)
-        self.loop.intake.receive(channel, message, now_s)
+        self.loop.receive(name, message, now_s)
 
     def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
         """Give both inputs of Avoiding a message of this time."""

@@ -132,7 +132,7 @@ def test_chunks_that_are_too_short_are_refused(steps: int, ahead: int) -> None:
 def test_the_loop_executes_chunks(tmp_path: Path) -> None:
     """Each displacement is added to the newest observation; records say which action of a chunk it was."""
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
-    rig = Rig(policy, RobotFile.load(AVOIDING), chunks=Chunks(policy, action_steps=2))
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=2)
     places = np.array([[0.3, 0.1], [0.4, 0.1], [0.5, 0.1], [0.6, 0.1]])
     expected = []
     for tick, place in enumerate(places):
@@ -152,7 +152,7 @@ def test_the_loop_executes_chunks(tmp_path: Path) -> None:
 
 def test_a_loss_in_a_chunk_ends_it(tmp_path: Path) -> None:
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4))
-    rig = Rig(policy, RobotFile.load(AVOIDING), chunks=Chunks(policy, action_steps=4))
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=4)
     rig.see((0.3, 0.1), (0.3, 0.1), 10.0)
     rig.loop.tick(10.0, 0.0)
     rig.loop.tick(11.0, 0.0)
@@ -183,7 +183,7 @@ def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
         },
     })  # fmt: skip
     policy = OnnxPolicy.load(path, expert="greedy")
-    rig = Rig(policy, robot, chunks=Chunks(policy, action_steps=2), trajectories=True)
+    rig = Rig(policy, robot, action_steps=2, trajectories=True)
     for tick in range(4):
         now_s = 10.0 + PERIOD_S * tick
         rig.receive("arm", joint_state(now_s, elbow=0.5), now_s)

@@ -297,7 +297,7 @@ def test_nothing_is_commanded_before_the_first_goal(rig: MakeRig) -> None:
     made.loop.rehearse(10.0)
     made.loop.tick(10.01, 0.0)
     assert (made.loop.intake.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
-    made.loop.intake.receive_goal(GOALS[0].ravel())
+    made.loop.receive_goal(GOALS[0].ravel())
     made.loop.tick(10.05, 0.0)
     assert (made.loop.intake.missing(), len(made.out.commands)) == ((), 1)
 
@@ -308,7 +308,7 @@ def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
     for now_s, new in ((10.0, 0), (10.1, None), (10.2, 1), (10.3, None)):
         if new is not None:
             message = GOALS[new].ravel().copy()
-            made.loop.intake.receive_goal(message)
+            made.loop.receive_goal(message)
             message[:] = 0
             held = GOALS[new]
         if now_s == 10.3:
@@ -338,10 +338,10 @@ def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
 ) -> None:
     """Counted, with the reason."""
     made = rig(goal_length=2)
-    made.loop.intake.receive_goal(goal)
+    made.loop.receive_goal(goal)
     assert (made.loop.counters.refused_goals, made.loop.intake.missing()[-1]) == (1, "~/goal")
-    made.loop.intake.receive_goal(GOALS[0].ravel())
-    made.loop.intake.receive_goal(goal)
+    made.loop.receive_goal(GOALS[0].ravel())
+    made.loop.receive_goal(goal)
     assert (made.loop.counters.refused_goals, made.loop.counters.goals) == (2, 1)
     assert made.loop.intake.last_refusal.startswith(reason)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)

@@ -4,7 +4,6 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from node_rig import AVOIDING, COMMANDS, FAST_HZ, MakeNode, Robot, started
 from policy_files import write_diffusion, write_mixture, write_policy
 from ros_helpers import DEADLINE_S, Bench, node_process
 
@@ -32,72 +32,6 @@ from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ObservationEntry
 from vdd_ros.policy.timing import LATENCY_LABELS
 
-AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
-COMMANDS = "/avoiding_controller/commands"
-FAST_HZ = 200.0
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small mixture whose action is NaN while desired_x is above 0.8."""
-    return write_mixture(tmp_path_factory.mktemp("policy") / "student.onnx", nan_above=0.8)
-
-
-MakeNode = Callable[..., PolicyNode]
-
-
-@pytest.fixture
-def make(bench: Bench, student: Path) -> MakeNode:
-    """Make policy nodes for Avoiding; keyword arguments are parameters."""
-
-    def node(name: str = "policy", **parameters: Any) -> PolicyNode:
-        given = {"policy_path": str(student), "robot_file": str(AVOIDING), "rate_hz": FAST_HZ} | parameters
-        overrides = [Parameter(key, value=value) for key, value in given.items()]
-        made: PolicyNode = bench.add(PolicyNode(name, parameter_overrides=overrides))
-        return made
-
-    return node
-
-
-class Robot:
-    """Publishes both inputs of Avoiding, and collects the commands."""
-
-    def __init__(self, bench: Bench, command: Any = Float64MultiArray) -> None:
-        self.bench = bench
-        self.inputs = [bench.node.create_publisher(PoseStamped, topic, 10) for topic in ("desired_pose", "tcp_pose")]
-        self.commands = bench.collect(command, COMMANDS)
-
-    def publish(self, x: float = 0.5, y: float = 0.1) -> None:
-        """Publish one observation, stamped now."""
-        message = PoseStamped()
-        message.pose.position.x, message.pose.position.y = x, y
-        message.header.stamp = self.bench.node.get_clock().now().to_msg()
-        for publisher in self.inputs:
-            publisher.publish(message)
-
-    def run_until(self, condition: Callable[[], Any], what: str, **position: float) -> None:
-        """Publish observations until a condition holds."""
-
-        def published() -> Any:
-            self.publish(**position)
-            return condition()
-
-        self.bench.wait(published, what)
-
-
-@pytest.fixture
-def robot(bench: Bench) -> Robot:
-    """The other side of the topics."""
-    return Robot(bench)
-
-
-def started(node: PolicyNode) -> PolicyNode:
-    """Configure and activate a node."""
-    node.trigger_configure()
-    node.trigger_activate()
-    assert node.state == "active", node.failure
-    return node
-
 
 def test_params_file_shows_every_parameter_with_its_default() -> None:
     """The documented file and the declaration say the same."""
@@ -106,11 +40,11 @@ def test_params_file_shows_every_parameter_with_its_default() -> None:
     assert document == {"/**": {"ros__parameters": declared}}
 
 
-def test_policy_commands_the_robot(make: MakeNode, robot: Robot, bench: Bench) -> None:
+def test_policy_commands_the_robot(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
     """Observations go in; commands within a step, numbered records, experts and the policy's description come out."""
     records = bench.collect(Float64MultiArray, "/policy/latency")
     experts = bench.collect(Int64, "/policy/expert")
-    started(make())
+    started(make_node())
     robot.run_until(lambda: len(robot.commands) >= 20 and len(records) >= 20 and experts, "commands and records")
     assert np.abs(np.array([c.data for c in robot.commands]) - [0.5, 0.1]).max() <= 0.0101
     assert [dim.label for dim in records[0].layout.dim] == list(LATENCY_LABELS)
@@ -136,17 +70,17 @@ def test_policy_commands_the_robot(make: MakeNode, robot: Robot, bench: Bench) -
         ({"use_sim_time": True}, 0.0),
     ],
 )
-def test_description_says_how_early_it_wakes(make: MakeNode, parameters: dict[str, Any], early_s: float) -> None:
+def test_description_says_how_early_it_wakes(make_node: MakeNode, parameters: dict[str, Any], early_s: float) -> None:
     """As the parameter says, at most half a period, and never in simulated time."""
-    node = make(**parameters)
+    node = make_node(**parameters)
     node.trigger_configure()
     assert node.session is not None
     assert node.session.info["wake_early_s"] == early_s
 
 
-def test_messages_are_received_without_the_executor(make: MakeNode, robot: Robot, bench: Bench) -> None:
+def test_messages_are_received_without_the_executor(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
     """What arrives between waking and tick is taken in, each topic's messages in order."""
-    node = make()
+    node = make_node()
     node.trigger_configure()
     session = node.session
     assert session is not None
@@ -160,9 +94,9 @@ def test_messages_are_received_without_the_executor(make: MakeNode, robot: Robot
     assert not session.loop.intake.last_refusal
 
 
-def test_ticks_follow_simulated_time(make: MakeNode, bench: Bench) -> None:
+def test_ticks_follow_simulated_time(make_node: MakeNode, bench: Bench) -> None:
     """Every clock message brings a tick, though no time passes within one."""
-    loop = started(make(use_sim_time=True)).session.loop  # type: ignore[union-attr]
+    loop = started(make_node(use_sim_time=True)).session.loop  # type: ignore[union-attr]
     clock = bench.node.create_publisher(Clock, "/clock", 10)
     inputs = Robot(bench).inputs
     message, now = PoseStamped(), Clock()
@@ -190,11 +124,11 @@ def commanded_as(kind: str, names: list[str], tmp_path: Path) -> Path:
     return path
 
 
-def test_command_as_joint_trajectory(make: MakeNode, bench: Bench, tmp_path: Path) -> None:
+def test_command_as_joint_trajectory(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
     """One point with the joints by name, to be reached after one period; no stamp, which means now."""
     file = commanded_as("trajectory_msgs/msg/JointTrajectory", ["slide_x", "slide_y"], tmp_path)
     commands = bench.collect(JointTrajectory, COMMANDS)
-    started(make(robot_file=str(file)))
+    started(make_node(robot_file=str(file)))
     Robot(bench, JointTrajectory).run_until(lambda: commands, "a trajectory")
     assert commands[0].joint_names == ["slide_x", "slide_y"]
     assert np.abs(np.array(commands[0].points[0].positions) - [0.5, 0.1]).max() <= 0.0101
@@ -202,11 +136,11 @@ def test_command_as_joint_trajectory(make: MakeNode, bench: Bench, tmp_path: Pat
     assert commands[0].header.stamp.sec == 0
 
 
-def test_command_as_twist(make: MakeNode, bench: Bench, tmp_path: Path) -> None:
+def test_command_as_twist(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
     """Stamped with the time of the command and with the frame of the robot file."""
     file = commanded_as("geometry_msgs/msg/TwistStamped", ["twist.linear.x", "twist.linear.y"], tmp_path)
     commands = bench.collect(TwistStamped, COMMANDS)
-    started(make(robot_file=str(file)))
+    started(make_node(robot_file=str(file)))
     Robot(bench, TwistStamped).run_until(lambda: commands, "a twist")
     assert commands[0].twist.linear.x == pytest.approx(0.5, abs=0.0101)
     assert commands[0].twist.linear.y == pytest.approx(0.1, abs=0.0101)
@@ -214,10 +148,10 @@ def test_command_as_twist(make: MakeNode, bench: Bench, tmp_path: Path) -> None:
     assert commands[0].header.frame_id == "base"
 
 
-def test_shadow_mode_cannot_command(make: MakeNode, robot: Robot, bench: Bench) -> None:
+def test_shadow_mode_cannot_command(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
     """A shadow has no publisher of commands: the only command that arrives is the test's own."""
     records = bench.collect(Float64MultiArray, "/shadow/latency")
-    started(make("shadow", enable_control=False))
+    started(make_node("shadow", enable_control=False))
     robot.run_until(lambda: len(records) >= 20, "records of the shadow")
     sentinel = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
     sentinel.publish(Float64MultiArray(data=[7.0]))
@@ -226,21 +160,21 @@ def test_shadow_mode_cannot_command(make: MakeNode, robot: Robot, bench: Bench) 
     assert bench.node.count_publishers(COMMANDS) == 1
 
 
-def test_student_and_teacher_run_side_by_side(make: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:
+def test_student_and_teacher_run_side_by_side(make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:
     """One commands, the other shadows the same observations."""
     teacher = write_diffusion(tmp_path / "teacher.onnx", steps=4)
     records = [bench.collect(Float64MultiArray, f"/{name}/latency") for name in ("policy", "shadow")]
-    started(make())
-    started(make("shadow", policy_path=str(teacher), enable_control=False))
+    started(make_node())
+    started(make_node("shadow", policy_path=str(teacher), enable_control=False))
     robot.run_until(lambda: all(len(got) >= 5 for got in records), "records of both")
     commanded = LATENCY_LABELS.index("commanded")
     assert [got[-1].data[commanded] for got in records] == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
-def test_every_kind_of_policy_commands(make: MakeNode, robot: Robot, tmp_path: Path, kind: str) -> None:
+def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_path: Path, kind: str) -> None:
     """Whatever made the file, the node runs it and says what it is."""
-    node = started(make(policy_path=str(write_policy(tmp_path / "policy.onnx", kind))))
+    node = started(make_node(policy_path=str(write_policy(tmp_path / "policy.onnx", kind))))
     robot.run_until(lambda: robot.commands, "a command")
     assert np.abs(np.array(robot.commands[0].data) - [0.5, 0.1]).max() <= 0.0101
     assert node.session is not None
@@ -249,7 +183,7 @@ def test_every_kind_of_policy_commands(make: MakeNode, robot: Robot, tmp_path: P
 
 
 def test_goals_come_by_topic(
-    make: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is commanded before the first; the next one changes what is commanded; a wrong one is told and dropped.
 
@@ -257,7 +191,7 @@ def test_goals_come_by_topic(
     """
     monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
     file = write_mixture(tmp_path / "policy.onnx", goal_length=2)
-    node = started(make(policy_path=str(file), expert="greedy"))
+    node = started(make_node(policy_path=str(file), expert="greedy"))
     assert node.session is not None
     loop = node.session.loop
     robot.run_until(lambda: loop.intake.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
@@ -298,9 +232,11 @@ def test_goals_come_by_topic(
         ({"episode_topic": "not a topic"}, "not a topic"),
     ],
 )
-def test_configure_fails_with_the_reason(make: MakeNode, bench: Bench, parameters: dict[str, Any], reason: str) -> None:
+def test_configure_fails_with_the_reason(
+    make_node: MakeNode, bench: Bench, parameters: dict[str, Any], reason: str
+) -> None:
     """Each way to be misconfigured leaves the node unconfigured, tells why, and leaves no topics behind."""
-    node = make(**parameters)
+    node = make_node(**parameters)
     node.trigger_configure()
     assert node.state == "unconfigured"
     assert reason.lower() in node.failure.lower()
@@ -313,19 +249,19 @@ def test_configure_fails_with_the_reason(make: MakeNode, bench: Bench, parameter
     assert statuses[0].status[0].message == node.failure
 
 
-def test_policy_that_does_not_fit_the_robot(make: MakeNode, tmp_path: Path) -> None:
+def test_policy_that_does_not_fit_the_robot(make_node: MakeNode, tmp_path: Path) -> None:
     """Names that the robot file lacks are listed."""
     other = write_mixture(tmp_path / "other.onnx", observation=(ObservationEntry("wheel", "rad"),))
-    node = make(policy_path=str(other))
+    node = make_node(policy_path=str(other))
     node.trigger_configure()
     assert "missing ['wheel']" in node.failure
 
 
-def test_node_recovers_from_a_failed_configure(make: MakeNode, student: Path) -> None:
+def test_node_recovers_from_a_failed_configure(make_node: MakeNode, nan_policy: Path) -> None:
     """Once the parameter is corrected, the same node configures; while inactive it refuses changes."""
-    node = make(policy_path="absent.onnx")
+    node = make_node(policy_path="absent.onnx")
     node.trigger_configure()
-    assert node.set_parameters([Parameter("policy_path", value=str(student))])[0].successful
+    assert node.set_parameters([Parameter("policy_path", value=str(nan_policy))])[0].successful
     node.trigger_configure()
     assert (node.state, node.failure) == ("inactive", "")
     refused = node.set_parameters([Parameter("enable_control", value=False)])[0]
@@ -335,9 +271,9 @@ def test_node_recovers_from_a_failed_configure(make: MakeNode, student: Path) ->
     assert (node.state, node.session) == ("unconfigured", None)
 
 
-def test_whole_life_again(make: MakeNode, robot: Robot) -> None:
+def test_whole_life_again(make_node: MakeNode, robot: Robot) -> None:
     """Deactivate, clean up, configure and activate work again and again; shutdown works from active."""
-    node = make()
+    node = make_node()
     for _ in range(2):
         started(node)
         before = len(robot.commands)
@@ -350,9 +286,9 @@ def test_whole_life_again(make: MakeNode, robot: Robot) -> None:
     assert not node.get_publishers_info_by_topic(COMMANDS)
 
 
-def test_impossible_transition_is_refused(make: MakeNode, bench: Bench) -> None:
+def test_impossible_transition_is_refused(make_node: MakeNode, bench: Bench) -> None:
     """Asking for a transition that the state does not have does not end the node."""
-    node = make()
+    node = make_node()
     client = bench.node.create_client(ChangeState, "/policy/change_state")
     bench.wait(client.service_is_ready, "the service")
     request = ChangeState.Request()
@@ -363,9 +299,9 @@ def test_impossible_transition_is_refused(make: MakeNode, bench: Bench) -> None:
     assert node.state == "unconfigured"
 
 
-def test_unexpected_exception_is_a_failure_with_a_reason(make: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exception_is_a_failure_with_a_reason(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw is not swallowed, as rclpy does, but told."""
-    node = make()
+    node = make_node()
     monkeypatch.setattr(node, "activate", lambda: 1 / 0)
     node.trigger_configure()
     node.trigger_activate()
@@ -383,14 +319,14 @@ def diagnose(node: PolicyNode, bench: Bench) -> DiagnosticStatus:
 
 
 def test_diagnostics_follow_the_inputs(
-    make: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    make_node: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting, running, NaN in an observation, NaN action and stale input each have their level and words.
 
     They tell what is new since the last time, so the node's own timer must not come in between.
     """
     monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
-    node = started(make())
+    node = started(make_node())
     assert node.session is not None
     loop = node.session.loop
     assert diagnose(node, bench).message.startswith("waiting for desired, tcp")
@@ -418,9 +354,9 @@ def test_diagnostics_follow_the_inputs(
     assert (status.level, status.message[:6]) == (DiagnosticStatus.STALE, "stale:")
 
 
-def test_topic_of_the_wrong_type_is_reported(make: MakeNode, bench: Bench) -> None:
+def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) -> None:
     """A publisher of another type on an input's topic is an error that names both types."""
-    node = make()
+    node = make_node()
     node.trigger_configure()
     elsewhere = rclpy.context.Context()  # one participant cannot have two types for a topic
     rclpy.init(context=elsewhere)
@@ -436,9 +372,11 @@ def test_topic_of_the_wrong_type_is_reported(make: MakeNode, bench: Bench) -> No
     assert "geometry_msgs/msg/PoseStamped" in status.message
 
 
-def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_episode_starts_afresh(
+    make_node: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A new number on the episode topic empties the history, the same number does not."""
-    node = started(make(episode_topic="episode"))
+    node = started(make_node(episode_topic="episode"))
     assert node.session is not None
     loop = node.session.loop
     new_episode, emptied = loop.new_episode, []
@@ -460,9 +398,9 @@ def test_new_episode_starts_afresh(make: MakeNode, robot: Robot, bench: Bench, m
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_process_with_0(tmp_path: Path, student: Path, bench: Bench, number: signal.Signals) -> None:
+def test_signals_end_the_process_with_0(tmp_path: Path, nan_policy: Path, bench: Bench, number: signal.Signals) -> None:
     """Started by itself and active, it deactivates and leaves with code 0."""
-    arguments = {"policy_path": student, "robot_file": AVOIDING, "autostart": "true"}
+    arguments = {"policy_path": nan_policy, "robot_file": AVOIDING, "autostart": "true"}
     with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", **arguments) as process:
         bench.wait_for_match("/policy_node/policy_info", publishers=1)
         process.signal(number)

@@ -72,7 +72,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
 
 
 def policy_info(
-    name: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, wake_early_s: float, warm_up: WarmUp
+    name: str, path: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
 ) -> dict[str, Any]:
     """Return what a bag needs to tell which policy on which machine gave its latencies."""
     return {
@@ -84,10 +84,9 @@ def policy_info(
         "history": spec.history,
         "horizon": spec.horizon,
         "goal_length": spec.goal_length,
-        "policy": Path(parameters.policy_path).name,
-        "policy_sha256": sha256(Path(parameters.policy_path).read_bytes()).hexdigest(),
+        "policy": Path(path).name,
+        "policy_sha256": sha256(Path(path).read_bytes()).hexdigest(),
         "rate_hz": rate_hz,
-        "wake_early_s": wake_early_s,
         "control": parameters.enable_control,
         "expert": parameters.expert,
         "noise": parameters.noise,

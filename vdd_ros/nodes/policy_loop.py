@@ -3,19 +3,17 @@
 import math
 from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.policy.chunks import Chunks, Step
+from vdd_ros.nodes.pilot import Pilot
+from vdd_ros.policy.chunks import Step
 from vdd_ros.policy.commander import Commander, Sender
 from vdd_ros.policy.counters import Counters
-from vdd_ros.policy.guards import Guards, GuardSettings
 from vdd_ros.policy.intake import Intake
-from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
-from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import CommandChannel
+from vdd_ros.policy.onnx_policy import Act
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
 
 
@@ -32,50 +30,46 @@ class Outputs(Sender, Protocol):
 
 
 class PolicyLoop:
-    """One policy on one robot.
+    """A policy on a robot, which another policy may relieve between two ticks.
 
     Args:
-        policy: The policy.
-        robot: The robot file, checked against the policy.
+        pilot: The policy and what belongs to it.
         outputs: Where commands and records go.
         statistics: Percentiles of the records.
         period_s: Time between ticks.
         control: False for shadow mode: everything runs and nothing is commanded.
-        guards: What is done about answers that are not to be trusted.
-        chunks: Executes the policy's chunks; by default one action of each.
+        first_action: See `Commander`.
         trajectories: Whether a chunk goes out whole, as one message, rather than an action each tick.
         timer: What durations are measured with, in seconds.
 
     Attributes:
-        intake: What the policy sees; give it messages and goals.
+        pilot: The policy that acts.
         commander: What becomes of its actions.
-        chunks: What asks the policy.
-        guards: Whether an action may be commanded at all.
         counters: What happened so far.
+
+    Raises:
+        ConfigurationError: `first_action` is unknown, or needs what the robot file does not say.
     """
 
     def __init__(
         self,
-        policy: OnnxPolicy,
-        robot: RobotFile,
+        pilot: Pilot,
         outputs: Outputs,
         statistics: LatencyStatistics,
         *,
         period_s: float,
         control: bool,
-        guards: GuardSettings = GuardSettings(),  # noqa: B008 - it is frozen
-        chunks: Chunks | None = None,
+        first_action: str = "ramp",
         trajectories: bool = False,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
-        spec = policy.spec
         self.counters = Counters()
-        self.intake = Intake(spec, robot, self.counters)
-        channel = CommandChannel(robot.command, spec.observation, spec.action)
-        sender = outputs if control else None
-        self.commander = Commander(channel, self.counters, sender, first_action=guards.first_action)
-        self.guards = Guards(guards, spec, period_s, self.counters)
-        self.chunks = chunks or Chunks(policy)
+        self.pilot = pilot
+        self.pilot.count_in(self.counters)
+        self.commander = Commander(
+            pilot.channel, self.counters, outputs if control else None, first_action=first_action
+        )
+        self._relief: tuple[Pilot, Callable[[], None]] | None = None
         self._trajectories = trajectories
         self._outputs = outputs
         self._statistics = statistics
@@ -85,10 +79,46 @@ class PolicyLoop:
         self._expert: int | None = None
         self.start()
 
+    @property
+    def intake(self) -> Intake:
+        """What the policy sees."""
+        return self.pilot.intake
+
+    def relieve(self, pilot: Pilot, relieved: Callable[[], None]) -> None:
+        """Let another policy take over as soon as it has seen as much as its window holds, between two ticks.
+
+        The command goes on from where it is: limits and guards of the first command are not begun anew.
+
+        Args:
+            pilot: The other policy; the goal of the present one is passed on if it has the same form.
+            relieved: Called once it has taken over.
+        """
+        pilot.intake.take_goal_of(self.intake)
+        self._relief = pilot, relieved
+
+    def receive(self, name: str, message: Any, now_s: float) -> None:
+        """Take in a message; see `Intake.receive`."""
+        for pilot in self._pilots():
+            pilot.intake.receive(name, message, now_s)
+
+    def receive_goal(self, values: ArrayLike) -> None:
+        """Take in a goal; see `Intake.receive_goal`."""
+        for pilot in self._pilots():
+            pilot.intake.receive_goal(values)
+
+    def close(self) -> None:
+        """End what runs beside the ticks."""
+        for pilot in self._pilots():
+            pilot.chunks.close()
+
+    def _pilots(self) -> tuple[Pilot, ...]:
+        """Return the policy that acts and the one that waits to relieve it."""
+        return (self.pilot,) if self._relief is None else (self.pilot, self._relief[0])
+
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
-        self.guards.reset()
+        self.pilot.guards.reset()
         self._statistics.reset()
         self._began = self._timer()
         self._bookkeeping_s = 0.0
@@ -100,15 +130,16 @@ class PolicyLoop:
     def new_episode(self) -> None:
         """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh."""
         self.stop()
-        self.intake.reset()
-        self.chunks.reset()
+        for pilot in self._pilots():
+            pilot.intake.reset()
+        self.pilot.chunks.reset()
         self._expert = None
         self.commander.restart()
 
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""
         if self.intake.complete and not self.intake.stale(now_s):
-            self.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
+            self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -120,11 +151,15 @@ class PolicyLoop:
         began = self._timer()
         period_s, self._began = began - self._began, began
         self.counters.ticks += 1
+        if self._relief is not None and self._relief[0].intake.covers(now_s):
+            pilot, relieved = self._relief
+            self.take_over(pilot)
+            relieved()
         observation = self._observe(now_s)
         if observation is None:
             return
         assembled = self._timer()
-        step = self.chunks.next(observation, self.intake.goal)
+        step = self.pilot.chunks.next(observation, self.intake.goal)
         inferred = self._timer()
         commanded = self._command(step, observation[-1], inferred - assembled)
         published = self._timer()
@@ -153,18 +188,27 @@ class PolicyLoop:
         self.counters.deadline_misses += missed
         self._bookkeeping_s = self._timer() - published
 
+    def take_over(self, pilot: Pilot) -> None:
+        """Let another policy act from now on; between ticks only."""
+        self._relief = None
+        self.pilot.chunks.close()
+        pilot.count_in(self.counters)
+        self.commander.channel = pilot.channel
+        self.pilot = pilot
+        self._expert = None
+
     def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
         if step is None:
             self.counters.overruns += 1
-        elif step.act is None or self.guards.passes(waited_s, step.act.novelty):
+        elif step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty):
             if not self._trajectories:
                 return self.commander.command(step.actions[0], newest)
             if step.act is None:
                 return False
-            return self.commander.trajectory(step.actions, newest, self.chunks.action_steps)
+            return self.commander.trajectory(step.actions, newest, self.pilot.chunks.action_steps)
         else:
-            self.chunks.drop()
+            self.pilot.chunks.drop()
         self.commander.lose()
         return False
 
@@ -184,7 +228,7 @@ class PolicyLoop:
             return None
         if self.intake.stale(now_s):
             self.counters.stale += 1
-            self.chunks.drop()
+            self.pilot.chunks.drop()
             self.commander.lose()
             return None
         return self.intake.sample(now_s)

@@ -106,7 +106,7 @@ class PolicyNode(ReasonedLifecycleNode):
         return DiagnosticStatus.OK, self.state
 
     def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = [parameter.name for parameter in parameters if parameter.name in NAMES]
+        changed = [parameter.name for parameter in parameters if parameter.name in NAMES - {"next_policy"}]
         if changed and self.state != "unconfigured":
             reason = f"{', '.join(changed)} can be changed only while unconfigured; the node is {self.state}"
             return SetParametersResult(successful=False, reason=reason)

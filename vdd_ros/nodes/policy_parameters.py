@@ -21,6 +21,7 @@ class PolicyParameters:
     """
 
     policy_path: str = parameter("", "policy file (.onnx)")
+    next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, 1000.0)
     wake_early_s: float = parameter(0.002, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)

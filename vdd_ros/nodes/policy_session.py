@@ -11,16 +11,16 @@ from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
-from vdd_ros.nodes.policy_diagnostics import Health, policy_info
+from vdd_ros.nodes.policy_diagnostics import Health
+from vdd_ros.nodes.policy_loading import Loaded, load
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_wake import EarlyWake
-from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.intake import GOAL
-from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import CommandChannel, InputChannel
+from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
 
 
@@ -46,73 +46,71 @@ class PolicySession:
         self._node = node
         self._give_up = give_up
         self._parameters = parameters
-        self._policy = _load(parameters)
-        self._chunks = Chunks(
-            self._policy, action_steps=parameters.action_steps, prefetch_ticks=parameters.prefetch_ticks
-        )
         self._robot = RobotFile.load(parameters.robot_file)
-        spec = self._policy.spec
-        self._robot.check(spec.observation, spec.action)
-        self._period_s = 1.0 / (parameters.rate_hz or spec.rate_hz)
+        self._name = node.get_fully_qualified_name()
+        self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
+        self._period_s = 1.0 / self._loaded.info["rate_hz"]
         simulated_time = node.get_parameter("use_sim_time").value
         self._timer_clock = node.get_clock() if simulated_time else Clock(clock_type=ClockType.STEADY_TIME)
         self._timer: Any = None
         self._episode: int | None = None
         self._subscriptions: list[Any] = []
+        self._takes_goals = False
+        self._ticking = False
         self._outputs: PublishedOutputs | None = None
+        self._swap: HotSwap | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
-        warm_up = self._policy.warm_up(parameters.warmup_runs)
         # Simulated time stands still while a callback runs.
-        early_s = 0.0 if simulated_time else min(parameters.wake_early_s, self._period_s / 2)
-        self._wake = EarlyWake(
-            early_s, warm_up.median_s, now_ns=self._timer_now_ns, rehearse=self._rehearse, receive=self._receive
-        )
-        name = node.get_fully_qualified_name()
-        self.info = policy_info(name, spec, parameters, 1.0 / self._period_s, early_s, warm_up)
+        self._early_s = 0.0 if simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+        self._wake = self._make_wake()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Content of `~/policy_info`."""
+        return self._loaded.info | {"wake_early_s": self._early_s}
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
-        spec, parameters = self._policy.spec, self._parameters
-        control = parameters.enable_control
-        if parameters.send == "chunk" and self._robot.command.type != "trajectory_msgs/msg/JointTrajectory":
+        parameters, pilot = self._parameters, self._loaded.pilot
+        control, command = parameters.enable_control, self._robot.command
+        if parameters.send == "chunk" and command.type != "trajectory_msgs/msg/JointTrajectory":
             raise ConfigurationError(
-                f"send is 'chunk', but the robot file commands {self._robot.command.type}; only a "
+                f"send is 'chunk', but the robot file commands {command.type}; only a "
                 "trajectory_msgs/msg/JointTrajectory carries several actions"
             )
-        channel = CommandChannel(self._robot.command, spec.observation, spec.action)
-        self._outputs = PublishedOutputs(self._node, channel, self._period_s, control=control)
+        self._outputs = PublishedOutputs(self._node, pilot.channel, self._period_s, control=control)
         self.loop = PolicyLoop(
-            self._policy,
-            self._robot,
+            pilot,
             self._outputs,
             self.statistics,
             period_s=self._period_s,
             control=control,
-            guards=parameters.guards(),
-            chunks=self._chunks,
+            first_action=parameters.first_action,
             trajectories=parameters.send == "chunk",
         )
         self.health = Health(self.loop)
         if topic := parameters.episode_topic:
             self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
-        for source in self.loop.intake.inputs:
+        for source in self.loop.intake.inputs.values():
             self._subscribe(source)
-        if spec.goal_length:
-            self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
+        self._subscribe_to_goals()
         self._outputs.info(self.info)
+        self._swap = HotSwap(self._node, self._load_beside, self._take_over)
 
     def start(self) -> None:
         """Begin to tick."""
-        self._policy.seed(self._parameters.seed)
+        self.loop.pilot.policy.seed(self._parameters.seed)
         gc.collect()
         if self._parameters.gc_freeze:
             gc.freeze()
         self.loop.start()
         self._timer = self._node.create_timer(self._period_s, self._on_timer, clock=self._timer_clock)
         self._due_ns = self._next_due_ns()
+        self._ticking = True
 
     def stop(self) -> None:
         """End ticking and leave the robot as the robot file says."""
+        self._ticking = False
         self._node.destroy_timer(self._timer)
         self.loop.stop()
         gc.unfreeze()
@@ -123,13 +121,15 @@ class PolicySession:
             self._node.destroy_subscription(subscription)
         if self._outputs:
             self._outputs.destroy()
-        self._chunks.close()
+        if self._swap:
+            self._swap.destroy()
+            self.loop.close()
 
     def wrong_types(self) -> str:
         """Return which topics others publish or expect with another type than the node does; empty if none."""
         node, command = self._node, self._robot.command
         seen = [(s.topic, s.type, node.get_publishers_info_by_topic) for s in self._robot.inputs]
-        if self._policy.spec.goal_length:
+        if self._takes_goals:
             seen.append((GOAL, "std_msgs/msg/Float64MultiArray", node.get_publishers_info_by_topic))
         if self._parameters.enable_control:
             seen.append((command.topic, command.type, node.get_subscriptions_info_by_topic))
@@ -144,14 +144,20 @@ class PolicySession:
     def _subscribe(self, channel: InputChannel) -> None:
         kind = message_class(channel.source.type)
         channel.check(kind())
-        callback, qos = partial(self._on_input, channel), qos_profile(channel.source.qos)
+        callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
         self._subscriptions.append(self._node.create_subscription(kind, channel.source.topic, callback, qos))
 
-    def _on_input(self, channel: InputChannel, message: Any) -> None:
-        self.loop.intake.receive(channel, message, self._now_s())
+    def _subscribe_to_goals(self) -> None:
+        """Listen to goals from the first policy on that takes some."""
+        if self._loaded.pilot.policy.spec.goal_length and not self._takes_goals:
+            self._takes_goals = True
+            self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
+
+    def _on_input(self, name: str, message: Any) -> None:
+        self.loop.receive(name, message, self._now_s())
 
     def _on_goal(self, message: Float64MultiArray) -> None:
-        self.loop.intake.receive_goal(message.data)
+        self.loop.receive_goal(message.data)
 
     def _on_episode(self, message: Int64) -> None:
         if message.data != self._episode:
@@ -166,6 +172,35 @@ class PolicySession:
             if taken is not None:
                 subscription.callback(taken[0])
 
+    def _load_beside(self, path: str) -> Loaded:
+        return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"])
+
+    def _take_over(self, loaded: Loaded, done: Callable[[], None]) -> None:
+        """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
+
+        def relieved() -> None:
+            self._loaded = loaded
+            self._wake = self._make_wake()
+            self._subscribe_to_goals()
+            if self._outputs:
+                self._outputs.info(self.info)
+            done()
+
+        if self._ticking:
+            self.loop.relieve(loaded.pilot, relieved)
+        else:
+            self.loop.take_over(loaded.pilot)
+            relieved()
+
+    def _make_wake(self) -> EarlyWake:
+        return EarlyWake(
+            self._early_s,
+            self._loaded.inference_s,
+            now_ns=self._timer_now_ns,
+            rehearse=self._rehearse,
+            receive=self._receive,
+        )
+
     def _rehearse(self) -> None:
         self.loop.rehearse(self._now_s())
 
@@ -173,8 +208,8 @@ class PolicySession:
         late_ns = self._wake.until(self._due_ns)
         self._due_ns = self._next_due_ns()
         self.loop.tick(self._now_s(), late_ns * 1e-9)
-        if self.loop.guards.fault:
-            self._give_up(self.loop.guards.fault)
+        if self.loop.pilot.guards.fault:
+            self._give_up(self.loop.pilot.guards.fault)
 
     def _next_due_ns(self) -> int:
         """Return when the next tick is due: so long after the timer's next instant as the node wakes early."""
@@ -185,16 +220,3 @@ class PolicySession:
 
     def _now_s(self) -> float:
         return float(self._node.get_clock().now().nanoseconds * 1e-9)
-
-
-def _load(parameters: PolicyParameters) -> OnnxPolicy:
-    return OnnxPolicy.load(
-        parameters.policy_path,
-        provider=parameters.provider,
-        expert=parameters.expert,
-        switch_ratio=parameters.switch_ratio,
-        noise=parameters.noise,
-        seed=parameters.seed,
-        intra_op_threads=parameters.intra_op_threads,
-        inter_op_threads=parameters.inter_op_threads,
-    )

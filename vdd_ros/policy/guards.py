@@ -50,6 +50,7 @@ class Guards:
         counters: Where overruns and novel observations are counted.
 
     Attributes:
+        counters: Where overruns and novel observations are counted.
         fault: Why the node must deactivate; empty if it need not.
 
     Raises:
@@ -66,7 +67,7 @@ class Guards:
         self._settings = settings
         self._limit_s = settings.inference_limit_s or period_s
         self._bound = float("inf") if spec.novelty is None else spec.novelty.bound
-        self._counters = counters
+        self.counters = counters
         self._in_a_row = 0
 
     def reset(self) -> None:
@@ -82,14 +83,14 @@ class Guards:
             novelty: Of the observation that it was for; None where the policy does not know.
         """
         in_time = inference_s <= self._limit_s
-        self._counters.overruns += not in_time
+        self.counters.overruns += not in_time
         return self._known(novelty) and in_time
 
     def _known(self, novelty: float | None) -> bool:
         if novelty is None or novelty <= self._bound or self._settings.on_novelty == "ignore":
             self._in_a_row = 0
             return True
-        self._counters.novel += 1
+        self.counters.novel += 1
         self._in_a_row += 1
         if self._in_a_row < self._settings.novelty_ticks or self._settings.on_novelty == "warn":
             return True

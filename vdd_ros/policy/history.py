@@ -101,6 +101,11 @@ class ObservationHistory:
         """Return the age of an input's newest value in seconds; infinite if there is none."""
         return now_s - self._ring(name).newest_stamp_s
 
+    def covers(self, now_s: float) -> bool:
+        """Whether every row of a sample at a time would hold a value of that time, not a later one in its place."""
+        first_s = now_s - self._ages_of_rows[0] + STAMP_TOLERANCE_S
+        return all(ring.count > 0 and ring.oldest_stamp_s() <= first_s for ring in self._rings.values())
+
     def sample(self, now_s: float) -> NDArray[np.float32]:
         """Return the observation at a time, (history, obs_dim), oldest first; the next call overwrites it.
 
@@ -154,6 +159,10 @@ class _Ring:
         self._values[slot] = values
         self.newest_stamp_s = stamp_s
         self.count += 1
+
+    def oldest_stamp_s(self) -> float:
+        oldest = max(0, self.count - self._capacity)
+        return self._stamps[oldest % self._capacity]
 
     def at(self, time_s: float) -> tuple[NDArray[np.float32], bool]:
         """Return the newest value not after a time, or the oldest; False if the value asked for is no longer kept."""

@@ -26,34 +26,36 @@ class Intake:
         counters: Where refusals are counted.
 
     Attributes:
-        inputs: The channels of the robot file's inputs; give their messages to `receive`.
+        inputs: The channels of the robot file's inputs, by name.
+        counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Why the newest refused message or goal was refused.
     """
 
     def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters) -> None:
-        self.inputs = [InputChannel(source, spec.observation) for source in robot.inputs]
+        self.inputs = {source.name: InputChannel(source, spec.observation) for source in robot.inputs}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
         self._goal_shape = (spec.goal_length, spec.obs_dim)
-        self._counters = counters
-        columns = {channel.source.name: channel.columns.tolist() for channel in self.inputs}
+        self.counters = counters
+        columns = {name: channel.columns.tolist() for name, channel in self.inputs.items()}
         self._history = ObservationHistory(columns, history=spec.history, period_s=spec.period_s)
-        self._received = {channel.source.name: np.empty(len(channel.columns)) for channel in self.inputs}
+        self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
 
     def reset(self) -> None:
         """Forget what was seen, but not the goal."""
         self._history.reset()
 
-    def receive(self, channel: InputChannel, message: Any, now_s: float) -> None:
+    def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message of an input.
 
         Args:
-            channel: One of `inputs`.
+            name: Of one of the `inputs`.
             message: The message; its stamp says what time its values are of, without one that is `now_s`.
             now_s: The time in seconds, on the clock of the stamps.
         """
-        source, values = channel.source, self._received[channel.source.name]
+        channel, values = self.inputs[name], self._received[name]
+        source = channel.source
         stamp = stamp_ns(message)
         stamp_s = now_s if stamp is None else stamp * 1e-9
         try:
@@ -82,14 +84,23 @@ class Intake:
             self.last_refusal = f"{GOAL}: value not finite in single precision"
         else:
             self.goal = given.astype(np.float32).reshape(self._goal_shape)
-            self._counters.goals += 1
+            self.counters.goals += 1
             return
-        self._counters.refused_goals += 1
+        self.counters.refused_goals += 1
+
+    def take_goal_of(self, other: "Intake") -> None:
+        """Take over the goal of another policy, if goals of both have the same form."""
+        if other.goal is not None and other.goal.shape == self._goal_shape:
+            self.goal = other.goal
 
     @property
     def complete(self) -> bool:
         """Whether every input and, where the policy takes one, a goal was seen."""
         return self._history.complete and not self._waits_for_goal()
+
+    def covers(self, now_s: float) -> bool:
+        """Whether a window at a time would hold nothing that was seen before the first message."""
+        return self.complete and self._history.covers(now_s)
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that were not seen yet."""
@@ -98,14 +109,12 @@ class Intake:
     def stale(self, now_s: float) -> list[str]:
         """Return the inputs that are older than they may be."""
         return [
-            channel.source.name
-            for channel in self.inputs
-            if self._history.age_s(channel.source.name, now_s) > channel.source.max_age_s
+            name for name, channel in self.inputs.items() if self._history.age_s(name, now_s) > channel.source.max_age_s
         ]
 
     def age_s(self, now_s: float) -> float:
         """Return the age of the input that is oldest; infinite where one was not seen."""
-        return max(self._history.age_s(channel.source.name, now_s) for channel in self.inputs)
+        return max(self._history.age_s(name, now_s) for name in self.inputs)
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
@@ -119,5 +128,5 @@ class Intake:
         return self.goal is None and self._goal_shape[0] > 0
 
     def _refuse(self, reason: str) -> None:
-        self._counters.refused_messages += 1
+        self.counters.refused_messages += 1
         self.last_refusal = reason

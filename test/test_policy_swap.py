@@ -1,0 +1,93 @@
+"""`~/load_policy` over real DDS: another file takes over while the node ticks, or the old one acts on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from node_rig import MakeNode, Robot, started
+from policy_files import write_diffusion, write_mixture
+from rclpy.parameter import Parameter
+from ros_helpers import Bench
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
+
+from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.timing import LATENCY_LABELS
+
+
+def call(node: PolicyNode, robot: Robot, path: Path | str) -> Any:
+    """Ask a node to load a file, while observations come in; return the answer."""
+    node.set_parameters([Parameter("next_policy", value=str(path))])
+    client = robot.bench.node.create_client(Trigger, f"/{node.get_name()}/load_policy")
+    robot.bench.wait(client.service_is_ready, "the service")
+    future = client.call_async(Trigger.Request())
+    robot.run_until(future.done, "the answer")
+    return future.result()
+
+
+@pytest.mark.parametrize("kind", ["mixture", "diffusion"])
+def test_a_file_takes_over_without_a_tick_missed(
+    make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, kind: str
+) -> None:
+    """Records go on without a gap, the description follows, and the node stays active."""
+    records = bench.collect(Float64MultiArray, "/policy/latency")
+    infos = bench.collect(String, "/policy/policy_info", LATCHED)
+    node = started(make_node())
+    robot.run_until(lambda: len(records) > 20, "records")
+    write = write_mixture if kind == "mixture" else write_diffusion
+    path = write(tmp_path / "next.onnx", history=3)
+    answer = call(node, robot, path)
+    assert (answer.success, answer.message) == (True, "")
+    count = len(records)
+    robot.run_until(lambda: len(records) > count + 20 and len(infos) > 1, "records of the new policy")
+    assert json.loads(infos[-1].data)["policy"] == "next.onnx"
+    assert json.loads(infos[-1].data)["history"] == 3
+    seq = np.array([record.data[LATENCY_LABELS.index("seq")] for record in records])
+    assert (np.diff(seq) == 1).all()
+    assert node.state == "active"
+
+
+def test_what_does_not_fit_is_refused_and_the_old_policy_acts_on(
+    make_node: MakeNode, robot: Robot, tmp_path: Path
+) -> None:
+    node = started(make_node(rate_hz=0.0))
+    (tmp_path / "garbage.onnx").write_bytes(b"garbage")
+    slow = write_mixture(tmp_path / "slow.onnx", rate_hz=5.0)
+    for path, reason in (
+        ("", "next_policy is not set"),
+        (tmp_path / "nowhere.onnx", "is not a file"),
+        (tmp_path / "garbage.onnx", "cannot be read as ONNX"),
+        (slow, "was made for 5 Hz, but the node ticks at 28.5714 Hz"),
+    ):
+        answer = call(node, robot, path)
+        assert not answer.success
+        assert reason in answer.message
+        count = len(robot.commands)
+        robot.run_until(lambda count=count: len(robot.commands) > count, "a command")  # type: ignore[misc]
+
+
+def test_an_inactive_node_takes_the_file_at_once(make_node: MakeNode, robot: Robot, tmp_path: Path) -> None:
+    node = make_node()
+    node.trigger_configure()
+    assert call(node, robot, write_mixture(tmp_path / "next.onnx", seed=5)).success
+    assert node.session is not None
+    assert node.session.info["policy"] == "next.onnx"
+    node.trigger_activate()
+    robot.run_until(lambda: robot.commands, "a command")
+
+
+def test_only_one_file_is_loaded_at_a_time(make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:
+    """The second call is answered while the first waits for the window to fill."""
+    node = started(make_node())
+    node.set_parameters([Parameter("next_policy", value=str(write_mixture(tmp_path / "next.onnx", history=3)))])
+    client = bench.node.create_client(Trigger, "/policy/load_policy")
+    bench.wait(client.service_is_ready, "the service")
+    first, second = client.call_async(Trigger.Request()), client.call_async(Trigger.Request())
+    bench.wait(second.done, "the refusal")  # nothing is observed, so that nobody can take over
+    assert "another file is being loaded" in second.result().message
+    assert not first.done()
+    robot.run_until(first.done, "the answer")
+    assert first.result().success

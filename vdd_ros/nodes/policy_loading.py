@@ -1,0 +1,67 @@
+"""From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.pilot import Pilot
+from vdd_ros.nodes.policy_diagnostics import policy_info
+from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.robot import RobotFile
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A policy, ready to act.
+
+    Attributes:
+        pilot: The policy and what belongs to it.
+        info: Content of `~/policy_info`.
+        inference_s: Median time of its graph.
+    """
+
+    pilot: Pilot
+    info: dict[str, Any]
+    inference_s: float
+
+
+def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, rate_hz: float | None = None) -> Loaded:
+    """Load a policy file for a robot.
+
+    Args:
+        path: The policy file.
+        robot: The robot file.
+        parameters: Of the node.
+        name: Of the node.
+        rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
+
+    Raises:
+        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate.
+    """
+    policy = OnnxPolicy.load(
+        path,
+        provider=parameters.provider,
+        expert=parameters.expert,
+        switch_ratio=parameters.switch_ratio,
+        noise=parameters.noise,
+        seed=parameters.seed,
+        intra_op_threads=parameters.intra_op_threads,
+        inter_op_threads=parameters.inter_op_threads,
+    )
+    own_hz = parameters.rate_hz or policy.spec.rate_hz
+    if rate_hz is not None and abs(own_hz - rate_hz) > 1e-6 * rate_hz:
+        raise ConfigurationError(
+            f"{path} was made for {own_hz:.6g} Hz, but the node ticks at {rate_hz:.6g} Hz; set rate_hz, or configure "
+            "the node with this file"
+        )
+    pilot = Pilot.of(
+        policy,
+        robot,
+        period_s=1.0 / own_hz,
+        guards=parameters.guards(),
+        action_steps=parameters.action_steps,
+        prefetch_ticks=parameters.prefetch_ticks,
+    )
+    warm_up = policy.warm_up(parameters.warmup_runs)
+    return Loaded(pilot, policy_info(name, path, policy.spec, parameters, own_hz, warm_up), warm_up.median_s)

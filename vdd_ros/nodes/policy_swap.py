@@ -1,0 +1,79 @@
+"""Another policy file takes over from the one that acts, without a tick being missed."""
+
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from vdd_ros.nodes.policy_loading import Loaded
+
+
+class HotSwap:
+    """The service `~/load_policy`: the file of the parameter `next_policy` is loaded beside the ticks and takes over.
+
+    The service answers when the new policy acts, or why it does not; then the old one acts on.
+
+    Args:
+        node: The node.
+        load: Loads the file of a path; runs in a thread of its own.
+        take_over: Lets a loaded policy take over, and calls its second argument when it has.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        load: Callable[[str], Loaded],
+        take_over: Callable[[Loaded, Callable[[], None]], None],
+    ) -> None:
+        self._node = node
+        self._load = load
+        self._take_over = take_over
+        self._busy = False
+        # In the node's own group, a call that waits would keep the ticks from running.
+        self._service = node.create_service(
+            Trigger, "~/load_policy", self._serve, callback_group=ReentrantCallbackGroup()
+        )
+
+    def destroy(self) -> None:
+        """Take the service down."""
+        self._node.destroy_service(self._service)
+
+    async def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        path = self._node.get_parameter("next_policy").value
+        response.message = await self._swap(path)
+        response.success = not response.message
+        if response.message:
+            self._node.get_logger().error(f"{path} was not loaded, the policy stays: {response.message}")
+        else:
+            self._node.get_logger().info(f"{path} has taken over")
+        return response
+
+    async def _swap(self, path: str) -> str:
+        """Return why the policy could not be loaded; empty when it acts."""
+        if self._busy:
+            return "another file is being loaded; call again when that is done"
+        if not path:
+            return "the parameter next_policy is not set; set it to the path of a policy file"
+        self._busy = True
+        try:
+            loaded: Future = Future(executor=self._node.executor)
+            Thread(target=self._load_into, args=(path, loaded), daemon=True, name="load_policy").start()
+            result = await loaded
+            if not isinstance(result, Loaded):
+                return str(result)
+            done: Future = Future(executor=self._node.executor)
+            self._take_over(result, lambda: done.set_result(None))
+            await done
+            return ""
+        finally:
+            self._busy = False
+
+    def _load_into(self, path: str, future: Any) -> None:
+        try:
+            future.set_result(self._load(path))
+        except Exception as error:  # whatever it is, the caller has to hear of it
+            future.set_result(error)
