@@ -77,6 +77,7 @@ class PolicyLoop:
         self._timer = timer
         self._record = LatencyRecord()
         self._expert: int | None = None
+        self._seen_s = -math.inf
         self.start()
 
     @property
@@ -134,7 +135,12 @@ class PolicyLoop:
             pilot.intake.reset()
         self.pilot.chunks.reset()
         self._expert = None
+        self._seen_s = -math.inf
         self.commander.restart()
+
+    def news(self) -> bool:
+        """Whether every input brought something newer than what the last tick saw of all of them."""
+        return self.intake.newest_s() > self._seen_s
 
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""
@@ -231,4 +237,5 @@ class PolicyLoop:
             self.pilot.chunks.drop()
             self.commander.lose()
             return None
+        self._seen_s = self.intake.newest_s()
         return self.intake.sample(now_s)

@@ -11,6 +11,7 @@ from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 from vdd_ros.policy.session import PROVIDERS
 
 SENDS = ("step", "chunk")
+TRIGGERS = ("timer", "observation")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class PolicyParameters:
     policy_path: str = parameter("", "policy file (.onnx)")
     next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
+    trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, 1000.0)
     wake_early_s: float = parameter(0.002, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
@@ -57,8 +59,11 @@ class PolicyParameters:
             if not getattr(self, name):
                 raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
 
-        if self.send not in SENDS:
-            raise ConfigurationError(f"parameter send is {self.send!r}; use one of {', '.join(SENDS)}")
+        for name, allowed in (("send", SENDS), ("trigger", TRIGGERS)):
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(
+                    f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
+                )
 
     def guards(self) -> GuardSettings:
         """Return the settings of the guards; raises ConfigurationError."""

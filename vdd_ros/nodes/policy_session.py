@@ -60,8 +60,9 @@ class PolicySession:
         self._outputs: PublishedOutputs | None = None
         self._swap: HotSwap | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
-        # Simulated time stands still while a callback runs.
-        self._early_s = 0.0 if simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+        self._on_arrival = parameters.trigger == "observation"
+        # Simulated time stands still while a callback runs, and nobody knows when a message will arrive.
+        self._early_s = 0.0 if simulated_time or self._on_arrival else min(parameters.wake_early_s, self._period_s / 2)
         self._wake = self._make_wake()
 
     @property
@@ -104,7 +105,8 @@ class PolicySession:
         if self._parameters.gc_freeze:
             gc.freeze()
         self.loop.start()
-        self._timer = self._node.create_timer(self._period_s, self._on_timer, clock=self._timer_clock)
+        on_timer = self._on_watch if self._on_arrival else self._on_timer
+        self._timer = self._node.create_timer(self._period_s, on_timer, clock=self._timer_clock)
         self._due_ns = self._next_due_ns()
         self._ticking = True
 
@@ -154,7 +156,10 @@ class PolicySession:
             self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
 
     def _on_input(self, name: str, message: Any) -> None:
-        self.loop.receive(name, message, self._now_s())
+        now_s = self._now_s()
+        self.loop.receive(name, message, now_s)
+        if self._on_arrival and self._ticking and self.loop.news():
+            self._tick(now_s, 0.0)
 
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
@@ -207,7 +212,16 @@ class PolicySession:
     def _on_timer(self) -> None:
         late_ns = self._wake.until(self._due_ns)
         self._due_ns = self._next_due_ns()
-        self.loop.tick(self._now_s(), late_ns * 1e-9)
+        self._tick(self._now_s(), late_ns * 1e-9)
+
+    def _on_watch(self) -> None:
+        """Tick where nothing arrived that a tick could follow, so that waiting and stale inputs are noticed."""
+        now_s = self._now_s()
+        if not self.loop.intake.complete or self.loop.intake.stale(now_s):
+            self._tick(now_s, 0.0)
+
+    def _tick(self, now_s: float, lateness_s: float) -> None:
+        self.loop.tick(now_s, lateness_s)
         if self.loop.pilot.guards.fault:
             self._give_up(self.loop.pilot.guards.fault)
 

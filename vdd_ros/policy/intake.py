@@ -102,6 +102,10 @@ class Intake:
         """Whether a window at a time would hold nothing that was seen before the first message."""
         return self.complete and self._history.covers(now_s)
 
+    def newest_s(self) -> float:
+        """Return the stamp up to which every input was seen; -inf where one was not."""
+        return min(self._history.newest_s(name) for name in self.inputs)
+
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that were not seen yet."""
         return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
