@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.policy.machine import machine_facts
+from vdd_ros.policy.host import host_facts
 from vdd_ros.policy.onnx_policy import WarmUp
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.timing import LatencyStatistics
@@ -96,7 +96,7 @@ def policy_info(
         "warm_up_first_ms": 1e3 * warm_up.first_s,
         "warm_up_median_ms": 1e3 * warm_up.median_s,
         "machine": {
-            **machine_facts(),
+            **host_facts(),
             "provider": parameters.provider,
             "intra_op_threads": parameters.intra_op_threads,
             "inter_op_threads": parameters.inter_op_threads,

@@ -6,6 +6,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.parameters import parameter
 from vdd_ros.policy.commander import FIRST_ACTIONS
 from vdd_ros.policy.guards import ON_NOVELTY, GuardSettings
+from vdd_ros.policy.host import HostSettings
 from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 from vdd_ros.policy.session import PROVIDERS
@@ -50,6 +51,9 @@ class PolicyParameters:
     statistics_window: int = parameter(2000, "ticks over which /diagnostics gives percentiles", 10, 1_000_000)
     statistics_warmup_ticks: int = parameter(20, "first ticks that the percentiles leave out", 0, 1_000_000)
     gc_freeze: bool = parameter(True, "spare Python's garbage collector the objects made before activation")
+    fifo_priority: int = parameter(0, "SCHED_FIFO priority of the thread that ticks; 0: the ordinary scheduler", 0, 99)
+    cpu_affinity: str = parameter("", "cores that it may run on, such as 2,3; empty: all")
+    lock_memory: bool = parameter(False, "no page of the process may be swapped out")
     episode_topic: str = parameter("", "topic of episode numbers (std_msgs/Int64); each starts anew; empty: none")
     autostart: bool = parameter(False, "configure and activate without being asked")
 
@@ -64,6 +68,10 @@ class PolicyParameters:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
                 )
+
+    def host(self) -> HostSettings:
+        """Return what is asked of the host; raises ConfigurationError."""
+        return HostSettings(self.fifo_priority, self.cpu_affinity, self.lock_memory)
 
     def guards(self) -> GuardSettings:
         """Return the settings of the guards; raises ConfigurationError."""

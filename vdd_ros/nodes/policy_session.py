@@ -18,6 +18,7 @@ from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.policy.host import settle
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
@@ -46,6 +47,7 @@ class PolicySession:
         self._node = node
         self._give_up = give_up
         self._parameters = parameters
+        parameters.host()
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
         self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
@@ -101,6 +103,8 @@ class PolicySession:
     def start(self) -> None:
         """Begin to tick."""
         self.loop.pilot.policy.seed(self._parameters.seed)
+        for problem in settle(self._parameters.host()):
+            self._node.get_logger().warning(problem)
         gc.collect()
         if self._parameters.gc_freeze:
             gc.freeze()
