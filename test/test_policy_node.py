@@ -354,6 +354,22 @@ def test_diagnostics_follow_the_inputs(
     assert (status.level, status.message[:6]) == (DiagnosticStatus.STALE, "stale:")
 
 
+def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """Each names the other; a shadow is no rival, and neither is one that has gone."""
+    first, second = started(make_node("first")), started(make_node("second", enable_control=False))
+    robot.run_until(lambda: robot.commands, "commands")
+    assert "others command" not in diagnose(first, bench).message
+    assert second.session is not None
+    assert second.session.rivals() == ""
+    third = started(make_node("third"))
+    bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
+    bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")
+    assert diagnose(first, bench).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+    third.trigger_deactivate()
+    third.trigger_cleanup()
+    bench.wait(lambda: "others command" not in diagnose(first, bench).message, "the end of the warning")
+
+
 def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) -> None:
     """A publisher of another type on an input's topic is an error that names both types."""
     node = make_node()

@@ -102,7 +102,10 @@ class PolicyNode(ReasonedLifecycleNode):
         if wrong_types or self.failure:
             return DiagnosticStatus.ERROR, wrong_types or self.failure
         if self.session and self.state == "active":
-            return self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
+            level, message = self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
+            if rivals := self.session.rivals():
+                return max(level, DiagnosticStatus.WARN), f"{rivals}; {message}"
+            return level, message
         return DiagnosticStatus.OK, self.state
 
     def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:

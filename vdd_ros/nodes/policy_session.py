@@ -147,6 +147,18 @@ class PolicySession:
                 problems.append(f"topic {name} is {', '.join(sorted(types))}, but it must be {expected}")
         return "; ".join(problems)
 
+    def rivals(self) -> str:
+        """Return who else commands the robot; empty if nobody does."""
+        if not self._parameters.enable_control:
+            return ""
+        node, topic = self._node, self._node.resolve_topic_name(self._robot.command.topic)
+        own = node.get_name(), node.get_namespace()
+        names = [(found.node_name, found.node_namespace) for found in node.get_publishers_info_by_topic(topic)]
+        if own in names:
+            names.remove(own)
+        others = ", ".join(f"{space.rstrip('/')}/{name}" for name, space in names)
+        return f"others command the robot too, on {topic}: {others}" if others else ""
+
     def _subscribe(self, channel: InputChannel) -> None:
         kind = message_class(channel.source.type)
         channel.check(kind())
