@@ -151,7 +151,7 @@ class Maker:
         checkpoint = self.checkpoint(cell.model)
         file = folder / POLICY_FILE
         if not file.exists():
-            export(checkpoint, file, ExportConfig(**cell.sampling))
+            export(checkpoint, file, ExportConfig(**cell.sampling, novelty=False))
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
         goals = goals_of(self.demonstrations[cell.model.task], policy.spec) if policy.spec.goal_length else None
         scores = evaluate_policy(policy, get_task(cell.model.task), self.rollouts, [cell.model.seed], goals=goals)
