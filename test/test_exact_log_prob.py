@@ -46,7 +46,7 @@ def policy_file(size: int, covariance: Covariance, folder: Path) -> Path:
     for head in (student.gating, student.mean, student.scale):
         torch.nn.init.normal_(head.last.weight, std=0.3)
     save_model(folder, student.state_dict(), card(student, size))
-    export(folder, folder / "policy.onnx", ExportConfig())
+    export(folder, folder / "policy.onnx", ExportConfig(novelty=False))
     return folder / "policy.onnx"
 
 

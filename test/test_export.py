@@ -376,7 +376,7 @@ def test_experts_at_the_limits_are_told(tmp_path: Path, student: Path) -> None:
     card, tensors = load_model(student)
     far = tensors | {"mean.last.bias": torch.full_like(tensors["mean.last.bias"], 1e3)}
     save_model(tmp_path / "far", far, card)
-    spec = export(tmp_path / "far", tmp_path / "far.onnx", ExportConfig())
+    spec = export(tmp_path / "far", tmp_path / "far.onnx", ExportConfig(novelty=False))
     observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
     goal = [np.tile(observation[0], (spec.goal_length, 1))] if spec.goal_length else []
     assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, *goal).clipped.all()
@@ -428,7 +428,7 @@ def test_what_is_steep_is_compared_by_its_slope(
         if name in grown:
             grown[name] = torch.full_like(grown[name], value[0])
     save_model(tmp_path / "steep", grown, dataclasses.replace(card, statistics=card.statistics | wide))
-    config = ExportConfig(steps=1, sampler="ddim")
+    config = ExportConfig(steps=1, sampler="ddim", novelty=False)
     assert export(tmp_path / "steep", tmp_path / "steep.onnx", config).parity.max_error <= 1e-5
     monkeypatch.setattr(exporting, "_slope", lambda _function, inputs, _units: np.ones(len(inputs["observation"])))
     with pytest.raises(ExportError, match="not the same function"):

@@ -24,6 +24,8 @@ from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
 
+UNKNOWN = "_NODE_NAME_UNKNOWN_"
+
 
 class PolicySession:
     """A loaded policy on its robot's topics. Making it loads and checks; `connect` makes the topics.
@@ -156,7 +158,8 @@ class PolicySession:
         names = [(found.node_name, found.node_namespace) for found in node.get_publishers_info_by_topic(topic)]
         if own in names:
             names.remove(own)
-        others = ", ".join(f"{space.rstrip('/')}/{name}" for name, space in names)
+        known = [(name, space) for name, space in names if name != UNKNOWN]  # else it comes or goes just now
+        others = ", ".join(f"{space.rstrip('/')}/{name}" for name, space in known)
         return f"others command the robot too, on {topic}: {others}" if others else ""
 
     def _subscribe(self, channel: InputChannel) -> None:

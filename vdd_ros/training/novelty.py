@@ -76,23 +76,23 @@ def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: 
     """Fit the density of the demonstrated observations, and its bound.
 
     Args:
-        demonstrations: At least `FOLDS` episodes.
+        demonstrations: At least two episodes.
         statistics: What the policy standardises with.
         seed: Of the fits, and of the points that are used where there are more than `POINTS`.
 
     Raises:
-        DemonstrationError: There are too few episodes.
+        DemonstrationError: There is a single episode.
     """
     random = np.random.default_rng(seed)
     mean, deviation = statistics.observation_mean.numpy(), statistics.observation_std.numpy()
     points = (demonstrations.observation - mean) / deviation
     episodes = len(demonstrations.lengths)
-    if episodes < FOLDS:
+    if episodes < 2:
         raise DemonstrationError(
-            f"demonstrations: a density of the observations takes {FOLDS} episodes, of which each is left out once; "
-            f"there are {episodes}. Record more, or export without it (--no-novelty)."
+            "demonstrations: a density of the observations takes two episodes, of which each is left out once; there "
+            "is one. Record more, or export without it (--no-novelty)."
         )
-    fold = np.repeat(random.permutation(episodes) % FOLDS, demonstrations.lengths)
+    fold = np.repeat(random.permutation(episodes) % min(FOLDS, episodes), demonstrations.lengths)
     scores = {count: _left_out(points, fold, count, random) for count in COMPONENTS}
     best = min(scores, key=lambda count: float(scores[count].mean()))
     model = _fit(points, best, random)
@@ -102,7 +102,7 @@ def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: 
 def _left_out(points: Floats, fold: NDArray[np.int64], components: int, random: np.random.Generator) -> Floats:
     """Return the novelty of every point under the density of the other folds."""
     found = np.empty(len(points))
-    for one in range(FOLDS):
+    for one in range(int(fold.max()) + 1):
         found[fold == one] = -_fit(points[fold != one], components, random).score_samples(points[fold == one])
     return found
 
