@@ -11,8 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.policy.host import host_facts
-from vdd_ros.policy.onnx_policy import WarmUp
-from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
 from vdd_ros.policy.timing import LatencyStatistics
 
 STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
@@ -72,9 +71,10 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
 
 
 def policy_info(
-    name: str, path: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
+    name: str, path: str, policy: OnnxPolicy, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
 ) -> dict[str, Any]:
     """Return what a bag needs to tell which policy on which machine gave its latencies."""
+    spec = policy.spec
     return {
         "node": name,
         "kind": spec.kind,
@@ -98,6 +98,7 @@ def policy_info(
         "machine": {
             **host_facts(),
             "provider": parameters.provider,
+            "binding": policy.binding,
             "intra_op_threads": parameters.intra_op_threads,
             "inter_op_threads": parameters.inter_op_threads,
         },

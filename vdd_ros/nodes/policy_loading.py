@@ -1,7 +1,10 @@
 """From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
 
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
+
+from rclpy.logging import get_logger
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.pilot import Pilot
@@ -39,9 +42,10 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
     Raises:
         VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate.
     """
+    began = perf_counter()
     policy = OnnxPolicy.load(
         path,
-        provider=parameters.provider,
+        provider=parameters.provider_settings(),
         expert=parameters.expert,
         switch_ratio=parameters.switch_ratio,
         noise=parameters.noise,
@@ -64,4 +68,15 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         prefetch_ticks=parameters.prefetch_ticks,
     )
     warm_up = policy.warm_up(parameters.warmup_runs)
-    return Loaded(pilot, policy_info(name, path, policy.spec, parameters, own_hz, warm_up), warm_up.median_s)
+    _warn_of_building(policy, path, name, perf_counter() - began)
+    info = policy_info(name, path, policy, parameters, own_hz, warm_up)
+    return Loaded(pilot, info, warm_up.median_s)
+
+
+def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -> None:
+    """Tell that TensorRT's engines were not there when they were needed."""
+    if built := policy.engines_built:
+        get_logger(name.strip("/").replace("/", ".")).warning(
+            f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "
+            f"{policy.engine_folder}. Next time let `vdd prebuild {path} --provider tensorrt` do it before"
+        )

@@ -8,8 +8,8 @@ from vdd_ros.policy.commander import FIRST_ACTIONS
 from vdd_ros.policy.guards import ON_NOVELTY, GuardSettings
 from vdd_ros.policy.host import HostSettings
 from vdd_ros.policy.onnx_policy import NOISES
+from vdd_ros.policy.providers import PROVIDERS, ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
-from vdd_ros.policy.session import PROVIDERS
 
 SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
@@ -45,6 +45,10 @@ class PolicyParameters:
     novelty_ticks: int = parameter(3, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
     provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
+    device_id: int = parameter(0, "number of the GPU, with cuda and tensorrt", 0, 255)
+    engine_cache: str = parameter("", "folder of TensorRT's engines; empty: in the user's cache directory")
+    fp16: bool = parameter(False, "with tensorrt: compute in half precision where that is faster")
+    cuda_graph: bool = parameter(False, "with cuda: replay the launches of all kernels as one")
     intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)
     inter_op_threads: int = parameter(1, "threads across operators", 1, 64)
     warmup_runs: int = parameter(20, "runs of the policy while configuring", 2, 10_000)
@@ -72,6 +76,10 @@ class PolicyParameters:
     def host(self) -> HostSettings:
         """Return what is asked of the host; raises ConfigurationError."""
         return HostSettings(self.fifo_priority, self.cpu_affinity, self.lock_memory)
+
+    def provider_settings(self) -> ProviderSettings:
+        """Return what is asked of ONNX Runtime; raises ConfigurationError."""
+        return ProviderSettings(self.provider, self.device_id, self.engine_cache, self.fp16, self.cuda_graph)
 
     def guards(self) -> GuardSettings:
         """Return the settings of the guards; raises ConfigurationError."""

@@ -6,12 +6,13 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
-from vdd_ros.policy.session import BoundArrays, open_session
+from vdd_ros.policy.session import Opened, open_session
 from vdd_ros.policy.spec import PolicySpec
 
 NOISES = ("mean", "full")
@@ -94,16 +95,14 @@ class OnnxPolicy:
         spec: What the file says about itself.
     """
 
-    def __init__(
-        self, session: onnxruntime.InferenceSession, spec: PolicySpec, selector: ExpertSelector, noise: str, seed: int
-    ) -> None:
+    def __init__(self, opened: Opened, selector: ExpertSelector, noise: str, seed: int) -> None:
         if noise not in NOISES:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
-        self.spec = spec
-        self._session = session
+        self._session, self.spec, self._engines = opened
+        spec = self.spec
         self._selector = selector
         self._draws_noise = noise == "full" or not spec.is_mixture
-        self._single = BoundArrays(session, spec, 1)
+        self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
         self._inputs = _observed(self._single, 0)
         self._action = self._single.outputs["action"][0]
@@ -117,7 +116,7 @@ class OnnxPolicy:
         cls,
         path: str | Path,
         *,
-        provider: str = "cpu",
+        provider: str | ProviderSettings = "cpu",
         expert: str = "sample",
         switch_ratio: float = DEFAULT_SWITCH_RATIO,
         noise: str = "mean",
@@ -129,7 +128,8 @@ class OnnxPolicy:
 
         Args:
             path: The .onnx file.
-            provider: `cpu`, `cuda` or `tensorrt`; refused if not granted.
+            provider: `cpu`, `cuda` or `tensorrt`, or one of them with its settings; refused if not granted.
+                TensorRT's engines are built for one observation at a time; use the others for batches.
             expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
                 policies need their noise and always draw it.
             switch_ratio: See `ExpertSelector`.
@@ -144,10 +144,26 @@ class OnnxPolicy:
             ConfigurationError: Another argument has a value that is not allowed.
         """
         selector = ExpertSelector(expert, switch_ratio=switch_ratio)
-        session, spec = open_session(
-            path, provider=provider, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
+        settings = ProviderSettings(provider) if isinstance(provider, str) else provider
+        opened = open_session(
+            path, provider=settings, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
         )
-        return cls(session, spec, selector, noise, seed)
+        return cls(opened, selector, noise, seed)
+
+    @property
+    def binding(self) -> str:
+        """Whose memory the graph reads and writes: `host`, or on a GPU `device` where that is faster."""
+        return self._single.binding
+
+    @property
+    def engine_folder(self) -> Path | None:
+        """Where TensorRT's engines of this file are kept; None with other providers."""
+        return None if self._engines is None else self._engines.folder
+
+    @property
+    def engines_built(self) -> list[str]:
+        """TensorRT's engines that were not in their folder and had to be built."""
+        return [] if self._engines is None else self._engines.built
 
     def seed(self, seed: int) -> None:
         """Start the random stream anew.
@@ -166,6 +182,8 @@ class OnnxPolicy:
     def warm_up(self, runs: int = 10) -> WarmUp:
         """Run the graph at the mean observation, as goal too, and time it; random stream and held expert stay the same.
 
+        On a GPU, the faster way of binding is chosen after the first run.
+
         Raises:
             ConfigurationError: `runs` is below 2.
         """
@@ -178,7 +196,9 @@ class OnnxPolicy:
         if self.spec.is_mixture:
             arrays.inputs["expert_uniform"].fill(LIKELIEST_EXPERT)
         times = []
-        for _ in range(runs):
+        for run in range(runs):
+            if run == 1:
+                arrays.choose_binding()
             start = perf_counter()
             arrays.run()
             times.append(perf_counter() - start)

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.onnx_policy import beyond, limit_bands
+from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import named_expert
-from vdd_ros.policy.session import BoundArrays, open_session
+from vdd_ros.policy.session import open_session
 from vdd_ros.training.fidelity_states import Seen, at, repeated
 
 Floats = NDArray[np.float64]
@@ -43,7 +45,9 @@ class MixtureFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._session, self.spec = open_session(path, provider="cpu", intra_op_threads=1, inter_op_threads=1)
+        self._session, self.spec, _ = open_session(
+            path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1
+        )
         if self.spec.experts is None:
             raise ConfigurationError(f"A {self.spec.kind} policy has no density; give a vdd, em or imc policy.")
         self._experts = self.spec.experts

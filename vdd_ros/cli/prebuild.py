@@ -1,0 +1,70 @@
+"""`vdd prebuild`: open a policy file with a provider, so that TensorRT's engines are there before a robot is."""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from vdd_ros.cli.report import write_json
+from vdd_ros.policy.machine import machine_facts, runtime_versions
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.providers import ENGINES, PROVIDERS, ProviderSettings
+
+HELP = "open a policy file with a provider and time it; with tensorrt, build its engines"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd prebuild`."""
+    parser.add_argument("policy", type=Path, help="policy file (.onnx)")
+    parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="to open it with (default: %(default)s)")
+    parser.add_argument("--cache", default="", metavar="DIR", help="TensorRT's engines; as the parameter engine_cache")
+    parser.add_argument("--device-id", type=int, default=0, help="number of the GPU (default: %(default)s)")
+    parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision where that is faster")
+    parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay the kernels' launches as one")
+    parser.add_argument("--runs", type=int, default=100, help="runs to time (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open, run, print what took how long and what is kept."""
+    settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
+    found = measure(args.policy, settings, args.runs)
+    print(f"{args.policy} with {args.provider}")
+    print(f"  opened in   {found['open_s']:.2f} s")
+    print(f"  first run   {1e3 * found['first_s']:.3f} ms")
+    print(f"  median run  {1e6 * found['median_s']:.1f} us, {args.runs} runs in a loop; on a robot see vdd latency")
+    print(f"  binding     {found['binding']}")
+    for engine, size in found["engines"].items():
+        print(f"  {'built' if engine in found['built'] else 'found'}       {engine}, {size / 1e6:.2f} MB")
+    if found["engine_folder"]:
+        print(f"  in          {found['engine_folder']}")
+    if args.json is not None:
+        write_json(args.json, found)
+    return 0
+
+
+def measure(policy_file: Path, settings: ProviderSettings, runs: int) -> dict[str, Any]:
+    """Open a policy file, run it, and return the times in seconds and TensorRT's engines with their sizes in bytes.
+
+    Raises:
+        VddError: As `OnnxPolicy.load` and `OnnxPolicy.warm_up`.
+    """
+    start = perf_counter()
+    policy = OnnxPolicy.load(policy_file, provider=settings)
+    open_s = perf_counter() - start
+    warm_up = policy.warm_up(runs)
+    folder = policy.engine_folder
+    engines = sorted(folder.glob(ENGINES)) if folder else []
+    return {
+        "policy": policy_file.name,
+        "provider": settings.name,
+        "open_s": open_s,
+        **warm_up._asdict(),
+        "runs": runs,
+        "binding": policy.binding,
+        "engine_folder": str(folder) if folder else None,
+        "engines": {engine.name: engine.stat().st_size for engine in engines},
+        "built": policy.engines_built,
+        "machine": machine_facts(),
+        "versions": runtime_versions(),
+    }

@@ -1,0 +1,39 @@
+"""The inputs and outputs that a policy's graph must have, from its metadata."""
+
+from dataclasses import dataclass
+
+from vdd_ros.policy.spec import PolicySpec
+
+FLOAT, INT = "tensor(float)", "tensor(int64)"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of the graph: its shape without the batch, and its type in ONNX Runtime's words."""
+
+    shape: tuple[int, ...]
+    type: str = FLOAT
+
+
+def graph_inputs(spec: PolicySpec) -> dict[str, Tensor]:
+    """Return the inputs that a graph with this metadata must have."""
+    inputs = {"observation": Tensor((spec.history, spec.obs_dim)), "noise": Tensor(spec.noise_shape)}
+    if spec.goal_length:
+        inputs["goal"] = Tensor((spec.goal_length, spec.obs_dim))
+    if spec.is_mixture:
+        inputs["expert_uniform"] = Tensor(())
+    return inputs
+
+
+def graph_outputs(spec: PolicySpec) -> dict[str, Tensor]:
+    """Return the outputs that a graph with this metadata must have."""
+    outputs = {"action": Tensor((spec.horizon, spec.act_dim))}
+    if spec.experts is not None:
+        outputs |= {
+            "expert": Tensor((), INT),
+            "gating": Tensor((spec.experts,)),
+            "log_prob": Tensor(()),
+        }
+    if spec.novelty is not None:
+        outputs["novelty"] = Tensor(())
+    return outputs

@@ -1,0 +1,138 @@
+"""ONNX Runtime's execution providers: which are asked for, with which options, and where engines are kept."""
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import onnxruntime
+
+from vdd_ros.errors import ConfigurationError
+
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+}
+ENGINES = "*.engine"
+
+Options = dict[str, str]
+
+
+@dataclass(frozen=True)
+class ProviderSettings:
+    """What is asked of ONNX Runtime; all but the name concerns GPUs only.
+
+    Attributes:
+        name: `cpu`, `cuda` or `tensorrt`.
+        device_id: Number of the GPU.
+        engine_cache: Folder of TensorRT's engines; empty: `vdd_ros/engines` in the user's cache directory.
+        fp16: Let TensorRT compute in half precision where that is faster.
+        cuda_graph: Let CUDA replay the launches of all kernels as one.
+
+    Raises:
+        ConfigurationError: A value is not allowed, or belongs to another provider.
+    """
+
+    name: str = "cpu"
+    device_id: int = 0
+    engine_cache: str = ""
+    fp16: bool = False
+    cuda_graph: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in PROVIDERS:
+            raise ConfigurationError(f"Provider {self.name!r} is unknown; use one of {', '.join(PROVIDERS)}.")
+        if self.device_id < 0:
+            raise ConfigurationError(f"device_id is {self.device_id}; it must be 0 or more.")
+        for option, provider in (("fp16", "tensorrt"), ("cuda_graph", "cuda")):
+            if getattr(self, option) and self.name != provider:
+                raise ConfigurationError(
+                    f"{option} is for the provider {provider!r}, but the provider is {self.name!r}; leave it out, or "
+                    f"ask for {provider!r}."
+                )
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The providers in ONNX Runtime's words, the preferred one first."""
+        return PROVIDERS[self.name]
+
+
+class EngineCache:
+    """The folder of the engines of one policy file, made if it is not there.
+
+    TensorRT names engines by the structure of a graph, not by its weights; so files that differ only in what they
+    learned need folders of their own, and so do versions of ONNX Runtime, which bring versions of TensorRT.
+
+    Attributes:
+        folder: Of the engines.
+        timing: Of the timings that speed building up, which all policy files share.
+    """
+
+    def __init__(self, settings: ProviderSettings, policy: Path) -> None:
+        """Find the folder; raises ConfigurationError where it cannot be made, OSError if the policy cannot be read."""
+        base = Path(settings.engine_cache).expanduser() if settings.engine_cache else default_cache()
+        self.folder = base / sha256(policy.read_bytes()).hexdigest() / f"onnxruntime-{onnxruntime.__version__}"
+        self.timing = base / "timing"
+        try:
+            for folder in (self.folder, self.timing):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"engine_cache {base} cannot be used ({error}); name a folder that can be written."
+            ) from error
+        self._before = set(self._engines())
+
+    @property
+    def built(self) -> list[str]:
+        """Names of the engines that were built since this object was made."""
+        return [engine.name for engine in self._engines() if engine not in self._before]
+
+    def _engines(self) -> list[Path]:
+        return sorted(self.folder.glob(ENGINES))
+
+
+def default_cache() -> Path:
+    """Return where engines are kept unless somebody says otherwise."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "vdd_ros" / "engines"
+
+
+def provider_options(
+    settings: ProviderSettings, shapes: dict[str, tuple[int, ...]], engines: EngineCache | None
+) -> list[tuple[str, Options]]:
+    """Return the providers of a session with their options, as ONNX Runtime takes them.
+
+    Args:
+        settings: What is asked for.
+        shapes: The graph's inputs without the batch.
+        engines: Where TensorRT keeps engines; None for other providers.
+    """
+    if settings.name == "cpu":
+        return [("CPUExecutionProvider", {})]
+    cuda = {
+        "device_id": str(settings.device_id),
+        # Its default rounds the factors of matrix products to 10 bits; a policy file promises more than that.
+        "use_tf32": "0",
+        "enable_cuda_graph": _flag(settings.cuda_graph),
+    }
+    if engines is None:
+        return [("CUDAExecutionProvider", cuda)]
+    one = ",".join(f"{name}:{'x'.join(map(str, (1, *shape)))}" for name, shape in shapes.items())
+    tensorrt = {
+        "device_id": str(settings.device_id),
+        "trt_fp16_enable": _flag(settings.fp16),
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(engines.folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(engines.timing),
+        # With all shapes given, the engine is built when the session opens; else in the first run.
+        "trt_profile_min_shapes": one,
+        "trt_profile_opt_shapes": one,
+        "trt_profile_max_shapes": one,
+    }
+    return [("TensorrtExecutionProvider", tensorrt), ("CUDAExecutionProvider", cuda)]
+
+
+def _flag(value: bool) -> str:
+    return str(int(value))
