@@ -29,6 +29,7 @@ SMALLER = {
     "distil": ["--steps", "20"],
     "evaluate": ["--rollouts", "8"],
     "fidelity": ["--states", "8", "--samples", "64"],
+    "novelty": ["--rollouts", "8"],
     "demo": ["--episodes", "3"],
 }
 

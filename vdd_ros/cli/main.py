@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "write a trained model as one policy file (ONNX)",
     "evaluate": "run a policy file in its task: success and diversity",
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
+    "novelty": "how often a policy file's novelty raises a false alarm, and how often it notices what is new",
     "benchmark": "run every method on the same tasks; tables and figures of success, diversity and speed",
     "latency": "show where the time of each tick went, from a latency bag",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
