@@ -1,9 +1,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+MINUTES ?= 10
 NEEDS := constraints.txt setup.py
 
-.PHONY: help demo test clean
+.PHONY: help demo soak test clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -11,11 +12,14 @@ help:  ## Show this list
 demo: $(VENV)/.demo-ready  ## Set up, then run student and teacher beside a simulated robot over ROS 2
 	$(BIN)/vdd demo
 
+soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and judge memory, records and deadlines
+	$(BIN)/vdd soak --minutes $(MINUTES)
+
 test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy
 	$(BIN)/python -m pytest
 
-clean:  ## Remove the virtual environment, what was built and what the demo wrote
-	rm -rf $(VENV) build install log dist demo_out *.egg-info
+clean:  ## Remove the virtual environment, what was built and what the demo and the soak wrote
+	rm -rf $(VENV) build install log dist demo_out soak_out *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp for each set of extras: nothing is installed again until the needs change.

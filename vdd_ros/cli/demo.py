@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -94,12 +94,12 @@ def _policy_files(args: argparse.Namespace) -> dict[str, Path]:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
     demo = Demo.from_arguments(args)
-    _make_folder(demo.out)
+    make_folder(demo.out)
     policies = {name: str(file) for name, file in demo.files.items()}
     report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
     try:
-        with _interruptible_once():
-            _run_nodes(demo)
+        with interruptible_once():
+            run_nodes(demo)
             passed = _report(demo, report)
         report["status"] = "passed" if passed else "failed"
     except VddError as error:
@@ -110,24 +110,24 @@ def run(args: argparse.Namespace) -> int:
     return 0 if passed else 1
 
 
-def _make_folder(out: Path) -> None:
-    """Make the folder anew; one that this command did not make is refused."""
+def make_folder(out: Path, made_by: str = MADE_BY) -> None:
+    """Make a command's folder anew; one that this command did not make is refused by a ConfigurationError."""
     if out.exists():
         try:
-            ours = json.loads((out / "report.json").read_text(encoding="utf-8"))["made_by"] == MADE_BY
+            ours = json.loads((out / "report.json").read_text(encoding="utf-8"))["made_by"] == made_by
         except (OSError, ValueError, KeyError, TypeError):
             ours = False
         if not ours:
             raise ConfigurationError(
-                f"--out {out} exists and was not made by `vdd demo`; remove it or choose another folder"
+                f"--out {out} exists and was not made by `{made_by}`; remove it or choose another folder"
             )
         shutil.rmtree(out)
     (out / "log").mkdir(parents=True)
-    write_json(out / "report.json", {"made_by": MADE_BY, "status": "running"})
+    write_json(out / "report.json", {"made_by": made_by, "status": "running"})
 
 
 @contextlib.contextmanager
-def _interruptible_once() -> Iterator[None]:
+def interruptible_once() -> Iterator[None]:
     """Let the first SIGINT or SIGTERM raise KeyboardInterrupt; the next ones must not disturb the end of the nodes."""
     wanted = (signal.SIGINT, signal.SIGTERM)
 
@@ -144,8 +144,8 @@ def _interruptible_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run_nodes(demo: Demo) -> None:
-    """Run the robot, the policies and the recorder until the episodes are over.
+def run_nodes(demo: Demo, watch: Callable[[NodeProcesses, int], None] | None = None) -> None:
+    """Run the robot, the policies and the recorder until the episodes are over, or `watch` returns.
 
     The robot publishes nothing before the recorder has subscribed to everything, so that the record begins with the
     first tick.
@@ -188,7 +188,7 @@ def _run_nodes(demo: Demo) -> None:
                 seed=demo.seed,
                 autostart=True,
             )
-        _watch(nodes, demo.episodes)
+        (watch or _watch)(nodes, demo.episodes)
         for name in (*demo.files, "bag_recorder"):
             nodes.stop_well(name)
 

@@ -38,6 +38,11 @@ class NodeProcesses:
         # The wheels of ROS leave this unset; an installation sets it.
         self._environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process number of each node that was started and not stopped."""
+        return {name: process.pid for name, process in self._running.items()}
+
     def start(self, name: str, executable: str, parameter_file: Path, **parameters: Any) -> None:
         """Start a node.
 

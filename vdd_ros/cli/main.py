@@ -23,6 +23,7 @@ COMMANDS = {
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
     "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
+    "soak": "run the demo for minutes or hours and judge memory, records and deadlines",
 }
 
 # Which extra of setup.py brings the optional packages.

@@ -1,0 +1,208 @@
+"""`vdd soak`: the demo for minutes or hours, with an eye on memory, records and deadlines."""
+
+import argparse
+import resource
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vdd_ros.cli.demo import Demo, interruptible_once, make_folder, run_nodes
+from vdd_ros.cli.demo_processes import NodeProcesses
+from vdd_ros.cli.report import write_json
+from vdd_ros.cli.soak_judge import (
+    WARM_UP_S,
+    Floats,
+    Growth,
+    Miss,
+    judge_deadlines,
+    judge_memory,
+    judge_record,
+    problems,
+)
+from vdd_ros.cli.soak_sentinel import Absences, Sentinel
+from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
+from vdd_ros.errors import ConfigurationError, ProcessError, VddError
+from vdd_ros.policy.host import host_facts
+
+HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
+
+MADE_BY = "vdd soak"
+LEAST_MINUTES = 1.5
+SAMPLE_S = 1.0
+POLL_S = 0.1
+EPISODES_A_SECOND = 1.0
+"""More than there can be: an episode of Avoiding takes three seconds."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd soak`."""
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("soak_out"), help="folder to make (default: %(default)s)")
+    parser.add_argument("--student", type=Path, metavar="FILE", help="student's policy file (default: the shipped one)")
+    parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.set_defaults(policy="student", episodes=1, speed=1.0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, judge, print; return 1 if a check failed."""
+    if args.minutes < LEAST_MINUTES:
+        raise ConfigurationError(
+            f"--minutes is {args.minutes:g}; it must be {LEAST_MINUTES:g} or more, for the first one does not count"
+        )
+    demo = Demo.from_arguments(args)
+    report = soak(demo, 60 * args.minutes)
+    if args.json is not None:
+        write_json(args.json, report)
+    return 0 if report["status"] == "passed" else 1
+
+
+def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
+    """Run the nodes of a demo for a time, judge them, print the table and write `report.json` and `soak.png`.
+
+    Args:
+        demo: What is run; its episodes are as many as there is time for.
+        seconds: For how long.
+        warm_up_s: After which memory must not grow any more.
+
+    Returns:
+        The content of `report.json`.
+
+    Raises:
+        VddError: The folder is somebody else's, a node does not start, or there is no record.
+    """
+    make_folder(demo.out, MADE_BY)
+    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "seconds": seconds, "host": host_facts()}
+    try:
+        with interruptible_once():
+            seen = _observe(demo, seconds)
+            _judge(demo, seen, warm_up_s, report)
+    except VddError as error:
+        report.update(status="failed", reason=str(error))
+        raise
+    finally:
+        write_json(demo.out / "report.json", report)
+    return report
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed from outside.
+
+    Attributes:
+        began_s: When the first sample of memory was taken, seconds since the epoch.
+        seconds: (n,) of the samples, since then.
+        megabytes: Node to its resident memory, (n,).
+        sentinel: What it saw.
+        ended: Why a node ended badly; empty if none did.
+    """
+
+    began_s: float
+    seconds: Floats
+    megabytes: dict[str, Floats]
+    sentinel: Sentinel
+    ended: str
+
+
+def _observe(demo: Demo, seconds: float) -> Seen:
+    """Run the nodes, and note once a second how much memory each has."""
+    from tqdm import tqdm
+
+    times: list[float] = []
+    memory: dict[str, list[float]] = {}
+    sentinels: list[Sentinel] = []
+
+    def watch(nodes: NodeProcesses, _episodes: int) -> None:
+        began = time.monotonic()
+        witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in demo.files})
+        sentinels.append(witness)
+        with witness, tqdm(total=round(seconds), desc="soak", unit="s") as bar:
+            while (now := time.monotonic() - began) < seconds:
+                if nodes.ended("sim_robot"):
+                    raise ProcessError("the simulated robot ended before the soak did; raise its episodes")
+                if now >= len(times) * SAMPLE_S:
+                    times.append(now)
+                    for name, pid in nodes.pids.items():
+                        memory.setdefault(name, []).append(resident_mb(pid))
+                    bar.update(int(now) - bar.n)
+                time.sleep(POLL_S)
+        nodes.stop("sim_robot")
+
+    episodes = int(EPISODES_A_SECOND * seconds * demo.speed) + 10
+    ended, began_s = "", time.time()
+    try:
+        run_nodes(Demo(demo.out, demo.files, episodes, demo.seed, demo.speed), watch)
+    except ProcessError as error:
+        if not times:
+            raise
+        ended = str(error)
+    return Seen(began_s, np.array(times), {n: np.array(m) for n, m in memory.items()}, sentinels[0], ended)
+
+
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process in MB (2**20 bytes), as the kernel counts it; NaN if it has ended.
+
+    Adding up its pages (smaps_rollup) would hold the process up for milliseconds.
+    """
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
+    except OSError:
+        return float("nan")
+    return pages * resource.getpagesize() / 2**20 or float("nan")
+
+
+def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> None:
+    """Fill the report, draw the figure, print the table."""
+    from vdd_ros.cli.soak_figure import save_figure
+
+    latencies = read_latency_bag(demo.out / "bag")
+    growths = [judge_memory(name, seen.seconds, values, warm_up_s) for name, values in seen.megabytes.items()]
+    records = [judge_record(node.node, node.sequence) for node in latencies]
+    misses = [miss for node in latencies for miss in judge_deadlines(node, _absences(seen.sentinel, node.node))]
+    wrong = problems(growths, records, misses) + ([seen.ended] if seen.ended else [])
+    report.update(
+        status="failed" if wrong else "passed",
+        problems=wrong,
+        memory=[asdict(growth) | {"growth_mb": growth.growth_mb} for growth in growths],
+        ticks={node.node: len(node.values) for node in latencies},
+        misses=[asdict(miss) | {"explained": miss.explained} for miss in misses],
+        host_away={
+            "wakes": seen.sentinel.wakes,
+            **{name: _sums(one) for name, one in {"sentinel": seen.sentinel.own, **seen.sentinel.nodes}.items()},
+        },
+    )
+    save_figure(demo.out / "soak.png", seen.began_s, seen.seconds, seen.megabytes, misses, warm_up_s)
+    print(_table(growths, latencies, misses, seen.sentinel))
+    print("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
+    print(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
+
+
+def _absences(sentinel: Sentinel, node: str) -> list[Absences]:
+    """Return when the host was away from the sentinel, and from a node given by its full name."""
+    return [sentinel.own, sentinel.nodes.get(node.rpartition("/")[2], Absences())]
+
+
+def _sums(absences: Absences) -> dict[str, float]:
+    away = absences.spans[:, 2]
+    return {"times": len(away), "longest_s": float(away.max(initial=0.0)), "sum_s": float(away.sum())}
+
+
+def _table(growths: list[Growth], latencies: list[NodeLatency], misses: list[Miss], sentinel: Sentinel) -> str:
+    row = "  {:<16}{:>14}{:>14}{:>12}{:>10}{:>10}{:>14}"
+    lines = [row.format("", "MB after 1 min", "MB at the end", "growth, MB", "ticks", "missed", "unexplained")]
+    nodes = {node.node.rpartition("/")[2]: node for node in latencies}
+    for growth in growths:
+        counts = ["", "", ""]
+        if node := nodes.get(growth.name):
+            own = [miss for miss in misses if miss.node == node.node]
+            counts = [str(len(node.values)), str(len(own)), str(sum(not miss.explained for miss in own))]
+        memory = (growth.before_mb, growth.after_mb, growth.growth_mb)
+        lines.append(row.format(growth.name, *(f"{value:.2f}" for value in memory), *counts))
+    for name, absences in {"the sentinel": sentinel.own, **sentinel.nodes}.items():
+        away = _sums(absences)
+        lines.append(f"  the host was away from {name} for {away['sum_s']:.2f} s, {away['longest_s']:.3f} s at a time")
+    return "\n".join(lines)

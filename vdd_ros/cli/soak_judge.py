@@ -1,0 +1,130 @@
+"""What a soak has to show: memory that stays, records without a gap, and no deadline missed but by the host's fault."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.cli.soak_sentinel import Absences
+from vdd_ros.data.latency_bag import NodeLatency
+from vdd_ros.data.sequence import SequenceCheck
+
+Floats = NDArray[np.float64]
+
+WARM_UP_S = 60.0
+WINDOW_S = 60.0
+MOST_GROWTH_MB = 1.0
+WARM_UP_TICKS = 20
+SHARE = 0.5
+"""Least part of a tick's extra time that the host must have been away for, to have caused it."""
+SLACK_S = 0.002
+"""How far from a tick absences count: two periods of the sentinel, which sees them that late."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the resident memory of a process grew.
+
+    Attributes:
+        name: Of the node.
+        before_mb: Median over the window that follows the warm-up.
+        after_mb: Median over the last window.
+    """
+
+    name: str
+    before_mb: float
+    after_mb: float
+
+    @property
+    def growth_mb(self) -> float:
+        """From the one to the other."""
+        return self.after_mb - self.before_mb
+
+    @property
+    def leaks(self) -> bool:
+        """Whether that is too much."""
+        return self.growth_mb > MOST_GROWTH_MB
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A tick that ended after its deadline.
+
+    Attributes:
+        node: Full name.
+        seq: Its sequence number.
+        due_s: When it was due, seconds since the epoch.
+        taken_s: Time from there to its end.
+        usual_s: Median of that time over all ticks of the node.
+        away_s: For how long the host let the node, or the sentinel, not run meanwhile.
+    """
+
+    node: str
+    seq: int
+    due_s: float
+    taken_s: float
+    usual_s: float
+    away_s: float
+
+    @property
+    def explained(self) -> bool:
+        """Whether the host was away for at least half of the time that the tick took longer than usual."""
+        return self.away_s >= SHARE * (self.taken_s - self.usual_s)
+
+
+def judge_memory(name: str, seconds: Floats, megabytes: Floats, warm_up_s: float = WARM_UP_S) -> Growth:
+    """Compare resident memory (n,) at times (n,) just after the warm-up and at the end, over a minute each.
+
+    Where less than two minutes are left after the warm-up, each window is half of what is left.
+    """
+    window_s = min(WINDOW_S, (seconds[-1] - warm_up_s) / 2)
+    early = (seconds >= warm_up_s) & (seconds <= warm_up_s + window_s)
+    late = seconds >= seconds[-1] - window_s
+    return Growth(name, float(np.median(megabytes[early])), float(np.median(megabytes[late])))
+
+
+def judge_record(node: str, sequence: SequenceCheck) -> str:
+    """Return what is wrong with a node's sequence numbers; empty if they are whole, from 0 on."""
+    wrong = [sequence.describe()] if sequence.gaps else []
+    if sequence.first != 0:
+        wrong.append(f"the record begins with {sequence.first}")
+    if sequence.restarts:
+        wrong.append(f"numbers began anew {sequence.restarts} times")
+    return f"{node}: {'; '.join(wrong)}" if wrong else ""
+
+
+def judge_deadlines(latency: NodeLatency, absences: Sequence[Absences]) -> list[Miss]:
+    """Return the missed deadlines of a node after its first ticks.
+
+    Args:
+        latency: Its records.
+        absences: Of the host, as several witnesses saw them; the longest counts.
+    """
+    lateness, total = latency.column("lateness_s"), latency.column("total_s")
+    taken = lateness + total
+    began = latency.column("stamp_s") - lateness
+    usual = float(np.median(taken))
+    found = []
+    for row in WARM_UP_TICKS + np.flatnonzero(latency.column("deadline_missed")[WARM_UP_TICKS:] > 0):
+        due, took = float(began[row]), float(taken[row])
+        away = max(one.within(due - SLACK_S, due + took + SLACK_S) for one in absences)
+        found.append(Miss(latency.node, int(latency.column("seq")[row]), due, took, usual, away))
+    return found
+
+
+def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence[Miss]) -> list[str]:
+    """Return in words what a soak must not show."""
+    found = [
+        f"{growth.name}: resident memory grew by {growth.growth_mb:.2f} MB, more than {MOST_GROWTH_MB:g}"
+        for growth in growths
+        if growth.leaks
+    ]
+    found += filter(None, records)
+    for miss in misses:
+        if not miss.explained:
+            found.append(
+                f"{miss.node}: tick {miss.seq} took {1e3 * miss.taken_s:.1f} ms, usually {1e3 * miss.usual_s:.1f}; "
+                f"of it the host was away for {1e3 * miss.away_s:.1f}"
+            )
+    return found

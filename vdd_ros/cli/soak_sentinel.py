@@ -1,0 +1,148 @@
+"""A process that wakes every millisecond and notes when the host was away: from itself, and from the nodes.
+
+Run as `python -m vdd_ros.cli.soak_sentinel FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
+"""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+PERIOD_S = 0.001
+LEAST_S = 0.0002
+"""What is shorter is not kept."""
+END_DEADLINE_S = 10.0
+
+Floats = NDArray[np.float64]
+
+
+def _nothing() -> Floats:
+    return np.empty((0, 3))
+
+
+@dataclass(frozen=True)
+class Absences:
+    """When the host did not let a thread run that could have run.
+
+    Attributes:
+        spans: (n, 3) begin and end, seconds since the epoch, and for how long of it, seconds.
+    """
+
+    spans: Floats = field(default_factory=_nothing)
+
+    def within(self, begin_s: float, end_s: float) -> float:
+        """Return for how long at most the host was away between two instants, in seconds."""
+        begin, end, away = self.spans.T
+        overlap = np.minimum(end, end_s) - np.maximum(begin, begin_s)
+        return float(np.minimum(np.maximum(overlap, 0.0), away).sum())
+
+
+class Sentinel:
+    """The process, as long as the context lasts.
+
+    Args:
+        file: Where it writes.
+        pids: Name to process of the nodes.
+
+    Attributes:
+        own: When the host was away from the sentinel: it woke late.
+        nodes: Name to when the host was away from a node's main thread: it waited for a core.
+        wakes: How often the sentinel woke.
+    """
+
+    def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
+        self._file = file
+        self._pids = pids
+        self.own = Absences()
+        self.nodes = {name: Absences() for name in pids}
+        self.wakes = 0
+
+    def __enter__(self) -> "Sentinel":
+        command = [sys.executable, "-m", __name__, str(self._file), *map(str, self._pids.values())]
+        self._process = subprocess.Popen(command, start_new_session=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._file.is_file():
+            with np.load(self._file, allow_pickle=False) as found:
+                self.own, self.wakes = Absences(found["own"]), int(found["wakes"])
+                self.nodes = {name: Absences(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
+
+
+class _Waiting:
+    """How long the main thread of a process has waited for a core, as the kernel counts it.
+
+    Attributes:
+        spans: Begin, end and waiting time of every look that found some, one after the other.
+    """
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+        except OSError:
+            self._file = -1
+        self._before = (time.time(), self._waited_s())
+        self.spans = array("d")
+
+    def look(self) -> None:
+        """Keep what it has waited since the last look."""
+        now, total_s = time.time(), self._waited_s()
+        before, total_before_s = self._before
+        if (waited_s := total_s - total_before_s) > LEAST_S:
+            # The kernel counts a wait when it is over, so that it may have begun before the last look.
+            self.spans.extend((min(before, now - waited_s), now, waited_s))
+        self._before = now, total_s
+
+    def _waited_s(self) -> float:
+        """Return the second number of schedstat, the time on a run queue; 0 where the kernel does not count."""
+        try:
+            return int(os.pread(self._file, 100, 0).split()[1]) * 1e-9
+        except (OSError, IndexError):
+            return 0.0
+
+
+def watch(file: Path, pids: Sequence[int]) -> None:
+    """Wake every `PERIOD_S` until a signal comes, then write what was seen.
+
+    After a late wake the next one is due a period from then: a pause of the host is one wake, as late as it lasted.
+    """
+    ended: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _: ended.append(caught))
+    gc.disable()
+    own, waiting = array("d"), {pid: _Waiting(pid) for pid in pids}
+    wakes = 0
+    while not ended:
+        before = time.monotonic()
+        time.sleep(PERIOD_S)
+        lost = time.monotonic() - before - PERIOD_S
+        wakes += 1
+        if lost > LEAST_S:
+            now = time.time()
+            own.extend((now - lost, now, lost))
+        for one in waiting.values():
+            one.look()
+    spans = {f"pid_{pid}": np.array(one.spans).reshape(-1, 3) for pid, one in waiting.items()}
+    np.savez(file, own=np.array(own).reshape(-1, 3), wakes=wakes, **spans)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]), [int(pid) for pid in sys.argv[2:]])
