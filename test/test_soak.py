@@ -18,7 +18,7 @@ from policy_files import write_diffusion, write_mixture
 from vdd_ros.cli import soak as soak_command
 from vdd_ros.cli.demo import Demo
 from vdd_ros.cli.main import main
-from vdd_ros.cli.soak_judge import Floats, Growth, judge_deadlines, judge_memory, judge_record, problems
+from vdd_ros.cli.soak_judge import Floats, Growth, judge_deadlines, judge_memory, judge_record, judge_silences, problems
 from vdd_ros.cli.soak_sentinel import Absences, Sentinel
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.data.sequence import SequenceCheck
@@ -113,6 +113,20 @@ def test_a_miss_is_explained_by_pauses_of_the_host_within_it(
         assert bool(problems([], [], [miss])) != explained
 
 
+def test_ticks_that_did_not_act_are_missed_too() -> None:
+    """Eight of them leave no record; one may fail where an episode begins."""
+    whole = latency(np.full(200, 0.001))
+    values = np.delete(whole.values, [60, *range(150, 158)], axis=0)
+    holes = NodeLatency("/n", whole.labels, values, whole.sequence)
+    assert judge_deadlines(holes, [Absences()]) == []
+    (miss,) = judge_silences(holes, [Absences()])
+    assert miss.due_s == pytest.approx(1000 + 150 * PERIOD_S)
+    assert miss.taken_s == pytest.approx(8 * PERIOD_S + 0.001)
+    assert not miss.explained
+    away = Absences(np.array([(miss.due_s, miss.due_s + 0.2, 0.2)]))
+    assert judge_silences(holes, [Absences(), away])[0].explained
+
+
 def test_of_a_span_no_more_counts_than_lies_within() -> None:
     absences = Absences(np.array([(10.0, 12.0, 1.5), (20.0, 21.0, 0.25)]))
     assert absences.within(11.0, 20.5) == 1.0 + 0.25
@@ -198,15 +212,31 @@ def test_too_short_a_soak_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "out").exists()
 
 
-def test_a_few_seconds_of_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is found is judged above; here every part has to be there."""
+def test_a_few_seconds_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every part is there, and a node that was stopped for a while, which is no fault of the host, is found."""
     pytest.importorskip("rclpy")
     files = {
         "student": write_mixture(tmp_path / "student.onnx"),
         "teacher": write_diffusion(tmp_path / "teacher.onnx", steps=8),
     }
+    looks: list[int] = []
+    resident_mb = soak_command.resident_mb
+
+    def look(pid: int) -> float:
+        if b"__node:=student" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            looks.append(pid)
+            if len(looks) == 9:
+                os.kill(pid, signal.SIGSTOP)
+                began = time.monotonic()
+                wait_until(lambda: time.monotonic() > began + 0.3, "the end of its stop")
+                os.kill(pid, signal.SIGCONT)
+        return resident_mb(pid)
+
+    monkeypatch.setattr(soak_command, "resident_mb", look)
     out = tmp_path / "out"
-    report = soak_command.soak(Demo(out, files, 1, 0, 1.0), seconds=9.0, warm_up_s=4.0)
+    report = soak_command.soak(Demo(out, files, 1, 0, 1.0), seconds=10.0, warm_up_s=4.0)
     shown = capsys.readouterr().out
     assert report == json.loads((out / "report.json").read_text())
     assert [node["name"] for node in report["memory"]] == ["bag_recorder", "sim_robot", "student", "teacher"]
@@ -214,6 +244,10 @@ def test_a_few_seconds_of_everything(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert set(report["ticks"]) == {"/student", "/teacher"}
     assert not any("missing" in problem or "begins" in problem for problem in report["problems"])
     assert report["host_away"]["wakes"] > 1000
-    assert set(report["host_away"]) == {"wakes", "sentinel", "student", "teacher"}
+    assert set(report["host_away"]) == {"wakes", "sentinel", "student", "teacher", "sim_robot"}
+    stopped = [miss for miss in report["misses"] if miss["node"] == "/student" and miss["taken_s"] > 0.25]
+    assert stopped
+    assert not any(miss["explained"] for miss in stopped)
+    assert report["status"] == "failed"
     assert "MB at the end" in shown
     assert min(imread(out / "soak.png").shape[:2]) > 300

@@ -20,6 +20,7 @@ from vdd_ros.cli.soak_judge import (
     judge_deadlines,
     judge_memory,
     judge_record,
+    judge_silences,
     problems,
 )
 from vdd_ros.cli.soak_sentinel import Absences, Sentinel
@@ -30,6 +31,7 @@ from vdd_ros.policy.host import host_facts
 HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
 
 MADE_BY = "vdd soak"
+ROBOT = "sim_robot"
 LEAST_MINUTES = 1.5
 SAMPLE_S = 1.0
 POLL_S = 0.1
@@ -118,11 +120,11 @@ def _observe(demo: Demo, seconds: float) -> Seen:
 
     def watch(nodes: NodeProcesses, _episodes: int) -> None:
         began = time.monotonic()
-        witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in demo.files})
+        witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in (*demo.files, ROBOT)})
         sentinels.append(witness)
         with witness, tqdm(total=round(seconds), desc="soak", unit="s") as bar:
             while (now := time.monotonic() - began) < seconds:
-                if nodes.ended("sim_robot"):
+                if nodes.ended(ROBOT):
                     raise ProcessError("the simulated robot ended before the soak did; raise its episodes")
                 if now >= len(times) * SAMPLE_S:
                     times.append(now)
@@ -130,7 +132,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
                         memory.setdefault(name, []).append(resident_mb(pid))
                     bar.update(int(now) - bar.n)
                 time.sleep(POLL_S)
-        nodes.stop("sim_robot")
+        nodes.stop(ROBOT)
 
     episodes = int(EPISODES_A_SECOND * seconds * demo.speed) + 10
     ended, began_s = "", time.time()
@@ -162,7 +164,7 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
     latencies = read_latency_bag(demo.out / "bag")
     growths = [judge_memory(name, seen.seconds, values, warm_up_s) for name, values in seen.megabytes.items()]
     records = [judge_record(node.node, node.sequence) for node in latencies]
-    misses = [miss for node in latencies for miss in judge_deadlines(node, _absences(seen.sentinel, node.node))]
+    misses = [miss for node in latencies for miss in _misses(node, seen.sentinel)]
     wrong = problems(growths, records, misses) + ([seen.ended] if seen.ended else [])
     report.update(
         status="failed" if wrong else "passed",
@@ -181,9 +183,12 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
     print(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
 
 
-def _absences(sentinel: Sentinel, node: str) -> list[Absences]:
-    """Return when the host was away from the sentinel, and from a node given by its full name."""
-    return [sentinel.own, sentinel.nodes.get(node.rpartition("/")[2], Absences())]
+def _misses(latency: NodeLatency, sentinel: Sentinel) -> list[Miss]:
+    """Return what a node missed; where it did not act at all, its inputs' source is a witness too."""
+    witnesses = [sentinel.own, sentinel.nodes[latency.node.rpartition("/")[2]]]
+    late = judge_deadlines(latency, witnesses)
+    silent = judge_silences(latency, [*witnesses, sentinel.nodes[ROBOT]])
+    return sorted({miss.seq: miss for miss in late + silent}.values(), key=lambda miss: miss.seq)
 
 
 def _sums(absences: Absences) -> dict[str, float]:

@@ -47,14 +47,18 @@ class Growth:
         return self.growth_mb > MOST_GROWTH_MB
 
 
+SILENCE_PERIODS = 2.5
+"""Time from tick to tick, in periods, that is a silence; one tick may fail to act where an episode begins."""
+
+
 @dataclass(frozen=True)
 class Miss:
-    """A tick that ended after its deadline.
+    """A tick that ended after its deadline, or the first one after ticks that did not act.
 
     Attributes:
         node: Full name.
         seq: Its sequence number.
-        due_s: When it was due, seconds since the epoch.
+        due_s: When it was due, or the first of those that did not act, seconds since the epoch.
         taken_s: Time from there to its end.
         usual_s: Median of that time over all ticks of the node.
         away_s: For how long the host let the node, or the sentinel, not run meanwhile.
@@ -101,16 +105,40 @@ def judge_deadlines(latency: NodeLatency, absences: Sequence[Absences]) -> list[
         latency: Its records.
         absences: Of the host, as several witnesses saw them; the longest counts.
     """
-    lateness, total = latency.column("lateness_s"), latency.column("total_s")
-    taken = lateness + total
-    began = latency.column("stamp_s") - lateness
-    usual = float(np.median(taken))
-    found = []
-    for row in WARM_UP_TICKS + np.flatnonzero(latency.column("deadline_missed")[WARM_UP_TICKS:] > 0):
-        due, took = float(began[row]), float(taken[row])
-        away = max(one.within(due - SLACK_S, due + took + SLACK_S) for one in absences)
-        found.append(Miss(latency.node, int(latency.column("seq")[row]), due, took, usual, away))
-    return found
+    due, end = _times(latency)
+    rows = np.flatnonzero(latency.column("deadline_missed") > 0)
+    return [_miss(latency, int(row), float(due[row]), end, absences) for row in rows if row >= WARM_UP_TICKS]
+
+
+def judge_silences(latency: NodeLatency, absences: Sequence[Absences]) -> list[Miss]:
+    """Return where a node did not act for more than one tick, as for inputs that are stale, after its first ticks.
+
+    Such ticks leave no record, so that `judge_deadlines` does not see them.
+
+    Args:
+        latency: Its records.
+        absences: As for `judge_deadlines`.
+    """
+    due, end = _times(latency)
+    between = np.diff(due)
+    period = float(np.median(between)) if len(between) else 0.0
+    rows = 1 + np.flatnonzero(between > SILENCE_PERIODS * period)
+    return [
+        _miss(latency, int(row), float(due[row - 1]) + period, end, absences) for row in rows if row > WARM_UP_TICKS
+    ]
+
+
+def _times(latency: NodeLatency) -> tuple[Floats, Floats]:
+    """Return when the ticks were due and when they ended, (n,) each."""
+    due = latency.column("stamp_s") - latency.column("lateness_s")
+    return due, latency.column("stamp_s") + latency.column("total_s")
+
+
+def _miss(latency: NodeLatency, row: int, due_s: float, end_s: Floats, absences: Sequence[Absences]) -> Miss:
+    usual = float(np.median(latency.column("lateness_s") + latency.column("total_s")))
+    away = max(one.within(due_s - SLACK_S, float(end_s[row]) + SLACK_S) for one in absences)
+    seq = int(latency.column("seq")[row])
+    return Miss(latency.node, seq, due_s, float(end_s[row]) - due_s, usual, away)
 
 
 def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence[Miss]) -> list[str]:
@@ -124,7 +152,7 @@ def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence
     for miss in misses:
         if not miss.explained:
             found.append(
-                f"{miss.node}: tick {miss.seq} took {1e3 * miss.taken_s:.1f} ms, usually {1e3 * miss.usual_s:.1f}; "
-                f"of it the host was away for {1e3 * miss.away_s:.1f}"
+                f"{miss.node}: tick {miss.seq} ended {1e3 * miss.taken_s:.1f} ms after it was due, usually "
+                f"{1e3 * miss.usual_s:.1f}; of it the host was away for {1e3 * miss.away_s:.1f}"
             )
     return found
