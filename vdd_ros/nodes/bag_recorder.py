@@ -20,6 +20,8 @@ from vdd_ros.nodes.runtime import Leave, run
 
 DISCOVERY_PERIOD_S = 0.1
 FLUSH_PERIOD_S = 1.0
+MATCHED_LOOKS = 5
+"""Looks in a row that must find every topic matched: a publisher learns of its match later than the recorder does."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class BagRecorder(Node):
         self._reported: RecordingError | None = None
         self._awaited = list(dict.fromkeys(topics))
         self._recorded: list[Subscription] = []
+        self._matched_looks = 0
         self._ready = self.create_publisher(Bool, "~/ready", LATCHED)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._discovery = self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
@@ -79,7 +82,9 @@ class BagRecorder(Node):
             raise Leave(1) from error
         if self._awaited:
             self.get_logger().info(f"waiting for {', '.join(self._awaited)}", throttle_duration_sec=5.0)
-        elif all(subscription.get_publisher_count() for subscription in self._recorded):
+        matched = not self._awaited and all(s.get_publisher_count() for s in self._recorded)
+        self._matched_looks = self._matched_looks + 1 if matched else 0
+        if self._matched_looks == MATCHED_LOOKS:
             self._discovery.cancel()
             self._ready.publish(Bool(data=True))
             self.get_logger().info("ready: every topic is subscribed")
