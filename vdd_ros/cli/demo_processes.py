@@ -38,18 +38,18 @@ class NodeProcesses:
         # The wheels of ROS leave this unset; an installation sets it.
         self._environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 
-    def start(self, name: str, executable: str, parameter_file: Path, **parameters: Any) -> None:
+    def start(self, name: str, executable: str, parameter_file: Path | None, **parameters: Any) -> None:
         """Start a node.
 
         Args:
             name: Name of the node.
             executable: Module in `vdd_ros.nodes`.
-            parameter_file: YAML with parameters.
+            parameter_file: YAML with parameters; None for the node's defaults.
             parameters: Values that replace those of the file.
         """
         given = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", f"vdd_ros.nodes.{executable}", "--ros-args", "-r", f"__node:={name}"]
-        command += ["--params-file", str(parameter_file), *given]
+        command += [*([] if parameter_file is None else ["--params-file", str(parameter_file)]), *given]
         with self._log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
