@@ -1,5 +1,6 @@
 """From measurements at control rate to figures, tables and a page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ def _drivers(drivers: list[dict[str, Any]]) -> str:
     return _markdown(("rate", "driver", "late p50, µs", "p99", "p99.9", "max", "missed", "of a core"), rows)
 
 
-def _markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _markdown(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
