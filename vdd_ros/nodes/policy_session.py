@@ -17,7 +17,7 @@ from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
-from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake
 from vdd_ros.nodes.tick_inputs import TickInputs
 from vdd_ros.nodes.tick_thread import Deadlines, TickThread
 from vdd_ros.policy.host import settle
@@ -68,10 +68,9 @@ class PolicySession:
         self._swap: HotSwap | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
         self._on_arrival = parameters.trigger == "observation"
-        # Simulated time stands still while a callback runs, and nobody knows when a message will arrive.
-        early = not (self._simulated_time or self._on_arrival)
-        self._early_s = min(parameters.wake_early_s, self._period_s / 2) if early else 0.0
-        self._wake = self._make_wake()
+        # Simulated time stands still while a tick runs.
+        self._early_s = 0.0 if self._simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+        self._make_ready_for(self._loaded)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -214,22 +213,29 @@ class PolicySession:
     def _taken_over(self, loaded: Loaded) -> None:
         """Tell that a policy acts now."""
         self._loaded = loaded
-        self._wake = self._make_wake()
+        self._make_ready_for(loaded)
         self._subscribe_to_goals()
         if self._outputs:
             self._outputs.info(self.info)
 
-    def _make_wake(self) -> EarlyWake:
-        return EarlyWake(
-            self._early_s,
-            self._loaded.inference_s,
-            now_ns=self._node_now_ns if self._simulated_time else time.monotonic_ns,
+    def _make_ready_for(self, loaded: Loaded) -> None:
+        """Rehearse for as long as this policy takes."""
+        now_ns = self._node_now_ns if self._simulated_time else time.monotonic_ns
+        rehearsal = self._early_s, loaded.inference_s
+        self._wake = EarlyWake(*rehearsal, now_ns=now_ns, rehearse=self._rehearse, receive=self._inputs.take)
+        self._ahead = Anticipation(
+            *rehearsal,
+            now_ns=now_ns,
             rehearse=self._rehearse,
             receive=self._inputs.take,
+            news=self._has_news,
         )
 
     def _rehearse(self) -> None:
         self.loop.rehearse(self._now_s())
+
+    def _has_news(self) -> bool:
+        return self.loop.news()
 
     def _settle(self) -> None:
         """Ask the host for what the thread that ticks shall have."""
@@ -246,10 +252,16 @@ class PolicySession:
 
     def _await_arrival(self, _thread: TickThread) -> None:
         """Tick when every input has brought something new; and in time where none does, to notice what is missing."""
-        self._inputs.wait(min(1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns()), LONGEST_WAIT_S))
-        self._inputs.take()
+        ahead = self._ahead
+        until_due_s = 1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns())
+        if sleep_s := ahead.sleep_s():
+            self._inputs.wait(min(sleep_s, until_due_s, LONGEST_WAIT_S))
+            self._inputs.take()
+        else:
+            ahead.watch()
         now_s = self._now_s()
         if self.loop.news():
+            ahead.arrived()
             self._tick(now_s, 0.0)
         elif time.monotonic_ns() >= self._deadlines.due_ns:
             self._deadlines.step()
