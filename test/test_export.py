@@ -315,7 +315,7 @@ def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     monkeypatch.setattr(exporting, "write_graph", write)
 
 
-@pytest.mark.parametrize(("kind", "bias"), [("vdd", "mean.last.bias"), ("teacher", "network.read.bias")])
+@pytest.mark.parametrize(("kind", "bias"), [("vdd", "heads.bias"), ("teacher", "network.read.bias")])
 def test_a_file_that_is_another_function_is_refused(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bias: str
 ) -> None:
@@ -348,7 +348,7 @@ def test_a_file_that_chooses_other_experts_is_refused(
 def test_a_file_that_gives_no_numbers_is_refused(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    tamper(monkeypatch, "mean.last.bias" if kind == "vdd" else "network.read.bias", math.nan)
+    tamper(monkeypatch, "heads.bias" if kind == "vdd" else "network.read.bias", math.nan)
     with pytest.raises(ExportError, match="actions differ by up to nan"):
         export(student if kind == "vdd" else teacher, tmp_path / "file.onnx", ExportConfig())
 

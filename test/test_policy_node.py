@@ -90,7 +90,7 @@ def test_messages_are_received_without_the_executor(make_node: MakeNode, robot: 
     while session.loop.intake.missing():
         assert time.monotonic() < end, "nothing was received"
         robot.publish()
-        session._receive()
+        session._inputs.take()
     assert not session.loop.intake.last_refusal
 
 

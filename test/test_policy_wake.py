@@ -2,7 +2,7 @@
 
 import pytest
 
-from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.nodes.policy_wake import KEPT_INTERVALS, Anticipation, EarlyWake
 
 MS = 1_000_000
 DUE_NS = 1_000 * MS
@@ -80,3 +80,78 @@ def test_a_clock_that_was_set_back_is_not_waited_for() -> None:
     bench = Bench(DUE_NS - 3600 * 1000 * MS, 0.0)
     assert bench.wake.until(DUE_NS) < 0
     assert not bench.rehearsals
+
+
+class Sensor:
+    """A clock, and observations that come at instants of it; looking takes 10 us, rehearsing half a millisecond."""
+
+    def __init__(self, early_s: float, arrivals_ns: list[int]) -> None:
+        self.now_ns = 0
+        self.arrivals_ns = arrivals_ns
+        self.taken = self.ticked = 0
+        self.rehearsals: list[int] = []
+        self.ahead = Anticipation(
+            early_s,
+            0.0005,
+            now_ns=lambda: self.now_ns,
+            rehearse=self._rehearse,
+            receive=self._receive,
+            news=lambda: self.taken > self.ticked,
+        )
+
+    def run(self) -> list[int]:
+        """Wait for every observation; return how long after its arrival each was noticed."""
+        delays = []
+        while self.ticked < len(self.arrivals_ns):
+            arrival_ns = self.arrivals_ns[self.ticked]
+            if sleep_s := self.ahead.sleep_s():
+                self.now_ns = min(max(arrival_ns, self.now_ns), self.now_ns + round(1e9 * min(sleep_s, 1.0)))
+                self._receive()
+            else:
+                self.ahead.watch()
+            if self.taken > self.ticked:
+                self.ticked += 1
+                delays.append(self.now_ns - arrival_ns)
+                self.ahead.arrived()
+        return delays
+
+    def _rehearse(self) -> None:
+        self.rehearsals.append(self.now_ns)
+        self.now_ns += MS // 2
+
+    def _receive(self) -> None:
+        self.taken = sum(arrival <= self.now_ns for arrival in self.arrivals_ns)
+        self.now_ns += 10_000
+
+
+def test_an_observation_that_comes_as_expected_finds_a_warm_core_and_no_delay() -> None:
+    """Once the interval is known: rehearsals within the last 2 ms, none that runs when it comes."""
+    sensor = Sensor(0.002, [10 * MS * number for number in range(1, 31)])
+    delays = sensor.run()
+    assert max(delays) <= 20_000
+    after = KEPT_INTERVALS + 1
+    for arrival_ns in sensor.arrivals_ns[after:]:
+        assert [at for at in sensor.rehearsals if arrival_ns - 2 * MS <= at <= arrival_ns - MS // 2]
+
+
+def test_before_the_interval_is_known_and_without_waking_early_nothing_is_rehearsed() -> None:
+    few = Sensor(0.002, [10 * MS * number for number in range(1, KEPT_INTERVALS + 1)])
+    few.run()
+    never = Sensor(0.0, [10 * MS * number for number in range(1, 31)])
+    never.run()
+    assert (few.rehearsals, never.rehearsals) == ([], [])
+
+
+def test_a_sensor_that_stops_is_not_watched_for_ever() -> None:
+    """It stays awake for 2 ms beyond the instant, and then sleeps until the next arrival, which it notices."""
+    arrivals = [10 * MS * number for number in range(1, 21)] + [1000 * MS]
+    sensor = Sensor(0.002, arrivals)
+    delays = sensor.run()
+    assert delays[-1] <= 20_000
+    assert sum(1 for at in sensor.rehearsals if at > 215 * MS) == 0
+
+
+def test_an_observation_that_comes_early_waits_for_one_rehearsal_at_most() -> None:
+    arrivals = [10 * MS * number for number in range(1, 21)]
+    arrivals.append(arrivals[-1] + 9 * MS)
+    assert max(Sensor(0.002, arrivals).run()) <= MS // 2 + 20_000

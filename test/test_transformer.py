@@ -91,8 +91,10 @@ def test_a_trunk_is_the_last_token_of_a_causal_transformer() -> None:
 
 def test_the_last_token_alone_is_the_last_of_all() -> None:
     block, h = scrambled(Block(WIDTH, HEADS, 0.0)), normal(BATCH, TOKENS, WIDTH)
-    whole, _ = block.attend(h, torch.zeros(TOKENS, TOKENS, dtype=torch.float64).masked_fill(~CAUSAL, -torch.inf))
-    torch.testing.assert_close(block.attend_last(h), whole[:, -1])
+    mask = torch.zeros(TOKENS, TOKENS, dtype=torch.float64).masked_fill(~CAUSAL, -torch.inf)
+    rows, _ = block.attend(h.flatten(0, 1), mask)
+    whole = rows.unflatten(0, (BATCH, TOKENS))
+    torch.testing.assert_close(block.attend_last(h.flatten(0, 1), TOKENS), whole[:, -1])
     torch.testing.assert_close(whole, reference_block(block, h, CAUSAL))
 
 

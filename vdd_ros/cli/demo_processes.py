@@ -43,18 +43,18 @@ class NodeProcesses:
         """Process number of each node that was started and not stopped."""
         return {name: process.pid for name, process in self._running.items()}
 
-    def start(self, name: str, executable: str, parameter_file: Path, **parameters: Any) -> None:
+    def start(self, name: str, executable: str, parameter_file: Path | None, **parameters: Any) -> None:
         """Start a node.
 
         Args:
             name: Name of the node.
             executable: Module in `vdd_ros.nodes`.
-            parameter_file: YAML with parameters.
+            parameter_file: YAML with parameters; None for the node's defaults.
             parameters: Values that replace those of the file.
         """
         given = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", f"vdd_ros.nodes.{executable}", "--ros-args", "-r", f"__node:={name}"]
-        command += ["--params-file", str(parameter_file), *given]
+        command += [*([] if parameter_file is None else ["--params-file", str(parameter_file)]), *given]
         with self._log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

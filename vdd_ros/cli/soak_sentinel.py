@@ -11,6 +11,7 @@ import sys
 import time
 from array import array
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,9 @@ from numpy.typing import NDArray
 PERIOD_S = 0.001
 LEAST_S = 0.0002
 """What is shorter is not kept."""
+FIND_WAKES = 300
+"""After so many it looks for new threads."""
+DDS_THREADS = "dds."
 END_DEADLINE_S = 10.0
 
 Floats = NDArray[np.float64]
@@ -56,7 +60,7 @@ class Sentinel:
 
     Attributes:
         own: When the host was away from the sentinel: it woke late.
-        nodes: Name to when the host was away from a node's main thread: it waited for a core.
+        nodes: Name to when the host was away from a node: a thread of it waited for a core.
         wakes: How often the sentinel woke.
     """
 
@@ -88,35 +92,48 @@ class Sentinel:
 
 
 class _Waiting:
-    """How long the main thread of a process has waited for a core, as the kernel counts it.
+    """How long the threads of a node have waited for a core, as the kernel counts it.
+
+    Of its threads those count that may run Python: one that waits while it holds the interpreter keeps the others from
+    running too. DDS names its own.
 
     Attributes:
         spans: Begin, end and waiting time of every look that found some, one after the other.
     """
 
     def __init__(self, pid: int) -> None:
-        try:
-            self._file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
-        except OSError:
-            self._file = -1
-        self._before = (time.time(), self._waited_s())
+        self._tasks = Path(f"/proc/{pid}/task")
+        self._threads: dict[str, tuple[int, float]] = {}
+        self._before_s = time.time()
         self.spans = array("d")
 
-    def look(self) -> None:
-        """Keep what it has waited since the last look."""
-        now, total_s = time.time(), self._waited_s()
-        before, total_before_s = self._before
-        if (waited_s := total_s - total_before_s) > LEAST_S:
-            # The kernel counts a wait when it is over, so that it may have begun before the last look.
-            self.spans.extend((min(before, now - waited_s), now, waited_s))
-        self._before = now, total_s
+    def find_threads(self) -> None:
+        """Follow those that are new."""
+        with suppress(OSError):
+            for task in self._tasks.iterdir():
+                if task.name not in self._threads and not (task / "comm").read_text().startswith(DDS_THREADS):
+                    file = os.open(task / "schedstat", os.O_RDONLY)
+                    self._threads[task.name] = file, _waited_s(file)
 
-    def _waited_s(self) -> float:
-        """Return the second number of schedstat, the time on a run queue; 0 where the kernel does not count."""
-        try:
-            return int(os.pread(self._file, 100, 0).split()[1]) * 1e-9
-        except (OSError, IndexError):
-            return 0.0
+    def look(self) -> None:
+        """Keep what the one that waited longest has waited since the last look."""
+        now, longest_s = time.time(), LEAST_S
+        for name, (file, before_s) in self._threads.items():
+            waited_s = _waited_s(file)
+            longest_s = max(longest_s, waited_s - before_s)
+            self._threads[name] = file, waited_s
+        if longest_s > LEAST_S:
+            # The kernel counts a wait when it is over, so that it may have begun before the last look.
+            self.spans.extend((min(self._before_s, now - longest_s), now, longest_s))
+        self._before_s = now
+
+
+def _waited_s(file: int) -> float:
+    """Return the second number of schedstat, the time on a run queue; 0 where there is none (any more)."""
+    try:
+        return int(os.pread(file, 100, 0).split()[1]) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def watch(file: Path, pids: Sequence[int]) -> None:
@@ -131,6 +148,9 @@ def watch(file: Path, pids: Sequence[int]) -> None:
     own, waiting = array("d"), {pid: _Waiting(pid) for pid in pids}
     wakes = 0
     while not ended:
+        if wakes % FIND_WAKES == 0:
+            for one in waiting.values():
+                one.find_threads()
         before = time.monotonic()
         time.sleep(PERIOD_S)
         lost = time.monotonic() - before - PERIOD_S

@@ -81,6 +81,12 @@ class PolicyNode(ReasonedLifecycleNode):
             self.trigger_deactivate()
         return 0
 
+    def destroy_node(self) -> None:
+        """Stop ticking first: the thread that ticks uses what is destroyed here."""
+        if self.session:
+            self.session.stop()
+        super().destroy_node()
+
     def publish_diagnostics(self) -> None:
         """Publish the state, counters, percentiles and whatever is wrong."""
         level, message = self._judge()

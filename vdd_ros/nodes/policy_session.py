@@ -1,11 +1,11 @@
 """Everything that a policy node has between configure and cleanup."""
 
 import gc
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Float64MultiArray, Int64
 
@@ -17,7 +17,9 @@ from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
-from vdd_ros.nodes.policy_wake import EarlyWake
+from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake
+from vdd_ros.nodes.tick_inputs import TickInputs
+from vdd_ros.nodes.tick_thread import Deadlines, TickThread
 from vdd_ros.policy.host import settle
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
@@ -25,6 +27,7 @@ from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
 
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
+LONGEST_WAIT_S = 0.05
 
 
 class PolicySession:
@@ -54,20 +57,20 @@ class PolicySession:
         self._name = node.get_fully_qualified_name()
         self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
-        simulated_time = node.get_parameter("use_sim_time").value
-        self._timer_clock = node.get_clock() if simulated_time else Clock(clock_type=ClockType.STEADY_TIME)
+        self._simulated_time = node.get_parameter("use_sim_time").value
+        self._thread: TickThread | None = None
         self._timer: Any = None
         self._episode: int | None = None
-        self._subscriptions: list[Any] = []
-        self._takes_goals = False
+        self._inputs = TickInputs(node)
+        self._goals: Any = None
         self._ticking = False
         self._outputs: PublishedOutputs | None = None
         self._swap: HotSwap | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
         self._on_arrival = parameters.trigger == "observation"
-        # Simulated time stands still while a callback runs, and nobody knows when a message will arrive.
-        self._early_s = 0.0 if simulated_time or self._on_arrival else min(parameters.wake_early_s, self._period_s / 2)
-        self._wake = self._make_wake()
+        # Simulated time stands still while a tick runs.
+        self._early_s = 0.0 if self._simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+        self._make_ready_for(self._loaded)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -95,38 +98,50 @@ class PolicySession:
         )
         self.health = Health(self.loop)
         if topic := parameters.episode_topic:
-            self._subscriptions.append(self._node.create_subscription(Int64, topic, self._on_episode, LATCHED))
+            self._inputs.add(Int64, topic, self._on_episode, LATCHED)
         for source in self.loop.intake.inputs.values():
             self._subscribe(source)
         self._subscribe_to_goals()
         self._outputs.info(self.info)
-        self._swap = HotSwap(self._node, self._load_beside, self._take_over)
+        self._swap = HotSwap(self._node, self._load_beside, self._take_over, self._taken_over)
 
     def start(self) -> None:
         """Begin to tick."""
         self.loop.pilot.policy.seed(self._parameters.seed)
-        for problem in settle(self._parameters.host()):
-            self._node.get_logger().warning(problem)
         gc.collect()
         if self._parameters.gc_freeze:
             gc.freeze()
+        self._inputs.discard()
         self.loop.start()
-        on_timer = self._on_watch if self._on_arrival else self._on_timer
-        self._timer = self._node.create_timer(self._period_s, on_timer, clock=self._timer_clock)
-        self._due_ns = self._next_due_ns()
         self._ticking = True
+        if self._simulated_time and not self._on_arrival:
+            self._settle()
+            self._timer = self._node.create_timer(self._period_s, self._on_timer, clock=self._node.get_clock())
+            self._due_ns = self._next_due_ns()
+        else:
+            self._deadlines = Deadlines(self._period_s)
+            step = self._await_arrival if self._on_arrival else self._await_deadline
+            self._thread = TickThread(self._settle, step, self._fail)
 
     def stop(self) -> None:
-        """End ticking and leave the robot as the robot file says."""
+        """End ticking and leave the robot as the robot file says; does nothing where nothing ticks."""
+        if self._thread is None and self._timer is None:
+            return
         self._ticking = False
-        self._node.destroy_timer(self._timer)
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
         self.loop.stop()
         gc.unfreeze()
 
     def destroy(self) -> None:
         """Take publishers and subscriptions down, as far as they were made."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+        self._inputs.destroy()
+        if self._goals is not None:
+            self._node.destroy_subscription(self._goals)
         if self._outputs:
             self._outputs.destroy()
         if self._swap:
@@ -137,7 +152,7 @@ class PolicySession:
         """Return which topics others publish or expect with another type than the node does; empty if none."""
         node, command = self._node, self._robot.command
         seen = [(s.topic, s.type, node.get_publishers_info_by_topic) for s in self._robot.inputs]
-        if self._takes_goals:
+        if self._goals is not None:
             seen.append((GOAL, "std_msgs/msg/Float64MultiArray", node.get_publishers_info_by_topic))
         if self._parameters.enable_control:
             seen.append((command.topic, command.type, node.get_subscriptions_info_by_topic))
@@ -166,90 +181,126 @@ class PolicySession:
         kind = message_class(channel.source.type)
         channel.check(kind())
         callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
-        self._subscriptions.append(self._node.create_subscription(kind, channel.source.topic, callback, qos))
+        self._inputs.add(kind, channel.source.topic, callback, qos)
 
     def _subscribe_to_goals(self) -> None:
         """Listen to goals from the first policy on that takes some."""
-        if self._loaded.pilot.policy.spec.goal_length and not self._takes_goals:
-            self._takes_goals = True
-            self._subscriptions.append(self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE))
+        if self._loaded.pilot.policy.spec.goal_length and self._goals is None:
+            self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
 
-    def _on_input(self, name: str, message: Any) -> None:
-        now_s = self._now_s()
-        self.loop.receive(name, message, now_s)
-        if self._on_arrival and self._ticking and self.loop.news():
-            self._tick(now_s, 0.0)
+    def _on_input(self, name: str, message: Any, received_s: float) -> None:
+        self.loop.receive(name, message, self._now_s() if self._simulated_time else received_s or time.time())
 
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
 
-    def _on_episode(self, message: Int64) -> None:
+    def _on_episode(self, message: Int64, _received_s: float) -> None:
         if message.data != self._episode:
             self._episode = message.data
             self.loop.new_episode()
-
-    def _receive(self) -> None:
-        """Take in one message of each topic that has one, without waiting for the executor."""
-        for subscription in self._subscriptions:
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-            if taken is not None:
-                subscription.callback(taken[0])
 
     def _load_beside(self, path: str) -> Loaded:
         return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"])
 
     def _take_over(self, loaded: Loaded, done: Callable[[], None]) -> None:
         """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
-
-        def relieved() -> None:
-            self._loaded = loaded
-            self._wake = self._make_wake()
-            self._subscribe_to_goals()
-            if self._outputs:
-                self._outputs.info(self.info)
-            done()
-
         if self._ticking:
-            self.loop.relieve(loaded.pilot, relieved)
+            self.loop.relieve(loaded.pilot, done)
         else:
             self.loop.take_over(loaded.pilot)
-            relieved()
+            done()
 
-    def _make_wake(self) -> EarlyWake:
-        return EarlyWake(
-            self._early_s,
-            self._loaded.inference_s,
-            now_ns=self._timer_now_ns,
+    def _taken_over(self, loaded: Loaded) -> None:
+        """Tell that a policy acts now."""
+        self._loaded = loaded
+        self._make_ready_for(loaded)
+        self._subscribe_to_goals()
+        if self._outputs:
+            self._outputs.info(self.info)
+
+    def _make_ready_for(self, loaded: Loaded) -> None:
+        """Rehearse for as long as this policy takes."""
+        now_ns = self._node_now_ns if self._simulated_time else time.monotonic_ns
+        rehearsal = self._early_s, loaded.inference_s
+        self._wake = EarlyWake(*rehearsal, now_ns=now_ns, rehearse=self._rehearse, receive=self._inputs.take)
+        self._ahead = Anticipation(
+            *rehearsal,
+            now_ns=now_ns,
             rehearse=self._rehearse,
-            receive=self._receive,
+            receive=self._inputs.take,
+            news=self._has_news,
         )
 
     def _rehearse(self) -> None:
         self.loop.rehearse(self._now_s())
 
+    def _has_news(self) -> bool:
+        return self.loop.news()
+
+    def _settle(self) -> None:
+        """Ask the host for what the thread that ticks shall have."""
+        for problem in settle(self._parameters.host()):
+            self._node.get_logger().warning(problem)
+
+    def _await_deadline(self, thread: TickThread) -> None:
+        """Tick when it is due."""
+        wake, due_ns = self._wake, self._deadlines.due_ns
+        if thread.sleep_until(due_ns - wake.early_ns):
+            late_ns = wake.until(due_ns)
+            self._deadlines.step()
+            self._tick(self._now_s(), late_ns * 1e-9)
+
+    def _await_arrival(self, _thread: TickThread) -> None:
+        """Tick when every input has brought something new; and in time where none does, to notice what is missing."""
+        ahead = self._ahead
+        until_due_s = 1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns())
+        if sleep_s := ahead.sleep_s():
+            self._inputs.wait(min(sleep_s, until_due_s, LONGEST_WAIT_S))
+            self._inputs.take()
+        else:
+            ahead.watch()
+        now_s = self._now_s()
+        if self.loop.news():
+            ahead.arrived()
+            self._tick(now_s, 0.0)
+        elif time.monotonic_ns() >= self._deadlines.due_ns:
+            self._deadlines.step()
+            if not self.loop.intake.complete or self.loop.intake.stale(now_s):
+                self._tick(now_s, 0.0)
+
     def _on_timer(self) -> None:
+        """Tick in simulated time."""
         late_ns = self._wake.until(self._due_ns)
         self._due_ns = self._next_due_ns()
         self._tick(self._now_s(), late_ns * 1e-9)
 
-    def _on_watch(self) -> None:
-        """Tick where nothing arrived that a tick could follow, so that waiting and stale inputs are noticed."""
-        now_s = self._now_s()
-        if not self.loop.intake.complete or self.loop.intake.stale(now_s):
-            self._tick(now_s, 0.0)
-
     def _tick(self, now_s: float, lateness_s: float) -> None:
         self.loop.tick(now_s, lateness_s)
-        if self.loop.pilot.guards.fault:
-            self._give_up(self.loop.pilot.guards.fault)
+        guards = self.loop.pilot.guards
+        if guards.fault and self._ticking:
+            self._ticking = False
+            self._in_executor(self._give_up, guards.fault)
+
+    def _fail(self, error: Exception) -> None:
+        """Let an error of the thread that ticks end the executor, as an error of a callback does."""
+
+        def end() -> None:
+            raise error
+
+        self._in_executor(end)
+
+    def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function where it may change the node's state."""
+        if self._node.executor is None:
+            self._node.get_logger().fatal("the node ticks, but nothing spins it")
+        else:
+            self._node.executor.create_task(function, *arguments)
 
     def _next_due_ns(self) -> int:
-        """Return when the next tick is due: so long after the timer's next instant as the node wakes early."""
-        return self._timer_now_ns() + int(self._timer.time_until_next_call()) + self._wake.early_ns
+        return self._node_now_ns() + int(self._timer.time_until_next_call())
 
-    def _timer_now_ns(self) -> int:
-        return int(self._timer_clock.now().nanoseconds)
+    def _node_now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
 
     def _now_s(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds * 1e-9)
+        return 1e-9 * self._node_now_ns() if self._simulated_time else time.time()

@@ -20,7 +20,8 @@ class HotSwap:
     Args:
         node: The node.
         load: Loads the file of a path; runs in a thread of its own.
-        take_over: Lets a loaded policy take over, and calls its second argument when it has.
+        take_over: Lets a loaded policy take over, and calls its second argument when it has, from whatever thread.
+        taken_over: Called when it has.
     """
 
     def __init__(
@@ -28,10 +29,12 @@ class HotSwap:
         node: LifecycleNode,
         load: Callable[[str], Loaded],
         take_over: Callable[[Loaded, Callable[[], None]], None],
+        taken_over: Callable[[Loaded], None],
     ) -> None:
         self._node = node
         self._load = load
         self._take_over = take_over
+        self._taken_over = taken_over
         self._busy = False
         # In the node's own group, a call that waits would keep the ticks from running.
         self._service = node.create_service(
@@ -68,6 +71,7 @@ class HotSwap:
             done: Future = Future(executor=self._node.executor)
             self._take_over(result, lambda: done.set_result(None))
             await done
+            self._taken_over(result)
             return ""
         finally:
             self._busy = False

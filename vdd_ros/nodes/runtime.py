@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -29,12 +30,17 @@ class Leave(Exception):
         self.code = code
 
 
-def run(make_node: Callable[[], Node], argv: list[str] | None = None) -> int:
+def run(
+    make_node: Callable[[], Node],
+    argv: list[str] | None = None,
+    make_executor: Callable[[], Any] = SingleThreadedExecutor,
+) -> int:
     """Run one node until a signal arrives or it raises `Leave`.
 
     Args:
         make_node: Makes the node, once rclpy is initialised. If it has `close() -> int`, that is called before leaving.
         argv: Arguments, the process's own by default.
+        make_executor: Makes the executor that spins it.
 
     Returns:
         The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, where the
@@ -48,7 +54,7 @@ def run(make_node: Callable[[], Node], argv: list[str] | None = None) -> int:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             try_shutdown()
             return 1
-        executor = SingleThreadedExecutor()
+        executor = make_executor()
         executor.add_node(node)
         code = 0
         try:

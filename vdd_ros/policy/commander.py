@@ -123,10 +123,10 @@ class Commander:
         if self._first and not self._start(newest):
             self._counters.first_refused += 1
             return False
-        if not self._first and self.channel.relative.any():
+        if not self._first and self.channel.any_relative:
             self.channel.reference(newest, self._measured)
-            np.copyto(self._measured, self._before, where=~self.channel.relative)
-            self.limits.restart(self._measured)
+            np.copyto(self._measured, self._before, where=self.channel.absolute)
+            self.limits.follow(self._measured.tolist())
         if not self.limits.apply(self._command):
             self.lose()
             return False

@@ -1,5 +1,7 @@
 """The last guard before a command leaves: finite, not too far from the one before, within its range."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -43,10 +45,9 @@ class CommandLimits:
             raise ConfigurationError(f"The limits low {self._low} must be below high {self._high}, entry by entry.")
         if not (self._step > 0).all():
             raise ConfigurationError(f"max_step is {self._step}; it must be above 0, entry by entry.")
-        self._before = np.empty(shape)
-        self._bound = np.empty(shape)
-        self._wanted = np.empty(shape)
-        self._changed = np.empty(shape, np.bool_)
+        # Python's numbers: for the few of a command, each call of numpy takes longer than all of their arithmetic.
+        self._bounds = list(zip(self._low.tolist(), self._high.tolist(), self._step.tolist(), strict=True))
+        self._before = [0.0] * len(self._low)
         self._has_before = False
         self.accepted = 0
         self.refused = 0
@@ -64,9 +65,14 @@ class CommandLimits:
         self._has_before = start is not None
         if start is not None:
             values = np.array(start, np.float64)
-            if values.shape != self._before.shape or not np.isfinite(values).all():
+            if values.shape != self._low.shape or not np.isfinite(values).all():
                 raise ConfigurationError(f"start is {values}; it must be {len(self._before)} finite numbers.")
-            self._before[:] = values
+            self._before[:] = values.tolist()
+
+    def follow(self, start: list[float]) -> None:
+        """As `restart`, with numbers (dim,) that are known to be finite."""
+        self._has_before = True
+        self._before[:] = start
 
     def apply(self, command: _Floats) -> bool:
         """Bound a command (dim,) in place, or refuse it.
@@ -79,22 +85,23 @@ class CommandLimits:
         """
         if command.shape != self._low.shape:
             raise ConfigurationError(f"A command has the shape {command.shape}; the limits are for {self._low.shape}.")
-        if not np.isfinite(command).all():
+        values = command.tolist()
+        if not all(map(math.isfinite, values)):
             self.refused += 1
             return False
-        self._clamp(command, self._low, self._high, self.out_of_range)
-        if self._has_before:
-            np.subtract(self._before, self._step, out=self._bound)
-            np.add(self._before, self._step, out=self._before)
-            self._clamp(command, self._bound, self._before, self.too_far)
-        self._before[:] = command
+        for index, (value, before, (low, high, step)) in enumerate(
+            zip(values, self._before, self._bounds, strict=True)
+        ):
+            bounded = min(max(value, low), high)
+            if bounded != value:
+                self.out_of_range[index] += 1
+            if self._has_before:
+                near = min(max(bounded, before - step), before + step)
+                if near != bounded:
+                    self.too_far[index] += 1
+                bounded = near
+            values[index] = bounded
+        command[:] = self._before[:] = values
         self._has_before = True
         self.accepted += 1
         return True
-
-    def _clamp(self, command: _Floats, low: _Floats, high: _Floats, counter: NDArray[np.int64]) -> None:
-        self._wanted[:] = command
-        np.maximum(command, low, out=command)
-        np.minimum(command, high, out=command)
-        np.not_equal(command, self._wanted, out=self._changed)
-        counter += self._changed

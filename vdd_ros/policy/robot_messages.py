@@ -184,6 +184,8 @@ class CommandChannel:
         command: What the robot file says.
         low, high, max_step: (n,) limits in the units of the message.
         relative: (n,) which numbers are relative to an observation entry.
+        absolute: (n,) which are not.
+        any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
         first_step: (n,) how far from there the first command may be.
     """
@@ -195,6 +197,8 @@ class CommandChannel:
         self.high = np.array([entry.high for entry in command.entries])
         self.max_step = np.array([entry.max_step for entry in command.entries])
         self.relative = np.array([entry.relative_to is not None for entry in command.entries])
+        self.absolute = ~self.relative
+        self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in command.entries])
         self.first_step = np.array([entry.first_step for entry in command.entries])
         self._layout = _command_layout(command)

@@ -142,6 +142,15 @@ class MixtureGraph(nn.Module):
         self.inputs = (*input_names(student.config), "expert_uniform")
         self.noise_shape = (student.config.horizon, student.config.act_dim)
         self.log_volume = student.config.horizon * float(statistics.action_std.log().sum())
+        self.heads = joined_heads(student)
+
+    def _mixture(self, observation: Tensor, goal: Tensor | None) -> GaussianMixture:
+        """Return what the student does, with its linear heads as one operator."""
+        if self.heads is None:
+            return self.student(observation, goal)
+        config = self.student.config
+        sizes = (config.experts, config.experts * self.student.size, config.experts * self.student.entries)
+        return self.student.mixture(*self.heads(self.student.trunk(observation, goal)).split(sizes, dim=1))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
@@ -152,7 +161,7 @@ class MixtureGraph(nn.Module):
                 [0, 1) to sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
         """
         *states, noise, expert_uniform = inputs
-        mixture = self.student(*self.units.states(*states))
+        mixture = self._mixture(*self.units.states(*states))
         gating = mixture.log_gating.exp()
         expert = select_expert(mixture.log_gating, gating, expert_uniform)
         offset = flat(noise)
@@ -178,8 +187,20 @@ class NoveltyGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return what the policy does, and novelties (B,)."""
         given = self.graph(*inputs)
-        newest = self.graph.units.standard(inputs[0][:, -1])  # (B, obs_dim)
+        newest = self.graph.units.standard(inputs[0])[:, -1]  # (B, obs_dim), from what the policy has standardised
         return (*(given if isinstance(given, tuple) else (given,)), self.novelty(newest))
+
+
+def joined_heads(student: MixtureStudent) -> nn.Linear | None:
+    """Return the linear heads of a student, gating, mean and scale, as one; None where one of them is no linear one."""
+    if student.config.gating == "uniform" or student.config.head_layers:
+        return None
+    parts = [student.gating.last, student.mean.last, student.scale.last]
+    joined = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    with torch.no_grad():
+        joined.weight.copy_(torch.cat([part.weight for part in parts]))
+        joined.bias.copy_(torch.cat([part.bias for part in parts]))
+    return joined
 
 
 def input_names(shape: Shape) -> tuple[str, ...]:
@@ -204,8 +225,8 @@ def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor
 
 def pick(values: Tensor, expert: Tensor) -> Tensor:
     """Return the values (B, Z, D) of one expert each, (B, 1, D)."""
-    chosen = nn.functional.one_hot(expert[:, None], int(values.shape[1]))
-    return chosen.to(values.dtype) @ values
+    rows = torch.eye(int(values.shape[1]))[:, None]  # (Z, 1, Z)
+    return rows[expert] @ values
 
 
 def flat(action: Tensor) -> Tensor:

@@ -50,26 +50,28 @@ class Novelty(nn.Module):
 
     whiten: Tensor
     centre: Tensor
+    halves: Tensor
     constant: Tensor
 
     def __init__(self, fitted: Fitted) -> None:
         """Keep the density as constants of the graph."""
         super().__init__()
-        size = fitted.means.shape[1]
+        components, size = fitted.means.shape
         factors = np.linalg.inv(np.linalg.cholesky(fitted.covariances))  # (K, D, D), covariance = (W^T W)^-1
         log_scale = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
-        rows = factors.reshape(-1, size)
-        constant = np.log(fitted.weights) + log_scale - 0.5 * size * math.log(2 * math.pi)
-        self.register_buffer("whiten", torch.tensor(rows.T, dtype=torch.float32))  # (D, K * D)
-        centre = np.einsum("kij,kj->ki", factors, fitted.means).ravel()
-        self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
-        self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32))
+        constants = {
+            "whiten": factors.reshape(-1, size).T,  # (D, K * D)
+            "centre": -np.einsum("kij,kj->ki", factors, fitted.means).ravel(),
+            "halves": -0.5 * np.repeat(np.eye(components), size, axis=0),  # (K * D, K)
+            "constant": np.log(fitted.weights) + log_scale - 0.5 * size * math.log(2 * math.pi),
+        }
+        for name, values in constants.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Return the novelty (B,) of observations (B, obs_dim)."""
-        apart = observation @ self.whiten - self.centre
-        squares = (apart * apart).reshape(-1, len(self.constant), self.whiten.shape[0]).sum(-1)  # (B, K)
-        return -torch.logsumexp(self.constant - 0.5 * squares, dim=1)
+        apart = torch.addmm(self.centre, observation, self.whiten)  # (B, K * D)
+        return -torch.logsumexp(torch.addmm(self.constant, apart * apart, self.halves), dim=1)
 
 
 def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: int = 0) -> Fitted:

@@ -91,22 +91,23 @@ class MixtureStudent(nn.Module):
         """Return the mixtures for observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
         h = self.trunk(observation, goal)
         with torch.autocast(h.device.type, enabled=False):  # 8 bits would round means by more than a narrow deviation
-            return self._read(h.float())
+            h = h.float()
+            return self.mixture(self._logits(h), self.mean(h), self.scale(h))
 
-    def _read(self, h: Tensor) -> GaussianMixture:
-        shape = (-1, self.config.experts, self.size)
-        mean, raw = self.mean(h).reshape(shape), self.scale(h)
-        log_gating = self._log_gating(h)
-        if self.config.covariance == "diagonal":
-            return GaussianMixture(log_gating, mean, self._deviation(raw.reshape(shape)))
+    def mixture(self, logits: Tensor, mean: Tensor, raw: Tensor) -> GaussianMixture:
+        """Return the mixtures of what the heads read: (B, Z), (B, Z * D) and (B, Z * entries)."""
+        log_gating = torch.log_softmax(logits, dim=1)
+        mean = mean.reshape(-1, self.config.experts, self.size)
         raw = raw.reshape(-1, self.config.experts, self.entries)
+        if self.config.covariance == "diagonal":
+            return GaussianMixture(log_gating, mean, self._deviation(raw))
         factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
         return GaussianMixture(log_gating, mean, factor)
 
-    def _log_gating(self, h: Tensor) -> Tensor:
+    def _logits(self, h: Tensor) -> Tensor:
         if self.config.gating == "uniform":
-            return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts) - math.log(self.config.experts)
-        return torch.log_softmax(self.gating(h.detach() if self.config.detach_gating else h), dim=1)
+            return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts)
+        return self.gating(h.detach() if self.config.detach_gating else h)
 
     def _deviation(self, raw: Tensor) -> Tensor:
         return nn.functional.softplus(raw) + self.config.floor

@@ -16,7 +16,10 @@ KeysValues = tuple[Tensor, Tensor]
 
 
 class Block(nn.Module):
-    """Pre-norm self-attention and a GELU network four times as wide."""
+    """Pre-norm self-attention and a GELU network four times as wide.
+
+    Tokens are rows of a matrix: so every linear layer is one operator of a policy file, bias included.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         """Make a block; `width` is a multiple of `heads`."""
@@ -30,41 +33,42 @@ class Block(nn.Module):
         self.widen = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
 
-    def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values (B, heads, T, width / heads) of tokens (B, T, width)."""
-        tokens, width = int(h.shape[1]), int(h.shape[2])
+    def project(self, h: Tensor, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values (B, heads, T, width / heads) of rows (B * T, width), T being `tokens`."""
         projected = self.qkv(self.norm_attention(h))
-        split = projected.reshape(-1, tokens, 3 * self.heads, width // self.heads).transpose(1, 2)
+        split = projected.reshape(-1, tokens, 3 * self.heads, self.merge.in_features // self.heads).transpose(1, 2)
         query, key, value = split.split(self.heads, dim=1)
         return query, key, value
 
     def finish(self, h: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (..., width), to tokens (..., width), and apply the network."""
+        """Add what attention found, (N, width), to tokens (N, width), and apply the network."""
         h = h + self._drop(self.merge(attended))
         return h + self._drop(self.narrow(nn.functional.gelu(self.widen(self.norm_mlp(h)))))
 
     def attend(self, h: Tensor, mask: Tensor) -> tuple[Tensor, KeysValues]:
-        """Pass tokens (B, T, width) with a mask (T, T) added to the logits; also return their keys and values."""
-        query, key, value = self.project(h)
+        """Pass tokens (B * T, width) with a mask (T, T) added to the logits; also return their keys and values."""
+        query, key, value = self.project(h, len(mask))
         weights = self.soften(query @ key.transpose(-2, -1), mask)
-        return self.finish(h, (weights @ value).transpose(1, 2).flatten(2)), (key, value)
+        return self.finish(h, _rows(weights @ value, self.merge.in_features)), (key, value)
 
-    def attend_last(self, h: Tensor) -> Tensor:
-        """Pass tokens (B, T, width), but return only the last one, (B, width), which sees all."""
-        query, key, value = self.project(h)
+    def attend_last(self, h: Tensor, tokens: int) -> Tensor:
+        """Pass tokens (B * T, width), but return only the last one of each sequence, (B, width), which sees all."""
+        query, key, value = self.project(h, tokens)
         weights = self.soften(query[:, :, -1:] @ key.transpose(-2, -1))  # (B, heads, 1, T)
-        return self.finish(h[:, -1], (weights @ value).flatten(1))
+        last = h.reshape(-1, tokens, self.merge.in_features)[:, -1]
+        return self.finish(last, (weights @ value).reshape(-1, self.merge.in_features))
 
-    def attend_back(self, h: Tensor, state: KeysValues) -> Tensor:
-        """Pass S groups of tokens of each state: each sees the state's tokens and its own group.
+    def attend_back(self, h: Tensor, state: KeysValues, samples: int, group: int) -> Tensor:
+        """Pass S groups of G tokens of each state: each sees the state's tokens and its own group.
 
         Args:
-            h: (B, S, G, width).
+            h: (B * S * G, width).
             state: Of the T tokens of each state.
+            samples: S.
+            group: G.
         """
-        samples, group, width = (int(size) for size in h.shape[1:])
         key, value = state
-        query, own_key, own_value = self.project(h.reshape(-1, samples * group, width))  # (B, heads, S * G, -1)
+        query, own_key, own_value = self.project(h, samples * group)  # (B, heads, S * G, width / heads)
         if samples == 1:  # what a policy file does: no more operators than it takes
             weights = self.soften(query @ torch.cat([key, own_key], dim=2).transpose(-2, -1))
             attended = weights @ torch.cat([value, own_value], dim=2)
@@ -77,7 +81,7 @@ class Block(nn.Module):
             weights = self.soften(torch.cat([back, own_query @ own_key.transpose(-2, -1)], dim=-1))
             on_state, on_own = weights.split([key.shape[2], group], dim=-1)
             attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, -1)
-        return self.finish(h, attended.transpose(1, 2).reshape(-1, samples, group, width))
+        return self.finish(h, _rows(attended, self.merge.in_features))
 
     def _attend_alone(self, query: Tensor, own_key: Tensor, own_value: Tensor, state: KeysValues) -> Tensor:
         """Attend from S single tokens, each (B, heads, S, width / heads), to the T tokens of their state and itself.
@@ -97,6 +101,11 @@ class Block(nn.Module):
 
     def _drop(self, h: Tensor) -> Tensor:
         return nn.functional.dropout(h, self.dropout, self.training) if self.dropout else h
+
+
+def _rows(attended: Tensor, width: int) -> Tensor:
+    """Put what the heads found, (B, heads, T, width / heads), side by side, (B * T, width)."""
+    return attended.transpose(1, 2).reshape(-1, width)
 
 
 class GPT(nn.Module):
@@ -125,13 +134,14 @@ class GPT(nn.Module):
         return list(self.blocks)  # type: ignore[arg-type]
 
     def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
-        """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B, tokens, width)."""
+        """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B * tokens, width)."""
         states = observation if goal is None else torch.cat([goal, observation], dim=1)
         if states.shape[1] != len(self.position):  # would broadcast where there is but one
             raise ValueError(
                 f"{int(states.shape[1])} goals and observations were given, {len(self.position)} are needed"
             )
-        return self.embed(self.features(states)) + self.position
+        embedded = self.embed(self.features(states)) + self.position
+        return embedded.reshape(-1, self.embed.out_features)
 
     def states(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
         """Return the keys and values of every block."""
@@ -141,7 +151,7 @@ class GPT(nn.Module):
         for block in earlier:
             h, pair = block.attend(h, self.mask)
             cache.append(pair)
-        _, key, value = last.project(h)
+        _, key, value = last.project(h, len(self.position))
         return (*cache, (key, value))
 
     def last(self, observation: Tensor, goal: Tensor | None) -> Tensor:
@@ -150,7 +160,7 @@ class GPT(nn.Module):
         *earlier, last = self.stack
         for block in earlier:
             h, _ = block.attend(h, self.mask)
-        return last.attend_last(h)
+        return last.attend_last(h, len(self.position))
 
 
 class GPTTrunk(nn.Module):
@@ -197,8 +207,9 @@ class GPTDenoiser(nn.Module):
         samples, (horizon, act_dim) = int(action.shape[1]), self.chunk
         chunk = action.reshape(-1, samples, horizon, act_dim)
         h = self.embed_action(chunk) + self.position + level  # (B, S, horizon, width)
+        h = h.reshape(-1, self.norm.normalized_shape[0])
         for block, state in zip(self.gpt.stack, context, strict=True):
-            h = block.attend_back(h, state)
+            h = block.attend_back(h, state, samples, horizon)
         return self.read(self.norm(h)).reshape(-1, samples, horizon * act_dim)
 
 

@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 HELP = "run every method on the same tasks; tables and figures of success, diversity and speed"
 
 BACKBONES = ("gpt", "mlp")
+SUITES = ("methods", "realtime")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark`."""
+    parser.add_argument(
+        "suite",
+        nargs="?",
+        default="methods",
+        choices=SUITES,
+        help="methods: success, diversity and speed of every method; realtime: the policy node at control rate "
+        "(of the other options, --quick, --results, --docs and --figure) (default: %(default)s)",
+    )
+    parser.add_argument("--quick", action="store_true", help="realtime: less than a minute, rough figures")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="realtime: draw the figures")
     parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
     parser.add_argument(
         "--methods",
@@ -78,6 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is not finished, measure times, report; return 1 if a cell failed."""
+    if args.suite == "realtime":
+        from vdd_ros.cli.benchmark import realtime
+
+        return realtime.run(args)
     _check_arguments(args)
     code = 0
     if not args.report_only:

@@ -1,0 +1,127 @@
+"""Figures of the node at control rate, from measurements that are made up here."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vdd_ros.cli.benchmark.realtime import judge
+from vdd_ros.errors import ConfigurationError
+
+LABELS = ("seq", "period_s", "lateness_s", "total_s")
+RATE_HZ = 200.0
+PERIOD_S = 1 / RATE_HZ
+
+
+def measured(count: int = 100, **columns: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Return records of ticks in time, of which columns are replaced; the warm-up comes before them."""
+    values = {
+        "seq": np.arange(count, dtype=float),
+        "period_s": np.full(count, PERIOD_S),
+        "lateness_s": np.zeros(count),
+        "total_s": np.full(count, 0.3 * PERIOD_S),
+    }
+    records = np.stack([columns.get(label, values[label]) for label in LABELS], axis=1)
+    return {"records": np.concatenate([records[:1].repeat(judge.WARM_UP, 0), records]), "labels": np.array(LABELS)}
+
+
+def at(places: dict[int, float], otherwise: float, count: int = 100) -> NDArray[np.float64]:
+    values = np.full(count, otherwise)
+    values[list(places)] = list(places.values())
+    return values
+
+
+def test_a_node_in_time_misses_nothing() -> None:
+    found = judge.punctuality(measured(), RATE_HZ)
+    assert (found["ticks"], found["missed"], found["missed_by_a_period"], found["lost"]) == (100, 0, 0, 0)
+    assert found["records_missing"] == 0
+    assert found["total_s"]["p50"] == pytest.approx(0.3 * PERIOD_S)
+
+
+def test_deadlines_missed_and_missed_by_a_period_are_told_apart() -> None:
+    """A tick of .3 periods that is late by .8 misses its deadline, by 1.8 it does so by more than a period."""
+    late = at({10: 0.8 * PERIOD_S, 20: 1.8 * PERIOD_S, 30: 0.6 * PERIOD_S}, 0.0)
+    found = judge.punctuality(measured(lateness_s=late), RATE_HZ)
+    assert (found["missed"], found["missed_by_a_period"]) == (2, 1)
+
+
+def test_ticks_that_the_schedule_left_out_are_lost() -> None:
+    """One period of three lost two; one that wavers by a third of a period lost none."""
+    periods = at({5: 3 * PERIOD_S, 6: 1.3 * PERIOD_S, 7: 0.7 * PERIOD_S}, PERIOD_S)
+    assert judge.lost_ticks(measured(period_s=periods), RATE_HZ) == 2
+
+
+def test_records_that_never_came_are_counted() -> None:
+    sequence = np.arange(100.0)
+    sequence[50:] += 3
+    assert judge.punctuality(measured(seq=sequence), RATE_HZ)["records_missing"] == 3
+
+
+def test_observations_without_an_answer_are_counted_and_left_out() -> None:
+    found = judge.percentiles(np.array([1.0, np.nan, 3.0]))
+    assert (found["count"], found["unanswered"], found["p50"], found["max"]) == (2, 1, 2.0, 3.0)
+
+
+def a_record() -> dict[str, Any]:
+    times = judge.percentiles(np.linspace(1e-4, 2e-4, 101))
+    node = judge.punctuality(measured(), RATE_HZ)
+    drivers = [
+        {"driver": name, "rate_hz": 200.0, "busy": busy, "lateness_s": times, "missed": 1, "cpu": 0.25}
+        for name in ("timer", "thread")
+        for busy in (0, 2)
+    ]
+    names = ("student", "teacher 4", "student torch", "teacher 4 torch")
+    network = {
+        "seconds": {name: {"p50": 1e-4 * (1 + index), "interval": [0, 1]} for index, name in enumerate(names)},
+        "speedup": {"4": 3.25},
+        "speedup_torch": {"4": 1.5},
+    }
+    machine = {"cpu": "a processor", "cores": 2, "kernel": "6.1", "preempt_rt": False, "load": 0.1}
+    return {
+        "machine": machine,
+        "versions": {"onnxruntime": "1.31"},
+        "tick_over_parts_p50": 1.25,
+        "tick_p99_over_p50": 1.75,
+        "ticks": {"tick_s": times, "parts_s": times},
+        "arrival_over_echo_p50": 1.125,
+        "arrivals": {"answer_s": times, "echo_s": times, "inference_s": times},
+        "speedup_over_n_step": {"4": 3.25},
+        "networks": {"gpt": network},
+        "drivers": drivers,
+        "swap_ticks_lost": 0,
+        "swaps": {"asked": 2, "succeeded": 2, "ticks": 400},
+        "rates": {"200": node},
+        "missed_200hz": 0,
+    }
+
+
+def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
+    page = tmp_path / "realtime.md"
+    page.write_text(f"before\n{judge.BEGIN}\nold\n{judge.END}\nafter\n")
+    judge.update_page(page, a_record())
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 | 1.3 at most |" in text
+    assert "| student over teacher of 4 steps, GPT | 3.25 | 3 at least |" in text
+    assert "| GPT, teacher 4 steps | 200 | 400 | 3.25 | 1.50 |" in text
+    assert "| 200 Hz, every core busy | thread |" in text
+    judge.update_page(page, a_record())
+    assert page.read_text() == text
+
+
+def test_a_page_without_the_marks_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing\n")
+    with pytest.raises(ConfigurationError, match="lacks the lines"):
+        judge.update_page(page, a_record())
+    assert page.read_text() == "nothing\n"
+
+
+def test_the_terminal_and_the_figure_show_a_record_without_drivers_too(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for record in (a_record(), a_record() | {"drivers": []}):
+        assert "deadlines missed at 200 Hz" in judge.table(record)
+        judge.draw(tmp_path / "realtime.png", record)
+        assert (tmp_path / "realtime.png").stat().st_size > 10_000

@@ -1,0 +1,181 @@
+"""`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from vdd_ros import resources
+from vdd_ros.cli.benchmark.realtime import judge
+from vdd_ros.cli.benchmark.realtime.stations import Stations, load
+from vdd_ros.cli.report import write_json
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.host import host_facts
+from vdd_ros.policy.machine import runtime_versions
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+
+MADE_BY = "vdd benchmark realtime"
+RATE_HZ = 200.0
+ARRIVAL_HZ = 100.0
+DRIVERS = ("timer", "events", "thread")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        rounds: Of ticks against parts, and of answers against an echo, by turns.
+        seconds: Of each measurement of these.
+        network_rounds: Of ten calls of each network.
+        backbones: Of the networks.
+        drivers_hz: Rates at which the ways to tick are compared.
+        drivers_s: Of each of them.
+        swaps: Hot swaps.
+        long_s: Of the run at 200 Hz.
+        fast_hz: Other rates at which the node runs.
+        fast_s: Of each of them.
+    """
+
+    rounds: int = 5
+    seconds: float = 8.0
+    network_rounds: int = 40
+    backbones: tuple[str, ...] = ("gpt", "mlp")
+    drivers_hz: tuple[float, ...] = (50.0, 200.0, 500.0, 1000.0)
+    drivers_s: float = 10.0
+    swaps: int = 10
+    long_s: float = 600.0
+    fast_hz: tuple[float, ...] = (500.0, 1000.0)
+    fast_s: float = 60.0
+
+
+QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write the figures, print them; return 0 whatever they are."""
+    extent = QUICK if args.quick else Extent()
+    results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
+    if args.docs is not None and not args.docs.is_file():
+        raise ConfigurationError(f"--docs {args.docs} does not exist; name the page that has the marked block")
+    student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
+    with TemporaryDirectory(prefix="vdd_realtime_") as folder:
+        record = measure(student, teacher, extent, Path(folder))
+    record |= {"quick": args.quick}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    write_json(results, record)
+    print(judge.table(record))
+    if args.docs is not None:
+        judge.update_page(args.docs, record)
+    if args.figure is not None:
+        judge.draw(args.figure, record)
+    return 0
+
+
+def measure(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
+    """Measure everything, one thing after the other; returns the record that results/realtime.json holds."""
+    from vdd_ros.cli.benchmark.realtime.networks import race
+
+    robot_file = resources.path("config/robots/avoiding.yaml")
+    stations = Stations(student, robot_file, folder)
+    specs = (OnnxPolicy.load(student).spec, OnnxPolicy.load(teacher).spec)
+    record: dict[str, Any] = {
+        "made_by": MADE_BY,
+        "at": datetime.now(timezone.utc).isoformat(),
+        "machine": host_facts(),
+        "versions": runtime_versions(),
+    }
+    networks = {backbone: race(*specs, backbone, folder, extent.network_rounds) for backbone in extent.backbones}
+    record["speedup_over_n_step"] = networks[extent.backbones[0]]["speedup"]
+    record["networks"] = networks
+    record |= _ticks(stations, extent)
+    record |= _arrivals(stations, extent)
+    record["drivers"] = _drivers(stations, extent)
+    record |= _swaps(stations, extent, student)
+    _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
+    rates = {f"{RATE_HZ:g}": judge.punctuality(stations.node(RATE_HZ, extent.long_s), RATE_HZ)}
+    for rate_hz in extent.fast_hz:
+        _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
+        rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)
+    record["rates"] = rates
+    record["missed_200hz"] = rates[f"{RATE_HZ:g}"]["missed_by_a_period"]
+    return record
+
+
+def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Measure whole ticks and their bare parts by turns."""
+    ticks, parts = [], []
+    for number in range(extent.rounds):
+        _say(f"ticks and their bare parts, round {number + 1} of {extent.rounds}")
+        ticks.append(judge.tick_times(stations.node(RATE_HZ, extent.seconds)))
+        bare = stations.bare(RATE_HZ, extent.seconds)
+        parts.append(bare["inference"] + bare["publish"])
+    over = [float(np.median(tick) / np.median(part)) for tick, part in zip(ticks, parts, strict=True)]
+    tails = [float(np.percentile(tick, 99) / np.median(tick)) for tick in ticks]
+    return {
+        "tick_over_parts_p50": float(np.median(over)),
+        "tick_p99_over_p50": float(np.median(tails)),
+        "ticks": {
+            "tick_over_parts_p50": over,
+            "tick_p99_over_p50": tails,
+            "tick_s": judge.percentiles(np.concatenate(ticks)),
+            "parts_s": judge.percentiles(np.concatenate(parts)),
+        },
+    }
+
+
+def _arrivals(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Measure answers to observations and to a bare echo by turns, and inference alone."""
+    over, answers, echoes, inferences = [], [], [], []
+    for number in range(extent.rounds):
+        _say(f"answers and a bare echo, round {number + 1} of {extent.rounds}")
+        node = stations.node(ARRIVAL_HZ, extent.seconds, trigger="observation", wait_for_answers=True)
+        echo = stations.echo(ARRIVAL_HZ, extent.seconds)["answers"]
+        inference = stations.bare(ARRIVAL_HZ, extent.seconds)["inference"]
+        answers.append(node["answers"])
+        echoes.append(echo)
+        inferences.append(inference)
+        over.append(float(np.nanmedian(node["answers"]) / (np.nanmedian(echo) + np.median(inference))))
+    return {
+        "arrival_over_echo_p50": float(np.median(over)),
+        "arrivals": {
+            "arrival_over_echo_p50": over,
+            "answer_s": judge.percentiles(np.concatenate(answers)),
+            "echo_s": judge.percentiles(np.concatenate(echoes)),
+            "inference_s": judge.percentiles(np.concatenate(inferences)),
+        },
+    }
+
+
+def _drivers(stations: Stations, extent: Extent) -> list[dict[str, Any]]:
+    """Compare what makes a node tick, alone and with every core busy."""
+    found = []
+    for busy in (0, host_facts()["cores"]):
+        for rate_hz in extent.drivers_hz:
+            for driver in DRIVERS:
+                _say(f"{driver} at {rate_hz:g} Hz, {busy} busy processes")
+                with load(busy):
+                    measured = stations.driver(driver, rate_hz, extent.drivers_s)
+                found.append({"driver": driver, "rate_hz": rate_hz, "busy": busy, **judge.driver(measured, rate_hz)})
+    return found
+
+
+def _swaps(stations: Stations, extent: Extent, student: Path) -> dict[str, Any]:
+    """Count the ticks that hot swaps cost."""
+    _say(f"{extent.swaps} hot swaps")
+    seconds = 1.0 + extent.swaps
+    found = stations.node(RATE_HZ, seconds, next_policies=[str(student)] * extent.swaps)
+    lost = judge.lost_ticks(found, RATE_HZ)
+    return {
+        "swap_ticks_lost": lost,
+        "swaps": {"asked": extent.swaps, "succeeded": int(found["swapped"].sum()), "ticks": len(found["records"])},
+    }
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)

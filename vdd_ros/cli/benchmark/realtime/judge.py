@@ -1,0 +1,234 @@
+"""From measurements at control rate to figures, tables and a page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.cli.benchmark.realtime.stations import Arrays
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import replacing
+
+WARM_UP = 20
+BEGIN, END = "<!-- realtime: begin -->", "<!-- realtime: end -->"
+
+Floats = NDArray[np.float64]
+
+
+def column(found: Arrays, label: str) -> Floats:
+    """Return one column of a node's latency records, (n,), without the first ticks."""
+    values: Floats = found["records"][WARM_UP:, found["labels"].tolist().index(label)]
+    return values
+
+
+def tick_times(found: Arrays) -> Floats:
+    """Return what each tick took from its start, when the newest observation was taken, to the command at DDS."""
+    return column(found, "total_s")
+
+
+def percentiles(seconds: Floats) -> dict[str, Any]:
+    """Return percentiles of times (n,), NaN left out."""
+    measured = seconds[np.isfinite(seconds)]
+    p50, p95, p99, p999 = np.percentile(measured, (50, 95, 99, 99.9)).tolist()
+    return {
+        "count": len(measured),
+        "unanswered": len(seconds) - len(measured),
+        "p50": p50,
+        "p95": p95,
+        "p99": p99,
+        "p99_9": p999,
+        "max": float(measured.max()),
+    }
+
+
+def lost_ticks(found: Arrays, rate_hz: float) -> int:
+    """Return how many instants of the schedule passed without a tick."""
+    periods = column(found, "period_s") * rate_hz
+    return int(np.maximum(np.round(periods) - 1, 0).sum())
+
+
+def punctuality(found: Arrays, rate_hz: float) -> dict[str, Any]:
+    """Return how a node kept its deadlines: a tick has to end before the next is due."""
+    end = (column(found, "lateness_s") + column(found, "total_s")) * rate_hz
+    sequence = column(found, "seq")
+    return {
+        "ticks": len(end),
+        "missed": int((end > 1).sum()),
+        "missed_by_a_period": int((end > 2).sum()),
+        "lost": lost_ticks(found, rate_hz),
+        "records_missing": int((np.diff(sequence) - 1).sum()),
+        "lateness_s": percentiles(column(found, "lateness_s")),
+        "total_s": percentiles(column(found, "total_s")),
+    }
+
+
+def driver(found: Arrays, rate_hz: float) -> dict[str, Any]:
+    """Return how punctually one way to tick woke."""
+    lateness, work = found["lateness"][WARM_UP:], found["work"][WARM_UP:]
+    return {
+        "lateness_s": percentiles(lateness),
+        "work_s": percentiles(work),
+        "missed": int(((lateness + work) * rate_hz > 1).sum()),
+        "cpu": float(found["cpu"]),
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """Return the figures as text for a terminal."""
+    steps = ", ".join(f"{n}: {value:.2f}" for n, value in record["speedup_over_n_step"].items())
+    rows = [
+        ("tick / bare parts, median", f"{record['tick_over_parts_p50']:.2f}"),
+        ("tick p99 / its median", f"{record['tick_p99_over_p50']:.2f}"),
+        ("answer / (echo + inference)", f"{record['arrival_over_echo_p50']:.2f}"),
+        ("speed-up over N steps", steps),
+        ("ticks lost by hot swaps", f"{record['swap_ticks_lost']} of {record['swaps']['ticks']}"),
+    ]
+    for rate, found in record["rates"].items():
+        what = f"{found['missed_by_a_period']} by more than a period, {found['missed']} at all, of {found['ticks']}"
+        rows.append((f"deadlines missed at {rate} Hz", what))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def render(record: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    parts = [_preface(record), _headline(record), _stages(record), _networks(record), _rates(record)]
+    if record["drivers"]:
+        parts.append(_drivers(record["drivers"]))
+    return "\n\n".join(parts)
+
+
+def update_page(page: Path, record: dict[str, Any]) -> None:
+    """Put the figures between the marks of a page; raises ConfigurationError where it lacks them."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them around the figures")
+    with replacing(page) as aside:
+        aside.write_text(f"{before}{BEGIN}\n\n{render(record)}\n\n{END}{after}", encoding="utf-8")
+
+
+def draw(path: Path, record: dict[str, Any]) -> None:
+    """Draw lateness over the rate for each way to tick, and the tick beside its parts, into a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for index, name in enumerate(dict.fromkeys(found["driver"] for found in record["drivers"])):
+        for busy, style in ((False, "-"), (True, "--")):
+            chosen = [f for f in record["drivers"] if f["driver"] == name and bool(f["busy"]) == busy]
+            late = [1e6 * found["lateness_s"]["p99"] for found in chosen]
+            label = f"{name}, {'every core busy' if busy else 'alone'}"
+            left.plot([f["rate_hz"] for f in chosen], late, style, marker="o", color=f"C{index}", label=label)
+    left.set(xscale="log", yscale="log", xlabel="rate (Hz)", ylabel="lateness, p99 (µs)", title="What makes it tick")
+    if record["drivers"]:
+        left.legend(fontsize=8)
+    bars = {
+        "bare parts": record["ticks"]["parts_s"],
+        "whole tick": record["ticks"]["tick_s"],
+        "echo": record["arrivals"]["echo_s"],
+        "answer": record["arrivals"]["answer_s"],
+    }
+    medians = [1e6 * found["p50"] for found in bars.values()]
+    tails = [1e6 * (found["p99"] - found["p50"]) for found in bars.values()]
+    right.bar(list(bars), medians, yerr=[[0] * len(bars), tails], capsize=4, color=["C7", "C0", "C7", "C0"])
+    right.set(ylabel="µs, median and p99", title="A tick and what it cannot do without")
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=150, format="png")
+    plt.close(figure)
+
+
+def _preface(record: dict[str, Any]) -> str:
+    machine = record["machine"]
+    kind = "real-time kernel" if machine["preempt_rt"] else "ordinary kernel"
+    return (
+        f"{machine['cores']} cores of {machine['cpu']}, {kind} {machine['kernel']}, ONNX Runtime "
+        f"{record['versions']['onnxruntime']}, load {machine['load']:.2f} at the start."
+    )
+
+
+def _headline(record: dict[str, Any]) -> str:
+    rows = [
+        ("whole tick over bare parts, medians, 200 Hz", f"{record['tick_over_parts_p50']:.2f}", "1.3 at most"),
+        ("p99 of a tick over its median, 200 Hz", f"{record['tick_p99_over_p50']:.2f}", "2 at most"),
+        ("answer over echo plus inference, medians", f"{record['arrival_over_echo_p50']:.2f}", "1.5 at most"),
+    ]
+    for n, value in record["speedup_over_n_step"].items():
+        rows.append((f"student over teacher of {n} steps, GPT", f"{value:.2f}", f"{0.75 * int(n):g} at least"))
+    rows.append(("ticks lost by hot swaps", str(record["swap_ticks_lost"]), "0"))
+    rows.append(("deadlines missed by more than a period, 200 Hz", str(record["missed_200hz"]), "0"))
+    return _markdown(("figure", "measured", "aim"), rows)
+
+
+def _stages(record: dict[str, Any]) -> str:
+    named = {
+        "tick, 200 Hz": record["ticks"]["tick_s"],
+        "its bare parts": record["ticks"]["parts_s"],
+        "answer to an observation": record["arrivals"]["answer_s"],
+        "answer of a bare echo": record["arrivals"]["echo_s"],
+    }
+    rows = [(name, *(_micro(found[p]) for p in ("p50", "p95", "p99", "p99_9", "max"))) for name, found in named.items()]
+    return _markdown(("µs", "p50", "p95", "p99", "p99.9", "max"), rows)
+
+
+def _networks(record: dict[str, Any]) -> str:
+    rows = []
+    for backbone, found in record["networks"].items():
+        for name in (name for name in found["seconds"] if not name.endswith("torch")):
+            file, torch = found["seconds"][name]["p50"], found["seconds"][f"{name} torch"]["p50"]
+            number = name.removeprefix("teacher ")
+            rows.append(
+                (
+                    f"{backbone.upper()}, {name}{' steps' if number != name else ''}",
+                    _micro(file),
+                    _micro(torch),
+                    f"{found['speedup'].get(number, 1):.2f}",
+                    f"{found['speedup_torch'].get(number, 1):.2f}",
+                )
+            )
+    header = ("network", "policy file, µs", "eager torch, µs", "over the student, files", "over the student, torch")
+    return _markdown(header, rows)
+
+
+def _rates(record: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"{rate} Hz",
+            str(found["ticks"]),
+            str(found["missed"]),
+            str(found["missed_by_a_period"]),
+            str(found["lost"]),
+            *(_micro(found["lateness_s"][p]) for p in ("p50", "p99", "max")),
+            _micro(found["total_s"]["p50"]),
+        )
+        for rate, found in record["rates"].items()
+    ]
+    header = ("node at", "ticks", "deadlines missed", "by a period", "ticks lost", "late p50, µs", "p99", "max", "tick")
+    return _markdown(header, rows)
+
+
+def _drivers(drivers: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            f"{found['rate_hz']:g} Hz, {'every core busy' if found['busy'] else 'alone'}",
+            found["driver"],
+            *(_micro(found["lateness_s"][p]) for p in ("p50", "p99", "p99_9", "max")),
+            str(found["missed"]),
+            f"{100 * found['cpu']:.0f} %",
+        )
+        for found in drivers
+    ]
+    return _markdown(("rate", "driver", "late p50, µs", "p99", "p99.9", "max", "missed", "of a core"), rows)
+
+
+def _markdown(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _micro(seconds: float) -> str:
+    return f"{1e6 * seconds:.0f}"

@@ -1,0 +1,89 @@
+"""What a tick cannot do without, measured alone: the graph in ONNX Runtime, and rclpy's publish; and a bare echo."""
+
+import sys
+import time
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.bench.keeping import keep
+from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, message_class
+from vdd_ros.nodes.parameters import parameter, read_parameters
+from vdd_ros.nodes.runtime import Leave, run
+from vdd_ros.nodes.tick_thread import Deadlines
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.session import BoundArrays, open_session
+
+MODES = ("parts", "echo")
+
+
+@dataclass(frozen=True)
+class BareParameters:
+    """Parameters of the bare node."""
+
+    mode: str = parameter("parts", f"what it does: {', '.join(MODES)}")
+    policy_path: str = parameter("", "policy file, for parts")
+    robot_file: str = parameter("", "robot file")
+    rate_hz: float = parameter(200.0, "how often, for parts", 1.0, 10_000.0)
+    seconds: float = parameter(5.0, "for how long, for parts", 0.1, 86_400.0)
+    output: str = parameter("", "file of the measurements (.npz), for parts")
+
+
+class Bare(Node):
+    """Does one thing only.
+
+    `parts` runs the graph and publishes at the node's rate, each timed, and works between them, so that the core stays
+    as warm as waking early keeps it. `echo` answers each message of the robot file's last input with a command, from a
+    callback of the executor, as the first example of rclpy does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("bare")
+        self._settings = settings = read_parameters(self, BareParameters)
+        if settings.mode not in MODES:
+            raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
+        robot = RobotFile.load(settings.robot_file)
+        self._publisher = self.create_publisher(Float64MultiArray, robot.command.topic, RELIABLE)
+        self._answer = Float64MultiArray(data=array("d", [0.0] * len(robot.command.entries)))
+        if settings.mode == "echo":
+            source = robot.inputs[-1]
+            self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)
+            return
+        session, spec = open_session(settings.policy_path, provider="cpu", intra_op_threads=1, inter_op_threads=1)
+        self._arrays = BoundArrays(session, spec, 1)
+        self._start = self.create_timer(0.5, self._measure)
+
+    def _echo(self, _message: Any) -> None:
+        self._publisher.publish(self._answer)
+
+    def _measure(self) -> None:
+        """Time both parts at absolute instants."""
+        deadlines = Deadlines(1.0 / self._settings.rate_hz)
+        end_ns = time.monotonic_ns() + round(self._settings.seconds * 1e9)
+        inference, publish = [], []
+        while deadlines.due_ns < end_ns:
+            while time.monotonic_ns() < deadlines.due_ns:
+                self._arrays.run()
+            deadlines.step()
+            began = time.perf_counter()
+            self._arrays.run()
+            ran = time.perf_counter()
+            self._publisher.publish(self._answer)
+            inference.append(ran - began)
+            publish.append(time.perf_counter() - ran)
+        keep(self._settings.output, inference=np.array(inference), publish=np.array(publish))
+        raise Leave(0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the bare node; see `vdd_ros.nodes.runtime.run`."""
+    return run(Bare, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Subscriptions of which the tick takes the messages itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+Callback = Callable[[Any, float], None]
+"""Takes a message, and when it was received, in seconds since the epoch; 0 where the middleware does not tell."""
+
+MOST_AT_ONCE = 100
+
+
+class _NobodysGroup(CallbackGroup):
+    """No executor ever runs what is in this group."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        return None
+
+
+class TickInputs:
+    """Topics whose messages wait in the middleware until the tick takes them.
+
+    An executor would wake Python for every message, and run its callback before or after the tick as it happens. So a
+    sensor that floods its topic costs no tick, what a tick sees is what arrived before it, and nothing needs a lock.
+
+    Args:
+        node: The node.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._group = _NobodysGroup()
+        self._subscriptions: list[tuple[Subscription, Callback]] = []
+
+    def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
+        """Subscribe to a topic; its messages are taken in the order in which topics were added."""
+        subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
+        self._subscriptions.append((subscription, callback))
+
+    def take(self) -> None:
+        """Hand over what has arrived."""
+        for subscription, callback in self._subscriptions:
+            handle, kind = subscription.handle, subscription.msg_type
+            with handle:
+                for _ in range(MOST_AT_ONCE):
+                    taken = handle.take_message(kind, False)
+                    if taken is None:
+                        break
+                    callback(taken[0], 1e-9 * taken[1]["received_timestamp"])
+
+    def discard(self) -> None:
+        """Forget what has arrived, but for the newest message of each latched topic."""
+        for subscription, callback in self._subscriptions:
+            newest = None
+            with subscription.handle:
+                while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                    newest = taken
+            if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
+                callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something has arrived on any topic, but no longer than `timeout_s`."""
+        handles = [subscription.handle for subscription, _ in self._subscriptions]
+        context = self._node.context.handle
+        if context is None:
+            return
+        with context:
+            waiting = rclpy_implementation.WaitSet(len(handles), 0, 0, 0, 0, 0, context)
+            waiting.clear_entities()
+            for handle in handles:
+                waiting.add_subscription(handle)
+            waiting.wait(int(timeout_s * 1e9))
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop()[0])
+
+
+def _never(_message: Any) -> None:
+    """Stand for a callback, which rclpy asks for."""
