@@ -192,7 +192,7 @@ def _misses(latency: NodeLatency, sentinel: Sentinel) -> list[Miss]:
 
 
 def _sums(absences: Absences) -> dict[str, float]:
-    away = absences.spans[:, 2]
+    away = absences.spans[:, 1] - absences.spans[:, 0]
     return {"times": len(away), "longest_s": float(away.max(initial=0.0)), "sum_s": float(away.sum())}
 
 

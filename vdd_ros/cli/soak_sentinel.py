@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 
 def _nothing() -> Floats:
-    return np.empty((0, 3))
+    return np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Absences:
     """When the host did not let a thread run that could have run.
 
     Attributes:
-        spans: (n, 3) begin and end, seconds since the epoch, and for how long of it, seconds.
+        spans: (n, 2) begin and end, seconds since the epoch; they may overlap.
     """
 
     spans: Floats = field(default_factory=_nothing)
 
     def within(self, begin_s: float, end_s: float) -> float:
-        """Return for how long at most the host was away between two instants, in seconds."""
-        begin, end, away = self.spans.T
-        overlap = np.minimum(end, end_s) - np.maximum(begin, begin_s)
-        return float(np.minimum(np.maximum(overlap, 0.0), away).sum())
+        """Return for how long the host was away between two instants, in seconds."""
+        spans = np.clip(self.spans[self.spans[:, 0].argsort()], begin_s, end_s)
+        covered = np.maximum.accumulate(np.concatenate([[begin_s], spans[:-1, 1]]))
+        return float(np.maximum(spans[:, 1] - np.maximum(spans[:, 0], covered[: len(spans)]), 0.0).sum())
 
 
 class Sentinel:
@@ -98,13 +98,12 @@ class _Waiting:
     running too. DDS names its own.
 
     Attributes:
-        spans: Begin, end and waiting time of every look that found some, one after the other.
+        spans: Begin and end of every wait, one after the other.
     """
 
     def __init__(self, pid: int) -> None:
         self._tasks = Path(f"/proc/{pid}/task")
         self._threads: dict[str, tuple[int, float]] = {}
-        self._before_s = time.time()
         self.spans = array("d")
 
     def find_threads(self) -> None:
@@ -116,16 +115,13 @@ class _Waiting:
                     self._threads[task.name] = file, _waited_s(file)
 
     def look(self) -> None:
-        """Keep what the one that waited longest has waited since the last look."""
-        now, longest_s = time.time(), LEAST_S
+        """Keep what each has waited since the last look; the kernel counts a wait when it is over."""
+        now = time.time()
         for name, (file, before_s) in self._threads.items():
-            waited_s = _waited_s(file)
-            longest_s = max(longest_s, waited_s - before_s)
-            self._threads[name] = file, waited_s
-        if longest_s > LEAST_S:
-            # The kernel counts a wait when it is over, so that it may have begun before the last look.
-            self.spans.extend((min(self._before_s, now - longest_s), now, longest_s))
-        self._before_s = now
+            after_s = _waited_s(file)
+            if (waited_s := after_s - before_s) > LEAST_S:
+                self.spans.extend((now - waited_s, now))
+            self._threads[name] = file, after_s
 
 
 def _waited_s(file: int) -> float:
@@ -157,11 +153,11 @@ def watch(file: Path, pids: Sequence[int]) -> None:
         wakes += 1
         if lost > LEAST_S:
             now = time.time()
-            own.extend((now - lost, now, lost))
+            own.extend((now - lost, now))
         for one in waiting.values():
             one.look()
-    spans = {f"pid_{pid}": np.array(one.spans).reshape(-1, 3) for pid, one in waiting.items()}
-    np.savez(file, own=np.array(own).reshape(-1, 3), wakes=wakes, **spans)  # type: ignore[arg-type]
+    spans = {f"pid_{pid}": np.array(one.spans).reshape(-1, 2) for pid, one in waiting.items()}
+    np.savez(file, own=np.array(own).reshape(-1, 2), wakes=wakes, **spans)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_thread import Deadlines
+from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.session import BoundArrays, open_session
+from vdd_ros.policy.session import open_session
 
 MODES = ("parts", "echo")
 
@@ -54,7 +56,9 @@ class Bare(Node):
             source = robot.inputs[-1]
             self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)
             return
-        session, spec = open_session(settings.policy_path, provider="cpu", intra_op_threads=1, inter_op_threads=1)
+        session, spec, _ = open_session(
+            settings.policy_path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1
+        )
         self._arrays = BoundArrays(session, spec, 1)
         self._start = self.create_timer(0.5, self._measure)
 
