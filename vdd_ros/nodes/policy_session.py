@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -18,13 +19,14 @@ from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_wake import EarlyWake
-from vdd_ros.policy.host import settle
+from vdd_ros.policy.host import measure_jitter, settle
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
 
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
+JITTER_SLEEPS = 90  # of a millisecond each
 
 
 class PolicySession:
@@ -52,6 +54,7 @@ class PolicySession:
         parameters.host()
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
+        self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
         self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         simulated_time = node.get_parameter("use_sim_time").value
@@ -72,7 +75,7 @@ class PolicySession:
     @property
     def info(self) -> dict[str, Any]:
         """Content of `~/policy_info`."""
-        return self._loaded.info | {"wake_early_s": self._early_s}
+        return self._loaded.info | {"wake_early_s": self._early_s, "jitter_floor": self._jitter_floor}
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
@@ -92,6 +95,7 @@ class PolicySession:
             control=control,
             first_action=parameters.first_action,
             trajectories=parameters.send == "chunk",
+            decisions=parameters.publish_decisions,
         )
         self.health = Health(self.loop)
         if topic := parameters.episode_topic:
