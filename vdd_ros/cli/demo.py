@@ -17,8 +17,9 @@ from typing import Any
 from vdd_ros import resources
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_record import DemoRecord, read_demo
-from vdd_ros.cli.report import LatencyReport, format_table, report_latency, write_json
-from vdd_ros.data.latency_bag import read_latency_bag
+from vdd_ros.cli.latency_report.tables import format_table
+from vdd_ros.cli.report import LatencyReport, report_latency, write_json
+from vdd_ros.data.latency_bag import NODE_TOPICS, read_latency_bag
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.tasks import get_task
@@ -154,7 +155,7 @@ def _run_nodes(demo: Demo) -> None:
     robot = RobotFile.load(robot_file)
     spec = get_task(TASK).spec
     topics = [source.topic for source in robot.inputs] + [robot.command.topic, "episode", "sim_robot/result"]
-    topics += [f"{node}/{topic}" for node in demo.files for topic in ("latency", "expert", "policy_info")]
+    topics += [f"{node}/{topic}" for node in demo.files for topic in NODE_TOPICS]
     config = resources.path("config")
     with NodeProcesses(demo.out / "log", domain_id=1 + os.getpid() % 100) as nodes:
         nodes.start(
