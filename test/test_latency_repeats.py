@@ -16,14 +16,15 @@ RATE_HZ = 1000 / 35
 def records(inference_s: float, count: int = 60) -> np.ndarray:
     """Ticks that all take the same; every period is 0.2 ms too long."""
     values = np.zeros((count, len(LABELS)))
-    for label, column in {
+    columns: dict[str, Any] = {
         "seq": np.arange(count),
         "stamp_s": 100 + 0.035 * np.arange(count),
         "period_s": 0.0352,
         "observation_age_s": 0.01,
         "inference_s": inference_s,
         "total_s": inference_s + 1e-4,
-    }.items():
+    }
+    for label, column in columns.items():
         values[:, LABELS.index(label)] = column
     return values
 
