@@ -8,18 +8,19 @@ from vdd_ros.cli.report import JITTER, SENSOR_TO_COMMAND, LatencyReport, NodeRep
 
 _ROW = "  {:<18}{:>7}{:>10} {:<20}{:>10}{:>10}"
 _REPEATS = (("inference", "p50"), ("total", "p50"), ("total", "p99"), (JITTER, "p99"), (SENSOR_TO_COMMAND, "p50"))
-_REPEAT_ROW = "  {:<18}{:<10}{:>5}" + "{:>26}" * len(_REPEATS) + "  {}"
+_REPEAT_ROW = "  {:<18}{:<10}{:>5}" + "{:>28}" * len(_REPEATS) + "  {}"
 _SPREAD_ROW = "  {:<58}{:>10} {:<20}{:>10}{:>10}"
 
 
 def format_report(report: Report) -> str:
-    """Return everything in words and tables; what is long stands in the page."""
-    blocks = []
-    for bag in report.bags:
-        named = f"{bag.bag}\n\n" if len(report.bags) > 1 else ""
-        blocks.append(named + format_table(bag.latency))
-        blocks += [format_agreement(agreed.agreement) for agreed in bag.agreed]
-        blocks += bag.left_out
+    """Return the first bag in tables, a line for each node of the others, and the repeats; the page has all of it."""
+    first, *others = report.bags
+    blocks = [f"{first.bag}\n\n{format_table(first.latency)}" if others else format_table(first.latency)]
+    blocks += [format_agreement(agreed.agreement) for agreed in first.agreed]
+    blocks += first.left_out
+    lines = [f"{bag.bag}: {node.node}: {describe_node(node)}" for bag in others for node in bag.latency.nodes]
+    if lines:
+        blocks.append("\n".join(lines))
     if report.repeats:
         blocks.append(format_repeats(report.repeats, report.slowdowns))
     return "\n\n".join(blocks)
