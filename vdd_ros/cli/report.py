@@ -82,7 +82,8 @@ class NodeReport:
         """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
         if "kind" not in self.info:
             return None
-        return int(self.info.get("sampling_steps") or 1)
+        steps = self.info.get("sampling_steps")
+        return steps if isinstance(steps, int) and steps > 0 else 1
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,13 @@ class LatencyReport:
     """What is known about a latency bag: its nodes, how they compare, and how many first ticks were left out."""
 
     nodes: list[NodeReport]
-    comparison: Comparison | None
+    comparisons: list[Comparison]
     warmup: int
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The only comparison; None if there is none, or several."""
+        return self.comparisons[0] if len(self.comparisons) == 1 else None
 
     @property
     def gaps(self) -> list[str]:
@@ -121,7 +127,8 @@ class LatencyReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON; what was not measured is null."""
-        numbers: dict[str, Any] = without_nan(asdict(self))
+        only = None if self.comparison is None else asdict(self.comparison)
+        numbers: dict[str, Any] = without_nan({**asdict(self), "comparison": only})
         return numbers
 
 
@@ -191,13 +198,14 @@ def period_of(latency: NodeLatency) -> float:
     return float(np.median(measured)) if len(measured) else math.nan
 
 
-def compare(nodes: Sequence[NodeReport]) -> Comparison | None:
-    """Compare a one-pass policy with one of several passes; None unless there is exactly one of each."""
+def compare(nodes: Sequence[NodeReport]) -> list[Comparison]:
+    """Compare each one-pass policy with each one of several passes."""
     students = [node for node in nodes if node.passes == 1]
     teachers = [node for node in nodes if (node.passes or 1) > 1]
-    if len(students) != 1 or len(teachers) != 1:
-        return None
-    (student,), (teacher,) = students, teachers
+    return [_compare(student, teacher) for student in students for teacher in teachers]
+
+
+def _compare(student: NodeReport, teacher: NodeReport) -> Comparison:
     fast, slow = student.stages["inference"], teacher.stages["inference"]
     return Comparison(
         student=student.node,

@@ -57,5 +57,5 @@ def _title(report: LatencyReport) -> str:
     found = report.comparison
     factor = f"Inference in {found.steps} passes takes {found.ratio:.1f} times as long as in one\n" if found else ""
     ticks = " and ".join(f"{node.ticks}" for node in report.nodes)
-    machines = {node.info["machine"]["cpu"] for node in report.nodes if "machine" in node.info}
+    machines = {str(m.get("cpu")) for node in report.nodes if isinstance(m := node.info.get("machine"), dict)}
     return f"{factor}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"

@@ -111,6 +111,12 @@ def _step(axes: Any, seconds: Floats, **style: Any) -> None:
         axes.step(micros, np.arange(1, len(micros) + 1) / len(micros), where="post", **style)
 
 
+def _name_nodes(figure: Any, axes: Any, nodes: Sequence[NodeLatency]) -> None:
+    """Say below a figure which colour is which node, also where nothing of it could be drawn."""
+    lines = [axes.plot([], [], color=f"C{index}")[0] for index in range(len(nodes))]
+    figure.legend(lines, [node.node for node in nodes], loc="outside lower center", ncols=4)
+
+
 def _plain_ticks(axis: Any) -> None:
     """Write 0.1, 1, 10 at a logarithmic axis, which otherwise writes formulas."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -124,11 +130,10 @@ def _stages(plt: Any, bag: BagReport) -> Any:
     figure, grid = plt.subplots(2, 4, figsize=(11, 5), layout="constrained", sharey=True)
     for axes, stage in zip(grid.flat, shown, strict=True):
         for index, node in enumerate(bag.nodes):
-            label = node.node if stage == shown[0] else None
-            _step(axes, _times(node, stage)[bag.latency.warmup :], color=f"C{index}", label=label)
+            _step(axes, _times(node, stage)[bag.latency.warmup :], color=f"C{index}")
         axes.set(xscale="log", title=stage, xlabel="µs", ylim=(0, 1.01))
         _plain_ticks(axes.xaxis)
-    figure.legend(loc="outside lower center", ncols=4)
+    _name_nodes(figure, grid[0, 0], bag.nodes)
     return figure
 
 
@@ -157,14 +162,14 @@ def _course(plt: Any, bag: BagReport) -> Any:
 def _jitter(plt: Any, bag: BagReport) -> Any:
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     for index, node in enumerate(bag.nodes):
-        _step(axes, jitter_of(node)[bag.latency.warmup :], color=f"C{index}", label=node.node)
+        _step(axes, jitter_of(node)[bag.latency.warmup :], color=f"C{index}")
         floor = node.info.get("jitter_floor")
         floor_s = floor.get("p99_s") if isinstance(floor, dict) else None
         if isinstance(floor_s, float) and floor_s > 0:
             axes.axvline(floor_s * 1e6, color=f"C{index}", linestyle="--")
     axes.set(xscale="log", xlabel="distance from a period (µs)", ylabel="fraction of ticks below", ylim=(0, 1.01))
     _plain_ticks(axes.xaxis)
-    figure.legend(loc="outside lower center", ncols=3)
+    _name_nodes(figure, axes, bag.nodes)
     return figure
 
 

@@ -62,7 +62,7 @@ def _completeness(report: Report) -> str:
 def _bag(bag: BagReport) -> str:
     parts = [markup.heading(str(bag.bag))]
     parts += [_node(node) for node in bag.latency.nodes]
-    if (found := bag.latency.comparison) is not None:
+    for found in bag.latency.comparisons:
         low, high = found.interval
         parts.append(
             markup.paragraph(

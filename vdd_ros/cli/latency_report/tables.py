@@ -29,7 +29,7 @@ def format_report(report: Report) -> str:
 def format_table(report: LatencyReport) -> str:
     """Return the table of one bag."""
     blocks = [_format_node(node) for node in report.nodes]
-    if (found := report.comparison) is not None:
+    for found in report.comparisons:
         low, high = found.interval
         blocks.append(
             f"the inference of {found.teacher} takes {found.ratio:.1f} times ({low:.1f} to {high:.1f}) as long as that "
@@ -140,7 +140,7 @@ def describe_node(report: NodeReport) -> str:
     kind = f"{report.info['kind']}, {report.passes} passes" if report.passes else "policy not recorded"
     kind = kind.removesuffix("es") if report.passes == 1 else kind
     machine = report.info.get("machine")
-    where = f"; {machine['cpu']}, {machine['cores']} cores" if isinstance(machine, dict) else ""
+    where = f"; {machine.get('cpu')}, {machine.get('cores')} cores" if isinstance(machine, dict) else ""
     return f"{kind}; {report.ticks} ticks, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}{where}"
 
 
