@@ -1,4 +1,4 @@
-"""Compare two policies on one robot: one commands, the other shadows the same observations, both are recorded."""
+"""Compare policies on one robot: one commands, the others shadow the same observations, all are recorded."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "compare_with",
                 default_value="other",
-                description="the policy that shadows: student, teacher, a policy file, or `other`, the teacher beside "
-                "the student or a file, the student beside the teacher",
+                description="policies that shadow, separated by commas: student, teacher, policy files, or `other`, "
+                "the teacher beside the student or a file, the student beside the teacher",
             ),
             DeclareLaunchArgument("record", default_value="latency_bag", description="new directory for the bag"),
             IncludeLaunchDescription(policy),

@@ -1,4 +1,4 @@
-"""Compare two policies on a simulated robot, so that it runs on any machine; ends after its episodes."""
+"""Compare policies on a simulated robot, so that it runs on any machine; ends after its episodes."""
 
 from pathlib import Path
 

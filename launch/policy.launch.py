@@ -1,4 +1,4 @@
-"""Run a policy on a robot; optionally beside a second one in shadow mode, and with a recorder."""
+"""Run a policy on a robot; optionally beside others in shadow mode, and with a recorder."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -11,11 +11,11 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
+from vdd_ros.data.latency_bag import NODE_TOPICS
 from vdd_ros.policy.robot import RobotFile
 
 OTHER = {"student": "teacher", "teacher": "student"}
 SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
-NODE_TOPICS = ("latency", "expert", "policy_info")
 RECORDER_READY = b"ready: every topic is subscribed"
 
 
@@ -30,7 +30,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "compare_with",
                 default_value="",
-                description="a second policy that shadows the first: student, teacher, a policy file, or `other`",
+                description="policies that shadow the first, separated by commas: student, teacher, policy files, or "
+                "`other`",
             ),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
             DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: none"),
@@ -48,10 +49,8 @@ def _start(context: LaunchContext) -> list[Action]:
     given = context.launch_configurations
     shadow = given["shadow"] == "true"
     nodes = {"policy": _policy_node(given, "policy", given["policy"], enable_control=not shadow)}
-    if given["compare_with"]:
-        second = given["compare_with"]
-        second = OTHER.get(given["policy"], "teacher") if second == "other" else second
-        nodes["shadow_policy"] = _policy_node(given, "shadow_policy", second, enable_control=False)
+    for name, other in _shadows(given).items():
+        nodes[name] = _policy_node(given, name, other, enable_control=False)
 
     actions: list[Action] = []
     wanted = given["activate"] == "true"
@@ -79,6 +78,16 @@ def _start(context: LaunchContext) -> list[Action]:
             actions.append(RegisterEventHandler(ready))
         actions.append(_change(node, Transition.TRANSITION_CONFIGURE))
     return actions
+
+
+def _shadows(given: dict[str, str]) -> dict[str, str]:
+    """Return node to policy of those that shadow: shadow_policy, shadow_policy_2 and so on."""
+    others = [word.strip() for word in given["compare_with"].split(",") if word.strip()]
+    other = OTHER.get(given["policy"], "teacher")
+    return {
+        "shadow_policy" if number == 1 else f"shadow_policy_{number}": other if policy == "other" else policy
+        for number, policy in enumerate(others, start=1)
+    }
 
 
 def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_control: bool) -> LifecycleNode:

@@ -1,7 +1,7 @@
 """Latency bags for tests, written with `rosbags` alone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def write_bag(
     records: Mapping[str, NDArray[np.float64]],
     infos: Mapping[str, Any] | None = None,
     labels: tuple[str, ...] = LABELS,
+    decisions: Mapping[str, Sequence[tuple[tuple[str, ...], NDArray[np.float64]]]] | None = None,
 ) -> Path:
     """Write a latency bag.
 
@@ -45,6 +46,7 @@ def write_bag(
         records: Node to its records, (n, len(labels)).
         infos: Node to the object (or the text) on its `~/policy_info`.
         labels: Labels of the records.
+        decisions: Node to parts of its decisions, one after the other: labels, and values (n, len(labels)).
     """
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         stamp = 1_000_000_000
@@ -55,4 +57,9 @@ def write_bag(
             connection = writer.add_connection(f"{node}/latency", LATENCY_TYPE, typestore=STORE)
             for index, row in enumerate(values):
                 writer.write(connection, stamp + 35_000_000 * index, latency_message(row, labels))
+        for node, parts in (decisions or {}).items():
+            connection = writer.add_connection(f"{node}/decision", LATENCY_TYPE, typestore=STORE)
+            rows = [(part_labels, row) for part_labels, part in parts for row in part]
+            for index, (part_labels, row) in enumerate(rows):
+                writer.write(connection, stamp + 35_000_000 * index, latency_message(row, part_labels))
     return path

@@ -8,6 +8,7 @@ from robot_messages import pose
 
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -24,6 +25,8 @@ class Collected:
         self.commands: list[list[float]] = []
         self.records: list[dict[str, float]] = []
         self.experts: list[int] = []
+        self.decisions: list[dict[str, float]] = []
+        self.expected: list[tuple[str, ...]] = []
         self.trajectories: list[list[list[float]]] = []
         self.calls = 0
 
@@ -41,6 +44,13 @@ class Collected:
 
     def expert(self, expert: int) -> None:
         self.experts.append(expert)
+
+    def expect_decisions(self, labels: tuple[str, ...]) -> None:
+        self.expected.append(labels)
+
+    def decision(self, record: DecisionRecord) -> None:
+        assert record.labels in self.expected
+        self.decisions.append(dict(zip(record.labels, record.values.tolist(), strict=True)))
 
 
 class FakeTimer:
@@ -66,6 +76,8 @@ class Rig:
         step_s: float = 0.001,
         action_steps: int = 1,
         trajectories: bool = False,
+        decisions: bool = True,
+        prefetch_ticks: int = 0,
         **guards: Any,
     ) -> None:
         self.out = Collected()
@@ -74,13 +86,21 @@ class Rig:
         self.timer = FakeTimer(step_s)
         settings = GuardSettings(**guards)
         self.loop = PolicyLoop(
-            Pilot.of(policy, robot, period_s=PERIOD_S, guards=settings, action_steps=action_steps),
+            Pilot.of(
+                policy,
+                robot,
+                period_s=PERIOD_S,
+                guards=settings,
+                action_steps=action_steps,
+                prefetch_ticks=prefetch_ticks,
+            ),
             self.out,
             LatencyStatistics(),
             period_s=PERIOD_S,
             control=control,
             first_action=settings.first_action,
             trajectories=trajectories,
+            decisions=decisions,
             timer=self.timer,
         )
 

@@ -18,6 +18,7 @@ from matplotlib.image import imread
 from ros_helpers import DEADLINE_S
 
 from vdd_ros.cli.demo_processes import NodeProcesses
+from vdd_ros.cli.demo_run import plan
 from vdd_ros.cli.main import main
 from vdd_ros.data.latency_bag import read_latency_bag
 from vdd_ros.errors import ProcessError
@@ -88,8 +89,51 @@ def test_a_student_that_reaches_the_goal_passes(
     assert student.sequence.first == teacher.sequence.first == 0
     assert student.column("commanded").all()
     assert not teacher.column("commanded").any()
+    assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")
     for picture in ("latency.png", "trajectories.png"):
         assert min(imread(out / picture).shape[:2]) > 300
+
+
+def test_rounds_alternate_and_shadows_see_the_same(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each policy alone, commanding, then all together; the report holds them against one another."""
+    out = tmp_path / "out"
+    more = ("--episodes", "1", "--repeats", "1", "--shadow", files["student"])
+    code = main(demo_arguments(files, out, *more))
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    nodes = ("student", "teacher", "shadow_1")
+    assert sorted(path.name for path in out.glob("bag*")) == sorted(["bag", *(f"bag_{n}_alone_1" for n in nodes)])
+    report = json.loads((out / "report.json").read_text())
+    groups = {(group["node"], group["condition"]) for group in report["latency"]["repeats"]}
+    assert groups == {(f"/{node}", condition) for node in nodes for condition in ("alone", "together")}
+    for node in nodes:
+        (alone,) = read_latency_bag(out / f"bag_{node}_alone_1")
+        assert alone.column("commanded").any()
+    together = read_latency_bag(out / "bag")
+    assert [node.node for node in together if node.column("commanded").any()] == ["/student"]
+    compared = {(found["student"], found["other"]): found for found in report["latency"]["agreement"]}
+    assert set(compared) == {
+        ("/shadow_1", "/student"),
+        ("/shadow_1", "/teacher"),
+        ("/student", "/teacher"),
+    }
+    assert all(found["pairs"] > 20 for found in compared.values())
+    assert "Alone and together" in (out / "report.html").read_text()
+
+
+def test_a_plan_alternates_and_pairs_the_seeds_of_a_round(tmp_path: Path) -> None:
+    files = {"student": Path("s.onnx"), "teacher": Path("t.onnx")}
+    runs, together = plan(tmp_path, files, repeats=2, episodes=5, seed=3, speed=1.0)
+    assert [run.bag.name for run in runs] == [
+        *("bag_student_alone_1", "bag_teacher_alone_1", "bag"),
+        *("bag_student_alone_2", "bag_teacher_alone_2", "bag_2"),
+    ]
+    assert [run.seed for run in runs] == [3, 3, 3, 8, 8, 8]
+    assert [list(run.files) for run in together] == [["student", "teacher"]] * 2
+    (once,), _ = plan(tmp_path, files, repeats=0, episodes=5, seed=3, speed=1.0)
+    assert (once.bag, once.logs) == (tmp_path / "bag", tmp_path / "log")
 
 
 def test_a_teacher_that_commands_and_fails_is_a_failure_and_replaces_an_earlier_demo(
@@ -156,6 +200,8 @@ def test_a_folder_of_somebody_else_is_left_alone(
     ("options", "message"),
     [
         (["--episodes", "0"], "--episodes is 0; it must be above 0"),
+        (["--repeats", "-1"], "--repeats is -1; it must be 0 or more"),
+        (["--shadow", "nowhere.onnx"], "nowhere.onnx of the shadow_1 does not exist; give one: --shadow FILE"),
         (["--speed", "-1"], "--speed is -1.0; it must be above 0"),
         (["--policy", "nowhere.onnx"], "the policy file nowhere.onnx of the policy does not exist"),
         (["--student", "nowhere.onnx"], "the policy file nowhere.onnx of the student does not exist"),

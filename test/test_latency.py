@@ -100,6 +100,25 @@ def test_two_policies_of_one_pass_are_not_compared(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "numbers.json").read_text())["comparison"] is None
 
 
+def test_each_student_is_compared_with_each_teacher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = {"/a": records(60, 1e-5), "/b": records(60, 2e-5), "/c": records(60, 8e-5)}
+    bag = write_bag(tmp_path / "bag", nodes, {"/a": STUDENT, "/b": STUDENT, "/c": TEACHER})
+    assert main(["latency", str(bag), "--json", str(tmp_path / "numbers.json")]) == 0
+    found = json.loads((tmp_path / "numbers.json").read_text())
+    assert [(one["student"], one["teacher"]) for one in found["comparisons"]] == [("/a", "/c"), ("/b", "/c")]
+    assert [one["ratio"] for one in found["comparisons"]] == pytest.approx([8.0, 4.0])
+    assert found["comparison"] is None
+    assert "takes 4.0 times" in capsys.readouterr().out
+
+
+def test_a_node_that_says_strange_things_about_itself_is_reported_all_the_same(tmp_path: Path) -> None:
+    strange = {"kind": 7, "sampling_steps": "many", "rate_hz": "fast", "machine": {}, "policy_sha256": [1]}
+    strange |= {"jitter_floor": 3, "noise": None, "expert": {}}
+    bag = write_bag(tmp_path / "bag", {"/a": records(60, 1e-5), "/b": records(60, 1e-5)}, {"/a": strange, "/b": {}})
+    more = ["--html", str(tmp_path / "r.html"), "--figure", str(tmp_path / "latency.png")]
+    assert main(["latency", str(bag), *more]) == 0
+
+
 def test_the_figure_is_a_picture(tmp_path: Path) -> None:
     bag = student_and_teacher(tmp_path)
     assert main(["latency", str(bag), "--figure", str(tmp_path / "latency.png")]) == 0

@@ -77,7 +77,8 @@ def test_a_truncated_bag_is_refused_wherever_it_was_cut(tmp_path: Path) -> None:
 
 
 def test_a_damaged_bag_is_read_or_refused_but_nothing_else(tmp_path: Path) -> None:
-    bag = write_bag(tmp_path / "bag", {"/student": records(10)}, {"/student": {"kind": "vdd"}})
+    decisions = {"/student": [(("seq", "stamp_s", "action.u"), records(10)[:, :3])]}
+    bag = write_bag(tmp_path / "bag", {"/student": records(10)}, {"/student": {"kind": "vdd"}}, decisions=decisions)
     (mcap,) = bag.glob("*.mcap")
     content, rng = mcap.read_bytes(), np.random.default_rng(0)
     for _ in range(60):

@@ -16,6 +16,7 @@ from policy_files import write_mixture
 pytest.importorskip("rclpy")
 
 from vdd_ros import resources
+from vdd_ros.data.latency_bag import NODE_TOPICS
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.sim_robot_node import SimParameters
 
@@ -129,6 +130,28 @@ def test_argument_reaches_its_parameter(load: Callable[[str], Any], argument: st
     value, node, parameter, expected = REACHES[argument]
     assert parameters(policy_actions(load)).get(node, {}).get(parameter) != expected
     assert parameters(policy_actions(load, **{argument: value}))[node][parameter] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "shadows"),
+    [
+        ("", []),
+        ("other", ["/share/models/avoiding_teacher.onnx"]),
+        (
+            "other, mine.onnx,student,",
+            ["/share/models/avoiding_teacher.onnx", "mine.onnx", "/share/models/avoiding_student.onnx"],
+        ),
+    ],
+)
+def test_any_number_of_policies_shadow(load: Callable[[str], Any], given: str, shadows: list[str]) -> None:
+    """Each has a name of its own, commands nothing, and is recorded."""
+    nodes = parameters(policy_actions(load, record="bag", compare_with=given))
+    names = ["shadow_policy", "shadow_policy_2", "shadow_policy_3"][: len(shadows)]
+    assert [name for name in nodes if name.startswith("shadow")] == names
+    assert [nodes[name]["policy_path"] for name in names] == shadows
+    assert not any(nodes[name]["enable_control"] for name in names)
+    topics = set(nodes["bag_recorder"]["topics"])
+    assert {f"{name}/{topic}" for name in ["policy", *names] for topic in NODE_TOPICS} <= topics
 
 
 def test_every_argument_is_accounted_for(load: Callable[[str], Any]) -> None:

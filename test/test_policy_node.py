@@ -59,6 +59,28 @@ def test_policy_commands_the_robot(make_node: MakeNode, robot: Robot, bench: Ben
     assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
     assert len(described["policy_sha256"]) == 64
     assert described["machine"]["provider"] == "cpu"
+    assert 0 <= described["jitter_floor"]["p50_s"] <= described["jitter_floor"]["max_s"]
+
+
+def test_decisions_carry_the_records_numbers_and_can_be_left_out(
+    make_node: MakeNode, robot: Robot, bench: Bench
+) -> None:
+    """Each tick of a one-step policy gives both; `publish_decisions: false` leaves the topic silent."""
+    records = bench.collect(Float64MultiArray, "/policy/latency")
+    decisions = bench.collect(Float64MultiArray, "/policy/decision")
+    silent = bench.collect(Float64MultiArray, "/silent/decision")
+    others = bench.collect(Float64MultiArray, "/silent/latency")
+    started(make_node())
+    started(make_node("silent", publish_decisions=False, enable_control=False))
+    robot.run_until(lambda: len(decisions) > 5 and len(others) > 5, "decisions")
+    labels = [dim.label for dim in decisions[0].layout.dim]
+    assert labels[:5] == ["seq", "stamp_s", "log_prob", "expert", "observation[0].desired_x"]
+    assert labels[-1] == "action.delta_desired_y"
+    numbers = {record.data[0]: record.data[1] for record in records}
+    shared = [decision for decision in decisions if decision.data[0] in numbers]
+    assert shared
+    assert all(numbers[decision.data[0]] == decision.data[1] for decision in shared)
+    assert not silent
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_a_file_takes_over_without_a_tick_missed(
     """Records go on without a gap, the description follows, and the node stays active."""
     records = bench.collect(Float64MultiArray, "/policy/latency")
     infos = bench.collect(String, "/policy/policy_info", LATCHED)
+    decisions = bench.collect(Float64MultiArray, "/policy/decision")
     node = started(make_node())
     robot.run_until(lambda: len(records) > 20, "records")
     write = write_mixture if kind == "mixture" else write_diffusion
@@ -45,6 +46,7 @@ def test_a_file_takes_over_without_a_tick_missed(
     robot.run_until(lambda: len(records) > count + 20 and len(infos) > 1, "records of the new policy")
     assert json.loads(infos[-1].data)["policy"] == "next.onnx"
     assert json.loads(infos[-1].data)["history"] == 3
+    assert {len(decision.data) for decision in decisions} == {len(d.layout.dim) for d in decisions} == {10, 18}
     seq = np.array([record.data[LATENCY_LABELS.index("seq")] for record in records])
     assert (np.diff(seq) == 1).all()
     assert node.state == "active"

@@ -3,33 +3,29 @@
 import argparse
 import contextlib
 import json
-import os
-import re
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from vdd_ros import resources
-from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_record import DemoRecord, read_demo
-from vdd_ros.cli.report import LatencyReport, format_table, report_latency, write_json
-from vdd_ros.data.latency_bag import read_latency_bag
+from vdd_ros.cli.demo_run import TASK, Run, execute, plan
+from vdd_ros.cli.latency_report.build import Report, make_report
+from vdd_ros.cli.latency_report.tables import format_report
+from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.tasks import get_task
 
 HELP = "run student and teacher beside a simulated robot over ROS 2"
 
-TASK = "avoiding"
 POSITION = ("tcp_x", "tcp_y")
 SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
-POLL_S = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +40,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--student", type=Path, metavar="FILE", help="student's policy file (default: the shipped one)")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
+    parser.add_argument(
+        "--shadow",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a further policy file that shadows; may be given several times (nodes shadow_1, shadow_2, ...)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        help="rounds in each of which every policy runs alone, commanding, and then all run together, each into a bag "
+        "of its own; 0: together, once (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="simulated seconds a second (default: real time, %(default)s)"
@@ -60,6 +71,7 @@ class Demo:
         episodes: Number of episodes.
         seed: Seed of policies and simulation.
         speed: Simulated seconds a second.
+        repeats: Rounds of every policy alone and all together; 0: together, once.
     """
 
     out: Path
@@ -67,6 +79,7 @@ class Demo:
     episodes: int
     seed: int
     speed: float
+    repeats: int
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> "Demo":
@@ -75,12 +88,26 @@ class Demo:
             if getattr(args, name) <= 0:
                 raise ConfigurationError(f"--{name} is {getattr(args, name)}; it must be above 0")
         files = _policy_files(args)
+        if args.repeats < 0:
+            raise ConfigurationError(f"--repeats is {args.repeats}; it must be 0 or more")
         for name, file in files.items():
             if not file.is_file():
+                option = "shadow" if name.startswith("shadow_") else name
                 raise ConfigurationError(
-                    f"the policy file {file} of the {name} does not exist; give one: --{name} FILE"
+                    f"the policy file {file} of the {name} does not exist; give one: --{option} FILE"
                 )
-        return cls(args.out, files, args.episodes, args.seed, args.speed)
+        return cls(args.out, files, args.episodes, args.seed, args.speed, args.repeats)
+
+    def plan(self) -> tuple[list[Run], list[Run]]:
+        """Return the runs in order, and those among them in which all policies run together."""
+        return plan(
+            self.out,
+            self.files,
+            repeats=self.repeats,
+            episodes=self.episodes,
+            seed=self.seed,
+            speed=self.speed,
+        )
 
 
 def _policy_files(args: argparse.Namespace) -> dict[str, Path]:
@@ -88,7 +115,8 @@ def _policy_files(args: argparse.Namespace) -> dict[str, Path]:
     shipped = {name: getattr(args, name) or resources.path(f"models/{TASK}_{name}.onnx") for name in SHADOWS}
     first = args.policy if args.policy in shipped else "policy"
     second = SHADOWS.get(first, "teacher")
-    return {first: shipped.get(first, Path(args.policy)), second: shipped[second]}
+    more = {f"shadow_{number}": file for number, file in enumerate(args.shadow, start=1)}
+    return {first: shipped.get(first, Path(args.policy)), second: shipped[second], **more}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,8 +127,10 @@ def run(args: argparse.Namespace) -> int:
     report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
     try:
         with interruptible_once():
-            run_nodes(demo)
-            passed = _report(demo, report)
+            runs, together = demo.plan()
+            for each in runs:
+                execute(each)
+            passed = _report(demo, together, runs, report)
         report["status"] = "passed" if passed else "failed"
     except VddError as error:
         report.update(status="failed", reason=str(error))
@@ -144,104 +174,51 @@ def interruptible_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_nodes(demo: Demo, watch: Callable[[NodeProcesses, int], None] | None = None) -> None:
-    """Run the robot, the policies and the recorder until the episodes are over, or `watch` returns.
-
-    The robot publishes nothing before the recorder has subscribed to everything, so that the record begins with the
-    first tick.
-    """
-    robot_file = resources.path(f"config/robots/{TASK}.yaml")
-    robot = RobotFile.load(robot_file)
-    spec = get_task(TASK).spec
-    topics = [source.topic for source in robot.inputs] + [robot.command.topic, "episode", "sim_robot/result"]
-    topics += [f"{node}/{topic}" for node in demo.files for topic in ("latency", "expert", "policy_info")]
-    config = resources.path("config")
-    with NodeProcesses(demo.out / "log", domain_id=1 + os.getpid() % 100) as nodes:
-        nodes.start(
-            "bag_recorder",
-            "bag_recorder",
-            config / "bag_recorder.params.yaml",
-            output=str(demo.out / "bag"),
-            topics=topics,
-        )
-        nodes.start(
-            "sim_robot",
-            "sim_robot_node",
-            config / "sim_robot.params.yaml",
-            task=TASK,
-            robot_file=str(robot_file),
-            episodes=demo.episodes,
-            seed=demo.seed,
-            speed=demo.speed,
-            start_topic="bag_recorder/ready",
-        )
-        for index, (node, file) in enumerate(demo.files.items()):
-            nodes.start(
-                node,
-                "policy_node",
-                config / "policy_node.params.yaml",
-                policy_path=str(file),
-                robot_file=str(robot_file),
-                rate_hz=spec.rate_hz * demo.speed,
-                enable_control=index == 0,
-                episode_topic="episode",
-                seed=demo.seed,
-                autostart=True,
-            )
-        (watch or _watch)(nodes, demo.episodes)
-        for name in (*demo.files, "bag_recorder"):
-            nodes.stop_well(name)
-
-
-def _watch(nodes: NodeProcesses, episodes: int) -> None:
-    """Show the progress until the robot has ended."""
-    from tqdm import tqdm
-
-    with tqdm(total=episodes, desc="episodes", unit="episode") as bar:
-        while True:
-            over = nodes.ended("sim_robot")
-            finished = len(re.findall(r": episode \d+: ", nodes.output("sim_robot")))
-            if finished > bar.n:
-                bar.update(finished - bar.n)
-            if over:
-                return
-            time.sleep(POLL_S)
-
-
-def _report(demo: Demo, report: dict[str, Any]) -> bool:
-    """Read the bag, write figures, fill the report, print it; return whether the demo went well."""
+def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, Any]) -> bool:
+    """Read the bags, write figures and page, fill the report, print it; return whether the demo went well."""
+    from vdd_ros.cli.latency_report.figures import draw_figures
+    from vdd_ros.cli.latency_report.page import write_page
     from vdd_ros.cli.report_figure import save_figure
 
-    bag = demo.out / "bag"
     commander = next(iter(demo.files))
-    latencies = read_latency_bag(bag)
-    latency = report_latency(latencies)
+    bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
+    found = make_report(bags, policies=list(demo.files.values()))
     robot = RobotFile.load(resources.path(f"config/robots/{TASK}.yaml"))
-    record = read_demo(bag, robot, get_task(TASK).spec, POSITION, commander)
-    late = [f"{node.node}: the record begins with {first}" for node in latencies if (first := node.sequence.first)]
-    missing = latency.gaps + late
-    save_figure(demo.out / "latency.png", latencies, latency)
+    record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
+    missing = found.gaps + _late(found)
+    save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
     _save_trajectories(demo.out / "trajectories.png", record)
+    write_page(demo.out / "report.html", found, draw_figures(found))
     report.update(
         commander=commander,
         successes=record.successes,
         episodes=record.results,
         modes=record.modes,
         missing=missing,
-        latency=latency.to_dict(),
+        latency=found.to_dict(),
     )
-    _print(latency, record, commander, missing, demo.out)
+    _print(found, record, commander, missing, demo.out)
     return not missing and 2 * record.successes > len(record.results)
 
 
-def _print(latency: LatencyReport, record: DemoRecord, commander: str, missing: list[str], out: Path) -> None:
-    print(format_table(latency))
+def _late(report: Report) -> list[str]:
+    """Say whose record does not begin with the first tick."""
+    return [
+        f"{bag.bag}: {node.node}: the record begins with {first}"
+        for bag in report.bags
+        for node in bag.nodes
+        if (first := node.sequence.first)
+    ]
+
+
+def _print(report: Report, record: DemoRecord, commander: str, missing: list[str], out: Path) -> None:
+    print(format_report(report))
     print(
         f"\nthe {commander} reached the goal in {record.successes} of {len(record.results)} episodes, "
         f"along {len(record.modes)} different routes"
     )
     print("\n".join(missing) if missing else "every tick is in the record")
-    print(f"see {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag")
+    print(f"see {out}/report.html, {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag")
 
 
 def _save_trajectories(path: Path, record: DemoRecord) -> None:

@@ -1,37 +1,70 @@
-"""`vdd latency`: where the time of each tick went."""
+"""`vdd latency`: where the time of each tick went, and how the policies agree."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from vdd_ros.cli.report import WARMUP_TICKS, format_table, report_latency
+from vdd_ros.cli.latency_report.agreement import STATES
+from vdd_ros.cli.latency_report.build import make_report
+from vdd_ros.cli.latency_report.tables import format_report
+from vdd_ros.cli.report import WARMUP_TICKS
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
-from vdd_ros.data.latency_bag import read_latency_bag
 
-HELP = "show where the time of each tick went, from a latency bag"
+HELP = "show where the time of each tick went, and how policies agree, from latency bags"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd latency`."""
-    parser.add_argument("bag", type=Path, help="rosbag2 directory with the topic ~/latency of one or more policy nodes")
+    parser.add_argument(
+        "bag",
+        type=Path,
+        nargs="+",
+        help="rosbag2 directory with the topics of one or more policy nodes; several are repeats, of nodes alone "
+        "(bags with one node) and together",
+    )
     add_result_options(parser)
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the distributions")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write everything into one page")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as a PNG into a folder")
+    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the distributions of the first bag")
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a policy file that a node of the bags ran, for densities; may be given several times (those that ship "
+        "are known)",
+    )
+    parser.add_argument(
+        "--states",
+        type=int,
+        default=STATES,
+        help="observations at which densities are read, spread evenly over the record (default: %(default)s)",
+    )
     parser.add_argument(
         "--warmup", type=int, default=WARMUP_TICKS, help="first ticks of each node to leave out (default: %(default)s)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; return 1 if records are missing."""
+    """Print the tables; return 1 if anything is missing in a record."""
     check_result_options(args)
-    latencies = read_latency_bag(args.bag)
-    report = report_latency(latencies, args.warmup)
+    report = make_report(args.bag, warmup=args.warmup, policies=args.policy, states=args.states)
     keep_result(args, report.to_dict())
-    print(format_table(report))
+    print(format_report(report))
     if args.figure is not None:
         from vdd_ros.cli.report_figure import save_figure
 
-        save_figure(args.figure, latencies, report)
+        save_figure(args.figure, report.bags[0].nodes, report.bags[0].latency)
+    if args.figures is not None or args.html is not None:
+        from vdd_ros.cli.latency_report.figures import draw_figures, save_figures
+        from vdd_ros.cli.latency_report.page import write_page
+
+        figures = draw_figures(report)
+        if args.figures is not None:
+            save_figures(args.figures, figures)
+        if args.html is not None:
+            write_page(args.html, report, figures)
     for gap in report.gaps:
         print(f"gap in the record: {gap}", file=sys.stderr)
     return 1 if report.gaps else 0

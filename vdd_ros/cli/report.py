@@ -1,4 +1,4 @@
-"""What a latency bag says: the numbers, and the table that shows them."""
+"""What a latency bag says, in numbers."""
 
 import json
 import math
@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 WARMUP_TICKS = 20
 STAGES = ("lateness", "observation_age", "assemble", "inference", "publish", "bookkeeping", "total")
 OVERHEAD = "not inference"
-_ROW = "  {:<16}{:>7}{:>10} {:<20}{:>10}{:>10}"
+JITTER = "jitter"
+SENSOR_TO_COMMAND = "sensor to command"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ class NodeReport:
         ticks: Ticks in the bag, warm-up included.
         deadline_misses: Ticks after the warm-up that ended after their period.
         commanded: Ticks after the warm-up whose command was published.
-        gaps: Where records are missing, in words; empty if none is.
+        gaps: Where records or decisions are missing, in words; empty if none is.
         missing: Records that are missing.
-        stages: Stage to its times; `not inference` is the whole tick less the inference.
+        stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
+            tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
+            value to the command.
     """
 
     node: str
@@ -79,7 +82,8 @@ class NodeReport:
         """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
         if "kind" not in self.info:
             return None
-        return int(self.info.get("sampling_steps") or 1)
+        steps = self.info.get("sampling_steps")
+        return steps if isinstance(steps, int) and steps > 0 else 1
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,13 @@ class LatencyReport:
     """What is known about a latency bag: its nodes, how they compare, and how many first ticks were left out."""
 
     nodes: list[NodeReport]
-    comparison: Comparison | None
+    comparisons: list[Comparison]
     warmup: int
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The only comparison; None if there is none, or several."""
+        return self.comparisons[0] if len(self.comparisons) == 1 else None
 
     @property
     def gaps(self) -> list[str]:
@@ -118,7 +127,8 @@ class LatencyReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON; what was not measured is null."""
-        numbers: dict[str, Any] = _without_nan(asdict(self))
+        only = None if self.comparison is None else asdict(self.comparison)
+        numbers: dict[str, Any] = without_nan({**asdict(self), "comparison": only})
         return numbers
 
 
@@ -158,25 +168,44 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
         )
     times = {stage: latency.column(f"{stage}_s")[warmup:] for stage in STAGES}
     times[OVERHEAD] = times["total"] - times["inference"] + np.nan_to_num(times["bookkeeping"])
+    times[JITTER] = jitter_of(latency)[warmup:]
+    times[SENSOR_TO_COMMAND] = times["observation_age"] + times["total"]
     return NodeReport(
         node=latency.node,
         info=latency.info,
         ticks=count,
         deadline_misses=int(np.nansum(latency.column("deadline_missed")[warmup:])),
         commanded=int(np.nansum(latency.column("commanded")[warmup:])),
-        gaps=latency.sequence.describe(),
+        gaps=latency.describe_gaps(),
         missing=latency.sequence.missing,
         stages={stage: StageSummary.of(seconds) for stage, seconds in times.items()},
     )
 
 
-def compare(nodes: Sequence[NodeReport]) -> Comparison | None:
-    """Compare a one-pass policy with one of several passes; None unless there is exactly one of each."""
+def jitter_of(latency: NodeLatency) -> Floats:
+    """Return how far each time from tick to tick is from a period, (n,) in seconds."""
+    periods = latency.column("period_s")
+    return np.asarray(np.abs(periods - period_of(latency)))
+
+
+def period_of(latency: NodeLatency) -> float:
+    """Return the time between ticks in seconds: by the rate that the node said, else the median; NaN without either."""
+    rate_hz = latency.info.get("rate_hz")
+    if isinstance(rate_hz, int | float) and rate_hz > 0:
+        return 1.0 / rate_hz
+    periods = latency.column("period_s")
+    measured = periods[np.isfinite(periods)]
+    return float(np.median(measured)) if len(measured) else math.nan
+
+
+def compare(nodes: Sequence[NodeReport]) -> list[Comparison]:
+    """Compare each one-pass policy with each one of several passes."""
     students = [node for node in nodes if node.passes == 1]
     teachers = [node for node in nodes if (node.passes or 1) > 1]
-    if len(students) != 1 or len(teachers) != 1:
-        return None
-    (student,), (teacher,) = students, teachers
+    return [_compare(student, teacher) for student in students for teacher in teachers]
+
+
+def _compare(student: NodeReport, teacher: NodeReport) -> Comparison:
     fast, slow = student.stages["inference"], teacher.stages["inference"]
     return Comparison(
         student=student.node,
@@ -188,49 +217,16 @@ def compare(nodes: Sequence[NodeReport]) -> Comparison | None:
     )
 
 
-def format_table(report: LatencyReport) -> str:
-    """Return the table that `vdd latency` prints."""
-    blocks = [_format_node(node) for node in report.nodes]
-    if (found := report.comparison) is not None:
-        low, high = found.interval
-        blocks.append(
-            f"the inference of {found.teacher} takes {found.ratio:.1f} times ({low:.1f} to {high:.1f}) as long as that "
-            f"of {found.student}: {found.steps} passes against one\n"
-            f"all that is not inference in a tick of {found.student}: median {_micro(found.student_overhead_s)} µs"
-        )
-    blocks.append(f"the first {report.warmup} ticks are left out; in brackets the 95 % interval of the median")
-    return "\n\n".join(blocks)
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, all of it or nothing."""
     with replacing(path) as aside:
         aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _format_node(report: NodeReport) -> str:
-    rows = [f"{report.node}: {_describe(report)}", _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99")]
-    for name, stage in report.stages.items():
-        p50, low, high, p95, p99 = map(_micro, (stage.p50, *stage.p50_interval, stage.p95, stage.p99))
-        rows.append(_ROW.format(name, stage.count, p50, f"[{low}, {high}]", p95, p99))
-    return "\n".join(rows)
-
-
-def _describe(report: NodeReport) -> str:
-    kind = f"{report.info['kind']}, {report.passes} passes" if report.passes else "policy not recorded"
-    kind = kind.removesuffix("es") if report.passes == 1 else kind
-    machine = report.info.get("machine")
-    where = f"; {machine['cpu']}, {machine['cores']} cores" if isinstance(machine, dict) else ""
-    return f"{kind}; {report.ticks} ticks, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}{where}"
-
-
-def _micro(seconds: float) -> str:
-    return f"{seconds * 1e6:.1f}"
-
-
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return a value of lists and dictionaries with null in place of what is not finite, as JSON needs it."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

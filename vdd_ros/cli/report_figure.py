@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,15 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        figure = _draw(plt, latencies, report)
+        with replacing(path) as aside:
+            figure.savefig(aside, dpi=150, format="png")
+        plt.close(figure)
+
+
+def _draw(plt: Any, latencies: Sequence[NodeLatency], report: LatencyReport) -> Any:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -40,14 +50,12 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
-    with replacing(path) as aside:
-        figure.savefig(aside, dpi=150, format="png")
-    plt.close(figure)
+    return figure
 
 
 def _title(report: LatencyReport) -> str:
     found = report.comparison
     factor = f"Inference in {found.steps} passes takes {found.ratio:.1f} times as long as in one\n" if found else ""
     ticks = " and ".join(f"{node.ticks}" for node in report.nodes)
-    machines = {node.info["machine"]["cpu"] for node in report.nodes if "machine" in node.info}
+    machines = {str(m.get("cpu")) for node in report.nodes if isinstance(m := node.info.get("machine"), dict)}
     return f"{factor}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"

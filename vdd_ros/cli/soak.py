@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vdd_ros.cli.demo import Demo, interruptible_once, make_folder, run_nodes
+from vdd_ros.cli.demo import Demo, interruptible_once, make_folder
 from vdd_ros.cli.demo_processes import NodeProcesses
+from vdd_ros.cli.demo_run import Run, execute
 from vdd_ros.cli.report import write_json
 from vdd_ros.cli.soak_judge import (
     WARM_UP_S,
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
     parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
-    parser.set_defaults(policy="student", episodes=1, speed=1.0)
+    parser.set_defaults(policy="student", episodes=1, speed=1.0, shadow=[], repeats=0)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -118,7 +119,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
     memory: dict[str, list[float]] = {}
     sentinels: list[Sentinel] = []
 
-    def watch(nodes: NodeProcesses, _episodes: int) -> None:
+    def watch(nodes: NodeProcesses, _run: Run) -> None:
         began = time.monotonic()
         witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in (*demo.files, ROBOT)})
         sentinels.append(witness)
@@ -137,7 +138,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
     episodes = int(EPISODES_A_SECOND * seconds * demo.speed) + 10
     ended, began_s = "", time.time()
     try:
-        run_nodes(Demo(demo.out, demo.files, episodes, demo.seed, demo.speed), watch)
+        execute(Run("soak", demo.out / "bag", demo.out / "log", demo.files, episodes, demo.seed, demo.speed), watch)
     except ProcessError as error:
         if not times:
             raise

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.decisions import Decisions, missing_decisions, parse_decisions
 from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
 
 Floats = NDArray[np.float64]
 
+NODE_TOPICS = ("latency", "expert", "decision", "policy_info")
+"""What a policy node publishes under its own name; together they say all that a report needs."""
+
 _LATENCY = "/latency"
 _INFO = "/policy_info"
-_LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
+_DECISION = "/decision"
+_ARRAY_TYPE = "std_msgs/msg/Float64MultiArray"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class NodeLatency:
         labels: Names of the columns.
         values: (n, len(labels)) one row a tick; NaN where nothing was measured.
         sequence: What was found about the sequence numbers.
-        info: What the node said about itself on `~/policy_info`; empty where that is not in the bag.
+        info: What the node last said about itself on `~/policy_info`; empty where that is not in the bag.
+        decisions: What it decided; None where that is not in the bag.
+        policies: The hashes of the policy files that acted, one after the other.
     """
 
     node: str
@@ -51,6 +58,8 @@ class NodeLatency:
     values: Floats
     sequence: SequenceCheck
     info: dict[str, Any] = field(default_factory=dict)
+    decisions: Decisions | None = None
+    policies: tuple[str, ...] = ()
 
     def column(self, label: str) -> Floats:
         """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
@@ -60,6 +69,15 @@ class NodeLatency:
                 "made by another version?"
             )
         return self.values[:, self.labels.index(label)]
+
+    def describe_gaps(self) -> str:
+        """Say in words which records and decisions are missing; an empty text if none is."""
+        gaps = [self.sequence.describe()]
+        if self.decisions is not None:
+            decided = np.isfinite(self.column("inference_s"))
+            expected = np.stack([self.column("seq"), self.column("stamp_s")], axis=1)[decided]
+            gaps.append(missing_decisions(expected, self.decisions.keys))
+        return "; ".join(filter(None, gaps))
 
 
 def read_messages(bag: Path, suffixes: Collection[str]) -> Iterator[BagMessage]:
@@ -92,19 +110,26 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
     """Read the latency records of every node in a bag, ordered by the node's name.
 
     Raises:
-        RecordingError: If the bag cannot be read, has no latency records, or records whose labels are missing or
-            change on the way.
+        RecordingError: If the bag cannot be read, has no latency records, records whose labels are missing or change
+            on the way, or decisions without labels.
     """
     records: dict[str, list[BagMessage]] = {}
-    infos: dict[str, dict[str, Any]] = {}
-    for message in read_messages(bag, (_LATENCY, _INFO)):
+    decisions: dict[str, list[Any]] = {}
+    infos: dict[str, list[dict[str, Any]]] = {}
+    for message in read_messages(bag, (_LATENCY, _INFO, _DECISION)):
         if message.topic.endswith(_INFO):
-            infos[message.topic.removesuffix(_INFO)] = _parse_info(message)
-        elif message.message.__msgtype__ == _LATENCY_TYPE:
+            infos.setdefault(message.topic.removesuffix(_INFO), []).append(_parse_info(message))
+        elif message.message.__msgtype__ != _ARRAY_TYPE:
+            continue
+        elif message.topic.endswith(_DECISION):
+            decisions.setdefault(message.topic.removesuffix(_DECISION), []).append(message.message)
+        else:
             records.setdefault(message.topic.removesuffix(_LATENCY), []).append(message)
     if not records:
         raise RecordingError(f"{bag} has no latency records; record the topic ~/latency of a policy node")
-    return [_node_latency(node, records[node], infos.get(node, {})) for node in sorted(records)]
+    return [
+        _node_latency(node, records[node], infos.get(node, []), decisions.get(node, [])) for node in sorted(records)
+    ]
 
 
 def _parse_info(message: BagMessage) -> dict[str, Any]:
@@ -117,7 +142,9 @@ def _parse_info(message: BagMessage) -> dict[str, Any]:
     return info
 
 
-def _node_latency(node: str, messages: list[BagMessage], info: dict[str, Any]) -> NodeLatency:
+def _node_latency(
+    node: str, messages: list[BagMessage], infos: list[dict[str, Any]], decisions: list[Any]
+) -> NodeLatency:
     layouts = {tuple(dimension.label for dimension in m.message.layout.dim) for m in messages}
     sizes = {len(m.message.data) for m in messages}
     labels = layouts.pop()
@@ -133,4 +160,12 @@ def _node_latency(node: str, messages: list[BagMessage], info: dict[str, Any]) -
     sequence = SequenceCheck()
     for number in numbers:
         sequence.add(int(number))
-    return NodeLatency(node, labels, values, sequence, info)
+    return NodeLatency(
+        node,
+        labels,
+        values,
+        sequence,
+        infos[-1] if infos else {},
+        parse_decisions(node, decisions) if decisions else None,
+        tuple(dict.fromkeys(str(info["policy_sha256"]) for info in infos if "policy_sha256" in info)),
+    )

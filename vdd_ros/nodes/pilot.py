@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.counters import Counters
+from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.guards import Guards, GuardSettings
 from vdd_ros.policy.intake import Intake
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -21,6 +22,7 @@ class Pilot:
         chunks: Asks it.
         guards: Judges its answers.
         channel: Its actions as commands.
+        decision: Its newest decision.
     """
 
     policy: OnnxPolicy
@@ -28,6 +30,7 @@ class Pilot:
     chunks: Chunks
     guards: Guards
     channel: CommandChannel
+    decision: DecisionRecord
 
     @classmethod
     def of(
@@ -63,6 +66,7 @@ class Pilot:
             Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
             Guards(guards, spec, period_s, counters),
             CommandChannel(robot.command, spec.observation, spec.action),
+            DecisionRecord(spec),
         )
 
     def count_in(self, counters: Counters) -> None:

@@ -12,6 +12,7 @@ from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.chunks import Step
 from vdd_ros.policy.commander import Commander, Sender
 from vdd_ros.policy.counters import Counters
+from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.intake import Intake
 from vdd_ros.policy.onnx_policy import Act
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
@@ -28,6 +29,14 @@ class Outputs(Sender, Protocol):
         """Send the number of the expert that acted."""
         ...
 
+    def expect_decisions(self, labels: tuple[str, ...]) -> None:
+        """Make ready for decisions with these labels, before a tick that gives one."""
+        ...
+
+    def decision(self, record: DecisionRecord) -> None:
+        """Send what the policy decided."""
+        ...
+
 
 class PolicyLoop:
     """A policy on a robot, which another policy may relieve between two ticks.
@@ -40,6 +49,7 @@ class PolicyLoop:
         control: False for shadow mode: everything runs and nothing is commanded.
         first_action: See `Commander`.
         trajectories: Whether a chunk goes out whole, as one message, rather than an action each tick.
+        decisions: Whether decisions go out.
         timer: What durations are measured with, in seconds.
 
     Attributes:
@@ -61,6 +71,7 @@ class PolicyLoop:
         control: bool,
         first_action: str = "ramp",
         trajectories: bool = False,
+        decisions: bool = True,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.counters = Counters()
@@ -71,7 +82,9 @@ class PolicyLoop:
         )
         self._relief: tuple[Pilot, Callable[[], None]] | None = None
         self._trajectories = trajectories
+        self._decisions = decisions
         self._outputs = outputs
+        outputs.expect_decisions(pilot.decision.labels)
         self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
@@ -95,6 +108,7 @@ class PolicyLoop:
             relieved: Called once it has taken over.
         """
         pilot.intake.take_goal_of(self.intake)
+        self._outputs.expect_decisions(pilot.decision.labels)
         self._relief = pilot, relieved
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
@@ -186,7 +200,7 @@ class PolicyLoop:
         record["novelty"] = math.nan
         record["chunk_step"] = math.nan if step is None else step.place
         if step is not None and step.act is not None:
-            self._note(step.act, record)
+            self._note(step, step.act, record)
             record["inference_s"] = inferred - assembled if math.isnan(step.inference_s) else step.inference_s
         self._outputs.latency(record)
         self._statistics.add(record)
@@ -199,6 +213,7 @@ class PolicyLoop:
         self._relief = None
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
+        self._outputs.expect_decisions(pilot.decision.labels)
         self.commander.channel = pilot.channel
         self.pilot = pilot
         self._expert = None
@@ -218,8 +233,12 @@ class PolicyLoop:
         self.commander.lose()
         return False
 
-    def _note(self, act: Act, record: LatencyRecord) -> None:
+    def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""
+        if self._decisions and step.window is not None:
+            decision = self.pilot.decision
+            decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
+            self._outputs.decision(decision)
         if act.novelty is not None:
             record["novelty"] = act.novelty
         if act.expert is not None:

@@ -11,6 +11,7 @@ from std_msgs.msg import Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, labelled_array
+from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.robot_messages import CommandChannel, Floats, set_stamp
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
 
@@ -41,10 +42,12 @@ class PublishedOutputs:
         self._latency = labelled_array(LATENCY_LABELS)
         self._latency_values = np.frombuffer(self._latency.data)
         self._expert = Int64()
+        self._decisions: dict[tuple[str, ...], tuple[Float64MultiArray, Floats]] = {}
         self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS_KEPT)
         self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS_KEPT)
+        self._to_decision = node.create_publisher(Float64MultiArray, "~/decision", RECORDS_KEPT)
         self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
-        self._publishers = [self._to_latency, self._to_expert, self._to_info]
+        self._publishers = [self._to_latency, self._to_expert, self._to_decision, self._to_info]
         self._node = node
         self._for_help: Client | None = None
         if control:
@@ -100,6 +103,18 @@ class PublishedOutputs:
         """See Outputs."""
         self._expert.data = expert
         self._to_expert.publish(self._expert)
+
+    def expect_decisions(self, labels: tuple[str, ...]) -> None:
+        """See Outputs."""
+        if labels not in self._decisions:
+            message = labelled_array(labels)
+            self._decisions[labels] = message, np.frombuffer(message.data)
+
+    def decision(self, record: DecisionRecord) -> None:
+        """See Outputs."""
+        message, values = self._decisions[record.labels]
+        values[:] = record.values
+        self._to_decision.publish(message)
 
     def info(self, info: dict[str, Any]) -> None:
         """Publish, for those who come later too, which policy runs on which machine."""

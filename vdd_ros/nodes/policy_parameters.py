@@ -29,6 +29,7 @@ class PolicyParameters:
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, 1000.0)
     wake_early_s: float = parameter(0.002, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
+    publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, at every decision")
     expert: str = parameter("sample", f"choice of a mixture's expert: {', '.join(SELECTIONS)}")
     switch_ratio: float = parameter(
         DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6

@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake
 from vdd_ros.nodes.tick_inputs import TickInputs
 from vdd_ros.nodes.tick_thread import Deadlines, TickThread
-from vdd_ros.policy.host import settle
+from vdd_ros.policy.host import measure_jitter, settle
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
@@ -28,6 +29,7 @@ from vdd_ros.policy.timing import LatencyStatistics
 
 UNKNOWN = "_NODE_NAME_UNKNOWN_"
 LONGEST_WAIT_S = 0.05
+JITTER_SLEEPS = 90  # of a millisecond each
 
 
 class PolicySession:
@@ -55,6 +57,7 @@ class PolicySession:
         parameters.host()
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
+        self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
         self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
@@ -75,7 +78,7 @@ class PolicySession:
     @property
     def info(self) -> dict[str, Any]:
         """Content of `~/policy_info`."""
-        return self._loaded.info | {"wake_early_s": self._early_s}
+        return self._loaded.info | {"wake_early_s": self._early_s, "jitter_floor": self._jitter_floor}
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
@@ -95,6 +98,7 @@ class PolicySession:
             control=control,
             first_action=parameters.first_action,
             trajectories=parameters.send == "chunk",
+            decisions=parameters.publish_decisions,
         )
         self.health = Health(self.loop)
         if topic := parameters.episode_topic:

@@ -14,6 +14,16 @@ from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
 Floats32 = NDArray[np.float32]
 
 
+class Answer(NamedTuple):
+    """What the policy gave: its act, what that took if it was before this tick, this tick's place, what it saw."""
+
+    act: Act
+    inference_s: float
+    place: int
+    window: NDArray[np.floating]
+    goal: NDArray[np.floating] | None
+
+
 class Step(NamedTuple):
     """What the policy wants at one tick.
 
@@ -22,12 +32,16 @@ class Step(NamedTuple):
         place: Of this tick's action in its chunk, from 0.
         act: What the policy gave, at the first tick of a chunk; None at the others.
         inference_s: What that took, where it was done before this tick; else NaN.
+        window: (history, obs_dim) that `act` answers to, valid until the next tick; None where `act` is.
+        goal: (goal_length, obs_dim) that it answers to; None where `act` is, or where the policy takes no goal.
     """
 
     actions: Floats32
     place: int
     act: Act | None
     inference_s: float
+    window: NDArray[np.floating] | None
+    goal: NDArray[np.floating] | None
 
 
 class Chunks:
@@ -67,7 +81,9 @@ class Chunks:
         self._policy = policy
         self._timer = timer
         self._chunk = np.zeros((horizon, policy.spec.act_dim), np.float32)
-        self._observation = np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32)
+        # The window of the answer in hand and that of the open question.
+        self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
+        self._asked_goal: NDArray[np.floating] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch") if prefetch_ticks else None
         self._asked: Future[tuple[Act, float]] | None = None
         self._since_asked = 0
@@ -108,36 +124,39 @@ class Chunks:
             ObservationError, PolicyFileError: As `OnnxPolicy.act`, also about a question of a tick before.
         """
         self._since_asked += 1
-        act, inference_s = None, np.nan
+        answer = None
         if self._left == 0:
             answer = self._answer(observation, goal)
             if answer is None:
                 return None
-            act, inference_s, self._index = answer
-            self._chunk[:] = act.action
+            self._index = answer.place
+            self._chunk[:] = answer.act.action
             self._left = min(self.action_steps, len(self._chunk) - self._index)
-        step = Step(self._chunk[self._index :], self._index, act, inference_s)
+        actions = self._chunk[self._index :]
+        if answer is None:
+            step = Step(actions, self._index, None, np.nan, None, None)
+        else:
+            step = Step(actions, self._index, answer.act, answer.inference_s, answer.window, answer.goal)
         self._index += 1
         self._left -= 1
         if self._thread is not None and self._left < self.prefetch_ticks and self._asked is None:
-            self._observation[:] = observation
-            self._asked = self._thread.submit(self._ask, self._observation, None if goal is None else goal.copy())
+            self._windows.reverse()
+            self._windows[1][:] = observation
+            self._asked_goal = None if goal is None else goal.copy()
+            self._asked = self._thread.submit(self._ask, self._windows[1], self._asked_goal)
             self._since_asked = 0
         return step
 
-    def _answer(
-        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None
-    ) -> tuple[Act, float, int] | None:
-        """Return an answer, what it took if that was before this tick, and the index of this tick in it."""
+    def _answer(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Answer | None:
         if self._asked is None:
-            return self._policy.act(observation, goal), np.nan, 0
+            return Answer(self._policy.act(observation, goal), np.nan, 0, observation, goal)
         if not self._asked.done():
             return None
         asked, self._asked = self._asked, None
         act, inference_s = asked.result()
         if self._since_asked >= len(self._chunk):  # so late that nothing of it is left
-            return self._policy.act(observation, goal), np.nan, 0
-        return act, inference_s, self._since_asked
+            return Answer(self._policy.act(observation, goal), np.nan, 0, observation, goal)
+        return Answer(act, inference_s, self._since_asked, self._windows[1], self._asked_goal)
 
     def _ask(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> tuple[Act, float]:
         began = self._timer()

@@ -1,0 +1,149 @@
+"""The report as one page that needs nothing else: tables, figures, machine, policies; what is missing in red."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vdd_ros import __version__
+from vdd_ros.cli.latency_report import markup
+from vdd_ros.cli.latency_report.agreement import Agreement, Spread
+from vdd_ros.cli.latency_report.build import BagReport, Report
+from vdd_ros.cli.latency_report.figures import Drawing
+from vdd_ros.cli.latency_report.tables import (
+    density_rows,
+    describe_confidence,
+    describe_node,
+    describe_slowdown,
+    describe_states,
+    distance_rows,
+    format_repeated,
+    micro,
+)
+from vdd_ros.cli.report import NodeReport
+from vdd_ros.files import replacing
+
+MACHINE = ("cpu", "cores", "governor", "kernel", "preempt_rt", "clock_source", "load", "provider", "intra_op_threads")
+POLICY = ("kind", "policy", "policy_sha256", "sampling_steps", "rate_hz", "expert", "noise", "control", "wake_early_s")
+_SPREAD_TITLES = ("mean", "95 % interval", "5 %", "50 %", "95 %")
+
+
+def write_page(file: Path, report: Report, drawings: Sequence[Drawing]) -> None:
+    """Write the page, all of it or nothing.
+
+    Args:
+        file: Where to write.
+        report: What it says.
+        drawings: Its figures.
+    """
+    with replacing(file) as aside:
+        aside.write_text(page(report, drawings), encoding="utf-8")
+
+
+def page(report: Report, drawings: Sequence[Drawing]) -> str:
+    """Return the page."""
+    parts = [markup.HEAD, markup.heading("Latency and agreement", 1), _completeness(report)]
+    for bag in report.bags:
+        parts.append(_bag(bag))
+    if report.repeats:
+        parts.append(_repeats(report))
+    parts.append(markup.heading("Figures"))
+    parts += [markup.picture(drawing.png, drawing.caption) for drawing in drawings]
+    parts += [_facts(report), markup.paragraph(f"vdd_ros {__version__}", "note"), markup.TAIL]
+    return "".join(parts)
+
+
+def _completeness(report: Report) -> str:
+    if not report.gaps:
+        return markup.paragraph("Every tick and every decision is in the record.", "fine")
+    return "".join(markup.paragraph(f"gap in the record: {gap}", "gap") for gap in report.gaps)
+
+
+def _bag(bag: BagReport) -> str:
+    parts = [markup.heading(str(bag.bag))]
+    parts += [_node(node) for node in bag.latency.nodes]
+    for found in bag.latency.comparisons:
+        low, high = found.interval
+        parts.append(
+            markup.paragraph(
+                f"The inference of {found.teacher} takes {found.ratio:.1f} times ({low:.1f} to {high:.1f}) as long as "
+                f"that of {found.student}: {found.steps} passes against one."
+            )
+        )
+    note = f"The first {bag.latency.warmup} ticks of each node are left out; intervals are those of the median, 95 %."
+    parts.append(markup.paragraph(note, "note"))
+    parts += [_agreement(agreed.agreement) for agreed in bag.agreed]
+    parts += [markup.paragraph(reason, "note") for reason in bag.left_out]
+    return "".join(parts)
+
+
+def _node(node: NodeReport) -> str:
+    rows = []
+    for name, stage in node.stages.items():
+        p50, low, high, p95, p99 = map(micro, (stage.p50, *stage.p50_interval, stage.p95, stage.p99))
+        rows.append((name, str(stage.count), p50, f"{low} to {high}", p95, p99))
+    titles = ("stage (µs)", "n", "p50", "interval", "p95", "p99")
+    gap = markup.paragraph(node.gaps, "gap") if node.gaps else ""
+    return markup.heading(node.node, 3) + markup.paragraph(describe_node(node)) + gap + markup.table(titles, rows)
+
+
+def _agreement(found: Agreement) -> str:
+    unit = f" ({found.unit})" if found.unit else ""
+    parts = [
+        markup.heading(f"{found.other} beside {found.student}", 3),
+        markup.paragraph(f"{found.pairs} decisions within half a period of one another."),
+        markup.table((f"distance of actions{unit}", *_SPREAD_TITLES), [_spread(*row) for row in distance_rows(found)]),
+    ]
+    if found.same is not None:
+        title = f"log density of {found.student} (nats)"
+        parts.append(markup.table((title, *_SPREAD_TITLES), [_spread(*row) for row in density_rows(found)]))
+        parts.append(markup.paragraph(describe_states(found), "note"))
+    if found.note:
+        parts.append(markup.paragraph(found.note, "note"))
+    return "".join(parts)
+
+
+def _spread(title: str, spread: Spread) -> tuple[str, ...]:
+    low, high = spread.mean_interval
+    numbers = (f"{value:.4g}" for value in (spread.p5, spread.p50, spread.p95))
+    return (title, f"{spread.mean:.4g}", f"{low:.4g} to {high:.4g}", *numbers)
+
+
+def _repeats(report: Report) -> str:
+    parts = [markup.heading("Alone and together")]
+    names = list(report.repeats[0].stages)
+    rows = []
+    for found in report.repeats:
+        cells = [format_repeated(found.stages[name]["p50"]) for name in names]
+        rows.append((found.node, found.condition, str(found.count), *cells, ", ".join(map(str, found.deadline_misses))))
+    parts.append(markup.table(("node", "", "bags", *(f"{name}, p50, µs" for name in names), "deadlines missed"), rows))
+    parts += [markup.paragraph(describe_slowdown(slowdown)) for slowdown in report.slowdowns]
+    counts = sorted({(found.count, found.confidence) for found in report.repeats})
+    note = f"Median of the bags, in brackets an interval from their order statistics: {describe_confidence(counts)}."
+    parts.append(markup.paragraph(note, "note"))
+    return "".join(parts)
+
+
+def _facts(report: Report) -> str:
+    """Return the tables of policies and machines, each node of each bag once."""
+    nodes = {node.node: node for bag in report.bags for node in bag.latency.nodes}
+    parts = [markup.heading("Policies and machine")]
+    for title, names, facts in (
+        ("policy", POLICY, {name: node.info for name, node in nodes.items()}),
+        ("machine", MACHINE, {name: node.info.get("machine") for name, node in nodes.items()}),
+        (
+            "jitter floor (s)",
+            ("p50_s", "p99_s", "max_s"),
+            {n: node.info.get("jitter_floor") for n, node in nodes.items()},
+        ),
+    ):
+        rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
+        parts.append(markup.table((title, *facts), rows))
+    return "".join(parts)
+
+
+def _fact(known: Any, name: str) -> str:
+    value = known.get(name) if isinstance(known, dict) else None
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value)

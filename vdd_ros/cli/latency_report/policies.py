@@ -1,0 +1,48 @@
+"""The policy files behind the nodes of a bag, found by their hashes."""
+
+from collections.abc import Collection, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from vdd_ros import resources
+from vdd_ros.errors import ConfigurationError
+
+SHIPPED = ("models/avoiding_student.onnx", "models/avoiding_teacher.onnx")
+
+
+def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, Path]:
+    """Find the files of some hashes among those given and those shipped.
+
+    Args:
+        given: Policy files of `--policy`.
+        wanted: Hashes that the nodes of the bags named.
+
+    Returns:
+        Hash to file, for those that were found.
+
+    Raises:
+        ConfigurationError: A given file does not exist, or no node ran it.
+    """
+    found = {}
+    for name in SHIPPED:
+        try:
+            file = resources.path(name)
+        except ConfigurationError:  # an installation without models
+            continue
+        found[_hash(file)] = file
+    for file in given:
+        if not file.is_file():
+            raise ConfigurationError(f"--policy {file} is not a file; give a policy file that a node of the bag ran")
+        digest = _hash(file)
+        if digest not in wanted:
+            ran = ", ".join(sorted(known[:12] for known in wanted)) or "none that is recorded"
+            raise ConfigurationError(
+                f"--policy {file} has the hash {digest[:12]}, which no node of the bags ran; they ran {ran}. Give the "
+                "very files that ran"
+            )
+        found[digest] = file
+    return {digest: file for digest, file in found.items() if digest in wanted}
+
+
+def _hash(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()

@@ -1,0 +1,87 @@
+"""The decisions of a policy node as a bag has them, and whether any is missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import RecordingError
+
+Floats = NDArray[np.float64]
+
+_LAST_MAY_BE_LOST = 1  # a recorder that is stopped with the node may have the latency record of a tick only
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What one node published on `~/decision`.
+
+    Attributes:
+        labels: Names of the columns; empty where they changed on the way, because another policy took over.
+        values: (n, len(labels)) one row a decision; (0, 0) where the labels changed.
+        keys: (m, 2) `seq` and `stamp_s` of every decision.
+    """
+
+    labels: tuple[str, ...]
+    values: Floats
+    keys: Floats
+
+    def has(self, labels: Sequence[str]) -> bool:
+        """Tell whether there is a column for each label."""
+        return set(labels) <= set(self.labels)
+
+    def columns(self, labels: Sequence[str]) -> Floats:
+        """Return the values (n, len(labels)) of some labels; raises RecordingError where one is unknown."""
+        if not self.has(labels):
+            unknown = sorted(set(labels) - set(self.labels))
+            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {', '.join(self.labels)}")
+        return self.values[:, [self.labels.index(label) for label in labels]]
+
+
+def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
+    """Put the messages (std_msgs/Float64MultiArray) of a node together, in the order of receipt.
+
+    Raises:
+        RecordingError: One is not labelled, or its number or time is not finite.
+    """
+    layouts, keys = [], np.empty((len(messages), 2))
+    for key, message in zip(keys, messages, strict=True):
+        labels = tuple(dimension.label for dimension in message.layout.dim)
+        if len(labels) != len(message.data) or not {"seq", "stamp_s"} <= set(labels):
+            raise RecordingError(
+                f"a decision of {node} has {len(message.data)} values and the labels {labels}; each value needs a "
+                "label in layout.dim, among them `seq` and `stamp_s`"
+            )
+        key[:] = message.data[labels.index("seq")], message.data[labels.index("stamp_s")]
+        layouts.append(labels)
+    if not np.isfinite(keys).all():
+        raise RecordingError(f"decisions of {node} have a `seq` or `stamp_s` that is not finite")
+    if len(set(layouts)) != 1:
+        return Decisions((), np.empty((0, 0)), keys)
+    return Decisions(layouts[0], np.array([message.data for message in messages], dtype=np.float64), keys)
+
+
+def missing_decisions(expected: Floats, found: Floats) -> str:
+    """Say in words which decisions are missing; empty if none is.
+
+    A recorder may hear of one topic before the other: what is missing before the first decision does not count, nor
+    does a last one.
+
+    Args:
+        expected: (n, 2) `seq` and `stamp_s` of the ticks at which the policy decided, in order.
+        found: (m, 2) those of the decisions.
+    """
+    known = set(map(tuple, found.tolist()))
+    present = [tuple(key) in known for key in expected.tolist()]
+    first = present.index(True) if True in present else len(present)
+    end = len(present)
+    if present and not present[-1]:
+        end -= _LAST_MAY_BE_LOST
+    lost = [int(expected[place, 0]) for place in range(first, end) if not present[place]]
+    if not lost:
+        return ""
+    shown = ", ".join(map(str, lost[:_SHOWN])) + (" and others" if len(lost) > _SHOWN else "")
+    return f"{len(lost)} of {end - first} decisions missing (sequence numbers {shown})"
