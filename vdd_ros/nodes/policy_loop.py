@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.errors import VddError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.chunks import Step
 from vdd_ros.policy.commander import Commander, Sender
@@ -78,6 +80,7 @@ class PolicyLoop:
         self._record = LatencyRecord()
         self._expert: int | None = None
         self._seen_s = -math.inf
+        self._now_s = -math.inf
         self.start()
 
     @property
@@ -99,6 +102,7 @@ class PolicyLoop:
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message; see `Intake.receive`."""
+        self._follow_clock(now_s)
         for pilot in self._pilots():
             pilot.intake.receive(name, message, now_s)
 
@@ -145,7 +149,8 @@ class PolicyLoop:
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""
         if self.intake.complete and not self.intake.stale(now_s):
-            self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
+            with suppress(VddError):  # the tick will meet it too
+                self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -157,6 +162,7 @@ class PolicyLoop:
         began = self._timer()
         period_s, self._began = began - self._began, began
         self.counters.ticks += 1
+        self._follow_clock(now_s)
         if self._relief is not None and self._relief[0].intake.covers(now_s):
             pilot, relieved = self._relief
             self.take_over(pilot)
@@ -165,7 +171,11 @@ class PolicyLoop:
         if observation is None:
             return
         assembled = self._timer()
-        step = self.pilot.chunks.next(observation, self.intake.goal)
+        try:
+            step = self.pilot.chunks.next(observation, self.intake.goal)
+        except VddError as error:
+            self._fail(error)
+            return
         inferred = self._timer()
         commanded = self._command(step, observation[-1], inferred - assembled)
         published = self._timer()
@@ -202,6 +212,20 @@ class PolicyLoop:
         self.commander.channel = pilot.channel
         self.pilot = pilot
         self._expert = None
+
+    def _follow_clock(self, now_s: float) -> None:
+        """Begin anew where the clock was set back: what was seen has stamps that the clock will reach only later."""
+        if now_s < self._now_s - self._period_s:
+            self._now_s = now_s
+            self.counters.clock_jumps += 1
+            self.new_episode()
+        self._now_s = max(now_s, self._now_s)
+
+    def _fail(self, error: VddError) -> None:
+        """End commanding, because the policy cannot act."""
+        self.pilot.chunks.drop()
+        self.commander.lose()
+        self.pilot.guards.fault = str(error)
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
