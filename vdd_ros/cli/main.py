@@ -19,6 +19,7 @@ COMMANDS = {
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
     "benchmark": "run every method on the same tasks; tables and figures of success, diversity and speed",
     "latency": "show where the time of each tick went, from a latency bag",
+    "bag": "mend a latency bag whose recorder was killed",
     "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
 }
