@@ -1,6 +1,7 @@
 """What /diagnostics and ~/policy_info say about a policy node."""
 
 import json
+import math
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -24,12 +25,16 @@ class Health:
     def __init__(self, loop: PolicyLoop) -> None:
         self._loop = loop
         self._before: dict[str, int] = {}
+        self._now_s = -math.inf
 
     def judge(self, now_s: float) -> tuple[bytes, str]:
         """Return the level and the message of an active node."""
         loop = self._loop
         new = self._new_since()
         refused = new["refused_messages"] + new["refused_goals"]
+        before_s, self._now_s = self._now_s, now_s
+        if now_s == before_s:
+            return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
         if loop.intake.missing():
             return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(refused)
         if stale := loop.intake.stale(now_s):
@@ -41,6 +46,8 @@ class Health:
             "observations were outside what was demonstrated": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
+            "times the clock was set back": new["clock_jumps"],
+            f"policy files refused, the old one acts on: {loop.last_refused_policy}": new["refused_policies"],
         }
         found = [f"{count} {problem}" for problem, count in problems.items() if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
@@ -60,6 +67,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     values: dict[str, Any] = asdict(loop.counters)
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values["refused_actions"] = limits.refused
+    values["last_refused_policy"] = loop.last_refused_policy
     for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count
         values[f"limited_step.{entry.name}"] = step_count

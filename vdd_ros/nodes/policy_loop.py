@@ -48,6 +48,7 @@ class PolicyLoop:
         pilot: The policy that acts.
         commander: What becomes of its actions.
         counters: What happened so far.
+        last_refused_policy: Which file did not take over, and why; empty if none.
 
     Raises:
         ConfigurationError: `first_action` is unknown, or needs what the robot file does not say.
@@ -66,6 +67,7 @@ class PolicyLoop:
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.counters = Counters()
+        self.last_refused_policy = ""
         self.pilot = pilot
         self.pilot.count_in(self.counters)
         self.commander = Commander(
@@ -99,6 +101,11 @@ class PolicyLoop:
         """
         pilot.intake.take_goal_of(self.intake)
         self._relief = pilot, relieved
+
+    def refuse_policy(self, reason: str) -> None:
+        """Count that a file was to take over and did not."""
+        self.counters.refused_policies += 1
+        self.last_refused_policy = reason
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message; see `Intake.receive`."""
