@@ -1,12 +1,21 @@
 """Clocks that jump, differ or stand still: no command about a past that is over, and commands again afterwards."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loop_rig import AVOIDING, PERIOD_S, Rig
+from node_rig import FAST_HZ, MakeNode, started
 from policy_files import write_mixture
 from robot_messages import pose
+from ros_helpers import Bench
+
+pytest.importorskip("rclpy")
+
+from fault_rig import Watched
+from rosgraph_msgs.msg import Clock
 
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -116,3 +125,106 @@ def test_sensor_whose_stamps_jump_and_return(rig: Callable[..., Rig], offset_s: 
     run(made, now_s + 10 * PERIOD_S, 3)
     assert len(made.out.commands) == commanded + 3
     assert made.loop.counters.clock_jumps == 0
+
+
+class SimulatedRobot:
+    """Watches commands and gives observations in a time of its own, a tick at a time."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.watched = Watched(bench, stamped=False)
+        self.now_ns = round(10 * HOUR_S * 1e9)
+        self._next_s = time.monotonic()
+        self._clock = bench.node.create_publisher(Clock, "/clock", 100)
+
+    def advance(self, *, see: bool = True) -> None:
+        """Move the clock by a tick, and observe, unless the last time was so short ago."""
+        if time.monotonic() >= self._next_s:
+            self.jump(1.0 / FAST_HZ)
+            if see:
+                self.see()
+
+    def jump(self, seconds: float) -> None:
+        """Move the clock."""
+        self._next_s = time.monotonic() + 1.0 / FAST_HZ
+        self.now_ns += round(seconds * 1e9)
+        now: Any = Clock()
+        now.clock.sec, now.clock.nanosec = divmod(self.now_ns, 1_000_000_000)
+        self._clock.publish(now)
+
+    def see(self) -> None:
+        """Publish an observation of now."""
+        for name in self.watched.inputs:
+            self.watched.send(name, 0.5, 0.1, self.now_ns)
+        self.watched.places.append((0.0, 0.5, 0.1))
+
+    def run(self, count: int = 20) -> None:
+        """Advance until so many more commands came."""
+        wanted = len(self.watched.commands) + count
+
+        def advanced() -> bool:
+            self.advance()
+            return len(self.watched.commands) >= wanted
+
+        self.watched.bench.wait(advanced, f"{count} commands")
+
+
+@pytest.fixture
+def simulated(bench: Bench) -> Iterator[SimulatedRobot]:
+    """A robot in simulated time; all commands of the test are checked at its end."""
+    simulated = SimulatedRobot(bench)
+    yield simulated
+    simulated.watched.check()
+
+
+@pytest.mark.parametrize("jump_s", [-5.0, -9 * HOUR_S, HOUR_S])
+def test_simulated_time_jumps(make_node: MakeNode, simulated: SimulatedRobot, jump_s: float) -> None:
+    """As where a simulation begins anew: nothing is commanded until the sensors tell of the new time."""
+    node = started(make_node(use_sim_time=True))
+    watched = simulated.watched
+    simulated.run()
+    simulated.jump(jump_s)
+    assert node.session is not None
+    counters = node.session.loop.counters
+    counter = "clock_jumps" if jump_s < 0 else "stale"
+
+    def noticed() -> bool:
+        simulated.advance(see=False)
+        return getattr(counters, counter) > 0
+
+    watched.bench.wait(noticed, "the jump to be noticed")
+    commanded = counters.commands
+    watched.pass_time(0.2, lambda: simulated.advance(see=False))
+    assert counters.commands == commanded
+    simulated.run()
+    assert counters.clock_jumps == (jump_s < 0)
+    watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, "the counter", valid=None)
+    assert node.state == "active"
+
+
+def test_simulated_time_pauses(make_node: MakeNode, simulated: SimulatedRobot) -> None:
+    """Nothing ticks and nothing is commanded, whatever the sensors say; diagnostics go on, and tell."""
+    node = started(make_node(use_sim_time=True))
+    watched = simulated.watched
+    simulated.run()
+    assert node.session is not None
+    counters = node.session.loop.counters
+    watched.pass_time(0.2, simulated.see)
+    ticks, commanded = counters.ticks, len(watched.commands)
+
+    def told() -> bool:
+        simulated.see()
+        return "policy" in watched.said and "time stands still" in watched.said["policy"][0]
+
+    watched.bench.wait(told, "the diagnosis")
+    assert (counters.ticks, len(watched.commands)) == (ticks, commanded)
+    simulated.run()
+    watched.bench.wait(lambda: simulated.advance() or "time stands still" not in watched.said["policy"][0], "its end")
+    assert (node.state, counters.clock_jumps) == ("active", 0)
+
+
+def test_a_clock_that_never_ran_is_told(make_node: MakeNode, bench: Bench) -> None:
+    """The usual mistake: use_sim_time without a simulation."""
+    watched = Watched(bench)
+    started(make_node(use_sim_time=True))
+    watched.await_diagnosis(lambda message, _: "does anybody publish /clock?" in message, "the diagnosis")
+    assert not watched.commands

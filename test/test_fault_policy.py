@@ -141,7 +141,7 @@ def test_graph_that_fails_while_it_acts(make_node: MakeNode, watched: Watched, m
         commanded = len(watched.commands)
         watched.await_diagnosis(lambda message, _: "the device is gone" in message, "the reason")
     assert len(watched.commands) == commanded
-    assert watched.value("losses") == 1
+    assert watched.value("losses") >= 1
     node.trigger_activate()
     watched.run_for_commands()
     assert node.state == "active"

@@ -71,6 +71,8 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count
         values[f"limited_step.{entry.name}"] = step_count
+    for name, count in loop.intake.too_fast.items():
+        values[f"too_fast.{name}"] = count
     for stage in STAGES:
         found = statistics.percentiles(stage)
         name = stage.removesuffix("_s")

@@ -102,6 +102,11 @@ class Intake:
             self.goal = other.goal
 
     @property
+    def too_fast(self) -> dict[str, int]:
+        """Values that the next one replaced because they came faster than they are kept, by input."""
+        return self._history.too_fast
+
+    @property
     def complete(self) -> bool:
         """Whether every input and, where the policy takes one, a goal was seen."""
         return self._history.complete and not self._waits_for_goal()
