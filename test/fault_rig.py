@@ -39,7 +39,8 @@ class Watched:
     def __post_init__(self) -> None:
         node = self.bench.node
         self.inputs = {name: node.create_publisher(PoseStamped, f"{name}_pose", 10) for name in ("desired", "tcp")}
-        node.create_subscription(Float64MultiArray, COMMANDS, self._on_command, 1000)
+        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
+        node.create_subscription(Float64MultiArray, COMMANDS, on_command, 1000)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
 
     def publish(self, x: float = 0.5, y: float = 0.1, *, offset_s: float = 0.0, valid: bool = True) -> None:
@@ -71,7 +72,7 @@ class Watched:
         wanted = len(self.commands) + count
         self.run_until(lambda: len(self.commands) >= wanted, f"{count} commands", **publish)
 
-    def pass_time(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
+    def pass_time(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
         """Spin for a while, since that time passes is the fault itself."""
         end = time.monotonic() + seconds
 

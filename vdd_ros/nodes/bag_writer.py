@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
@@ -55,7 +55,7 @@ class BagWriter:
         except (OSError, WriterError) as error:
             raise RecordingError(f"bag {self._partial} cannot be made: {error}; choose another output") from error
         self._storage: Any = self._writer.storage
-        lock(self._storage.bio)
+        lock(cast(Any, self._storage).bio)  # until it is closed
 
     def add_topic(self, topic: str, msgtype: str, offered_qos: Sequence[Qos] = ()) -> None:
         """Register a topic before its first message; raises RecordingError if the type's definition is not known."""

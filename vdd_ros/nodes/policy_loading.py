@@ -6,7 +6,7 @@ from typing import Any
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_diagnostics import policy_info
-from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.policy_parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 
@@ -37,7 +37,8 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
 
     Raises:
-        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate.
+        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate
+            or an impossible one.
     """
     policy = OnnxPolicy.load(
         path,
@@ -50,6 +51,10 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         inter_op_threads=parameters.inter_op_threads,
     )
     own_hz = parameters.rate_hz or policy.spec.rate_hz
+    if not SLOWEST_HZ <= own_hz <= FASTEST_HZ:
+        raise ConfigurationError(
+            f"{own_hz:.6g} ticks a second cannot be kept; give rate_hz between {SLOWEST_HZ:g} and {FASTEST_HZ:g}"
+        )
     if rate_hz is not None and abs(own_hz - rate_hz) > 1e-6 * rate_hz:
         raise ConfigurationError(
             f"{path} was made for {own_hz:.6g} Hz, but the node ticks at {rate_hz:.6g} Hz; set rate_hz, or configure "

@@ -59,8 +59,9 @@ class HotSwap:
         self._calls += 1
         response.message = await self._swap(path)
         self._calls -= 1
-        if self._closed and not self._calls:  # the answer goes out first, which needs the service
-            self._node.executor.create_task(self._node.destroy_service, self._service)
+        executor = self._node.executor
+        if self._closed and not self._calls and executor is not None:
+            executor.create_task(self._node.destroy_service, self._service)  # later: the answer needs the service
         response.success = not response.message
         if response.message:
             self._refused(f"{path}: {response.message}")

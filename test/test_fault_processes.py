@@ -1,0 +1,176 @@
+"""Processes that flood, hang or are killed beside a node: it ticks on, and what comes back works again."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from node_rig import AVOIDING, COMMANDS
+from ros_helpers import Bench, NodeProcess, node_process
+
+pytest.importorskip("rclpy")
+
+from fault_rig import MAX_AGE_S, Watched
+from rosbags.rosbag2 import Reader
+from std_msgs.msg import Float64MultiArray
+from test_bag_recorder import MODULE as RECORDER
+from test_bag_recorder import wait_until_ready
+
+from vdd_ros.cli.main import main
+from vdd_ros.data.latency_bag import read_latency_bag
+from vdd_ros.policy.timing import LATENCY_LABELS
+
+NODE = "vdd_ros.nodes.policy_node"
+LATENCY = "/policy_node/latency"
+HZ = 1000 / 35
+FLOOD_HZ = 20_000  # 10 kHz of each of two inputs
+
+
+@pytest.fixture
+def watched(bench: Bench) -> Iterator[Watched]:
+    """The robot's side of the topics; all commands of the test are checked at its end."""
+    watched = Watched(bench)
+    yield watched
+    watched.check(HZ)
+
+
+@contextmanager
+def policy_node(watched: Watched, policy: Path, log: Path, **position: float) -> Iterator[NodeProcess]:
+    """Run an active policy node as a process of its own, until it commands."""
+    arguments = {"policy_path": policy, "robot_file": AVOIDING, "autostart": "true"}
+    with node_process(NODE, log, **arguments) as process:
+        watched.run_for_commands(5, **position)
+        yield process
+        assert "Traceback" not in process.output
+
+
+@contextmanager
+def recorder(watched: Watched, log: Path, bag: Path) -> Iterator[NodeProcess]:
+    """Run a recorder of commands and latencies, until it is ready."""
+    with node_process(RECORDER, log, output=bag, topics=f"[{COMMANDS}, {LATENCY}]") as process:
+        wait_until_ready(watched.bench, process)
+        yield process
+
+
+@contextmanager
+def flood(rate_hz: float) -> Iterator[Callable[[], int]]:
+    """Publish both inputs of Avoiding at a rate; the value ends that and returns how many messages were sent."""
+    program = [sys.executable, str(Path(__file__).with_name("flood.py")), str(rate_hz)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+
+        def stop() -> int:
+            process.send_signal(signal.SIGTERM)
+            return int(process.communicate()[0])
+
+        try:
+            yield stop
+        finally:
+            process.kill()
+
+
+def column(records: list[Any], label: str) -> np.ndarray:
+    return np.array([record.data[LATENCY_LABELS.index(label)] for record in records])
+
+
+def resident_mb(process: NodeProcess) -> float:
+    """Return how much memory a process has now."""
+    pages = Path(f"/proc/{process.process.pid}/statm").read_text().split()[1]
+    return int(pages) * 4096 / 1e6
+
+
+def test_sensors_that_flood(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
+    """At 10 kHz each: ticks keep their rate, see what is new, and memory does not grow."""
+    bench = watched.bench
+    records = bench.collect(Float64MultiArray, LATENCY, 1000)
+
+    with policy_node(watched, nan_policy, tmp_path / "log") as node:
+        with flood(FLOOD_HZ) as stop:
+            began = time.time()
+            bench.wait_for_match("/tcp_pose", publishers=2)
+            watched.pass_time(1.0, watched.publish)
+            before, size_mb = len(records), resident_mb(node)
+            watched.pass_time(3.0)
+            flooded = records[before:]
+            grown_mb = resident_mb(node) - size_mb
+            sent = stop() / (time.time() - began)
+            watched.places += [(at_s, 0.5, 0.1) for at_s in np.arange(began, time.time(), 0.01)]
+            watched.places.sort()
+        last = len(watched.commands)
+        watched.await_diagnosis(lambda message, _: message.startswith("stale"), "the end", "policy_node", valid=None)
+        assert len(watched.commands) - last <= (MAX_AGE_S + 1.0) * HZ
+        watched.run_for_commands(5)
+    assert sent > 2000
+    assert len(flooded) > 0.8 * 3.0 * HZ
+    assert (np.diff(column(flooded, "seq")) == 1).all()
+    assert column(flooded, "commanded").mean() > 0.9
+    assert np.median(column(flooded, "observation_age_s")) < 1.0 / HZ
+    assert np.median(column(flooded, "lateness_s")) < 0.5 / HZ
+    assert grown_mb < 10
+    said = watched.said["policy_node"][1]
+    assert {"too_fast.desired", "too_fast.tcp"} <= said.keys()
+
+
+def test_recorder_that_hangs_and_is_killed(
+    watched: Watched, nan_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The node ticks on without it; all but the last second of the record is in the mended bag."""
+    records = watched.bench.collect(Float64MultiArray, LATENCY, 1000)
+    bag = tmp_path / "bag"
+    with policy_node(watched, nan_policy, tmp_path / "log"):
+        with recorder(watched, tmp_path / "recorder", bag) as recording:
+            watched.pass_time(2.5, watched.publish)
+            recorded_until = column(records, "seq")[-1] - 2.0 * HZ  # a flush each second, and another one for luck
+            recording.signal(signal.SIGSTOP)
+            hung = len(records)
+            watched.pass_time(1.0, watched.publish)
+            assert main(["bag", "mend", str(bag)]) == 2
+            assert "is being written" in capsys.readouterr().err
+            recording.signal(signal.SIGKILL)
+            recording.wait()
+        watched.pass_time(1.0, watched.publish)
+        without = records[hung:]
+        assert len(without) > 0.7 * 2.0 * HZ
+        assert (np.diff(column(without, "seq")) == 1).all()
+        assert np.median(column(without, "publish_s")) < 0.1 / HZ
+        assert column(without, "publish_s").max() < MAX_AGE_S
+        watched.await_diagnosis(lambda _, values: values["state"] == "active", "diagnostics", "policy_node")
+    assert main(["bag", "mend", str(bag)]) == 0
+    latencies = read_latency_bag(bag)
+    assert [latency.node for latency in latencies] == ["/policy_node"]
+    assert latencies[0].column("seq")[-1] >= recorded_until
+    with Reader(bag) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts[COMMANDS] > 5
+
+
+def test_node_that_is_killed_and_started_again(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
+    """Under the same name: it begins as from anew, from where the robot is now; the recorder goes on."""
+    bag = tmp_path / "bag"
+    with (
+        policy_node(watched, nan_policy, tmp_path / "log") as first,
+        recorder(watched, tmp_path / "recorder", bag) as recording,
+    ):
+        watched.run_for_commands(20)
+        first.signal(signal.SIGKILL)
+        first.wait()
+        watched.pass_time(0.2)  # whatever is on its way
+        commanded = len(watched.commands)
+        watched.pass_time(0.5, lambda: watched.publish(x=0.7))
+        assert len(watched.commands) == commanded
+        watched.check(HZ)
+        watched.commands.clear()
+        watched.places.clear()  # so that the first command has to be near where the robot is now
+        watched.said.clear()
+        with policy_node(watched, nan_policy, tmp_path / "again", x=0.7):
+            watched.await_diagnosis(lambda _, values: values["state"] == "active", "activity", "policy_node", x=0.7)
+            recording.signal(signal.SIGINT)
+            assert recording.wait() == 0, recording.output
+    latency = read_latency_bag(bag)[0]
+    assert latency.sequence.restarts == 1
+    assert not latency.sequence.gaps
