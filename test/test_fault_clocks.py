@@ -169,8 +169,9 @@ class SimulatedRobot:
 
 
 @pytest.fixture
-def simulated(bench: Bench) -> Iterator[SimulatedRobot]:
+def simulated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedRobot]:
     """A robot in simulated time; all commands of the test are checked at its end."""
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.2)
     simulated = SimulatedRobot(bench)
     yield simulated
     simulated.watched.check()

@@ -22,8 +22,9 @@ from vdd_ros.nodes.policy_swap import CLOSED
 
 
 @pytest.fixture
-def watched(bench: Bench) -> Iterator[Watched]:
+def watched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """The robot's side of the topics; all commands of the test are checked at its end."""
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.2)
     watched = Watched(bench)
     yield watched
     watched.check()

@@ -1,5 +1,6 @@
 """Processes that flood, hang or are killed beside a node: it ticks on, and what comes back works again."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -41,9 +42,11 @@ def watched(bench: Bench) -> Iterator[Watched]:
 
 
 @contextmanager
-def policy_node(watched: Watched, policy: Path, log: Path, **position: float) -> Iterator[NodeProcess]:
+def policy_node(
+    watched: Watched, policy: Path, log: Path, *, trigger: str = "timer", **position: float
+) -> Iterator[NodeProcess]:
     """Run an active policy node as a process of its own, until it commands."""
-    arguments = {"policy_path": policy, "robot_file": AVOIDING, "autostart": "true"}
+    arguments = {"policy_path": policy, "robot_file": AVOIDING, "trigger": trigger, "autostart": "true"}
     with node_process(NODE, log, **arguments) as process:
         watched.run_for_commands(5, **position)
         yield process
@@ -84,18 +87,21 @@ def resident_mb(process: NodeProcess) -> float:
     return int(pages) * 4096 / 1e6
 
 
-def test_sensors_that_flood(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("trigger", "fastest_hz"), [("timer", HZ), ("observation", 2 * HZ)])
+def test_sensors_that_flood(
+    watched: Watched, nan_policy: Path, tmp_path: Path, trigger: str, fastest_hz: float
+) -> None:
     """At 10 kHz each: ticks keep their rate, see what is new, and memory does not grow."""
     bench = watched.bench
     records = bench.collect(Float64MultiArray, LATENCY, 1000)
 
-    with policy_node(watched, nan_policy, tmp_path / "log") as node:
+    with policy_node(watched, nan_policy, tmp_path / "log", trigger=trigger) as node:
         with flood(FLOOD_HZ) as stop:
             began = time.time()
             bench.wait_for_match("/tcp_pose", publishers=2)
-            watched.pass_time(1.0, watched.publish)
+            watched.pass_time(0.5)
             before, size_mb = len(records), resident_mb(node)
-            watched.pass_time(3.0)
+            watched.pass_time(2.0)
             flooded = records[before:]
             grown_mb = resident_mb(node) - size_mb
             sent = stop() / (time.time() - began)
@@ -106,7 +112,7 @@ def test_sensors_that_flood(watched: Watched, nan_policy: Path, tmp_path: Path) 
         assert len(watched.commands) - last <= (MAX_AGE_S + 1.0) * HZ
         watched.run_for_commands(5)
     assert sent > 2000
-    assert len(flooded) > 0.8 * 3.0 * HZ
+    assert 0.8 * 2.0 * HZ < len(flooded) < 1.2 * 2.0 * fastest_hz
     assert (np.diff(column(flooded, "seq")) == 1).all()
     assert column(flooded, "commanded").mean() > 0.9
     assert np.median(column(flooded, "observation_age_s")) < 1.0 / HZ
@@ -124,7 +130,7 @@ def test_recorder_that_hangs_and_is_killed(
     bag = tmp_path / "bag"
     with policy_node(watched, nan_policy, tmp_path / "log"):
         with recorder(watched, tmp_path / "recorder", bag) as recording:
-            watched.pass_time(2.5, watched.publish)
+            watched.pass_time(2.2, watched.publish)
             recorded_until = column(records, "seq")[-1] - 2.0 * HZ  # a flush each second, and another one for luck
             recording.signal(signal.SIGSTOP)
             hung = len(records)
@@ -137,7 +143,7 @@ def test_recorder_that_hangs_and_is_killed(
         without = records[hung:]
         assert len(without) > 0.7 * 2.0 * HZ
         assert (np.diff(column(without, "seq")) == 1).all()
-        assert np.median(column(without, "publish_s")) < 0.1 / HZ
+        assert np.median(column(without, "publish_s")) < 0.5 / HZ
         assert column(without, "publish_s").max() < MAX_AGE_S
         watched.await_diagnosis(lambda _, values: values["state"] == "active", "diagnostics", "policy_node")
     assert main(["bag", "mend", str(bag)]) == 0
@@ -152,6 +158,7 @@ def test_recorder_that_hangs_and_is_killed(
 def test_node_that_is_killed_and_started_again(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
     """Under the same name: it begins as from anew, from where the robot is now; the recorder goes on."""
     bag = tmp_path / "bag"
+    mcap = bag.with_name("bag.partial") / "bag" / "bag.mcap"
     with (
         policy_node(watched, nan_policy, tmp_path / "log") as first,
         recorder(watched, tmp_path / "recorder", bag) as recording,
@@ -161,16 +168,39 @@ def test_node_that_is_killed_and_started_again(watched: Watched, nan_policy: Pat
         first.wait()
         watched.pass_time(0.2)  # whatever is on its way
         commanded = len(watched.commands)
-        watched.pass_time(0.5, lambda: watched.publish(x=0.7))
+        watched.pass_time(1.2, lambda: watched.publish(x=0.7))  # the recorder flushes each second
         assert len(watched.commands) == commanded
+        size = mcap.stat().st_size
         watched.check(HZ)
         watched.commands.clear()
         watched.places.clear()  # so that the first command has to be near where the robot is now
         watched.said.clear()
         with policy_node(watched, nan_policy, tmp_path / "again", x=0.7):
             watched.await_diagnosis(lambda _, values: values["state"] == "active", "activity", "policy_node", x=0.7)
+            watched.run_until(lambda: mcap.stat().st_size > size, "records of the new node in the bag", x=0.7)
             recording.signal(signal.SIGINT)
             assert recording.wait() == 0, recording.output
     latency = read_latency_bag(bag)[0]
     assert latency.sequence.restarts == 1
     assert not latency.sequence.gaps
+
+
+def test_disk_that_fills_while_a_node_is_recorded(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
+    """The recorder says so and ends with 1, what was flushed is readable, and the node goes on."""
+    bag = tmp_path / "bag"
+    with (
+        policy_node(watched, nan_policy, tmp_path / "log"),
+        recorder(watched, tmp_path / "recorder", bag) as recording,
+    ):
+        mcap = bag.with_name("bag.partial") / "bag" / "bag.mcap"
+        header = mcap.stat().st_size
+        watched.run_until(lambda: mcap.stat().st_size > header, "the first flush")
+        full = mcap.stat().st_size + 1000
+        resource.prlimit(recording.process.pid, resource.RLIMIT_FSIZE, (full, full))
+        watched.run_until(lambda: "File too large" in recording.output, "the error")
+        watched.run_for_commands(10)
+        recording.signal(signal.SIGINT)
+        assert recording.wait() == 1
+        watched.run_for_commands(10)
+    assert "Traceback" not in recording.output
+    assert len(read_latency_bag(mcap.parent)[0].values) > 0

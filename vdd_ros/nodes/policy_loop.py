@@ -150,8 +150,12 @@ class PolicyLoop:
         self.commander.restart()
 
     def news(self) -> bool:
-        """Whether every input brought something newer than what the last tick saw of all of them."""
-        return self.intake.newest_s() > self._seen_s
+        """Whether every input brought something newer than what the last tick saw of all of them.
+
+        Not sooner than half a period after that tick: the limits of a command's step are for one tick a period, so a
+        sensor that floods must not make the robot faster.
+        """
+        return self.intake.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
 
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""

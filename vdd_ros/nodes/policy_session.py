@@ -234,9 +234,9 @@ class PolicySession:
         self._tick(self._now_s(), late_ns * 1e-9)
 
     def _on_watch(self) -> None:
-        """Tick where nothing arrived that a tick could follow, so that waiting and stale inputs are noticed."""
+        """Tick where no arrival did: to notice waiting and stale inputs, and for what came too soon after a tick."""
         now_s = self._now_s()
-        if not self.loop.intake.complete or self.loop.intake.stale(now_s):
+        if self.loop.news() or not self.loop.intake.complete or self.loop.intake.stale(now_s):
             self._tick(now_s, 0.0)
 
     def _tick(self, now_s: float, lateness_s: float) -> None:
