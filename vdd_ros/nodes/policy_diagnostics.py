@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
 
 
 def policy_info(
-    name: str, path: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
+    name: str, path: str, digest: str, spec: PolicySpec, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
 ) -> dict[str, Any]:
     """Return what a bag needs to tell which policy on which machine gave its latencies."""
     return {
@@ -95,7 +94,7 @@ def policy_info(
         "horizon": spec.horizon,
         "goal_length": spec.goal_length,
         "policy": Path(path).name,
-        "policy_sha256": sha256(Path(path).read_bytes()).hexdigest(),
+        "policy_sha256": digest,
         "rate_hz": rate_hz,
         "control": parameters.enable_control,
         "expert": parameters.expert,

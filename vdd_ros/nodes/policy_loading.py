@@ -1,9 +1,11 @@
 """From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
 
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from vdd_ros.errors import ConfigurationError
+from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_diagnostics import policy_info
 from vdd_ros.nodes.policy_parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
@@ -37,9 +39,10 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
 
     Raises:
-        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate
-            or an impossible one.
+        VddError: The file is no policy file, changed meanwhile, does not fit the robot or the parameters, or was made
+            for another rate or an impossible one.
     """
+    digest = _digest(path)
     policy = OnnxPolicy.load(
         path,
         provider=parameters.provider,
@@ -50,6 +53,8 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         intra_op_threads=parameters.intra_op_threads,
         inter_op_threads=parameters.inter_op_threads,
     )
+    if _digest(path) != digest:
+        raise PolicyFileError(f"{path} changed while it was loaded; load it again when it is written")
     own_hz = parameters.rate_hz or policy.spec.rate_hz
     if not SLOWEST_HZ <= own_hz <= FASTEST_HZ:
         raise ConfigurationError(
@@ -69,4 +74,12 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         prefetch_ticks=parameters.prefetch_ticks,
     )
     warm_up = policy.warm_up(parameters.warmup_runs)
-    return Loaded(pilot, policy_info(name, path, policy.spec, parameters, own_hz, warm_up), warm_up.median_s)
+    return Loaded(pilot, policy_info(name, path, digest, policy.spec, parameters, own_hz, warm_up), warm_up.median_s)
+
+
+def _digest(path: str) -> str:
+    """Return the hash of a file; empty where it cannot be read, which loading it will tell."""
+    try:
+        return sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return ""
