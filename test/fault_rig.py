@@ -25,6 +25,7 @@ class Watched:
     """The robot's side of the topics of Avoiding; keeps what was said on both of them, and when.
 
     Attributes:
+        stamped: Whether observations are stamped with this machine's time.
         commands: Time of sending and values of each command.
         places: Time and x, y of each observation that the node should take.
         said: Of each node by name, the newest diagnostics: message and values.
@@ -111,11 +112,10 @@ class Watched:
             assert np.isfinite(values).all()
             assert (values >= low).all()
             assert (values <= high).all()
-            newest = int(np.searchsorted(times, at_s, side="right"))
-            recent = np.array(self.places[:newest])[-50:]  # it may not have seen the last ones yet
-            assert len(recent)
-            if self.stamped:
-                assert at_s - recent[-1, 0] <= MAX_AGE_S + 1.0 / hz + SLACK_S
+            oldest_s = at_s - (MAX_AGE_S + 1.0 / hz + SLACK_S) if self.stamped else -np.inf
+            first, end = np.searchsorted(times, [oldest_s, at_s], side="right")
+            recent = np.array(self.places[first:end][-10_000:])
+            assert len(recent), f"a command {at_s - times[end - 1]:.3f} s after the last observation"
             near = np.abs(values - recent[:, 1:]) <= np.array(step) + 1e-6
             assert near.all(axis=1).any(), (values, recent[-1])
 

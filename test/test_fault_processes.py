@@ -112,7 +112,8 @@ def test_sensors_that_flood(
         assert len(watched.commands) - last <= (MAX_AGE_S + 1.0) * fastest_hz
         watched.run_for_commands(5)
     assert sent > 2000
-    assert 0.8 * 2.0 * HZ < len(flooded) < 1.2 * 2.0 * fastest_hz
+    ticks_hz = (len(flooded) - 1) / np.ptp(column(flooded, "stamp_s"))
+    assert 0.7 * HZ < ticks_hz < 1.2 * fastest_hz
     assert (np.diff(column(flooded, "seq")) == 1).all()
     assert column(flooded, "commanded").mean() > 0.9
     assert np.median(column(flooded, "observation_age_s")) < 1.0 / HZ
