@@ -48,7 +48,10 @@ def policy_node(
     """Run an active policy node as a process of its own, until it commands."""
     arguments = {"policy_path": policy, "robot_file": AVOIDING, "trigger": trigger, "autostart": "true"}
     with node_process(NODE, log, **arguments) as process:
-        watched.run_for_commands(5, **position)
+        try:
+            watched.run_for_commands(5, **position)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {watched.said.get('policy_node')}; {process.output}") from error
         yield process
         assert "Traceback" not in process.output
 
