@@ -9,7 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from node_rig import AVOIDING, COMMANDS, FAST_HZ
-from ros_helpers import Bench
+from ros_helpers import DEADLINE_S, Bench
 from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.policy.robot import RobotFile
@@ -59,14 +59,16 @@ class Watched:
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         self.inputs[name].publish(message)
 
-    def run_until(self, condition: Callable[[], Any], what: str, **publish: Any) -> None:
+    def run_until(
+        self, condition: Callable[[], Any], what: str, *, deadline_s: float = DEADLINE_S, **publish: Any
+    ) -> None:
         """Publish observations until a condition holds."""
 
         def published() -> Any:
             self.publish(**publish)
             return condition()
 
-        self.bench.wait(published, what)
+        self.bench.wait(published, what, deadline_s)
 
     def run_for_commands(self, count: int = 10, **publish: Any) -> None:
         """Publish observations until so many more commands came."""

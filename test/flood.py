@@ -29,6 +29,7 @@ def main() -> None:
         publishers[sent % 2].publish(message)
         sent += 1
         due += period_ns
+    rclpy.shutdown()
     print(sent)
 
 
