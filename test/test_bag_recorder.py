@@ -2,6 +2,8 @@
 
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +109,51 @@ def test_a_full_disk_is_said_once_and_at_the_end_and_the_record_until_then_is_re
     assert not (tmp_path / "bag").exists()
 
 
-def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> None:
-    bench.node.create_publisher(Int64, "/confused", 1)
+@contextmanager
+def publisher_elsewhere(kind: Any, topic: str) -> Iterator[None]:
+    """Publish a topic from another participant, since one cannot have two types for a topic."""
     elsewhere = rclpy.Context()
     elsewhere.init()
     other = rclpy.create_node("other", context=elsewhere)
-    other.create_publisher(String, "/confused", 1)
+    other.create_publisher(kind, topic, 1)
     try:
-        bench.wait(lambda: bench.node.count_publishers("/confused") == 2, "both publishers")
-        with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
-            assert recorder.wait() == 1
-        assert "std_msgs/msg/Int64, std_msgs/msg/String" in recorder.output
+        yield
     finally:
         other.destroy_node()
         elsewhere.shutdown()
+
+
+CONFUSED = "std_msgs/msg/Int64, std_msgs/msg/String"
+
+
+def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> None:
+    """At once; where the second publisher is discovered so late that the record has begun, the exit code tells."""
+    bench.node.create_publisher(Int64, "/confused", 1)
+    with publisher_elsewhere(String, "/confused"):
+        bench.wait(lambda: bench.node.count_publishers("/confused") == 2, "both publishers")
+        with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
+            late = "it is not recorded"
+            bench.wait(lambda: recorder.process.poll() is not None or late in recorder.output, "the refusal")
+            if late in recorder.output:
+                recorder.signal(signal.SIGINT)
+            assert recorder.wait() == 1
+        assert CONFUSED in recorder.output
+
+
+def test_another_type_that_comes_later_is_said_once_and_the_record_goes_on(bench: Bench, tmp_path: Path) -> None:
+    numbers = bench.node.create_publisher(Int64, "/confused", 100)
+    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
+        wait_until_ready(bench, recorder)
+        bench.wait(numbers.get_subscription_count, "the match")
+        numbers.publish(Int64(data=1))
+        with publisher_elsewhere(String, "/confused"):
+            bench.wait(lambda: CONFUSED in recorder.output, "the error")
+            numbers.publish(Int64(data=2))
+            assert numbers.wait_for_all_acked()
+        recorder.signal(signal.SIGINT)
+        assert recorder.wait() == 1
+    assert recorder.output.count(CONFUSED) == 1
+    assert [message.data for message in content(tmp_path / "bag")["/confused"]] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ def test_the_file_of_a_killed_writer_is_readable_after_salvage_wherever_it_was_c
         writer.write("/student/latency", 5_000 + number, record(number))
     writer.flush()
     content = path.read_bytes()
+    writer._storage.bio.close()  # as the end of its process does, and unlocks it
     for cut in range(first_chunk, len(content), 97):
         path.write_bytes(content[:cut])
         salvage(path)

@@ -78,8 +78,34 @@ def test_an_input_faster_than_allowed_for_is_counted() -> None:
     history = _one(max_input_rate_hz=100)
     for i in range(1000):
         history.push("arm", i / 1000, _values(i))
-    history.sample(1.0)
-    assert history.too_fast == {"arm": 2}
+    assert history.too_fast["arm"] == pytest.approx(800, abs=10)
+    np.testing.assert_allclose(history.sample(0.999)[:, 0], [799, 899, 999], atol=5)
+    assert history.sample(0.999)[-1, 0] == 999
+
+
+@given(st.lists(st.integers(1, 40), min_size=30, max_size=300))
+def test_rows_of_an_input_of_any_rate_are_at_most_one_spacing_old(steps: list[int]) -> None:
+    """Faster than allowed for or not: the newest value stands in the last row, and no row is lost."""
+    history = _one(max_input_rate_hz=100)
+    stamps = np.cumsum(steps) / 1000
+    for stamp in stamps:
+        assert history.push("arm", stamp, _values(stamp))
+    found = history.sample(stamps[-1])[:, 0]
+    wanted = [max([s for s in stamps if s <= stamps[-1] - age + 1e-6], default=stamps[0]) for age in (0.2, 0.1, 0.0)]
+    assert found[-1] == pytest.approx(stamps[-1])
+    assert (np.array(wanted) - found <= 0.0051).all()
+
+
+def test_after_a_gap_an_input_begins_anew() -> None:
+    """What was seen before the gap is in no row, not even in one of the gap's time."""
+    history = _one(max_gaps_s={"arm": 0.2})
+    for stamp in (0.0, 0.1, 0.3):
+        history.push("arm", stamp, _values(stamp))
+    np.testing.assert_allclose(history.sample(0.3)[:, 0], [0.1, 0.1, 0.3])
+    assert not history.push("arm", 0.6, _values(math.nan))
+    assert history.sample(0.6)[0, 0] == pytest.approx(0.3)
+    history.push("arm", 0.6, _values(0.6))
+    np.testing.assert_allclose(history.sample(0.61)[:, 0], [0.6, 0.6, 0.6])
 
 
 def test_missing_inputs_are_told_and_sampling_waits_for_them() -> None:

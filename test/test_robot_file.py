@@ -14,7 +14,7 @@ from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.policy.robot import RobotFile, unit_factor
-from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stamp, stamp_ns
+from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, JointLayout, set_stamp, stamp_ns
 from vdd_ros.tasks.base import Entry
 
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
@@ -190,6 +190,15 @@ def test_joints_are_found_by_name() -> None:
     assert dict(zip(written.name, written.position, strict=True)) == pytest.approx(
         {"elbow_joint": 90.0, "shoulder_joint": 180.0}
     )
+
+
+def test_memory_does_not_grow_with_the_orders_of_joints() -> None:
+    layout = JointLayout([("elbow", "position")])
+    out = np.zeros(1)
+    for number in range(1000):
+        layout.read(joint_state(elbow=number, **{f"joint_{number}": 0.0}), out)
+        assert out[0] == number
+    assert len(layout._order) <= 100
 
 
 def test_joint_state_that_does_not_fit() -> None:

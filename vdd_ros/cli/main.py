@@ -20,6 +20,7 @@ COMMANDS = {
     "novelty": "how often a policy file's novelty raises a false alarm, and how often it notices what is new",
     "benchmark": "run every method on the same tasks; tables and figures of success, diversity and speed",
     "latency": "show where the time of each tick went, from a latency bag",
+    "bag": "mend a latency bag whose recorder was killed",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
     "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
     "demo": "run student and teacher beside a simulated robot over ROS 2",

@@ -55,6 +55,8 @@ class BagRecorder(Node):
         self._awaited = list(dict.fromkeys(topics))
         self._recorded: list[Subscription] = []
         self._matched_looks = 0
+        self._types: dict[str, str] = {}
+        self._wrong = ""
         self._ready = self.create_publisher(Bool, "~/ready", LATCHED)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._discovery = self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
@@ -72,10 +74,11 @@ class BagRecorder(Node):
                 self.get_logger().error(str(error))
             return 1
         self.get_logger().info(f"recorded {self._writer.output}")
-        return 0
+        return 1 if self._wrong else 0
 
     def _discover(self) -> None:
         try:
+            self._check_types()
             self._awaited = [topic for topic in self._awaited if not self._subscribe(topic)]
         except VddError as error:
             self.get_logger().error(str(error))
@@ -96,10 +99,25 @@ class BagRecorder(Node):
             return False
         msgtype = common_type(topic, publishers)
         self._writer.add_topic(topic, msgtype, offered_qos(publishers))
+        self._types[topic] = msgtype
         callback = partial(self._record, topic)
         qos = subscription_qos(publishers)
         self._recorded.append(self.create_subscription(message_class(msgtype), topic, callback, qos, raw=True))
         return True
+
+    def _check_types(self) -> None:
+        """Raise RecordingError where somebody has come who publishes a recorded topic with another type."""
+        for topic, msgtype in self._types.items():
+            common_type(topic, self.get_publishers_info_by_topic(topic), msgtype)
+
+    def _watch_types(self) -> None:
+        """Say it once where another type comes while the record runs; what is right of it goes on."""
+        try:
+            self._check_types()
+        except RecordingError as error:
+            if not self._wrong:
+                self.get_logger().error(f"{error}; it is not recorded")
+            self._wrong = str(error)
 
     def _drain(self) -> None:
         """Take what had arrived, but was not yet handed over, when the signal came."""
@@ -116,6 +134,8 @@ class BagRecorder(Node):
     def _flush(self) -> None:
         self._writer.flush()
         self._watch()
+        if self._discovery.is_canceled():
+            self._watch_types()
 
     def _watch(self) -> None:
         """Once the writer has failed, say so and stop listening; the exit code follows at the end."""

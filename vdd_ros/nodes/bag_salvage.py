@@ -5,6 +5,7 @@ file whose writer died ends inside a record and has no footer. Cut back to the l
 is a valid file without an index, which every reader scans.
 """
 
+import fcntl
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,17 @@ _FOOTER = 0x02
 _END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + _MAGIC
 
 
+def lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed or its process ends; return False if another has done so."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
 def salvage(path: Path) -> int:
     """Cut a truncated MCAP file back to its last whole record and end it properly.
 
@@ -25,15 +37,17 @@ def salvage(path: Path) -> int:
     shrinks, so nothing but the end can fail.
 
     Args:
-        path: The file; nothing may be writing to it.
+        path: The file.
 
     Returns:
         The bytes that were cut off.
 
     Raises:
-        RecordingError: If the file is not MCAP or not one whole record is in it.
+        RecordingError: If the file is being written, is not MCAP, or not one whole record is in it.
     """
     with path.open("r+b", buffering=0) as file:
+        if not lock(file):
+            raise RecordingError(f"{path} is being written; stop the recorder, which completes it")
         size = file.seek(0, 2)
         for boundary in reversed(_record_ends(file, size)):
             file.truncate(boundary)

@@ -13,9 +13,9 @@ from vdd_ros.errors import RecordingError
 _DEPTH = 1000
 
 
-def common_type(topic: str, publishers: Sequence[TopicEndpointInfo]) -> str:
-    """Return the type that all publishers of a topic have; raises RecordingError where they differ."""
-    types = sorted({publisher.topic_type for publisher in publishers})
+def common_type(topic: str, publishers: Sequence[TopicEndpointInfo], recorded: str | None = None) -> str:
+    """Return the type that all publishers of a topic have, and that is recorded; raises RecordingError otherwise."""
+    types = sorted({publisher.topic_type for publisher in publishers} | ({recorded} if recorded else set()))
     if len(types) > 1:
         raise RecordingError(
             f"topic {topic} is published with different types: {', '.join(types)}; a bag needs one: stop or remap the "

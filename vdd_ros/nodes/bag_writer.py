@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
-from vdd_ros.nodes.bag_salvage import salvage
+from vdd_ros.nodes.bag_salvage import lock, salvage
 
 SEQUENCE_KEY = "vdd_ros.sequence"
 LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
@@ -26,7 +26,8 @@ class BagWriter:
 
     The first error of the operating system (a full disk, say) ends the record: the error is kept in `failure`, later
     messages are ignored, and `close` raises it. What was flushed by then stays, as a readable bag: the file is cut back
-    to its last whole chunk and ended properly. A writer that was killed leaves a file that `salvage` can mend.
+    to its last whole chunk and ended properly. A writer that was killed leaves what `vdd bag mend` makes a bag of; as
+    long as it lives, the file is locked against that.
 
     The sequence numbers of topics that end in `/latency` are followed; the result goes into the bag's custom data.
 
@@ -36,12 +37,12 @@ class BagWriter:
         sequences: Topic to what was found about its sequence numbers.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, partial: Path | None = None) -> None:
         """Make the partial bag; raises RecordingError if one of the two exists or it cannot be made."""
         self.output = output
         self.failure: RecordingError | None = None
         self.sequences: dict[str, SequenceCheck] = {}
-        self._partial = output.with_name(f"{output.name}.partial")
+        self._partial = partial or output.with_name(f"{output.name}.partial")
         for path in (output, self._partial):
             if path.exists():
                 raise RecordingError(f"bag {path} exists already; remove it or choose another output")
@@ -54,6 +55,7 @@ class BagWriter:
         except (OSError, WriterError) as error:
             raise RecordingError(f"bag {self._partial} cannot be made: {error}; choose another output") from error
         self._storage: Any = self._writer.storage
+        lock(cast(Any, self._storage).bio)  # until it is closed
 
     def add_topic(self, topic: str, msgtype: str, offered_qos: Sequence[Qos] = ()) -> None:
         """Register a topic before its first message; raises RecordingError if the type's definition is not known."""

@@ -1,8 +1,8 @@
 """What /diagnostics and ~/policy_info say about a policy node."""
 
 import json
+import math
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ class Health:
     def __init__(self, loop: PolicyLoop) -> None:
         self._loop = loop
         self._before: dict[str, int] = {}
+        self._now_s = -math.inf
 
     def judge(self, now_s: float) -> tuple[bytes, str]:
         """Return the level and the message of an active node."""
         loop = self._loop
         new = self._new_since()
         refused = new["refused_messages"] + new["refused_goals"]
+        before_s, self._now_s = self._now_s, now_s
+        if now_s == before_s:
+            return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
         if loop.intake.missing():
             return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(refused)
         if stale := loop.intake.stale(now_s):
@@ -40,6 +44,8 @@ class Health:
             "observations were outside what was demonstrated": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
+            "times the clock was set back": new["clock_jumps"],
+            f"policy files refused, the old one acts on: {loop.last_refused_policy}": new["refused_policies"],
         }
         found = [f"{count} {problem}" for problem, count in problems.items() if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
@@ -59,9 +65,12 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     values: dict[str, Any] = asdict(loop.counters)
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values["refused_actions"] = limits.refused
+    values["last_refused_policy"] = loop.last_refused_policy
     for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count
         values[f"limited_step.{entry.name}"] = step_count
+    for name, count in loop.intake.too_fast.items():
+        values[f"too_fast.{name}"] = count
     for stage in STAGES:
         found = statistics.percentiles(stage)
         name = stage.removesuffix("_s")
@@ -71,7 +80,13 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
 
 
 def policy_info(
-    name: str, path: str, policy: OnnxPolicy, parameters: PolicyParameters, rate_hz: float, warm_up: WarmUp
+    name: str,
+    path: str,
+    digest: str,
+    policy: OnnxPolicy,
+    parameters: PolicyParameters,
+    rate_hz: float,
+    warm_up: WarmUp,
 ) -> dict[str, Any]:
     """Return what a bag needs to tell which policy on which machine gave its latencies."""
     spec = policy.spec
@@ -85,7 +100,7 @@ def policy_info(
         "horizon": spec.horizon,
         "goal_length": spec.goal_length,
         "policy": Path(path).name,
-        "policy_sha256": sha256(Path(path).read_bytes()).hexdigest(),
+        "policy_sha256": digest,
         "rate_hz": rate_hz,
         "control": parameters.enable_control,
         "expert": parameters.expert,

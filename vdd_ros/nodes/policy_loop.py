@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.errors import VddError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.chunks import Step
 from vdd_ros.policy.commander import Commander, Sender
@@ -56,6 +58,7 @@ class PolicyLoop:
         pilot: The policy that acts.
         commander: What becomes of its actions.
         counters: What happened so far.
+        last_refused_policy: Which file did not take over, and why; empty if none.
 
     Raises:
         ConfigurationError: `first_action` is unknown, or needs what the robot file does not say.
@@ -75,6 +78,7 @@ class PolicyLoop:
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.counters = Counters()
+        self.last_refused_policy = ""
         self.pilot = pilot
         self.pilot.count_in(self.counters)
         self.commander = Commander(
@@ -91,6 +95,7 @@ class PolicyLoop:
         self._record = LatencyRecord()
         self._expert: int | None = None
         self._seen_s = -math.inf
+        self._now_s = -math.inf
         self.start()
 
     @property
@@ -111,8 +116,14 @@ class PolicyLoop:
         self._outputs.expect_decisions(pilot.decision.labels)
         self._relief = pilot, relieved
 
+    def refuse_policy(self, reason: str) -> None:
+        """Count that a file was to take over and did not."""
+        self.counters.refused_policies += 1
+        self.last_refused_policy = reason
+
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message; see `Intake.receive`."""
+        self._follow_clock(now_s)
         for pilot in self._pilots():
             pilot.intake.receive(name, message, now_s)
 
@@ -153,13 +164,18 @@ class PolicyLoop:
         self.commander.restart()
 
     def news(self) -> bool:
-        """Whether every input brought something newer than what the last tick saw of all of them."""
-        return self.intake.newest_s() > self._seen_s
+        """Whether every input brought something newer than what the last tick saw of all of them.
+
+        Not sooner than half a period after that tick: the limits of a command's step are for one tick a period, so a
+        sensor that floods must not make the robot faster.
+        """
+        return self.intake.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
 
     def rehearse(self, now_s: float) -> None:
         """Assemble and infer as a tick at this time would, and forget it."""
         if self.intake.complete and not self.intake.stale(now_s):
-            self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
+            with suppress(VddError):  # the tick will meet it too
+                self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -171,6 +187,7 @@ class PolicyLoop:
         began = self._timer()
         period_s, self._began = began - self._began, began
         self.counters.ticks += 1
+        self._follow_clock(now_s)
         if self._relief is not None and self._relief[0].intake.covers(now_s):
             pilot, relieved = self._relief
             self.take_over(pilot)
@@ -179,7 +196,11 @@ class PolicyLoop:
         if observation is None:
             return
         assembled = self._timer()
-        step = self.pilot.chunks.next(observation, self.intake.goal)
+        try:
+            step = self.pilot.chunks.next(observation, self.intake.goal)
+        except VddError as error:
+            self._fail(error)
+            return
         inferred = self._timer()
         commanded = self._command(step, observation[-1], inferred - assembled)
         published = self._timer()
@@ -217,6 +238,20 @@ class PolicyLoop:
         self.commander.channel = pilot.channel
         self.pilot = pilot
         self._expert = None
+
+    def _follow_clock(self, now_s: float) -> None:
+        """Begin anew where the clock was set back: what was seen has stamps that the clock will reach only later."""
+        if now_s < self._now_s - self._period_s:
+            self._now_s = now_s
+            self.counters.clock_jumps += 1
+            self.new_episode()
+        self._now_s = max(now_s, self._now_s)
+
+    def _fail(self, error: VddError) -> None:
+        """End commanding, because the policy cannot act."""
+        self.pilot.chunks.drop()
+        self.commander.lose()
+        self.pilot.guards.fault = str(error)
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""

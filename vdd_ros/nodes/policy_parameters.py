@@ -13,6 +13,7 @@ from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 
 SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
+SLOWEST_HZ, FASTEST_HZ = 0.001, 1000.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class PolicyParameters:
     next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
-    rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, 1000.0)
+    rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
     wake_early_s: float = parameter(0.002, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
     publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, at every decision")

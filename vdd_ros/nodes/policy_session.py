@@ -107,7 +107,7 @@ class PolicySession:
             self._subscribe(source)
         self._subscribe_to_goals()
         self._outputs.info(self.info)
-        self._swap = HotSwap(self._node, self._load_beside, self._take_over, self._taken_over)
+        self._swap = HotSwap(self._node, self._load_beside, self._take_over, self._taken_over, self.loop.refuse_policy)
 
     def start(self) -> None:
         """Begin to tick."""

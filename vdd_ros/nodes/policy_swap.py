@@ -11,6 +11,8 @@ from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.policy_loading import Loaded
 
+CLOSED = "the node was cleaned up meanwhile"
+
 
 class HotSwap:
     """The service `~/load_policy`: the file of the parameter `next_policy` is loaded beside the ticks and takes over.
@@ -22,6 +24,7 @@ class HotSwap:
         load: Loads the file of a path; runs in a thread of its own.
         take_over: Lets a loaded policy take over, and calls its second argument when it has, from whatever thread.
         taken_over: Called when it has.
+        refused: Told why a file was not loaded.
     """
 
     def __init__(
@@ -30,26 +33,41 @@ class HotSwap:
         load: Callable[[str], Loaded],
         take_over: Callable[[Loaded, Callable[[], None]], None],
         taken_over: Callable[[Loaded], None],
+        refused: Callable[[str], None],
     ) -> None:
         self._node = node
         self._load = load
         self._take_over = take_over
         self._taken_over = taken_over
+        self._refused = refused
         self._busy = False
+        self._calls = 0
+        self._closed = False
+        self._awaited: Future | None = None
         # In the node's own group, a call that waits would keep the ticks from running.
         self._service = node.create_service(
             Trigger, "~/load_policy", self._serve, callback_group=ReentrantCallbackGroup()
         )
 
     def destroy(self) -> None:
-        """Take the service down."""
-        self._node.destroy_service(self._service)
+        """Take the service down, after the answer to a call that waits."""
+        self._closed = True
+        if self._awaited is not None:
+            self._awaited.set_result(CLOSED)
+        if not self._calls:
+            self._node.destroy_service(self._service)
 
     async def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         path = self._node.get_parameter("next_policy").value
+        self._calls += 1
         response.message = await self._swap(path)
+        self._calls -= 1
+        executor = self._node.executor
+        if self._closed and not self._calls and executor is not None:
+            executor.create_task(self._node.destroy_service, self._service)  # later: the answer needs the service
         response.success = not response.message
         if response.message:
+            self._refused(f"{path}: {response.message}")
             self._node.get_logger().error(f"{path} was not loaded, the policy stays: {response.message}")
         else:
             self._node.get_logger().info(f"{path} has taken over")
@@ -68,13 +86,17 @@ class HotSwap:
             result = await loaded
             if not isinstance(result, Loaded):
                 return str(result)
-            done: Future = Future(executor=self._node.executor)
-            self._take_over(result, lambda: done.set_result(None))
-            await done
-            self._taken_over(result)
-            return ""
+            if self._closed:
+                return CLOSED
+            done = self._awaited = Future(executor=self._node.executor)
+            self._take_over(result, lambda: done.set_result(""))
+            reason = str(await done)
+            if not reason:
+                self._taken_over(result)
+            return reason
         finally:
             self._busy = False
+            self._awaited = None
 
     def _load_into(self, path: str, future: Any) -> None:
         try:

@@ -25,6 +25,10 @@ class Counters:
     expert_switches: int = 0
     """Ticks in which another expert acted than in the tick before."""
     deadline_misses: int = 0
+    clock_jumps: int = 0
+    """Times that the clock of the stamps was set back, after which all begins anew, as in a new episode."""
     refused_messages: int = 0
+    refused_policies: int = 0
+    """Files that were to take over and did not."""
     goals: int = 0
     refused_goals: int = 0

@@ -28,16 +28,21 @@ class ObservationHistory:
     All times are in seconds on one clock. A value that is not newer than the newest of its input, or that is not
     finite in single precision, is refused and counted. After a clock jumped back, call `reset`.
 
+    Of an input that is faster than `max_input_rate_hz`, values are left out, but never the newest one, so that what is
+    kept reaches back over all rows. After a gap of more than `max_gaps_s`, an input begins anew: what was before the
+    gap is no longer in any row.
+
     Args:
         inputs: For each input by name, the indices of the observation that it fills; together each index once.
         history: Number of rows.
         period_s: Time between rows.
         max_input_rate_hz: The fastest rate of an input; decides how many values are kept.
+        max_gaps_s: By input; one that is not there may have gaps.
 
     Attributes:
         out_of_order: Values refused for their stamp, by input.
         non_finite: Values refused because one was not finite in single precision, by input.
-        too_fast: Rows that needed a value which was no longer kept, by input; raise `max_input_rate_hz` if not 0.
+        too_fast: Values that the next one replaced because they came faster than allowed for, by input.
 
     Raises:
         ConfigurationError: The inputs do not fill each index once, or another argument is out of range.
@@ -50,6 +55,7 @@ class ObservationHistory:
         history: int,
         period_s: float,
         max_input_rate_hz: float = 1000.0,
+        max_gaps_s: Mapping[str, float] | None = None,
     ) -> None:
         indices = sorted(index for columns in inputs.values() for index in columns)
         if not indices or indices != list(range(len(indices))) or not all(map(len, inputs.values())):
@@ -59,8 +65,12 @@ class ObservationHistory:
         for name, value in (("period_s", period_s), ("max_input_rate_hz", max_input_rate_hz)):
             if not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{name} is {value}; it must be finite and above 0.")
-        capacity = math.ceil((history - 1) * period_s * max_input_rate_hz) + 16
-        self._rings = {name: _Ring(columns, capacity) for name, columns in inputs.items()}
+        spacing_s = 0.5 / max_input_rate_hz  # half: a sensor at that rate may jitter
+        capacity = math.ceil((history - 1) * period_s / spacing_s) + 16
+        gaps_s = max_gaps_s or {}
+        self._rings = {
+            name: _Ring(columns, capacity, spacing_s, gaps_s.get(name, math.inf)) for name, columns in inputs.items()
+        }
         self._ages_of_rows = [(history - 1 - row) * period_s for row in range(history)]
         self._sample = np.zeros((history, len(indices)), np.float32)
         self.out_of_order = dict.fromkeys(inputs, 0)
@@ -94,7 +104,7 @@ class ObservationHistory:
         if not usable(values):
             self.non_finite[name] += 1
             return False
-        ring.append(stamp_s, values)
+        self.too_fast[name] += ring.append(stamp_s, values)
         return True
 
     def newest_s(self, name: str) -> float:
@@ -118,10 +128,9 @@ class ObservationHistory:
         """
         if not self.complete:
             raise ObservationError(f"No value yet of {', '.join(self.missing())}; wait until `complete` is true.")
-        for name, ring in self._rings.items():
-            for row, age_s in zip(self._sample, self._ages_of_rows, strict=True):
-                row[ring.columns], kept = ring.at(now_s - age_s + STAMP_TOLERANCE_S)
-                self.too_fast[name] += not kept
+        times_s = [now_s - age_s + STAMP_TOLERANCE_S for age_s in self._ages_of_rows]
+        for ring in self._rings.values():
+            self._sample[:, ring.columns] = ring.at(times_s)
         return self._sample
 
     def reset(self) -> None:
@@ -143,12 +152,14 @@ class _Ring:
     Each stamp is written twice, `capacity` apart, so that the stamps kept always are one sorted stretch to bisect.
     """
 
-    def __init__(self, columns: Sequence[int], capacity: int) -> None:
+    def __init__(self, columns: Sequence[int], capacity: int, spacing_s: float, max_gap_s: float) -> None:
         first, last = columns[0], columns[-1]
         in_a_row = list(columns) == list(range(first, last + 1))
         self.columns = slice(first, last + 1) if in_a_row else np.array(columns)
         self.shape = (len(columns),)
         self._capacity = capacity
+        self._spacing_s = spacing_s
+        self._max_gap_s = max_gap_s
         self._stamps = [0.0] * (2 * capacity)
         self._values = np.zeros((capacity, len(columns)), np.float32)
         self.clear()
@@ -156,23 +167,30 @@ class _Ring:
     def clear(self) -> None:
         self.count = 0
         self.newest_stamp_s = -math.inf
+        self._stamp_before_s = -math.inf
 
-    def append(self, stamp_s: float, values: NDArray[np.floating]) -> None:
-        slot = self.count % self._capacity
+    def append(self, stamp_s: float, values: NDArray[np.floating]) -> bool:
+        """Keep a value; return whether it took the place of the newest one, which came too soon after another."""
+        if stamp_s - self.newest_stamp_s > self._max_gap_s:
+            self.clear()
+        replaces = self.newest_stamp_s - self._stamp_before_s < self._spacing_s
+        if not replaces:
+            self._stamp_before_s = self.newest_stamp_s
+            self.count += 1
+        slot = (self.count - 1) % self._capacity
         self._stamps[slot] = self._stamps[slot + self._capacity] = stamp_s
         self._values[slot] = values
         self.newest_stamp_s = stamp_s
-        self.count += 1
+        return replaces
 
     def oldest_stamp_s(self) -> float:
         oldest = max(0, self.count - self._capacity)
         return self._stamps[oldest % self._capacity]
 
-    def at(self, time_s: float) -> tuple[NDArray[np.float32], bool]:
-        """Return the newest value not after a time, or the oldest; False if the value asked for is no longer kept."""
+    def at(self, times_s: list[float]) -> NDArray[np.float32]:
+        """Return for each time the newest value not after it, or the oldest: (times, columns)."""
         oldest = max(0, self.count - self._capacity)
         start = oldest % self._capacity
         end = start + self.count - oldest
-        found = bisect_right(self._stamps, time_s, start, end) - 1
-        kept = found >= start or oldest == 0
-        return self._values[max(found, start) % self._capacity], kept
+        found = [max(bisect_right(self._stamps, time_s, start, end) - 1, start) for time_s in times_s]
+        return self._values[[index % self._capacity for index in found]]

@@ -39,7 +39,13 @@ class Intake:
         self._goal_shape = (spec.goal_length, spec.obs_dim)
         self.counters = counters
         columns = {name: channel.columns.tolist() for name, channel in self.inputs.items()}
-        self._history = ObservationHistory(columns, history=spec.history, period_s=spec.period_s)
+        self._history = ObservationHistory(
+            columns,
+            history=spec.history,
+            period_s=spec.period_s,
+            max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
+        )
+        self._arrived_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
 
     def reset(self) -> None:
@@ -70,6 +76,8 @@ class Intake:
         elif not self._history.push(source.name, stamp_s, values):
             why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
             self._refuse(f"{source.name}: {why}")
+        else:
+            self._arrived_s[name] = now_s
 
     def receive_goal(self, values: ArrayLike) -> None:
         """Take in a goal, which holds until the next one.
@@ -94,6 +102,11 @@ class Intake:
             self.goal = other.goal
 
     @property
+    def too_fast(self) -> dict[str, int]:
+        """Values that the next one replaced because they came faster than they are kept, by input."""
+        return self._history.too_fast
+
+    @property
     def complete(self) -> bool:
         """Whether every input and, where the policy takes one, a goal was seen."""
         return self._history.complete and not self._waits_for_goal()
@@ -112,13 +125,11 @@ class Intake:
 
     def stale(self, now_s: float) -> list[str]:
         """Return the inputs that are older than they may be."""
-        return [
-            name for name, channel in self.inputs.items() if self._history.age_s(name, now_s) > channel.source.max_age_s
-        ]
+        return [name for name, channel in self.inputs.items() if self._age_s(name, now_s) > channel.source.max_age_s]
 
     def age_s(self, now_s: float) -> float:
         """Return the age of the input that is oldest; infinite where one was not seen."""
-        return max(self._history.age_s(name, now_s) for name in self.inputs)
+        return max(self._age_s(name, now_s) for name in self.inputs)
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
@@ -127,6 +138,10 @@ class Intake:
             ObservationError: An input was not seen yet.
         """
         return self._history.sample(now_s)
+
+    def _age_s(self, name: str, now_s: float) -> float:
+        """Return the age of an input by its stamp, but never less than the time since it arrived."""
+        return max(self._history.age_s(name, now_s), now_s - self._arrived_s[name])
 
     def _waits_for_goal(self) -> bool:
         return self.goal is None and self._goal_shape[0] > 0

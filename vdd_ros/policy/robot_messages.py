@@ -18,6 +18,7 @@ from vdd_ros.policy.robot import Command, Input, InputEntry, NamedUnit, unit_fac
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Numbers = NDArray[np.floating[Any]]
+_ORDERS_KEPT = 100
 
 
 class Layout(Protocol):
@@ -65,7 +66,10 @@ class JointLayout:
         names = tuple(message.name)
         places = self._order.get(names)
         if places is None:
-            places = self._order[names] = self._find(names)
+            places = self._find(names)
+            if len(self._order) >= _ORDERS_KEPT:  # somebody sends the names in ever other orders
+                self._order.clear()
+            self._order[names] = places
         for interface in self._interfaces:
             count = len(getattr(message, interface))
             if count != len(names):
