@@ -33,15 +33,16 @@ class BareParameters:
     robot_file: str = parameter("", "robot file")
     rate_hz: float = parameter(200.0, "how often, for parts", 1.0, 10_000.0)
     seconds: float = parameter(5.0, "for how long, for parts", 0.1, 86_400.0)
+    wake_early_s: float = parameter(0.002, "how long before each the graph is run, for parts", 0.0, 0.02)
     output: str = parameter("", "file of the measurements (.npz), for parts")
 
 
 class Bare(Node):
     """Does one thing only.
 
-    `parts` runs the graph and publishes at the node's rate, each timed, and works between them, so that the core stays
-    as warm as waking early keeps it. `echo` answers each message of the robot file's last input with a command, from a
-    callback of the executor, as the first example of rclpy does.
+    `parts` runs the graph and publishes at the node's rate, each timed. It wakes as early as the node does and runs the
+    graph until then, so that the core is as warm, and its clock as fast, as the node's. `echo` answers each message of
+    the robot file's last input with a command, from a callback of the executor, as the first example of rclpy does.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,9 @@ class Bare(Node):
         deadlines = Deadlines(1.0 / self._settings.rate_hz)
         end_ns = time.monotonic_ns() + round(self._settings.seconds * 1e9)
         inference, publish = [], []
+        early_ns = round(1e9 * min(self._settings.wake_early_s, 0.5 / self._settings.rate_hz))
         while deadlines.due_ns < end_ns:
+            time.sleep(1e-9 * max(0, deadlines.due_ns - early_ns - time.monotonic_ns()))
             while time.monotonic_ns() < deadlines.due_ns:
                 self._arrays.run()
             deadlines.step()
