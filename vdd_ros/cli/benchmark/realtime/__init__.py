@@ -42,16 +42,16 @@ class Extent:
         fast_s: Of each of them.
     """
 
-    rounds: int = 5
+    rounds: int = 3
     seconds: float = 8.0
     network_rounds: int = 40
     backbones: tuple[str, ...] = ("gpt", "mlp")
     drivers_hz: tuple[float, ...] = (50.0, 200.0, 500.0, 1000.0)
-    drivers_s: float = 10.0
+    drivers_s: float = 6.0
     swaps: int = 10
     long_s: float = 600.0
     fast_hz: tuple[float, ...] = (500.0, 1000.0)
-    fast_s: float = 60.0
+    fast_s: float = 30.0
 
 
 QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0)
