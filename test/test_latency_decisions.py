@@ -1,5 +1,6 @@
 """Decisions in a bag: read back exactly; what is missing is a gap, what a recorder cannot help is none."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from bag_files import LABELS, write_bag
 
 from vdd_ros.cli.main import main
-from vdd_ros.data.decisions import missing_decisions
+from vdd_ros.data.decisions import Decisions, missing_decisions
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import RecordingError
 
@@ -111,3 +112,14 @@ def test_policies_are_told_in_the_order_in_which_they_acted(tmp_path: Path) -> N
     info = {"kind": "vdd", "policy_sha256": "a" * 64}
     (node,) = read_latency_bag(write_bag(tmp_path / "bag", {"/student": records(3)}, {"/student": info}))
     assert node.policies == ("a" * 64,)
+
+
+@pytest.mark.parametrize(
+    ("experts", "expected"),
+    [([3, 3, 3, 5, 5], 0.25), ([1, 2, 1], 1.0), ([4, 4], 0.0), ([4], None), ([math.nan, math.nan], None)],
+)
+def test_the_share_of_decisions_by_another_expert(experts: list[float], expected: float | None) -> None:
+    keys = np.stack([np.arange(len(experts)), 0.1 * np.arange(len(experts))], axis=1)
+    values = np.concatenate([keys, np.array(experts)[:, None]], axis=1)
+    assert Decisions(("seq", "stamp_s", "expert"), values, keys).switch_rate() == expected
+    assert Decisions(("seq", "stamp_s"), keys, keys).switch_rate() is None

@@ -62,10 +62,17 @@ def test_restart_measures_the_first_step_from_the_given_start() -> None:
     assert _apply(limits, -9.0) == [-9.0]
 
 
-def test_a_start_outside_the_range_walks_into_it_step_by_step() -> None:
-    limits = CommandLimits([-1], [1], [1.0])
-    limits.restart([3.5])
-    assert [_apply(limits, 0.0)[0] for _ in range(4)] == [2.5, 1.5, 0.5, 0.0]
+def test_a_start_more_than_a_step_outside_the_range_is_refused() -> None:
+    """Whatever was sent would be outside the range, or a jump; once a step leads into the range, it is taken."""
+    limits = CommandLimits([-1, -1], [1, 1], [1.0, 1.0])
+    for start in ([2.5, 0.0], [0.0, -2.1]):
+        limits.restart(start)
+        command = np.array([0.0, 0.0])
+        assert not limits.apply(command)
+        assert command.tolist() == [0.0, 0.0]
+    assert (limits.unreachable, limits.accepted) == (2, 0)
+    limits.restart([1.5, -2.0])
+    assert _apply(limits, 0.0, 0.0) == [0.5, -1.0]
 
 
 @pytest.mark.parametrize(

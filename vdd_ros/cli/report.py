@@ -66,6 +66,7 @@ class NodeReport:
         stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
             tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
             value to the command.
+        switch_rate: Share of decisions by another expert than the one before; None where there are no experts.
     """
 
     node: str
@@ -76,6 +77,7 @@ class NodeReport:
     gaps: str
     missing: int
     stages: dict[str, StageSummary]
+    switch_rate: float | None = None
 
     @property
     def passes(self) -> int | None:
@@ -179,6 +181,7 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
         gaps=latency.describe_gaps(),
         missing=latency.sequence.missing,
         stages={stage: StageSummary.of(seconds) for stage, seconds in times.items()},
+        switch_rate=None if latency.decisions is None else latency.decisions.switch_rate(),
     )
 
 

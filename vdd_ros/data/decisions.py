@@ -40,6 +40,13 @@ class Decisions:
             raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {', '.join(self.labels)}")
         return self.values[:, [self.labels.index(label) for label in labels]]
 
+    def switch_rate(self) -> float | None:
+        """Return the share of decisions by another expert than the decision before; None where there are no experts."""
+        if not self.has(("expert",)) or len(self.values) < 2:
+            return None
+        experts = self.columns(("expert",))[:, 0]
+        return float(np.mean(np.diff(experts) != 0)) if np.isfinite(experts).all() else None
+
 
 def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
     """Put the messages (std_msgs/Float64MultiArray) of a node together, in the order of receipt.

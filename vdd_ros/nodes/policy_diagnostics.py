@@ -39,6 +39,7 @@ class Health:
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(refused)
         problems = {
             "actions were not finite and were dropped": new["refused_actions"],
+            "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
             "first commands would have been too far from what is measured and were dropped": new["first_refused"],
             "actions came too late and were dropped": new["overruns"],
             "observations were outside what was demonstrated": new["novel"],
@@ -52,7 +53,8 @@ class Health:
 
     def _new_since(self) -> dict[str, int]:
         """Return what each counter rose by since the last time."""
-        now = asdict(self._loop.counters) | {"refused_actions": self._loop.commander.limits.refused}
+        limits = self._loop.commander.limits
+        now = asdict(self._loop.counters) | {"refused_actions": limits.refused, "unreachable": limits.unreachable}
         before, self._before = self._before, now
         return {name: value - before.get(name, 0) for name, value in now.items()}
 
@@ -64,7 +66,8 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     """Return counters and percentiles in milliseconds."""
     values: dict[str, Any] = asdict(loop.counters)
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
-    values["refused_actions"] = limits.refused
+    values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
+    values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.records)
     values["last_refused_policy"] = loop.last_refused_policy
     for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count

@@ -44,7 +44,7 @@ class PolicyParameters:
     )
     inference_limit_s: float = parameter(0.0, "actions that took longer are not commanded; 0: one period", 0.0, 10.0)
     on_novelty: str = parameter("warn", f"observations outside what was demonstrated: {', '.join(ON_NOVELTY)}")
-    novelty_ticks: int = parameter(3, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
+    novelty_ticks: int = parameter(10, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
     provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
     device_id: int = parameter(0, "number of the GPU, with cuda and tensorrt", 0, 255)

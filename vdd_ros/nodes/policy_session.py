@@ -13,6 +13,7 @@ from std_msgs.msg import Float64MultiArray, Int64
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health
+from vdd_ros.nodes.policy_graph import rivals, wrong_types
 from vdd_ros.nodes.policy_loading import Loaded, load
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
@@ -27,7 +28,6 @@ from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
 
-UNKNOWN = "_NODE_NAME_UNKNOWN_"
 LONGEST_WAIT_S = 0.05
 JITTER_SLEEPS = 90  # of a millisecond each
 
@@ -154,32 +154,14 @@ class PolicySession:
 
     def wrong_types(self) -> str:
         """Return which topics others publish or expect with another type than the node does; empty if none."""
-        node, command = self._node, self._robot.command
-        seen = [(s.topic, s.type, node.get_publishers_info_by_topic) for s in self._robot.inputs]
+        topics = [(source.topic, source.type) for source in self._robot.inputs]
         if self._goals is not None:
-            seen.append((GOAL, "std_msgs/msg/Float64MultiArray", node.get_publishers_info_by_topic))
-        if self._parameters.enable_control:
-            seen.append((command.topic, command.type, node.get_subscriptions_info_by_topic))
-        problems = []
-        for topic, expected, endpoints in seen:
-            name = node.resolve_topic_name(topic)
-            types = {endpoint.topic_type for endpoint in endpoints(name)} - {expected}
-            if types:
-                problems.append(f"topic {name} is {', '.join(sorted(types))}, but it must be {expected}")
-        return "; ".join(problems)
+            topics.append((GOAL, "std_msgs/msg/Float64MultiArray"))
+        return wrong_types(self._node, topics, self._robot.command if self._parameters.enable_control else None)
 
     def rivals(self) -> str:
         """Return who else commands the robot; empty if nobody does."""
-        if not self._parameters.enable_control:
-            return ""
-        node, topic = self._node, self._node.resolve_topic_name(self._robot.command.topic)
-        own = node.get_name(), node.get_namespace()
-        names = [(found.node_name, found.node_namespace) for found in node.get_publishers_info_by_topic(topic)]
-        if own in names:
-            names.remove(own)
-        known = [(name, space) for name, space in names if name != UNKNOWN]  # else it comes or goes just now
-        others = ", ".join(f"{space.rstrip('/')}/{name}" for name, space in known)
-        return f"others command the robot too, on {topic}: {others}" if others else ""
+        return rivals(self._node, self._robot.command.topic) if self._parameters.enable_control else ""
 
     def _subscribe(self, channel: InputChannel) -> None:
         kind = message_class(channel.source.type)

@@ -28,7 +28,7 @@ class GuardSettings:
     first_action: str = "ramp"
     inference_limit_s: float = 0.0
     on_novelty: str = "warn"
-    novelty_ticks: int = 3
+    novelty_ticks: int = 10
 
     def __post_init__(self) -> None:
         for name, allowed in (("first_action", FIRST_ACTIONS), ("on_novelty", ON_NOVELTY)):

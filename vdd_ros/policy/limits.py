@@ -13,8 +13,9 @@ _Floats = NDArray[np.float64]
 class CommandLimits:
     """Checks and bounds commands in place, and counts what it did.
 
-    A command with a value that is not finite is refused as a whole. Values are bounded to their range first and to a
-    step from the command before last, so that a command never jumps: one that starts outside its range walks into it.
+    A command is refused as a whole where a value is not finite, or where no value is both within its range and within a
+    step of the one before: then the robot is where it must not be, and someone has to look. Else values are bounded to
+    both.
 
     Args:
         low: Lowest values, (dim,), in the command's units; -inf for none.
@@ -24,6 +25,7 @@ class CommandLimits:
     Attributes:
         accepted: Commands that were let through, bounded or not.
         refused: Commands that were refused because a value was not finite.
+        unreachable: Commands that were refused because their range is more than a step away.
         out_of_range: Per entry, commands whose value was outside its range, (dim,).
         too_far: Per entry, commands whose value was more than a step from the one before, (dim,).
 
@@ -51,6 +53,7 @@ class CommandLimits:
         self._has_before = False
         self.accepted = 0
         self.refused = 0
+        self.unreachable = 0
         self.out_of_range = np.zeros(shape, np.int64)
         self.too_far = np.zeros(shape, np.int64)
 
@@ -78,7 +81,7 @@ class CommandLimits:
         """Bound a command (dim,) in place, or refuse it.
 
         Returns:
-            False if a value was not finite: then the command is unchanged and must not be sent.
+            False if it was refused: then the command is unchanged and must not be sent.
 
         Raises:
             ConfigurationError: The command has another length.
@@ -88,6 +91,9 @@ class CommandLimits:
         values = command.tolist()
         if not all(map(math.isfinite, values)):
             self.refused += 1
+            return False
+        if self._has_before and not self._reaches_its_range():
+            self.unreachable += 1
             return False
         for index, (value, before, (low, high, step)) in enumerate(
             zip(values, self._before, self._bounds, strict=True)
@@ -104,4 +110,11 @@ class CommandLimits:
         command[:] = self._before[:] = values
         self._has_before = True
         self.accepted += 1
+        return True
+
+    def _reaches_its_range(self) -> bool:
+        """Whether a step from the command before leads into the range, for every value."""
+        for before, (low, high, step) in zip(self._before, self._bounds, strict=True):
+            if before + step < low or before - step > high:
+                return False
         return True

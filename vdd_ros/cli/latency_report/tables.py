@@ -141,7 +141,10 @@ def describe_node(report: NodeReport) -> str:
     kind = kind.removesuffix("es") if report.passes == 1 else kind
     machine = report.info.get("machine")
     where = f"; {machine.get('cpu')}, {machine.get('cores')} cores" if isinstance(machine, dict) else ""
-    return f"{kind}; {report.ticks} ticks, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}{where}"
+    rate = report.switch_rate
+    experts = "" if rate is None else f", another expert than before in {100 * rate:.0f} % of the decisions"
+    found = f"{report.ticks} ticks{experts}, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}"
+    return f"{kind}; {found}{where}"
 
 
 def _format_node(report: NodeReport) -> str:
