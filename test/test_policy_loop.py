@@ -133,12 +133,15 @@ def test_action_that_is_not_finite_is_dropped(rig: MakeRig) -> None:
 
 
 def test_command_is_limited_to_its_range(rig: MakeRig) -> None:
-    """Outside its range (x up to 0.85 m) a robot is commanded back, a step of 0.02 m at a time."""
+    """Less than a step of 0.02 m outside its range (x up to 0.85 m) a robot is commanded back; further out, nothing."""
     made = rig(action=tuple(ActionEntry(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
     made.see((0.9, 0.1), (0.9, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
+    assert (made.loop.commander.limits.unreachable, made.out.commands) == (1, [])
+    made.see((0.86, 0.1), (0.86, 0.1), now_s=10.03)
+    made.loop.tick(10.04, 0.0)
     assert made.loop.commander.limits.out_of_range[0] == 1
-    assert made.out.commands[0][0] == pytest.approx(0.88)
+    assert made.out.commands[0][0] == pytest.approx(0.85)
 
 
 def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path: Path) -> None:

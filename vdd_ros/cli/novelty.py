@@ -14,6 +14,7 @@ from vdd_ros.cli.novelty_probes import Floats, Found, Probe, anywhere, displaced
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.machine import runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
@@ -34,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--robot", type=Path, metavar="FILE", help="robot file (default: the shipped one of the task)")
     parser.add_argument("--rollouts", type=int, default=96, help="episodes of its own; 0: none (default: %(default)s)")
     parser.add_argument(
-        "--ticks", type=int, default=3, help="in a row beyond the bound are an alarm (default: %(default)s)"
+        "--ticks",
+        type=int,
+        default=GuardSettings.novelty_ticks,
+        help="in a row beyond the bound are an alarm (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
     parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the distributions and the rates of detection")
