@@ -123,10 +123,10 @@ def test_a_robot_that_is_seen_far_outside_its_range(make_node: MakeNode, watched
     """No command is both in range and near it, so none is sent; it is counted and told."""
     node = started(make_node())
     watched.run_for_commands()
-    watched.await_diagnosis(rises(watched, "unreachable"), "dropped commands", x=5.0)
-    watched.pass_time(0.5 * MAX_AGE_S, lambda: watched.publish(x=5.0))
+    watched.await_diagnosis(rises(watched, "unreachable"), "dropped commands", y=5.0)
+    watched.pass_time(0.5 * MAX_AGE_S, lambda: watched.publish(y=5.0))
     commanded = len(watched.commands)
-    watched.pass_time(MAX_AGE_S, lambda: watched.publish(x=5.0))
+    watched.pass_time(MAX_AGE_S, lambda: watched.publish(y=5.0))
     assert len(watched.commands) == commanded
     watched.run_for_commands()
     assert (node.state, watched.value("losses") >= 1) == ("active", True)
