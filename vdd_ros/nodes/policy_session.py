@@ -21,7 +21,7 @@ from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake
 from vdd_ros.nodes.tick_inputs import TickInputs
-from vdd_ros.nodes.tick_thread import Deadlines, TickThread
+from vdd_ros.nodes.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.policy.host import measure_jitter, settle
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
@@ -125,7 +125,7 @@ class PolicySession:
         else:
             self._deadlines = Deadlines(self._period_s)
             step = self._await_arrival if self._on_arrival else self._await_deadline
-            self._thread = TickThread(self._settle, step, self._fail)
+            self._thread = TickThread(self._settle, step, partial(end_executor, self._node))
 
     def stop(self) -> None:
         """End ticking and leave the robot as the robot file says; does nothing where nothing ticks."""
@@ -266,14 +266,6 @@ class PolicySession:
         if guards.fault and self._ticking:
             self._ticking = False
             self._in_executor(self._give_up, guards.fault)
-
-    def _fail(self, error: Exception) -> None:
-        """Let an error of the thread that ticks end the executor, as an error of a callback does."""
-
-        def end() -> None:
-            raise error
-
-        self._in_executor(end)
 
     def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function where it may change the node's state."""

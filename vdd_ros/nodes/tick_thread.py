@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from threading import Event, Thread
 
+from rclpy.node import Node
+
 SWITCH_INTERVAL_S = 1e-4
 SLICE_NS = 50_000_000
 _ABSOLUTE = 1
@@ -93,3 +95,15 @@ class TickThread:
                 self._step(self)
         except Exception as error:  # an executor would end with it; here it has to be handed over
             self._failed(error)
+
+
+def end_executor(node: Node, error: Exception) -> None:
+    """Let an error of a thread end what spins the node, as an error of a callback does."""
+
+    def end() -> None:
+        raise error
+
+    if node.executor is None:
+        node.get_logger().fatal(f"{error!r} in a thread of a node that nothing spins")
+    else:
+        node.executor.create_task(end)

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from vdd_ros.cli.benchmark.blocks import fill_block
 from vdd_ros.cli.benchmark.figures import FIGURES, draw
 from vdd_ros.cli.benchmark.locks import holding
 from vdd_ros.cli.benchmark.race import draw_race, section
 from vdd_ros.cli.benchmark.results import Record
 from vdd_ros.cli.benchmark.summary import group, settings_apart
 from vdd_ros.cli.benchmark.tables import TABLES
-from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import replacing
 
 REPORT_FILE = "benchmark.md"
@@ -41,12 +41,8 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
         ConfigurationError: The page lacks the marks.
     """
     tables = render(records, figures, Path(os.path.relpath(figures, page.parent)))
-    with holding(page.parent, wait=True), replacing(page) as aside:
-        before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them around the tables")
-        aside.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
+    with holding(page.parent, wait=True):
+        fill_block(page, BEGIN, END, tables)
 
 
 def render(records: list[Record], folder: Path, figures: Path) -> str:

@@ -5,6 +5,7 @@ import sys
 import time
 from array import array
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_inputs import TickInputs
-from vdd_ros.nodes.tick_thread import Deadlines, TickThread
+from vdd_ros.nodes.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
@@ -91,7 +92,7 @@ class Driven(Node):
         self._cpu_s, self._began_s = time.process_time(), time.monotonic()
         if self._settings.driver == "thread":
             self._deadlines = Deadlines(1.0 / self._settings.rate_hz)
-            self._thread = TickThread(lambda: None, self._step, self._fail)
+            self._thread = TickThread(lambda: None, self._step, partial(end_executor, self))
             self.create_timer(0.05, self._watch)
         else:
             self._timer = self.create_timer(1.0 / self._settings.rate_hz, self._on_timer, clock=self._steady)
@@ -137,13 +138,6 @@ class Driven(Node):
         counts = {"received": np.array(self._received), "cpu": np.array(cpu)}
         keep(self._settings.output, lateness=self._late, work=self._work, **counts)
         raise Leave(0)
-
-    def _fail(self, error: Exception) -> None:
-        def end() -> None:
-            raise error
-
-        if self.executor is not None:
-            self.executor.create_task(end)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, command_message, 
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_inputs import TickInputs
-from vdd_ros.nodes.tick_thread import Deadlines, TickThread
+from vdd_ros.nodes.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel, set_stamp
 from vdd_ros.tasks import get_task
@@ -79,7 +80,7 @@ class Probe(Node):
         self._setting = self.create_client(SetParameters, f"{self._settings.node}/set_parameters")
         self._loading = self.create_client(Trigger, f"{self._settings.node}/load_policy")
         self._first_ns = time.monotonic_ns()
-        self._thread = TickThread(lambda: None, self._step, self._fail)
+        self._thread = TickThread(lambda: None, self._step, partial(end_executor, self))
         self._ended = self.create_timer(0.05, self._watch)
 
     def close(self) -> int:
@@ -155,13 +156,6 @@ class Probe(Node):
 
     def _note(self, answer: Any) -> None:
         self._swapped.append(float(answer.result().success))
-
-    def _fail(self, error: Exception) -> None:
-        def end() -> None:
-            raise error
-
-        if self.executor is not None:
-            self.executor.create_task(end)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.cli.benchmark.blocks import fill_block
 from vdd_ros.cli.benchmark.realtime.stations import Arrays
-from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import replacing
 
 WARM_UP = 20
@@ -102,12 +102,7 @@ def render(record: dict[str, Any]) -> str:
 
 def update_page(page: Path, record: dict[str, Any]) -> None:
     """Put the figures between the marks of a page; raises ConfigurationError where it lacks them."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ConfigurationError(f"--docs {page} lacks the lines '{BEGIN}' and '{END}'; put them around the figures")
-    with replacing(page) as aside:
-        aside.write_text(f"{before}{BEGIN}\n\n{render(record)}\n\n{END}{after}", encoding="utf-8")
+    fill_block(page, BEGIN, END, render(record))
 
 
 def draw(path: Path, record: dict[str, Any]) -> None:
