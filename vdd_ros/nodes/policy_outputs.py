@@ -10,12 +10,10 @@ from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
 
-from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, labelled_array
+from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message, labelled_array
 from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.robot_messages import CommandChannel, Floats, set_stamp
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
-
-RECORDS_KEPT = 1000  # for a recorder that is briefly busy, so that none is lost
 
 
 class PublishedOutputs:
@@ -43,9 +41,9 @@ class PublishedOutputs:
         self._latency_values = np.frombuffer(self._latency.data)
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], tuple[Float64MultiArray, Floats]] = {}
-        self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS_KEPT)
-        self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS_KEPT)
-        self._to_decision = node.create_publisher(Float64MultiArray, "~/decision", RECORDS_KEPT)
+        self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS)
+        self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS)
+        self._to_decision = node.create_publisher(Float64MultiArray, "~/decision", RECORDS)
         self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
         self._publishers = [self._to_latency, self._to_expert, self._to_decision, self._to_info]
         self._node = node
@@ -62,6 +60,10 @@ class PublishedOutputs:
         if self._stamped:
             set_stamp(self._command, self._clock.now().nanoseconds)
         self._to_command.publish(self._command)
+
+    def rehearse(self, values: Floats) -> None:
+        """See Sender: the message is filled again before it is sent."""
+        self._channel.write(values, self._command)
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""

@@ -1,0 +1,24 @@
+"""What a policy node reports reaches those who match late, from its first tick on."""
+
+from typing import Any
+
+from node_rig import MakeNode, Robot, started
+from ros_helpers import Bench
+from std_msgs.msg import Float64MultiArray, Int64
+
+from vdd_ros.nodes.message_types import RECORDS
+
+
+def test_a_recorder_that_comes_after_the_first_ticks_misses_none(
+    make_node: MakeNode, robot: Robot, bench: Bench
+) -> None:
+    """A publisher may learn of a recorder long after that has found it, above all on a busy machine."""
+    node = started(make_node())
+    assert node.session is not None
+    loop = node.session.loop
+    robot.run_until(lambda: loop.counters.records >= 20, "ticks")
+    topics: dict[str, Any] = {"latency": Float64MultiArray, "decision": Float64MultiArray, "expert": Int64}
+    late = {topic: bench.collect(kind, f"/policy/{topic}", RECORDS) for topic, kind in topics.items()}
+    robot.run_until(lambda: all(len(found) >= 20 for found in late.values()), "what was before")
+    for topic in ("latency", "decision"):
+        assert [message.data[0] for message in late[topic][:20]] == list(range(20))
