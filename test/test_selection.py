@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from policy_files import mixture_parameters, mixture_spec, write_mixture
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.selection import ExpertSelector
 
@@ -27,35 +28,35 @@ def _experts(policy: OnnxPolicy, observations: NDArray[np.floating]) -> NDArray[
 
 
 def test_what_each_way_writes_into_expert_uniform() -> None:
-    rng, out = np.random.default_rng(0), np.zeros(1000, np.float32)
-    ExpertSelector("sample").choose(rng, out)
+    draws, out = Draws(0), np.zeros(1000, np.float32)
+    ExpertSelector("sample").choose(draws, out)
     assert out.min() >= 0
     assert out.max() < 1
     assert abs(out.mean() - 0.5) < 0.05
-    ExpertSelector("greedy").choose(rng, out)
+    ExpertSelector("greedy").choose(draws, out)
     assert_array_equal(out, -1)
     sticky = ExpertSelector("sticky")
     sticky.acted(np.arange(1000))
-    sticky.choose(rng, out)
+    sticky.choose(draws, out)
     assert_array_equal(out, -2 - np.arange(1000))
 
 
 def test_only_rows_whose_expert_is_too_improbable_are_drawn_again() -> None:
-    sticky, rng = ExpertSelector("sticky", switch_ratio=3.0), np.random.default_rng(0)
+    sticky, draws = ExpertSelector("sticky", switch_ratio=3.0), Draws(0)
     sticky.acted(np.array([0, 0, 1]))
     out = np.zeros(3, np.float32)
-    sticky.choose(rng, out)
-    assert not sticky.choose_again(np.array([[0.3, 0.7]] * 3, np.float32), rng, out)
-    assert sticky.choose_again(np.array([[0.3, 0.7], [0.2, 0.8], [0.2, 0.8]], np.float32), rng, out)
+    sticky.choose(draws, out)
+    assert not sticky.choose_again(np.array([[0.3, 0.7]] * 3, np.float32), draws, out)
+    assert sticky.choose_again(np.array([[0.3, 0.7], [0.2, 0.8], [0.2, 0.8]], np.float32), draws, out)
     assert_array_equal(out[[0, 2]], [-2, -3])
     assert 0 <= out[1] < 1
 
 
 @pytest.mark.parametrize("how", ["sample", "greedy"])
 def test_only_sticky_asks_for_a_second_run(how: str) -> None:
-    selector, rng, out = ExpertSelector(how), np.random.default_rng(0), np.zeros(1, np.float32)
+    selector, draws, out = ExpertSelector(how), Draws(0), np.zeros(1, np.float32)
     selector.acted(np.array([0]))
-    assert not selector.choose_again(np.array([[0.01, 0.99]], np.float32), rng, out)
+    assert not selector.choose_again(np.array([[0.01, 0.99]], np.float32), draws, out)
 
 
 def test_sticky_keeps_its_expert_until_it_is_too_improbable(tmp_path: Path) -> None:

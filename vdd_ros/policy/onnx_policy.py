@@ -1,5 +1,6 @@
 """A policy file that acts: from an observation, and a goal where it takes one, to an action in one run of its graph."""
 
+import math
 from copy import copy
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
 from vdd_ros.policy.session import Opened, open_session
@@ -108,7 +110,7 @@ class OnnxPolicy:
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
         self._knows_novelty = spec.novelty is not None
-        self._rehearsal_rng = np.random.default_rng(0)
+        self._rehearsal = Draws(0)
         self.seed(seed)
 
     @classmethod
@@ -173,7 +175,7 @@ class OnnxPolicy:
         """
         if seed < 0:
             raise ConfigurationError(f"seed is {seed}; it must be 0 or more.")
-        self._rng = np.random.default_rng(seed)
+        self._draws = Draws(seed)
 
     def reset(self) -> None:
         """Start a new episode: forget which expert acted. The random stream goes on."""
@@ -224,7 +226,7 @@ class OnnxPolicy:
             return Act(self._action, None, None, None, novelty)
         return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating, novelty)
 
-    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> None:
+    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.
 
         Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
@@ -232,12 +234,12 @@ class OnnxPolicy:
         Raises:
             ObservationError: As `act`.
         """
-        rng, selector = self._rng, self._selector
-        self._rng, self._selector = self._rehearsal_rng, copy(selector)
+        draws, selector = self._draws, self._selector
+        self._draws, self._selector = self._rehearsal, copy(selector)
         try:
-            self.act(observation, goal)
+            return self.act(observation, goal)
         finally:
-            self._rng, self._selector = rng, selector
+            self._draws, self._selector = draws, selector
 
     def act_batch(self, observations: ArrayLike, goals: ArrayLike | None = None) -> ActBatch:
         """Return the actions for B observations (B, history, obs_dim) and goals (B, goal_length, obs_dim); see `act`.
@@ -292,14 +294,14 @@ class OnnxPolicy:
 
     def _run(self, arrays: BoundArrays) -> None:
         if self._draws_noise:
-            self._rng.standard_normal(dtype=np.float32, out=arrays.inputs["noise"])
+            self._draws.normal(arrays.inputs["noise"])
         if not self.spec.is_mixture:
             arrays.run()
             return
         uniform = arrays.inputs["expert_uniform"]
-        self._selector.choose(self._rng, uniform)
+        self._selector.choose(self._draws, uniform)
         arrays.run()
-        if self._selector.choose_again(arrays.outputs["gating"], self._rng, uniform):
+        if self._selector.choose_again(arrays.outputs["gating"], self._draws, uniform):
             arrays.run()
         self._selector.acted(arrays.outputs["expert"])
 
@@ -318,6 +320,9 @@ class OnnxPolicy:
         if given.shape != array.shape:
             raise self._wrong_shape(name, given.shape, array.shape)
         array[...] = given
+        flat = array.ravel()  # a view
+        if math.isfinite(flat.dot(flat)):  # one call; not finite where a value is not, or where squares overflow
+            return
         finite = np.isfinite(array)
         if not finite.all():
             raise ObservationError(

@@ -188,7 +188,6 @@ class CommandChannel:
         command: What the robot file says.
         low, high, max_step: (n,) limits in the units of the message.
         relative: (n,) which numbers are relative to an observation entry.
-        absolute: (n,) which are not.
         any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
         first_step: (n,) how far from there the first command may be.
@@ -201,13 +200,15 @@ class CommandChannel:
         self.high = np.array([entry.high for entry in command.entries])
         self.max_step = np.array([entry.max_step for entry in command.entries])
         self.relative = np.array([entry.relative_to is not None for entry in command.entries])
-        self.absolute = ~self.relative
         self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in command.entries])
         self.first_step = np.array([entry.first_step for entry in command.entries])
         self._layout = _command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
+        bases = self._base.tolist(), self._base_factor.tolist()
+        self._references = list(zip(self.relative.tolist(), *bases, strict=True))
+        self._displacements = list(zip(self._action.tolist(), self._action_factor.tolist(), strict=True))
         self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
 
     def check(self, message: Any) -> None:
@@ -216,9 +217,18 @@ class CommandChannel:
             for index, field in enumerate(self._layout.fields):
                 _check_number(message, field, f"command.entries[{index}].name")
 
-    def reference(self, observation: Numbers, out: Floats) -> None:
-        """Put into `out`, (n,), what the command is relative to: that observation entry, or zero."""
-        np.multiply(observation[self._base], self._base_factor, out=out)
+    def reference(self, observation: Numbers) -> list[float]:
+        """Return what the command, n numbers, is relative to: that entry of an observation (obs_dim,), or zero."""
+        seen = observation.tolist()  # few numbers: each call of numpy takes longer than all of their arithmetic
+        return [seen[index] * factor for _, index, factor in self._references]
+
+    def origin(self, observation: Numbers, before: Floats) -> list[float]:
+        """Return what the step of the command, n numbers, is measured from: its reference, else the command before."""
+        seen, sent = observation.tolist(), before.tolist()
+        return [
+            seen[index] * factor if relative else last
+            for last, (relative, index, factor) in zip(sent, self._references, strict=True)
+        ]
 
     def measure(self, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), where the numbers are now: that observation entry, or zero where none measures them."""
@@ -226,8 +236,9 @@ class CommandChannel:
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""
-        self.reference(observation, out)
-        out += action[self._action] * self._action_factor
+        wanted = action.tolist()
+        parts = zip(self.reference(observation), self._displacements, strict=True)
+        out[:] = [base + wanted[index] * factor for base, (index, factor) in parts]
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.draws import Draws
 
 SELECTIONS = ("sample", "greedy", "sticky")
 DEFAULT_SWITCH_RATIO = 4.0
@@ -47,7 +48,7 @@ class ExpertSelector:
         """Forget the held experts, as at the start of an episode."""
         self._held = None
 
-    def choose(self, rng: np.random.Generator, out: _Floats32) -> None:
+    def choose(self, draws: Draws, out: _Floats32) -> None:
         """Write into `out`, (batch,), what decides the experts of this step.
 
         Held experts of another batch size are forgotten.
@@ -58,26 +59,28 @@ class ExpertSelector:
         if self._held is not None and self._held.shape != out.shape:
             self._held = None
         if self._held is None:
-            rng.random(dtype=np.float32, out=out)
+            draws.uniform(out)
         else:
             out[:] = named_expert(self._held)
 
-    def choose_again(self, gating: NDArray[np.float32], rng: np.random.Generator, out: _Floats32) -> bool:
+    def choose_again(self, gating: NDArray[np.float32], draws: Draws, out: _Floats32) -> bool:
         """Return whether held experts have become too improbable; then `out` decides for a second run of this step.
 
         Args:
             gating: Probabilities that the first run gave, (batch, experts).
-            rng: Where fresh draws come from.
+            draws: Where fresh numbers come from.
             out: What decided the first run, (batch,).
         """
         if self._held is None:
             return False
         held = gating[np.arange(len(gating)), self._held]
         lost = held * self.switch_ratio < gating.max(axis=1)
-        count = np.count_nonzero(lost)
-        if count:
-            out[lost] = rng.random(count, dtype=np.float32)
-        return bool(count)
+        if not lost.any():
+            return False
+        fresh = np.empty(np.count_nonzero(lost), np.float32)
+        draws.uniform(fresh)
+        out[lost] = fresh
+        return True
 
     def acted(self, expert: NDArray[np.int64]) -> None:
         """Take note of the experts that acted in this step, (batch,)."""

@@ -219,7 +219,7 @@ def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor
     numbers = torch.arange(experts)
     before = gating @ torch.ones(experts, experts).triu(1)  # (B, Z): sum of the probabilities of earlier experts
     draw = uniform[:, None]
-    wanted = (before <= draw) | (numbers == -2.0 - draw)
+    wanted = (before <= draw) | (draw == -2.0 - numbers)
     return torch.where(wanted, numbers.to(gating.dtype), log_gating).argmax(1)
 
 
