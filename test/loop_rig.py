@@ -36,6 +36,9 @@ class Collected:
     def trajectory(self, values: Any) -> None:
         self.trajectories.append(values.tolist())
 
+    def rehearse(self, values: Any) -> None:
+        """Nothing leaves."""
+
     def call_for_help(self) -> None:
         self.calls += 1
 

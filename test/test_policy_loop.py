@@ -238,6 +238,8 @@ def test_rehearsals_change_nothing_that_comes_out(rig: MakeRig) -> None:
     rehearsed.loop.rehearse(99.0)
     assert vars(rehearsed.out) == vars(plain.out)
     assert rehearsed.loop.counters == plain.loop.counters
+    limits = [(made.loop.commander.limits.accepted, *made.loop.commander.limits.too_far) for made in (plain, rehearsed)]
+    assert limits[0] == limits[1]
 
 
 def test_history_is_sampled_by_stamp(rig: MakeRig) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vdd_ros.nodes.policy_wake import KEPT_INTERVALS, Anticipation, EarlyWake
+from vdd_ros.nodes.policy_wake import KEPT_INTERVALS, Anticipation, EarlyWake, Rehearsals
 
 MS = 1_000_000
 DUE_NS = 1_000 * MS
@@ -17,14 +17,15 @@ class Bench:
         self.now_ns = now_ns
         self.rehearsals: list[int] = []
         self.receptions: list[int] = []
-        self._rehearsal_ns = rehearsal_ns
+        self.takes_ns = rehearsal_ns
         self._first_ns = rehearsal_ns if first_ns is None else first_ns
-        self.wake = EarlyWake(
+        rehearsals = Rehearsals(
             early_s, rehearsal_ns * 1e-9, now_ns=lambda: self.now_ns, rehearse=self._rehearse, receive=self._receive
         )
+        self.wake = EarlyWake(rehearsals)
 
     def _rehearse(self) -> None:
-        self.now_ns += self._rehearsal_ns if self.rehearsals else self._first_ns
+        self.now_ns += self.takes_ns if self.rehearsals else self._first_ns
         self.rehearsals.append(self.now_ns)
 
     def _receive(self) -> None:
@@ -46,6 +47,26 @@ def test_it_rehearses_until_there_is_no_time_for_another() -> None:
     bench.wake.until(DUE_NS)
     assert len(bench.rehearsals) == 3
     assert bench.rehearsals[-1] <= DUE_NS
+
+
+def test_the_last_rehearsal_ends_just_before_the_tick() -> None:
+    """What the core does after it cools the caches; so the node waits before it, not after it."""
+    for woke_ns in range(DUE_NS - 2 * MS, DUE_NS - MS // 2 - 20_000, 77_777):
+        bench = Bench(woke_ns, 0.002)
+        bench.wake.until(DUE_NS)
+        assert DUE_NS - 30_000 <= bench.rehearsals[-1] <= DUE_NS
+
+
+@pytest.mark.parametrize("really_ns", [MS // 4, MS])
+def test_how_long_a_rehearsal_takes_is_learned(really_ns: int) -> None:
+    """Where the core is slower or faster than it was when the policy was loaded."""
+    bench = Bench(DUE_NS - 2 * MS, 0.002, first_ns=really_ns)
+    bench.takes_ns = really_ns
+    for _ in range(50):
+        bench.now_ns = DUE_NS - 2 * MS
+        late_ns = bench.wake.until(DUE_NS)
+    assert late_ns <= 40_000
+    assert DUE_NS - 60_000 <= bench.rehearsals[-1] <= DUE_NS + 40_000
 
 
 def test_messages_are_received_between_rehearsals_and_last() -> None:
@@ -90,14 +111,10 @@ class Sensor:
         self.arrivals_ns = arrivals_ns
         self.taken = self.ticked = 0
         self.rehearsals: list[int] = []
-        self.ahead = Anticipation(
-            early_s,
-            0.0005,
-            now_ns=lambda: self.now_ns,
-            rehearse=self._rehearse,
-            receive=self._receive,
-            news=lambda: self.taken > self.ticked,
+        rehearsals = Rehearsals(
+            early_s, 0.0005, now_ns=lambda: self.now_ns, rehearse=self._rehearse, receive=self._receive
         )
+        self.ahead = Anticipation(rehearsals, lambda: self.taken > self.ticked)
 
     def run(self) -> list[int]:
         """Wait for every observation; return how long after its arrival each was noticed."""

@@ -172,10 +172,13 @@ class PolicyLoop:
         return self.intake.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
 
     def rehearse(self, now_s: float) -> None:
-        """Assemble and infer as a tick at this time would, and forget it."""
+        """Do what a tick at this time would do, but for what leaves the node, and forget it."""
         if self.intake.complete and not self.intake.stale(now_s):
             with suppress(VddError):  # the tick will meet it too
-                self.pilot.chunks.rehearse(self.intake.sample(now_s), self.intake.goal)
+                window = self.intake.sample(now_s)
+                action = self.pilot.chunks.rehearse(window, self.intake.goal)
+                if action is not None and not self._trajectories:
+                    self.commander.rehearse(action, window[-1])
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.

@@ -19,7 +19,7 @@ from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_swap import HotSwap
-from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake
+from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake, Rehearsals
 from vdd_ros.nodes.tick_inputs import TickInputs
 from vdd_ros.nodes.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.policy.host import measure_jitter, settle
@@ -206,16 +206,15 @@ class PolicySession:
 
     def _make_ready_for(self, loaded: Loaded) -> None:
         """Rehearse for as long as this policy takes."""
-        now_ns = self._node_now_ns if self._simulated_time else time.monotonic_ns
-        rehearsal = self._early_s, loaded.inference_s
-        self._wake = EarlyWake(*rehearsal, now_ns=now_ns, rehearse=self._rehearse, receive=self._inputs.take)
-        self._ahead = Anticipation(
-            *rehearsal,
-            now_ns=now_ns,
+        rehearsals = Rehearsals(
+            self._early_s,
+            loaded.inference_s,
+            now_ns=self._node_now_ns if self._simulated_time else time.monotonic_ns,
             rehearse=self._rehearse,
             receive=self._inputs.take,
-            news=self._has_news,
         )
+        self._wake = EarlyWake(rehearsals)
+        self._ahead = Anticipation(rehearsals, self._has_news)
 
     def _rehearse(self) -> None:
         self.loop.rehearse(self._now_s())

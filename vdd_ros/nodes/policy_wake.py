@@ -5,20 +5,28 @@ from collections import deque
 from collections.abc import Callable
 
 KEPT_INTERVALS = 9
+_SMOOTHING = 8
+_FIRST_LOOK_NS = 20_000
+_ROOM = 2.25  # times a rehearsal: with less left, the next one is the last, so that none fits half
 
 
-class EarlyWake:
-    """Rehearses until a tick is due, so that the tick finds core and caches warm and begins on time.
+class Rehearsals:
+    """Keeps core and caches warm until an instant, and messages coming in.
 
     A core that was idle, or busy with other programs, for most of a period needs several times as long for its first
-    run of a policy as for the next ones. So the tick is not the first. Messages are taken in between the rehearsals, so
-    that what arrives meanwhile is still in time for the tick.
+    run of a policy as for the next ones; and what it has done since the last run costs again. So the tick is not the
+    first run, and the last one before it ends just before it is due: what does not fit is waited for before that one.
 
     Args:
-        early_s: How long before a tick the node wakes; 0: just then.
-        rehearsal_s: What a rehearsal takes; none begins later than that before the tick.
-        now_ns: The clock of the ticks.
+        early_s: How long before the instant the node wakes; 0: just then.
+        rehearsal_s: What a rehearsal takes; how long the last ones before their instants took is learned.
+        now_ns: The clock.
         rehearse: Does what a tick does, for nothing.
+        receive: Takes in what has arrived.
+
+    Attributes:
+        early_ns: How long before the instant the node wakes.
+        now_ns: The clock.
         receive: Takes in what has arrived.
     """
 
@@ -32,10 +40,45 @@ class EarlyWake:
         receive: Callable[[], None],
     ) -> None:
         self.early_ns = round(early_s * 1e9)
-        self._rehearsal_ns = round(rehearsal_s * 1e9)
-        self._now_ns = now_ns
+        self.now_ns = now_ns
+        self.receive = receive
         self._rehearse = rehearse
-        self._receive = receive
+        self._takes_ns = round(rehearsal_s * 1e9)
+        self._longest_ns = max(2 * self._takes_ns, self.early_ns // 2)
+        self._look_ns = _FIRST_LOOK_NS
+
+    def step(self, left_ns: int) -> None:
+        """Rehearse, unless it is better to wait or too late for it, and receive.
+
+        Args:
+            left_ns: Until the instant.
+        """
+        began_ns = self.now_ns()
+        if left_ns >= _ROOM * self._takes_ns:
+            self._rehearse()
+            self.receive()
+        elif self._takes_ns <= left_ns <= self._takes_ns + 2 * self._look_ns:
+            self._rehearse()
+            self.receive()
+            longer_ns = self.now_ns() - began_ns - self._takes_ns
+            self._takes_ns = min(self._takes_ns + longer_ns // _SMOOTHING, self._longest_ns)
+        else:
+            self.receive()
+            self._look_ns = self.now_ns() - began_ns
+
+
+class EarlyWake:
+    """Rehearses until a tick is due, so that the tick finds core and caches warm and begins on time.
+
+    Messages are taken in between the rehearsals, so that what arrives meanwhile is still in time for the tick.
+
+    Args:
+        rehearsals: What is done until then, on the clock of the ticks.
+    """
+
+    def __init__(self, rehearsals: Rehearsals) -> None:
+        self.early_ns = rehearsals.early_ns
+        self._rehearsals = rehearsals
 
     def until(self, due_ns: int) -> int:
         """Rehearse and receive until a tick is due, but never longer than `early_s`.
@@ -43,44 +86,28 @@ class EarlyWake:
         Returns:
             How late it is then, in nanoseconds; below 0 only if the clock was set back.
         """
-        end_ns = min(due_ns, self._now_ns() + self.early_ns)
-        self._receive()
-        while (now_ns := self._now_ns()) < end_ns:
-            if now_ns + self._rehearsal_ns <= end_ns:
-                self._rehearse()
-            self._receive()
+        rehearsals = self._rehearsals
+        end_ns = min(due_ns, rehearsals.now_ns() + self.early_ns)
+        rehearsals.receive()
+        while (now_ns := rehearsals.now_ns()) < end_ns:
+            rehearsals.step(end_ns - now_ns)
         return now_ns - due_ns
 
 
 class Anticipation:
     """Rehearses before the next observation is expected, and then watches for it, so that it finds a warm core.
 
-    The next one is expected as long after the last as is usual: the median of the last intervals.
+    The next one is expected as long after the last as is usual: the median of the last intervals. The node stays awake
+    from `early_s` before that instant until as long after it; not at all if that is 0.
 
     Args:
-        early_s: How long before, and how long after that instant it stays awake; 0: not at all.
-        rehearsal_s: What a rehearsal takes; none begins later than that before the instant.
-        now_ns: The clock.
-        rehearse: Does what a tick does, for nothing.
-        receive: Takes in what has arrived.
+        rehearsals: What is done until then.
         news: Whether there is something to tick for.
     """
 
-    def __init__(
-        self,
-        early_s: float,
-        rehearsal_s: float,
-        *,
-        now_ns: Callable[[], int],
-        rehearse: Callable[[], None],
-        receive: Callable[[], None],
-        news: Callable[[], bool],
-    ) -> None:
-        self._early_ns = round(early_s * 1e9)
-        self._rehearsal_ns = round(rehearsal_s * 1e9)
-        self._now_ns = now_ns
-        self._rehearse = rehearse
-        self._receive = receive
+    def __init__(self, rehearsals: Rehearsals, news: Callable[[], bool]) -> None:
+        self._rehearsals = rehearsals
+        self._early_ns = rehearsals.early_ns
         self._news = news
         self._intervals: deque[int] = deque(maxlen=KEPT_INTERVALS)
         self._last_ns: int | None = None
@@ -88,7 +115,7 @@ class Anticipation:
 
     def arrived(self) -> None:
         """Note that an observation has arrived."""
-        now_ns = self._now_ns()
+        now_ns = self._rehearsals.now_ns()
         if self._last_ns is not None:
             self._intervals.append(now_ns - self._last_ns)
         self._last_ns = now_ns
@@ -99,19 +126,17 @@ class Anticipation:
         """Return for how long there is nothing to do but to wait; infinite where nothing is expected."""
         if self._expected_ns is None:
             return math.inf
-        return max(0.0, 1e-9 * (self._expected_ns - self._early_ns - self._now_ns()))
+        return max(0.0, 1e-9 * (self._expected_ns - self._early_ns - self._rehearsals.now_ns()))
 
     def watch(self) -> None:
         """Stay awake until there is news; where there is none in time, expect nothing until the next arrival."""
         expected_ns = self._expected_ns
         if expected_ns is None:
             return
-        self._receive()
+        self._rehearsals.receive()
         while not self._news():
-            now_ns = self._now_ns()
+            now_ns = self._rehearsals.now_ns()
             if now_ns > expected_ns + self._early_ns:
                 self._expected_ns = None
                 return
-            if now_ns + self._rehearsal_ns <= expected_ns:
-                self._rehearse()
-            self._receive()
+            self._rehearsals.step(expected_ns - now_ns)

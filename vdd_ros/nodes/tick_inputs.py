@@ -42,11 +42,13 @@ class TickInputs:
         self._node = node
         self._group = _NobodysGroup()
         self._subscriptions: list[tuple[Subscription, Callback]] = []
+        self._waiting: Any = None
 
     def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
         """Subscribe to a topic; its messages are taken in the order in which topics were added."""
         subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
         self._subscriptions.append((subscription, callback))
+        self._waiting = None
 
     def take(self) -> None:
         """Hand over what has arrived."""
@@ -71,19 +73,20 @@ class TickInputs:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until something has arrived on any topic, but no longer than `timeout_s`."""
-        handles = [subscription.handle for subscription, _ in self._subscriptions]
         context = self._node.context.handle
         if context is None:
             return
         with context:
-            waiting = rclpy_implementation.WaitSet(len(handles), 0, 0, 0, 0, 0, context)
-            waiting.clear_entities()
-            for handle in handles:
-                waiting.add_subscription(handle)
-            waiting.wait(int(timeout_s * 1e9))
+            if self._waiting is None:
+                self._waiting = rclpy_implementation.WaitSet(len(self._subscriptions), 0, 0, 0, 0, 0, context)
+            self._waiting.clear_entities()
+            for subscription, _ in self._subscriptions:
+                self._waiting.add_subscription(subscription.handle)
+            self._waiting.wait(int(timeout_s * 1e9))
 
     def destroy(self) -> None:
         """Unsubscribe."""
+        self._waiting = None
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop()[0])
 

@@ -108,10 +108,11 @@ class Chunks:
         if self._thread is not None:
             self._thread.shutdown()
 
-    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> None:
-        """Ask for nothing, where the next tick will ask within itself."""
+    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Floats32 | None:
+        """Ask for nothing, where the next tick will ask within itself; return the first action (act_dim,) that came."""
         if self._left == 0 and self._asked is None:
-            self._policy.rehearse(observation, goal)
+            return self._policy.rehearse(observation, goal).action[0]
+        return None
 
     def next(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Step | None:
         """Return the actions of this tick, or None where the chunk that was asked for has not come yet.

@@ -24,6 +24,10 @@ class Sender(Protocol):
         """Send commands, (m, n), of which the first is due now and each other one a period after the one before it."""
         ...
 
+    def rehearse(self, values: Floats) -> None:
+        """Do what `command` does, but send nothing."""
+        ...
+
     def call_for_help(self) -> None:
         """Call the service that the robot file names for losses."""
         ...
@@ -66,7 +70,9 @@ class Commander:
         self._first_action = first_action
         self._counters = counters
         self._sender = sender
+        self._rehearsed_limits = CommandLimits(channel.low, channel.high, channel.max_step)
         self._command = np.zeros(len(channel.low))
+        self._rehearsed = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
         self._first = True
@@ -88,6 +94,14 @@ class Commander:
         self._sender.command(self._command)
         self._counters.commands += 1
         return True
+
+    def rehearse(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
+        """Do what `command` does, but send nothing, count nothing and forget it."""
+        self.channel.from_action(action, newest, self._rehearsed)
+        self._rehearsed_limits.follow(self.channel.origin(newest, self._before))
+        self._rehearsed_limits.apply(self._rehearsed)
+        if self._sender is not None:
+            self._sender.rehearse(self._rehearsed)
 
     def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], obeyed: int) -> bool:
         """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
@@ -124,9 +138,7 @@ class Commander:
             self._counters.first_refused += 1
             return False
         if not self._first and self.channel.any_relative:
-            self.channel.reference(newest, self._measured)
-            np.copyto(self._measured, self._before, where=self.channel.absolute)
-            self.limits.follow(self._measured.tolist())
+            self.limits.follow(self.channel.origin(newest, self._before))
         if not self.limits.apply(self._command):
             self.lose()
             return False
