@@ -168,9 +168,9 @@ def _params_file(given: str) -> str:
 
 def _forbids_commands(params_file: str) -> bool:
     """Tell whether the parameter file keeps the first policy from commanding; its recorder must not await commands."""
-    content = yaml.safe_load(_absolute(params_file).read_text(encoding="utf-8"))
-    sections = [content.get(name, {}) for name in ("/**", "/*", "policy", "/policy")]
-    return any(section.get("ros__parameters", {}).get("enable_control") is False for section in sections)
+    content = yaml.safe_load(_absolute(params_file).read_text(encoding="utf-8")) or {}
+    sections = [content.get(name) or {} for name in ("/**", "/*", "policy", "/policy")]
+    return any((section.get("ros__parameters") or {}).get("enable_control") is False for section in sections)
 
 
 def _absolute(path: str) -> Path:

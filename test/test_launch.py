@@ -156,6 +156,14 @@ def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str]
     assert [node["publish_decisions"] for node in nodes.values()] == [True, True]
 
 
+@pytest.mark.parametrize("text", ["", "/**:", "/**: {ros__parameters: }", "other: {ros__parameters: {seed: 1}}"])
+def test_a_parameter_file_may_say_nothing(load: Callable[[str], Any], folder: Path, text: str) -> None:
+    """Then commands are awaited and recorded."""
+    Path("mine.params.yaml").write_text(text)
+    actions = policy_actions(load, record="bag", params_file="mine.params.yaml")
+    assert "avoiding_controller/commands" in parameters(actions)["bag_recorder"]["topics"]
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
