@@ -4,7 +4,7 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
@@ -12,6 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from vdd_ros import resources
+from vdd_ros.errors import ConfigurationError, VddError
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -40,13 +41,25 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
             DeclareLaunchArgument("episode_topic", default_value="episode", description="where the robot numbers them"),
             DeclareLaunchArgument("episodes", default_value="10", description="episodes until it ends"),
-            DeclareLaunchArgument("seed", default_value="0", description="seed of the simulation"),
-            simulated,
+            DeclareLaunchArgument("seed", default_value="0", description="seed of simulation and policies"),
+            OpaqueFunction(function=_check),
             IncludeLaunchDescription(compare),
+            simulated,
         ]
     )
 
 
+def _check(context: LaunchContext) -> None:
+    """Refuse wrong numbers before anything starts: of what has started, launch would leave orphans."""
+    for name in ("episodes", "seed"):
+        try:
+            int(context.launch_configurations[name])
+        except ValueError as error:
+            raise ConfigurationError(f"{name}: {error}; give a whole number") from None
+
+
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """End everything after the last episode, unless it is ending already."""
+    """End everything after the last episode, unless it is ending already; with exit code 1 after an error."""
+    if event.returncode:
+        raise VddError(f"{event.process_name} ended with exit code {event.returncode}")
     return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]

@@ -1,5 +1,10 @@
 """Run a policy on a robot; optionally beside others in shadow mode, and with a recorder."""
 
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, Shutdown
@@ -12,6 +17,7 @@ from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
 from vdd_ros.data.latency_bag import NODE_TOPICS
+from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
 
 OTHER = {"student": "teacher", "teacher": "student"}
@@ -35,44 +41,66 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
             DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: none"),
-            DeclareLaunchArgument("episode_topic", default_value="", description="episode numbers; empty: none"),
-            DeclareLaunchArgument("shadow", default_value="false", description="true: command nothing", **switch),
+            DeclareLaunchArgument(
+                "episode_topic", default_value="", description="episode numbers; empty: as in params_file"
+            ),
+            DeclareLaunchArgument("seed", default_value="", description="of the policies; empty: as in params_file"),
+            DeclareLaunchArgument(
+                "shadow",
+                default_value="false",
+                description="true: command nothing; false: as enable_control in params_file",
+                **switch,
+            ),
             DeclareLaunchArgument("activate", default_value="true", description="false: only configure", **switch),
-            DeclareLaunchArgument("params_file", default_value=params, description="parameters of the policy nodes"),
-            DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock", **switch),
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=params,
+                description="parameters of the policy nodes; what it leaves out has the node's default",
+            ),
+            DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="false",
+                description="true: follow /clock; false: as in params_file",
+                **switch,
+            ),
             OpaqueFunction(function=_start),
         ]
     )
 
 
 def _start(context: LaunchContext) -> list[Action]:
+    """Describe the nodes; whatever is wrong with the arguments is told before anything starts."""
     given = context.launch_configurations
+    robot = RobotFile.load(_absolute(given["robot"]))
     shadow = given["shadow"] == "true"
-    nodes = {"policy": _policy_node(given, "policy", given["policy"], enable_control=not shadow)}
-    for name, other in _shadows(given).items():
-        nodes[name] = _policy_node(given, name, other, enable_control=False)
-
+    shadows = _shadows(given)
+    policies = {"policy": given["policy"], **shadows}
+    nodes = {
+        name: _policy_node(given, name, policy, shadow=shadow or name in shadows, compared=bool(shadows))
+        for name, policy in policies.items()
+    }
     actions: list[Action] = []
     wanted = given["activate"] == "true"
     if given["record"]:
-        recorder = _recorder(given, [f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS], shadow)
+        if not shadow and _forbids_commands(given["params_file"]):
+            raise ConfigurationError("params_file says enable_control: false, so give shadow:=true to record")
+        recorder = _recorder(given, robot, [f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS], shadow)
         activate = [_change(node, Transition.TRANSITION_ACTIVATE) for node in nodes.values()] if wanted else []
         actions = [RegisterEventHandler(_once_ready(recorder, activate)), recorder]
-    for node in nodes.values():
-        failed = OnStateTransition(
-            target_lifecycle_node=node,
-            start_state="configuring",
-            goal_state="unconfigured",
-            entities=[Shutdown(reason="a policy could not be configured")],
-        )
-        actions += [RegisterEventHandler(failed), node]
+    for name, node in nodes.items():
+        actions += [
+            RegisterEventHandler(_refused(node, "configuring", "unconfigured", f"{name} could not be configured")),
+            node,
+        ]
+        if wanted:
+            refused = _refused(node, "activating", "inactive", f"{name} could not be activated")
+            actions.append(RegisterEventHandler(refused))
         if wanted and not given["record"]:
-            activate = [_change(node, Transition.TRANSITION_ACTIVATE)]
             ready = OnStateTransition(
                 target_lifecycle_node=node,
                 start_state="configuring",
                 goal_state="inactive",
-                entities=activate,
+                entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
                 handle_once=True,
             )
             actions.append(RegisterEventHandler(ready))
@@ -90,7 +118,19 @@ def _shadows(given: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_control: bool) -> LifecycleNode:
+def _policy_node(given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool) -> LifecycleNode:
+    parameters: dict[str, Any] = {"policy_path": _policy_file(policy), "robot_file": str(_absolute(given["robot"]))}
+    # What no argument asks for is left to params_file: one that forbids commands is not overruled.
+    if shadow:
+        parameters["enable_control"] = False
+    if given["use_sim_time"] == "true":
+        parameters["use_sim_time"] = True
+    if given["episode_topic"]:
+        parameters["episode_topic"] = given["episode_topic"]
+    if given["seed"]:
+        parameters["seed"] = _whole_number("seed", given["seed"])
+    if compared:
+        parameters["publish_decisions"] = True
     return LifecycleNode(
         package="vdd_ros",
         executable="policy_node",
@@ -98,21 +138,50 @@ def _policy_node(given: dict[str, str], name: str, policy: str, *, enable_contro
         namespace="",
         output="screen",
         on_exit=_end,
-        parameters=[
-            given["params_file"],
-            {
-                "policy_path": str(resources.path(SHIPPED[policy])) if policy in SHIPPED else policy,
-                "robot_file": given["robot"],
-                "enable_control": enable_control,
-                "episode_topic": given["episode_topic"],
-                "use_sim_time": given["use_sim_time"] == "true",
-            },
-        ],
+        parameters=[_params_file(given["params_file"]), parameters],
     )
 
 
-def _recorder(given: dict[str, str], topics: list[str], shadow: bool) -> Node:
-    robot = RobotFile.load(given["robot"])
+def _policy_file(policy: str) -> str:
+    if policy in SHIPPED:
+        return str(resources.path(SHIPPED[policy]))
+    file = _absolute(policy)
+    if not file.is_file():
+        raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a file of `vdd export`")
+    return str(file)
+
+
+def _whole_number(name: str, given: str) -> int:
+    try:
+        return int(given)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {given}; it must be a whole number") from None
+
+
+def _params_file(given: str) -> str:
+    """Return the path of a file that exists; launch itself would go on without one, with a warning."""
+    file = _absolute(given)
+    if not file.is_file():
+        raise ConfigurationError(f"params_file {given} is not a file; config/policy_node.params.yaml is the example")
+    return str(file)
+
+
+def _forbids_commands(params_file: str) -> bool:
+    """Tell whether the parameter file keeps the first policy from commanding; its recorder must not await commands."""
+    content = yaml.safe_load(_absolute(params_file).read_text(encoding="utf-8")) or {}
+    sections = [content.get(name) or {} for name in ("/**", "/*", "policy", "/policy")]
+    return any((section.get("ros__parameters") or {}).get("enable_control") is False for section in sections)
+
+
+def _absolute(path: str) -> Path:
+    """Return an absolute path: no parser of parameters takes that for a number, as it would a file called 1e3."""
+    return Path(path).expanduser().absolute()
+
+
+def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], shadow: bool) -> Node:
+    output = _absolute(given["record"])
+    if output.exists():
+        raise ConfigurationError(f"record {given['record']} exists already; remove it or choose another directory")
     on_robot = [source.topic for source in robot.inputs] + ([] if shadow else [robot.command.topic])
     episodes = [given["episode_topic"]] if given["episode_topic"] else []
     return Node(
@@ -121,7 +190,7 @@ def _recorder(given: dict[str, str], topics: list[str], shadow: bool) -> Node:
         name="bag_recorder",
         output="screen",
         on_exit=_end,
-        parameters=[{"output": given["record"], "topics": on_robot + episodes + topics}],
+        parameters=[{"output": str(output), "topics": on_robot + episodes + topics}],
     )
 
 
@@ -139,8 +208,25 @@ def _once_ready(recorder: Node, actions: list[Action]) -> OnProcessIO:
     return OnProcessIO(target_action=recorder, on_stdout=act, on_stderr=act)
 
 
+def _refused(node: LifecycleNode, start: str, goal: str, what: str) -> OnStateTransition:
+    """End everything with an error where a node falls back from a transition."""
+    return OnStateTransition(
+        target_lifecycle_node=node,
+        start_state=start,
+        goal_state=goal,
+        entities=[OpaqueFunction(function=partial(_fail, f"{what}; its reason stands above"))],
+    )
+
+
+def _fail(what: str, _context: LaunchContext) -> None:
+    """End everything; an error that is raised is what makes launch's own exit code 1."""
+    raise VddError(what)
+
+
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
     """End everything, unless it is ending already: launch does not bear being told twice."""
+    if event.returncode:
+        _fail(f"{event.process_name} ended with exit code {event.returncode}", context)
     return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]
 
 

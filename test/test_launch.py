@@ -1,6 +1,7 @@
-"""Launch files: every argument reaches a declared parameter, which needs no launch; with launch, a node comes up."""
+"""Launch files, with stand-ins for launch: every argument reaches a declared parameter, every error ends everything."""
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -11,12 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from policy_files import write_mixture
 
 pytest.importorskip("rclpy")
 
 from vdd_ros import resources
 from vdd_ros.data.latency_bag import NODE_TOPICS
+from vdd_ros.errors import VddError
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.sim_robot_node import SimParameters
 
@@ -94,6 +95,16 @@ def policy_actions(load: Callable[[str], Any], **given: str) -> list[Call]:
     return actions
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with files for the arguments."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(resources.path("config/robots/avoiding.yaml"), "mine.yaml")
+    Path("mine.onnx").touch()
+    Path("mine.params.yaml").write_text("/**: {ros__parameters: {enable_control: false}}")
+    return tmp_path
+
+
 def parameters(actions: list[Call]) -> dict[str, dict[str, Any]]:
     """Return the parameters of every node by the node's name; those of a file under its name `params_file`."""
     found = {}
@@ -113,23 +124,64 @@ def transitions(actions: list[Call]) -> list[int]:
 
 
 REACHES = {
-    "policy": ("teacher", "policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
+    "policy": ("mine.onnx", "policy", "policy_path", "FOLDER/mine.onnx"),
     "compare_with": ("other", "shadow_policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
-    "robot": ("mine.yaml", "policy", "robot_file", "mine.yaml"),
-    "record": ("bag", "bag_recorder", "output", "bag"),
+    "robot": ("mine.yaml", "policy", "robot_file", "FOLDER/mine.yaml"),
+    "record": ("1e3", "bag_recorder", "output", "FOLDER/1e3"),
     "episode_topic": ("episode", "policy", "episode_topic", "episode"),
+    "seed": ("7", "policy", "seed", 7),
     "shadow": ("true", "policy", "enable_control", False),
-    "params_file": ("mine.params.yaml", "policy", "params_file", "mine.params.yaml"),
+    "params_file": ("mine.params.yaml", "policy", "params_file", "FOLDER/mine.params.yaml"),
     "use_sim_time": ("true", "policy", "use_sim_time", True),
 }
 
 
 @pytest.mark.parametrize("argument", REACHES)
-def test_argument_reaches_its_parameter(load: Callable[[str], Any], argument: str) -> None:
-    """An argument changes one parameter from its default, with the parameter's type."""
+def test_argument_reaches_its_parameter(load: Callable[[str], Any], folder: Path, argument: str) -> None:
+    """An argument changes one parameter, with its type; a path is absolute, so that it is never taken for a number."""
     value, node, parameter, expected = REACHES[argument]
+    expected = expected.replace("FOLDER", str(folder)) if isinstance(expected, str) else expected
     assert parameters(policy_actions(load)).get(node, {}).get(parameter) != expected
     assert parameters(policy_actions(load, **{argument: value}))[node][parameter] == expected
+
+
+def test_what_no_argument_asks_for_is_left_to_the_parameter_file(load: Callable[[str], Any]) -> None:
+    """A parameter file that forbids commands, or names the episodes, is not overruled by an argument's default."""
+    assert set(parameters(policy_actions(load))["policy"]) == {"params_file", "policy_path", "robot_file"}
+
+
+def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str], Any]) -> None:
+    """Whatever the parameter file says: the agreement is found in them."""
+    nodes = parameters(policy_actions(load, compare_with="teacher"))
+    assert [node["publish_decisions"] for node in nodes.values()] == [True, True]
+
+
+@pytest.mark.parametrize("text", ["", "/**:", "/**: {ros__parameters: }", "other: {ros__parameters: {seed: 1}}"])
+def test_a_parameter_file_may_say_nothing(load: Callable[[str], Any], folder: Path, text: str) -> None:
+    """Then commands are awaited and recorded."""
+    Path("mine.params.yaml").write_text(text)
+    actions = policy_actions(load, record="bag", params_file="mine.params.yaml")
+    assert "avoiding_controller/commands" in parameters(actions)["bag_recorder"]["topics"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"policy": "nowhere.onnx"}, "nowhere.onnx is not a file"),
+        ({"compare_with": "student,techer"}, "techer is not a file"),
+        ({"params_file": "nowhere.yaml"}, "nowhere.yaml is not a file"),
+        ({"robot": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"record": "mine.yaml"}, "exists already"),
+        ({"record": "bag", "params_file": "mine.params.yaml"}, "shadow:=true"),
+        ({"seed": "one"}, "whole number"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(
+    load: Callable[[str], Any], folder: Path, given: dict[str, str], told: str
+) -> None:
+    """Launch leaves what has started as orphans where an error comes later."""
+    with pytest.raises(VddError, match=told):
+        policy_actions(load, **given)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +191,18 @@ def test_argument_reaches_its_parameter(load: Callable[[str], Any], argument: st
         ("other", ["/share/models/avoiding_teacher.onnx"]),
         (
             "other, mine.onnx,student,",
-            ["/share/models/avoiding_teacher.onnx", "mine.onnx", "/share/models/avoiding_student.onnx"],
+            ["/share/models/avoiding_teacher.onnx", "FOLDER/mine.onnx", "/share/models/avoiding_student.onnx"],
         ),
     ],
 )
-def test_any_number_of_policies_shadow(load: Callable[[str], Any], given: str, shadows: list[str]) -> None:
+def test_any_number_of_policies_shadow(
+    load: Callable[[str], Any], folder: Path, given: str, shadows: list[str]
+) -> None:
     """Each has a name of its own, commands nothing, and is recorded."""
     nodes = parameters(policy_actions(load, record="bag", compare_with=given))
     names = ["shadow_policy", "shadow_policy_2", "shadow_policy_3"][: len(shadows)]
     assert [name for name in nodes if name.startswith("shadow")] == names
-    assert [nodes[name]["policy_path"] for name in names] == shadows
+    assert [nodes[name]["policy_path"] for name in names] == [s.replace("FOLDER", str(folder)) for s in shadows]
     assert not any(nodes[name]["enable_control"] for name in names)
     topics = set(nodes["bag_recorder"]["topics"])
     assert {f"{name}/{topic}" for name in ["policy", *names] for topic in NODE_TOPICS} <= topics
@@ -165,7 +219,7 @@ def test_activate_asks_for_the_transition(load: Callable[[str], Any]) -> None:
 
     def after_configuring(actions: list[Call]) -> list[Any]:
         handlers = [action.args[0] for action in actions if action.what == "RegisterEventHandler"]
-        done = [h for h in handlers if h.what == "OnStateTransition" and h.kwargs["goal_state"] == "inactive"]
+        done = [h for h in handlers if (h.kwargs["start_state"], h.kwargs["goal_state"]) == ("configuring", "inactive")]
         return [transitions(handler.kwargs["entities"]) for handler in done]
 
     assert transitions(policy_actions(load)) == [1]
@@ -195,13 +249,27 @@ def test_recorder_says_the_word_that_is_waited_for(load: Callable[[str], Any]) -
 
 
 def test_end_of_a_node_ends_everything_once(load: Callable[[str], Any]) -> None:
-    """Every node matters: launch would go on without it and exit with 0."""
+    """Every node matters: launch would go on without it, and exit with 0 also after an error."""
     for node in policy_actions(load, record="bag") + [e for e in entities(load("demo")) if e.what == "Node"]:
         if node.what in ("Node", "LifecycleNode"):
-            event = SimpleNamespace(process_name="policy")
+            event = SimpleNamespace(process_name="policy", returncode=0)
             ended = node.kwargs["on_exit"](event, SimpleNamespace(is_shutdown=False))
             assert [action.what for action in ended] == ["Shutdown"]
             assert node.kwargs["on_exit"](event, SimpleNamespace(is_shutdown=True)) == []
+            event.returncode = 1
+            for is_shutdown in (False, True):
+                with pytest.raises(VddError, match="policy ended with exit code 1"):
+                    node.kwargs["on_exit"](event, SimpleNamespace(is_shutdown=is_shutdown))
+
+
+def test_a_transition_that_fails_ends_everything_with_an_error(load: Callable[[str], Any]) -> None:
+    """Launch would wait for ever with a node that is not active."""
+    handlers = [action.args[0] for action in policy_actions(load) if action.what == "RegisterEventHandler"]
+    states = {(h.kwargs["start_state"], h.kwargs["goal_state"]): h.kwargs["entities"] for h in handlers}
+    for start, goal in (("configuring", "unconfigured"), ("activating", "inactive")):
+        (action,) = states[start, goal]
+        with pytest.raises(VddError, match="policy could not be"):
+            action.kwargs["function"](SimpleNamespace())
 
 
 def test_demo_adds_a_simulated_robot(load: Callable[[str], Any]) -> None:
@@ -214,30 +282,9 @@ def test_demo_adds_a_simulated_robot(load: Callable[[str], Any]) -> None:
     assert set(arguments(module)) - set(reached) <= set(REACHES)
     included = [e.args[0].args[0] for e in entities(module) if e.what == "IncludeLaunchDescription"]
     assert [Path(path).name for path in included] == ["compare.launch.py"]
-
-
-def test_policy_becomes_active_under_launch(tmp_path: Path) -> None:
-    """With launch and an installed package, policy.launch.py brings a node to the state active."""
-    launch = pytest.importorskip("launch", reason="launch is on ROS installations only")
-    actions = pytest.importorskip("launch.actions", reason="launch is on ROS installations only")
-    handlers = pytest.importorskip("launch_ros.event_handlers")
-    sources = pytest.importorskip("launch.launch_description_sources")
-    index = pytest.importorskip("ament_index_python.packages")
-    try:
-        index.get_package_prefix("vdd_ros")
-    except LookupError:
-        pytest.skip("vdd_ros is not installed in an ament prefix")
-    seen = []
-
-    def end(_: Any) -> list[Any]:
-        seen.append("active")
-        return [actions.Shutdown()]
-
-    active = handlers.OnStateTransition(goal_state="active", entities=[actions.OpaqueFunction(function=end)])
-    file = sources.PythonLaunchDescriptionSource(str(ROOT / "launch" / "policy.launch.py"))
-    given = {"policy": str(write_mixture(tmp_path / "policy.onnx"))}.items()
-    included = actions.IncludeLaunchDescription(file, launch_arguments=given)
-    service = launch.LaunchService()
-    service.include_launch_description(launch.LaunchDescription([actions.RegisterEventHandler(active), included]))
-    assert service.run() == 0
-    assert seen == ["active"]
+    assert [e.what for e in entities(module)[-3:]] == ["OpaqueFunction", "IncludeLaunchDescription", "Node"]
+    check = entities(module)[-3].kwargs["function"]
+    check(SimpleNamespace(launch_configurations=arguments(module)))
+    for name in ("episodes", "seed"):
+        with pytest.raises(VddError, match="whole number"):
+            check(SimpleNamespace(launch_configurations=arguments(module) | {name: "1.5"}))
