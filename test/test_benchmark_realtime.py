@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from vdd_ros.cli.benchmark.realtime import judge
+from vdd_ros.cli.sentinel import Absences
 from vdd_ros.errors import ConfigurationError
 
-LABELS = ("seq", "period_s", "lateness_s", "total_s")
+LABELS = ("seq", "stamp_s", "period_s", "lateness_s", "total_s", "deadline_missed")
 RATE_HZ = 200.0
 PERIOD_S = 1 / RATE_HZ
 
@@ -19,10 +20,13 @@ def measured(count: int = 100, **columns: NDArray[np.float64]) -> dict[str, NDAr
     """Return records of ticks in time, of which columns are replaced; the warm-up comes before them."""
     values = {
         "seq": np.arange(count, dtype=float),
+        "stamp_s": 1000.0 + PERIOD_S * np.arange(count),
         "period_s": np.full(count, PERIOD_S),
         "lateness_s": np.zeros(count),
         "total_s": np.full(count, 0.3 * PERIOD_S),
     }
+    ends = columns.get("lateness_s", values["lateness_s"]) + columns.get("total_s", values["total_s"])
+    values["deadline_missed"] = (ends > PERIOD_S).astype(float)
     records = np.stack([columns.get(label, values[label]) for label in LABELS], axis=1)
     return {"records": np.concatenate([records[:1].repeat(judge.WARM_UP, 0), records]), "labels": np.array(LABELS)}
 
@@ -47,6 +51,18 @@ def test_deadlines_missed_and_missed_by_a_period_are_told_apart() -> None:
     assert (found["missed"], found["missed_by_a_period"]) == (2, 1)
 
 
+def test_a_miss_is_the_hosts_where_a_witness_saw_it_away() -> None:
+    """Two ticks that take 1.5 and 2.5 periods; during the second one the host was away."""
+    found = measured(total_s=at({20: 1.5 * PERIOD_S, 40: 2.5 * PERIOD_S}, 0.3 * PERIOD_S))
+    began = found["records"][judge.WARM_UP + 40, LABELS.index("stamp_s")]
+    away = Absences(np.array([[began, began + 2 * PERIOD_S]]))
+    judged = judge.blame(found, [Absences(), away], RATE_HZ)
+    assert (judged["missed_explained"], judged["missed_by_a_period_explained"]) == (1, 1)
+    assert [miss["seq"] for miss in judged["misses"]] == [20, 40]
+    nothing = judge.blame(found, [Absences()], RATE_HZ)
+    assert (nothing["missed_explained"], nothing["missed_by_a_period_explained"]) == (0, 0)
+
+
 def test_ticks_that_the_schedule_left_out_are_lost() -> None:
     """One period of three lost two; one that wavers by a third of a period lost none."""
     periods = at({5: 3 * PERIOD_S, 6: 1.3 * PERIOD_S, 7: 0.7 * PERIOD_S}, PERIOD_S)
@@ -66,7 +82,7 @@ def test_observations_without_an_answer_are_counted_and_left_out() -> None:
 
 def a_record() -> dict[str, Any]:
     times = judge.percentiles(np.linspace(1e-4, 2e-4, 101))
-    node = judge.punctuality(measured(), RATE_HZ)
+    node = judge.punctuality(measured(), RATE_HZ) | judge.blame(measured(), [Absences()], RATE_HZ)
     drivers = [
         {"driver": name, "rate_hz": 200.0, "busy": busy, "lateness_s": times, "missed": 1, "cpu": 0.25}
         for name in ("timer", "thread")

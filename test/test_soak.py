@@ -18,8 +18,9 @@ from policy_files import write_diffusion, write_mixture
 from vdd_ros.cli import soak as soak_command
 from vdd_ros.cli.demo import Demo
 from vdd_ros.cli.main import main
-from vdd_ros.cli.soak_judge import Floats, Growth, judge_deadlines, judge_memory, judge_record, judge_silences, problems
-from vdd_ros.cli.soak_sentinel import Absences, Sentinel
+from vdd_ros.cli.misses import judge_deadlines, judge_silences
+from vdd_ros.cli.sentinel import Absences, Sentinel
+from vdd_ros.cli.soak_judge import Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.data.sequence import SequenceCheck
 

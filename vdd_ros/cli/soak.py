@@ -12,19 +12,10 @@ import numpy as np
 from vdd_ros.cli.demo import Demo, interruptible_once, make_folder
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_run import Run, execute
+from vdd_ros.cli.misses import Miss, judge_deadlines, judge_silences
 from vdd_ros.cli.report import write_json
-from vdd_ros.cli.soak_judge import (
-    WARM_UP_S,
-    Floats,
-    Growth,
-    Miss,
-    judge_deadlines,
-    judge_memory,
-    judge_record,
-    judge_silences,
-    problems,
-)
-from vdd_ros.cli.soak_sentinel import Absences, Sentinel
+from vdd_ros.cli.sentinel import Absences, Sentinel
+from vdd_ros.cli.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 from vdd_ros.policy.host import host_facts

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vdd_ros.cli.soak_judge import MOST_GROWTH_MB, Floats, Miss
+from vdd_ros.cli.misses import Miss
+from vdd_ros.cli.soak_judge import MOST_GROWTH_MB, Floats
 from vdd_ros.files import replacing
 
 HOST, NODE = "#8a8f98", "#c8452f"

@@ -98,7 +98,8 @@ def measure(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[
     record["drivers"] = _drivers(stations, extent)
     record |= _swaps(stations, extent, student)
     _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
-    rates = {f"{RATE_HZ:g}": judge.punctuality(stations.node(RATE_HZ, extent.long_s), RATE_HZ)}
+    found, absences = stations.witnessed(RATE_HZ, extent.long_s)
+    rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, absences, RATE_HZ)}
     for rate_hz in extent.fast_hz:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
         rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)

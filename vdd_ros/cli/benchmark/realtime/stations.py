@@ -5,8 +5,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vdd_ros import resources
 from vdd_ros.cli.demo_processes import NodeProcesses
+from vdd_ros.cli.sentinel import Absences, Sentinel
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -48,6 +49,15 @@ class Stations:
         Returns:
             What the probe keeps; see `vdd_ros.nodes.bench.probe.Probe`.
         """
+        return self._measured(rate_hz, seconds, lambda _: nullcontext(), **given)
+
+    def _measured(
+        self,
+        rate_hz: float,
+        seconds: float,
+        beside: Callable[[NodeProcesses], AbstractContextManager[Any]],
+        **given: Any,
+    ) -> Arrays:
         probe = {name: given.pop(name) for name in ("wait_for_answers", "next_policies") if name in given}
         with self._processes() as nodes:
             nodes.start(
@@ -60,9 +70,21 @@ class Stations:
                 autostart=True,
                 **given,
             )
-            found = self._probe(nodes, rate_hz, seconds, **probe)
+            with beside(nodes):
+                found = self._probe(nodes, rate_hz, seconds, **probe)
             nodes.stop_well(NODE)
         return found
+
+    def witnessed(self, rate_hz: float, seconds: float) -> tuple[Arrays, list[Absences]]:
+        """Measure the policy node as `node` does, while a sentinel watches the host; return what both saw."""
+        witnesses: list[Sentinel] = []
+
+        def watched(nodes: NodeProcesses) -> Sentinel:
+            witnesses.append(Sentinel(self._folder / "sentinel.npz", {NODE: nodes.pids[NODE]}))
+            return witnesses[0]
+
+        found = self._measured(rate_hz, seconds, watched)
+        return found, [witnesses[0].own, witnesses[0].nodes[NODE]]
 
     def bare(self, rate_hz: float, seconds: float) -> Arrays:
         """Measure the parts of a tick alone, while the probe receives; returns `inference` and `publish`, seconds."""

@@ -1,6 +1,6 @@
 """A process that wakes every millisecond and notes when the host was away: from itself, and from the nodes.
 
-Run as `python -m vdd_ros.cli.soak_sentinel FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
+Run as `python -m vdd_ros.cli.sentinel FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
 """
 
 import gc
