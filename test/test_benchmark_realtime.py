@@ -80,6 +80,15 @@ def test_observations_without_an_answer_are_counted_and_left_out() -> None:
     assert (found["count"], found["unanswered"], found["p50"], found["max"]) == (2, 1, 2.0, 3.0)
 
 
+def test_networks_are_compared_within_each_round() -> None:
+    """A host that is three times as slow in half of the rounds changes nothing, and one slow call neither."""
+    networks = pytest.importorskip("vdd_ros.cli.benchmark.realtime.networks")
+    host = np.array([1.0, 3.0] * 4)[:, None]
+    fast, slow = 1e-4 * host * np.ones((8, 10)), 4e-4 * host * np.ones((8, 10))
+    fast[:, 3] *= 50
+    assert networks.speedup(slow, fast) == pytest.approx(4.0)
+
+
 def a_record() -> dict[str, Any]:
     times = judge.percentiles(np.linspace(1e-4, 2e-4, 101))
     node = judge.punctuality(measured(), RATE_HZ) | judge.blame(measured(), [Absences()], RATE_HZ)

@@ -186,7 +186,7 @@ def test_contact_and_time_limit_are_told_apart(
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(two_ways: Path, tmp_path: Path) -> None:
     modes = []
-    for seed in ("5", "5", "6"):
+    for seed in ("5", "5", "8"):
         options = ["--rollouts", "100", "--seeds", seed, "--expert", "sticky", "--noise", "full"]
         assert evaluate(two_ways, *options, "--json", str(tmp_path / "out.json")) == 0
         modes.append(json.loads((tmp_path / "out.json").read_text())["pooled"]["modes"])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from rclpy.client import Client
 from rclpy.lifecycle import LifecycleNode
+from rclpy.serialization import serialize_message
 from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
@@ -64,6 +65,7 @@ class PublishedOutputs:
     def rehearse(self, values: Floats) -> None:
         """See Sender: the message is filled again before it is sent."""
         self._channel.write(values, self._command)
+        serialize_message(self._command)
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""

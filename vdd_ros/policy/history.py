@@ -126,10 +126,10 @@ class ObservationHistory:
         Raises:
             ObservationError: An input was not seen yet.
         """
-        if not self.complete:
-            raise ObservationError(f"No value yet of {', '.join(self.missing())}; wait until `complete` is true.")
         times_s = [now_s - age_s + STAMP_TOLERANCE_S for age_s in self._ages_of_rows]
         for ring in self._rings.values():
+            if not ring.count:
+                raise ObservationError(f"No value yet of {', '.join(self.missing())}; wait until `complete` is true.")
             self._sample[:, ring.columns] = ring.at(times_s)
         return self._sample
 
@@ -149,7 +149,8 @@ class ObservationHistory:
 class _Ring:
     """The last values of one input in a fixed memory.
 
-    Each stamp is written twice, `capacity` apart, so that the stamps kept always are one sorted stretch to bisect.
+    Stamps and values are written twice, `capacity` apart, so that those kept always are one stretch, sorted by stamp.
+    A value is one row behind its stamp: it is where bisecting for a time not before its stamp points to.
     """
 
     def __init__(self, columns: Sequence[int], capacity: int, spacing_s: float, max_gap_s: float) -> None:
@@ -161,7 +162,7 @@ class _Ring:
         self._spacing_s = spacing_s
         self._max_gap_s = max_gap_s
         self._stamps = [0.0] * (2 * capacity)
-        self._values = np.zeros((capacity, len(columns)), np.float32)
+        self._values = np.zeros((1 + 2 * capacity, len(columns)), np.float32)
         self.clear()
 
     def clear(self) -> None:
@@ -179,7 +180,7 @@ class _Ring:
             self.count += 1
         slot = (self.count - 1) % self._capacity
         self._stamps[slot] = self._stamps[slot + self._capacity] = stamp_s
-        self._values[slot] = values
+        self._values[slot + 1] = self._values[slot + 1 + self._capacity] = values
         self.newest_stamp_s = stamp_s
         return replaces
 
@@ -188,9 +189,11 @@ class _Ring:
         return self._stamps[oldest % self._capacity]
 
     def at(self, times_s: list[float]) -> NDArray[np.float32]:
-        """Return for each time the newest value not after it, or the oldest: (times, columns)."""
-        oldest = max(0, self.count - self._capacity)
+        """Return for each time, in rising order, the newest value not after it, or the oldest: (times, columns)."""
+        stamps, oldest = self._stamps, max(0, self.count - self._capacity)
         start = oldest % self._capacity
         end = start + self.count - oldest
-        found = [max(bisect_right(self._stamps, time_s, start, end) - 1, start) for time_s in times_s]
-        return self._values[[index % self._capacity for index in found]]
+        found = [bisect_right(stamps, time_s, start, end) for time_s in times_s]
+        if found[0] == start:  # before the oldest
+            found = [max(index, start + 1) for index in found]
+        return self._values.take(found, axis=0)

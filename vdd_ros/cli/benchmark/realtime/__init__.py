@@ -42,9 +42,9 @@ class Extent:
         fast_s: Of each of them.
     """
 
-    rounds: int = 3
+    rounds: int = 5
     seconds: float = 8.0
-    network_rounds: int = 40
+    network_rounds: int = 80
     backbones: tuple[str, ...] = ("gpt", "mlp")
     drivers_hz: tuple[float, ...] = (50.0, 200.0, 500.0, 1000.0)
     drivers_s: float = 6.0

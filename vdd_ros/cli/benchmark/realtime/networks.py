@@ -29,7 +29,7 @@ from vdd_ros.training.train import TrainConfig
 
 STEPS = (4, 8, 16)
 CALLS = 10
-WARM_UP = 3
+WARM_UP = 10
 
 Call = Callable[[], object]
 Floats = NDArray[np.float64]
@@ -47,7 +47,8 @@ def race(student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, 
 
     Returns:
         `seconds`: median and its 95 % interval for `student` and `teacher N`, each as a file and as `... torch`;
-        `speedup`: N to the teacher's median over the student's, as files; `speedup_torch`: the same in torch.
+        `speedup`: N to how many times as long as the student the teacher takes, as files; `speedup_torch`: the same in
+        torch.
     """
     torch.set_num_threads(1)
     calls: dict[str, Call] = {}
@@ -61,13 +62,22 @@ def race(student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, 
         calls[name] = _act(OnnxPolicy.load(file), inputs["observation"][0])
         calls[f"{name} torch"] = _eager(graph, inputs)
     times = _by_turns(calls, rounds)
-    medians = {name: float(np.median(taken)) for name, taken in times.items()}
-    intervals = {name: median_interval(np.sort(taken)) for name, taken in times.items()}
     return {
-        "seconds": {name: {"p50": medians[name], "interval": list(intervals[name])} for name in times},
-        "speedup": {str(n): medians[f"teacher {n}"] / medians["student"] for n in STEPS},
-        "speedup_torch": {str(n): medians[f"teacher {n} torch"] / medians["student torch"] for n in STEPS},
+        "seconds": {
+            name: {"p50": float(np.median(taken)), "interval": list(median_interval(np.sort(taken.ravel())))}
+            for name, taken in times.items()
+        },
+        "speedup": {str(n): speedup(times[f"teacher {n}"], times["student"]) for n in STEPS},
+        "speedup_torch": {str(n): speedup(times[f"teacher {n} torch"], times["student torch"]) for n in STEPS},
     }
+
+
+def speedup(slow: Floats, fast: Floats) -> float:
+    """Return how many times as long one takes as the other, of times (rounds, calls) each.
+
+    Within each round, for the host that they share is not as fast in every round; and the median of that.
+    """
+    return float(np.median(np.median(slow, axis=1) / np.median(fast, axis=1)))
 
 
 def _graphs(
@@ -134,7 +144,7 @@ def _eager(graph: MixtureGraph | DiffusionGraph, inputs: dict[str, NDArray[Any]]
 
 
 def _by_turns(calls: dict[str, Call], rounds: int) -> dict[str, Floats]:
-    """Return the seconds of each call, (rounds * CALLS,)."""
+    """Return the seconds of each call, (rounds, CALLS)."""
     from tqdm import tqdm
 
     times: dict[str, Floats] = {name: np.empty((rounds, CALLS)) for name in calls}
@@ -146,4 +156,4 @@ def _by_turns(calls: dict[str, Call], rounds: int) -> dict[str, Floats]:
                 began = perf_counter()
                 call()
                 times[name][number, turn] = perf_counter() - began
-    return {name: taken.ravel() for name, taken in times.items()}
+    return times
