@@ -295,7 +295,7 @@ class OnnxPolicy:
     def _run(self, arrays: BoundArrays) -> None:
         if self._draws_noise:
             self._draws.normal(arrays.inputs["noise"])
-        if not self.spec.is_mixture:
+        if self._gating is None:
             arrays.run()
             return
         uniform = arrays.inputs["expert_uniform"]

@@ -42,8 +42,8 @@ class Extent:
         fast_s: Of each of them.
     """
 
-    rounds: int = 5
-    seconds: float = 8.0
+    rounds: int = 11
+    seconds: float = 3.0
     network_rounds: int = 80
     backbones: tuple[str, ...] = ("gpt", "mlp")
     drivers_hz: tuple[float, ...] = (50.0, 200.0, 500.0, 1000.0)
