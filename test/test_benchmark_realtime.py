@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vdd_ros.cli.benchmark import REALTIME_PARTS, realtime
 from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.sentinel import Absences
 from vdd_ros.errors import ConfigurationError
@@ -64,9 +65,19 @@ def test_a_miss_is_the_hosts_where_a_witness_saw_it_away() -> None:
 
 
 def test_ticks_that_the_schedule_left_out_are_lost() -> None:
-    """One period of three lost two; one that wavers by a third of a period lost none."""
-    periods = at({5: 3 * PERIOD_S, 6: 1.3 * PERIOD_S, 7: 0.7 * PERIOD_S}, PERIOD_S)
-    assert judge.lost_ticks(measured(period_s=periods), RATE_HZ) == 2
+    """Of three periods from tick to tick two instants are lost; of a tick that is late by .6 periods none is."""
+    late = at({50: 0.6 * PERIOD_S}, 0.0)
+    stamps = 1000.0 + PERIOD_S * np.arange(100.0) + late
+    stamps[5:] += 2 * PERIOD_S
+    found = measured(stamp_s=stamps, lateness_s=late)
+    assert judge.lost_ticks(found, RATE_HZ) == 2
+
+
+def test_a_record_that_never_came_is_no_lost_tick() -> None:
+    sequence, stamps = np.arange(100.0), 1000.0 + PERIOD_S * np.arange(100.0)
+    sequence[50:] += 3
+    stamps[50:] += 3 * PERIOD_S
+    assert judge.lost_ticks(measured(seq=sequence, stamp_s=stamps), RATE_HZ) == 0
 
 
 def test_records_that_never_came_are_counted() -> None:
@@ -105,6 +116,7 @@ def a_record() -> dict[str, Any]:
     }
     machine = {"cpu": "a processor", "cores": 2, "kernel": "6.1", "preempt_rt": False, "load": 0.1}
     return {
+        "measured_at": {"ticks": "2026-01-02T03:04:05+00:00", "rates": "2026-01-02T04:05:06+00:00"},
         "machine": machine,
         "versions": {"onnxruntime": "1.31"},
         "tick_over_parts_p50": 1.25,
@@ -132,6 +144,7 @@ def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
     assert "| student over teacher of 4 steps, GPT | 3.25 | 3 at least |" in text
     assert "| GPT, teacher 4 steps | 200 | 400 | 3.25 | 1.50 |" in text
     assert "| 200 Hz, every core busy | thread |" in text
+    assert "Measured ticks: 2026-01-02 03:04 UTC; rates: 2026-01-02 04:05 UTC. 2 cores" in text
     judge.update_page(page, a_record())
     assert page.read_text() == text
 
@@ -150,3 +163,21 @@ def test_the_terminal_and_the_figure_show_a_record_without_drivers_too(tmp_path:
         assert "deadlines missed at 200 Hz" in judge.table(record)
         judge.draw(tmp_path / "realtime.png", record)
         assert (tmp_path / "realtime.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"measured_at": {"ticks": "2026-01-02T03:04:05+00:00"}}'])
+def test_measuring_some_again_needs_a_whole_record(tmp_path: Path, content: str | None) -> None:
+    results = tmp_path / "realtime.json"
+    if content is not None:
+        results.write_text(content)
+    with pytest.raises(ConfigurationError, match="measure everything once"):
+        realtime._read(results)
+
+
+def test_what_is_measured_again_replaces_its_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = a_record() | {"measured_at": dict.fromkeys(REALTIME_PARTS, "2026-01-02T03:04:05+00:00")}
+    monkeypatch.setattr(realtime, "_swaps", lambda *_: {"swap_ticks_lost": 7})
+    file = Path(__file__).parents[1] / "models" / "avoiding_student.onnx"
+    found = realtime.measure(file, file, realtime.QUICK, tmp_path, ["swaps"], before)
+    assert (found["swap_ticks_lost"], found["tick_over_parts_p50"]) == (7, 1.25)
+    assert found["measured_at"]["swaps"] != found["measured_at"]["ticks"] == "2026-01-02T03:04:05+00:00"

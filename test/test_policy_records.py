@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from node_rig import MakeNode, Robot, started
 from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray, Int64
@@ -22,3 +23,21 @@ def test_a_recorder_that_comes_after_the_first_ticks_misses_none(
     robot.run_until(lambda: all(len(found) >= 20 for found in late.values()), "what was before")
     for topic in ("latency", "decision"):
         assert [message.data[0] for message in late[topic][:20]] == list(range(20))
+
+
+@pytest.mark.parametrize("trigger", ["timer", "observation"])
+def test_the_diagnostics_wait_for_the_end_of_a_tick(
+    make_node: MakeNode, robot: Robot, bench: Bench, trigger: str
+) -> None:
+    """And come where nothing ticks, too, for want of observations."""
+    node = started(make_node(trigger=trigger))
+    session = node.session
+    assert session is not None
+    robot.run_until(lambda: session.loop.counters.records > 0, "a tick")
+    for publish in (robot.publish, lambda: None):
+        called: list[int] = []
+        session.after_tick(lambda called=called: called.append(session.loop.counters.ticks))  # type: ignore[misc]
+        bench.wait(lambda called=called, publish=publish: publish() or called, "the call")  # type: ignore[misc]
+    node.trigger_deactivate()
+    session.after_tick(lambda: called.append(0))
+    assert called[-1] == 0

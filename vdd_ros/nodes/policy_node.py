@@ -38,7 +38,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self.add_on_set_parameters_callback(self._refuse_changes)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure."""
@@ -86,6 +86,12 @@ class PolicyNode(ReasonedLifecycleNode):
         if self.session:
             self.session.stop()
         super().destroy_node()
+
+    def _diagnose(self) -> None:
+        if self.session is None:
+            self.publish_diagnostics()
+        else:
+            self.session.after_tick(self.publish_diagnostics)
 
     def publish_diagnostics(self) -> None:
         """Publish the state, counters, percentiles and whatever is wrong."""

@@ -67,6 +67,7 @@ class PolicySession:
         self._inputs = TickInputs(node)
         self._goals: Any = None
         self._ticking = False
+        self._afterwards: Callable[[], None] | None = None
         self._outputs: PublishedOutputs | None = None
         self._swap: HotSwap | None = None
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
@@ -140,6 +141,16 @@ class PolicySession:
             self._timer = None
         self.loop.stop()
         gc.unfreeze()
+
+    def after_tick(self, function: Callable[[], None]) -> None:
+        """Call a function in the executor: where a thread ticks just after a tick, when the next one is farthest.
+
+        What runs for a millisecond just before a tick would hold that up, with Python's lock or on the same core.
+        """
+        if self._thread is None:
+            function()
+        else:
+            self._afterwards = function
 
     def destroy(self) -> None:
         """Take publishers and subscriptions down, as far as they were made."""
@@ -234,12 +245,14 @@ class PolicySession:
             late_ns = wake.until(due_ns)
             self._deadlines.step()
             self._tick(self._now_s(), late_ns * 1e-9)
+            self._call_afterwards()
 
     def _await_arrival(self, _thread: TickThread) -> None:
         """Tick when every input has brought something new; and in time where none does, to notice what is missing."""
         ahead = self._ahead
         until_due_s = 1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns())
         if sleep_s := ahead.sleep_s():
+            self._call_afterwards()
             self._inputs.wait(min(sleep_s, until_due_s, LONGEST_WAIT_S))
             self._inputs.take()
         else:
@@ -248,6 +261,7 @@ class PolicySession:
         if self.loop.news():
             ahead.arrived()
             self._tick(now_s, 0.0)
+            self._call_afterwards()
         elif time.monotonic_ns() >= self._deadlines.due_ns:
             self._deadlines.step()
             if not self.loop.intake.complete or self.loop.intake.stale(now_s):
@@ -265,6 +279,11 @@ class PolicySession:
         if guards.fault and self._ticking:
             self._ticking = False
             self._in_executor(self._give_up, guards.fault)
+
+    def _call_afterwards(self) -> None:
+        if (function := self._afterwards) is not None:
+            self._afterwards = None
+            self._in_executor(function)
 
     def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function where it may change the node's state."""

@@ -21,6 +21,7 @@ HELP = "run every method on the same tasks; tables and figures of success, diver
 
 BACKBONES = ("gpt", "mlp")
 SUITES = ("methods", "realtime")
+REALTIME_PARTS = ("networks", "ticks", "arrivals", "drivers", "swaps", "rates")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="methods",
         choices=SUITES,
         help="methods: success, diversity and speed of every method; realtime: the policy node at control rate "
-        "(of the other options, --quick, --results, --docs and --figure) (default: %(default)s)",
+        "(of the other options, --quick, --only, --results, --docs and --figure) (default: %(default)s)",
     )
     parser.add_argument("--quick", action="store_true", help="realtime: less than a minute, rough figures")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=REALTIME_PARTS,
+        metavar="PART",
+        help=f"realtime: measure only some of {', '.join(REALTIME_PARTS)} again, and keep the rest of --results",
+    )
     parser.add_argument("--figure", type=Path, metavar="PNG", help="realtime: draw the figures")
     parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
     parser.add_argument(

@@ -1,16 +1,20 @@
 """`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
 
 import argparse
+import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from vdd_ros import resources
+from vdd_ros.cli.benchmark import REALTIME_PARTS as PARTS
 from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.benchmark.realtime.stations import Stations, load
 from vdd_ros.cli.report import write_json
@@ -64,8 +68,9 @@ def run(args: argparse.Namespace) -> int:
     if args.docs is not None and not args.docs.is_file():
         raise ConfigurationError(f"--docs {args.docs} does not exist; name the page that has the marked block")
     student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
+    before = _read(results) if args.only else {}
     with TemporaryDirectory(prefix="vdd_realtime_") as folder:
-        record = measure(student, teacher, extent, Path(folder))
+        record = measure(student, teacher, extent, Path(folder), args.only or PARTS, before)
     record |= {"quick": args.quick}
     results.parent.mkdir(parents=True, exist_ok=True)
     write_json(results, record)
@@ -77,35 +82,77 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
-    """Measure everything, one thing after the other; returns the record that results/realtime.json holds."""
-    from vdd_ros.cli.benchmark.realtime.networks import race
+def measure(
+    student: Path,
+    teacher: Path,
+    extent: Extent,
+    folder: Path,
+    parts: Sequence[str] = PARTS,
+    before: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Measure one thing after the other; returns the record that results/realtime.json holds.
 
-    robot_file = resources.path("config/robots/avoiding.yaml")
-    stations = Stations(student, robot_file, folder)
-    specs = (OnnxPolicy.load(student).spec, OnnxPolicy.load(teacher).spec)
-    record: dict[str, Any] = {
+    Args:
+        student: Policy file.
+        teacher: Policy file.
+        extent: How much is measured.
+        folder: For what comes and goes.
+        parts: Which of `PARTS`.
+        before: A record from which the other parts are kept.
+    """
+    stations = Stations(student, resources.path("config/robots/avoiding.yaml"), folder)
+    measurements: dict[str, Callable[[], dict[str, Any]]] = {
+        "networks": lambda: _networks(student, teacher, extent, folder),
+        "ticks": lambda: _ticks(stations, extent),
+        "arrivals": lambda: _arrivals(stations, extent),
+        "drivers": lambda: {"drivers": _drivers(stations, extent)},
+        "swaps": lambda: _swaps(stations, extent, student),
+        "rates": lambda: _rates(stations, extent),
+    }
+    record: dict[str, Any] = dict(before) | {
         "made_by": MADE_BY,
-        "at": datetime.now(timezone.utc).isoformat(),
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": host_facts(),
         "versions": runtime_versions(),
     }
+    record["measured_at"] = dict(before.get("measured_at", {})) | dict.fromkeys(parts, record["at"])
+    for part in parts:
+        record |= measurements[part]()
+    return record
+
+
+def _read(results: Path) -> dict[str, Any]:
+    """Return the record whose other parts are kept; raises ConfigurationError where there is none that is whole."""
+    try:
+        record: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+        missing = set(PARTS) - set(record["measured_at"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"--only needs a record in {results}, but: {error!r}; measure everything once"
+        ) from None
+    if missing:
+        raise ConfigurationError(f"{results} lacks {', '.join(sorted(missing))}; measure everything once")
+    return record
+
+
+def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
+    """Race students against teachers."""
+    from vdd_ros.cli.benchmark.realtime.networks import race
+
+    specs = OnnxPolicy.load(student).spec, OnnxPolicy.load(teacher).spec
     networks = {backbone: race(*specs, backbone, folder, extent.network_rounds) for backbone in extent.backbones}
-    record["speedup_over_n_step"] = networks[extent.backbones[0]]["speedup"]
-    record["networks"] = networks
-    record |= _ticks(stations, extent)
-    record |= _arrivals(stations, extent)
-    record["drivers"] = _drivers(stations, extent)
-    record |= _swaps(stations, extent, student)
+    return {"speedup_over_n_step": networks[extent.backbones[0]]["speedup"], "networks": networks}
+
+
+def _rates(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Run the node for long at 200 Hz, and at the faster rates."""
     _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
     found, absences = stations.witnessed(RATE_HZ, extent.long_s)
     rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, absences, RATE_HZ)}
     for rate_hz in extent.fast_hz:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
         rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)
-    record["rates"] = rates
-    record["missed_200hz"] = rates[f"{RATE_HZ:g}"]["missed_by_a_period"]
-    return record
+    return {"rates": rates, "missed_200hz": rates[f"{RATE_HZ:g}"]["missed_by_a_period"]}
 
 
 def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:

@@ -50,9 +50,10 @@ def percentiles(seconds: Floats) -> dict[str, Any]:
 
 
 def lost_ticks(found: Arrays, rate_hz: float) -> int:
-    """Return how many instants of the schedule passed without a tick."""
-    periods = column(found, "period_s") * rate_hz
-    return int(np.maximum(np.round(periods) - 1, 0).sum())
+    """Return how many instants of the schedule passed without a tick; one that came late was not lost."""
+    due = column(found, "stamp_s") - column(found, "lateness_s")
+    records = np.diff(column(found, "seq"))
+    return int(np.maximum(np.round(np.diff(due) * rate_hz) - records, 0).sum())
 
 
 def punctuality(found: Arrays, rate_hz: float) -> dict[str, Any]:
@@ -164,8 +165,14 @@ def draw(path: Path, record: dict[str, Any]) -> None:
 def _preface(record: dict[str, Any]) -> str:
     machine = record["machine"]
     kind = "real-time kernel" if machine["preempt_rt"] else "ordinary kernel"
+    runs: dict[str, list[str]] = {}
+    for part, at in record["measured_at"].items():
+        runs.setdefault(at[:16].replace("T", " "), []).append(part)
+    when = (
+        "; ".join(f"{', '.join(parts)}: {at} UTC" for at, parts in runs.items()) if len(runs) > 1 else next(iter(runs))
+    )
     return (
-        f"{machine['cores']} cores of {machine['cpu']}, {kind} {machine['kernel']}, ONNX Runtime "
+        f"Measured {when}. {machine['cores']} cores of {machine['cpu']}, {kind} {machine['kernel']}, ONNX Runtime "
         f"{record['versions']['onnxruntime']}, load {machine['load']:.2f} at the start."
     )
 
