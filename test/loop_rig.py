@@ -107,9 +107,9 @@ class Rig:
             timer=self.timer,
         )
 
-    def receive(self, name: str, message: Any, now_s: float) -> None:
+    def receive(self, name: str, message: Any, now_s: float, received_s: float = math.inf) -> None:
         """Give a message to an input."""
-        self.loop.receive(name, message, now_s)
+        self.loop.receive(name, message, now_s, received_s)
 
     def see(self, desired: tuple[float, float], tcp: tuple[float, float], now_s: float) -> None:
         """Give both inputs of Avoiding a message of this time."""

@@ -1,8 +1,10 @@
 """Clocks that jump, differ or stand still: no command about a past that is over, and commands again afterwards."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -78,6 +80,37 @@ def test_clock_that_creeps_back_is_found(rig: Callable[..., Rig]) -> None:
     assert made.loop.counters.clock_jumps == 1
 
 
+def test_messages_that_waited_do_not_set_the_clock_back(rig: Callable[..., Rig]) -> None:
+    """A node that was held up takes them input by input: the first one of the second is older than the last before."""
+    made = rig(history=3)
+    before_s = run(made, 100.0, 5)
+    now_s = before_s + 3 * PERIOD_S
+    for name in ("desired", "tcp"):
+        for late in range(4):
+            at_s = before_s + late * PERIOD_S
+            made.receive(name, pose(0.5 + 0.01 * late, 0.1, stamp_s=at_s), now_s, at_s)
+    made.loop.tick(now_s, 0.0)
+    assert (len(made.out.commands), made.loop.counters.clock_jumps, made.loop.counters.losses) == (6, 0, 0)
+    assert made.loop.intake.sample(now_s)[:, 0] == pytest.approx([0.51, 0.52, 0.53])
+    assert made.loop.counters.refused_messages == 0
+
+
+@pytest.mark.parametrize("back_s", [0.5 * MAX_AGE_S, HOUR_S])
+def test_message_from_before_the_clock_was_set_back(rig: Callable[..., Rig], back_s: float) -> None:
+    """It waited meanwhile; it does not keep later ones from being seen for longer than max_age_s."""
+    made = rig()
+    before_s = run(made, 10 * HOUR_S, 5)
+    now_s = before_s - back_s
+    for name in ("desired", "tcp"):
+        made.receive(name, pose(0.5, 0.1, stamp_s=before_s), now_s, before_s)
+    assert made.loop.counters.clock_jumps == 1
+    run(made, now_s, math.ceil(MAX_AGE_S / PERIOD_S) + 1)
+    commanded = len(made.out.commands)
+    run(made, now_s + MAX_AGE_S + 3 * PERIOD_S, 3, place=0.7)
+    assert len(made.out.commands) == commanded + 3
+    assert made.loop.intake.newest_s() == pytest.approx(now_s + MAX_AGE_S + 5 * PERIOD_S)
+
+
 def test_clock_set_forward_makes_all_stale_until_it_comes_again(rig: Callable[..., Rig]) -> None:
     made = rig(history=3)
     now_s = run(made, 100.0, 5) + HOUR_S
@@ -125,6 +158,39 @@ def test_sensor_whose_stamps_jump_and_return(rig: Callable[..., Rig], offset_s: 
     run(made, now_s + 10 * PERIOD_S, 3)
     assert len(made.out.commands) == commanded + 3
     assert made.loop.counters.clock_jumps == 0
+
+
+def test_node_that_was_held_up_goes_on(make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over DDS: what waited for more than a period is no sign that the clock was set back."""
+    watched = Watched(bench)
+    node = started(make_node())
+    watched.run_for_commands(20)
+    assert node.session is not None
+    loop = node.session.loop
+    held, released = Event(), Event()
+    tick = loop.tick
+
+    def hold_up(now_s: float, lateness_s: float) -> None:
+        tick(now_s, lateness_s)
+        if not held.is_set():
+            held.set()
+            released.wait(10)
+
+    monkeypatch.setattr(loop, "tick", hold_up)
+    bench.wait(held.is_set, "a tick")
+    published = [0.0]
+
+    def publish() -> None:
+        if time.monotonic() > published[-1] + 2.0 / FAST_HZ:
+            published.append(time.monotonic())
+            watched.publish()
+
+    watched.pass_time(0.1, publish)
+    before = loop.counters.commands
+    released.set()
+    watched.run_until(lambda: loop.counters.commands > before + 5, "commands")
+    assert (loop.counters.clock_jumps, loop.counters.losses) == (0, 0)
+    watched.check()
 
 
 class SimulatedRobot:

@@ -121,11 +121,19 @@ class PolicyLoop:
         self.counters.refused_policies += 1
         self.last_refused_policy = reason
 
-    def receive(self, name: str, message: Any, now_s: float) -> None:
-        """Take in a message; see `Intake.receive`."""
+    def receive(self, name: str, message: Any, now_s: float, received_s: float = math.inf) -> None:
+        """Take in a message; see `Intake.receive`.
+
+        Args:
+            name: Of an input.
+            message: The message.
+            now_s: The time in seconds, on the clock of the stamps.
+            received_s: When it arrived; messages that waited come input by input, so this may go back.
+        """
         self._follow_clock(now_s)
+        arrived_s = min(received_s, now_s)  # later only where the clock was set back meanwhile
         for pilot in self._pilots():
-            pilot.intake.receive(name, message, now_s)
+            pilot.intake.receive(name, message, arrived_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
         """Take in a goal; see `Intake.receive_goal`."""

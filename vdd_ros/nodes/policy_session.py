@@ -186,7 +186,8 @@ class PolicySession:
             self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
 
     def _on_input(self, name: str, message: Any, received_s: float) -> None:
-        self.loop.receive(name, message, self._now_s() if self._simulated_time else received_s or time.time())
+        now_s = self._now_s()
+        self.loop.receive(name, message, now_s, now_s if self._simulated_time else received_s or now_s)
 
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
