@@ -131,7 +131,14 @@ def a_record() -> dict[str, Any]:
         "swaps": {"asked": 2, "succeeded": 2, "ticks": 400},
         "rates": {"200": node},
         "missed_200hz": 0,
+        "fifo": None,
     }
+
+
+def under_fifo() -> dict[str, Any]:
+    record = a_record()
+    keys = ("tick_over_parts_p50", "tick_p99_over_p50", "ticks", "swap_ticks_lost", "swaps", "rates", "missed_200hz")
+    return record | {"fifo": {key: record[key] for key in keys} | {"tick_over_parts_p50": 1.125, "swap_ticks_lost": 3}}
 
 
 def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
@@ -140,13 +147,30 @@ def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
     judge.update_page(page, a_record())
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 | 1.3 at most |" in text
-    assert "| student over teacher of 4 steps, GPT | 3.25 | 3 at least |" in text
+    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 |  | 1.3 at most |" in text
+    assert "| student over teacher of 4 steps, GPT | 3.25 |  | 3 at least |" in text
     assert "| GPT, teacher 4 steps | 200 | 400 | 3.25 | 1.50 |" in text
     assert "| 200 Hz, every core busy | thread |" in text
     assert "Measured ticks: 2026-01-02 03:04 UTC; rates: 2026-01-02 04:05 UTC. 2 cores" in text
     judge.update_page(page, a_record())
     assert page.read_text() == text
+
+
+def test_the_page_shows_what_was_measured_under_fifo_beside_it(tmp_path: Path) -> None:
+    text = judge.render(under_fifo())
+    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 | 1.12 | 1.3 at most |" in text
+    assert "| ticks lost by hot swaps | 0 | 3 | 0 |" in text
+    assert "| 200 Hz, SCHED_FIFO | 100 |" in text
+    assert "| tick, SCHED_FIFO | 150 |" in text
+    assert "under SCHED_FIFO" in judge.table(under_fifo())
+
+
+def test_a_host_that_refuses_fifo_is_not_measured_under_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(realtime, "settle", lambda _: ["the host refuses SCHED_FIFO"])
+    assert realtime._fifo(None, realtime.Extent(), Path()) is None  # type: ignore[arg-type]
+    assert "the host refuses SCHED_FIFO" in capsys.readouterr().err
 
 
 def test_a_page_without_the_marks_is_refused(tmp_path: Path) -> None:

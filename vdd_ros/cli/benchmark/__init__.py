@@ -21,7 +21,7 @@ HELP = "run every method on the same tasks; tables and figures of success, diver
 
 BACKBONES = ("gpt", "mlp")
 SUITES = ("methods", "realtime")
-REALTIME_PARTS = ("networks", "ticks", "arrivals", "drivers", "swaps", "rates")
+REALTIME_PARTS = ("networks", "ticks", "arrivals", "drivers", "swaps", "rates", "fifo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

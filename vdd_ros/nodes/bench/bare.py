@@ -17,6 +17,7 @@ from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_thread import Deadlines
 from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.host import HostSettings, settle
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.session import open_session
@@ -34,6 +35,7 @@ class BareParameters:
     rate_hz: float = parameter(200.0, "how often, for parts", 1.0, 10_000.0)
     seconds: float = parameter(5.0, "for how long, for parts", 0.1, 86_400.0)
     wake_early_s: float = parameter(0.002, "how long before each the graph is run, for parts", 0.0, 0.02)
+    fifo_priority: int = parameter(0, "SCHED_FIFO priority, for parts; 0: the ordinary scheduler", 0, 99)
     output: str = parameter("", "file of the measurements (.npz), for parts")
 
 
@@ -68,6 +70,8 @@ class Bare(Node):
 
     def _measure(self) -> None:
         """Time both parts at absolute instants."""
+        for problem in settle(HostSettings(fifo_priority=self._settings.fifo_priority)):
+            raise ConfigurationError(problem)
         deadlines = Deadlines(1.0 / self._settings.rate_hz)
         end_ns = time.monotonic_ns() + round(self._settings.seconds * 1e9)
         inference, publish = [], []

@@ -4,7 +4,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +20,14 @@ from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.benchmark.realtime.stations import Stations, load
 from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.host import host_facts
+from vdd_ros.policy.host import HostSettings, host_facts, settle
 from vdd_ros.policy.machine import runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 MADE_BY = "vdd benchmark realtime"
 RATE_HZ = 200.0
 ARRIVAL_HZ = 100.0
+FIFO_PRIORITY = 50
 DRIVERS = ("timer", "events", "thread")
 
 
@@ -44,6 +46,7 @@ class Extent:
         long_s: Of the run at 200 Hz.
         fast_hz: Other rates at which the node runs.
         fast_s: Of each of them.
+        fifo: Whether ticks, hot swaps and the run at 200 Hz are measured under SCHED_FIFO too.
     """
 
     rounds: int = 11
@@ -56,9 +59,10 @@ class Extent:
     long_s: float = 600.0
     fast_hz: tuple[float, ...] = (500.0, 1000.0)
     fast_s: float = 30.0
+    fifo: bool = True
 
 
-QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0)
+QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0, fifo=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +104,8 @@ def measure(
         parts: Which of `PARTS`.
         before: A record from which the other parts are kept.
     """
-    stations = Stations(student, resources.path("config/robots/avoiding.yaml"), folder)
+    robot_file = resources.path("config/robots/avoiding.yaml")
+    stations, ahead = (Stations(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
     measurements: dict[str, Callable[[], dict[str, Any]]] = {
         "networks": lambda: _networks(student, teacher, extent, folder),
         "ticks": lambda: _ticks(stations, extent),
@@ -108,6 +113,7 @@ def measure(
         "drivers": lambda: {"drivers": _drivers(stations, extent)},
         "swaps": lambda: _swaps(stations, extent, student),
         "rates": lambda: _rates(stations, extent),
+        "fifo": lambda: {"fifo": _fifo(ahead, extent, student)},
     }
     record: dict[str, Any] = dict(before) | {
         "made_by": MADE_BY,
@@ -153,6 +159,20 @@ def _rates(stations: Stations, extent: Extent) -> dict[str, Any]:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
         rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)
     return {"rates": rates, "missed_200hz": rates[f"{RATE_HZ:g}"]["missed_by_a_period"]}
+
+
+def _fifo(stations: Stations, extent: Extent, student: Path) -> dict[str, Any] | None:
+    """Measure ticks, hot swaps and the long run once more, under SCHED_FIFO; None where the host refuses it."""
+    if not extent.fifo:
+        return None
+    with ThreadPoolExecutor(1) as thread:  # what it is granted ends with it
+        refused = thread.submit(settle, HostSettings(fifo_priority=FIFO_PRIORITY)).result()
+    for problem in refused:
+        _say(f"nothing is measured under SCHED_FIFO: {problem}")
+    if refused:
+        return None
+    _say("under SCHED_FIFO:")
+    return _ticks(stations, extent) | _swaps(stations, extent, student) | _rates(stations, replace(extent, fast_hz=()))
 
 
 def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:

@@ -113,6 +113,13 @@ def table(record: dict[str, Any]) -> str:
     for rate, found in record["rates"].items():
         what = f"{found['missed_by_a_period']} by more than a period, {found['missed']} at all, of {found['ticks']}"
         rows.append((f"deadlines missed at {rate} Hz", what))
+    if fifo := record["fifo"]:
+        rows += [
+            ("under SCHED_FIFO: tick / bare parts", f"{fifo['tick_over_parts_p50']:.2f}"),
+            ("tick p99 / its median", f"{fifo['tick_p99_over_p50']:.2f}"),
+            ("ticks lost by hot swaps", f"{fifo['swap_ticks_lost']} of {fifo['swaps']['ticks']}"),
+            ("deadlines missed by a period", f"{fifo['missed_200hz']} of {fifo['rates'][RATE]['ticks']}"),
+        ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
@@ -178,24 +185,30 @@ def _preface(record: dict[str, Any]) -> str:
 
 
 def _headline(record: dict[str, Any]) -> str:
+    fifo = record["fifo"]
+
+    def row(name: str, key: str, aim: str, form: str) -> tuple[str, ...]:
+        return name, format(record[key], form), format(fifo[key], form) if fifo and key in fifo else "", aim
+
     rows = [
-        ("whole tick over bare parts, medians, 200 Hz", f"{record['tick_over_parts_p50']:.2f}", "1.3 at most"),
-        ("p99 of a tick over its median, 200 Hz", f"{record['tick_p99_over_p50']:.2f}", "2 at most"),
-        ("answer over echo plus inference, medians", f"{record['arrival_over_echo_p50']:.2f}", "1.5 at most"),
+        row("whole tick over bare parts, medians, 200 Hz", "tick_over_parts_p50", "1.3 at most", ".2f"),
+        row("p99 of a tick over its median, 200 Hz", "tick_p99_over_p50", "2 at most", ".2f"),
+        row("answer over echo plus inference, medians", "arrival_over_echo_p50", "1.5 at most", ".2f"),
     ]
     for n, value in record["speedup_over_n_step"].items():
-        rows.append((f"student over teacher of {n} steps, GPT", f"{value:.2f}", f"{0.75 * int(n):g} at least"))
-    rows.append(("ticks lost by hot swaps", str(record["swap_ticks_lost"]), "0"))
-    rows.append(("deadlines missed by more than a period, 200 Hz", str(record["missed_200hz"]), "0"))
-    explained = record["rates"][RATE]["missed_by_a_period_explained"]
-    rows.append(("of them while the host was away, as a witness saw", str(explained), ""))
-    return _markdown(("figure", "measured", "aim"), rows)
+        rows.append((f"student over teacher of {n} steps, GPT", f"{value:.2f}", "", f"{0.75 * int(n):g} at least"))
+    rows.append(row("ticks lost by hot swaps", "swap_ticks_lost", "0", "d"))
+    rows.append(row("deadlines missed by more than a period, 200 Hz", "missed_200hz", "0", "d"))
+    explained = [str(one["rates"][RATE]["missed_by_a_period_explained"]) if one else "" for one in (record, fifo)]
+    rows.append(("of them while the host was away, as a witness saw", *explained, ""))
+    return _markdown(("figure", "ordinary scheduler", "SCHED_FIFO", "aim"), rows)
 
 
 def _stages(record: dict[str, Any]) -> str:
-    named = {
-        "tick, 200 Hz": record["ticks"]["tick_s"],
-        "its bare parts": record["ticks"]["parts_s"],
+    named = {"tick, 200 Hz": record["ticks"]["tick_s"], "its bare parts": record["ticks"]["parts_s"]}
+    if fifo := record["fifo"]:
+        named |= {"tick, SCHED_FIFO": fifo["ticks"]["tick_s"], "its bare parts, too": fifo["ticks"]["parts_s"]}
+    named |= {
         "answer to an observation": record["arrivals"]["answer_s"],
         "answer of a bare echo": record["arrivals"]["echo_s"],
     }
@@ -223,9 +236,12 @@ def _networks(record: dict[str, Any]) -> str:
 
 
 def _rates(record: dict[str, Any]) -> str:
+    rates = {f"{rate} Hz": found for rate, found in record["rates"].items()}
+    if record["fifo"]:
+        rates[f"{RATE} Hz, SCHED_FIFO"] = record["fifo"]["rates"][RATE]
     rows = [
         (
-            f"{rate} Hz",
+            name,
             str(found["ticks"]),
             str(found["missed"]),
             str(found["missed_by_a_period"]),
@@ -233,7 +249,7 @@ def _rates(record: dict[str, Any]) -> str:
             *(_micro(found["lateness_s"][p]) for p in ("p50", "p99", "max")),
             _micro(found["total_s"]["p50"]),
         )
-        for rate, found in record["rates"].items()
+        for name, found in rates.items()
     ]
     header = ("node at", "ticks", "deadlines missed", "by a period", "ticks lost", "late p50, µs", "p99", "max", "tick")
     return _markdown(header, rows)

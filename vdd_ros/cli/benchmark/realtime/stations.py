@@ -31,12 +31,14 @@ class Stations:
         policy: Policy file that is measured.
         robot_file: Robot file.
         folder: For logs and measurements.
+        fifo_priority: Of the thread that ticks, and of what its bare parts run in; 0: the ordinary scheduler.
     """
 
-    def __init__(self, policy: Path, robot_file: Path, folder: Path) -> None:
+    def __init__(self, policy: Path, robot_file: Path, folder: Path, fifo_priority: int = 0) -> None:
         self._policy = policy
         self._robot_file = robot_file
         self._folder = folder
+        self._fifo_priority = fifo_priority
 
     def node(self, rate_hz: float, seconds: float, **given: Any) -> Arrays:
         """Measure the policy node.
@@ -68,6 +70,7 @@ class Stations:
                 robot_file=str(self._robot_file),
                 rate_hz=rate_hz,
                 autostart=True,
+                fifo_priority=self._fifo_priority,
                 **given,
             )
             with beside(nodes):
@@ -91,7 +94,8 @@ class Stations:
         output = self._folder / "bare.npz"
         with self._processes() as nodes:
             given = {"policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
-            self._beside_the_probe(nodes, "bare", given | {"output": output})
+            given |= {"fifo_priority": self._fifo_priority, "output": output}
+            self._beside_the_probe(nodes, "bare", given)
         return _load(output)
 
     def echo(self, rate_hz: float, seconds: float) -> Arrays:
