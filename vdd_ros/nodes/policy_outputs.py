@@ -1,19 +1,18 @@
-"""Publishes what the policy loop gives, in messages that are used again at every tick."""
+"""Publishes what the policy loop gives, in messages that were made ready before."""
 
 import json
 from typing import Any
 
-import numpy as np
 from rclpy.client import Client
 from rclpy.lifecycle import LifecycleNode
-from rclpy.serialization import serialize_message
 from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message, labelled_array
+from vdd_ros.nodes.ready_message import ReadyMessage
 from vdd_ros.policy.decision import DecisionRecord
-from vdd_ros.policy.robot_messages import CommandChannel, Floats, set_stamp
+from vdd_ros.policy.robot_messages import ArrayLayout, CommandChannel, Floats
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
 
 
@@ -28,20 +27,21 @@ class PublishedOutputs:
 
     Raises:
         RobotFileError: The command's type is not installed, or lacks a field that the robot file names.
+        ConfigurationError: See `ReadyMessage`.
     """
 
     def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
         self._channel = channel
         self._period_s = period_s
-        self._trajectories: dict[int, Any] = {}
-        self._command = command_message(channel.command, period_s)
-        channel.check(self._command)
+        self._trajectories: dict[int, ReadyMessage] = {}
+        command = command_message(channel.command, period_s)
+        channel.check(command)
         self._clock = node.get_clock()
         self._stamped = channel.command.type == "geometry_msgs/msg/TwistStamped"
-        self._latency = labelled_array(LATENCY_LABELS)
-        self._latency_values = np.frombuffer(self._latency.data)
+        self._command = ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped)
+        self._latency = _ready_array(LATENCY_LABELS)
         self._expert = Int64()
-        self._decisions: dict[tuple[str, ...], tuple[Float64MultiArray, Floats]] = {}
+        self._decisions: dict[tuple[str, ...], ReadyMessage] = {}
         self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS)
         self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS)
         self._to_decision = node.create_publisher(Float64MultiArray, "~/decision", RECORDS)
@@ -50,31 +50,25 @@ class PublishedOutputs:
         self._node = node
         self._for_help: Client | None = None
         if control:
-            self._to_command = node.create_publisher(type(self._command), channel.command.topic, RELIABLE)
+            self._to_command = node.create_publisher(type(command), channel.command.topic, RELIABLE)
             self._publishers.append(self._to_command)
             if service := channel.command.loss_service:
                 self._for_help = node.create_client(Trigger, service)
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
-        self._channel.write(values, self._command)
-        if self._stamped:
-            set_stamp(self._command, self._clock.now().nanoseconds)
-        self._to_command.publish(self._command)
+        self._to_command.publish(self._serialized(values))
 
     def rehearse(self, values: Floats) -> None:
-        """See Sender: the message is filled again before it is sent."""
-        self._channel.write(values, self._command)
-        serialize_message(self._command)
+        """See Sender."""
+        self._serialized(values)
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""
-        message = self._trajectories.get(len(values))
-        if message is None:
-            message = command_message(self._channel.command, self._period_s, len(values))
-            self._trajectories[len(values)] = message
-        self._channel.write_trajectory(values, message)
-        self._to_command.publish(message)
+        ready = self._trajectories.get(len(values))
+        if ready is None:
+            ready = self._trajectories[len(values)] = self._ready_trajectory(*values.shape)
+        self._to_command.publish(ready.serialized(values.ravel()))
 
     def call_for_help(self) -> None:
         """See Sender; does not wait for the answer, which is logged."""
@@ -100,8 +94,7 @@ class PublishedOutputs:
 
     def latency(self, record: LatencyRecord) -> None:
         """See Outputs."""
-        self._latency_values[:] = record.values
-        self._to_latency.publish(self._latency)
+        self._to_latency.publish(self._latency.serialized(record.values))
 
     def expert(self, expert: int) -> None:
         """See Outputs."""
@@ -111,15 +104,27 @@ class PublishedOutputs:
     def expect_decisions(self, labels: tuple[str, ...]) -> None:
         """See Outputs."""
         if labels not in self._decisions:
-            message = labelled_array(labels)
-            self._decisions[labels] = message, np.frombuffer(message.data)
+            self._decisions[labels] = _ready_array(labels)
 
     def decision(self, record: DecisionRecord) -> None:
         """See Outputs."""
-        message, values = self._decisions[record.labels]
-        values[:] = record.values
-        self._to_decision.publish(message)
+        self._to_decision.publish(self._decisions[record.labels].serialized(record.values))
 
     def info(self, info: dict[str, Any]) -> None:
         """Publish, for those who come later too, which policy runs on which machine."""
         self._to_info.publish(String(data=json.dumps(info)))
+
+    def _serialized(self, values: Floats) -> bytes:
+        return self._command.serialized(values, self._clock.now().nanoseconds if self._stamped else 0)
+
+    def _ready_trajectory(self, points: int, size: int) -> ReadyMessage:
+        """Return a trajectory of so many points of so many numbers."""
+
+        def fill(values: Floats, message: Any) -> None:
+            self._channel.write_trajectory(values.reshape(points, size), message)
+
+        return ReadyMessage(command_message(self._channel.command, self._period_s, points), points * size, fill)
+
+
+def _ready_array(labels: tuple[str, ...]) -> ReadyMessage:
+    return ReadyMessage(labelled_array(labels), len(labels), ArrayLayout(len(labels)).write)

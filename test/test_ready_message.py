@@ -1,0 +1,86 @@
+"""Messages that are serialised once say the same as rclpy's own, whatever numbers are put in."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from geometry_msgs.msg import TwistStamped
+from rclpy.serialization import deserialize_message
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes import ready_message
+from vdd_ros.nodes.message_types import labelled_array
+from vdd_ros.nodes.ready_message import ReadyMessage
+from vdd_ros.policy.robot_messages import ArrayLayout, FieldLayout, Layout, TrajectoryLayout, set_stamp
+
+VALUES = np.array([1.5, -0.0, 1e-310, -1e300])
+OTHERS = np.array([np.nan, np.inf, 3.0, 0.1])
+
+
+def twist() -> TwistStamped:
+    message = TwistStamped()
+    message.header.frame_id = "base"
+    return message
+
+
+def trajectory(points: int = 1) -> JointTrajectory:
+    message = JointTrajectory(points=[JointTrajectoryPoint() for _ in range(points)])
+    message.header.frame_id = "x"  # one letter: what follows is aligned anew
+    for number, point in enumerate(message.points):
+        point.time_from_start.nanosec = 1 + number
+    return message
+
+
+@pytest.mark.parametrize(
+    ("make", "layout"),
+    [
+        (Float64MultiArray, ArrayLayout(4)),
+        (lambda: labelled_array(("a", "bc", "a longer one", "")), ArrayLayout(4)),
+        (trajectory, TrajectoryLayout(["elbow", "b", "cc", "ddd"])),
+        (twist, FieldLayout(["twist.angular.z", "twist.linear.x", "twist.linear.y", "twist.linear.z"])),
+    ],
+    ids=["array", "labelled array", "trajectory", "twist"],
+)
+def test_it_says_what_the_message_would(make: Any, layout: Layout) -> None:
+    stamped = hasattr(make(), "header")
+    ready = ReadyMessage(make(), 4, layout.write, stamped=stamped)
+    for values, stamp in ((VALUES, 1_795_497_329_626_421_200), (OTHERS, 999_999_999), (VALUES, 0)):
+        wanted = make()
+        layout.write(values, wanted)
+        if stamped:
+            set_stamp(wanted, stamp)
+        found = deserialize_message(ready.serialized(values, stamp), type(wanted))
+        assert repr(found) == repr(wanted)  # so that NaN equals NaN
+
+
+def test_every_point_of_a_trajectory_has_its_numbers() -> None:
+    layout = TrajectoryLayout(["a", "b"])
+
+    def fill(values: Any, message: JointTrajectory) -> None:
+        for number, point in enumerate(values.reshape(2, 2)):
+            layout.write_point(point, message, number)
+
+    found = deserialize_message(ReadyMessage(trajectory(2), 4, fill).serialized(VALUES), JointTrajectory)
+    wanted = trajectory(2)
+    fill(VALUES, wanted)
+    assert found == wanted
+
+
+def test_what_was_given_out_stays_as_it_is() -> None:
+    ready = ReadyMessage(Float64MultiArray(), 4, ArrayLayout(4).write)
+    first = ready.serialized(VALUES)
+    before = bytes(first)
+    ready.serialized(OTHERS)
+    assert first == before
+
+
+@pytest.mark.parametrize("content", [b"", b"something else"])
+def test_another_serialisation_is_refused(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(ready_message, "serialize_message", lambda _: content)
+    with pytest.raises(ConfigurationError, match="rmw_fastrtps_cpp serialises Float64MultiArray"):
+        ReadyMessage(Float64MultiArray(), 4, ArrayLayout(4).write)
