@@ -81,6 +81,8 @@ def test_the_series_of_foxglove_are_published() -> None:
     for tab, nodes in zip(layout["configById"]["Tab!nodes"]["tabs"], NODES.values(), strict=True):
         seen = set()
         for panel in leaves(tab["layout"]):
+            # newer versions ignore a plot's `title`
+            assert layout["configById"][panel]["foxglovePanelTitle"]
             for path in layout["configById"][panel]["paths"]:
                 assert path["timestampMethod"] == "receiveTime"  # the messages have no header
                 seen.add(check_series(*parts(path["value"], "."), path["label"]))
