@@ -8,6 +8,7 @@ from robot_messages import pose
 
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -28,7 +29,7 @@ class Collected:
         self.decisions: list[dict[str, float]] = []
         self.expected: list[tuple[str, ...]] = []
         self.trajectories: list[list[list[float]]] = []
-        self.calls = 0
+        self.calls = self.calls_off = 0
 
     def command(self, values: Any) -> None:
         self.commands.append(values.tolist())
@@ -41,6 +42,12 @@ class Collected:
 
     def call_for_help(self) -> None:
         self.calls += 1
+
+    def call_off(self) -> None:
+        self.calls_off += 1
+
+    def count_in(self, counters: Counters) -> None:
+        self.counters = counters
 
     def latency(self, record: LatencyRecord) -> None:
         self.records.append({label: record[label] for label in LATENCY_LABELS if not math.isnan(record[label])})
@@ -81,6 +88,7 @@ class Rig:
         trajectories: bool = False,
         decisions: bool = True,
         prefetch_ticks: int = 0,
+        start_gate: str = "inputs",
         **guards: Any,
     ) -> None:
         self.out = Collected()
@@ -104,6 +112,7 @@ class Rig:
             first_action=settings.first_action,
             trajectories=trajectories,
             decisions=decisions,
+            start_gate=start_gate,
             timer=self.timer,
         )
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -59,42 +60,109 @@ def test_as_many_actions_as_asked_for_are_executed() -> None:
 
 @pytest.mark.parametrize("ahead", [1, 2])
 def test_prefetched_chunks_begin_with_the_action_of_their_tick(ahead: int) -> None:
-    """Every action is still the one that its chunk meant for the tick in which it is executed."""
+    """Every action is the one that its chunk meant for the tick in which it is executed; the first tick only asks."""
     policy = Counting()
     chunks = Chunks(policy, action_steps=3, prefetch_ticks=ahead)  # type: ignore[arg-type]
-    done = run(chunks, range(9))
-    assert [asked + place for asked, place in done] == list(range(9))  # type: ignore[misc]
-    assert policy.asked[:3] == [0, 3 - ahead, 6 - ahead]
+    first, *done = run(chunks, range(10))
+    assert first is None
+    assert [asked + place for asked, place in done] == list(range(1, 10))  # type: ignore[misc]
+    assert policy.asked[:3] == [0, 4 - ahead, 7 - ahead]
     chunks.close()
 
 
 def test_a_late_answer_costs_the_ticks_that_it_is_late() -> None:
     policy = Counting()
     chunks = Chunks(policy, action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
-    assert run(chunks, range(1)) == [(0, 0)]
+    assert run(chunks, range(2)) == [None, (0, 1)]
     policy.gate = Event()
-    assert run(chunks, range(1, 4)) == [(0, 1), None, None]
+    assert run(chunks, range(2, 5)) == [(0, 2), None, None]
+    assert not chunks.starting
     asked = chunks._asked
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
     policy.gate = None
-    assert run(chunks, range(4, 6)) == [(1, 3), (1, 4)]
+    assert run(chunks, range(5, 7)) == [(2, 3), (2, 4)]
     chunks.close()
+
+
+def test_the_first_answer_is_waited_for_in_no_tick() -> None:
+    """However long it takes: a policy slower than a period works, as long as its chunks are long enough."""
+    policy = Counting()
+    policy.gate = Event()
+    chunks = Chunks(policy, action_steps=2, prefetch_ticks=2)  # type: ignore[arg-type]
+    assert run(chunks, range(3)) == [None, None, None]
+    starting = [chunks.starting]
+    asked = chunks._asked
+    assert asked is not None
+    policy.gate.set()
+    asked.result(10.0)
+    policy.gate = None
+    assert run(chunks, range(3, 6)) == [(0, 3), (0, 4), (3, 2)]
+    assert [*starting, chunks.starting] == [True, False]
+    chunks.close()
+
+
+def test_what_is_dropped_is_not_waited_for() -> None:
+    """Nothing is asked while a dropped question is open, so that no two runs of the policy overlap."""
+    policy = Counting()
+    policy.gate = Event()
+    chunks = Chunks(policy, action_steps=3, prefetch_ticks=1)  # type: ignore[arg-type]
+    run(chunks, range(1))
+    dropped = chunks._asked
+    assert dropped is not None
+    chunks.reset()
+    assert run(chunks, range(1, 3)) == [None, None]
+    assert chunks._asked is None
+    policy.gate.set()
+    dropped.result(10.0)
+    policy.gate = None
+    assert run(chunks, range(3, 5)) == [None, (3, 1)]
+    assert policy.resets == 1
+    assert policy.asked == [0, 3]
+    chunks.close()
+
+
+def test_another_policy_is_primed_before_it_takes_over() -> None:
+    policy = Counting()
+    chunks = Chunks(policy, action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
+    policy.gate = Event()
+    assert [chunks.prime(np.full((1, 4), tick, np.float32), None) for tick in (7, 8)] == [False, False]
+    asked = chunks._asked
+    assert asked is not None
+    policy.gate.set()
+    asked.result(10.0)
+    policy.gate = None
+    assert chunks.prime(np.full((1, 4), 9, np.float32), None)
+    assert run(chunks, range(9, 10)) == [(7, 2)]
+    chunks.close()
+    assert Chunks(policy).prime(np.zeros((1, 4), np.float32), None)  # type: ignore[arg-type]
+
+
+def test_the_thread_that_asks_is_not_a_child_of_the_one_that_ticks() -> None:
+    """Priority and cores are inherited; those of the thread that ticks are for it alone."""
+    before = set(enumerate_threads())
+    chunks = Chunks(Counting(), action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
+    (asker,) = set(enumerate_threads()) - before
+    run(chunks, range(1))
+    assert set(enumerate_threads()) == {*before, asker}
+    chunks.close()
+    asker.join(10.0)
+    assert not asker.is_alive()
 
 
 def test_an_answer_of_which_nothing_is_left_is_asked_anew() -> None:
     policy = Counting(horizon=3)
     chunks = Chunks(policy, action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
-    run(chunks, range(1))
+    run(chunks, range(2))
     policy.gate = Event()
-    assert run(chunks, range(1, 5)) == [(0, 1), None, None, None]
+    assert run(chunks, range(2, 6)) == [(0, 2), None, None, None]
     asked = chunks._asked
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
     policy.gate = None
-    assert run(chunks, range(5, 6)) == [(5, 0)]
+    assert run(chunks, range(6, 8)) == [None, (6, 1)]
     chunks.close()
 
 
@@ -103,8 +171,9 @@ def test_a_reset_forgets_the_chunk_and_the_open_question() -> None:
     chunks = Chunks(policy, action_steps=3, prefetch_ticks=1)  # type: ignore[arg-type]
     run(chunks, range(3))
     chunks.reset()
+    assert chunks.starting
+    assert run(chunks, range(10, 12)) == [None, (10, 1)]
     assert policy.resets == 1
-    assert run(chunks, range(10, 12)) == [(10, 0), (10, 1)]
     chunks.close()
 
 
@@ -116,6 +185,9 @@ def test_an_error_of_the_thread_comes_out_in_the_tick() -> None:
         raise ValueError("no answer")
 
     policy.act = fail  # type: ignore[method-assign, assignment]
+    assert chunks.next(np.zeros((1, 4), np.float32), None) is None
+    assert chunks._asked is not None
+    chunks._asked.exception(10.0)
     with pytest.raises(ValueError, match="no answer"):
         chunks.next(np.zeros((1, 4), np.float32), None)
     chunks.close()
@@ -161,8 +233,8 @@ def test_a_loss_in_a_chunk_ends_it(tmp_path: Path) -> None:
     assert [record["chunk_step"] for record in rig.out.records] == [0, 0]
 
 
-def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
-    """One message a chunk, every point within the limits of step and range from the one before it."""
+def an_arm(tmp_path: Path, **rig: Any) -> Rig:
+    """Return a loop for one joint, whose policy gives five positions at a time."""
     path = write_mixture(
         tmp_path / "arm.onnx",
         horizon=5,
@@ -182,12 +254,20 @@ def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
             "entries": [entry | {"measured": "elbow"}],
         },
     })  # fmt: skip
-    policy = OnnxPolicy.load(path, expert="greedy")
-    rig = Rig(policy, robot, action_steps=2, trajectories=True)
-    for tick in range(4):
-        now_s = 10.0 + PERIOD_S * tick
-        rig.receive("arm", joint_state(now_s, elbow=0.5), now_s)
-        rig.loop.tick(now_s, 0.0)
+    return Rig(OnnxPolicy.load(path, expert="greedy"), robot, trajectories=True, **rig)
+
+
+def move(rig: Rig, ticks: int) -> None:
+    for _ in range(ticks):
+        rig.time_s += PERIOD_S
+        rig.receive("arm", joint_state(rig.time_s, elbow=0.5), rig.time_s)
+        rig.loop.tick(rig.time_s, 0.0)
+
+
+def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
+    """One message a chunk, every point within the limits of step and range from the one before it."""
+    rig = an_arm(tmp_path, action_steps=2)
+    move(rig, 4)
     assert [record["commanded"] for record in rig.out.records] == [1, 0, 1, 0]
     assert not rig.out.commands
     first, second = (np.array(points)[:, 0] for points in rig.out.trajectories)
@@ -195,3 +275,52 @@ def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
     for start, points in ((0.5, first), (first[1], second)):
         assert (np.abs(np.diff([start, *points])) <= 0.1 + 1e-9).all()
         assert (np.abs(points) <= 1).all()
+
+
+@pytest.mark.parametrize("how", ["stale", "stop"])
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_loss_cuts_a_trajectory_off(tmp_path: Path, after: int, how: str) -> None:
+    """A controller follows what it has to the end: it gets the point that is due, alone. Only once."""
+    rig = an_arm(tmp_path, action_steps=4)
+    move(rig, after)
+    if how == "stale":
+        rig.loop.tick(rig.time_s + 1.0, 0.0)
+        rig.loop.tick(rig.time_s + 2.0, 0.0)
+    rig.loop.stop()
+    plan, hold = rig.out.trajectories
+    assert hold == [plan[after]]
+    assert rig.loop.counters.losses == 1
+
+
+def test_a_trajectory_that_has_ended_needs_no_end(tmp_path: Path) -> None:
+    rig = an_arm(tmp_path, action_steps=5)
+    move(rig, 5)
+    rig.loop.stop()
+    assert len(rig.out.trajectories) == 1
+
+
+def test_a_policy_slower_than_a_period_acts_ahead(tmp_path: Path) -> None:
+    """Two periods an inference: the first ticks wait for the first chunk, and no action counts as late."""
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=6))
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=3, prefetch_ticks=3, step_s=1e-4)
+    gate, act = Event(), policy.act
+
+    def slow(*given: Any) -> Act:
+        assert gate.wait(10.0)
+        return act(*given)
+
+    policy.act = slow  # type: ignore[method-assign, assignment]
+    for tick in range(12):
+        rig.time_s += PERIOD_S
+        rig.see((0.3, 0.1), (0.3, 0.1), rig.time_s)
+        rig.loop.tick(rig.time_s, 0.0)
+        asked = rig.loop.pilot.chunks._asked
+        assert asked is not None
+        if tick % 3 == 1:
+            gate.set()
+            asked.result(10.0)
+            gate.clear()
+    counters = rig.loop.counters
+    assert (counters.waiting, counters.overruns, counters.commands) == (2, 0, 10)
+    gate.set()
+    rig.loop.close()

@@ -55,7 +55,7 @@ def test_the_places_are_on_either_side_of_the_bound() -> None:
         ("ignore", [1, 2, 3, 4, 5], 0, False),
         ("warn", [1, 2, 3, 4, 5], 3, False),
         ("hold", [1, 2, 2, 2, 3], 3, False),
-        ("deactivate", [1, 2, 2, 2, 3], 3, True),
+        ("deactivate", [1, 2, 2, 2, 2], 3, True),
     ],
 )
 def test_novel_observations(

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from loop_rig import AVOIDING, Rig
+from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import diffusion_parameters, mixture_parameters, mixture_spec, write_mixture, write_policy
 from robot_messages import joint_state, pose
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
@@ -436,3 +437,71 @@ def test_hold_commands_nothing_at_the_end(rig: MakeRig) -> None:
     made.loop.tick(10.01, 0.0)
     made.loop.stop()
     assert len(made.out.commands) == 1
+
+
+@pytest.mark.parametrize("end", ["watch", "stop"])
+def test_what_a_tick_wants_that_hangs_is_not_commanded(rig: MakeRig, end: str) -> None:
+    """Another thread ends commanding while the policy has not answered; its answer comes to nothing."""
+    made = rig(step_s=0.0)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    act, overdue = made.policy.act, []
+
+    def hang(*given: Any) -> Any:
+        made.timer.now_s += 0.034 + 0.05
+        overdue.append(made.loop.check_overdue())
+        made.timer.now_s += 0.002
+        if end == "watch":
+            overdue.append(made.loop.check_overdue())
+            overdue.append(made.loop.check_overdue())
+        else:
+            made.loop.stop()
+        made.timer.now_s -= 0.08  # so that the guard against late answers has nothing to say
+        return act(*given)
+
+    made.policy.act = hang  # type: ignore[method-assign, assignment]
+    made.loop.tick(10.02, 0.0)
+    counters = made.loop.counters
+    assert (counters.commands, counters.losses, counters.overruns) == (1, 1, 0)
+    assert (overdue, counters.hangs) == (([False, True, True], 1) if end == "watch" else ([False], 0))
+    assert not made.loop.check_overdue()
+    made.policy.act = act  # type: ignore[method-assign]
+    made.loop.tick(10.03, 0.0)
+    assert counters.commands == 2
+
+
+def test_losses_are_told_before_anything_is_waited_for(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    lost: list[int] = []
+    monkeypatch.setattr(made.loop.pilot.chunks, "drop", lambda: lost.append(made.loop.counters.losses))
+    made.loop.tick(11.0, 0.0)
+    assert lost == [1]
+
+
+def test_a_goal_may_come_while_a_policy_is_relieved(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes in another thread than the ticks, which take the waiting policy away just then."""
+    made = rig(goal_length=1)
+
+    class Vanishing:
+        def __get__(self, loop: Any, owner: Any) -> Any:
+            return loop.__dict__.pop("waiting", None)
+
+    made.loop.__dict__["waiting"] = (made.loop.pilot, lambda: None)
+    monkeypatch.setattr(type(made.loop), "_relief", Vanishing(), raising=False)
+    monkeypatch.delitem(made.loop.__dict__, "_relief")
+    made.loop.receive_goal(np.zeros(4))
+    assert made.loop.counters.goals == 2
+
+
+def test_the_gate_of_the_window_waits_until_no_row_is_made_up(tmp_path: Path) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "policy.onnx", history=3), expert="greedy")
+    made = Rig(policy, RobotFile.load(AVOIDING), start_gate="window")
+    for tick in range(5):
+        now_s = 10.0 + PERIOD_S * tick
+        made.see((0.5, 0.1), (0.5, 0.1), now_s)
+        made.loop.tick(now_s, 0.0)
+    assert (made.loop.counters.waiting, len(made.out.commands)) == (2, 3)
+    with pytest.raises(ConfigurationError, match=r"start_gate is 'all'; use one of inputs, window\."):
+        Rig(policy, RobotFile.load(AVOIDING), start_gate="all")

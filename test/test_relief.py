@@ -1,5 +1,6 @@
 """One policy takes over from another between two ticks: nothing is missed, nothing jumps, and a misfit is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import mixture_parameters, mixture_spec, write_diffusion, write_mixture
+from robot_messages import joint_state
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.spec import ObservationEntry
+from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 
 PLACE = (0.5, 0.1)
 
@@ -115,3 +117,43 @@ def test_a_goal_is_passed_on_if_it_has_the_same_form(tmp_path: Path) -> None:
 def test_a_policy_of_another_robot_is_refused(other: Callable[..., Pilot]) -> None:
     with pytest.raises(RobotFileError, match="does not fit the observation"):
         other(observation=(ObservationEntry("elbow", "rad"),))
+
+
+@pytest.mark.parametrize(("wants", "commands", "refused"), [(0.45, [0.4, 0.45], 0), (2.0, [0.4], 1)])
+def test_the_first_command_of_another_policy_is_a_first_command(
+    tmp_path: Path, wants: float, commands: list[float], refused: int
+) -> None:
+    """With `refuse`: no step is limited here, so that nothing else would hold a jump back."""
+    entry = {"name": "elbow", "action": "elbow_position", "unit": "rad", "low": -3, "high": 3, "max_step": math.inf}
+    robot = RobotFile.from_dict({
+        "inputs": {
+            "arm": {
+                "topic": "joint_states", "type": "sensor_msgs/msg/JointState", "max_age_s": 0.5,
+                "entries": {"elbow": {"joint": "elbow", "interface": "position", "unit": "rad"}},
+            }
+        },
+        "command": {
+            "topic": "arm", "type": "std_msgs/msg/Float64MultiArray", "on_loss": "hold",
+            "entries": [entry | {"measured": "elbow", "first_step": 0.1}],
+        },
+    })  # fmt: skip
+    path = write_mixture(
+        tmp_path / "arm.onnx",
+        observation=(ObservationEntry("elbow", "rad"),),
+        action=(ActionEntry("elbow_position", "rad", -3.0, 3.0),),
+    )
+
+    def policy(position: float) -> OnnxPolicy:
+        made = OnnxPolicy.load(path)
+        act = made.act
+        made.act = lambda *given: act(*given)._replace(action=np.array([[position]]))  # type: ignore
+        return made
+
+    rig = Rig(policy(0.4), robot, first_action="refuse")
+    rig.receive("arm", joint_state(1.0, elbow=0.4), 1.0)
+    rig.loop.tick(1.0, 0.0)
+    rig.loop.relieve(Pilot.of(policy(wants), robot, period_s=PERIOD_S), lambda: None)
+    rig.receive("arm", joint_state(1.1, elbow=0.4), 1.1)
+    rig.loop.tick(1.1, 0.0)
+    assert np.array(rig.out.commands)[:, 0].tolist() == pytest.approx(commands, abs=1e-6)
+    assert (rig.loop.counters.first_refused, rig.loop.counters.losses) == (refused, refused)

@@ -3,41 +3,25 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.errors import VddError
+from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.nodes.loop_outputs import Outputs
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.chunks import Step
-from vdd_ros.policy.commander import Commander, Sender
+from vdd_ros.policy.commander import Commander
 from vdd_ros.policy.counters import Counters
-from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.intake import Intake
 from vdd_ros.policy.onnx_policy import Act
 from vdd_ros.policy.timing import LatencyRecord, LatencyStatistics
 
-
-class Outputs(Sender, Protocol):
-    """Where the loop's results go; called within the tick, so implementations allocate as little as they can."""
-
-    def latency(self, record: LatencyRecord) -> None:
-        """Send the record of a tick."""
-        ...
-
-    def expert(self, expert: int) -> None:
-        """Send the number of the expert that acted."""
-        ...
-
-    def expect_decisions(self, labels: tuple[str, ...]) -> None:
-        """Make ready for decisions with these labels, before a tick that gives one."""
-        ...
-
-    def decision(self, record: DecisionRecord) -> None:
-        """Send what the policy decided."""
-        ...
+START_GATES = ("inputs", "window")
+PATIENCE_S = 0.05
 
 
 class PolicyLoop:
@@ -52,6 +36,8 @@ class PolicyLoop:
         first_action: See `Commander`.
         trajectories: Whether a chunk goes out whole, as one message, rather than an action each tick.
         decisions: Whether decisions go out.
+        start_gate: `inputs`: the first tick is that by which every input was seen; `window`: by which each was seen for
+            as long as the window reaches back. Until then the first values stand for those before them.
         timer: What durations are measured with, in seconds.
 
     Attributes:
@@ -61,7 +47,7 @@ class PolicyLoop:
         last_refused_policy: Which file did not take over, and why; empty if none.
 
     Raises:
-        ConfigurationError: `first_action` is unknown, or needs what the robot file does not say.
+        ConfigurationError: `first_action` or `start_gate` is unknown, or needs what the robot file does not say.
     """
 
     def __init__(
@@ -75,9 +61,13 @@ class PolicyLoop:
         first_action: str = "ramp",
         trajectories: bool = False,
         decisions: bool = True,
+        start_gate: str = "inputs",
         timer: Callable[[], float] = perf_counter,
     ) -> None:
+        if start_gate not in START_GATES:
+            raise ConfigurationError(f"start_gate is {start_gate!r}; use one of {', '.join(START_GATES)}.")
         self.counters = Counters()
+        outputs.count_in(self.counters)
         self.last_refused_policy = ""
         self.pilot = pilot
         self.pilot.count_in(self.counters)
@@ -87,6 +77,7 @@ class PolicyLoop:
         self._relief: tuple[Pilot, Callable[[], None]] | None = None
         self._trajectories = trajectories
         self._decisions = decisions
+        self._whole_window = start_gate == "window"
         self._outputs = outputs
         outputs.expect_decisions(pilot.decision.labels)
         self._statistics = statistics
@@ -96,6 +87,9 @@ class PolicyLoop:
         self._expert: int | None = None
         self._seen_s = -math.inf
         self._now_s = -math.inf
+        self._sending = Lock()
+        self._running_since: float | None = None
+        self._barred = 0
         self.start()
 
     @property
@@ -147,7 +141,8 @@ class PolicyLoop:
 
     def _pilots(self) -> tuple[Pilot, ...]:
         """Return the policy that acts and the one that waits to relieve it."""
-        return (self.pilot,) if self._relief is None else (self.pilot, self._relief[0])
+        relief = self._relief  # which a tick may take away meanwhile
+        return (self.pilot,) if relief is None else (self.pilot, relief[0])
 
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
@@ -158,8 +153,30 @@ class PolicyLoop:
         self._bookkeeping_s = 0.0
 
     def stop(self) -> None:
-        """End, as at deactivation; a robot that obeys velocities is told to stand still."""
-        self.commander.stop()
+        """End, as at deactivation: the robot is left as the robot file says for losses.
+
+        From whatever thread; what a tick that still runs wants is not commanded any more.
+        """
+        with self._sending:
+            self._barred = self.counters.ticks
+            self.commander.stop()
+
+    def check_overdue(self) -> bool:
+        """Tell whether a tick should have ended long ago; then do, at once, what the robot file says for losses.
+
+        From whatever thread; what that tick wants is not commanded any more. A tick is overdue when it has run for
+        longer than an inference may take, plus a period or 50 ms, whichever is longer.
+        """
+        tick, since = self.counters.ticks, self._running_since  # in this order: a tick may end in between
+        limit_s = self.pilot.guards.limit_s + max(self._period_s, PATIENCE_S)
+        if since is None or self._timer() - since <= limit_s:
+            return False
+        with self._sending:
+            if self._barred != tick:
+                self._barred = tick
+                self.counters.hangs += 1
+                self.commander.lose()
+        return True
 
     def new_episode(self) -> None:
         """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh."""
@@ -198,11 +215,16 @@ class PolicyLoop:
         began = self._timer()
         period_s, self._began = began - self._began, began
         self.counters.ticks += 1
+        self._running_since = began
+        try:
+            self._run(now_s, lateness_s, began, period_s)
+        finally:
+            self._running_since = None
+
+    def _run(self, now_s: float, lateness_s: float, began: float, period_s: float) -> None:
         self._follow_clock(now_s)
-        if self._relief is not None and self._relief[0].intake.covers(now_s):
-            pilot, relieved = self._relief
-            self.take_over(pilot)
-            relieved()
+        if self._relief is not None:
+            self._let_relieve(*self._relief, now_s)
         observation = self._observe(now_s)
         if observation is None:
             return
@@ -240,13 +262,21 @@ class PolicyLoop:
         self.counters.deadline_misses += missed
         self._bookkeeping_s = self._timer() - published
 
+    def _let_relieve(self, pilot: Pilot, relieved: Callable[[], None], now_s: float) -> None:
+        """Let another policy take over if it has seen enough and has an answer for this tick."""
+        if not pilot.intake.covers(now_s):
+            return
+        if pilot.chunks.prime(pilot.intake.sample(now_s), pilot.intake.goal):
+            self.take_over(pilot)
+            relieved()
+
     def take_over(self, pilot: Pilot) -> None:
         """Let another policy act from now on; between ticks only."""
         self._relief = None
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
         self._outputs.expect_decisions(pilot.decision.labels)
-        self.commander.channel = pilot.channel
+        self.commander.relieve(pilot.channel)
         self.pilot = pilot
         self._expert = None
 
@@ -260,27 +290,42 @@ class PolicyLoop:
 
     def _fail(self, error: VddError) -> None:
         """End commanding, because the policy cannot act."""
-        self.pilot.chunks.drop()
-        self.commander.lose()
         self.pilot.guards.fault = str(error)
+        self.commander.lose()
+        self.pilot.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
-        if step is None:
-            self.counters.overruns += 1
-        elif step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty):
-            if not self._trajectories:
-                return self.commander.command(step.actions[0], newest)
-            if step.act is None:
-                return False
-            return self.commander.trajectory(step.actions, newest, self.pilot.chunks.action_steps)
-        else:
+        with self._sending:
+            if self._may(step, waited_s) and step is not None:
+                return self._send(step, newest)
+            self.commander.lose()
+        if step is not None:
             self.pilot.chunks.drop()
-        self.commander.lose()
         return False
+
+    def _may(self, step: Step | None, waited_s: float) -> bool:
+        """Whether what a step wants may be commanded."""
+        if step is None:
+            if self.pilot.chunks.starting:
+                self.counters.waiting += 1
+            else:
+                self.counters.overruns += 1
+            return False
+        trusted = step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty)
+        return trusted and not self.pilot.guards.fault and self._barred != self.counters.ticks
+
+    def _send(self, step: Step, newest: NDArray[np.float32]) -> bool:
+        if not self._trajectories:
+            return self.commander.command(step.actions[0], newest)
+        if step.act is None:
+            self.commander.pass_point()
+            return False
+        return self.commander.trajectory(step.actions, newest, self.pilot.chunks.action_steps)
 
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""
+        self.counters.decisions += 1
         if self._decisions and step.window is not None:
             decision = self.pilot.decision
             decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
@@ -294,13 +339,13 @@ class PolicyLoop:
 
     def _observe(self, now_s: float) -> NDArray[np.float32] | None:
         """Return the observation history, or None where an input or the goal was not seen or an input is stale."""
-        if not self.intake.complete:
+        if not self.intake.complete or (self._whole_window and not self.intake.covers(now_s)):
             self.counters.waiting += 1
             return None
         if self.intake.stale(now_s):
             self.counters.stale += 1
-            self.pilot.chunks.drop()
             self.commander.lose()
+            self.pilot.chunks.drop()
             return None
         self._seen_s = self.intake.newest_s()
         return self.intake.sample(now_s)

@@ -3,17 +3,19 @@
 import json
 from typing import Any
 
-from rclpy.client import Client
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray, Int64, String
-from std_srvs.srv import Trigger
 
+from vdd_ros.nodes.loss_call import LossCall
 from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message, labelled_array
 from vdd_ros.nodes.ready_message import ReadyMessage
+from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.robot_messages import ArrayLayout, CommandChannel, Floats
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
+
+FAREWELL_S = 0.2
 
 
 class PublishedOutputs:
@@ -48,12 +50,14 @@ class PublishedOutputs:
         self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
         self._publishers = [self._to_latency, self._to_expert, self._to_decision, self._to_info]
         self._node = node
-        self._for_help: Client | None = None
+        self._control = control
+        self._counters = Counters()
+        self._help: LossCall | None = None
         if control:
             self._to_command = node.create_publisher(type(command), channel.command.topic, RELIABLE)
             self._publishers.append(self._to_command)
             if service := channel.command.loss_service:
-                self._for_help = node.create_client(Trigger, service)
+                self._help = LossCall(node, service, self._count_failed_call)
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
@@ -71,26 +75,39 @@ class PublishedOutputs:
         self._to_command.publish(ready.serialized(values.ravel()))
 
     def call_for_help(self) -> None:
-        """See Sender; does not wait for the answer, which is logged."""
-        if self._for_help is None:
-            return
-        if not self._for_help.service_is_ready():
-            self._node.get_logger().error(f"the service {self._for_help.srv_name} is not there; nothing was called")
-            return
-        self._for_help.call_async(Trigger.Request()).add_done_callback(self._log_answer)
+        """See Sender; does not wait for the answer."""
+        if self._help is not None:
+            self._help.start()
+
+    def call_off(self) -> None:
+        """See Sender."""
+        if self._help is not None:
+            self._help.stop()
+
+    @property
+    def awaits_help(self) -> bool:
+        """Whether the service for losses was called and did not succeed yet."""
+        return self._help is not None and self._help.wanted
+
+    def count_in(self, counters: Counters) -> None:
+        """See Outputs."""
+        self._counters = counters
+
+    def listeners(self) -> int | None:
+        """Return how many listen to the commands; None in shadow mode."""
+        return self._to_command.get_subscription_count() if self._control else None
 
     def destroy(self) -> None:
-        """Take down what was made."""
+        """Take down what was made, once the last command has arrived, but wait for that no longer than 0.2 s."""
+        if self._control:
+            self._to_command.wait_for_all_acked(Duration(seconds=FAREWELL_S))
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
-        if self._for_help is not None:
-            self._node.destroy_client(self._for_help)
+        if self._help is not None:
+            self._help.destroy()
 
-    def _log_answer(self, answer: Future) -> None:
-        result = answer.result()
-        if result is None or not result.success:
-            said = "" if result is None else f": {result.message}"
-            self._node.get_logger().error(f"the service for losses failed{said}")
+    def _count_failed_call(self) -> None:
+        self._counters.failed_calls += 1
 
     def latency(self, record: LatencyRecord) -> None:
         """See Outputs."""

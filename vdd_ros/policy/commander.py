@@ -29,7 +29,11 @@ class Sender(Protocol):
         ...
 
     def call_for_help(self) -> None:
-        """Call the service that the robot file names for losses."""
+        """Call the service that the robot file names for losses, again and again until it succeeds."""
+        ...
+
+    def call_off(self) -> None:
+        """Call it no longer, if it did not succeed yet."""
         ...
 
 
@@ -38,7 +42,8 @@ class Commander:
 
     A command is the first one at the start, and after every loss: the robot may have been moved. Where an observation
     entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`; `refuse` sends
-    nothing until the command is within `first_step` of it; `free` sends the first command as it is.
+    nothing until the command is within `first_step` of it; `free` sends the first command as it is. The first command
+    of another policy is refused likewise, and counts as a loss then.
 
     Args:
         channel: The command of the robot file.
@@ -75,8 +80,15 @@ class Commander:
         self._rehearsed = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
+        self._planned: NDArray[np.float64] = np.empty((0, len(self._command)))
         self._first = True
+        self._first_of_another = False
         self._engaged = False
+
+    def relieve(self, channel: CommandChannel) -> None:
+        """Take the actions of another policy from now on; limits go on from the command before."""
+        self.channel = channel
+        self._first_of_another = self._first_action == "refuse"
 
     def restart(self) -> None:
         """Take the next command as the first one, as at the start of an episode."""
@@ -94,6 +106,10 @@ class Commander:
         self._sender.command(self._command)
         self._counters.commands += 1
         return True
+
+    def pass_point(self) -> None:
+        """Note that a period of the last trajectory has passed."""
+        self._planned = self._planned[1:]
 
     def rehearse(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Do what `command` does, but send nothing, count nothing and forget it."""
@@ -125,6 +141,7 @@ class Commander:
             count += 1
         self._before[:] = points[min(obeyed, count) - 1]
         self.limits.restart(self._before)
+        self._planned = points[1:count]
         if self._sender is None:
             return False
         self._sender.trajectory(points[:count])
@@ -134,27 +151,42 @@ class Commander:
     def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> bool:
         """Put the command of an action into `_command`; return False where it is refused."""
         self.channel.from_action(action, newest, self._command)
-        if self._first and not self._start(newest):
-            self._counters.first_refused += 1
-            return False
-        if not self._first and self.channel.any_relative:
-            self.limits.follow(self.channel.origin(newest, self._before))
+        if self._first:
+            if not self._start(newest):
+                self._counters.first_refused += 1
+                return False
+        else:
+            if self._first_of_another and not self._is_near(newest):
+                self._counters.first_refused += 1
+                self.lose()
+                return False
+            if self.channel.any_relative:
+                self.limits.follow(self.channel.origin(newest, self._before))
         if not self.limits.apply(self._command):
             self.lose()
             return False
         self._before[:] = self._command
-        self._first, self._engaged = False, True
+        if self._first and self._sender is not None:
+            self._sender.call_off()
+        self._first, self._first_of_another, self._engaged = False, False, True
         return True
 
     def lose(self) -> None:
-        """Do what the robot file wants when there is nothing to command; zeros are sent again at each call."""
+        """Do what the robot file wants when there is nothing to command; zeros are sent again at each call.
+
+        A trajectory that the robot still follows is cut off: it gets the point that is due now, and no more.
+        """
         if not self._engaged:
             return
         if not self._first:
             self._counters.losses += 1
-            if self._sender is not None and self.channel.command.on_loss == "call":
-                self._sender.call_for_help()
+            if self._sender is not None:
+                if len(self._planned):
+                    self._sender.trajectory(self._planned[:1])
+                if self.channel.command.on_loss == "call":
+                    self._sender.call_for_help()
         self._first = True
+        self._planned = self._planned[:0]
         if self._sender is not None and self.channel.command.on_loss == "zero":
             self._before.fill(0.0)
             self._sender.command(self._before)
@@ -169,10 +201,15 @@ class Commander:
         self.limits.restart()
         if self._first_action == "free" or not np.isfinite(self._command).all():
             return True
+        if self._first_action == "refuse":
+            return self._is_near(newest)
         self.channel.measure(newest, self._measured)
         if self.channel.command.on_loss != "zero":  # where it is, velocities start from 0
             np.copyto(self._measured, self._command, where=~self.channel.measured)
-        if self._first_action == "refuse":
-            return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())
         self.limits.restart(self._measured)
         return True
+
+    def _is_near(self, newest: NDArray[np.float32]) -> bool:
+        """Whether the command is within `first_step` of what is measured."""
+        self.channel.measure(newest, self._measured)
+        return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())

@@ -9,21 +9,27 @@ class Counters:
 
     ticks: int = 0
     waiting: int = 0
-    """Ticks before every input and, where the policy takes one, a goal was seen."""
+    """Ticks before every input and, where the policy takes one, a goal was seen, or before the first chunk came."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
     records: int = 0
     commands: int = 0
     losses: int = 0
     """Times that commanding ended: stale inputs, actions that a guard refused, deactivation."""
+    failed_calls: int = 0
+    """Calls of the service for losses that failed; each is repeated until one succeeds or commanding goes on."""
     first_refused: int = 0
     """Actions refused because the first command would have been too far from what is measured."""
     overruns: int = 0
     """Actions refused because inference took too long."""
+    hangs: int = 0
+    """Ticks that had not ended long after inference should have."""
     novel: int = 0
     """Actions at observations outside what was demonstrated."""
+    decisions: int = 0
+    """Answers of the policy; a chunk is one."""
     expert_switches: int = 0
-    """Ticks in which another expert acted than in the tick before."""
+    """Decisions in which another expert acted than in the one before."""
     deadline_misses: int = 0
     clock_jumps: int = 0
     """Times that the clock of the stamps was set back, after which all begins anew, as in a new episode."""

@@ -51,6 +51,7 @@ class Guards:
 
     Attributes:
         counters: Where overruns and novel observations are counted.
+        limit_s: Actions that took longer are not commanded.
         fault: Why the node must deactivate; empty if it need not.
 
     Raises:
@@ -65,7 +66,7 @@ class Guards:
             )
         self.fault = ""
         self._settings = settings
-        self._limit_s = settings.inference_limit_s or period_s
+        self.limit_s = settings.inference_limit_s or period_s
         self._bound = float("inf") if spec.novelty is None else spec.novelty.bound
         self.counters = counters
         self._in_a_row = 0
@@ -82,7 +83,7 @@ class Guards:
             inference_s: What it took.
             novelty: Of the observation that it was for; None where the policy does not know.
         """
-        in_time = inference_s <= self._limit_s
+        in_time = inference_s <= self.limit_s
         self.counters.overruns += not in_time
         return self._known(novelty) and in_time
 

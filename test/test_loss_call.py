@@ -1,0 +1,70 @@
+"""The service for losses is called until it succeeds, or until commanding goes on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from ros_helpers import Bench
+from std_srvs.srv import Trigger
+
+from vdd_ros.nodes import loss_call
+from vdd_ros.nodes.loss_call import LossCall
+
+SERVICE = "halt"
+
+
+@pytest.fixture
+def failures() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def call(bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[LossCall]:
+    monkeypatch.setattr(loss_call, "AGAIN_S", 0.05)
+    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+    yield call
+    call.destroy()
+
+
+def serve(bench: Bench, *answers: bool) -> list[bool]:
+    """Answer calls so, the last answer again and again; return the list of the answers that were given."""
+    given: list[bool] = []
+
+    def answer(_request: Any, response: Any) -> Any:
+        response.success = answers[min(len(given), len(answers) - 1)]
+        given.append(response.success)
+        return response
+
+    bench.node.create_service(Trigger, SERVICE, answer)
+    return given
+
+
+def test_a_service_that_comes_later_is_called_then(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    call.start()
+    bench.wait(lambda: len(failures) > 2, "calls in vain")
+    given = serve(bench, True)
+    bench.wait(lambda: not call.wanted, "the answer")
+    assert given == [True]
+
+
+def test_a_call_that_failed_is_repeated(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    given = serve(bench, False, False, True)
+    bench.wait(call._client.service_is_ready, "the service")
+    call.start()
+    bench.wait(lambda: not call.wanted, "the right answer")
+    assert given == [False, False, True]
+    assert len(failures) == 2
+
+
+def test_what_is_called_off_is_called_no_more(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    call.start()
+    bench.wait(lambda: len(failures) > 1, "calls in vain")
+    call.stop()
+    failures.clear()
+    ticks: list[bool] = []
+    bench.node.create_timer(0.05, lambda: ticks.append(True))
+    bench.wait(lambda: len(ticks) > 4, "the time of four calls")
+    assert not failures
