@@ -90,6 +90,7 @@ class PolicyLoop:
         self._sending = Lock()
         self._running_since: float | None = None
         self._barred = 0
+        self._ended = False
         self.start()
 
     @property
@@ -147,6 +148,7 @@ class PolicyLoop:
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
+        self._ended = False
         self.pilot.guards.reset()
         self._statistics.reset()
         self._began = self._timer()
@@ -155,10 +157,10 @@ class PolicyLoop:
     def stop(self) -> None:
         """End, as at deactivation: the robot is left as the robot file says for losses.
 
-        From whatever thread; what a tick that still runs wants is not commanded any more.
+        From whatever thread; what ticks want is not commanded any more, until it is started again.
         """
         with self._sending:
-            self._barred = self.counters.ticks
+            self._ended = True
             self.commander.stop()
 
     def check_overdue(self) -> bool:
@@ -180,7 +182,8 @@ class PolicyLoop:
 
     def new_episode(self) -> None:
         """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh."""
-        self.stop()
+        with self._sending:
+            self.commander.stop()
         for pilot in self._pilots():
             pilot.intake.reset()
         self.pilot.chunks.reset()
@@ -313,7 +316,7 @@ class PolicyLoop:
                 self.counters.overruns += 1
             return False
         trusted = step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty)
-        return trusted and not self.pilot.guards.fault and self._barred != self.counters.ticks
+        return trusted and not (self.pilot.guards.fault or self._ended or self._barred == self.counters.ticks)
 
     def _send(self, step: Step, newest: NDArray[np.float32]) -> bool:
         if not self._trajectories:
