@@ -20,6 +20,17 @@ SLACK_S = 0.1
 """From the look at the inputs' ages to the command: on a busy machine the process may be held up in between."""
 
 
+def pass_time(bench: Bench, seconds: float, each: Callable[[], object] = lambda: None) -> None:
+    """Spin for a while, since that time passes is the fault itself."""
+    end = time.monotonic() + seconds
+
+    def passed() -> bool:
+        each()
+        return time.monotonic() > end
+
+    bench.wait(passed, "time to pass")
+
+
 @dataclass
 class Watched:
     """The robot's side of the topics of Avoiding; keeps what was said on both of them, and when.
@@ -29,6 +40,7 @@ class Watched:
         commands: Time of sending and values of each command.
         places: Time and x, y of each observation that the node should take.
         said: Of each node by name, the newest diagnostics: message and values.
+        levels: And their level.
     """
 
     bench: Bench
@@ -36,13 +48,22 @@ class Watched:
     commands: list[tuple[float, np.ndarray]] = field(default_factory=list)
     places: list[tuple[float, float, float]] = field(default_factory=list)
     said: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    levels: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         node = self.bench.node
         self.inputs = {name: node.create_publisher(PoseStamped, f"{name}_pose", 10) for name in ("desired", "tcp")}
-        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
-        node.create_subscription(Float64MultiArray, COMMANDS, on_command, 1000)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        self.heed_commands()
+
+    def heed_commands(self) -> None:
+        """Subscribe to the commands."""
+        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
+        self._listening = self.bench.node.create_subscription(Float64MultiArray, COMMANDS, on_command, 1000)
+
+    def ignore_commands(self) -> None:
+        """Subscribe to them no longer."""
+        self.bench.node.destroy_subscription(self._listening)
 
     def publish(self, x: float = 0.5, y: float = 0.1, *, offset_s: float = 0.0, valid: bool = True) -> None:
         """Publish one observation, stamped so far from now; say whether the node should take it."""
@@ -77,13 +98,7 @@ class Watched:
 
     def pass_time(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
         """Spin for a while, since that time passes is the fault itself."""
-        end = time.monotonic() + seconds
-
-        def passed() -> bool:
-            each()
-            return time.monotonic() > end
-
-        self.bench.wait(passed, "time to pass")
+        pass_time(self.bench, seconds, each)
 
     def value(self, counter: str, node: str = "policy") -> int:
         """Return what a node last said of a counter; -1 before it said anything."""
@@ -127,4 +142,5 @@ class Watched:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             node = status.name.partition(":")[0].strip("/")
+            self.levels[node] = status.level
             self.said[node] = status.message, {item.key: item.value for item in status.values}

@@ -1,0 +1,352 @@
+"""However commanding ends, over real DDS: the robot is left as `on_loss` of its robot file says."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Timer
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from node_rig import AVOIDING, COMMANDS, MakeNode, Robot, started
+from policy_files import write_mixture
+from ros_helpers import Bench, node_process
+
+pytest.importorskip("rclpy")
+
+from fault_rig import MAX_AGE_S, Watched, pass_time
+from geometry_msgs.msg import TwistStamped
+from rclpy.service import Service
+from std_srvs.srv import Trigger
+
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.spec import ActionEntry
+
+HELP = "/hold_robot"
+AGAIN_S = 1.0  # a service that is not there, or fails, is called again about so often
+ON_LOSS = pytest.mark.parametrize("on_loss", ["zero", "call"])
+
+
+class MovedRobot:
+    """A robot that obeys velocities, and has a service that holds it.
+
+    Attributes:
+        said: When each command was sent, in seconds since the epoch, and its velocities.
+        calls: When the service was called.
+        helps: What the service answers.
+    """
+
+    def __init__(self, bench: Bench, folder: Path, on_loss: str) -> None:
+        self.bench = bench
+        self.on_loss = on_loss
+        self.said: list[tuple[float, np.ndarray]] = []
+        self.calls: list[float] = []
+        self.helps = True
+        self.file = robot_file(folder, on_loss)
+        self.policy = write_velocities(folder / "velocities.onnx")
+        self.observations = Robot(bench, TwistStamped)
+        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
+        bench.node.create_subscription(TwistStamped, COMMANDS, on_command, 1000)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Parameters of a node that commands it."""
+        return {"policy_path": str(self.policy), "robot_file": str(self.file)}
+
+    def serve(self) -> Service:
+        """Offer the service."""
+        return self.bench.node.create_service(Trigger, HELP, self._serve)
+
+    def move(self, count: int = 5) -> None:
+        """Publish observations until the robot has moved for so many more commands."""
+        wanted = len(self.moves()) + count
+        self.observations.run_until(lambda: len(self.moves()) >= wanted, "velocities")
+
+    def moves(self, since_s: float = 0.0) -> list[np.ndarray]:
+        """Return the commands that are not all zero."""
+        return [values for at_s, values in self.said if at_s > since_s and values.any()]
+
+    def is_left(self) -> bool:
+        """Whether it was left as its file says."""
+        if self.on_loss == "call":
+            return bool(self.calls)
+        return bool(self.said) and not self.said[-1][1].any()
+
+    def check_left(self, since_s: float) -> None:
+        """Check that it was left as its file says, and is left alone since then, also where observations come."""
+        self.bench.wait(self.is_left, f"what on_loss {self.on_loss} says", 5.0)
+        pass_time(self.bench, 0.3, self.observations.publish)
+        assert not self.moves(since_s)
+        assert len(self.calls) == (self.on_loss == "call")
+
+    def _on_command(self, message: TwistStamped, info: dict[str, Any]) -> None:
+        linear = message.twist.linear
+        self.said.append((info["source_timestamp"] * 1e-9, np.array([linear.x, linear.y])))
+
+    def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.calls.append(time.time())
+        response.success = self.helps
+        return response
+
+
+def robot_file(folder: Path, on_loss: str) -> Path:
+    """Write Avoiding's robot file with velocities as the command."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    entry = {"unit": "m/s", "low": -0.2, "high": 0.2, "max_step": 0.05}
+    entries = [entry | {"name": f"twist.linear.{axis}", "action": f"velocity_{axis}"} for axis in "xy"]
+    command = {"type": "geometry_msgs/msg/TwistStamped", "on_loss": on_loss, "entries": entries}
+    document["command"] |= command | ({"loss_service": HELP} if on_loss == "call" else {})
+    path = folder / f"{on_loss}.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def write_velocities(path: Path) -> Path:
+    """Write a policy whose actions are velocities."""
+    return write_mixture(path, action=tuple(ActionEntry(f"velocity_{axis}", "m/s", -0.2, 0.2) for axis in "xy"))
+
+
+@pytest.fixture
+def moved(bench: Bench, tmp_path: Path, on_loss: str) -> MovedRobot:
+    """A robot that obeys velocities, with the test's `on_loss`."""
+    return MovedRobot(bench, tmp_path, on_loss)
+
+
+def lost(node: PolicyNode, moved: MovedRobot) -> None:
+    """Observe nothing until the node notices."""
+    assert node.session is not None
+    counters = node.session.loop.counters
+    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says")
+
+
+def deactivate(node: PolicyNode, _moved: MovedRobot) -> None:
+    node.trigger_deactivate()
+
+
+def deactivate_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
+    lost(node, moved)
+    node.trigger_deactivate()
+
+
+def clean_up(node: PolicyNode, _moved: MovedRobot) -> None:
+    """Everything that the node had is gone at once."""
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+
+
+def shut_down(node: PolicyNode, _moved: MovedRobot) -> None:
+    node.trigger_shutdown()
+
+
+def shut_down_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
+    lost(node, moved)
+    node.trigger_shutdown()
+
+
+@ON_LOSS
+@pytest.mark.parametrize("end", [deactivate, deactivate_while_lost, clean_up, shut_down, shut_down_while_lost])
+def test_transitions_leave_the_robot_as_it_is_to_be_left(
+    make_node: MakeNode, moved: MovedRobot, end: Callable[[PolicyNode, MovedRobot], None]
+) -> None:
+    """At once: the node may be gone just after."""
+    moved.serve()
+    node = started(make_node(**moved.arguments))
+    moved.move()
+    end(node, moved)
+    moved.check_left(time.time())
+    assert node.state in ("inactive", "unconfigured", "finalized")
+
+
+@ON_LOSS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_leave_the_robot_as_it_is_to_be_left(
+    moved: MovedRobot, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The process ends only when that has gone out."""
+    moved.serve()
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", autostart="true", **moved.arguments) as process:
+        moved.move()
+        process.signal(number)
+        moved.bench.wait(lambda: process.process.poll() is not None, "the end of the process")
+        ended_s = time.time()
+        assert process.wait() == 0, process.output
+        moved.check_left(ended_s)
+        assert "Traceback" not in process.output
+
+
+@ON_LOSS
+def test_a_graph_that_fails(make_node: MakeNode, moved: MovedRobot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node deactivates by itself."""
+    moved.serve()
+    node = started(make_node(**moved.arguments))
+    moved.move()
+
+    def fail(*_: Any) -> None:
+        raise PolicyFileError("the device is gone")
+
+    assert node.session is not None
+    monkeypatch.setattr(node.session.loop.pilot.policy, "act", fail)
+    moved.bench.wait(lambda: node.state == "inactive", "deactivation")
+    moved.check_left(time.time())
+
+
+@ON_LOSS
+def test_an_error_that_nobody_thought_of(
+    make_node: MakeNode, moved: MovedRobot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the process as any error of a callback does, and on the way out the robot is left as it is to be."""
+    moved.serve()
+    node = started(make_node(**moved.arguments))
+    moved.move()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    assert node.session is not None
+    monkeypatch.setattr(node.session.loop.pilot.policy, "act", fail)
+    monkeypatch.setattr(node.session.loop.pilot.policy, "rehearse", fail)
+    with pytest.raises(RuntimeError, match="nobody thought"):
+        moved.observations.run_until(lambda: False, "the error")
+    node.close()  # as `runtime.run` does
+    moved.check_left(time.time())
+
+
+class Hang:
+    """Lets a node's policy hang from its next call on, until it is released."""
+
+    def __init__(self, node: PolicyNode, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert node.session is not None
+        self.hangs, self.released = Event(), Event()
+        policy = node.session.loop.pilot.policy
+        act, rehearse = policy.act, policy.rehearse
+
+        def held(do: Callable[..., Any], *arguments: Any) -> Any:
+            self.hangs.set()
+            self.released.wait(20)
+            return do(*arguments)
+
+        # A rehearsal acts, so both are replaced by what was there before.
+        monkeypatch.setattr(policy, "act", lambda *given: held(act, *given) if where == "tick" else act(*given))
+        monkeypatch.setattr(
+            policy, "rehearse", lambda *given: held(rehearse, *given) if where == "rehearsal" else act(*given)
+        )
+
+
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
+    """Make policies hang; all are released at the end."""
+    made: list[Hang] = []
+
+    def make(node: PolicyNode, where: str) -> Hang:
+        made.append(Hang(node, where, monkeypatch))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.released.set()
+
+
+WHERE = pytest.mark.parametrize("where", ["tick", "rehearsal"])
+
+
+@ON_LOSS
+@WHERE
+def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
+    """Within about a second, though it still hangs; what it then gives after all is not commanded."""
+    moved.serve()
+    node = started(make_node(**moved.arguments))
+    moved.move()
+    held = hang(node, where)
+    moved.observations.run_until(held.hangs.is_set, "the hang")
+    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
+    hung_s = time.time()
+    pass_time(moved.bench, 1.5 * MAX_AGE_S)
+    held.released.set()  # nothing was observed for so long that nothing but the hung tick could command
+    pass_time(moved.bench, 0.3)
+    assert not moved.moves(hung_s)
+    assert moved.is_left()
+    assert len(moved.calls) == (moved.on_loss == "call")
+
+
+@ON_LOSS
+@WHERE
+def test_deactivated_while_the_policy_hangs(
+    make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str
+) -> None:
+    """The robot is left as it is to be before the policy returns, however long the transition then takes."""
+    moved.serve()
+    node = started(make_node(**moved.arguments))
+    moved.move()
+    held = hang(node, where)
+    moved.observations.run_until(held.hangs.is_set, "the hang")
+    asked_s = time.time()
+    release = Timer(5.0, held.released.set)
+    release.start()
+    node.trigger_deactivate()
+    held.released.set()
+    release.cancel()
+    moved.check_left(asked_s)
+    left_s = moved.calls[0] if moved.on_loss == "call" else next(at_s for at_s, v in moved.said if not v.any())
+    assert left_s - asked_s < 2.0
+
+
+@pytest.mark.parametrize("on_loss", ["call"])
+def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRobot) -> None:
+    """It is called then, and only until it has succeeded."""
+    node = started(make_node(**moved.arguments))
+    moved.move()
+    assert node.session is not None
+    counters = node.session.loop.counters
+    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    pass_time(moved.bench, AGAIN_S)
+    moved.helps = False
+    moved.serve()
+    moved.bench.wait(lambda: len(moved.calls) >= 2, "calls of a service that fails")
+    moved.helps = True
+    failed = len(moved.calls)
+    moved.bench.wait(lambda: len(moved.calls) > failed, "a call that succeeds")
+    assert (np.diff(moved.calls) > 0.5 * AGAIN_S).all()
+    called = len(moved.calls)
+    pass_time(moved.bench, 2.5 * AGAIN_S)
+    assert len(moved.calls) == called
+
+
+@pytest.mark.parametrize("on_loss", ["call"])
+def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: MovedRobot) -> None:
+    """It would hold a robot that is commanded again, so it is not called any more."""
+    node = started(make_node(**moved.arguments))
+    moved.move()
+    assert node.session is not None
+    counters = node.session.loop.counters
+    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    moved.move()
+    moved.serve()
+    pass_time(moved.bench, 2.5 * AGAIN_S, moved.observations.publish)
+    assert len(moved.calls) <= counters.losses - 1  # a busy machine may lose commands again, which is another matter
+
+
+def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The controller goes and comes back: the node ticks on, tells, and is heard again."""
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.2)
+    watched = Watched(bench)
+    node = started(make_node())
+    watched.run_for_commands(20)
+    watched.await_diagnosis(lambda _, values: values["listeners"] == "1", "one that listens")
+    assert node.session is not None
+    counters = node.session.loop.counters
+    watched.ignore_commands()
+    watched.await_diagnosis(lambda message, _: "nobody listens" in message, "the warning")
+    assert watched.value("listeners") == 0
+    ticks, losses, heard = counters.ticks, counters.losses, len(watched.commands)
+    watched.pass_time(0.5, watched.publish)
+    assert counters.ticks > ticks + 20
+    assert len(watched.commands) == heard
+    watched.heed_commands()
+    watched.run_for_commands(20)
+    watched.await_diagnosis(lambda message, _: "nobody listens" not in message, "the end of the warning")
+    assert (node.state, watched.value("listeners"), counters.losses) == ("active", 1, losses)
+    watched.check()
