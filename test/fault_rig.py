@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from node_rig import AVOIDING, COMMANDS, FAST_HZ
 from ros_helpers import DEADLINE_S, Bench
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.policy.robot import RobotFile
@@ -144,3 +145,44 @@ class Watched:
             node = status.name.partition(":")[0].strip("/")
             self.levels[node] = status.level
             self.said[node] = status.message, {item.key: item.value for item in status.values}
+
+
+class SimulatedRobot:
+    """Watches commands and gives observations in a time of its own, a tick at a time."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.watched = Watched(bench, stamped=False)
+        self.now_ns = round(36_000 * 1e9)
+        self._next_s = time.monotonic()
+        self._clock = bench.node.create_publisher(Clock, "/clock", 100)
+
+    def advance(self, *, see: bool = True) -> None:
+        """Move the clock by a tick, and observe, unless the last time was so short ago."""
+        if time.monotonic() >= self._next_s:
+            self.jump(1.0 / FAST_HZ)
+            if see:
+                self.see()
+
+    def jump(self, seconds: float) -> None:
+        """Move the clock."""
+        self._next_s = time.monotonic() + 1.0 / FAST_HZ
+        self.now_ns += round(seconds * 1e9)
+        now: Any = Clock()
+        now.clock.sec, now.clock.nanosec = divmod(self.now_ns, 1_000_000_000)
+        self._clock.publish(now)
+
+    def see(self) -> None:
+        """Publish an observation of now."""
+        for name in self.watched.inputs:
+            self.watched.send(name, 0.5, 0.1, self.now_ns)
+        self.watched.places.append((0.0, 0.5, 0.1))
+
+    def run(self, count: int = 20) -> None:
+        """Advance until so many more commands came."""
+        wanted = len(self.watched.commands) + count
+
+        def advanced() -> bool:
+            self.advance()
+            return len(self.watched.commands) >= wanted
+
+        self.watched.bench.wait(advanced, f"{count} commands")

@@ -1,5 +1,6 @@
 """Chunks over real DDS: as trajectories or a step at a time, asked for ahead, cut off, and of the next policy."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from node_rig import AVOIDING, COMMANDS, MakeNode, started
+from node_rig import AVOIDING, MakeNode, started
 from policy_files import write_mixture
 from ros_helpers import Bench, NodeProcess, node_process
 
@@ -100,7 +101,7 @@ def check_limits(trajectories: list[JointTrajectory], obeyed: int) -> None:
     for trajectory in trajectories:
         assert (np.abs(points(trajectory)) <= 1).all()
         assert (np.abs(np.diff(points(trajectory), axis=0)) <= MAX_STEP + 1e-9).all()
-    for before, after in zip(trajectories, trajectories[1:], strict=False):
+    for before, after in itertools.pairwise(trajectories):
         assert (np.abs(points(after)[0] - points(before)[obeyed - 1]) <= MAX_STEP + 1e-9).all()
 
 
@@ -197,7 +198,9 @@ class Swaps:
         self._parameters = node.create_client(SetParameters, "/policy_node/set_parameters")
         self._load = node.create_client(Trigger, "/policy_node/load_policy")
         self.watched.run_until(
-            lambda: len(self.records) > WARM_UP and self._parameters.service_is_ready() and self._load.service_is_ready(),
+            lambda: (
+                len(self.records) > WARM_UP and self._parameters.service_is_ready() and self._load.service_is_ready()
+            ),
             "records and services",
         )
 

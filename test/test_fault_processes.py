@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def recorder(watched: Watched, log: Path, bag: Path) -> Iterator[NodeProcess]:
 
 @contextmanager
 def flood() -> Iterator[Callable[[], float]]:
-    """Publish each input of Avoiding, at most at FLOOD_HZ; the value ends that and returns how many a second there were.
+    """Publish each input of Avoiding, at most at FLOOD_HZ; the value ends that and returns how often a second it was.
 
     One process an input: several would overtake each other, and what is older than the last is refused.
     """
@@ -158,16 +159,22 @@ def rate_hz(times_s: Any) -> float:
     return float((len(times_s) - 1) / np.ptp(times_s))
 
 
-def test_two_nodes_on_one_command_topic(watched: Watched, make_node: MakeNode, nan_policy: Path, tmp_path: Path) -> None:
+def names_rival(other: str, message: str, values: dict[str, str]) -> bool:
+    """Whether diagnostics name another node that commands the robot."""
+    return f"{COMMANDS}: {other}" in message and other in values["rivals"]
+
+
+def test_two_nodes_on_one_command_topic(
+    watched: Watched, make_node: MakeNode, nan_policy: Path, tmp_path: Path
+) -> None:
     """Both keep to their limits and tell of each other, until one has gone."""
     node = make_node("second", rate_hz=0.0)
     with policy_node(watched, nan_policy, tmp_path / "log"):
         watched.await_diagnosis(lambda _, values: values["rivals"] == "", "nobody else", "policy_node")
         started(node)
         for name, other in (("policy_node", "/second"), ("second", "/policy_node")):
-            watched.await_diagnosis(lambda said, _, other=other: f"{COMMANDS}: {other}" in said, "the rival", name)
+            watched.await_diagnosis(partial(names_rival, other), "the rival", name)
             assert watched.levels[name] == DiagnosticStatus.WARN
-            assert other in watched.said[name][1]["rivals"]
         watched.run_for_commands(50)
         node.trigger_deactivate()
         node.trigger_cleanup()
