@@ -98,5 +98,6 @@ def robot_file(folder: Path, on_loss: str) -> Path:
 
 
 def write_velocities(path: Path) -> Path:
-    """Write a policy whose actions are velocities."""
-    return write_mixture(path, action=tuple(ActionEntry(f"velocity_{axis}", "m/s", -0.2, 0.2) for axis in "xy"))
+    """Write a policy that gives chunks of velocities."""
+    action = tuple(ActionEntry(f"velocity_{axis}", "m/s", -0.2, 0.2) for axis in "xy")
+    return write_mixture(path, action=action, horizon=8)

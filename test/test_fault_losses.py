@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -143,7 +143,7 @@ class Hang:
             return do(*arguments)
 
         # A rehearsal acts, so both are replaced by what was there before.
-        monkeypatch.setattr(policy, "act", lambda *given: held(act, *given) if where == "tick" else act(*given))
+        monkeypatch.setattr(policy, "act", lambda *given: act(*given) if where == "rehearsal" else held(act, *given))
         monkeypatch.setattr(
             policy, "rehearse", lambda *given: held(rehearse, *given) if where == "rehearsal" else act(*given)
         )
@@ -163,18 +163,25 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
         each.released.set()
 
 
-WHERE = pytest.mark.parametrize("where", ["tick", "rehearsal"])
+WHERE = pytest.mark.parametrize("where", ["tick", "rehearsal", "prefetch"])
+AHEAD = {"action_steps": 4, "prefetch_ticks": 2}
+
+
+def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> tuple[PolicyNode, Hang]:
+    """Return a node that moved a robot and hangs, and what it hangs on."""
+    moved.serve()
+    node = started(make_node(**moved.arguments | (AHEAD if where == "prefetch" else {})))
+    moved.move()
+    held = hang(node, where)
+    moved.observations.run_until(held.hangs.is_set, "the hang")
+    return node, held
 
 
 @ON_LOSS
 @WHERE
 def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
     """Within about a second, though it still hangs; what it then gives after all is not commanded."""
-    moved.serve()
-    node = started(make_node(**moved.arguments))
-    moved.move()
-    held = hang(node, where)
-    moved.observations.run_until(held.hangs.is_set, "the hang")
+    _, held = hanging(make_node, moved, hang, where)
     moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
     hung_s = time.time()
     pass_time(moved.bench, 1.5 * MAX_AGE_S)
@@ -191,20 +198,15 @@ def test_deactivated_while_the_policy_hangs(
     make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str
 ) -> None:
     """The robot is left as it is to be before the policy returns, however long the transition then takes."""
-    moved.serve()
-    node = started(make_node(**moved.arguments))
-    moved.move()
-    held = hang(node, where)
-    moved.observations.run_until(held.hangs.is_set, "the hang")
-    asked_s = time.time()
-    release = Timer(5.0, held.released.set)
-    release.start()
-    node.trigger_deactivate()
+    node, held = hanging(make_node, moved, hang, where)
+    transition = Thread(target=node.trigger_deactivate)
+    transition.start()
+    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
+    left_s = time.time()
     held.released.set()
-    release.cancel()
-    moved.check_left(asked_s)
-    left_s = moved.calls[0] if moved.on_loss == "call" else next(at_s for at_s, v in moved.said if not v.any())
-    assert left_s - asked_s < 2.0
+    moved.bench.wait(lambda: not transition.is_alive(), "the end of the transition")
+    moved.check_left(left_s)
+    assert node.state == "inactive"
 
 
 @pytest.mark.parametrize("on_loss", ["call"])
