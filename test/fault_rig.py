@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from node_rig import AVOIDING, COMMANDS, FAST_HZ
 from ros_helpers import DEADLINE_S, Bench
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.policy.robot import RobotFile
@@ -18,6 +19,17 @@ FILE = RobotFile.load(AVOIDING)
 MAX_AGE_S = max(source.max_age_s for source in FILE.inputs)
 SLACK_S = 0.1
 """From the look at the inputs' ages to the command: on a busy machine the process may be held up in between."""
+
+
+def pass_time(bench: Bench, seconds: float, each: Callable[[], object] = lambda: None) -> None:
+    """Spin for a while, since that time passes is the fault itself."""
+    end = time.monotonic() + seconds
+
+    def passed() -> bool:
+        each()
+        return time.monotonic() > end
+
+    bench.wait(passed, "time to pass")
 
 
 @dataclass
@@ -29,6 +41,7 @@ class Watched:
         commands: Time of sending and values of each command.
         places: Time and x, y of each observation that the node should take.
         said: Of each node by name, the newest diagnostics: message and values.
+        levels: And their level.
     """
 
     bench: Bench
@@ -36,13 +49,22 @@ class Watched:
     commands: list[tuple[float, np.ndarray]] = field(default_factory=list)
     places: list[tuple[float, float, float]] = field(default_factory=list)
     said: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    levels: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         node = self.bench.node
         self.inputs = {name: node.create_publisher(PoseStamped, f"{name}_pose", 10) for name in ("desired", "tcp")}
-        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
-        node.create_subscription(Float64MultiArray, COMMANDS, on_command, 1000)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+        self.heed_commands()
+
+    def heed_commands(self) -> None:
+        """Subscribe to the commands."""
+        on_command: Any = self._on_command  # rclpy's types know of no callback with the time of sending
+        self._listening = self.bench.node.create_subscription(Float64MultiArray, COMMANDS, on_command, 1000)
+
+    def ignore_commands(self) -> None:
+        """Subscribe to them no longer."""
+        self.bench.node.destroy_subscription(self._listening)
 
     def publish(self, x: float = 0.5, y: float = 0.1, *, offset_s: float = 0.0, valid: bool = True) -> None:
         """Publish one observation, stamped so far from now; say whether the node should take it."""
@@ -77,13 +99,7 @@ class Watched:
 
     def pass_time(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
         """Spin for a while, since that time passes is the fault itself."""
-        end = time.monotonic() + seconds
-
-        def passed() -> bool:
-            each()
-            return time.monotonic() > end
-
-        self.bench.wait(passed, "time to pass")
+        pass_time(self.bench, seconds, each)
 
     def value(self, counter: str, node: str = "policy") -> int:
         """Return what a node last said of a counter; -1 before it said anything."""
@@ -127,4 +143,46 @@ class Watched:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             node = status.name.partition(":")[0].strip("/")
+            self.levels[node] = status.level
             self.said[node] = status.message, {item.key: item.value for item in status.values}
+
+
+class SimulatedRobot:
+    """Watches commands and gives observations in a time of its own, a tick at a time."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.watched = Watched(bench, stamped=False)
+        self.now_ns = round(36_000 * 1e9)
+        self._next_s = time.monotonic()
+        self._clock = bench.node.create_publisher(Clock, "/clock", 100)
+
+    def advance(self, *, see: bool = True) -> None:
+        """Move the clock by a tick, and observe, unless the last time was so short ago."""
+        if time.monotonic() >= self._next_s:
+            self.jump(1.0 / FAST_HZ)
+            if see:
+                self.see()
+
+    def jump(self, seconds: float) -> None:
+        """Move the clock."""
+        self._next_s = time.monotonic() + 1.0 / FAST_HZ
+        self.now_ns += round(seconds * 1e9)
+        now: Any = Clock()
+        now.clock.sec, now.clock.nanosec = divmod(self.now_ns, 1_000_000_000)
+        self._clock.publish(now)
+
+    def see(self) -> None:
+        """Publish an observation of now."""
+        for name in self.watched.inputs:
+            self.watched.send(name, 0.5, 0.1, self.now_ns)
+        self.watched.places.append((0.0, 0.5, 0.1))
+
+    def run(self, count: int = 20) -> None:
+        """Advance until so many more commands came."""
+        wanted = len(self.watched.commands) + count
+
+        def advanced() -> bool:
+            self.advance()
+            return len(self.watched.commands) >= wanted
+
+        self.watched.bench.wait(advanced, f"{count} commands")

@@ -16,9 +16,9 @@ from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
-from fault_rig import Watched
-from rosgraph_msgs.msg import Clock
+from fault_rig import SimulatedRobot, Watched
 
+from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 
@@ -193,45 +193,51 @@ def test_node_that_was_held_up_goes_on(make_node: MakeNode, bench: Bench, monkey
     watched.check()
 
 
-class SimulatedRobot:
-    """Watches commands and gives observations in a time of its own, a tick at a time."""
+class SystemClock:
+    """Stands for the module `time` in a node whose clock of the day was set."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.watched = Watched(bench, stamped=False)
-        self.now_ns = round(10 * HOUR_S * 1e9)
-        self._next_s = time.monotonic()
-        self._clock = bench.node.create_publisher(Clock, "/clock", 100)
+    def __init__(self) -> None:
+        self.offset_s = 0.0
 
-    def advance(self, *, see: bool = True) -> None:
-        """Move the clock by a tick, and observe, unless the last time was so short ago."""
-        if time.monotonic() >= self._next_s:
-            self.jump(1.0 / FAST_HZ)
-            if see:
-                self.see()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
 
-    def jump(self, seconds: float) -> None:
-        """Move the clock."""
-        self._next_s = time.monotonic() + 1.0 / FAST_HZ
-        self.now_ns += round(seconds * 1e9)
-        now: Any = Clock()
-        now.clock.sec, now.clock.nanosec = divmod(self.now_ns, 1_000_000_000)
-        self._clock.publish(now)
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return time.time() + self.offset_s
 
-    def see(self) -> None:
-        """Publish an observation of now."""
-        for name in self.watched.inputs:
-            self.watched.send(name, 0.5, 0.1, self.now_ns)
-        self.watched.places.append((0.0, 0.5, 0.1))
 
-    def run(self, count: int = 20) -> None:
-        """Advance until so many more commands came."""
-        wanted = len(self.watched.commands) + count
+@pytest.mark.parametrize("jump_s", [-5.0, 5.0])
+def test_the_systems_clock_jumps(
+    make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    """For all of the machine, as where it is set: nothing old is commanded, and what is seen by the new time is."""
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.2)
+    clock, on_input = SystemClock(), PolicySession._on_input
 
-        def advanced() -> bool:
-            self.advance()
-            return len(self.watched.commands) >= wanted
+    def received(session: PolicySession, name: str, message: Any, received_s: float) -> None:
+        on_input(session, name, message, received_s + clock.offset_s)  # DDS tells by the same clock
 
-        self.watched.bench.wait(advanced, f"{count} commands")
+    monkeypatch.setattr("vdd_ros.nodes.policy_session.time", clock)
+    monkeypatch.setattr(PolicySession, "_on_input", received)
+    watched = Watched(bench)
+    node = started(make_node())
+    watched.run_for_commands(50)
+    assert node.session is not None
+    counters = node.session.loop.counters
+    counter = "clock_jumps" if jump_s < 0 else "stale"
+    assert getattr(counters, counter) == 0
+    clock.offset_s = jump_s
+    bench.wait(lambda: getattr(counters, counter) > 0, "the jump to be noticed", 1.0)
+    watched.pass_time(0.1)  # whatever is on its way
+    commanded, heard = counters.commands, len(watched.commands)
+    watched.pass_time(0.5 * MAX_AGE_S)
+    watched.pass_time(MAX_AGE_S, lambda: watched.publish(valid=False))  # of a sensor whose clock was not set
+    assert (counters.commands, len(watched.commands)) == (commanded, heard)
+    watched.run_for_commands(20, offset_s=jump_s)
+    watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, "the counter", offset_s=jump_s)
+    assert (node.state, counters.clock_jumps, counters.losses) == ("active", int(jump_s < 0), 1)
+    watched.check()
 
 
 @pytest.fixture

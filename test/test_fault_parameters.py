@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from node_rig import AVOIDING
+from node_rig import AVOIDING, MakeNode, started
 from policy_files import diffusion_spec, mixture_spec, write_mixture
+from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
+from fault_rig import Watched
+from rcl_interfaces.srv import SetParameters
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
 
@@ -35,7 +39,13 @@ from vdd_ros.policy.spec import PolicySpec
 MANY = settings(max_examples=300, deadline=None, derandomize=True)
 FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 FORESEEN = {"InvalidTopicNameException"}  # rclpy's own words for it are good
-HOST = {"fifo_priority", "cpu_affinity", "lock_memory"}  # would change the process of the tests
+CORES = ["99999999999", "2147483647", "100000", "-1", "a,b", "0,,1", " ", "0 1", "0-", "\u0663", "1e3", "0x1"]
+HOST = {
+    "fifo_priority": st.sampled_from([0, 1, 50, 99]),
+    "cpu_affinity": st.sampled_from(["", "0", "0,1", *CORES]),
+    "lock_memory": st.booleans(),
+    "gc_freeze": st.booleans(),
+}
 INTEGERS = st.sampled_from([-(2**63), -1, 0, 1, 2, 3, 5, 7, 2**31, 2**63 - 1])
 FLOATS = st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 5e-324, 1e-9, 0.001, 1.0, 30.0, 1000.0, 1e308])
 WORDS = [*SENDS, *TRIGGERS, *SELECTIONS, *NOISES, *FIRST_ACTIONS, *ON_NOVELTY, *PROVIDERS]
@@ -58,6 +68,7 @@ def values(draw: st.DrawFn, item: Any) -> Any:
 
 
 VALUES = {item.name: values(item) for item in fields(PolicyParameters)}
+VALUES["cpu_affinity"] |= st.sampled_from(CORES)
 GIVEN = st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: VALUES[name] for name in names})
 )
@@ -81,6 +92,14 @@ def check_reason(failure: str) -> None:
     assert unforeseen is None or unforeseen[1] in FORESEEN, failure
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _process_of_the_tests() -> Iterator[None]:
+    """Other parts of the host's settings end with the thread that ticks; locked memory would outlast it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vdd_ros.policy.host._lock_memory", lambda: None)
+        yield
+
+
 @FEW
 @given(GIVEN)
 def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any], given: dict[str, Any]) -> None:
@@ -96,10 +115,9 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
         node.trigger_configure()
         if node.state == "inactive":
             assert node.failure == ""
-            if not HOST & given.keys():
-                node.trigger_activate()
-                assert (node.state, node.failure) == ("active", "")
-                node.trigger_deactivate()
+            node.trigger_activate()
+            assert (node.state, node.failure) == ("active", "")
+            node.trigger_deactivate()
             node.trigger_cleanup()
         else:
             check_reason(node.failure)
@@ -112,6 +130,101 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
         node.trigger_cleanup()
     finally:
         node.destroy_node()
+
+
+@settings(FEW, max_examples=20)
+@given(st.fixed_dictionaries(HOST))
+def test_what_is_asked_of_the_host_is_refused_or_the_node_ticks(good: dict[str, Any], given: dict[str, Any]) -> None:
+    """Whatever the host grants; what it refuses is told, and never ends the thread that ticks."""
+    bench = Bench()
+    try:
+        check_host(bench, good | given)
+    finally:
+        bench.close()
+
+
+@pytest.mark.parametrize("cores", CORES)
+def test_cores_that_there_are_not(bench: Bench, good: dict[str, Any], cores: str) -> None:
+    """Each of them, so that none is left to chance."""
+    check_host(bench, good | {"cpu_affinity": cores})
+
+
+def check_host(bench: Bench, parameters: dict[str, Any]) -> None:
+    """Check that a node refuses parameters with a reason, or ticks with them."""
+    overrides = [Parameter(name, value=value) for name, value in (parameters | {"rate_hz": 100.0}).items()]
+    node: PolicyNode = bench.add(PolicyNode("host", parameter_overrides=overrides))
+    node.trigger_configure()
+    if node.session is None:
+        check_reason(node.failure)
+        assert "cpu_affinity" in node.failure
+        return
+    node.trigger_activate()
+    counters = node.session.loop.counters
+    bench.wait(lambda: counters.ticks > 1, "ticks", 5.0)
+    assert (node.state, node.failure) == ("active", "")
+    node.trigger_deactivate()
+
+
+def shown(values: dict[str, Any]) -> str:
+    """Return values so that NaN equals NaN."""
+    return repr(sorted(values.items()))
+
+
+@pytest.fixture
+def running(make_node: MakeNode, bench: Bench, good: dict[str, Any]) -> tuple[PolicyNode, Watched, Any]:
+    """An active node, its robot, and what sets a dictionary of its parameters over DDS and returns the answers."""
+    watched = Watched(bench)
+    node = started(make_node(policy_path=good["policy_path"]))
+    client = bench.node.create_client(SetParameters, "/policy/set_parameters")
+    watched.run_until(client.service_is_ready, "the service")
+    watched.run_for_commands()
+
+    def put(values: dict[str, Any]) -> Any:
+        wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        answer = client.call_async(SetParameters.Request(parameters=wanted))
+        watched.run_until(answer.done, "the answer")
+        return answer.result().results
+
+    return node, watched, put
+
+
+def test_no_parameter_changes_an_active_node(running: tuple[PolicyNode, Watched, Any]) -> None:
+    """All are refused with a reason but `next_policy`, and the node goes on as before."""
+    node, watched, put = running
+    before = {item.name: node.get_parameter(item.name).value for item in fields(PolicyParameters)}
+    assert node.session is not None
+    parameters = node.session._parameters
+
+    @FEW
+    @given(GIVEN)
+    def change(given: dict[str, Any]) -> None:
+        for (name, value), result in zip(given.items(), put(given), strict=True):
+            assert result.successful == (name == "next_policy" and isinstance(value, str)), (name, value)
+            assert result.successful or result.reason
+        assert node.session is not None
+        assert node.session._parameters is parameters
+
+    change()
+    after = {name: node.get_parameter(name).value for name in before}
+    after["next_policy"] = before["next_policy"]
+    assert shown(after) == shown(before)
+    watched.run_for_commands(50)
+    assert (node.state, node.failure) == ("active", "")
+    watched.check()
+
+
+@pytest.mark.parametrize(
+    "values", [{"use_sim_time": True}, {"unheard_of": 1}, {"rate_hz": 1.0, "unheard_of": 1}], ids=str
+)
+def test_parameters_that_are_not_its_own(running: tuple[PolicyNode, Watched, Any], values: dict[str, Any]) -> None:
+    """Refused too: simulated time would leave an active node without a clock."""
+    node, watched, put = running
+    for result in put(values):
+        assert not result.successful
+        assert result.reason
+    assert not node.get_parameter("use_sim_time").value
+    watched.run_for_commands(50)
+    watched.check()
 
 
 JSON = st.one_of(
