@@ -145,7 +145,7 @@ def test_the_thread_that_asks_is_not_a_child_of_the_one_that_ticks() -> None:
     chunks = Chunks(Counting(), action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
     (asker,) = set(enumerate_threads()) - before
     run(chunks, range(1))
-    assert set(enumerate_threads()) == {*before, asker}
+    assert set(enumerate_threads()) <= {*before, asker}
     chunks.close()
     asker.join(10.0)
     assert not asker.is_alive()

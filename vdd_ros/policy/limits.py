@@ -98,14 +98,14 @@ class CommandLimits:
         for index, (value, before, (low, high, step)) in enumerate(
             zip(values, self._before, self._bounds, strict=True)
         ):
-            bounded = min(max(value, low), high)
+            bounded = low if value < low else high if value > high else value
             if bounded != value:
                 self.out_of_range[index] += 1
             if self._has_before:
-                near = min(max(bounded, before - step), before + step)
-                if near != bounded:
+                least, most = before - step, before + step
+                if not least <= bounded <= most:
                     self.too_far[index] += 1
-                bounded = near
+                    bounded = least if bounded < least else most
             values[index] = bounded
         command[:] = self._before[:] = values
         self._has_before = True

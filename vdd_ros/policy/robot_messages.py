@@ -208,7 +208,7 @@ class CommandChannel:
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
         bases = self._base.tolist(), self._base_factor.tolist()
         self._references = list(zip(self.relative.tolist(), *bases, strict=True))
-        self._displacements = list(zip(self._action.tolist(), self._action_factor.tolist(), strict=True))
+        self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
         self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
 
     def check(self, message: Any) -> None:
@@ -217,14 +217,9 @@ class CommandChannel:
             for index, field in enumerate(self._layout.fields):
                 _check_number(message, field, f"command.entries[{index}].name")
 
-    def reference(self, observation: Numbers) -> list[float]:
-        """Return what the command, n numbers, is relative to: that entry of an observation (obs_dim,), or zero."""
-        seen = observation.tolist()  # few numbers: each call of numpy takes longer than all of their arithmetic
-        return [seen[index] * factor for _, index, factor in self._references]
-
     def origin(self, observation: Numbers, before: Floats) -> list[float]:
         """Return what the step of the command, n numbers, is measured from: its reference, else the command before."""
-        seen, sent = observation.tolist(), before.tolist()
+        seen, sent = observation.tolist(), before.tolist()  # each call of numpy takes longer than their arithmetic
         return [
             seen[index] * factor if relative else last
             for last, (relative, index, factor) in zip(sent, self._references, strict=True)
@@ -236,9 +231,8 @@ class CommandChannel:
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""
-        wanted = action.tolist()
-        parts = zip(self.reference(observation), self._displacements, strict=True)
-        out[:] = [base + wanted[index] * factor for base, (index, factor) in parts]
+        seen, wanted = observation.tolist(), action.tolist()
+        out[:] = [seen[base] * unit + wanted[index] * factor for base, unit, index, factor in self._sums]
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""
