@@ -1,6 +1,5 @@
 """One run of the demo: a simulated robot, the policies of one round and the recorder, as processes of their own."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -83,7 +82,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     topics += [*(f"{node}/{topic}" for node in run.files for topic in NODE_TOPICS), DIAGNOSTICS]
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)
-    with NodeProcesses(run.logs, domain_id=1 + os.getpid() % 100) as nodes:
+    with NodeProcesses(run.logs) as nodes:
         nodes.start(
             "bag_recorder",
             "bag_recorder",
