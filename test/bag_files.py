@@ -90,7 +90,7 @@ def write_bag(
                 writer.write(connection, stamp + round(35_000_000 * tick), number_message(number))
         if diagnostics:
             connection = writer.add_connection("/diagnostics", DIAGNOSTICS_TYPE, typestore=STORE)
-            for second, (name, values) in enumerate(diagnostics):
-                message = diagnostics_message(name, values)
+            for second, (name, said) in enumerate(diagnostics):
+                message = diagnostics_message(name, said)
                 writer.write(connection, stamp + 1_000_000_000 * second, message)
     return path

@@ -135,10 +135,10 @@ def test_switches_of_the_expert_a_decision(experts: list[float], episodes: list[
 
 
 def with_experts(path: Path, experts: list[int], **decided: Any) -> Path:
-    published = [(tick, expert) for tick, expert in enumerate(experts)]
+    published = [(float(tick), expert) for tick, expert in enumerate(experts)]
     # a number that comes again begins nothing
     episodes = [(-0.5, 0), (9.5, 0), (19.5, 1)]
-    numbers = {"/student/expert": published, "/episode": episodes}
+    numbers: dict[str, list[tuple[float, int]]] = {"/student/expert": published, "/episode": episodes}
     return write_bag(path, {"/student": records(len(experts))}, numbers=numbers, **decided)
 
 

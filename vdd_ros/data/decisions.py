@@ -58,7 +58,7 @@ def expert_switch_rate(experts: Floats, received_ns: Ints, episodes_ns: Ints) ->
     if not len(experts) or not np.isfinite(experts).all():
         return None
     same_episode = np.diff(np.searchsorted(episodes_ns, received_ns, side="right")) == 0
-    switches = np.count_nonzero((np.diff(experts) != 0) & same_episode)
+    switches = int(np.count_nonzero((np.diff(experts) != 0) & same_episode))
     return switches / max(1, len(experts) - 1)
 
 

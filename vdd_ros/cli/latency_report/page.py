@@ -28,6 +28,13 @@ MACHINE = (
     *("cpu", "cores", "governor", "kernel", "preempt_rt", "clock_source", "rtprio_limit", "memlock_limit", "load"),
     *("provider", "binding", "intra_op_threads", "inter_op_threads"),
 )
+_SECTIONS: tuple[tuple[str, str, Sequence[str]], ...] = (
+    ("machine", "machine", MACHINE),
+    ("jitter floor (s)", "jitter_floor", ("p50_s", "p99_s", "max_s")),
+    ("version", "versions", ()),
+    ("ROS", "ros", ()),
+)
+"""Title, key in `~/policy_info`, and names of what is shown of it; without names all of it."""
 LIMITS = ("rtprio_limit", "memlock_limit")
 UNLIMITED = -1
 """How the kernel says that there is no limit."""
@@ -137,25 +144,23 @@ def _facts(report: Report) -> str:
     """Return the tables of policies and machines, each node of each bag once, and what the hosts refused."""
     nodes = {node.node: node for bag in report.bags for node in bag.latency.nodes}
     infos = {name: node.info for name, node in nodes.items()}
-    tables = [("policy", POLICY, infos)]
-    for title, key, names in (
-        ("machine", "machine", MACHINE),
-        ("jitter floor (s)", "jitter_floor", ("p50_s", "p99_s", "max_s")),
-        ("version", "versions", None),
-        ("ROS", "ros", None),
-    ):
-        of_nodes = {name: _section(info.get(key)) for name, info in infos.items()}
-        known = names or tuple(dict.fromkeys(name for section in of_nodes.values() for name in section))
-        tables += [(title, known, of_nodes)] if known else []
-    parts = [markup.heading("Policies and machine")]
-    for title, names, facts in tables:
-        rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
-        parts.append(markup.table((title, *facts), rows))
+    parts = [markup.heading("Policies and machine"), _table("policy", infos, POLICY)]
+    for title, key, names in _SECTIONS:
+        facts = {name: _section(info.get(key)) for name, info in infos.items()}
+        parts.append(
+            _table(title, facts, names or list(dict.fromkeys(name for known in facts.values() for name in known)))
+        )
     for node, info in infos.items():
         refused = info.get("refused")
         for text in refused if isinstance(refused, list) else ():
             parts.append(markup.paragraph(f"{node}: {text}", "gap"))
     return "".join(parts)
+
+
+def _table(title: str, facts: dict[str, dict[str, Any]], names: Sequence[str]) -> str:
+    """Return a table of facts about each node; empty where there are no facts to name."""
+    rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
+    return markup.table((title, *facts), rows) if rows else ""
 
 
 def _section(value: Any) -> dict[str, Any]:
