@@ -16,6 +16,7 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
+from vdd_ros.data.diagnostics import DIAGNOSTICS
 from vdd_ros.data.latency_bag import NODE_TOPICS
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
@@ -84,7 +85,8 @@ def _start(context: LaunchContext) -> list[Action]:
     if given["record"]:
         if not shadow and _forbids_commands(given["params_file"]):
             raise ConfigurationError("params_file says enable_control: false, so give shadow:=true to record")
-        recorder = _recorder(given, robot, [f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS], shadow)
+        topics = [*(f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS), DIAGNOSTICS]
+        recorder = _recorder(given, robot, topics, shadow)
         activate = [_change(node, Transition.TRANSITION_ACTIVATE) for node in nodes.values()] if wanted else []
         actions = [RegisterEventHandler(_once_ready(recorder, activate)), recorder]
     for name, node in nodes.items():

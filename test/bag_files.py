@@ -16,6 +16,8 @@ __all__ = ["LABELS", "STORE", "latency_message", "text_message", "write_bag"]
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
+NUMBER_TYPE = "std_msgs/msg/Int64"
+DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 INFO_TYPE = "std_msgs/msg/String"
 
 
@@ -32,12 +34,30 @@ def text_message(text: str) -> bytes:
     return bytes(STORE.serialize_cdr(STORE.types[INFO_TYPE](data=text), INFO_TYPE))
 
 
+def number_message(number: int) -> bytes:
+    """Return a serialised std_msgs/Int64."""
+    return bytes(STORE.serialize_cdr(STORE.types[NUMBER_TYPE](data=number), NUMBER_TYPE))
+
+
+def diagnostics_message(name: str, values: Mapping[str, str]) -> bytes:
+    """Return a serialised diagnostic_msgs/DiagnosticArray with one status."""
+    types = STORE.types
+    pairs = [types["diagnostic_msgs/msg/KeyValue"](key=key, value=value) for key, value in values.items()]
+    status = types["diagnostic_msgs/msg/DiagnosticStatus"](level=0, name=name, message="", hardware_id="", values=pairs)
+    stamp = types["builtin_interfaces/msg/Time"](sec=0, nanosec=0)
+    header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
+    array = types[DIAGNOSTICS_TYPE](header=header, status=[status])
+    return bytes(STORE.serialize_cdr(array, DIAGNOSTICS_TYPE))
+
+
 def write_bag(
     path: Path,
     records: Mapping[str, NDArray[np.float64]],
     infos: Mapping[str, Any] | None = None,
     labels: tuple[str, ...] = LABELS,
     decisions: Mapping[str, Sequence[tuple[tuple[str, ...], NDArray[np.float64]]]] | None = None,
+    numbers: Mapping[str, Sequence[tuple[float, int]]] | None = None,
+    diagnostics: Sequence[tuple[str, Mapping[str, str]]] = (),
 ) -> Path:
     """Write a latency bag.
 
@@ -47,6 +67,8 @@ def write_bag(
         infos: Node to the object (or the text) on its `~/policy_info`.
         labels: Labels of the records.
         decisions: Node to parts of its decisions, one after the other: labels, and values (n, len(labels)).
+        numbers: Topic to its messages (std_msgs/Int64): when, in ticks of 35 ms, and the number.
+        diagnostics: Name of the status and its values, one message a second.
     """
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         stamp = 1_000_000_000
@@ -62,4 +84,13 @@ def write_bag(
             rows = [(part_labels, row) for part_labels, part in parts for row in part]
             for index, (part_labels, row) in enumerate(rows):
                 writer.write(connection, stamp + 35_000_000 * index, latency_message(row, part_labels))
+        for topic, published in (numbers or {}).items():
+            connection = writer.add_connection(topic, NUMBER_TYPE, typestore=STORE)
+            for tick, number in published:
+                writer.write(connection, stamp + round(35_000_000 * tick), number_message(number))
+        if diagnostics:
+            connection = writer.add_connection("/diagnostics", DIAGNOSTICS_TYPE, typestore=STORE)
+            for second, (name, said) in enumerate(diagnostics):
+                message = diagnostics_message(name, said)
+                writer.write(connection, stamp + 1_000_000_000 * second, message)
     return path

@@ -8,6 +8,7 @@ from rosbags.rosbag2 import Reader
 from test_bag_writer import LATCHED, sequences_of, write_sequence
 
 from vdd_ros.cli.main import main
+from vdd_ros.nodes.bag_mend import mend
 from vdd_ros.nodes.bag_writer import BagWriter
 
 
@@ -88,4 +89,35 @@ def test_a_disk_too_full_for_the_whole_bag_leaves_the_readable_file(
     assert "No space left on device" in said
     assert "what can be read of it is in" in said
     assert sequences_of(partial / "bag" / "bag.mcap") == [0, 1, 2]
+    assert not (tmp_path / "bag.mending").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError])
+def test_a_try_that_is_interrupted_leaves_nothing_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    partial = killed(tmp_path, [0, 1, 2])
+
+    def interrupted(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rosbags.rosbag2.Writer.write", interrupted)
+        with pytest.raises(error):
+            mend(partial)
+    assert not (tmp_path / "bag.mending").exists()
+    assert mend(partial).replaced is None
+    assert sequences_of(tmp_path / "bag") == [0, 1, 2]
+
+
+def test_what_a_killed_try_left_is_replaced_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    partial = killed(tmp_path, [0, 1, 2])
+    writer = BagWriter(tmp_path / "bag", tmp_path / "bag.mending")
+    write_sequence(writer, [0])
+    assert main(["bag", "mend", str(partial)]) == 2
+    assert f"another process is mending into {tmp_path / 'bag.mending'}" in capsys.readouterr().err
+    writer._storage.bio.close()  # as its end would
+    assert main(["bag", "mend", str(partial)]) == 0
+    assert "bag.mending, which an earlier try left, was replaced" in capsys.readouterr().err
+    assert sequences_of(tmp_path / "bag") == [0, 1, 2]
     assert not (tmp_path / "bag.mending").exists()

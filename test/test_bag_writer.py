@@ -2,6 +2,7 @@
 
 import errno
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,29 @@ def test_records_without_usable_sequence_numbers_are_kept_and_not_counted(tmp_pa
         assert reader.message_count == len(unusable)
 
 
+def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
+    """Thousands of seconds, of which each ends a chunk; the finished bag has an index of all of them."""
+    writer = BagWriter(tmp_path / "bag")
+    writer.add_topic("/student/latency", LATENCY_TYPE)
+    tracemalloc.start()
+    try:
+        for seq in range(3000):
+            writer.write("/student/latency", seq, record(seq))
+            writer.flush()
+            if seq == 500:
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50_000
+    writer.close()
+    assert {path.name for path in (tmp_path / "bag").iterdir()} == {"bag.mcap", "metadata.yaml"}
+    assert sequences_of(tmp_path / "bag") == list(range(3000))
+    with Reader(tmp_path / "bag" / "bag.mcap") as reader:
+        storage: Any = reader.storage
+        assert len(storage.chunks) == 3000
+
+
 @pytest.mark.parametrize("existing", ["bag", "bag.partial"])
 def test_an_existing_output_is_refused_and_left_alone(tmp_path: Path, existing: str) -> None:
     (tmp_path / existing).mkdir()
@@ -145,6 +169,19 @@ def test_a_full_disk_ends_the_record_and_keeps_what_was_flushed(tmp_path: Path, 
         assert sequences_of(rescued) == flushed
     else:
         assert "the first 0 messages" in str(writer.failure)
+
+
+def test_a_disk_that_is_too_full_for_the_index_keeps_every_whole_chunk(tmp_path: Path) -> None:
+    writer = BagWriter(tmp_path / "bag")
+    index: Any = writer._index
+    index._file = FullDisk(index._file, 300)
+    writer.add_topic("/student/latency", LATENCY_TYPE)
+    for number in range(10):
+        writer.write("/student/latency", number, record(number))
+        writer.flush()
+    with pytest.raises(RecordingError, match=r"No space left on device; the first [1-9] messages are readable"):
+        writer.close()
+    assert sequences_of(tmp_path / "bag.partial" / "bag")
 
 
 def test_a_disk_that_fills_while_the_bag_is_closed_keeps_all_that_was_flushed(tmp_path: Path) -> None:

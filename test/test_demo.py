@@ -88,6 +88,8 @@ def test_a_student_that_reaches_the_goal_passes(
     assert (student.node, teacher.node) == ("/student", "/teacher")
     assert student.sequence.first == teacher.sequence.first == 0
     assert student.column("commanded").all()
+    assert student.counters is not None
+    assert report["latency"]["nodes"][0]["counters"] == student.counters
     assert not teacher.column("commanded").any()
     assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")
     for picture in ("latency.png", "trajectories.png"):

@@ -1,14 +1,16 @@
 """Decisions in a bag: read back exactly; what is missing is a gap, what a recorder cannot help is none."""
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from bag_files import LABELS, write_bag
 
 from vdd_ros.cli.main import main
-from vdd_ros.data.decisions import Decisions, missing_decisions
+from vdd_ros.data.decisions import expert_switch_rate, missing_decisions
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import RecordingError
 
@@ -115,11 +117,51 @@ def test_policies_are_told_in_the_order_in_which_they_acted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("experts", "expected"),
-    [([3, 3, 3, 5, 5], 0.25), ([1, 2, 1], 1.0), ([4, 4], 0.0), ([4], None), ([math.nan, math.nan], None)],
+    ("experts", "episodes", "expected"),
+    [
+        ([3, 3, 3, 5, 5], [], 0.25),
+        ([1, 2, 1], [], 1.0),
+        ([1, 2, 2, 1, 2], [-0.5, 2.5], 2 / 4),  # the third change is another episode's first decision
+        ([4, 4], [], 0.0),
+        ([4], [], 0.0),
+        ([], [], None),
+        ([math.nan, math.nan], [], None),
+    ],
 )
-def test_the_share_of_decisions_by_another_expert(experts: list[float], expected: float | None) -> None:
-    keys = np.stack([np.arange(len(experts)), 0.1 * np.arange(len(experts))], axis=1)
-    values = np.concatenate([keys, np.array(experts)[:, None]], axis=1)
-    assert Decisions(("seq", "stamp_s", "expert"), values, keys).switch_rate() == expected
-    assert Decisions(("seq", "stamp_s"), keys, keys).switch_rate() is None
+def test_switches_of_the_expert_a_decision(experts: list[float], episodes: list[float], expected: float | None) -> None:
+    received = 1_000_000_000_000_000_000 + np.arange(len(experts)) * 35_000_000
+    began = 1_000_000_000_000_000_000 + (35_000_000 * np.array(episodes)).astype(np.int64)
+    assert expert_switch_rate(np.array(experts), received, began) == expected
+
+
+def with_experts(path: Path, experts: list[int], **decided: Any) -> Path:
+    published = [(float(tick), expert) for tick, expert in enumerate(experts)]
+    # a number that comes again begins nothing
+    episodes = [(-0.5, 0), (9.5, 0), (19.5, 1)]
+    numbers: dict[str, list[tuple[float, int]]] = {"/student/expert": published, "/episode": episodes}
+    return write_bag(path, {"/student": records(len(experts))}, numbers=numbers, **decided)
+
+
+EXPERTS = [0] * 10 + [1] * 10 + [2] * 21
+"""Of two changes the second comes with an episode."""
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_the_report_tells_how_often_the_expert_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], decided: bool
+) -> None:
+    """From the decisions, or where a node publishes none from the experts."""
+    values = decisions(41)
+    values[:, DECISION.index("expert")] = EXPERTS
+    parts = {"decisions": {"/student": [(DECISION, values)]}} if decided else {}
+    bag, numbers = with_experts(tmp_path / "bag", EXPERTS, **parts), tmp_path / "numbers.json"
+    assert main(["latency", str(bag), "--json", str(numbers)]) == 0
+    assert json.loads(numbers.read_text())["nodes"][0]["switch_rate"] == 1 / 40
+    assert "41 ticks, the expert changed 2.5 times in 100 decisions, " in capsys.readouterr().out
+
+
+def test_where_the_labels_of_decisions_changed_the_experts_count(tmp_path: Path) -> None:
+    wide = np.concatenate([decisions(41)[20:], np.zeros((21, 1))], axis=1)
+    parts = {"/student": [(DECISION, decisions(41)[:20]), ((*DECISION, "action.v"), wide)]}
+    (node,) = read_latency_bag(with_experts(tmp_path / "bag", EXPERTS, decisions=parts))
+    assert node.switch_rate == 1 / 40

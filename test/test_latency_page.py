@@ -102,6 +102,69 @@ def test_nothing_of_a_bag_becomes_markup(tmp_path: Path) -> None:
     assert EVIL in " ".join(Page(content).text)
 
 
+def test_the_page_tells_limits_versions_and_what_the_host_refused(tmp_path: Path) -> None:
+    machine = {"cpu": "Abacus", "rtprio_limit": 0, "memlock_limit": -1, "binding": "gpu", "inter_op_threads": 3}
+    info = {
+        "kind": "vdd",
+        "machine": machine,
+        "versions": {"onnxruntime": "1.2.3"},
+        "ros": {"distribution": "jazzy"},
+        "refused": ["the host refuses SCHED_FIFO; allow it"],
+    }
+    old = {"kind": "ddpm", "ros": "jazzy", "refused": None}
+    bag = write_bag(tmp_path / "bag", {"/a": records(), "/b": records()}, {"/a": info, "/b": old})
+    assert main(["latency", str(bag), "--html", str(tmp_path / "r.html")]) == 0
+    content = (tmp_path / "r.html").read_text()
+    for row in (
+        ("rtprio_limit", "0", "–"),
+        ("memlock_limit", "unlimited", "–"),
+        ("binding", "gpu", "–"),
+        ("inter_op_threads", "3", "–"),
+        ("onnxruntime", "1.2.3", "–"),
+        ("distribution", "jazzy", "–"),
+        ("", "–", "jazzy"),
+    ):
+        assert "".join(f"<td>{cell}</td>" for cell in row) in content
+    assert "/a: the host refuses SCHED_FIFO; allow it" in Page(content).text
+
+
+def test_what_the_nodes_counted_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last message with counters says it; what goes well, what is no number and what others say does not count."""
+    good = {"state": "active", "seed": "7", "ticks": "900", "records": "900", "commands": "880"}
+    diagnostics = [
+        ("/student: policy", good | {"losses": "1"}),
+        ("/student: policy", good | {"losses": "2", "limited_step.x": "31", "stale": "0", "total_p50_ms": "0.3000"}),
+        ("/student: policy", {"state": "unconfigured"}),
+        ("/arm: motor", {"ticks": "5", "faults": "4"}),
+        ("/teacher: policy", good),
+    ]
+    nodes = {name: records() for name in ("/student", "/teacher", "/third")}
+    bag = write_bag(tmp_path / "bag", nodes, {name: {"seed": 7} for name in nodes}, diagnostics=diagnostics)
+    file, numbers = tmp_path / "r.html", tmp_path / "n.json"
+    assert main(["latency", str(bag), "--html", str(file), "--json", str(numbers)]) == 0
+    found = {node["node"]: node["counters"] for node in json.loads(numbers.read_text())["nodes"]}
+    assert found == {"/student": {"losses": 2, "limited_step.x": 31}, "/teacher": {}, "/third": None}
+    said = capsys.readouterr().out
+    for text in ("counted by the node: losses 2, limited_step.x 31", "counted by the node: nothing"):
+        assert said.count(text) == 1
+        assert Page(file.read_text()).text.count(text) == 1
+
+
+def test_of_further_bags_the_counters_stand_in_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bags = [
+        str(
+            write_bag(
+                tmp_path / f"bag_{count}",
+                {"/student": records()},
+                diagnostics=[("/student: policy", {"ticks": "9", "overruns": str(count)})],
+            )
+        )
+        for count in (1, 2)
+    ]
+    assert main(["latency", *bags]) == 0
+    assert re.search(r"bag_2: /student: .*; counted by the node: overruns 2$", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_names_that_look_like_formulas_and_markup_are_drawn(tmp_path: Path) -> None:
     node = "/a<b>$x_{$"
     bag = write_bag(tmp_path / "bag", {node: records()}, {node: {"kind": "vdd"}})

@@ -205,7 +205,7 @@ def test_any_number_of_policies_shadow(
     assert [nodes[name]["policy_path"] for name in names] == [s.replace("FOLDER", str(folder)) for s in shadows]
     assert not any(nodes[name]["enable_control"] for name in names)
     topics = set(nodes["bag_recorder"]["topics"])
-    assert {f"{name}/{topic}" for name in ["policy", *names] for topic in NODE_TOPICS} <= topics
+    assert {f"{name}/{topic}" for name in ["policy", *names] for topic in NODE_TOPICS} | {"/diagnostics"} <= topics
 
 
 def test_every_argument_is_accounted_for(load: Callable[[str], Any]) -> None:

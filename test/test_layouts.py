@@ -13,6 +13,7 @@ pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Float64MultiArray, Int64
 
+from vdd_ros.data.diagnostics import DIAGNOSTICS
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.timing import LATENCY_LABELS
 
@@ -91,7 +92,7 @@ def test_the_series_of_foxglove_are_published() -> None:
 
 def test_the_diagnostics_of_foxglove_are_published() -> None:
     topics = {config["topicToRender"] for config in foxglove()["configById"].values() if "topicToRender" in config}
-    assert topics == {"/diagnostics"}
+    assert topics == {DIAGNOSTICS} == {"/diagnostics"}
     assert '"/diagnostics"' in (CONFIG.parent / "vdd_ros" / "nodes" / "policy_node.py").read_text()
     assert "status" in DiagnosticArray.get_fields_and_field_types()
 

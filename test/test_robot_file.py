@@ -96,6 +96,20 @@ def test_spoilt_field_is_named(document: Any, path: tuple[Any, ...], value: Any,
     assert str(error.value).startswith(f"{names}: ")
 
 
+@pytest.mark.parametrize("unit", ["rad/s", "1", "N"])
+def test_a_trajectory_is_never_zeroed(document: Any, unit: str) -> None:
+    """Its numbers are written as positions, whatever their unit: a loss would drive the arm to 0."""
+    command = document["command"]
+    for entry in command["entries"]:
+        del entry["relative_to"]
+        entry["unit"] = unit
+    command.update(type="trajectory_msgs/msg/JointTrajectory", on_loss="zero")
+    with pytest.raises(RobotFileError, match=r"command\.on_loss: is 'zero', but a trajectory_msgs.* use 'hold', or"):
+        RobotFile.from_dict(document)
+    command.update(type="std_msgs/msg/Float64MultiArray")
+    assert RobotFile.from_dict(document).command.on_loss == "zero"
+
+
 def test_unknown_key_suggests_the_known_one(document: Any) -> None:
     """A misspelt key is answered with the right spelling."""
     document["inputs"]["tcp"]["max_age"] = 1.0

@@ -9,20 +9,25 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from bag_files import LABELS, write_bag
 from matplotlib.image import imread
 from policy_files import write_diffusion, write_mixture
 
 from vdd_ros.cli import soak as soak_command
 from vdd_ros.cli.demo import Demo
+from vdd_ros.cli.demo_run import Run
 from vdd_ros.cli.main import main
 from vdd_ros.cli.misses import judge_deadlines, judge_silences
 from vdd_ros.cli.sentinel import Absences, Sentinel
+from vdd_ros.cli.soak_figure import save_figure
 from vdd_ros.cli.soak_judge import Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.data.sequence import SequenceCheck
+from vdd_ros.errors import ProcessError
 
 SECONDS = np.arange(0, 600.0)
 PERIOD_S = 0.035
@@ -187,6 +192,112 @@ def test_the_sentinel_notices_that_a_process_waits_for_a_core(tmp_path: Path) ->
     waited = sentinel.nodes["one"].within(began, ended)
     assert waited == pytest.approx(ended - began - used, abs=0.15)
     assert waited > 0.2
+
+
+def test_a_sentinel_that_ends_by_itself_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vdd_ros.cli.sentinel._MODULE", "vdd_ros.cli.nowhere")
+    with Sentinel(tmp_path / "s.npz", {}) as sentinel:
+        sentinel._process.wait()
+        with pytest.raises(
+            ProcessError, match=r"the sentinel ended with exit code 1, so nobody saw the host: .*nowhere"
+        ):
+            sentinel.check()
+    assert "exit code 1" in sentinel.failure
+
+
+def test_a_sentinel_that_cannot_keep_what_it_saw_is_an_error_too(tmp_path: Path) -> None:
+    (tmp_path / "s.npz").mkdir()
+    with Sentinel(tmp_path / "s.npz", {}) as sentinel:
+        wait_until(lambda: switches(sentinel._process.pid) > 200, "the sentinel's wakes")
+        sentinel.check()
+    assert "IsADirectoryError" in sentinel.failure
+
+
+class FakeNodes:
+    """Stands for nodes of which one dies after two looks."""
+
+    pids = dict.fromkeys(("student", "sim_robot"), os.getpid())
+
+    def __init__(self, dies: str) -> None:
+        self._looks, self._dies = 0, dies
+
+    def ended(self, _name: str) -> bool:
+        self._looks += 1
+        if self._looks > 2 and self._dies:
+            raise ProcessError(self._dies)
+        return False
+
+    def stop(self, _name: str) -> None:
+        """There is nothing to stop."""
+
+
+def soak_of_fakes(
+    out: Path, monkeypatch: pytest.MonkeyPatch, nodes: FakeNodes, seconds: float, bag: bool = True
+) -> dict[str, Any]:
+    """Soak nodes that are none; of the student a bag is left in which one tick of 80 missed its deadline."""
+
+    def execute(run: Run, watch: Any) -> None:
+        if bag:
+            values = np.zeros((80, len(LABELS)))
+            values[:, LABELS.index("seq")] = np.arange(80)
+            values[:, LABELS.index("stamp_s")] = time.time() + 0.035 * np.arange(80)
+            values[60, LABELS.index("deadline_missed")] = 1
+            values[60, LABELS.index("total_s")] = 0.5
+            write_bag(run.bag, {"/student": values})
+        watch(nodes, run)
+
+    monkeypatch.setattr(soak_command, "execute", execute)
+    return soak_command.soak(Demo(out, {"student": out}, 1, 0, 1.0, 0), seconds=seconds)
+
+
+def test_a_node_that_dies_in_the_first_minute_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    died = "student ended with exit code 3; the end of its log"
+    report = soak_of_fakes(tmp_path / "out", monkeypatch, FakeNodes(died), 90.0)
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["status"] == "failed"
+    assert died in report["problems"]
+    assert [node["growth_mb"] for node in report["memory"]] == [None, None]
+    assert died in capsys.readouterr().out
+
+
+def test_where_there_is_no_bag_the_node_that_died_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = "bag_recorder ended with exit code 1; the end of its log"
+    with pytest.raises(ProcessError, match=died):
+        soak_of_fakes(tmp_path / "out", monkeypatch, FakeNodes(died), 90.0, bag=False)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["status"] == "failed"
+    assert report["reason"].startswith(died)
+
+
+def test_without_a_sentinel_no_miss_is_called_unexplained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vdd_ros.cli.sentinel._MODULE", "vdd_ros.cli.nowhere")
+    report = soak_of_fakes(tmp_path / "out", monkeypatch, FakeNodes(""), 60.0)
+    (problem,) = report["problems"]
+    assert problem.startswith("the sentinel ended with exit code 1, so nobody saw the host")
+    assert [miss["explained"] for miss in report["misses"]] == [None]
+    assert problem in capsys.readouterr().out
+
+
+def test_the_figure_bears_nodes_that_ended(tmp_path: Path) -> None:
+    memory = {"lives": np.full(90, 50.0), "ended": np.where(np.arange(90) < 30, 50.0, np.nan)}
+    for count in (90, 40, 1):
+        seconds = np.arange(float(count))
+        save_figure(tmp_path / "s.png", 0.0, seconds, {n: m[:count] for n, m in memory.items()}, [], 60.0)
+        assert min(imread(tmp_path / "s.png").shape[:2]) > 300
+
+
+@pytest.mark.parametrize("last_s", [30.0, 59.0, 60.4])
+def test_memory_of_a_soak_that_ended_with_the_warm_up_is_not_judged(last_s: float) -> None:
+    seconds = np.append(np.arange(0, np.floor(last_s)) + 0.1, last_s)
+    found = judge_memory("node", seconds, 80 + seconds)
+    assert math.isnan(found.growth_mb)
+    assert not found.leaks
 
 
 def processor_s(pid: int) -> float:

@@ -21,6 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.nodes.bag_mend import mend
 
     mended = mend(args.bag, args.out)
+    if mended.replaced is not None:
+        print(f"{mended.replaced}, which an earlier try left, was replaced", file=sys.stderr)
     print(f"{mended.output}: {mended.messages} messages; {args.bag} is no longer needed")
     if mended.gaps:
         print(mended.gaps, file=sys.stderr)

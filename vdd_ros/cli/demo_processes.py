@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vdd_ros.cli.domains import take_domain
 from vdd_ros.errors import ProcessError
 
 STOP_DEADLINE_S = 10.0
@@ -23,14 +24,18 @@ class NodeProcesses:
 
     Args:
         logs: Existing folder for one log a node.
-        domain_id: ROS domain.
+        domain_id: ROS domain; None for one that no other run on this machine has.
+
+    Raises:
+        ProcessError: There is no such domain any more.
     """
 
-    def __init__(self, logs: Path, domain_id: int) -> None:
+    def __init__(self, logs: Path, domain_id: int | None = None) -> None:
         self._logs = logs
+        self._domain_id = domain_id
+        self._locks: list[int] = []
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = os.environ | {
-            "ROS_DOMAIN_ID": str(domain_id),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(logs),
             "PYTHONUNBUFFERED": "1",
@@ -57,7 +62,12 @@ class NodeProcesses:
         command += [*([] if parameter_file is None else ["--params-file", str(parameter_file)]), *given]
         with self._log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(
-                command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=self._locks,
             )
 
     def ended(self, name: str) -> bool:
@@ -91,6 +101,11 @@ class NodeProcesses:
         return self._log(name).read_text(encoding="utf-8", errors="replace")
 
     def __enter__(self) -> "NodeProcesses":
+        domain = self._domain_id
+        if domain is None:
+            domain, handle = take_domain()
+            self._locks.append(handle)
+        self._environment["ROS_DOMAIN_ID"] = str(domain)
         return self
 
     def __exit__(
@@ -98,6 +113,8 @@ class NodeProcesses:
     ) -> None:
         for name in reversed(list(self._running)):
             self.stop(name)
+        while self._locks:
+            os.close(self._locks.pop())
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"

@@ -1,6 +1,5 @@
 """One run of the demo: a simulated robot, the policies of one round and the recorder, as processes of their own."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from vdd_ros import resources
 from vdd_ros.cli.demo_processes import NodeProcesses
+from vdd_ros.data.diagnostics import DIAGNOSTICS
 from vdd_ros.data.latency_bag import NODE_TOPICS
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.tasks import get_task
@@ -79,10 +79,10 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     robot = RobotFile.load(robot_file)
     spec = get_task(TASK).spec
     topics = [source.topic for source in robot.inputs] + [robot.command.topic, "episode", "sim_robot/result"]
-    topics += [f"{node}/{topic}" for node in run.files for topic in NODE_TOPICS]
+    topics += [*(f"{node}/{topic}" for node in run.files for topic in NODE_TOPICS), DIAGNOSTICS]
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)
-    with NodeProcesses(run.logs, domain_id=1 + os.getpid() % 100) as nodes:
+    with NodeProcesses(run.logs) as nodes:
         nodes.start(
             "bag_recorder",
             "bag_recorder",

@@ -66,7 +66,8 @@ class NodeReport:
         stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
             tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
             value to the command.
-        switch_rate: Share of decisions by another expert than the one before; None where there are no experts.
+        switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
+        counters: Of its last diagnostics those that are not zero; None where the bag has none.
     """
 
     node: str
@@ -78,6 +79,7 @@ class NodeReport:
     missing: int
     stages: dict[str, StageSummary]
     switch_rate: float | None = None
+    counters: dict[str, int] | None = None
 
     @property
     def passes(self) -> int | None:
@@ -181,7 +183,8 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
         gaps=latency.describe_gaps(),
         missing=latency.sequence.missing,
         stages={stage: StageSummary.of(seconds) for stage, seconds in times.items()},
-        switch_rate=None if latency.decisions is None else latency.decisions.switch_rate(),
+        switch_rate=latency.switch_rate,
+        counters=latency.counters,
     )
 
 

@@ -19,6 +19,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import ProcessError
+
 PERIOD_S = 0.001
 LEAST_S = 0.0002
 """What is shorter is not kept."""
@@ -26,6 +28,7 @@ FIND_WAKES = 300
 """After so many it looks for new threads."""
 DDS_THREADS = "dds."
 END_DEADLINE_S = 10.0
+_MODULE = "vdd_ros.cli.sentinel"
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +65,7 @@ class Sentinel:
         own: When the host was away from the sentinel: it woke late.
         nodes: Name to when the host was away from a node: a thread of it waited for a core.
         wakes: How often the sentinel woke.
+        failure: Why it did not see all of the time, so that it is no witness; empty if it did.
     """
 
     def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
@@ -70,25 +74,45 @@ class Sentinel:
         self.own = Absences()
         self.nodes = {name: Absences() for name in pids}
         self.wakes = 0
+        self.failure = ""
 
     def __enter__(self) -> "Sentinel":
-        command = [sys.executable, "-m", __name__, str(self._file), *map(str, self._pids.values())]
-        self._process = subprocess.Popen(command, start_new_session=True)
+        command = [sys.executable, "-m", _MODULE, str(self._file), *map(str, self._pids.values())]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, start_new_session=True, stderr=log)
         return self
+
+    def check(self) -> None:
+        """Raise ProcessError if it has ended by itself."""
+        if self._process.poll() is not None:
+            self._fail()
+            raise ProcessError(self.failure)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        alone = self._process.poll() is not None
         self._process.terminate()
         try:
             self._process.wait(END_DEADLINE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._file.is_file():
-            with np.load(self._file, allow_pickle=False) as found:
-                self.own, self.wakes = Absences(found["own"]), int(found["wakes"])
-                self.nodes = {name: Absences(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
+        if alone or self._process.returncode != 0 or not self._file.is_file():
+            self._fail()
+            return
+        with np.load(self._file, allow_pickle=False) as found:
+            self.own, self.wakes = Absences(found["own"]), int(found["wakes"])
+            self.nodes = {name: Absences(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
+
+    @property
+    def _log(self) -> Path:
+        return self._file.with_suffix(".log")
+
+    def _fail(self) -> None:
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        told = "".join(f": {line}" for line in said)
+        self.failure = f"the sentinel ended with exit code {self._process.returncode}, so nobody saw the host{told}"
 
 
 class _Waiting:

@@ -13,11 +13,11 @@ from vdd_ros.cli.demo import Demo, interruptible_once, make_folder
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_run import Run, execute
 from vdd_ros.cli.misses import Miss, judge_deadlines, judge_silences
-from vdd_ros.cli.report import write_json
+from vdd_ros.cli.report import without_nan, write_json
 from vdd_ros.cli.sentinel import Absences, Sentinel
 from vdd_ros.cli.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
-from vdd_ros.errors import ConfigurationError, ProcessError, VddError
+from vdd_ros.errors import ConfigurationError, ProcessError, RecordingError, VddError
 from vdd_ros.policy.host import host_facts
 
 HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
@@ -92,7 +92,7 @@ class Seen:
         seconds: (n,) of the samples, since then.
         megabytes: Node to its resident memory, (n,).
         sentinel: What it saw.
-        ended: Why a node ended badly; empty if none did.
+        ended: Why a node or the sentinel ended badly; empty if none did.
     """
 
     began_s: float
@@ -116,6 +116,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
         sentinels.append(witness)
         with witness, tqdm(total=round(seconds), desc="soak", unit="s") as bar:
             while (now := time.monotonic() - began) < seconds:
+                witness.check()
                 if nodes.ended(ROBOT):
                     raise ProcessError("the simulated robot ended before the soak did; raise its episodes")
                 if now >= len(times) * SAMPLE_S:
@@ -153,17 +154,22 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
     """Fill the report, draw the figure, print the table."""
     from vdd_ros.cli.soak_figure import save_figure
 
-    latencies = read_latency_bag(demo.out / "bag")
+    try:
+        latencies = read_latency_bag(demo.out / "bag")
+    except RecordingError as error:
+        raise (ProcessError(f"{seen.ended}\n{error}") if seen.ended else error) from None
     growths = [judge_memory(name, seen.seconds, values, warm_up_s) for name, values in seen.megabytes.items()]
     records = [judge_record(node.node, node.sequence) for node in latencies]
     misses = [miss for node in latencies for miss in _misses(node, seen.sentinel)]
-    wrong = problems(growths, records, misses) + ([seen.ended] if seen.ended else [])
+    blind = seen.sentinel.failure
+    wrong = problems(growths, records, [] if blind else misses)
+    wrong += dict.fromkeys(filter(None, (seen.ended, blind)))
     report.update(
         status="failed" if wrong else "passed",
         problems=wrong,
-        memory=[asdict(growth) | {"growth_mb": growth.growth_mb} for growth in growths],
+        memory=without_nan([asdict(growth) | {"growth_mb": growth.growth_mb} for growth in growths]),
         ticks={node.node: len(node.values) for node in latencies},
-        misses=[asdict(miss) | {"explained": miss.explained} for miss in misses],
+        misses=[asdict(miss) | {"explained": None if blind else miss.explained} for miss in misses],
         host_away={
             "wakes": seen.sentinel.wakes,
             **{name: _sums(one) for name, one in {"sentinel": seen.sentinel.own, **seen.sentinel.nodes}.items()},
@@ -197,8 +203,11 @@ def _table(growths: list[Growth], latencies: list[NodeLatency], misses: list[Mis
         if node := nodes.get(growth.name):
             own = [miss for miss in misses if miss.node == node.node]
             counts = [str(len(node.values)), str(len(own)), str(sum(not miss.explained for miss in own))]
+            counts[2] = "?" if sentinel.failure else counts[2]
         memory = (growth.before_mb, growth.after_mb, growth.growth_mb)
-        lines.append(row.format(growth.name, *(f"{value:.2f}" for value in memory), *counts))
+        lines.append(
+            row.format(growth.name, *("–" if np.isnan(value) else f"{value:.2f}" for value in memory), *counts)
+        )
     for name, absences in {"the sentinel": sentinel.own, **sentinel.nodes}.items():
         away = _sums(absences)
         lines.append(f"  the host was away from {name} for {away['sum_s']:.2f} s, {away['longest_s']:.3f} s at a time")

@@ -37,6 +37,7 @@ def save_figure(
 
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     warm = int(np.searchsorted(seconds, warm_up_s).clip(max=len(seconds) - 1))
+    megabytes = {name: values for name, values in megabytes.items() if np.isfinite(values[warm])}  # had not ended
     for name, values in megabytes.items():
         axes.plot(seconds / 60, values - values[warm], label=f"{name}, {values[warm]:.1f} MB")
     axes.axhspan(-MOST_GROWTH_MB, MOST_GROWTH_MB, color="black", alpha=0.05)

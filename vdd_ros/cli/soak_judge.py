@@ -1,5 +1,6 @@
 """What a soak has to show: memory that stays, records without a gap, and no deadline missed but by the host's fault."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ class Growth:
 
     Attributes:
         name: Of the node.
-        before_mb: Median over the window that follows the warm-up.
-        after_mb: Median over the last window.
+        before_mb: Median over the window that follows the warm-up; NaN where it ended in it.
+        after_mb: Median over the last window; NaN where it ended before.
     """
 
     name: str
@@ -44,10 +45,13 @@ class Growth:
 def judge_memory(name: str, seconds: Floats, megabytes: Floats, warm_up_s: float = WARM_UP_S) -> Growth:
     """Compare resident memory (n,) at times (n,) just after the warm-up and at the end, over a minute each.
 
-    Where less than two minutes are left after the warm-up, each window is half of what is left.
+    Where less than two minutes are left after the warm-up, each window is half of what is left. Where the soak ended
+    with the warm-up, nothing can be compared.
     """
     window_s = min(WINDOW_S, (seconds[-1] - warm_up_s) / 2)
     early = (seconds >= warm_up_s) & (seconds <= warm_up_s + window_s)
+    if not early.any():
+        return Growth(name, math.nan, math.nan)
     late = seconds >= seconds[-1] - window_s
     return Growth(name, float(np.median(megabytes[early])), float(np.median(megabytes[late])))
 

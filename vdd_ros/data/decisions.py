@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vdd_ros.errors import RecordingError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 _LAST_MAY_BE_LOST = 1  # a recorder that is stopped with the node may have the latency record of a tick only
 _SHOWN = 5
@@ -40,12 +41,25 @@ class Decisions:
             raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {', '.join(self.labels)}")
         return self.values[:, [self.labels.index(label) for label in labels]]
 
-    def switch_rate(self) -> float | None:
-        """Return the share of decisions by another expert than the decision before; None where there are no experts."""
-        if not self.has(("expert",)) or len(self.values) < 2:
-            return None
-        experts = self.columns(("expert",))[:, 0]
-        return float(np.mean(np.diff(experts) != 0)) if np.isfinite(experts).all() else None
+
+def expert_switch_rate(experts: Floats, received_ns: Ints, episodes_ns: Ints) -> float | None:
+    """Return how often the expert changed within an episode, a decision: switches / max(1, decisions - 1).
+
+    `/diagnostics` counts the same.
+
+    Args:
+        experts: (n,) the expert of each decision, in order; NaN where the policy is no mixture.
+        received_ns: (n,) when it was received, nanoseconds.
+        episodes_ns: (m,) when episodes began; the first decision of one is no switch.
+
+    Returns:
+        None where there are no decisions, or no experts.
+    """
+    if not len(experts) or not np.isfinite(experts).all():
+        return None
+    same_episode = np.diff(np.searchsorted(episodes_ns, received_ns, side="right")) == 0
+    switches = int(np.count_nonzero((np.diff(experts) != 0) & same_episode))
+    return switches / max(1, len(experts) - 1)
 
 
 def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:

@@ -1,7 +1,7 @@
 """Reads what the nodes wrote about their ticks out of a rosbag2 directory."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.decisions import Decisions, missing_decisions, parse_decisions
+from vdd_ros.data.decisions import Decisions, expert_switch_rate, missing_decisions, parse_decisions
+from vdd_ros.data.diagnostics import DIAGNOSTICS, counters, newest_values
 from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 NODE_TOPICS = ("latency", "expert", "decision", "policy_info")
-"""What a policy node publishes under its own name; together they say all that a report needs."""
+"""What a policy node publishes under its own name; with `DIAGNOSTICS` they say all that a report needs."""
 
 _LATENCY = "/latency"
 _INFO = "/policy_info"
 _DECISION = "/decision"
-_ARRAY_TYPE = "std_msgs/msg/Float64MultiArray"
+_EXPERT = "/expert"
+_EPISODE = "/episode"
+_TYPES = {
+    _LATENCY: "std_msgs/msg/Float64MultiArray",
+    _INFO: "",
+    _DECISION: "std_msgs/msg/Float64MultiArray",
+    _EXPERT: "std_msgs/msg/Int64",
+    _EPISODE: "std_msgs/msg/Int64",
+    DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
+}
+"""End of a topic's name to the type that is meant; empty: any, an error follows where it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,9 @@ class NodeLatency:
         info: What the node last said about itself on `~/policy_info`; empty where that is not in the bag.
         decisions: What it decided; None where that is not in the bag.
         policies: The hashes of the policy files that acted, one after the other.
+        switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
+        counters: Those of its last diagnostics that are not zero and count what did not go well; None where the bag
+            has no diagnostics of it.
     """
 
     node: str
@@ -60,6 +75,8 @@ class NodeLatency:
     info: dict[str, Any] = field(default_factory=dict)
     decisions: Decisions | None = None
     policies: tuple[str, ...] = ()
+    switch_rate: float | None = None
+    counters: dict[str, int] | None = None
 
     def column(self, label: str) -> Floats:
         """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
@@ -113,23 +130,22 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
         RecordingError: If the bag cannot be read, has no latency records, records whose labels are missing or change
             on the way, or decisions without labels.
     """
-    records: dict[str, list[BagMessage]] = {}
-    decisions: dict[str, list[Any]] = {}
-    infos: dict[str, list[dict[str, Any]]] = {}
-    for message in read_messages(bag, (_LATENCY, _INFO, _DECISION)):
-        if message.topic.endswith(_INFO):
-            infos.setdefault(message.topic.removesuffix(_INFO), []).append(_parse_info(message))
-        elif message.message.__msgtype__ != _ARRAY_TYPE:
-            continue
-        elif message.topic.endswith(_DECISION):
-            decisions.setdefault(message.topic.removesuffix(_DECISION), []).append(message.message)
-        else:
-            records.setdefault(message.topic.removesuffix(_LATENCY), []).append(message)
-    if not records:
+    found: dict[str, dict[str, list[BagMessage]]] = {end: {} for end in _TYPES}
+    for message in read_messages(bag, tuple(_TYPES)):
+        end = next(end for end in _TYPES if message.topic.endswith(end))
+        if _TYPES[end] in ("", message.message.__msgtype__):
+            found[end].setdefault(message.topic.removesuffix(end), []).append(message)
+    if not found[_LATENCY]:
         raise RecordingError(f"{bag} has no latency records; record the topic ~/latency of a policy node")
-    return [
-        _node_latency(node, records[node], infos.get(node, []), decisions.get(node, [])) for node in sorted(records)
-    ]
+    said = newest_values(m.message for messages in found[DIAGNOSTICS].values() for m in messages)
+    episodes = _beginnings([m for messages in found[_EPISODE].values() for m in messages])
+    return [_node_latency(node, found, said.get(node), episodes) for node in sorted(found[_LATENCY])]
+
+
+def _beginnings(messages: Sequence[BagMessage]) -> Ints:
+    """Return when episodes began, (n,) in nanoseconds: when their number, one message each, became another."""
+    new = [m.received_ns for k, m in enumerate(messages) if not k or m.message.data != messages[k - 1].message.data]
+    return np.array(new, dtype=np.int64)
 
 
 def _parse_info(message: BagMessage) -> dict[str, Any]:
@@ -143,8 +159,39 @@ def _parse_info(message: BagMessage) -> dict[str, Any]:
 
 
 def _node_latency(
-    node: str, messages: list[BagMessage], infos: list[dict[str, Any]], decisions: list[Any]
+    node: str, found: dict[str, dict[str, list[BagMessage]]], said: dict[str, str] | None, episodes: Ints
 ) -> NodeLatency:
+    labels, values, sequence = _records(node, found[_LATENCY][node])
+    infos = [_parse_info(message) for message in found[_INFO].get(node, [])]
+    answers = found[_DECISION].get(node, [])
+    decisions = parse_decisions(node, [m.message for m in answers]) if answers else None
+    info = infos[-1] if infos else {}
+    return NodeLatency(
+        node,
+        labels,
+        values,
+        sequence,
+        info,
+        decisions,
+        tuple(dict.fromkeys(str(info["policy_sha256"]) for info in infos if "policy_sha256" in info)),
+        _switch_rate(decisions, answers, found[_EXPERT].get(node, []), episodes),
+        None if said is None else counters(said, info),
+    )
+
+
+def _switch_rate(
+    decisions: Decisions | None, answers: list[BagMessage], published: list[BagMessage], episodes: Ints
+) -> float | None:
+    """Return the rate by the decisions, or by `~/expert` where there are none or their labels changed."""
+    if decisions is not None and decisions.has(("expert",)):
+        experts = decisions.columns(("expert",))[:, 0]
+    else:
+        answers, experts = published, np.array([m.message.data for m in published], dtype=np.float64)
+    return expert_switch_rate(experts, np.array([m.received_ns for m in answers], dtype=np.int64), episodes)
+
+
+def _records(node: str, messages: list[BagMessage]) -> tuple[tuple[str, ...], Floats, SequenceCheck]:
+    """Return the labels of a node's latency records, the records, and what was found about their numbers."""
     layouts = {tuple(dimension.label for dimension in m.message.layout.dim) for m in messages}
     sizes = {len(m.message.data) for m in messages}
     labels = layouts.pop()
@@ -160,12 +207,4 @@ def _node_latency(
     sequence = SequenceCheck()
     for number in numbers:
         sequence.add(int(number))
-    return NodeLatency(
-        node,
-        labels,
-        values,
-        sequence,
-        infos[-1] if infos else {},
-        parse_decisions(node, decisions) if decisions else None,
-        tuple(dict.fromkeys(str(info["policy_sha256"]) for info in infos if "policy_sha256" in info)),
-    )
+    return labels, values, sequence

@@ -7,10 +7,11 @@ from pathlib import Path
 from rosbags.rosbag2 import Reader, ReaderError
 
 from vdd_ros.errors import RecordingError
-from vdd_ros.nodes.bag_salvage import salvage
+from vdd_ros.nodes.bag_salvage import lock, salvage
 from vdd_ros.nodes.bag_writer import BagWriter
 
 PARTIAL = ".partial"
+MENDING = ".mending"
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Mended:
         messages: How many messages it holds.
         cut: Bytes at the end of the damaged file that were half of something.
         gaps: Which sequence numbers are missing, in words; empty if none.
+        replaced: What an earlier try had left, and is gone; None if there was nothing.
     """
 
     output: Path
     messages: int
     cut: int
     gaps: str
+    replaced: Path | None = None
 
 
 def mend(path: Path, output: Path | None = None) -> Mended:
@@ -40,25 +43,40 @@ def mend(path: Path, output: Path | None = None) -> Mended:
         output: Bag to make; by default `<bag>`, or `<name>.mended` of another folder or file.
 
     Raises:
-        RecordingError: There is no such file, it is being written, nothing in it can be read, or the output exists
-            already or cannot be written.
+        RecordingError: There is no such file, it is being written or mended, nothing in it can be read, or the output
+            exists already or cannot be written.
     """
     source = _damaged(path)
     output = output or _output_of(path)
     if output.exists():
         raise RecordingError(f"bag {output} exists already; remove it or give another name with --out")
+    aside = output.with_name(f"{output.name}{MENDING}")
+    replaced = _clear(aside)
     cut = salvage(source)
-    aside = output.with_name(f"{output.name}.mending")
-    writer = BagWriter(output, aside)
+    gaps = ""
     try:
+        writer = BagWriter(output, aside)
         count = _copy(source, writer)
         writer.close()
     except RecordingError as error:
         if not output.exists():
-            shutil.rmtree(aside, ignore_errors=True)
             raise RecordingError(f"{error}; what can be read of it is in {source}") from error
-        return Mended(output, count, cut, str(error))
-    return Mended(output, count, cut, "")
+        gaps = str(error)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Mended(output, count, cut, gaps, replaced)
+
+
+def _clear(aside: Path) -> Path | None:
+    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing."""
+    if not aside.exists():
+        return None
+    for path in aside.rglob("*.mcap"):
+        with path.open("rb") as file:
+            if not lock(file):
+                raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+    shutil.rmtree(aside)
+    return aside
 
 
 def _copy(source: Path, writer: BagWriter) -> int:

@@ -15,6 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
+from vdd_ros.nodes.bag_index import ChunkIndex
 from vdd_ros.nodes.bag_salvage import lock, salvage
 
 SEQUENCE_KEY = "vdd_ros.sequence"
@@ -28,6 +29,8 @@ class BagWriter:
     messages are ignored, and `close` raises it. What was flushed by then stays, as a readable bag: the file is cut back
     to its last whole chunk and ended properly. A writer that was killed leaves what `vdd bag mend` makes a bag of; as
     long as it lives, the file is locked against that.
+
+    Memory does not grow with the record: the index of the bag is kept on the disk too.
 
     The sequence numbers of topics that end in `/latency` are followed; the result goes into the bag's custom data.
 
@@ -52,10 +55,12 @@ class BagWriter:
         self._last_stamp_ns = 0
         try:
             self._writer.open()
+            self._index = ChunkIndex(self._writer.path)
         except (OSError, WriterError) as error:
             raise RecordingError(f"bag {self._partial} cannot be made: {error}; choose another output") from error
-        self._storage: Any = self._writer.storage
-        lock(cast(Any, self._storage).bio)  # until it is closed
+        self._storage = cast(Any, self._writer.storage)
+        self._storage.chunks = self._index
+        lock(self._storage.bio)  # until it is closed
 
     def add_topic(self, topic: str, msgtype: str, offered_qos: Sequence[Qos] = ()) -> None:
         """Register a topic before its first message; raises RecordingError if the type's definition is not known."""
@@ -125,6 +130,7 @@ class BagWriter:
         self._writer.set_custom_data(SEQUENCE_KEY, json.dumps(checks))
         try:
             self._writer.close()
+            self._index.close()
             with self._storage.path.open("rb") as file:
                 os.fsync(file.fileno())
             self._writer.path.rename(self.output)
@@ -137,6 +143,7 @@ class BagWriter:
     def _fail(self, error: OSError) -> None:
         with suppress(OSError):
             self._writer.abort()
+        self._index.close()
         self.failure = RecordingError(f"recording to {self.output} stopped: {error}; {self._rescue()}")
 
     def _rescue(self) -> str:

@@ -17,6 +17,8 @@ COMMAND_TYPES = (
     "trajectory_msgs/msg/JointTrajectory",
     "geometry_msgs/msg/TwistStamped",
 )
+POSITIONS_TYPE = "trajectory_msgs/msg/JointTrajectory"
+"""Its points are written as positions, whatever the units of the entries."""
 JOINT_INTERFACES = ("position", "velocity", "effort")
 QOS_PROFILES = ("sensor_data", "reliable")
 ON_LOSS = ("hold", "zero", "call")
@@ -128,8 +130,8 @@ class Command:
         topic: Topic; relative names take the node's namespace and can be remapped.
         type: One of `COMMAND_TYPES`.
         on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
-            nothing, so that the controller keeps the last set point; `zero` commands zeros, for velocities; `call`
-            calls `loss_service`, once.
+            nothing, so that the controller keeps the last set point; `zero` commands zeros, for velocities, never for
+            a JointTrajectory; `call` calls `loss_service`, once.
         loss_service: Name of a service of the type std_srvs/srv/Trigger, or None.
         frame_id: `header.frame_id` of the commands, where the type has a header.
         entries: The numbers, in the order of the message.
@@ -263,6 +265,12 @@ def _command(section: Section) -> Command:
     if (command.on_loss == "call") != (command.loss_service is not None):
         fail(section.at("loss_service"), "goes with `on_loss: call`; give both or neither")
     _refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
+    if command.on_loss == "zero" and command.type == POSITIONS_TYPE:
+        fail(
+            section.at("on_loss"),
+            f"is 'zero', but a {POSITIONS_TYPE} carries positions, so that a loss would move every joint to 0; use "
+            "'hold', or 'call' with a `loss_service` that stops the robot",
+        )
     positions = [e.name for e in command.entries if e.relative_to or UNITS.get(e.unit, ("",))[0] in ("length", "angle")]
     if command.on_loss == "zero" and positions:
         fail(

@@ -13,6 +13,7 @@ from vdd_ros.cli.latency_report.figures import Drawing
 from vdd_ros.cli.latency_report.tables import (
     density_rows,
     describe_confidence,
+    describe_counters,
     describe_node,
     describe_slowdown,
     describe_states,
@@ -23,7 +24,20 @@ from vdd_ros.cli.latency_report.tables import (
 from vdd_ros.cli.report import NodeReport
 from vdd_ros.files import replacing
 
-MACHINE = ("cpu", "cores", "governor", "kernel", "preempt_rt", "clock_source", "load", "provider", "intra_op_threads")
+MACHINE = (
+    *("cpu", "cores", "governor", "kernel", "preempt_rt", "clock_source", "rtprio_limit", "memlock_limit", "load"),
+    *("provider", "binding", "intra_op_threads", "inter_op_threads"),
+)
+_SECTIONS: tuple[tuple[str, str, Sequence[str]], ...] = (
+    ("machine", "machine", MACHINE),
+    ("jitter floor (s)", "jitter_floor", ("p50_s", "p99_s", "max_s")),
+    ("version", "versions", ()),
+    ("ROS", "ros", ()),
+)
+"""Title, key in `~/policy_info`, and names of what is shown of it; without names all of it."""
+LIMITS = ("rtprio_limit", "memlock_limit")
+UNLIMITED = -1
+"""How the kernel says that there is no limit."""
 POLICY = ("kind", "policy", "policy_sha256", "sampling_steps", "rate_hz", "expert", "noise", "control", "wake_early_s")
 _SPREAD_TITLES = ("mean", "95 % interval", "5 %", "50 %", "95 %")
 
@@ -84,7 +98,9 @@ def _node(node: NodeReport) -> str:
         rows.append((name, str(stage.count), p50, f"{low} to {high}", p95, p99))
     titles = ("stage (µs)", "n", "p50", "interval", "p95", "p99")
     gap = markup.paragraph(node.gaps, "gap") if node.gaps else ""
-    return markup.heading(node.node, 3) + markup.paragraph(describe_node(node)) + gap + markup.table(titles, rows)
+    counted = markup.paragraph(text) if (text := describe_counters(node)) else ""
+    head = markup.heading(node.node, 3) + markup.paragraph(describe_node(node)) + counted + gap
+    return head + markup.table(titles, rows)
 
 
 def _agreement(found: Agreement) -> str:
@@ -125,25 +141,39 @@ def _repeats(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    """Return the tables of policies and machines, each node of each bag once."""
+    """Return the tables of policies and machines, each node of each bag once, and what the hosts refused."""
     nodes = {node.node: node for bag in report.bags for node in bag.latency.nodes}
-    parts = [markup.heading("Policies and machine")]
-    for title, names, facts in (
-        ("policy", POLICY, {name: node.info for name, node in nodes.items()}),
-        ("machine", MACHINE, {name: node.info.get("machine") for name, node in nodes.items()}),
-        (
-            "jitter floor (s)",
-            ("p50_s", "p99_s", "max_s"),
-            {n: node.info.get("jitter_floor") for n, node in nodes.items()},
-        ),
-    ):
-        rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
-        parts.append(markup.table((title, *facts), rows))
+    infos = {name: node.info for name, node in nodes.items()}
+    parts = [markup.heading("Policies and machine"), _table("policy", infos, POLICY)]
+    for title, key, names in _SECTIONS:
+        facts = {name: _section(info.get(key)) for name, info in infos.items()}
+        parts.append(
+            _table(title, facts, names or list(dict.fromkeys(name for known in facts.values() for name in known)))
+        )
+    for node, info in infos.items():
+        refused = info.get("refused")
+        for text in refused if isinstance(refused, list) else ():
+            parts.append(markup.paragraph(f"{node}: {text}", "gap"))
     return "".join(parts)
 
 
-def _fact(known: Any, name: str) -> str:
-    value = known.get(name) if isinstance(known, dict) else None
+def _table(title: str, facts: dict[str, dict[str, Any]], names: Sequence[str]) -> str:
+    """Return a table of facts about each node; empty where there are no facts to name."""
+    rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
+    return markup.table((title, *facts), rows) if rows else ""
+
+
+def _section(value: Any) -> dict[str, Any]:
+    """Return a part of what a node said about itself: names to values, of a single value with an empty name."""
+    if isinstance(value, dict):
+        return value
+    return {} if value is None else {"": value}
+
+
+def _fact(known: dict[str, Any], name: str) -> str:
+    value = known.get(name)
     if value is None:
         return "–"
+    if name in LIMITS and value == UNLIMITED:
+        return "unlimited"
     return value if isinstance(value, str) else json.dumps(value)

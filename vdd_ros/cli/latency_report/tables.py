@@ -18,7 +18,11 @@ def format_report(report: Report) -> str:
     blocks = [f"{first.bag}\n\n{format_table(first.latency)}" if others else format_table(first.latency)]
     blocks += [format_agreement(agreed.agreement) for agreed in first.agreed]
     blocks += first.left_out
-    lines = [f"{bag.bag}: {node.node}: {describe_node(node)}" for bag in others for node in bag.latency.nodes]
+    lines = [
+        f"{bag.bag}: {node.node}: " + "; ".join(filter(None, (describe_node(node), describe_counters(node))))
+        for bag in others
+        for node in bag.latency.nodes
+    ]
     if lines:
         blocks.append("\n".join(lines))
     if report.repeats:
@@ -142,13 +146,26 @@ def describe_node(report: NodeReport) -> str:
     machine = report.info.get("machine")
     where = f"; {machine.get('cpu')}, {machine.get('cores')} cores" if isinstance(machine, dict) else ""
     rate = report.switch_rate
-    experts = "" if rate is None else f", another expert than before in {100 * rate:.0f} % of the decisions"
+    experts = "" if rate is None else f", the expert changed {100 * rate:.3g} times in 100 decisions"
     found = f"{report.ticks} ticks{experts}, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}"
     return f"{kind}; {found}{where}"
 
 
+def describe_counters(report: NodeReport) -> str:
+    """Return the counters of the node's last diagnostics that are not zero; empty where the bag has no diagnostics."""
+    if report.counters is None:
+        return ""
+    found = ", ".join(f"{name} {count}" for name, count in report.counters.items())
+    return f"counted by the node: {found or 'nothing'}"
+
+
 def _format_node(report: NodeReport) -> str:
-    rows = [f"{report.node}: {describe_node(report)}", _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99")]
+    counted = [f"  {text}"] if (text := describe_counters(report)) else []
+    rows = [
+        f"{report.node}: {describe_node(report)}",
+        *counted,
+        _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99"),
+    ]
     for name, stage in report.stages.items():
         p50, low, high, p95, p99 = map(micro, (stage.p50, *stage.p50_interval, stage.p95, stage.p99))
         rows.append(_ROW.format(name, stage.count, p50, f"[{low}, {high}]", p95, p99))

@@ -1,0 +1,48 @@
+"""The index of a bag that is being written, kept on the disk: in memory it would grow for as long as a robot runs."""
+
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+_LENGTH = struct.Struct("<I")
+
+
+class ChunkIndex:
+    """The chunk index records of an MCAP file; stands in for the list in which rosbags' writer keeps them.
+
+    They lie in a file without a name, which is gone when it is closed or the process ends. A full disk raises OSError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Make the file on the disk of an existing folder; raises OSError where that fails."""
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the bag
+        self._count = 0
+
+    def append(self, record: BytesIO) -> None:
+        """Keep a record."""
+        content = record.getbuffer()
+        self._file.seek(0, 2)
+        self._file.write(_LENGTH.pack(len(content)))
+        self._file.write(content)
+        self._file.flush()
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[BytesIO]:
+        """Yield the records in order, each with its position at its end, as the writer leaves those that it makes."""
+        self._file.seek(0)
+        for _ in range(self._count):
+            (length,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
+            record = BytesIO()
+            record.write(self._file.read(length))
+            yield record
+
+    def close(self) -> None:
+        """Give the file up."""
+        with suppress(OSError):  # what a full disk did not take is not needed
+            self._file.close()
