@@ -1,6 +1,5 @@
 """Processes of the benchmark: a node that is measured, and the probe that plays the robot beside it."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -134,7 +133,7 @@ class Stations:
 
     def _processes(self) -> NodeProcesses:
         logs = Path(tempfile.mkdtemp(dir=self._folder, prefix="log_"))
-        return NodeProcesses(logs, domain_id=1 + os.getpid() % 100)
+        return NodeProcesses(logs)
 
 
 @contextmanager
