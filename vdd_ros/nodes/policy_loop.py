@@ -75,6 +75,7 @@ class PolicyLoop:
         first_action: str = "ramp",
         trajectories: bool = False,
         decisions: bool = True,
+        start_gate: str = "inputs",
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.counters = Counters()
@@ -96,6 +97,9 @@ class PolicyLoop:
         self._expert: int | None = None
         self._seen_s = -math.inf
         self._now_s = -math.inf
+        self._start_gate = start_gate
+        self._running_since: float | None = None
+        self._barred = False
         self.start()
 
     @property
@@ -188,7 +192,26 @@ class PolicyLoop:
                 if action is not None and not self._trajectories:
                     self.commander.rehearse(action, window[-1])
 
+    def check_overdue(self) -> bool:
+        """Return whether a tick is running for longer than it may; the first time, do what a loss needs."""
+        since = self._running_since
+        if since is None or self._timer() - since <= self._period_s:
+            return False
+        if not self._barred:
+            self._barred = True
+            self.counters.hangs += 1
+            self.commander.lose()
+        return True
+
     def tick(self, now_s: float, lateness_s: float) -> None:
+        """See `_tick`."""
+        self._running_since, self._barred = self._timer(), False
+        try:
+            self._tick(now_s, lateness_s)
+        finally:
+            self._running_since = None
+
+    def _tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
 
         Args:
@@ -266,6 +289,8 @@ class PolicyLoop:
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
+        if self._barred:
+            return False
         if step is None:
             self.counters.overruns += 1
         elif step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty):
@@ -285,6 +310,7 @@ class PolicyLoop:
             decision = self.pilot.decision
             decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
             self._outputs.decision(decision)
+        self.counters.decisions += 1
         if act.novelty is not None:
             record["novelty"] = act.novelty
         if act.expert is not None:
@@ -294,7 +320,7 @@ class PolicyLoop:
 
     def _observe(self, now_s: float) -> NDArray[np.float32] | None:
         """Return the observation history, or None where an input or the goal was not seen or an input is stale."""
-        if not self.intake.complete:
+        if not self.intake.complete or (self._start_gate == "window" and not self.intake.covers(now_s)):
             self.counters.waiting += 1
             return None
         if self.intake.stale(now_s):

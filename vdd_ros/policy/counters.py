@@ -13,6 +13,12 @@ class Counters:
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
     records: int = 0
+    decisions: int = 0
+    """Ticks with a fresh answer of the policy."""
+    hangs: int = 0
+    """Ticks that were still running when their time was over, which is a loss."""
+    failed_calls: int = 0
+    """Calls of the service for losses that failed."""
     commands: int = 0
     losses: int = 0
     """Times that commanding ended: stale inputs, actions that a guard refused, deactivation."""
