@@ -120,6 +120,13 @@ class PolicyLoop:
         self._outputs.expect_decisions(pilot.decision.labels)
         self._relief = pilot, relieved
 
+    def withdraw(self, pilot: Pilot) -> bool:
+        """Let a policy wait no longer to take over; between ticks only. Return whether it was still waiting."""
+        if self._relief is None or self._relief[0] is not pilot:
+            return False
+        self._relief = None
+        return True
+
     def refuse_policy(self, reason: str) -> None:
         """Count that a file was to take over and did not."""
         self.counters.refused_policies += 1
