@@ -128,16 +128,9 @@ class PolicyNode(ReasonedLifecycleNode):
         return SetParametersResult(successful=True)
 
 
-def make_node() -> PolicyNode:
-    """Return the node, configured and active where it was asked to start by itself."""
-    node = PolicyNode()
-    node.autostart()
-    return node
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
-    return run(make_node, argv)
+    return run(PolicyNode, argv)
 
 
 if __name__ == "__main__":
