@@ -202,7 +202,7 @@ class PolicyLoop:
     def check_overdue(self) -> bool:
         """Return whether a tick is running for longer than it may; the first time, do what a loss needs."""
         since = self._running_since
-        if since is None or self._timer() - since <= self._period_s:
+        if since is None or perf_counter() - since <= self._period_s:
             return False
         if not self._barred:
             self._barred = True
@@ -212,7 +212,7 @@ class PolicyLoop:
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """See `_tick`."""
-        self._running_since, self._barred = self._timer(), False
+        self._running_since, self._barred = perf_counter(), False
         try:
             self._tick(now_s, lateness_s)
         finally:

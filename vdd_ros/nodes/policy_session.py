@@ -167,6 +167,7 @@ class PolicySession:
                 period_s=self._period_s,
                 early_s=self._early_s,
                 limit_s=parameters.inference_limit_s or self._period_s,
+                max_age_s=min(source.max_age_s for source in self._robot.inputs),
                 on_arrival=parameters.trigger == "observation",
                 simulated_time=self._simulated_time,
                 host=parameters.host(),

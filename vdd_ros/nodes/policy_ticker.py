@@ -28,6 +28,7 @@ class TickSettings:
         period_s: Time between ticks.
         early_s: How long before a tick the node wakes and rehearses.
         limit_s: How long the policy may take.
+        max_age_s: How old an input may be; where none is looked at for longer, that is a loss.
         on_arrival: Whether a tick follows the arrival of observations instead of the clock.
         simulated_time: Whether time is that of /clock.
         host: What is asked of the host.
@@ -36,6 +37,7 @@ class TickSettings:
     period_s: float
     early_s: float
     limit_s: float
+    max_age_s: float
     on_arrival: bool
     simulated_time: bool
     host: HostSettings
@@ -234,7 +236,7 @@ class Ticker:
         if self._loop.check_overdue():
             return True
         late_s = 1e-9 * (time.monotonic_ns() - self._deadlines.due_ns)
-        allowed_s = max(self._settings.period_s, self._settings.limit_s) + INTERVAL_S
+        allowed_s = max(self._settings.period_s, self._settings.limit_s) + self._settings.max_age_s
         if self._thread is None or not self._settled or late_s <= allowed_s:
             self._stands_still = False
             return False
