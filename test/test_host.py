@@ -51,7 +51,9 @@ def test_memory_is_not_locked_under_a_finite_limit(monkeypatch: pytest.MonkeyPat
     assert "the limit of locked memory is finite" in problem
 
 
-@pytest.mark.parametrize("settings", [{"fifo_priority": 100}, {"fifo_priority": -1}, {"cpu_affinity": "a"}])
+@pytest.mark.parametrize(
+    "settings", [{"fifo_priority": 100}, {"fifo_priority": -1}, {"cpu_affinity": "a"}, {"cpu_affinity": "99999999999"}]
+)
 def test_settings_that_cannot_be_meant(settings: dict[str, object]) -> None:
     (name,) = settings
     with pytest.raises(ConfigurationError, match=f"{name} is"):

@@ -383,7 +383,7 @@ def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: R
     robot.run_until(lambda: robot.commands, "commands")
     assert "others command" not in diagnose(first, bench).message
     assert second.session is not None
-    assert second.session.rivals() == ""
+    assert second.session.surroundings.rivals() == []
     third = started(make_node("third"))
     bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
     bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")
@@ -402,7 +402,7 @@ def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) 
     try:
         other = rclpy.create_node("elsewhere", context=elsewhere)
         other.create_publisher(PointStamped, "tcp_pose", 10)
-        bench.wait(lambda: node.session and node.session.wrong_types(), "the wrong type")
+        bench.wait(lambda: node.session and node.session.surroundings.wrong_types(), "the wrong type")
         status = diagnose(node, bench)
     finally:
         rclpy.shutdown(context=elsewhere)

@@ -14,7 +14,9 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 
@@ -43,8 +45,8 @@ def test_a_file_takes_over_without_a_tick_missed(
     answer = call(node, robot, path)
     assert (answer.success, answer.message) == (True, "")
     count = len(records)
-    robot.run_until(lambda: len(records) > count + 20 and len(infos) > 1, "records of the new policy")
-    assert json.loads(infos[-1].data)["policy"] == "next.onnx"
+    robot.run_until(lambda: len(records) > count + 20, "records of the new policy")
+    robot.run_until(lambda: json.loads(infos[-1].data)["policy"] == "next.onnx", "its description")
     assert json.loads(infos[-1].data)["history"] == 3
     assert {len(decision.data) for decision in decisions} == {len(d.layout.dim) for d in decisions} == {10, 18}
     seq = np.array([record.data[LATENCY_LABELS.index("seq")] for record in records])
@@ -93,3 +95,90 @@ def test_only_one_file_is_loaded_at_a_time(make_node: MakeNode, robot: Robot, be
     assert not first.done()
     robot.run_until(first.done, "the answer")
     assert first.result().success
+
+
+def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
+    """Ask a node to load a file and wait until it is to take over; return the future of the answer."""
+    node.set_parameters([Parameter("next_policy", value=str(path))])
+    client = robot.bench.node.create_client(Trigger, f"/{node.get_name()}/load_policy")
+    robot.bench.wait(client.service_is_ready, "the service")
+    answer = client.call_async(Trigger.Request())
+    assert node.session is not None
+    loop = node.session.loop
+    robot.run_until(lambda: loop._relief is not None, "a policy that waits")
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("parameters", "publishes", "reason"),
+    [
+        ({}, True, "its window of 3000 observations is not full"),
+        ({"swap_timeout_s": 1.0}, False, "stale: desired, tcp"),
+        ({"trigger": "observation"}, True, "its window of 3000 observations is not full"),
+    ],
+)
+def test_a_file_that_waits_too_long_is_refused(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, parameters: dict[str, Any], publishes: bool, reason: str
+) -> None:
+    """The old one acts on, and the next call is served."""
+    node = started(make_node(**({"swap_timeout_s": 0.2} | parameters)))
+    robot.run_until(lambda: robot.commands, "a command")
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    if publishes:
+        robot.run_until(answer.done, "the answer")
+    else:
+        robot.bench.wait(answer.done, "the answer")
+    assert not answer.result().success
+    assert "(parameter swap_timeout_s)" in answer.result().message
+    assert reason in answer.result().message
+    count = len(robot.commands)
+    robot.run_until(lambda: len(robot.commands) > count, "a command of the old policy")
+    assert node.session is not None
+    assert node.session.info["policy"] == "student.onnx"
+    assert call(node, robot, write_mixture(tmp_path / "next.onnx")).success
+
+
+def test_a_file_that_waits_when_the_node_is_deactivated_takes_over_at_once(
+    make_node: MakeNode, robot: Robot, tmp_path: Path
+) -> None:
+    node = started(make_node())
+    robot.run_until(lambda: robot.commands, "a command")
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    node.trigger_deactivate()
+    robot.bench.wait(answer.done, "the answer")
+    assert answer.result().success
+    assert node.session is not None
+    assert node.session.info["policy"] == "long.onnx"
+    assert node.session.loop.pilot.policy.spec.history == 3000
+
+
+def broken(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError("broken")
+
+
+def test_an_error_while_taking_over_refuses_the_file(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node ticks on with the old policy, whole, and serves the next call."""
+    node = started(make_node())
+    path = write_mixture(tmp_path / "next.onnx", history=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(PolicyLoop, "relieve", broken)
+        answer = call(node, robot, path)
+    assert (answer.success, answer.message) == (False, "ZeroDivisionError: broken")
+    assert node.session is not None
+    assert node.session.loop.pilot.policy.spec.history == 1
+    assert call(node, robot, path).success
+
+
+def test_a_policy_that_acts_is_not_refused_for_what_is_told_of_it(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = started(make_node())
+    robot.run_until(lambda: robot.commands, "a command")
+    with monkeypatch.context() as patched:
+        patched.setattr(PolicySession, "_tell", broken)
+        assert call(node, robot, write_mixture(tmp_path / "next.onnx", history=3)).success
+    assert node.session is not None
+    assert node.session.info["policy"] == "next.onnx"
+    assert node.session.loop.counters.refused_policies == 0

@@ -48,5 +48,9 @@ class RecordingError(VddError):
     """A bag could not be written completely, or a record has gaps."""
 
 
+class HungTickError(VddError):
+    """A tick has not ended, so that no other can begin."""
+
+
 class ProcessError(VddError):
     """A process that was started ended when it should not have, or could not be started."""

@@ -1,19 +1,16 @@
 """`vdd doctor`: what this host does for a control loop, and what would make it better."""
 
 import argparse
-import importlib
 import os
 import resource
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
 from vdd_ros.cli.report import write_json
+from vdd_ros.nodes.software import ros_facts
 from vdd_ros.policy.host import Jitter, host_facts, measure_jitter
-from vdd_ros.policy.machine import runtime_versions
+from vdd_ros.policy.machine import available_providers, runtime_versions
 
 HELP = "what this host does for a control loop: clocks, limits, versions, jitter"
 
@@ -44,8 +41,8 @@ def examine(sleeps: int) -> dict[str, Any]:
     return {
         **host_facts(),
         **runtime_versions(),
-        "providers": onnxruntime.get_available_providers(),
-        **_ros(),
+        "providers": available_providers(),
+        **ros_facts(),
         "jitter": asdict(measure_jitter(sleeps)),
     }
 
@@ -69,23 +66,6 @@ def advice(facts: dict[str, Any]) -> list[str]:
             "of its own (cpu_affinity, isolcpus) and a PREEMPT_RT kernel help, in this order"
         )
     return found
-
-
-def _ros() -> dict[str, Any]:
-    names = {"rclpy": ("ros-jazzy-rclpy", "ros-kilted-rclpy", "rclpy"), "rosbags": ("rosbags",)}
-    found = {name: next(filter(None, map(_version, packages)), None) for name, packages in names.items()}
-    try:
-        rmw = importlib.import_module("rclpy").get_rmw_implementation_identifier()
-    except ImportError:
-        rmw = None
-    return {"ros_distro": os.environ.get("ROS_DISTRO"), **found, "rmw": rmw}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _text(name: str, value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,28 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_parameters import PolicyParameters
+from vdd_ros.nodes.software import ros_facts
 from vdd_ros.policy.host import host_facts
+from vdd_ros.policy.machine import available_providers, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
 from vdd_ros.policy.timing import LatencyStatistics
 
+ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
+"""Of `~/policy_info`: what `/diagnostics` does not repeat every second."""
 STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
 
 
 class Health:
-    """Judges a loop once a second: problems count if they are new since the last time."""
+    """Judges a loop once a second: problems count if they are new since the last time.
 
-    def __init__(self, loop: PolicyLoop) -> None:
+    Args:
+        loop: The loop.
+        overdue_s: For how long a tick has been running that is overdue; 0 if none is.
+    """
+
+    def __init__(self, loop: PolicyLoop, overdue_s: Callable[[], float] = lambda: 0.0) -> None:
         self._loop = loop
+        self._overdue_s = overdue_s
         self._before: dict[str, int] = {}
         self._now_s = -math.inf
 
@@ -31,6 +42,8 @@ class Health:
         new = self._new_since()
         refused = new["refused_messages"] + new["refused_goals"]
         before_s, self._now_s = self._now_s, now_s
+        if overdue_s := self._overdue_s():
+            return DiagnosticStatus.ERROR, f"a tick has been running for {overdue_s:.1f} s; nothing is commanded"
         if now_s == before_s:
             return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
         if loop.intake.missing():
@@ -42,6 +55,8 @@ class Health:
             "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
             "first commands would have been too far from what is measured and were dropped": new["first_refused"],
             "actions came too late and were dropped": new["overruns"],
+            "ticks were still running when their time was over": new["hangs"],
+            "calls of the service for losses failed": new["failed_calls"],
             "observations were outside what was demonstrated": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
@@ -67,13 +82,15 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     values: dict[str, Any] = asdict(loop.counters)
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
-    values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.records)
+    values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
     values["last_refused_policy"] = loop.last_refused_policy
     for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
         values[f"limited_range.{entry.name}"] = range_count
         values[f"limited_step.{entry.name}"] = step_count
     for name, count in loop.intake.too_fast.items():
         values[f"too_fast.{name}"] = count
+    for name, count in loop.intake.times_stale.items():
+        values[f"stale.{name}"] = count
     for stage in STAGES:
         found = statistics.percentiles(stage)
         name = stage.removesuffix("_s")
@@ -113,6 +130,10 @@ def policy_info(
         "seed": parameters.seed,
         "warm_up_first_ms": 1e3 * warm_up.first_s,
         "warm_up_median_ms": 1e3 * warm_up.median_s,
+        "parameters": asdict(parameters),
+        "versions": runtime_versions(),
+        "providers": available_providers(),
+        "ros": ros_facts(),
         "machine": {
             **host_facts(),
             "provider": parameters.provider,

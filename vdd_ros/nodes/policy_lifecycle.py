@@ -14,10 +14,10 @@ class ReasonedLifecycleNode(LifecycleNode):
     """Base of lifecycle nodes: subclasses implement `configure`, `activate`, `deactivate` and `cleanup`.
 
     rclpy swallows an exception in a transition callback. Here it is logged, kept as the reason, and the transition
-    fails, so that the node stays in the state it came from.
+    fails, so that the node stays in the state it came from. Where several things fail, the first one is the reason.
 
     Attributes:
-        failure: Why the last transition failed; empty after one that succeeded.
+        failure: Why the last transition failed, or what was left undone; empty after one that succeeded wholly.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
@@ -38,8 +38,9 @@ class ReasonedLifecycleNode(LifecycleNode):
     def activate(self) -> None:
         """Start to work."""
 
-    def deactivate(self) -> None:
-        """Stop working."""
+    def deactivate(self) -> str:
+        """Stop working; return what was left undone, though the node does not work any more."""
+        return ""
 
     def cleanup(self) -> None:
         """Take down whatever `configure` built, also if it built only a part."""
@@ -48,7 +49,7 @@ class ReasonedLifecycleNode(LifecycleNode):
         """See LifecycleNode."""
         result = self._attempt("configure", self.configure)
         if result != TransitionCallbackReturn.SUCCESS:
-            self.cleanup()
+            self._attempt("cleanup", self.cleanup, after=self.failure)
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -65,23 +66,30 @@ class ReasonedLifecycleNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See LifecycleNode."""
+        failure = ""
         if state.label == "active":
             self._attempt("deactivate", self.deactivate)
-        return self._attempt("cleanup", self.cleanup)
+            failure = self.failure
+        return self._attempt("cleanup", self.cleanup, after=failure)
 
-    def _attempt(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+    def _attempt(self, what: str, action: Callable[[], str | None], after: str = "") -> TransitionCallbackReturn:
+        """Do something; `after` is what failed before it, which stays the reason."""
+        result = TransitionCallbackReturn.FAILURE
         try:
-            action()
+            undone = action()
         except VddError as error:
-            self.failure = f"{what}: {error}"
+            failure = f"{what}: {error}"
             self.get_logger().error(f"{what} failed: {error}")
         except Exception as error:
-            self.failure = f"{what}: {type(error).__name__}: {error}"
+            failure = f"{what}: {type(error).__name__}: {error}"
             self.get_logger().error(f"{what} failed:\n{traceback.format_exc()}")
         else:
-            self.failure = ""
-            return TransitionCallbackReturn.SUCCESS
-        return TransitionCallbackReturn.FAILURE
+            result = TransitionCallbackReturn.SUCCESS
+            failure = f"{what}: {undone}" if undone else ""
+            if undone:
+                self.get_logger().error(failure)
+        self.failure = after or failure
+        return result
 
     def _change_state_or_refuse(self, request: Any, response: Any) -> Any:
         try:

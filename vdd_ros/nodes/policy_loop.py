@@ -111,6 +111,13 @@ class PolicyLoop:
         self._outputs.expect_decisions(pilot.decision.labels)
         self._relief = pilot, relieved
 
+    def withdraw(self, pilot: Pilot) -> bool:
+        """Let a policy wait no longer to take over; between ticks only. Return whether it was still waiting."""
+        if self._relief is None or self._relief[0] is not pilot:
+            return False
+        self._relief = None
+        return True
+
     def refuse_policy(self, reason: str) -> None:
         """Count that a file was to take over and did not."""
         self.counters.refused_policies += 1
@@ -162,6 +169,11 @@ class PolicyLoop:
         with self._sending:
             self._ended = True
             self.commander.stop()
+
+    def lose(self) -> None:
+        """Do what the robot file says for losses, from whatever thread, as where no tick begins when it should."""
+        with self._sending:
+            self.commander.lose()
 
     def check_overdue(self) -> bool:
         """Tell whether a tick should have ended long ago; then do, at once, what the robot file says for losses.

@@ -11,7 +11,8 @@ from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.parameters import current_parameters, declare_parameters
-from vdd_ros.nodes.policy_diagnostics import key_values, loop_values
+from vdd_ros.nodes.policy_diagnostics import ONLY_IN_INFO, key_values, loop_values
+from vdd_ros.nodes.policy_graph import Surroundings
 from vdd_ros.nodes.policy_lifecycle import ReasonedLifecycleNode
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_session import PolicySession
@@ -33,7 +34,8 @@ class PolicyNode(ReasonedLifecycleNode):
     def __init__(self, name: str = "policy_node", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.session: PolicySession | None = None
-        self._wrong_types = ""
+        self._logged: dict[str, str] = {}
+        self._rivals: list[str] = []
         declare_parameters(self, PolicyParameters, read_only=False)
         self.add_on_set_parameters_callback(self._refuse_changes)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -58,33 +60,35 @@ class PolicyNode(ReasonedLifecycleNode):
         if self.session:
             self.session.start()
 
-    def deactivate(self) -> None:
-        """Stop the ticks."""
-        if self.session:
-            self.session.stop()
+    def deactivate(self) -> str:
+        """Stop the ticks; return what was left undone."""
+        return self.session.stop() if self.session else ""
 
     def give_up(self, reason: str) -> None:
         """Deactivate, because the robot is not safe under this policy."""
+        if self.state != "active":  # somebody else was faster
+            return
         self.get_logger().error(f"deactivating: {reason}")
         self.trigger_deactivate()
         self.failure = self.failure or f"deactivated: {reason}"
 
     def cleanup(self) -> None:
         """Take down what `configure` built."""
-        if self.session:
-            self.session.destroy()
-        self.session = None
+        session, self.session = self.session, None
+        if session:
+            session.destroy()
 
     def close(self) -> int:
-        """Deactivate before leaving, so that the robot is left as the robot file says."""
-        if self.state == "active":
-            self.trigger_deactivate()
-        return 0
+        """Deactivate before leaving, so that the robot is left as the robot file says; return 1 if that failed."""
+        if self.state != "active":
+            return 0
+        self.trigger_deactivate()
+        return 1 if self.failure else 0
 
     def destroy_node(self) -> None:
         """Stop ticking first: the thread that ticks uses what is destroyed here."""
         if self.session:
-            self.session.stop()
+            self._attempt("deactivate", self.session.stop)
         super().destroy_node()
 
     def _diagnose(self) -> None:
@@ -98,7 +102,9 @@ class PolicyNode(ReasonedLifecycleNode):
         level, message = self._judge()
         values: dict[str, Any] = {"state": self.state, "last_failure": self.failure}
         if self.session:
-            values |= self.session.info | loop_values(self.session.loop, self.session.statistics)
+            info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
+            values |= info | loop_values(self.session.loop, self.session.statistics)
+            values |= {"rivals": len(self._rivals), "listeners": self.session.surroundings.listeners()}
         status = DiagnosticStatus(
             level=level, name=f"{self.get_fully_qualified_name()}: policy", message=message, values=key_values(values)
         )
@@ -107,18 +113,30 @@ class PolicyNode(ReasonedLifecycleNode):
         self._diagnostics.publish(array)
 
     def _judge(self) -> tuple[bytes, str]:
-        wrong_types = self.session.wrong_types() if self.session else ""
-        if wrong_types and wrong_types != self._wrong_types:
-            self.get_logger().error(wrong_types)
-        self._wrong_types = wrong_types
+        self._rivals = self.session.surroundings.rivals() if self.session else []
+        wrong_types = self.session.surroundings.wrong_types() if self.session else ""
+        self._log_once("wrong types", wrong_types)
         if wrong_types or self.failure:
             return DiagnosticStatus.ERROR, wrong_types or self.failure
         if self.session and self.state == "active":
             level, message = self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
-            if rivals := self.session.rivals():
-                return max(level, DiagnosticStatus.WARN), f"{rivals}; {message}"
-            return level, message
+            around = self._judge_surroundings(self.session.surroundings)
+            return (max(level, DiagnosticStatus.WARN), "; ".join([*around, message])) if around else (level, message)
         return DiagnosticStatus.OK, self.state
+
+    def _judge_surroundings(self, surroundings: Surroundings) -> list[str]:
+        """Return what is wrong with the other end of the topic of commands."""
+        topic, rivals = surroundings.command_topic, ", ".join(self._rivals)
+        told = f"others command the robot too, on {topic}: {rivals}" if rivals else ""
+        self._log_once("rivals", told)
+        unheard = f"nobody listens to {topic}" if surroundings.listeners() == 0 else ""
+        return [text for text in (told, unheard) if text]
+
+    def _log_once(self, what: str, text: str) -> None:
+        """Log a problem as long as it is another than the last time."""
+        if text and text != self._logged.get(what):
+            self.get_logger().error(text)
+        self._logged[what] = text
 
     def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = [parameter.name for parameter in parameters if parameter.name in NAMES - {"next_policy"}]
@@ -128,16 +146,9 @@ class PolicyNode(ReasonedLifecycleNode):
         return SetParametersResult(successful=True)
 
 
-def make_node() -> PolicyNode:
-    """Return the node, configured and active where it was asked to start by itself."""
-    node = PolicyNode()
-    node.autostart()
-    return node
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
-    return run(make_node, argv)
+    return run(PolicyNode, argv)
 
 
 if __name__ == "__main__":

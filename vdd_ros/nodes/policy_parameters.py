@@ -13,6 +13,7 @@ from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 
 SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
+START_GATES = ("inputs", "window")
 SLOWEST_HZ, FASTEST_HZ = 0.001, 1000.0
 
 
@@ -25,6 +26,7 @@ class PolicyParameters:
 
     policy_path: str = parameter("", "policy file (.onnx)")
     next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
+    swap_timeout_s: float = parameter(10.0, "how long a loaded file may wait for its observations", 0.1, 3600.0)
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
@@ -39,6 +41,7 @@ class PolicyParameters:
     action_steps: int = parameter(1, "actions of each chunk that are executed before the next is asked for", 1, 1000)
     prefetch_ticks: int = parameter(0, "ticks before it is needed that the next chunk is asked for", 0, 1000)
     send: str = parameter("step", f"what a JointTrajectory carries: {', '.join(SENDS)}")
+    start_gate: str = parameter("inputs", f"what must have been seen before the first action: {', '.join(START_GATES)}")
     first_action: str = parameter(
         "ramp", f"first command, and after a loss, far from what is measured: {', '.join(FIRST_ACTIONS)}"
     )
@@ -69,7 +72,7 @@ class PolicyParameters:
             if not getattr(self, name):
                 raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
 
-        for name, allowed in (("send", SENDS), ("trigger", TRIGGERS)):
+        for name, allowed in (("send", SENDS), ("trigger", TRIGGERS), ("start_gate", START_GATES)):
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"

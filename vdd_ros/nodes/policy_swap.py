@@ -9,7 +9,9 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
+from vdd_ros.errors import VddError
 from vdd_ros.nodes.policy_loading import Loaded
+from vdd_ros.nodes.policy_relief import Done
 
 CLOSED = "the node was cleaned up meanwhile"
 
@@ -22,8 +24,9 @@ class HotSwap:
     Args:
         node: The node.
         load: Loads the file of a path; runs in a thread of its own.
-        take_over: Lets a loaded policy take over, and calls its second argument when it has, from whatever thread.
-        taken_over: Called when it has.
+        take_over: Lets a loaded policy take over, and calls its second argument, from whatever thread, with why it did
+            not; empty where it acts.
+        taken_over: Called when it acts.
         refused: Told why a file was not loaded.
     """
 
@@ -31,7 +34,7 @@ class HotSwap:
         self,
         node: LifecycleNode,
         load: Callable[[str], Loaded],
-        take_over: Callable[[Loaded, Callable[[], None]], None],
+        take_over: Callable[[Loaded, Done], None],
         taken_over: Callable[[Loaded], None],
         refused: Callable[[str], None],
     ) -> None:
@@ -81,22 +84,36 @@ class HotSwap:
             return "the parameter next_policy is not set; set it to the path of a policy file"
         self._busy = True
         try:
-            loaded: Future = Future(executor=self._node.executor)
-            Thread(target=self._load_into, args=(path, loaded), daemon=True, name="load_policy").start()
-            result = await loaded
-            if not isinstance(result, Loaded):
-                return str(result)
-            if self._closed:
-                return CLOSED
-            done = self._awaited = Future(executor=self._node.executor)
-            self._take_over(result, lambda: done.set_result(""))
-            reason = str(await done)
-            if not reason:
-                self._taken_over(result)
-            return reason
+            reason = await self._replace(path)
+            return CLOSED if self._closed else reason
+        except Exception as error:  # nothing has changed: the old policy acts on
+            return str(error) if isinstance(error, VddError) else f"{type(error).__name__}: {error}"
         finally:
             self._busy = False
             self._awaited = None
+
+    async def _replace(self, path: str) -> str:
+        """Load a policy and let it take over; return why it did not, empty when it acts."""
+        loaded: Future = Future(executor=self._node.executor)
+        Thread(target=self._load_into, args=(path, loaded), daemon=True, name="load_policy").start()
+        result = await loaded
+        if self._closed or not isinstance(result, Loaded):
+            return str(result)
+        done = self._awaited = Future(executor=self._node.executor)
+        self._take_over(result, done.set_result)
+        reason = str(await done)
+        if not reason:
+            self._tell(path, result)
+        return reason
+
+    def _tell(self, path: str, loaded: Loaded) -> None:
+        """Tell that a policy acts, which it does even where that fails."""
+        if self._closed:
+            return
+        try:
+            self._taken_over(loaded)
+        except Exception as error:
+            self._node.get_logger().error(f"{path} acts, but telling so failed: {type(error).__name__}: {error}")
 
     def _load_into(self, path: str, future: Any) -> None:
         try:

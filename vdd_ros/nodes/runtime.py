@@ -19,6 +19,7 @@ from rclpy.utilities import try_shutdown
 
 from vdd_ros.errors import VddError
 
+REFUSALS = (VddError, ParameterException)
 POLL_S = 0.2  # how long a signal may wait for an idle node
 
 
@@ -38,26 +39,28 @@ def run(
     """Run one node until a signal arrives or it raises `Leave`.
 
     Args:
-        make_node: Makes the node, once rclpy is initialised. If it has `close() -> int`, that is called before leaving.
+        make_node: Makes the node, once rclpy is initialised. If it has `autostart()`, that is called once the executor
+            has the node; if it has `close() -> int`, that is called before leaving.
         argv: Arguments, the process's own by default.
         make_executor: Makes the executor that spins it.
 
     Returns:
         The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, where the
-        node could not be made.
+        node could not be made or started.
     """
     with _signals() as received:
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make_node()
-        except (VddError, ParameterException) as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        except REFUSALS as error:
+            _tell(error)
             try_shutdown()
             return 1
         executor = make_executor()
         executor.add_node(node)
         code = 0
         try:
+            _autostart(node)
             while not received:
                 executor.spin_once(timeout_sec=POLL_S)
         except Leave as leave:
@@ -69,6 +72,20 @@ def run(
             node.destroy_node()
             try_shutdown()
         return code
+
+
+def _autostart(node: Any) -> None:
+    """Let a node start by itself, if it can; what it starts may need the executor."""
+    try:
+        if hasattr(node, "autostart"):
+            node.autostart()
+    except REFUSALS as error:
+        _tell(error)
+        raise Leave(1) from None
+
+
+def _tell(error: Exception) -> None:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
 @contextmanager

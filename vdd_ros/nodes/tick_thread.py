@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 SWITCH_INTERVAL_S = 1e-4
 SLICE_NS = 50_000_000
+STOP_S = 2.0
 _ABSOLUTE = 1
 
 
@@ -59,8 +60,8 @@ class TickThread:
 
     Args:
         begin: Called first, in the thread.
-        step: Called again and again; stopping waits for its end.
-        failed: Called with what `begin` or `step` raised, which ends the thread.
+        step: Called again and again.
+        failed: Called with what `begin` or `step` raised, which ends the thread; not once it was given up.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class TickThread:
         self._step = step
         self._failed = failed
         self._stopped = Event()
+        self._given_up = False
         self._sleep = _clock_nanosleep()
         self._switch_interval_s = sys.getswitchinterval()
         self._thread = Thread(target=self._run, name="tick", daemon=True)
@@ -82,11 +84,30 @@ class TickThread:
             self._sleep(min(instant_ns, now_ns + SLICE_NS))
         return not self._stopped.is_set()
 
-    def stop(self) -> None:
-        """End the thread after the step that runs."""
+    @property
+    def stopping(self) -> bool:
+        """Whether the thread is to end."""
+        return self._stopped.is_set()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = STOP_S) -> bool:
+        """End the thread after the step that runs.
+
+        Args:
+            timeout_s: How long to wait for the end of that step; then the thread is given up.
+
+        Returns:
+            Whether it has ended.
+        """
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(timeout_s)
+        self._given_up = self._thread.is_alive()
         sys.setswitchinterval(self._switch_interval_s)
+        return not self._given_up
 
     def _run(self) -> None:
         try:
@@ -94,7 +115,8 @@ class TickThread:
             while not self._stopped.is_set():
                 self._step(self)
         except Exception as error:  # an executor would end with it; here it has to be handed over
-            self._failed(error)
+            if not self._given_up:
+                self._failed(error)
 
 
 def end_executor(node: Node, error: Exception) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.machine import machine_facts
 
+HIGHEST_CORE = 65535
 _MCL_CURRENT_AND_FUTURE = 3
 
 
@@ -43,8 +44,10 @@ class HostSettings:
     def cores(self) -> set[int]:
         """Return the cores of `cpu_affinity`."""
         words = [word.strip() for word in self.cpu_affinity.split(",") if word.strip()]
-        if not all(word.isdecimal() for word in words):
-            raise ConfigurationError(f"cpu_affinity is {self.cpu_affinity!r}; it must be core numbers, such as '2,3'.")
+        if not all(word.isdecimal() and len(word) <= 5 and int(word) <= HIGHEST_CORE for word in words):
+            raise ConfigurationError(
+                f"cpu_affinity is {self.cpu_affinity!r}; it must be core numbers (0 to {HIGHEST_CORE}), such as 2,3."
+            )
         return {int(word) for word in words}
 
 

@@ -30,6 +30,7 @@ class Intake:
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Why the newest refused message or goal was refused.
+        times_stale: How often an input became stale, by input.
     """
 
     def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters) -> None:
@@ -45,6 +46,8 @@ class Intake:
             period_s=spec.period_s,
             max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
         )
+        self.times_stale = dict.fromkeys(self.inputs, 0)
+        self._were_stale: list[str] = []
         self._arrived_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
 
@@ -124,8 +127,14 @@ class Intake:
         return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
 
     def stale(self, now_s: float) -> list[str]:
-        """Return the inputs that are older than they may be."""
-        return [name for name, channel in self.inputs.items() if self._age_s(name, now_s) > channel.source.max_age_s]
+        """Return the inputs that are older than they may be; one that was not at the last call is counted."""
+        found = [name for name, channel in self.inputs.items() if self._age_s(name, now_s) > channel.source.max_age_s]
+        if found != self._were_stale:
+            if self._history.complete:
+                for name in found:
+                    self.times_stale[name] += name not in self._were_stale
+            self._were_stale = found
+        return found
 
     def age_s(self, now_s: float) -> float:
         """Return the age of the input that is oldest; infinite where one was not seen."""

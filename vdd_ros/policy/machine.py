@@ -26,6 +26,11 @@ def runtime_versions() -> dict[str, str]:
     }
 
 
+def available_providers() -> list[str]:
+    """Return the execution providers that this ONNX Runtime was built with, by its own names."""
+    return list(onnxruntime.get_available_providers())
+
+
 def cpu_model() -> str:
     """Return the processor's name, or its architecture where Linux does not tell the name."""
     try:

@@ -1,0 +1,175 @@
+"""What /diagnostics and ~/policy_info of a node say: every counter rises where it should, every fact is there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from node_rig import AVOIDING, COMMANDS, MakeNode, Robot, started
+from policy_files import mixture_spec, novelty_of, write_mixture
+from ros_helpers import Bench
+
+pytest.importorskip("rclpy")
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from fault_rig import Watched
+from std_msgs.msg import Float64MultiArray, String
+
+from vdd_ros.cli.doctor import examine
+from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.spec import Novelty
+
+NEAR, FAR = (0.5, 0.1), (0.8, 0.4)
+
+
+@pytest.fixture
+def watched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.1)
+    return Watched(bench)
+
+
+@pytest.fixture
+def novelty_file(tmp_path: Path) -> Path:
+    """A mixture to which NEAR is known and FAR is not."""
+    known, unknown = (novelty_of(mixture_spec(), np.array([[*place, *place]])) for place in (NEAR, FAR))
+    assert known < unknown
+    bound = Novelty(bound=(known + unknown) / 2, quantile=0.999, components=1)
+    return write_mixture(tmp_path / "novelty.onnx", novelty=bound)
+
+
+def robot_file(tmp_path: Path, **entry: float) -> str:
+    """Write Avoiding's robot file with other limits of the first number of the command."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    document["command"]["entries"][0] |= entry
+    path = tmp_path / "robot.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_ticks_that_wait_and_inputs_that_are_stale_are_counted(make_node: MakeNode, watched: Watched) -> None:
+    started(make_node())
+    watched.await_diagnosis(lambda _, values: int(values["waiting"]) > 0, "waiting", valid=None)
+    watched.run_for_commands()
+    watched.await_diagnosis(lambda _, values: int(values["stale"]) > 0, "stale inputs", valid=None)
+    assert [watched.value(f"stale.{name}") for name in ("desired", "tcp")] == [1, 1]
+    watched.run_for_commands()
+    watched.await_diagnosis(lambda _, values: values["stale.tcp"] == "2", "stale inputs again", valid=None)
+
+
+@pytest.mark.parametrize(
+    ("counter", "parameters", "entry"),
+    [
+        ("overruns", {"inference_limit_s": 1e-9}, {}),
+        ("expert_switches", {"expert": "sample"}, {}),
+        ("decisions", {}, {}),
+        ("limited_range.desired_x", {}, {"low": 0.501, "max_step": 1.0}),
+        ("limited_step.desired_x", {"first_action": "free"}, {"max_step": 1e-6}),
+        ("first_refused", {"first_action": "refuse"}, {"first_step": 1e-9}),
+    ],
+)
+def test_a_counter_rises_where_it_should(
+    make_node: MakeNode,
+    watched: Watched,
+    tmp_path: Path,
+    counter: str,
+    parameters: dict[str, Any],
+    entry: dict[str, float],
+) -> None:
+    started(make_node(robot_file=robot_file(tmp_path, **entry), **parameters))
+    watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, counter)
+
+
+@pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])
+def test_what_was_not_demonstrated(make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str) -> None:
+    """It is counted; after so many ticks in a row nothing is commanded, until it is known again or for good."""
+    node = started(make_node(policy_path=str(novelty_file), on_novelty=on_novelty, novelty_ticks=5))
+    watched.run_for_commands()
+    watched.await_diagnosis(lambda _, values: int(values["novel"]) >= 5, "novel observations", x=FAR[0], y=FAR[1])
+    if on_novelty == "warn":
+        watched.run_for_commands(x=FAR[0], y=FAR[1])
+        assert watched.value("losses") == 0
+        return
+    watched.await_diagnosis(lambda _, values: int(values["losses"]) > 0, "a loss", x=FAR[0], y=FAR[1])
+    if on_novelty == "hold":
+        assert node.state == "active"
+        watched.run_for_commands()
+    else:
+        watched.run_until(lambda: node.state == "inactive", "deactivation", x=FAR[0], y=FAR[1])
+        watched.await_diagnosis(lambda message, _: "outside what was demonstrated" in message, "the reason")
+
+
+def test_who_listens_and_who_else_commands_is_told(
+    make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are counted; a rival is logged when he comes, not every time."""
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.1)
+    node = started(make_node(first_action="free"))
+    arrays = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait(lambda: arrays, "diagnostics")
+
+    def said() -> Any:
+        return arrays[-1].status[0]
+
+    logged: list[str] = []
+    logger = node.get_logger()
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    monkeypatch.setattr(logger, "error", logged.append)
+    bench.wait(lambda: "nobody listens to /avoiding_controller/commands" in said().message, "the warning")
+    assert values(said())["listeners"] == "0"
+    robot = Robot(bench)
+    robot.run_until(lambda: values(said())["listeners"] == "1", "a listener")
+    assert "nobody listens" not in said().message
+    rival = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    robot.run_until(lambda: values(said())["rivals"] == "1", "the rival")
+    told = len(arrays)
+    robot.run_until(lambda: len(arrays) > told + 3, "more diagnostics")
+    assert logged.count(f"others command the robot too, on {COMMANDS}: /bench") == 1
+    bench.node.destroy_publisher(rival)
+    robot.run_until(lambda: values(said())["rivals"] == "0", "the end of the rival")
+
+
+def values(status: Any) -> dict[str, str]:
+    return {item.key: item.value for item in status.values}
+
+
+def test_the_description_tells_all_that_the_doctor_tells(make_node: MakeNode, bench: Bench) -> None:
+    """And the parameters, and what the host refused, once it was asked."""
+    infos: list[Any] = bench.collect(String, "/policy/policy_info", LATCHED)
+    node = make_node(cpu_affinity="60000", seed=7)
+    node.trigger_configure()
+    bench.wait(lambda: infos, "the description")
+    first = json.loads(infos[-1].data)
+    assert first["refused"] is None
+    facts = examine(2)
+    jitter = facts.pop("jitter")
+    told = first["machine"] | first["versions"] | first["ros"] | {"providers": first["providers"]}
+    assert set(facts) <= set(told)
+    moving = {"load"}
+    assert {name: told[name] for name in facts if name not in moving} == {n: facts[n] for n in facts if n not in moving}
+    assert set(jitter) == set(first["jitter_floor"])
+    assert (first["parameters"]["seed"], first["parameters"]["cpu_affinity"]) == (7, "60000")
+    node.trigger_activate()
+    bench.wait(lambda: json.loads(infos[-1].data)["refused"] is not None, "what was refused")
+    (refused,) = json.loads(infos[-1].data)["refused"]
+    assert "the host refuses the cores 60000" in refused
+
+
+def test_the_start_gate_waits_for_the_whole_window(make_node: MakeNode, robot: Robot, tmp_path: Path) -> None:
+    file = write_mixture(tmp_path / "policy.onnx", history=5)
+    node: PolicyNode = started(make_node(policy_path=str(file), start_gate="window"))
+    assert node.session is not None
+    loop = node.session.loop
+    covered: list[bool] = []
+    act = loop.pilot.chunks.next
+
+    def noted(*args: Any) -> Any:
+        covered.append(loop.intake.covers(loop._now_s))
+        return act(*args)
+
+    loop.pilot.chunks.__dict__["next"] = noted
+    robot.run_until(lambda: robot.commands, "a command")
+    assert covered
+    assert all(covered)

@@ -1,0 +1,136 @@
+"""Transitions of the policy node that go wrong half-way, and its start by itself."""
+
+import os
+from typing import Any
+
+import pytest
+from node_rig import AVOIDING, MakeNode, Robot, started
+from ros_helpers import Bench
+
+pytest.importorskip("rclpy")
+
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes import runtime
+from vdd_ros.nodes.policy_loop import PolicyLoop
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.nodes.policy_ticker import Ticker
+
+
+def fail(*_: Any, **__: Any) -> None:
+    raise ZeroDivisionError("broken")
+
+
+class ShortLived(SingleThreadedExecutor):
+    """Spins so often and no more."""
+
+    spins = 50
+
+    def spin_once(self, *args: Any, **options: Any) -> None:
+        self.spins -= 1
+        assert self.spins, "nothing ended the node"
+        super().spin_once(*args, **options)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, rclpy_context: None) -> Any:
+    """Run a node that starts by itself, in the context of the tests."""
+    monkeypatch.setattr("vdd_ros.nodes.runtime.rclpy.init", lambda **_: None)
+    monkeypatch.setattr(runtime, "try_shutdown", lambda: None)
+
+    def run(**parameters: Any) -> int:
+        given = {"robot_file": str(AVOIDING), "autostart": True} | parameters
+        overrides = [Parameter(name, value=value) for name, value in given.items()]
+        return runtime.run(lambda: PolicyNode("alone", parameter_overrides=overrides), None, ShortLived)
+
+    return run
+
+
+def test_a_failure_just_after_the_start_ends_the_process(
+    run: Any, nan_policy: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it comes before the executor has spun."""
+    monkeypatch.setattr(Ticker, "_settle", fail)
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        run(policy_path=str(nan_policy))
+
+
+def test_a_start_that_fails_ends_with_1(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(policy_path="absent.onnx") == 1
+    assert "absent.onnx" in capsys.readouterr().err
+
+
+def test_the_first_failure_is_the_reason(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where taking down what configure had built fails too, the node is unconfigured all the same."""
+    node = make_node()
+    with monkeypatch.context() as broken:
+        broken.setattr("vdd_ros.nodes.policy_session.PublishedOutputs.info", fail)
+        broken.setattr(PolicyLoop, "close", fail)
+        broken.setattr("vdd_ros.nodes.policy_session.PublishedOutputs.destroy", fail)
+        node.trigger_configure()
+    assert node.state == "unconfigured"
+    assert node.failure == "configure: ZeroDivisionError: broken"
+    assert node.session is None
+
+
+def test_a_failed_deactivation_is_the_reason_after_shutdown(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = started(make_node())
+    with monkeypatch.context() as broken:
+        broken.setattr(PolicyLoop, "stop", fail)
+        node.trigger_shutdown()
+    assert node.state == "finalized"
+    assert node.failure == "deactivate: ZeroDivisionError: broken"
+
+
+def test_a_failed_deactivation_can_be_made_good(
+    make_node: MakeNode, robot: Robot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one does what is due at a loss; the collector is given back its objects each time."""
+    node = started(make_node())
+    robot.run_until(lambda: robot.commands, "a command")
+    assert node.session is not None
+    counters, unfrozen = node.session.loop.counters, []
+    monkeypatch.setattr("vdd_ros.nodes.policy_session.gc.unfreeze", lambda: unfrozen.append(0))
+    with monkeypatch.context() as broken:
+        broken.setattr(PolicyLoop, "stop", fail)
+        node.trigger_deactivate()
+    assert (node.state, node.failure, counters.losses) == ("active", "deactivate: ZeroDivisionError: broken", 0)
+    node.trigger_deactivate()
+    assert (node.state, node.failure, counters.losses) == ("inactive", "", 1)
+    assert len(unfrozen) == 2
+
+
+def test_giving_up_comes_too_late(make_node: MakeNode) -> None:
+    """The node was deactivated or cleaned up by somebody else."""
+    node = started(make_node())
+    for transition in (node.trigger_deactivate, node.trigger_cleanup):
+        transition()
+        node.give_up("too novel")
+        assert node.failure == ""
+
+
+def test_diagnostics_come_where_no_tick_ends(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """At a low rate the next tick may be far off."""
+    node = started(make_node(rate_hz=0.01))
+    assert node.session is not None
+    called: list[int] = []
+    for _ in range(4):
+        node.session.after_tick(lambda: called.append(0))
+    assert len(called) >= 3
+
+
+def test_a_core_that_no_host_has_is_refused(make_node: MakeNode) -> None:
+    node = make_node(cpu_affinity="99999999999")
+    node.trigger_configure()
+    assert "cpu_affinity is '99999999999'" in node.failure
+
+
+def test_an_unknown_start_gate_is_refused(make_node: MakeNode, nan_policy: Any) -> None:
+    node = make_node(start_gate="door")
+    node.trigger_configure()
+    assert "parameter start_gate is 'door'; use one of inputs, window" in node.failure
+    assert ConfigurationError.__name__ not in node.failure
