@@ -19,7 +19,8 @@ from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.nodes.runtime import run
 
 DIAGNOSTICS_PERIOD_S = 1.0
-NAMES = {item.name for item in fields(PolicyParameters)}
+FIXED = {item.name for item in fields(PolicyParameters)} - {"next_policy"} | {"use_sim_time"}
+"""Parameters that can be changed only while the node is unconfigured; a clock must not change under a tick either."""
 
 
 class PolicyNode(ReasonedLifecycleNode):
@@ -61,8 +62,10 @@ class PolicyNode(ReasonedLifecycleNode):
             self.session.start()
 
     def deactivate(self) -> str:
-        """Stop the ticks; return what was left undone."""
-        return self.session.stop() if self.session else ""
+        """Stop the ticks and tell the counters once more; return what was left undone."""
+        undone = self.session.stop() if self.session else ""
+        self.publish_diagnostics()
+        return undone
 
     def give_up(self, reason: str) -> None:
         """Deactivate, because the robot is not safe under this policy."""
@@ -80,10 +83,13 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def close(self) -> int:
         """Deactivate before leaving, so that the robot is left as the robot file says; return 1 if that failed."""
-        if self.state != "active":
-            return 0
-        self.trigger_deactivate()
-        return 1 if self.failure else 0
+        failed = 0
+        if self.state == "active":
+            self.trigger_deactivate()
+            failed = 1 if self.failure else 0
+        if self.session and self.executor:
+            self.session.farewell(self.executor.spin_once)
+        return failed
 
     def destroy_node(self) -> None:
         """Stop ticking first: the thread that ticks uses what is destroyed here."""
@@ -139,7 +145,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._logged[what] = text
 
     def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = [parameter.name for parameter in parameters if parameter.name in NAMES - {"next_policy"}]
+        changed = [parameter.name for parameter in parameters if parameter.name in FIXED]
         if changed and self.state != "unconfigured":
             reason = f"{', '.join(changed)} can be changed only while unconfigured; the node is {self.state}"
             return SetParametersResult(successful=False, reason=reason)

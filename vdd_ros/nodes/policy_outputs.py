@@ -1,6 +1,8 @@
 """Publishes what the policy loop gives, in messages that were made ready before."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.duration import Duration
@@ -15,7 +17,8 @@ from vdd_ros.policy.decision import DecisionRecord
 from vdd_ros.policy.robot_messages import ArrayLayout, CommandChannel, Floats
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
 
-FAREWELL_S = 0.2
+ACKNOWLEDGED_S = 0.2
+HELP_S = 0.8
 
 
 class PublishedOutputs:
@@ -84,23 +87,25 @@ class PublishedOutputs:
         if self._help is not None:
             self._help.stop()
 
-    @property
-    def awaits_help(self) -> bool:
-        """Whether the service for losses was called and did not succeed yet."""
-        return self._help is not None and self._help.wanted
-
     def count_in(self, counters: Counters) -> None:
         """See Outputs."""
         self._counters = counters
 
-    def listeners(self) -> int | None:
-        """Return how many listen to the commands; None in shadow mode."""
-        return self._to_command.get_subscription_count() if self._control else None
+    def farewell(self, spin: Callable[[float], object]) -> None:
+        """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
+
+        Args:
+            spin: Lets the node's executor work for so many seconds at most.
+        """
+        if not self._control:
+            return
+        self._to_command.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
+        end_s = time.monotonic() + HELP_S
+        while self._help is not None and self._help.wanted and (left_s := end_s - time.monotonic()) > 0:
+            spin(left_s)
 
     def destroy(self) -> None:
-        """Take down what was made, once the last command has arrived, but wait for that no longer than 0.2 s."""
-        if self._control:
-            self._to_command.wait_for_all_acked(Duration(seconds=FAREWELL_S))
+        """Take down what was made."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         if self._help is not None:

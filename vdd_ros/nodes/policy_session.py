@@ -140,6 +140,11 @@ class PolicySession:
             stack.callback(self.loop.stop)
             return ticker.stop()
 
+    def farewell(self, spin: Callable[[float], object]) -> None:
+        """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.farewell`."""
+        if self._outputs:
+            self._outputs.farewell(spin)
+
     def after_tick(self, function: Callable[[], None]) -> None:
         """Call a function in the executor when it disturbs the ticks least; see `Ticker.after_tick`."""
         self._connected().after_tick(function)
