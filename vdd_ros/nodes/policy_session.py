@@ -177,6 +177,7 @@ class PolicySession:
                 simulated_time=self._simulated_time,
                 host=parameters.host(),
             ),
+            now_s=self._now_s,
             settled=self._tell,
             give_up=self._give_up,
         )

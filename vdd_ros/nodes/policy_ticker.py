@@ -51,6 +51,7 @@ class Ticker:
         loop: What a tick does.
         inputs: What it takes in before.
         settings: When and how.
+        now_s: The time in seconds, on the clock of the stamps.
         settled: Called in the executor once it is known what the host refuses.
         give_up: Called in the executor with the reason why commanding must end.
 
@@ -66,6 +67,7 @@ class Ticker:
         inputs: TickInputs,
         settings: TickSettings,
         *,
+        now_s: Callable[[], float],
         settled: Callable[[], None],
         give_up: Callable[[str], None],
     ) -> None:
@@ -75,6 +77,7 @@ class Ticker:
         self._loop = loop
         self._inputs = inputs
         self._settings = settings
+        self._now_s = now_s
         self._tell_settled = settled
         self._give_up = give_up
         self._thread: TickThread | None = None
@@ -266,9 +269,6 @@ class Ticker:
 
     def _node_now_ns(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
-
-    def _now_s(self) -> float:
-        return 1e-9 * self._node_now_ns() if self._settings.simulated_time else time.time()
 
 
 def _nothing() -> None:

@@ -107,10 +107,6 @@ class ObservationHistory:
         self.too_fast[name] += ring.append(stamp_s, values)
         return True
 
-    def newest_s(self, name: str) -> float:
-        """Return the stamp of an input's newest value; -inf if there is none."""
-        return self._ring(name).newest_stamp_s
-
     def age_s(self, name: str, now_s: float) -> float:
         """Return the age of an input's newest value in seconds; infinite if there is none."""
         return now_s - self._ring(name).newest_stamp_s

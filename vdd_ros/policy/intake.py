@@ -48,12 +48,17 @@ class Intake:
         )
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
-        self._arrived_s = dict.fromkeys(self.inputs, -math.inf)
+        self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
+        self._stamps_s = dict.fromkeys(self.inputs, -math.inf)
+        # What an input's age counts from: its stamp or its arrival, whichever is earlier.
+        self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
 
     def reset(self) -> None:
         """Forget what was seen, but not the goal."""
         self._history.reset()
+        for name in self.inputs:
+            self._stamps_s[name] = self._since_s[name] = -math.inf
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message of an input.
@@ -80,7 +85,7 @@ class Intake:
             why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
             self._refuse(f"{source.name}: {why}")
         else:
-            self._arrived_s[name] = now_s
+            self._stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
         """Take in a goal, which holds until the next one.
@@ -112,7 +117,7 @@ class Intake:
     @property
     def complete(self) -> bool:
         """Whether every input and, where the policy takes one, a goal was seen."""
-        return self._history.complete and not self._waits_for_goal()
+        return -math.inf not in self._stamps_s.values() and not self._waits_for_goal()
 
     def covers(self, now_s: float) -> bool:
         """Whether a window at a time would hold nothing that was seen before the first message."""
@@ -120,7 +125,7 @@ class Intake:
 
     def newest_s(self) -> float:
         """Return the stamp up to which every input was seen; -inf where one was not."""
-        return min(self._history.newest_s(name) for name in self.inputs)
+        return min(self._stamps_s.values())
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that were not seen yet."""
@@ -128,7 +133,8 @@ class Intake:
 
     def stale(self, now_s: float) -> list[str]:
         """Return the inputs that are older than they may be; one that was not at the last call is counted."""
-        found = [name for name, channel in self.inputs.items() if self._age_s(name, now_s) > channel.source.max_age_s]
+        since_s = self._since_s
+        found = [name for name, max_age_s in self._max_ages_s if now_s - since_s[name] > max_age_s]
         if found != self._were_stale:
             if self._history.complete:
                 for name in found:
@@ -138,7 +144,7 @@ class Intake:
 
     def age_s(self, now_s: float) -> float:
         """Return the age of the input that is oldest; infinite where one was not seen."""
-        return max(self._age_s(name, now_s) for name in self.inputs)
+        return now_s - min(self._since_s.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
@@ -147,10 +153,6 @@ class Intake:
             ObservationError: An input was not seen yet.
         """
         return self._history.sample(now_s)
-
-    def _age_s(self, name: str, now_s: float) -> float:
-        """Return the age of an input by its stamp, but never less than the time since it arrived."""
-        return max(self._history.age_s(name, now_s), now_s - self._arrived_s[name])
 
     def _waits_for_goal(self) -> bool:
         return self.goal is None and self._goal_shape[0] > 0
