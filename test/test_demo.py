@@ -174,7 +174,7 @@ def test_a_signal_ends_every_node_and_closes_the_bag(
         demo = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         robot_log = out / "log" / "sim_robot.log"
-        wait_for(lambda: robot_log.exists() and "episode 0" in robot_log.read_text(), "the first episode")
+        wait_for(lambda: robot_log.exists() and "episode 1" in robot_log.read_text(), "the second episode")
         children = [int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()]
         assert len(children) == 4
         demo.send_signal(stop)
