@@ -19,10 +19,10 @@ class Bench:
         self.receptions: list[int] = []
         self.takes_ns = rehearsal_ns
         self._first_ns = rehearsal_ns if first_ns is None else first_ns
-        rehearsals = Rehearsals(
+        self.rehearsals_of = Rehearsals(
             early_s, rehearsal_ns * 1e-9, now_ns=lambda: self.now_ns, rehearse=self._rehearse, receive=self._receive
         )
-        self.wake = EarlyWake(rehearsals)
+        self.wake = EarlyWake(self.rehearsals_of)
 
     def _rehearse(self) -> None:
         self.now_ns += self.takes_ns if self.rehearsals else self._first_ns
@@ -49,6 +49,21 @@ def test_it_rehearses_until_there_is_no_time_for_another() -> None:
     assert bench.rehearsals[-1] <= DUE_NS
 
 
+@pytest.mark.parametrize(("longest_s", "ahead_ns"), [(0.0, 2 * MS), (0.0024, 24 * MS // 10), (0.01, 27 * MS // 10)])
+def test_a_host_that_wakes_it_late_is_asked_earlier(longest_s: float, ahead_ns: int) -> None:
+    """By 0.7 ms here: it is awake for 2 ms then, unless that would be earlier than it may wake."""
+    bench = Bench(0, 0.002)
+    wake = EarlyWake(bench.rehearsals_of, longest_s)
+    for _ in range(200):
+        bench.now_ns = DUE_NS - wake.ahead_ns + 7 * MS // 10
+        assert 0 <= wake.until(DUE_NS) <= 10_000
+    assert wake.ahead_ns == pytest.approx(ahead_ns, abs=10)
+    for _ in range(200):
+        bench.now_ns = DUE_NS - wake.ahead_ns
+        wake.until(DUE_NS)
+    assert wake.ahead_ns == pytest.approx(2 * MS, abs=10)
+
+
 def test_the_last_rehearsal_ends_just_before_the_tick() -> None:
     """What the core does after it cools the caches; so the node waits before it, not after it."""
     for woke_ns in range(DUE_NS - 2 * MS, DUE_NS - MS // 2 - 20_000, 77_777):
@@ -67,6 +82,18 @@ def test_how_long_a_rehearsal_takes_is_learned(really_ns: int) -> None:
         late_ns = bench.wake.until(DUE_NS)
     assert late_ns <= 40_000
     assert DUE_NS - 60_000 <= bench.rehearsals[-1] <= DUE_NS + 40_000
+
+
+def test_cold_rehearsals_leave_room_for_warm_ones() -> None:
+    """The first one after each sleep takes three times as long; others follow, also once the host was slow for long."""
+    bench = Bench(DUE_NS - 2 * MS, 0.002, rehearsal_ns=3 * MS // 10, first_ns=9 * MS // 10)
+    for bench.takes_ns in [9 * MS // 10] * 50 + [3 * MS // 10] * 50:
+        bench.rehearsals.clear()
+        bench.now_ns = DUE_NS - 19 * MS // 10
+        late_ns = bench.wake.until(DUE_NS)
+    assert len(bench.rehearsals) >= 3
+    assert late_ns <= 40_000
+    assert bench.rehearsals[-1] >= DUE_NS - 60_000
 
 
 def test_messages_are_received_between_rehearsals_and_last() -> None:

@@ -149,7 +149,7 @@ class Ticker:
             rehearse=self._rehearse,
             receive=self._inputs.take,
         )
-        self._wake = EarlyWake(rehearsals)
+        self._wake = EarlyWake(rehearsals, 0.5 * self._settings.period_s)
         self._ahead = Anticipation(rehearsals, self._has_news)
 
     def _rehearse(self) -> None:
@@ -169,7 +169,7 @@ class Ticker:
     def _await_deadline(self, thread: TickThread) -> None:
         """Tick when it is due."""
         wake, due_ns = self._wake, self._deadlines.due_ns
-        if thread.sleep_until(due_ns - wake.early_ns):
+        if thread.sleep_until(due_ns - wake.ahead_ns):
             late_ns = wake.until(due_ns)
             self._deadlines.step()
             if thread.stopping:  # it may have been given up in a rehearsal
