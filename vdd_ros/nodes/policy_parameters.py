@@ -30,7 +30,7 @@ class PolicyParameters:
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
-    wake_early_s: float = parameter(0.002, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
+    wake_early_s: float = parameter(0.003, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
     publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, at every decision")
     expert: str = parameter("sample", f"choice of a mixture's expert: {', '.join(SELECTIONS)}")
