@@ -86,7 +86,8 @@ def test_decisions_carry_the_records_numbers_and_can_be_left_out(
 @pytest.mark.parametrize(
     ("parameters", "early_s"),
     [
-        ({}, 0.003),
+        ({}, 0.5 / FAST_HZ),
+        ({"wake_early_s": 0.001}, 0.001),
         ({"wake_early_s": 0.0}, 0.0),
         ({"wake_early_s": 0.02}, 0.5 / FAST_HZ),
         ({"use_sim_time": True}, 0.0),
