@@ -1,10 +1,13 @@
 """Transitions of the policy node that go wrong half-way, and its start by itself."""
 
 import os
+from pathlib import Path
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import pytest
 from node_rig import AVOIDING, MakeNode, Robot, started
+from policy_files import write_mixture
 from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
@@ -134,3 +137,15 @@ def test_an_unknown_start_gate_is_refused(make_node: MakeNode, nan_policy: Any) 
     node.trigger_configure()
     assert "parameter start_gate is 'door'; use one of inputs, window" in node.failure
     assert ConfigurationError.__name__ not in node.failure
+
+
+def test_a_node_that_cannot_be_configured_leaves_no_thread(make_node: MakeNode, tmp_path: Path) -> None:
+    """The one that asks for chunks ahead is made when the policy is loaded, before what fails here."""
+    file = write_mixture(tmp_path / "chunks.onnx", horizon=4)
+    before = set(enumerate_threads())
+    node = make_node(policy_path=str(file), prefetch_ticks=1, send="chunk")
+    node.trigger_configure()
+    assert "send is 'chunk', but the robot file commands std_msgs/msg/Float64MultiArray" in node.failure
+    for thread in {thread for thread in enumerate_threads() if thread.name == "prefetch"} - before:
+        thread.join(10.0)
+        assert not thread.is_alive()

@@ -152,6 +152,7 @@ class PolicySession:
     def destroy(self) -> None:
         """Take publishers and subscriptions down, as far as they were made; one that fails does not keep the others."""
         with ExitStack() as stack:
+            stack.callback(self._loaded.pilot.chunks.close)
             if self._swap:
                 stack.callback(self.loop.close)
                 stack.callback(self._swap.destroy)

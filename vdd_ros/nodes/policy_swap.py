@@ -97,8 +97,11 @@ class HotSwap:
         loaded: Future = Future(executor=self._node.executor)
         Thread(target=self._load_into, args=(path, loaded), daemon=True, name="load_policy").start()
         result = await loaded
-        if self._closed or not isinstance(result, Loaded):
+        if not isinstance(result, Loaded):
             return str(result)
+        if self._closed:
+            result.pilot.chunks.close()
+            return CLOSED
         done = self._awaited = Future(executor=self._node.executor)
         self._take_over(result, done.set_result)
         reason = str(await done)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 KEPT_INTERVALS = 9
+_GROWING, _SHRINKING, _FORGETTING = 4, 16, 128
 _SMOOTHING = 8
 _FIRST_LOOK_NS = 20_000
 _ROOM = 1.25  # times a rehearsal that must be left after one, or that one is the last, so that none fits half
@@ -72,13 +73,18 @@ class Rehearsals:
         self._rehearse()
         self.receive()
         longer_ns = self.now_ns() - began_ns - takes_ns
-        if self._cold:
-            self._cold_ns = min(self._cold_ns + longer_ns // _SMOOTHING, self._longest_cold_ns)
-            self._cold = False
-            if last:  # no warm one follows, so that what one takes is not known any more: it may have become less
-                self._warm_ns -= self._warm_ns // (2 * _SMOOTHING)
-        else:
-            self._warm_ns = min(self._warm_ns + longer_ns // _SMOOTHING, self._longest_warm_ns)
+        if not self._cold:
+            self._warm_ns = _learned(self._warm_ns, longer_ns, self._longest_warm_ns)
+            return
+        self._cold_ns = _learned(self._cold_ns, longer_ns, self._longest_cold_ns)
+        self._cold = False
+        if last:  # no warm one follows, so that what one takes is not known any more: it may have become less
+            self._warm_ns -= self._warm_ns // _FORGETTING
+
+
+def _learned(takes_ns: int, longer_ns: int, longest_ns: int) -> int:
+    """Return what rehearsals take, after one that took longer by so much: rather too long, for it delays no tick."""
+    return min(takes_ns + longer_ns // (_GROWING if longer_ns > 0 else _SHRINKING), longest_ns)
 
 
 class EarlyWake:
