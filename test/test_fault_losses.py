@@ -256,12 +256,14 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     watched.ignore_commands()
     watched.await_diagnosis(lambda message, _: "nobody listens" in message, "the warning")
     assert watched.value("listeners") == 0
-    ticks, losses, heard = counters.ticks, counters.losses, len(watched.commands)
+    ticks, heard = counters.ticks, len(watched.commands)
+    losses, excused = counters.losses, counters.stale + counters.overruns
     watched.pass_time(0.5, watched.publish)
     assert counters.ticks > ticks + 20
     assert len(watched.commands) == heard
     watched.heed_commands()
     watched.run_for_commands(20)
     watched.await_diagnosis(lambda message, _: "nobody listens" not in message, "the end of the warning")
-    assert (node.state, watched.value("listeners"), counters.losses) == ("active", 1, losses)
+    assert (node.state, watched.value("listeners")) == ("active", 1)
+    assert counters.losses - losses <= counters.stale + counters.overruns - excused  # where this process was held up
     watched.check()

@@ -137,8 +137,12 @@ class PolicySession:
                 return ""
             ticker = self._ticker
             stack.callback(lambda: self._relief.end(hung=ticker.hung))
-            stack.callback(self.loop.stop)
-            return ticker.stop()
+            stack.callback(self.loop.stop)  # once more where it failed
+            try:
+                self.loop.stop()  # before a tick that may hang is waited for
+            finally:
+                undone = ticker.stop()
+            return undone
 
     def farewell(self, spin: Callable[[float], object]) -> None:
         """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.farewell`."""
