@@ -130,7 +130,7 @@ def test_the_page_tells_limits_versions_and_what_the_host_refused(tmp_path: Path
 
 def test_what_the_nodes_counted_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last message with counters says it; what goes well, what is no number and what others say does not count."""
-    good = {"state": "active", "seed": "7", "ticks": "900", "records": "900", "commands": "880"}
+    good = {"state": "active", "seed": "7", "ticks": "900", "records": "900", "commands": "880", "listeners": "1"}
     diagnostics = [
         ("/student: policy", good | {"losses": "1"}),
         ("/student: policy", good | {"losses": "2", "limited_step.x": "31", "stale": "0", "total_p50_ms": "0.3000"}),

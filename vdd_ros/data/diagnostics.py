@@ -9,8 +9,8 @@ DIAGNOSTICS = "/diagnostics"
 
 _NAME = ": policy"  # how the name of a policy node's status ends, after the node's own
 _STARTED = "ticks"  # a node that is not configured says nothing but its state
-_PLAIN = ("ticks", "records", "commands", "goals", "decisions", "expert_switches", "statistics_count")
-"""Numbers of what goes well."""
+_PLAIN = ("ticks", "records", "commands", "goals", "decisions", "expert_switches", "statistics_count", "listeners")
+"""Numbers of what is as it should be."""
 
 
 def newest_values(messages: Iterable[Any]) -> dict[str, dict[str, str]]:
