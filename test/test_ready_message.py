@@ -1,5 +1,6 @@
 """Messages that are serialised once say the same as rclpy's own, whatever numbers are put in."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,27 @@ pytest.importorskip("rclpy")
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.serialization import deserialize_message
+from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes import ready_message
 from vdd_ros.nodes.message_types import labelled_array
+from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.ready_message import ReadyMessage
-from vdd_ros.policy.robot_messages import ArrayLayout, FieldLayout, Layout, TrajectoryLayout, set_stamp
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import (
+    ArrayLayout,
+    CommandChannel,
+    FieldLayout,
+    Layout,
+    TrajectoryLayout,
+    set_stamp,
+)
+from vdd_ros.tasks import get_task
 
+AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
 VALUES = np.array([1.5, -0.0, 1e-310, -1e300])
 OTHERS = np.array([np.nan, np.inf, 3.0, 0.1])
 
@@ -77,6 +90,19 @@ def test_what_was_given_out_stays_as_it_is() -> None:
     before = bytes(first)
     ready.serialized(OTHERS)
     assert first == before
+
+
+def test_a_rehearsal_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it runs in the midst of a command: a loss is told from another thread than the one that rehearses."""
+    robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
+    channel = CommandChannel(robot.command, spec.observation, spec.action)
+    outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
+    sent: list[bytes] = []
+    monkeypatch.setattr(outputs._to_command, "publish", sent.append)
+    outputs.command(np.zeros(2))
+    outputs.rehearse(np.ones(2))
+    assert bytes(outputs._command._bytes) == sent[0]
+    outputs.destroy()
 
 
 @pytest.mark.parametrize("content", [b"", b"something else"])

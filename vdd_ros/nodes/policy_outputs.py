@@ -43,7 +43,10 @@ class PublishedOutputs:
         channel.check(command)
         self._clock = node.get_clock()
         self._stamped = channel.command.type == "geometry_msgs/msg/TwistStamped"
-        self._command = ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped)
+        # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
+        self._command, self._rehearsed = (
+            ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
+        )
         self._latency = _ready_array(LATENCY_LABELS)
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], ReadyMessage] = {}
@@ -64,11 +67,11 @@ class PublishedOutputs:
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
-        self._to_command.publish(self._serialized(values))
+        self._to_command.publish(self._command.serialized(values, self._stamp_ns()))
 
     def rehearse(self, values: Floats) -> None:
         """See Sender."""
-        self._serialized(values)
+        self._rehearsed.serialized(values, self._stamp_ns())
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""
@@ -136,8 +139,8 @@ class PublishedOutputs:
         """Publish, for those who come later too, which policy runs on which machine."""
         self._to_info.publish(String(data=json.dumps(info)))
 
-    def _serialized(self, values: Floats) -> bytes:
-        return self._command.serialized(values, self._clock.now().nanoseconds if self._stamped else 0)
+    def _stamp_ns(self) -> int:
+        return int(self._clock.now().nanoseconds) if self._stamped else 0
 
     def _ready_trajectory(self, points: int, size: int) -> ReadyMessage:
         """Return a trajectory of so many points of so many numbers."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.parameters import parameter
+from vdd_ros.nodes.policy_loop import START_GATES
 from vdd_ros.policy.commander import FIRST_ACTIONS
 from vdd_ros.policy.guards import ON_NOVELTY, GuardSettings
 from vdd_ros.policy.host import HostSettings
@@ -13,7 +14,6 @@ from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
 
 SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
-START_GATES = ("inputs", "window")
 SLOWEST_HZ, FASTEST_HZ = 0.001, 1000.0
 
 

@@ -21,8 +21,8 @@ _STAMP = struct.Struct("=iI")
 class ReadyMessage:
     """A message of which nothing but some numbers, and perhaps its stamp, ever changes.
 
-    At each publish rclpy converts a message field by field, in Python's objects: about 10 us for two numbers, 44 us for
-    fourteen with labels. Putting numbers where they stand among the serialised bytes takes about one.
+    At each publish rclpy converts a message field by field, in Python's objects, labels too. Putting numbers where they
+    stand among the serialised bytes takes a fraction of that.
 
     Args:
         message: As it is to be sent, but for its numbers; this changes them.
