@@ -28,7 +28,7 @@ class MovedRobot:
 
     Attributes:
         said: When each command was sent, in seconds since the epoch, and its velocities.
-        calls: When the service was called.
+        calls: When the service was called, since it was last let move.
         helps: What the service answers.
     """
 
@@ -57,6 +57,7 @@ class MovedRobot:
         """Publish observations until the robot has moved for so many more commands."""
         wanted = len(self.moves()) + count
         self.observations.run_until(lambda: len(self.moves()) >= wanted, "velocities")
+        self.calls.clear()  # a busy machine may have lost commands before
 
     def moves(self, since_s: float = 0.0) -> list[np.ndarray]:
         """Return the commands that are not all zero."""

@@ -87,8 +87,10 @@ def test_a_student_that_reaches_the_goal_passes(
     student, teacher = read_latency_bag(out / "bag")
     assert (student.node, teacher.node) == ("/student", "/teacher")
     assert student.sequence.first == teacher.sequence.first == 0
-    assert student.column("commanded").all()
     assert student.counters is not None
+    refused = student.column("commanded") == 0.0  # where a busy machine held the process up
+    assert np.count_nonzero(refused) <= student.counters.get("overruns", 0)
+    assert (student.column("total_s")[refused] > 1.0 / (policy_files.mixture_spec().rate_hz * float(SPEED))).all()
     assert report["latency"]["nodes"][0]["counters"] == student.counters
     assert not teacher.column("commanded").any()
     assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")

@@ -81,16 +81,43 @@ def test_a_policy_without_novelty_cannot_be_held_by_it(make: Callable[..., Rig])
 
 
 def test_an_action_that_comes_too_late_is_dropped(make: Callable[..., Rig]) -> None:
-    """Every stage takes 20 ms here: within the period, but not within 10 ms."""
-    for limit_s, commands in ((0.0, 2), (0.01, 0)):
-        rig = make(step_s=0.02, inference_limit_s=limit_s)
+    """Each of the two stages before it takes 10 ms here: within the period together, but not within 15 ms."""
+    for step_s, limit_s, commands in ((0.01, 0.0, 2), (0.01, 0.015, 0), (0.02, 0.0, 0)):
+        rig = make(step_s=step_s, inference_limit_s=limit_s)
         run(rig, KNOWN, KNOWN)
         assert len(rig.out.commands) == commands
         assert rig.loop.counters.overruns == 2 - commands
-    assert make(step_s=0.04).loop.counters.overruns == 0
-    late = make(step_s=0.04)
-    run(late, KNOWN)
-    assert late.loop.counters.overruns == 1
+        assert rig.loop.counters.losses == 0
+
+
+@pytest.mark.parametrize("stage", ["observation", "policy", "chunk"])
+def test_wherever_a_tick_is_held_up_nothing_late_is_commanded(tmp_path: Path, stage: str) -> None:
+    """By more than a period: what was observed at its beginning is too long ago, also for an action of an old chunk."""
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=4 if stage == "chunk" else 1)
+    run(rig, KNOWN)
+    held, name = (rig.loop.intake, "sample") if stage == "observation" else (rig.loop.pilot.chunks, "next")
+    do = getattr(held, name)
+
+    def hold_up(*given: Any) -> Any:
+        rig.timer.now_s += 1.1 * PERIOD_S
+        return do(*given)
+
+    setattr(held, name, hold_up)
+    assert run(rig, KNOWN) == [1]
+    assert (rig.loop.counters.overruns, rig.loop.counters.losses) == (1, 1)
+    setattr(held, name, do)
+    assert run(rig, KNOWN) == [2]
+
+
+def test_a_late_tick_does_not_cut_a_trajectory_that_is_followed(tmp_path: Path) -> None:
+    """It has nothing to send: the robot has got the chunk's actions long before."""
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=4, trajectories=True)
+    run(rig, KNOWN)
+    rig.timer.step_s = 1.1 * PERIOD_S
+    run(rig, KNOWN)
+    assert (rig.loop.counters.overruns, rig.loop.counters.losses, len(rig.out.trajectories)) == (0, 0, 1)
 
 
 def test_switches_between_experts_are_counted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The service for losses is called until it succeeds, or until commanding goes on."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ros_helpers import Bench
+from ros_helpers import DEADLINE_S, Bench
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes import loss_call
@@ -57,6 +58,22 @@ def test_a_call_that_failed_is_repeated(bench: Bench, call: LossCall, failures: 
     bench.wait(lambda: not call.wanted, "the right answer")
     assert given == [False, False, True]
     assert len(failures) == 2
+
+
+def test_a_call_has_time_to_be_answered(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    """Also where the timer by which calls are repeated is due just then."""
+    given = serve(bench, True)
+    bench.wait(call._client.service_is_ready, "the service")
+    call._timer.timer_period_ns = 500_000_000
+    call._timer.reset()
+    end = time.monotonic() + DEADLINE_S
+    while not call._timer.is_ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    call.start()
+    bench.wait(lambda: not call.wanted, "the answer")
+    assert given == [True]
+    assert not failures
 
 
 def test_what_is_called_off_is_called_no_more(bench: Bench, call: LossCall, failures: list[bool]) -> None:

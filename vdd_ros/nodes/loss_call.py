@@ -35,6 +35,7 @@ class LossCall:
     def start(self) -> None:
         """Call now, and go on until it succeeds; does not wait for the answer."""
         self.wanted = True
+        self._timer.reset()  # or a call would be given up as soon as the timer happens to be due
         self._call()
 
     def stop(self) -> None:

@@ -250,7 +250,7 @@ class PolicyLoop:
             self._fail(error)
             return
         inferred = self._timer()
-        commanded = self._command(step, observation[-1], inferred - assembled)
+        commanded = self._command(step, observation[-1], inferred - began)
         published = self._timer()
 
         record = self._record
@@ -309,17 +309,17 @@ class PolicyLoop:
         self.commander.lose()
         self.pilot.chunks.drop()
 
-    def _command(self, step: Step | None, newest: NDArray[np.float32], waited_s: float) -> bool:
+    def _command(self, step: Step | None, newest: NDArray[np.float32], took_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
         with self._sending:
-            if self._may(step, waited_s) and step is not None:
+            if self._may(step, took_s) and step is not None:
                 return self._send(step, newest)
             self.commander.lose()
         if step is not None:
             self.pilot.chunks.drop()
         return False
 
-    def _may(self, step: Step | None, waited_s: float) -> bool:
+    def _may(self, step: Step | None, took_s: float) -> bool:
         """Whether what a step wants may be commanded."""
         if step is None:
             if self.pilot.chunks.starting:
@@ -327,8 +327,10 @@ class PolicyLoop:
             else:
                 self.counters.overruns += 1
             return False
-        trusted = step.act is None or self.pilot.guards.passes(waited_s, step.act.novelty)
-        return trusted and not (self.pilot.guards.fault or self._ended or self._barred == self.counters.ticks)
+        guards, follows = self.pilot.guards, self._trajectories and step.act is None
+        in_time = follows or guards.in_time(took_s)
+        known = step.act is None or guards.knows(step.act.novelty)
+        return in_time and known and not (guards.fault or self._ended or self._barred == self.counters.ticks)
 
     def _send(self, step: Step, newest: NDArray[np.float32]) -> bool:
         if not self._trajectories:

@@ -45,7 +45,9 @@ class PolicyParameters:
     first_action: str = parameter(
         "ramp", f"first command, and after a loss, far from what is measured: {', '.join(FIRST_ACTIONS)}"
     )
-    inference_limit_s: float = parameter(0.0, "actions that took longer are not commanded; 0: one period", 0.0, 10.0)
+    inference_limit_s: float = parameter(
+        0.0, "actions later than this after the tick began are not commanded; 0: one period", 0.0, 10.0
+    )
     on_novelty: str = parameter("warn", f"observations outside what was demonstrated: {', '.join(ON_NOVELTY)}")
     novelty_ticks: int = parameter(10, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)

@@ -16,7 +16,7 @@ class GuardSettings:
 
     Attributes:
         first_action: See `Commander`.
-        inference_limit_s: Actions that took longer are not commanded; 0 for one period.
+        inference_limit_s: An action that comes longer than this after its tick began is not commanded; 0: one period.
         on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
             `deactivate`: the node ends commanding.
         novelty_ticks: So many ticks in a row have to be outside before `hold` and `deactivate` act.
@@ -51,7 +51,7 @@ class Guards:
 
     Attributes:
         counters: Where overruns and novel observations are counted.
-        limit_s: Actions that took longer are not commanded.
+        limit_s: An action that comes longer than this after its tick began is not commanded.
         fault: Why the node must deactivate; empty if it need not.
 
     Raises:
@@ -76,18 +76,17 @@ class Guards:
         self.fault = ""
         self._in_a_row = 0
 
-    def passes(self, inference_s: float, novelty: float | None) -> bool:
-        """Tell whether an action may be commanded.
+    def in_time(self, took_s: float) -> bool:
+        """Tell whether an action that comes so long after its tick began may be commanded.
 
-        Args:
-            inference_s: What it took.
-            novelty: Of the observation that it was for; None where the policy does not know.
+        All of the tick counts, not the inference alone: wherever the process was held up, the robot has gone on.
         """
-        in_time = inference_s <= self.limit_s
-        self.counters.overruns += not in_time
-        return self._known(novelty) and in_time
+        passed = took_s <= self.limit_s
+        self.counters.overruns += not passed
+        return passed
 
-    def _known(self, novelty: float | None) -> bool:
+    def knows(self, novelty: float | None) -> bool:
+        """Tell whether an answer may be commanded, by the novelty of what it is about; None where nothing tells it."""
         if novelty is None or novelty <= self._bound or self._settings.on_novelty == "ignore":
             self._in_a_row = 0
             return True
