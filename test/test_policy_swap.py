@@ -1,22 +1,31 @@
 """`~/load_policy` over real DDS: another file takes over while the node ticks, or the old one acts on."""
 
+import gc
 import json
 from pathlib import Path
+from threading import Event, Thread, Timer
+from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
+import rclpy
 from node_rig import MakeNode, Robot, started
 from policy_files import write_diffusion, write_mixture
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_loading import Loaded
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.nodes.policy_relief import Done
 from vdd_ros.nodes.policy_session import PolicySession
+from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 
@@ -182,3 +191,53 @@ def test_a_policy_that_acts_is_not_refused_for_what_is_told_of_it(
     assert node.session is not None
     assert node.session.info["policy"] == "next.onnx"
     assert node.session.loop.counters.refused_policies == 0
+
+
+def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
+    """Neither the end of loading nor taking over waits for something else that happens in the node."""
+    loaded = Loaded(SimpleNamespace(), {}, 0.0)  # type: ignore[arg-type]
+    node = rclpy.create_node("sleeper")
+    node.declare_parameter("next_policy", "next.onnx")
+
+    def load(_: str) -> Loaded:
+        Event().wait(0.3)  # the executor sleeps by then
+        return loaded
+
+    def take_over(_: Loaded, done: Done) -> None:
+        Timer(0.3, done, ("",)).start()
+
+    told: list[Loaded] = []
+    swap = HotSwap(node, load, take_over, told.append, lambda _: None)  # type: ignore[arg-type]
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = Thread(target=executor.spin)
+    spinning.start()
+    try:
+        client = bench.node.create_client(Trigger, "/sleeper/load_policy")
+        bench.wait(client.service_is_ready, "the service")
+        answer = client.call_async(Trigger.Request())
+        bench.wait(answer.done, "the answer", 5.0)
+        assert told == [loaded]
+    finally:
+        executor.shutdown()
+        spinning.join()
+        swap.destroy()
+        node.destroy_node()
+
+
+def test_the_old_policy_is_freed_after_a_tick(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where it is relieved nor by the collector of garbage, whenever that comes."""
+    node = started(make_node())
+    robot.run_until(lambda: robot.commands, "a command")
+    assert node.session is not None
+    old, alive = ref(node.session.loop.pilot.policy), []
+    monkeypatch.setattr(PolicySession, "_tell", lambda _: alive.append(old() is not None))
+    gc.disable()
+    try:
+        assert call(node, robot, write_mixture(tmp_path / "next.onnx")).success
+        robot.run_until(lambda: old() is None, "the end of the old policy")
+    finally:
+        gc.enable()
+    assert alive == [True]

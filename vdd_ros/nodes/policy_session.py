@@ -230,9 +230,10 @@ class PolicySession:
             done("")
 
     def _taken_over(self, loaded: Loaded) -> None:
-        """Tell that a policy acts now."""
-        self._loaded = loaded
+        """Tell that a policy acts now, and let the one before it go."""
+        before, self._loaded = [self._loaded], loaded
         self._connected().make_ready_for(loaded)
+        self.after_tick(before.clear)  # ONNX Runtime holds Python's lock for a millisecond or more to free a session
         self._tell()
 
     def _tell(self) -> None:

@@ -1,6 +1,7 @@
 """Another policy file takes over from the one that acts, without a tick being missed."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -103,7 +104,7 @@ class HotSwap:
             result.pilot.chunks.close()
             return CLOSED
         done = self._awaited = Future(executor=self._node.executor)
-        self._take_over(result, done.set_result)
+        self._take_over(result, partial(self._settle, done))
         reason = str(await done)
         if not reason:
             self._tell(path, result)
@@ -118,8 +119,15 @@ class HotSwap:
         except Exception as error:
             self._node.get_logger().error(f"{path} acts, but telling so failed: {type(error).__name__}: {error}")
 
-    def _load_into(self, path: str, future: Any) -> None:
+    def _load_into(self, path: str, future: Future) -> None:
         try:
-            future.set_result(self._load(path))
+            result: Any = self._load(path)
         except Exception as error:  # whatever it is, the caller has to hear of it
-            future.set_result(error)
+            result = error
+        self._settle(future, result)
+
+    def _settle(self, future: Future, result: Any) -> None:
+        """Set a result, from whatever thread, and wake the executor, which does not notice by itself."""
+        future.set_result(result)
+        if self._node.executor is not None:
+            self._node.executor.wake()

@@ -1,7 +1,9 @@
 """Ticks a policy loop: by the clock, on arrival or in simulated time, watched from beside it."""
 
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,7 +87,8 @@ class Ticker:
         self._watchdog: Watchdog | None = None
         self._timer: Any = None
         self._gives_up = self._settled = self._stands_still = False
-        self._afterwards: Callable[[], None] | None = None
+        self._afterwards: deque[Callable[[], None]] = deque()
+        self._asked_at = 0
         self._between: Callable[[], None] | None = None
 
     @property
@@ -124,21 +127,32 @@ class Ticker:
         if not ended:
             self._hung = thread
         self._end_timers()
+        self._call_all()
         return "" if ended else f"a tick did not end within {STOP_S:g} s; it was given up and commands nothing"
 
     def after_tick(self, function: Callable[[], None]) -> None:
         """Call a function in the executor: where a thread ticks just after a tick, when the next one is farthest.
 
-        What runs for a millisecond just before a tick would hold that up, with Python's lock or on the same core. It
-        is called at once where no tick has ended since the last time: one may be far off, or never come.
+        What runs for a millisecond just before a tick would hold that up, with Python's lock or on the same core, so
+        only one is called after each. All are called at once where none ended since the last time that this was asked:
+        a tick may be far off, or never come.
         """
-        if self._thread is None:
+        ticks, before = self._loop.counters.ticks, self._asked_at
+        self._asked_at = ticks
+        overdue = bool(self._afterwards) and ticks == before
+        self._afterwards.append(function)
+        if self._thread is None or overdue:
+            self._call_all()
+
+    def _call_all(self) -> None:
+        """Call what waits for the end of a tick."""
+        while (function := self._next_afterwards()) is not None:
             function()
-        elif self._afterwards is None:
-            self._afterwards = function
-        else:
-            self._afterwards = _nothing
-            function()
+
+    def _next_afterwards(self) -> Callable[[], None] | None:
+        with suppress(IndexError):
+            return self._afterwards.popleft()
+        return None
 
     def make_ready_for(self, loaded: Loaded) -> None:
         """Rehearse for as long as this policy takes."""
@@ -223,8 +237,7 @@ class Ticker:
         if (urgent := self._between) is not None:
             self._between = None
             urgent()
-        if (function := self._afterwards) is not None:
-            self._afterwards = None
+        if (function := self._next_afterwards()) is not None:
             self._in_executor(function)
 
     def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -269,7 +282,3 @@ class Ticker:
 
     def _node_now_ns(self) -> int:
         return int(self._node.get_clock().now().nanoseconds)
-
-
-def _nothing() -> None:
-    """Stand for what was called already."""
