@@ -199,7 +199,9 @@ class Swaps:
         self._load = node.create_client(Trigger, "/policy_node/load_policy")
         self.watched.run_until(
             lambda: (
-                len(self.records) > WARM_UP and self._parameters.service_is_ready() and self._load.service_is_ready()
+                len(self.records) > WARM_UP + 2 + STEPS  # what is looked at before a swap
+                and self._parameters.service_is_ready()
+                and self._load.service_is_ready()
             ),
             "records and services",
         )
