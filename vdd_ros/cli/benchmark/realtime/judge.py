@@ -143,6 +143,7 @@ def draw(path: Path, record: dict[str, Any]) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for index, name in enumerate(dict.fromkeys(found["driver"] for found in record["drivers"])):
@@ -153,7 +154,13 @@ def draw(path: Path, record: dict[str, Any]) -> None:
             left.plot([f["rate_hz"] for f in chosen], late, style, marker="o", color=f"C{index}", label=label)
     left.set(xscale="log", yscale="log", xlabel="rate (Hz)", ylabel="lateness, p99 (µs)", title="What makes it tick")
     if record["drivers"]:
-        left.legend(fontsize=8)
+        rates = sorted({found["rate_hz"] for found in record["drivers"]})
+        left.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        left.set_xticks([], minor=True)
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_formatter("")
+        left.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     bars = {
         "bare parts": record["ticks"]["parts_s"],
         "whole tick": record["ticks"]["tick_s"],
@@ -175,9 +182,8 @@ def _preface(record: dict[str, Any]) -> str:
     runs: dict[str, list[str]] = {}
     for part, at in record["measured_at"].items():
         runs.setdefault(at[:16].replace("T", " "), []).append(part)
-    when = (
-        "; ".join(f"{', '.join(parts)}: {at} UTC" for at, parts in runs.items()) if len(runs) > 1 else next(iter(runs))
-    )
+    several = len(runs) > 1
+    when = "; ".join(f"{', '.join(parts)}: {at} UTC" if several else f"{at} UTC" for at, parts in runs.items())
     return (
         f"Measured {when}. {machine['cores']} cores of {machine['cpu']}, {kind} {machine['kernel']}, ONNX Runtime "
         f"{record['versions']['onnxruntime']}, load {machine['load']:.2f} at the start."
