@@ -69,10 +69,10 @@ class Watched:
     def publish(self, x: float = 0.5, y: float = 0.1, *, offset_s: float = 0.0, valid: bool = True) -> None:
         """Publish one observation, stamped so far from now; say whether the node should take it."""
         now = time.time_ns()
+        if valid:  # noted first: the command may be sent before this thread goes on
+            self.places.append((now * 1e-9, x, y))
         for name in self.inputs:
             self.send(name, x, y, now + round(offset_s * 1e9))
-        if valid:
-            self.places.append((time.time_ns() * 1e-9, x, y))
 
     def send(self, name: str, x: float, y: float, stamp_ns: int) -> None:
         """Publish one message of an input."""

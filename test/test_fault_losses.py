@@ -19,6 +19,7 @@ from loss_rig import MovedRobot
 
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.counters import Counters
 
 AGAIN_S = 1.0  # a service that is not there, or fails, is called again about so often
 ON_LOSS = pytest.mark.parametrize("on_loss", ["zero", "call"])
@@ -30,11 +31,19 @@ def moved(bench: Bench, tmp_path: Path, on_loss: str) -> MovedRobot:
     return MovedRobot(bench, tmp_path, on_loss)
 
 
-def lost(node: PolicyNode, moved: MovedRobot) -> None:
-    """Observe nothing until the node notices."""
+def unseen(node: PolicyNode, moved: MovedRobot) -> Counters:
+    """Observe nothing until the node notices; return its counters."""
     assert node.session is not None
-    counters = node.session.loop.counters
-    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    loop = node.session.loop
+    moved.bench.wait(lambda: loop.intake.stale(time.time()), "stale inputs")
+    stale = loop.counters.stale
+    moved.bench.wait(lambda: loop.counters.stale > stale, "the loss")
+    return loop.counters
+
+
+def lost(node: PolicyNode, moved: MovedRobot) -> None:
+    """Observe nothing until the robot is left."""
+    unseen(node, moved)
     moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says")
 
 
@@ -181,7 +190,7 @@ def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], w
 @WHERE
 def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
     """Within about a second, though it still hangs; what it then gives after all is not commanded."""
-    _, held = hanging(make_node, moved, hang, where)
+    node, held = hanging(make_node, moved, hang, where)
     moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
     hung_s = time.time()
     pass_time(moved.bench, 1.5 * MAX_AGE_S)
@@ -189,7 +198,8 @@ def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Calla
     pass_time(moved.bench, 0.3)
     assert not moved.moves(hung_s)
     assert moved.is_left()
-    assert len(moved.calls) == (moved.on_loss == "call")
+    assert node.session is not None
+    moved.check_calls(node.session.loop.counters.losses)
 
 
 @ON_LOSS
@@ -214,9 +224,7 @@ def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRo
     """It is called then, and only until it has succeeded."""
     node = started(make_node(**moved.arguments))
     moved.move()
-    assert node.session is not None
-    counters = node.session.loop.counters
-    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    unseen(node, moved)
     pass_time(moved.bench, AGAIN_S)
     moved.helps = False
     moved.serve()
@@ -235,9 +243,7 @@ def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: Mo
     """It would hold a robot that is commanded again, so it is not called any more."""
     node = started(make_node(**moved.arguments))
     moved.move()
-    assert node.session is not None
-    counters = node.session.loop.counters
-    moved.bench.wait(lambda: counters.losses == 1, "the loss")
+    counters = unseen(node, moved)
     moved.move()
     moved.serve()
     pass_time(moved.bench, 2.5 * AGAIN_S, moved.observations.publish)

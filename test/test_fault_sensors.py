@@ -170,8 +170,8 @@ def test_messages_change_their_dimension_while_it_runs(make_node: MakeNode, watc
     def publish(names: list[str], values: list[float], *, valid: bool = True) -> None:
         message: Any = JointState(name=names, position=values)
         message.header.stamp = watched.bench.node.get_clock().now().to_msg()
+        watched.publish(valid=valid)  # first, since it notes the place
         joints.publish(message)
-        watched.publish(valid=valid)
 
     def run(names: list[str]) -> None:
         wanted = len(watched.commands) + 10
