@@ -77,12 +77,11 @@ class MovedRobot:
         self.bench.wait(self.is_left, f"what on_loss {self.on_loss} says", 5.0)
         pass_time(self.bench, 0.3, self.observations.publish)
         assert not self.moves(since_s)
-        self.check_calls(self.losses)
+        self.bench.wait(lambda: self.losses and self.called_for(self.losses), "as many losses told as calls came", 5.0)
 
-    def check_calls(self, losses: int) -> None:
-        """Check that the service was called once for each loss, if it is to be at all."""
-        assert losses
-        assert len(self.calls) == (losses if self.on_loss == "call" else 0)
+    def called_for(self, losses: int) -> bool:
+        """Whether the service was called once for each of so many losses, if it is to be at all."""
+        return len(self.calls) == (losses if self.on_loss == "call" else 0)
 
     def _on_command(self, message: TwistStamped, info: dict[str, Any]) -> None:
         linear = message.twist.linear

@@ -189,7 +189,7 @@ def test_recorder_that_hangs_and_is_killed(
     """The node ticks on without it; all but the last second of the record is in the mended bag."""
     records = watched.bench.collect(Float64MultiArray, LATENCY, 1000)
     bag = tmp_path / "bag"
-    with policy_node(watched, nan_policy, tmp_path / "log"):
+    with policy_node(watched, nan_policy, tmp_path / "log") as node:
         watched.run_until(lambda: records, "records")
         with recorder(watched, tmp_path / "recorder", bag) as recording:
             watched.pass_time(2.2, watched.publish)
@@ -203,7 +203,7 @@ def test_recorder_that_hangs_and_is_killed(
             recording.wait()
         watched.pass_time(1.0, watched.publish)
         without = records[hung:]
-        assert len(without) > 0.7 * 2.0 * HZ
+        assert len(without) > 0.7 * 2.0 * HZ, (watched.said, node.output)
         assert (np.diff(column(without, "seq")) == 1).all()
         assert np.median(column(without, "publish_s")) < 0.5 / HZ
         assert column(without, "publish_s").max() < MAX_AGE_S
