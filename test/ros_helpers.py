@@ -16,12 +16,12 @@ DEADLINE_S = 20.0  # discovery takes up to 3 s, more under load
 class Bench:
     """Several nodes of one process under one executor, with a node of its own for the test's topics."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Any = None) -> None:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
-        self.executor = SingleThreadedExecutor()
-        self.node = rclpy.create_node("bench")
+        self.executor = SingleThreadedExecutor(context=context)
+        self.node = rclpy.create_node("bench", context=context)
         self._nodes: list[Any] = []
         self.add(self.node)
 

@@ -4,6 +4,7 @@ SIGINT and SIGTERM are handled here rather than by rclpy, whose handlers shut th
 command its robot to stop or close its bag.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from vdd_ros.errors import VddError
 
 REFUSALS = (VddError, ParameterException)
 POLL_S = 0.2  # how long a signal may wait for an idle node
+TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
+"""The variable that tells Fast DDS how to reach processes of the same host."""
 
 
 class Leave(Exception):
@@ -49,6 +52,7 @@ def run(
         node could not be made or started.
     """
     with _signals() as received:
+        keep_from_shared_memory()
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make_node()
@@ -72,6 +76,15 @@ def run(
             node.destroy_node()
             try_shutdown()
         return code
+
+
+def keep_from_shared_memory() -> None:
+    """Let Fast DDS use UDP alone, unless the user has chosen; before `rclpy.init`.
+
+    Through shared memory, a process takes a lock of each of its listeners to send. One that is stopped or killed while
+    it holds its own makes every sender wait for seconds: a recorder that hangs would stop the robot.
+    """
+    os.environ.setdefault(TRANSPORTS, "UDPv4")
 
 
 def _autostart(node: Any) -> None:
