@@ -52,7 +52,7 @@ def run(
         node could not be made or started.
     """
     with _signals() as received:
-        keep_from_shared_memory()
+        _keep_from_shared_memory()
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make_node()
@@ -78,11 +78,11 @@ def run(
         return code
 
 
-def keep_from_shared_memory() -> None:
+def _keep_from_shared_memory() -> None:
     """Let Fast DDS use UDP alone, unless the user has chosen; before `rclpy.init`.
 
     Through shared memory, a process takes a lock of each of its listeners to send. One that is stopped or killed while
-    it holds its own makes every sender wait for seconds: a recorder that hangs would stop the robot.
+    it holds its own makes every sender wait: a recorder that hangs would stop the robot.
     """
     os.environ.setdefault(TRANSPORTS, "UDPv4")
 
