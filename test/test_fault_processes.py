@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +157,11 @@ def rate_hz(times_s: Any) -> float:
     return float((len(times_s) - 1) / np.ptp(times_s))
 
 
-def names_rival(other: str, message: str, values: dict[str, str]) -> bool:
-    """Whether diagnostics name another node that commands the robot."""
-    return f"{COMMANDS}: {other}" in message and values["rivals"] not in NOBODY
+def warns_of_rival(watched: Watched, name: str, other: str) -> bool:
+    """Whether a node's newest diagnostics name another node that commands the robot, and nothing worse."""
+    message, values = watched.said[name]
+    named = f"{COMMANDS}: {other}" in message and values["rivals"] not in NOBODY
+    return named and watched.levels[name] == DiagnosticStatus.WARN
 
 
 def test_two_nodes_on_one_command_topic(
@@ -172,8 +173,7 @@ def test_two_nodes_on_one_command_topic(
         watched.await_diagnosis(lambda _, values: values["rivals"] in NOBODY, "nobody else", "policy_node")
         started(node)
         for name, other in (("policy_node", "/second"), ("second", "/policy_node")):
-            watched.await_diagnosis(partial(names_rival, other), "the rival", name)
-            assert watched.levels[name] == DiagnosticStatus.WARN
+            watched.await_diagnosis(lambda *_, of=(name, other): warns_of_rival(watched, *of), "the rival", name)
         watched.run_for_commands(50)
         node.trigger_deactivate()
         node.trigger_cleanup()

@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"  opened in   {found['open_s']:.2f} s")
     print(f"  first run   {1e3 * found['first_s']:.3f} ms")
     print(f"  median run  {1e6 * found['median_s']:.1f} us, {args.runs} runs in a loop; on a robot see vdd latency")
-    print(f"  binding     {found['binding']}")
+    ways = ", ".join(f"{1e6 * run_s:.1f} us by {name}" for name, run_s in found["binding_run_s"].items())
+    print(f"  binding     {found['binding']}" + (f" ({ways})" if ways else ""))
     for engine, size in found["engines"].items():
         print(f"  {'built' if engine in found['built'] else 'found'}       {engine}, {size / 1e6:.2f} MB")
     if found["engine_folder"]:
@@ -58,10 +59,13 @@ def measure(policy_file: Path, settings: ProviderSettings, runs: int) -> dict[st
     return {
         "policy": policy_file.name,
         "provider": settings.name,
+        "cuda_graph": settings.cuda_graph,
+        "fp16": settings.fp16,
         "open_s": open_s,
         **warm_up._asdict(),
         "runs": runs,
         "binding": policy.binding,
+        "binding_run_s": policy.binding_run_s,
         "engine_folder": str(folder) if folder else None,
         "engines": {engine.name: engine.stat().st_size for engine in engines},
         "built": policy.engines_built,

@@ -33,6 +33,7 @@ class BoundArrays:
         outputs: Arrays (batch, ...) by name; each `run` overwrites them.
         binding: `host`: these arrays are bound, and a GPU's session copies them itself. `device`: memory of the GPU is
             bound, and `run` copies.
+        run_s: Median seconds of a run by each way; empty before `choose_binding`, or where there is one way.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, spec: PolicySpec, batch: int) -> None:
@@ -41,6 +42,7 @@ class BoundArrays:
 
         self.inputs = zeros(graph_inputs(spec))
         self.outputs = zeros(graph_outputs(spec))
+        self.run_s: dict[str, float] = {}
         self._bindings: dict[str, Callable[[], None]] = {}
         on_gpu = session.get_providers()[0] not in PROVIDERS["cpu"]
         cuda = session.get_provider_options()[_CUDA] if on_gpu else {}
@@ -77,7 +79,8 @@ class BoundArrays:
                 start = perf_counter()
                 self.run()
                 taken.append(perf_counter() - start)
-        self._use(min(times, key=lambda name: float(np.median(times[name][1:]))))
+        self.run_s = {name: float(np.median(taken[1:])) for name, taken in times.items()}
+        self._use(min(self.run_s, key=self.run_s.__getitem__))
 
     def _use(self, binding: str) -> None:
         self.binding, self._run = binding, self._bindings[binding]

@@ -158,6 +158,11 @@ class OnnxPolicy:
         return self._single.binding
 
     @property
+    def binding_run_s(self) -> dict[str, float]:
+        """Median seconds of a run by each way of binding, once warm; empty where there is one way."""
+        return self._single.run_s
+
+    @property
     def engine_folder(self) -> Path | None:
         """Where TensorRT's engines of this file are kept; None with other providers."""
         return None if self._engines is None else self._engines.folder
