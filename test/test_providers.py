@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, get_ident
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,7 @@ from policy_files import write_mixture, write_policy
 
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
-from vdd_ros.policy import binding, providers, session
+from vdd_ros.policy import binding, cuda_recording, providers, session
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.providers import EngineCache, ProviderSettings, provider_options
@@ -68,6 +68,8 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: fake.loaded.append("cuda"))
     monkeypatch.setattr(session, "import_module", fake.loaded.append)
     monkeypatch.setattr(onnxruntime, "OrtValue", value)
+    for module in (binding, session):
+        monkeypatch.setattr(module, "ignore_recordings_elsewhere", lambda: None)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*GPU["tensorrt"], "CPUExecutionProvider"])
     return fake
 
@@ -217,6 +219,66 @@ def test_both_ways_of_binding_give_the_same_answer(tmp_path: Path, fake_gpu: Fak
         policy._single._use(way)
         assert_array_equal(policy.act(OBSERVATION).action, expected)
     assert len(policy.act_batch(np.tile(OBSERVATION, (3, 1, 1))).action) == 3
+
+
+def test_a_gpu_that_fails_is_not_blamed_on_the_file_alone(
+    tmp_path: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx"), provider="cuda")
+
+    def fail() -> None:
+        raise RuntimeError("cudaErrorUnknown")
+
+    monkeypatch.setattr(policy._single, "_run", fail)
+    with pytest.raises(
+        ProviderError, match=r"failed with the CUDAExecutionProvider \(cudaErrorUnknown\)\. Try .*'cpu'"
+    ):
+        policy.act(OBSERVATION)
+
+
+class FakeDriver:
+    """CUDA's driver; keeps which thread asked for which mode."""
+
+    def __init__(self, code: int = 0) -> None:
+        self.code = code
+        self.modes: list[tuple[int, int]] = []
+
+    def cuInit(self, flags: int) -> int:
+        return flags
+
+    def cuThreadExchangeStreamCaptureMode(self, mode: Any) -> int:
+        self.modes.append((get_ident(), mode._obj.value))
+        return self.code
+
+
+def test_every_thread_ignores_recordings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks for it once: CU_STREAM_CAPTURE_MODE_THREAD_LOCAL is 1."""
+    driver = FakeDriver()
+    monkeypatch.setattr(cuda_recording, "CDLL", {"libcuda.so.1": driver}.__getitem__)
+
+    def twice() -> int:
+        for _ in range(2):
+            cuda_recording.ignore_recordings_elsewhere()
+        return get_ident()
+
+    threads = []
+    for _ in range(2):
+        with ThreadPoolExecutor(1) as pool:
+            threads.append(pool.submit(twice).result())
+    assert driver.modes == [(thread, 1) for thread in threads]
+
+
+def test_a_driver_that_is_missing_or_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise OSError(f"{name}: cannot open")
+
+    def refuses(_: str) -> FakeDriver:
+        return FakeDriver(999)
+
+    for driver, message in ((missing, "cannot be loaded: libcuda.so.1: cannot open"), (refuses, "CUresult 999")):
+        monkeypatch.setattr(cuda_recording, "CDLL", driver)
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ProviderError, match=message):
+            pool.submit(cuda_recording.ignore_recordings_elsewhere).result()
 
 
 @pytest.mark.parametrize("faster", ["host", "device"])

@@ -18,6 +18,7 @@ from policy_files import (
 )
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
+from vdd_ros.policy import session
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
@@ -178,12 +179,13 @@ def test_a_provider_that_is_not_granted_is_refused(tmp_path: Path, provider: str
 def test_a_provider_that_falls_back_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime may list a provider, fail to load it and go on with the CPU without an error."""
     path = write_mixture(tmp_path / "p.onnx")
-    session = onnxruntime.InferenceSession
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(session, "ignore_recordings_elsewhere", lambda: None)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
-        lambda path, options, **_: session(path, options, providers=["CPUExecutionProvider"]),
+        lambda path, options, **_: real(path, options, providers=["CPUExecutionProvider"]),
     )
     with pytest.raises(ProviderError, match="the session was given CPUExecutionProvider"):
         OnnxPolicy.load(path, provider="cuda")

@@ -13,7 +13,7 @@ class PolicyFileError(VddError):
 
 
 class ProviderError(VddError):
-    """The requested execution provider was not granted."""
+    """The requested execution provider was not granted, or a GPU failed."""
 
 
 class ObservationError(VddError):

@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from vdd_ros.errors import PolicyFileError
+from vdd_ros.errors import PolicyFileError, ProviderError
+from vdd_ros.policy.cuda_recording import ignore_recordings_elsewhere
 from vdd_ros.policy.graph import FLOAT, INT, Tensor, graph_inputs, graph_outputs
 from vdd_ros.policy.providers import PROVIDERS
 from vdd_ros.policy.spec import PolicySpec
@@ -44,7 +45,8 @@ class BoundArrays:
         self.outputs = zeros(graph_outputs(spec))
         self.run_s: dict[str, float] = {}
         self._bindings: dict[str, Callable[[], None]] = {}
-        on_gpu = session.get_providers()[0] not in PROVIDERS["cpu"]
+        self._provider = session.get_providers()[0]
+        on_gpu = self._provider not in PROVIDERS["cpu"]
         cuda = session.get_provider_options()[_CUDA] if on_gpu else {}
         graph = cuda.get("enable_cuda_graph") == "1"
         if not graph or batch > 1:  # a captured graph reads and writes the same memory of the GPU at each run
@@ -57,18 +59,26 @@ class BoundArrays:
         """Compute the outputs from the inputs.
 
         Raises:
-            PolicyFileError: An operator of the graph failed.
+            PolicyFileError: An operator of the graph failed on the CPU.
+            ProviderError: It failed on a GPU.
         """
         try:
             self._run()
         except Exception as error:  # ONNX Runtime's errors have no common base
-            raise PolicyFileError(f"The policy's graph failed ({error}). Copy the file or export it again.") from error
+            if self._provider in PROVIDERS["cpu"]:
+                raise PolicyFileError(
+                    f"The policy's graph failed ({error}). Copy the file or export it again."
+                ) from error
+            raise ProviderError(
+                f"The policy's graph failed with the {self._provider} ({error}). Try the provider 'cpu': if the graph "
+                "runs there, the GPU or its libraries are at fault; else copy the file or export it again."
+            ) from error
 
     def choose_binding(self, rounds: int = ROUNDS) -> None:
         """Bind the way whose runs have the lower median, over runs of each in turns; as it is where there is one way.
 
         Raises:
-            PolicyFileError: As `run`.
+            PolicyFileError, ProviderError: As `run`.
         """
         if len(self._bindings) == 1:
             return
@@ -102,6 +112,7 @@ def _host_binding(
     options.add_run_config_entry("gpu_graph_id", _NOT_CAPTURED)
 
     def run() -> None:
+        ignore_recordings_elsewhere()
         for name, value in values.items():
             binding.bind_ortvalue_input(name, value)
         session.run_with_iobinding(binding, options)
@@ -126,6 +137,7 @@ def _device_binding(
         binding.bind_ortvalue_output(name, value)
 
     def run() -> None:
+        ignore_recordings_elsewhere()
         for value, array in given:
             value.update_inplace(array)
         session.run_with_iobinding(binding)

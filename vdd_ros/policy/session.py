@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import onnxruntime
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
+from vdd_ros.policy.cuda_recording import ignore_recordings_elsewhere
 from vdd_ros.policy.graph import Tensor, graph_inputs, graph_outputs
 from vdd_ros.policy.providers import EngineCache, Options, ProviderSettings, provider_options
 from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
@@ -104,6 +105,7 @@ def _create_on_gpu(
 ) -> onnxruntime.InferenceSession:
     try:
         _load_libraries(provider)
+        ignore_recordings_elsewhere()
         session = onnxruntime.InferenceSession(str(file), options, providers=asked, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's errors have no common base; the file itself was read before
         raise _refused_provider(provider, str(error)) from error
