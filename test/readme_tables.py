@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/latency.md, made from results/.
+"""The tables of README.md, docs/install.md and docs/latency.md, made from results/.
 
 `python test/readme_tables.py` prints them; test_readme_tables.py holds the pages against them.
 """
@@ -13,6 +13,7 @@ from vdd_ros.cli.benchmark.summary import Groups, group
 from vdd_ros.cli.benchmark.tables import methods_table
 
 RESULTS = CHECKOUT / "results" / "avoiding.json"
+PROVIDERS = CHECKOUT / "results" / "providers.json"
 CELLS = CHECKOUT / "results" / "benchmark.json"
 SHOWN = ("ddpm", "beso", "beso-1", "cd", "ctm", "em", "imc", "vdd-paper-beso", "vdd-ddpm", "vdd-beso")
 STAGES = ("observation_age", "assemble", "inference", "publish", "bookkeeping", "not inference", "total", "lateness")
@@ -89,7 +90,21 @@ def lever_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {make.__name__: make for make in (quality_table, shipped_summary, latency_table, latency_summary, lever_table)}
+def providers_table() -> str:
+    """Return what the shipped policies take on a CPU and on a GPU."""
+    rows = ["| policy | provider | opened, s | first run, ms | a run, µs |", "|---|---|---|---|---|"]
+    for run in json.loads(PROVIDERS.read_text(encoding="utf-8"))["runs"]:
+        policy = run["policy"].removeprefix("avoiding_").removesuffix(".onnx")
+        provider = f"{run['provider']}, as a graph" if run["cuda_graph"] else run["provider"]
+        times = f"{run['open_s']:.2f} | {1e3 * run['first_s']:.1f} | {1e6 * run['median_s']:.0f}"
+        rows.append(f"| {policy} | {provider} | {times} |")
+    return "\n".join(rows)
+
+
+TABLES = {
+    make.__name__: make
+    for make in (quality_table, shipped_summary, latency_table, latency_summary, lever_table, providers_table)
+}
 """Every text that the pages quote."""
 
 

@@ -8,7 +8,8 @@ from readme_tables import TABLES, load_groups, load_results
 
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
-PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/latency.md"))
+QUOTING = ("README.md", "docs/install.md", "docs/latency.md")
+PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in QUOTING)
 SHIPPED = ("student", "teacher")
 
 
