@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_helpers import Bench, node_process
+from ros_helpers import DEADLINE_S, Bench, node_process
 from std_msgs.msg import Bool, Float64MultiArray, Int64, String
 
 from vdd_ros.nodes.sim_episodes import SETTLE_PERIODS, Phase, SimulatedRobot
@@ -125,8 +125,8 @@ def test_it_runs_its_episodes_tells_their_results_and_leaves(bench: Bench, tmp_p
     episodes = bench.collect(Int64, "/episode", LATCHED)
     tcp = bench.collect(PoseStamped, "/tcp_pose", 1000)
     policy = ScriptedPolicy(bench)
-    with node_process(MODULE, tmp_path / "log", robot_file=ROBOT_FILE, episodes=2, speed=4.0) as robot:
-        bench.wait(lambda: len(results) == 3 or robot.process.poll() is not None, "three results")
+    with node_process(MODULE, tmp_path / "log", robot_file=ROBOT_FILE, episodes=2) as robot:
+        bench.wait(lambda: len(results) == 3 or robot.process.poll() is not None, "three results", 2 * DEADLINE_S)
         assert robot.wait() == 0, robot.output
     first, second, last = (json.loads(message.data) for message in results)
     assert (first["episode"], first["success"], first["mode"]) == (0, True, 18)
