@@ -159,6 +159,23 @@ def test_nothing_is_published_before_the_start_topic_says_true(bench: Bench, tmp
         assert robot.wait() == 0, robot.output
 
 
+def test_nothing_is_published_before_everybody_listens(bench: Bench, tmp_path: Path) -> None:
+    """To every input: a second listener of one of them is not enough."""
+    first = bench.collect(PoseStamped, "/desired_pose", 100)
+    bench.collect(PoseStamped, "/tcp_pose", 100)
+    bench.collect(PoseStamped, "/desired_pose", 100)
+    with node_process(MODULE, tmp_path / "log", robot_file=ROBOT_FILE, listeners=2) as robot:
+        bench.wait_for_match("/desired_pose", publishers=1)
+        bench.wait_for_match("/tcp_pose", publishers=1)
+        started = bench.node.get_clock().now().nanoseconds
+        bench.collect(PoseStamped, "/tcp_pose", 100)
+        bench.wait(lambda: first, "an observation")
+        stamp = first[0].header.stamp
+        assert stamp.sec * 1_000_000_000 + stamp.nanosec >= started
+        robot.signal(signal.SIGINT)
+        assert robot.wait() == 0, robot.output
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_code_0(bench: Bench, tmp_path: Path, stop: signal.Signals) -> None:
     episodes = bench.collect(Int64, "/episode", LATCHED)
@@ -179,6 +196,7 @@ def test_a_signal_ends_it_with_code_0(bench: Bench, tmp_path: Path, stop: signal
         ({"robot_file": ROBOT_FILE, "speed": "fast"}, "speed"),
         ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1}, "waited 0.1 s in vain for a command of episode 0"),
         ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "start_topic": "go"}, "waited 0.1 s in vain for the start"),
+        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "listeners": 2}, "in vain for 2 listeners of every input"),
     ],
 )
 def test_what_cannot_work_ends_it_with_code_1(tmp_path: Path, parameters: dict[str, object], message: str) -> None:

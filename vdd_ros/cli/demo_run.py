@@ -69,8 +69,8 @@ def plan(
 def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None) -> None:
     """Run the robot, the policies and the recorder until the episodes are over, or `watch` returns.
 
-    The robot publishes nothing before the recorder has subscribed to everything, so that the record begins with the
-    first tick.
+    The robot publishes nothing before the recorder has subscribed to everything and every policy to the robot, so that
+    the record begins with the first tick, and all policies see the same.
 
     Raises:
         ProcessError: A node ended when it should not have.
@@ -100,6 +100,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
             seed=run.seed,
             speed=run.speed,
             start_topic="bag_recorder/ready",
+            listeners=len(run.files) + 1,  # and the recorder
         )
         for index, (node, file) in enumerate(run.files.items()):
             nodes.start(

@@ -34,6 +34,7 @@ class SimParameters:
     episodes: int = parameter(10, "episodes before the node leaves", 1, 1_000_000)
     seed: int = parameter(0, "seed of the first episode; each episode adds one", 0, 2**31 - 1)
     start_topic: str = parameter("", "nothing is published before this topic (std_msgs/Bool) says true; empty: at once")
+    listeners: int = parameter(0, "nothing is published before so many nodes subscribe to every input", 0, 1000)
     idle_timeout_s: float = parameter(30.0, "longest wait for the start and for the command of an episode", 0.1, 1e6)
 
 
@@ -64,7 +65,8 @@ class SimRobotNode(Node):
         self._robot = SimulatedRobot(task, self._channel, self._settings.seed)
         self._results: list[EpisodeResult] = []
         self._command = np.zeros(len(self._channel.low))
-        self._started = not self._settings.start_topic
+        self._allowed = not self._settings.start_topic
+        self._started = False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._idle_since = self._steady.now()
         self._connect(robot_file, task.spec.observation)
@@ -86,11 +88,16 @@ class SimRobotNode(Node):
         self._episode = self.create_publisher(Int64, "episode", LATCHED)
         every_result = QoSProfile(depth=self._settings.episodes + 1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._result = self.create_publisher(String, "~/result", every_result)
-        if not self._started:
+        if not self._allowed:
             self.create_subscription(Bool, self._settings.start_topic, self._take_start, LATCHED)
 
     def _take_start(self, message: Bool) -> None:
-        if message.data and not self._started:
+        self._allowed |= message.data
+
+    def _start(self) -> None:
+        """Start once that is allowed and everybody listens."""
+        listeners = min(publisher.get_subscription_count() for _, _, publisher in self._inputs)
+        if self._allowed and listeners >= self._settings.listeners:
             self._started = True
             self._idle_since = self._steady.now()
 
@@ -116,6 +123,8 @@ class SimRobotNode(Node):
     def _tick(self) -> None:
         if self._robot.phase is Phase.ENDED:
             self._next_episode()
+        if not self._started:
+            self._start()
         if self._started:
             result = self._robot.advance()
             self._publish_observation()
@@ -134,12 +143,18 @@ class SimRobotNode(Node):
         if self._robot.phase is Phase.RUNNING:
             self._idle_since = self._steady.now()
         elif self._steady.now() - self._idle_since > Duration(seconds=self._settings.idle_timeout_s):
-            awaited = f"a command of episode {self._robot.episode}" if self._started else "the start"
+            awaited = f"a command of episode {self._robot.episode}" if self._started else self._missing()
             self.get_logger().error(
                 f"waited {self._settings.idle_timeout_s:g} s in vain for {awaited}; is the policy node active, and "
                 "is its robot file the same? (parameter idle_timeout_s)"
             )
             raise Leave(1)
+
+    def _missing(self) -> str:
+        """Return what the start waits for."""
+        if not self._allowed:
+            return "the start"
+        return f"{self._settings.listeners} listeners of every input"
 
     def _finish(self, result: EpisodeResult) -> None:
         self._results.append(result)
