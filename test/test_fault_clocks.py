@@ -238,7 +238,8 @@ def test_the_systems_clock_jumps(
     watched.run_for_commands(20, offset_s=jump_s)
     watched.await_diagnosis(lambda _, values: int(values[counter]) > before, "the counter", offset_s=jump_s)
     assert (node.state, counters.clock_jumps) == ("active", int(jump_s < 0))
-    assert 1 <= counters.losses <= 1 + counters.stale + counters.overruns
+    times_stale = max(node.session.loop.intake.times_stale.values())  # more than the jump's on a busy machine only
+    assert 1 <= counters.losses <= int(jump_s < 0) + times_stale + counters.overruns
     watched.check()
 
 

@@ -59,9 +59,14 @@ def test_ticks_that_wait_and_inputs_that_are_stale_are_counted(make_node: MakeNo
     started(make_node())
     watched.await_diagnosis(lambda _, values: int(values["waiting"]) > 0, "waiting", valid=None)
     watched.run_for_commands()
+    inputs = ("stale.desired", "stale.tcp")
     for _ in range(2):
-        before = {name: max(0, watched.value(name)) for name in ("stale", "stale.desired", "stale.tcp")}
+        before = {name: watched.value(name) for name in ("stale", *inputs)}
         watched.await_diagnosis(partial(all_above, before), "stale inputs", valid=None)
+        once = {name: watched.value(name) for name in inputs}
+        ticks = {"stale": watched.value("stale") + 10}
+        watched.await_diagnosis(partial(all_above, ticks), "more ticks with stale inputs", valid=None)
+        assert {name: watched.value(name) for name in inputs} == once  # each input is counted as it becomes stale
         watched.run_for_commands()
 
 

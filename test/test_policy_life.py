@@ -104,7 +104,8 @@ def test_a_failed_deactivation_can_be_made_good(
     assert (node.state, node.failure) == ("active", "deactivate: ZeroDivisionError: broken")
     assert counters.losses <= counters.stale + counters.overruns  # on a busy machine
     node.trigger_deactivate()
-    assert (node.state, node.failure, counters.losses >= 1) == ("inactive", "", True)
+    assert (node.state, node.failure) == ("inactive", "")
+    assert 1 <= counters.losses <= 1 + counters.stale + counters.overruns
     assert len(unfrozen) == 2
 
 

@@ -1,11 +1,12 @@
 """The policy node with its policy on a GPU, over real DDS: it acts, says so, and swaps without a tick missed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from gpu_rig import ON_GPU, load_on_gpu
 from node_rig import MakeNode, Robot, started
 from policy_files import write_mixture
 from ros_helpers import Bench
@@ -15,34 +16,25 @@ pytest.importorskip("rclpy")
 from std_msgs.msg import Float64MultiArray, String
 from test_policy_swap import call
 
-from vdd_ros.errors import ProviderError
 from vdd_ros.nodes.message_types import LATCHED
-from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [{"provider": "cuda"}, {"provider": "cuda", "cuda_graph": True}, {"provider": "tensorrt"}],
-    ids=["cuda", "cuda_graph", "tensorrt"],
-)
+@ON_GPU
 def test_a_node_acts_and_swaps_on_a_gpu(
-    make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, parameters: dict[str, Any]
+    make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, settings: ProviderSettings
 ) -> None:
     paths = [write_mixture(tmp_path / f"{seed}.onnx", seed=seed) for seed in range(4)]
-    if parameters["provider"] == "tensorrt":
-        parameters["engine_cache"] = str(tmp_path / "engines")
-    try:
-        OnnxPolicy.load(paths[0], provider=ProviderSettings(parameters["provider"]))
-    except ProviderError as error:
-        pytest.skip(str(error)[:200])
+    settings = replace(settings, engine_cache=str(tmp_path / "engines"))
+    load_on_gpu(paths[0], settings)
     records = bench.collect(Float64MultiArray, "/policy/latency")
     infos = bench.collect(String, "/policy/policy_info", LATCHED)
+    parameters = {"provider": settings.name, "cuda_graph": settings.cuda_graph, "engine_cache": settings.engine_cache}
     node = started(make_node(policy_path=str(paths[0]), swap_timeout_s=30.0, **parameters))
     robot.run_until(lambda: len(robot.commands) > 20, "commands")
     machine = json.loads(infos[-1].data)["machine"]
-    assert machine["provider"] == parameters["provider"]
+    assert machine["provider"] == settings.name
     assert machine["binding"] in {"host", "device"}
     for path in paths[1:]:
         answer = call(node, robot, path)

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, get_ident
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 from policy_files import write_mixture, write_policy
 
 from vdd_ros.cli.main import main
@@ -350,89 +350,3 @@ def cuda_works(tmp_path: Path) -> bool:
     except ProviderError:
         return False
     return True
-
-
-def load_on_gpu(path: Path, settings: ProviderSettings, seed: int = 3) -> OnnxPolicy:
-    """Load a policy, or skip where there is no such GPU."""
-    try:
-        return OnnxPolicy.load(path, provider=settings, seed=seed)
-    except ProviderError as error:
-        pytest.skip(str(error)[:200])
-
-
-ON_GPU = pytest.mark.parametrize(
-    "settings",
-    [ProviderSettings("cuda"), ProviderSettings("cuda", cuda_graph=True), ProviderSettings("tensorrt")],
-    ids=["cuda", "cuda_graph", "tensorrt"],
-)
-
-
-@ON_GPU
-@pytest.mark.parametrize("kind", ["vdd", "ddpm"])
-def test_a_gpu_gives_the_answer_of_the_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, settings: ProviderSettings
-) -> None:
-    """With either binding. On a machine with CUDA; with TensorRT where that is granted too."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = write_policy(tmp_path / "p.onnx", kind)
-    policy = load_on_gpu(path, settings)
-    expected = OnnxPolicy.load(path, seed=3)
-    policy.warm_up()
-    for way in policy._single._bindings:
-        policy._single._use(way)
-        for _ in range(3):
-            assert_allclose(policy.act(OBSERVATION).action, expected.act(OBSERVATION).action, atol=1e-6)
-
-
-@ON_GPU
-@pytest.mark.parametrize("shipped", ["avoiding_student.onnx", "avoiding_teacher.onnx"])
-def test_a_gpu_gives_the_answer_of_the_cpu_with_shipped_policies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shipped: str, settings: ProviderSettings
-) -> None:
-    """Over the range of the demonstrations; the same expert, likelihood and novelty, too."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = Path(__file__).parents[1] / "models" / shipped
-    policy, expected = load_on_gpu(path, settings), OnnxPolicy.load(path, seed=3)
-    policy.warm_up()
-    statistics = policy.spec.statistics
-    mean, std = np.array(statistics.observation_mean), np.array(statistics.observation_std)
-    random = np.random.default_rng(0)
-    for _ in range(50):
-        observation = mean + std * random.uniform(-1.5, 1.5, (policy.spec.history, policy.spec.obs_dim))
-        found, wanted = policy.act(observation), expected.act(observation)
-        assert_allclose(found.action, wanted.action, atol=1e-5)
-        assert found.expert == wanted.expert
-        assert found.log_prob == pytest.approx(wanted.log_prob, abs=1e-2)
-        assert found.novelty == pytest.approx(wanted.novelty, rel=1e-4, abs=1e-3)
-
-
-@ON_GPU
-def test_a_gpu_loads_a_policy_beside_runs_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ProviderSettings
-) -> None:
-    """As a hot swap does: neither fails, and both give their answers."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    paths = [write_mixture(tmp_path / f"{seed}.onnx", seed=seed) for seed in (0, 1)]
-    acting = load_on_gpu(paths[0], settings)
-    acting.warm_up()
-    expected = [OnnxPolicy.load(path, expert="greedy").act(OBSERVATION).action.copy() for path in paths]
-    acting._selector = OnnxPolicy.load(paths[0], expert="greedy")._selector
-    stop = Event()
-
-    def act() -> int:
-        runs = 0
-        while not stop.is_set():
-            assert_allclose(acting.act(OBSERVATION).action, expected[0], atol=1e-6)
-            runs += 1
-        return runs
-
-    with ThreadPoolExecutor(1) as pool:
-        runs = pool.submit(act)
-        try:
-            for _ in range(20):
-                loaded = OnnxPolicy.load(paths[1], provider=settings, expert="greedy")
-                loaded.warm_up()
-                assert_allclose(loaded.act(OBSERVATION).action, expected[1], atol=1e-6)
-        finally:
-            stop.set()
-        assert runs.result() > 20
