@@ -17,7 +17,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
 # Without dependencies of their own, so every layer may use them.
-SHARED = {"vdd_ros", "vdd_ros.__version__", "vdd_ros.errors", "vdd_ros.files", "vdd_ros.resources"}
+SHARED_MODULES = ("__version__", "documents", "errors", "files", "resources", "text")
+SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")
 
 

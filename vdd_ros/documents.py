@@ -1,0 +1,188 @@
+"""The one reader of JSON and YAML that others wrote: bounded in size and depth, no key twice, no tracebacks.
+
+Every function raises the error class that the caller names, with the source and what is wrong with it.
+"""
+
+import json
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vdd_ros.errors import VddError
+from vdd_ros.text import printable
+
+MAX_JSON_BYTES = 64 << 20
+MAX_YAML_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_YAML_NODES = 100_000
+"""Values in a YAML document, each use of an anchor counted anew: a few lines can expand to billions."""
+
+
+def read_json(file: Path, error: type[VddError], *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """Read a JSON file.
+
+    Args:
+        file: The file.
+        error: What to raise where it is missing, too large, no JSON, nested deeper than `max_depth`, or names a key
+            twice.
+        max_bytes: Its largest size, checked before it is read.
+        max_depth: How deep lists and objects may be nested.
+    """
+    return parse_json(_read(file, error, max_bytes), str(file), error, max_bytes=max_bytes, max_depth=max_depth)
+
+
+def parse_json(
+    text: str | bytes,
+    source: str,
+    error: type[VddError],
+    *,
+    max_bytes: int = MAX_JSON_BYTES,
+    max_depth: int = MAX_DEPTH,
+) -> Any:
+    """Parse JSON; `source` names where it comes from, the rest is as in `read_json`."""
+    text = _decoded(text, source, error, max_bytes)
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as problem:
+        _refuse(source, f"is not JSON that can be read: {_reason(problem)}", error)
+    _check_depth(value, source, error, max_depth)
+    return value
+
+
+def read_yaml(file: Path, error: type[VddError], *, max_bytes: int = MAX_YAML_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """Read a YAML file of one document; None where it is empty.
+
+    Args:
+        file: The file.
+        error: What to raise where it is missing, too large, no YAML, nested deeper than `max_depth`, holds more than
+            `MAX_YAML_NODES` values or a second document, or names a key twice.
+        max_bytes: Its largest size, checked before it is read.
+        max_depth: How deep lists and mappings may be nested.
+    """
+    return parse_yaml(_read(file, error, max_bytes), str(file), error, max_bytes=max_bytes, max_depth=max_depth)
+
+
+def parse_yaml(
+    text: str | bytes,
+    source: str,
+    error: type[VddError],
+    *,
+    max_bytes: int = MAX_YAML_BYTES,
+    max_depth: int = MAX_DEPTH,
+) -> Any:
+    """Parse one YAML document; `source` names where it comes from, the rest is as in `read_yaml`."""
+    import yaml
+
+    text = _decoded(text, source, error, max_bytes)
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return None
+            _check_nodes(root, source, error, max_depth)
+            return loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as problem:
+        _refuse(source, f"is not YAML that can be read: {_reason(problem)}", error)
+
+
+def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:
+    """Return the content of an ordinary file, whose size is checked before it is read."""
+    try:
+        if not file.exists():
+            _refuse(str(file), "does not exist", error)
+        if not file.is_file():
+            _refuse(str(file), "is not an ordinary file", error)
+        with file.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except (OSError, ValueError) as problem:
+        _refuse(str(file), f"cannot be read: {_reason(problem)}", error)
+    if len(content) > max_bytes:
+        _refuse(str(file), f"has more than {max_bytes:,} bytes, the most that is read of such a file", error)
+    return content
+
+
+def _decoded(text: str | bytes, source: str, error: type[VddError], max_bytes: int) -> str:
+    if len(text) > max_bytes:
+        _refuse(source, f"has {len(text):,} bytes; at most {max_bytes:,} are read", error)
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        _refuse(source, f"is not text in UTF-8 (byte {problem.start:,})", error)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raises ValueError where a key comes twice."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {printable(twice)!r} comes twice in one object; keep one of them")
+    return content
+
+
+def _check_depth(value: Any, source: str, error: type[VddError], max_depth: int) -> None:
+    """Refuse what is nested too deep for those who walk it."""
+    level = [value]
+    for _ in range(max_depth + 1):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, list | dict)
+            for item in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not level:
+            return
+    _refuse(source, f"is nested deeper than {max_depth} levels", error)
+
+
+def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int) -> None:
+    """Refuse a YAML tree that is too deep, expands to too many values, or names a key twice."""
+    import yaml
+
+    sizes: dict[int, int] = {}
+
+    def size(node: Any, depth: int) -> int:
+        """Return how many values a node expands to; an anchor that was counted is not walked again."""
+        if depth > max_depth:
+            _refuse(source, f"is nested deeper than {max_depth} levels, or holds itself", error)
+        known = sizes.get(id(node))
+        if known is None:
+            if isinstance(node, yaml.MappingNode):
+                _check_keys(node, source, error)
+                below = [item for pair in node.value for item in pair]
+            else:
+                below = node.value if isinstance(node, yaml.SequenceNode) else []
+            known = sizes[id(node)] = 1 + sum(size(item, depth + 1) for item in below)
+        if known > MAX_YAML_NODES:
+            _refuse(source, f"holds more than {MAX_YAML_NODES:,} values", error)
+        return known
+
+    size(root, 0)
+
+
+def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
+    """Refuse a mapping that names a key twice, of which YAML readers keep the last without a word."""
+    lines: dict[Hashable, int] = {}
+    for key, _ in node.value:
+        name = (key.tag, key.value) if isinstance(key.value, str) else id(key)
+        line = key.start_mark.line + 1
+        if name in lines:
+            _refuse(source, f"names {printable(key.value)!r} twice, in lines {lines[name]} and {line}; keep one", error)
+        lines[name] = line
+
+
+def _reason(problem: BaseException) -> str:
+    if isinstance(problem, RecursionError):
+        return "it is nested too deep"
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    return printable(" ".join(str(problem).split()), 300)
+
+
+def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:
+    raise error(f"{printable(source)} {problem}.")

@@ -1,0 +1,28 @@
+"""Text that others wrote: names, messages and values from files, bags, the ROS graph or the network."""
+
+import unicodedata
+
+LONGEST = 200
+"""Characters of foreign text that an error, a log line or a table shows by default."""
+
+
+def printable(value: object, longest: int = LONGEST) -> str:
+    r"""Return foreign text as one line that is safe to show in a terminal, a log or a page.
+
+    Control and format characters (escape sequences, line breaks, marks that reorder text) appear as Python's escapes,
+    such as `\x1b`; lone surrogates likewise. Text that is longer than `longest` characters is clipped, and says so.
+
+    Args:
+        value: The text, or any object, of which `str` is shown.
+        longest: How many characters to keep, at least 1.
+    """
+    text = value if isinstance(value, str) else str(value)
+    shown = "".join(map(_escaped, text[:longest]))
+    return shown if len(text) <= longest else f"{shown}… ({len(text):,} characters)"
+
+
+def _escaped(character: str) -> str:
+    """Return a character, or its escape where its Unicode category is control, format, surrogate or separator."""
+    if character == " " or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
