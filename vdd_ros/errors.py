@@ -54,3 +54,7 @@ class HungTickError(VddError):
 
 class ProcessError(VddError):
     """A process that was started ended when it should not have, or could not be started."""
+
+
+class HeldError(VddError):
+    """A folder or a file is in use by another command, which the message names."""

@@ -1,21 +1,287 @@
-"""Writing files whole or not at all."""
+"""Files that are written whole or not at all, and locks against a second writer.
 
+A file is written beside its target under a name of its own, `.NAME.PID-RANDOM.partial`, flushed to the disk and
+renamed. A lock is a hidden file that holds an advisory lock (flock) and says who has it; the kernel frees it when the
+process ends, however that happens.
+"""
+
+import errno
+import fcntl
 import os
+import re
+import secrets
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from vdd_ros.errors import HeldError
+from vdd_ros.text import printable
+
+PARTIAL = ".partial"
+LOCK_FILE = ".vdd_ros.lock"
+UPDATE_WAIT_S = 60.0
+_POLL_S = 0.01
+_NAME_BYTES = 200
+"""Of a target's name in the name of its partial file; file systems allow 255 bytes in all."""
+_NOTE_BYTES = 600
+_open_partials: set[str] = set()
 
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """Give a path beside `file` to write to; rename it to `file` when the block ends well, else remove it.
 
-    Makes the folder if it is missing.
+    Makes the folder if it is missing. A link is followed: its target is replaced, and the link stays. The new file has
+    the permissions of the old one. What processes that were killed left of the same target is removed. Something that
+    is no ordinary file, such as /dev/stdout, is written to when the block ends well.
+
+    Raises:
+        OSError: The place cannot be written (before the block), nothing was written, or the disk is full.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.partial")
+    target = _resolved(file)
+    old = _status(target)
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        with _copying(file, old) as aside:
+            yield aside
+        return
+    if old is not None and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is write-protected; name another or change its mode", str(file))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    aside, handle = _create_partial(target)
     try:
         yield aside
-        os.replace(aside, file)
+        _finish(aside, target, old)
     finally:
         aside.unlink(missing_ok=True)
+        _open_partials.discard(str(aside))
+        os.close(handle)
+
+
+def _resolved(file: Path) -> Path:
+    """Follow links; the last part need not exist."""
+    target = Path(os.path.realpath(file))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
+    return target
+
+
+def _status(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _copying(file: Path, old: os.stat_result) -> Iterator[Path]:
+    """Give a temporary path, whose content goes to a pipe or device when the block ends well."""
+    if stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder is in the place of the file; name another", str(file))
+    with tempfile.TemporaryDirectory(prefix="vdd_ros.") as folder:
+        aside = Path(folder) / file.name
+        yield aside
+        with aside.open("rb") as source, file.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+
+
+def _create_partial(target: Path) -> tuple[Path, int]:
+    """Make an empty file beside a target and lock it, so that others know that its writer lives."""
+    stem = _partial_stem(target)
+    while True:
+        aside = target.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        _open_partials.add(str(aside))
+        handle = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # without locks the number of the process has to do
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same(handle, aside):
+            return aside, handle
+        os.close(handle)  # somebody took it for a leftover before it was locked
+        _open_partials.discard(str(aside))
+
+
+def _partial_stem(target: Path) -> str:
+    return f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove partial files of a target whose writers have ended."""
+    pattern = re.compile(re.escape(_partial_stem(target)) + r"(\d+)-[0-9a-f]{8}" + re.escape(PARTIAL))
+    with os.scandir(target.parent) as entries:
+        found = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
+    for file, match in found:
+        own = int(match[1]) == os.getpid()
+        if str(file) in _open_partials if own else _is_alive(int(match[1])):
+            continue
+        with suppress(OSError):  # it may be gone by now, locked from another container, or somebody else's
+            handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
+            finally:
+                os.close(handle)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
+    """Flush a partial file to the disk and put it in the place of its target."""
+    handle = os.open(aside, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        new = os.fstat(handle)
+        if new.st_size == 0:
+            raise OSError(errno.ENODATA, "nothing was written; the old file stays", str(target))
+        if old is not None:
+            if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+                with suppress(PermissionError):  # only root may give files away
+                    os.fchown(handle, old.st_uid, old.st_gid)
+            os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(aside, target)
+    flush_folder(target.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk, so that a renamed file outlives a loss of power."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def holding(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a folder against other processes while the block runs; it is free again when the process ends.
+
+    Args:
+        folder: Made if it is missing.
+        shared: Several may hold it, but not together with one that holds it alone.
+        wait_s: How long to wait until it is free, in seconds.
+
+    Raises:
+        HeldError: Another process holds it; the message names it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locking(folder / LOCK_FILE, f"the folder '{folder}'", shared=shared, wait_s=wait_s):
+        yield
+
+
+@contextmanager
+def updating(file: Path, wait_s: float = UPDATE_WAIT_S) -> Iterator[None]:
+    """Hold a file against other writers while the block reads it and replaces it, so that no change of theirs is lost.
+
+    Args:
+        file: Need not exist; its folder is made.
+        wait_s: How long to wait for another writer, in seconds.
+
+    Raises:
+        HeldError: Another process still holds it; the message names it.
+    """
+    target = _resolved(file)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locking(target.with_name(f"{_partial_stem(target)}lock"), f"the file '{file}'", wait_s=wait_s):
+        yield
+
+
+@contextmanager
+def locking(lock: Path, what: str, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, made for it and removed after it; `what` says in errors what it protects.
+
+    Raises:
+        HeldError: Another process holds it; the message names it.
+        OSError: The file cannot be made, or its file system knows no locks.
+    """
+    handle = _acquire(lock, what, shared, time.monotonic() + wait_s)
+    try:
+        yield
+    finally:
+        _release(lock, handle)
+
+
+def _acquire(lock: Path, what: str, shared: bool, deadline: float) -> int:
+    """Open and lock a file, and note in it who this process is; a link in its place is refused, not followed."""
+    handle = -1
+    try:
+        while True:
+            handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            if _try_lock(handle, shared):
+                if _is_same(handle, lock):
+                    _note_holder(handle)
+                    return handle
+            elif time.monotonic() >= deadline:
+                raise HeldError(f"{what} is in use by {_holder(handle)}; wait until that has ended or name another")
+            else:
+                time.sleep(_POLL_S)
+            os.close(handle)  # its holder may have removed it: the next one of that name decides
+            handle = -1
+    except BaseException as error:
+        if handle >= 0:
+            os.close(handle)
+        if isinstance(error, OSError):
+            reason = f"no lock can be had here ({error.strerror}); name another place"
+            raise OSError(error.errno, reason, str(lock)) from error
+        raise
+
+
+def _try_lock(handle: int, shared: bool) -> bool:
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _release(lock: Path, handle: int) -> None:
+    """Remove a lock file unless others share it, and free it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_same(handle, lock):
+            lock.unlink()
+    except OSError:  # shared, or the folder is gone: it is free in any case
+        pass
+    finally:
+        os.close(handle)
+
+
+def _is_same(handle: int, file: Path) -> bool:
+    """Tell whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _note_holder(handle: int) -> None:
+    command = " ".join([Path(sys.argv[0] or "python").name, *sys.argv[1:]])
+    note = f"{os.getpid()} {socket.gethostname()} {command}".encode(errors="replace")
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, note[:_NOTE_BYTES], 0)
+
+
+def _holder(handle: int) -> str:
+    """Say who holds a lock: a process, its computer if that is another, its command."""
+    note = os.pread(handle, _NOTE_BYTES, 0).decode(errors="replace")
+    pid, _, rest = note.partition(" ")
+    host, _, command = rest.partition(" ")
+    if not pid.isdecimal():
+        return "another process"
+    place = "" if host == socket.gethostname() else f" on {host}"
+    return f"process {pid}{printable(place)} ({printable(command)})"

@@ -7,6 +7,7 @@ from typing import Any
 
 from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import updating
 
 
 def add_result_options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,8 @@ def keep_result(args: argparse.Namespace, record: dict[str, Any]) -> None:
     if args.json is not None:
         write_json(args.json, record)
     if args.append is not None:
-        write_json(args.append, _read(args.append) | {args.label: record})
+        with updating(args.append):
+            write_json(args.append, _read(args.append) | {args.label: record})
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vdd_ros.cli.benchmark.locks import holding
 from vdd_ros.cli.benchmark.matrix import METHODS, VARIANTS
 from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import updating
 
 Record = dict[str, Any]
 
@@ -49,7 +49,7 @@ def read_results(file: Path) -> list[Record]:
 
 def merge_results(file: Path, records: Iterable[Record]) -> None:
     """Add cells to a file of results, in place of older ones of the same task, method, variant, backbone and seed."""
-    with holding(file.parent, wait=True):
+    with updating(file):
         merged = {_identity(record): record for record in (*read_results(file), *records)}
         write_json(file, [merged[identity] for identity in sorted(merged)])
 
