@@ -3,7 +3,6 @@
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
-    keep_result(args, _record(args, policy.spec, task.spec, goals_sha256, scores))
+    keep_result(args, _record(args, policy, task.spec, goals_sha256, scores))
     print(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes), sep="\n")
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
@@ -180,18 +179,19 @@ def _score(task: TaskSpec, runs: list[Rollouts]) -> dict[str, Any]:
 
 def _record(
     args: argparse.Namespace,
-    policy: PolicySpec,
+    opened: OnnxPolicy,
     task: TaskSpec,
     goals_sha256: str | None,
     scores: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
+    policy = opened.spec
     return {
         "task": task.name,
         "policy": {
             "file": args.policy.name,
-            "sha256": sha256(args.policy.read_bytes()).hexdigest(),
-            "bytes": args.policy.stat().st_size,
+            "sha256": opened.sha256,
+            "bytes": opened.size,
             "kind": policy.kind,
             "experts": policy.experts,
             "sampling_steps": policy.sampling_steps,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
 from vdd_ros.policy.session import Opened, open_session
@@ -95,12 +96,13 @@ class OnnxPolicy:
 
     Attributes:
         spec: What the file says about itself.
+        sha256, size: Of the bytes that act, which were read once.
     """
 
     def __init__(self, opened: Opened, selector: ExpertSelector, noise: str, seed: int) -> None:
         if noise not in NOISES:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
-        self._session, self.spec, self._engines = opened
+        self._session, self.spec, self._engines, self.sha256, self.size = opened
         spec = self.spec
         self._selector = selector
         self._draws_noise = noise == "full" or not spec.is_mixture
@@ -116,7 +118,7 @@ class OnnxPolicy:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        file: str | Path | PolicyFile,
         *,
         provider: str | ProviderSettings = "cpu",
         expert: str = "sample",
@@ -129,7 +131,7 @@ class OnnxPolicy:
         """Open a policy file.
 
         Args:
-            path: The .onnx file.
+            file: The .onnx file; a path is read once, so that nothing but what was hashed acts.
             provider: `cpu`, `cuda` or `tensorrt`, or one of them with its settings; refused if not granted.
                 TensorRT's engines are built for one observation at a time; use the others for batches.
             expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
@@ -141,14 +143,15 @@ class OnnxPolicy:
             inter_op_threads: Threads across operators; unused while operators run in sequence.
 
         Raises:
-            PolicyFileError: The file is missing, is not ONNX, or its metadata is missing, wrong or contradicts it.
+            PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, or its
+                metadata is missing, wrong or contradicts it.
             ProviderError: The provider was not granted.
             ConfigurationError: Another argument has a value that is not allowed.
         """
         selector = ExpertSelector(expert, switch_ratio=switch_ratio)
         settings = ProviderSettings(provider) if isinstance(provider, str) else provider
         opened = open_session(
-            path, provider=settings, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
+            file, provider=settings, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
         )
         return cls(opened, selector, noise, seed)
 

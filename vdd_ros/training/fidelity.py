@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.training.fidelity_calibration import Calibration
 from vdd_ros.training.fidelity_density import MixtureFile
 from vdd_ros.training.fidelity_modes import Modes
@@ -147,8 +148,8 @@ class Evidence:
 
 
 def measure(
-    teacher_file: Path,
-    student_file: Path,
+    teacher_file: Path | PolicyFile,
+    student_file: Path | PolicyFile,
     demonstrations: DemonstrationSet,
     config: FidelityConfig,
     progress: Progress = _no_progress,
@@ -267,7 +268,7 @@ def _gating_entropy(gating: Floats) -> Floats:
 
 
 def _calibrations(
-    student_file: Path, states: States, of_teacher: Samples, of_student: Samples
+    student_file: Path | PolicyFile, states: States, of_teacher: Samples, of_student: Samples
 ) -> tuple[Calibration | None, Calibration | None]:
     """Judge the student's density by the demonstrated actions and by the teacher's."""
     if of_student.log_prob is None:
