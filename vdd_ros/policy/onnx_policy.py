@@ -19,6 +19,9 @@ from vdd_ros.policy.session import Opened, open_session
 from vdd_ros.policy.spec import PolicySpec
 
 NOISES = ("mean", "full")
+ONE_ACTION = (
+    "A deterministic policy file gives one action of its mixture, not the mixture; export it without --deterministic."
+)
 
 _Floats32 = NDArray[np.float32]
 
@@ -105,7 +108,8 @@ class OnnxPolicy:
         self._session, self.spec, self._engines, self.sha256, self.size = opened
         spec = self.spec
         self._selector = selector
-        self._draws_noise = noise == "full" or not spec.is_mixture
+        self._draws_noise = not spec.is_deterministic and (noise == "full" or not spec.is_mixture)
+        self._draws_expert = spec.is_mixture and not spec.is_deterministic
         self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
         self._inputs = _observed(self._single, 0)
@@ -135,7 +139,7 @@ class OnnxPolicy:
             provider: `cpu`, `cuda` or `tensorrt`, or one of them with its settings; refused if not granted.
                 TensorRT's engines are built for one observation at a time; use the others for batches.
             expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
-                policies need their noise and always draw it.
+                policies need their noise and always draw it. Deterministic files draw nothing: neither has an effect.
             switch_ratio: See `ExpertSelector`.
             noise: `mean`: an expert's mean is executed (the paper's way); `full`: a draw from the expert.
             seed: Seed of every random draw; the same seed gives the same actions.
@@ -202,8 +206,9 @@ class OnnxPolicy:
         arrays = self._single
         for array in self._inputs.values():
             array[:] = self.spec.statistics.observation_mean
-        arrays.inputs["noise"].fill(0)
-        if self.spec.is_mixture:
+        if not self.spec.is_deterministic:
+            arrays.inputs["noise"].fill(0)
+        if self._draws_expert:
             arrays.inputs["expert_uniform"].fill(LIKELIEST_EXPERT)
         times = []
         for run in range(runs):
@@ -275,12 +280,14 @@ class OnnxPolicy:
         zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
 
         Raises:
-            ConfigurationError: The policy is no mixture.
+            ConfigurationError: The policy is no mixture, or its file is deterministic.
             ObservationError: As `act`.
         """
         spec = self.spec
         if spec.experts is None:
             raise ConfigurationError(f"A {spec.kind} policy has no mixture; give a vdd, em or imc policy.")
+        if spec.is_deterministic:
+            raise ConfigurationError(ONE_ACTION)
         self._put(self._inputs, np.asarray(observation), None if goal is None else np.asarray(goal))
         dim = spec.horizon * spec.act_dim
         arrays = BoundArrays(self._session, spec, spec.experts * (1 + dim))
@@ -303,7 +310,7 @@ class OnnxPolicy:
     def _run(self, arrays: BoundArrays) -> None:
         if self._draws_noise:
             self._draws.normal(arrays.inputs["noise"])
-        if self._gating is None:
+        if not self._draws_expert:
             arrays.run()
             return
         uniform = arrays.inputs["expert_uniform"]

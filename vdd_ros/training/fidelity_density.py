@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.binding import BoundArrays
-from vdd_ros.policy.onnx_policy import beyond, limit_bands
+from vdd_ros.policy.onnx_policy import ONE_ACTION, beyond, limit_bands
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import named_expert
@@ -50,6 +50,8 @@ class MixtureFile:
         self._session, self.spec = found.session, found.spec
         if self.spec.experts is None:
             raise ConfigurationError(f"A {self.spec.kind} policy has no density; give a vdd, em or imc policy.")
+        if self.spec.is_deterministic:
+            raise ConfigurationError(ONE_ACTION)
         self._experts = self.spec.experts
         self._dim = self.spec.horizon * self.spec.act_dim
         self._low, self._high = (np.tile(band, self.spec.horizon) for band in limit_bands(self.spec))
