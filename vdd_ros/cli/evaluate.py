@@ -186,6 +186,7 @@ def _record(
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
     policy = opened.spec
+    drawn = policy.is_mixture and not policy.is_deterministic
     return {
         "task": task.name,
         "policy": {
@@ -204,8 +205,9 @@ def _record(
         "settings": {
             "rollouts_a_seed": args.rollouts,
             "action_steps": args.action_steps,
-            "expert": args.expert if policy.is_mixture else None,
-            "noise": args.noise if policy.is_mixture else None,
+            "expert": args.expert if drawn else None,
+            "noise": args.noise if drawn else None,
+            "deterministic": policy.is_deterministic,
             "goals_sha256": goals_sha256,
         },
         "seeds": args.seeds,
@@ -217,6 +219,10 @@ def _record(
 
 def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
     what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
+    if policy.is_deterministic and policy.is_mixture:
+        what = f"{policy.experts} experts, deterministic: the likeliest, its mean"
+    elif policy.is_deterministic:
+        what = "deterministic: one noise, kept in the file"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
     return f"{args.policy.name} in {task.name}: {policy.kind}, {what}"
 

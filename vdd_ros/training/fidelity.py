@@ -170,6 +170,12 @@ def measure(
         DemonstrationError: There are too few states.
     """
     teacher, student = (OnnxPolicy.load(file, noise="full") for file in (teacher_file, student_file))
+    for policy in (teacher, student):
+        if policy.spec.is_deterministic:
+            raise ConfigurationError(
+                f"the {policy.spec.kind} policy file is deterministic, and fidelity compares what policies draw; "
+                "export it without --deterministic"
+            )
     check_pair(teacher.spec, student.spec)
     check_demonstrations(demonstrations, student.spec)
     rng = np.random.default_rng(config.seed)

@@ -1,4 +1,4 @@
-"""Whether a policy file can be given its observations in single precision: what their least digit does to the action."""
+"""Whether single precision suffices for the observations of a policy file: what their least digit does to actions."""
 
 from pathlib import Path
 
@@ -45,9 +45,9 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: 
             found.append(f"{name} ({mean:.4g} {unit}, deviation {deviation:.2g} {unit}) by {100 * moved:.0f} %")
     if found:
         raise ExportError(
-            f"the least significant digit of an observation moves the action, more than {100 * LARGEST_SHARE:g} % of its "
-            f"range: that of {', '.join(found)}. These entries hardly changed in the demonstrations; leave them out, or "
-            "train again, which takes a larger deviation for them (--least-deviation)"
+            f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "
+            f"its range: that of {', '.join(found)}. These entries hardly changed in the demonstrations; leave them "
+            "out, or train again, which takes a larger deviation for them (--least-deviation)"
         )
 
 
