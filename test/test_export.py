@@ -21,7 +21,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.training import export as exporting
-from vdd_ros.training import graphs
+from vdd_ros.training import graphs, parity
 from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
 from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency, load_one_step
 from vdd_ros.training.dataset import Statistics
@@ -410,9 +410,9 @@ def test_the_slope_of_a_policy_is_that_of_its_actions() -> None:
     def linear(given: dict[str, Any]) -> Any:
         return given["noise"] @ matrix + 2.0 * given["observation"]
 
-    slope = exporting._slope(linear, inputs, {"observation": [0.5, 3.0]})
+    slope = parity._slope(linear, inputs, {"observation": [0.5, 3.0]})
     np.testing.assert_allclose(slope, math.sqrt((matrix**2).sum() + 2.0**2 * (0.5**2 + 3.0**2)), rtol=1e-4)
-    flat = exporting._slope(lambda given: 0.1 * linear(given), inputs, {})
+    flat = parity._slope(lambda given: 0.1 * linear(given), inputs, {})
     np.testing.assert_array_equal(flat, 1.0)
 
 
@@ -430,6 +430,6 @@ def test_what_is_steep_is_compared_by_its_slope(
     save_model(tmp_path / "steep", grown, dataclasses.replace(card, statistics=card.statistics | wide))
     config = ExportConfig(steps=1, sampler="ddim", novelty=False)
     assert export(tmp_path / "steep", tmp_path / "steep.onnx", config).parity.max_error <= 1e-5
-    monkeypatch.setattr(exporting, "_slope", lambda _function, inputs, _units: np.ones(len(inputs["observation"])))
+    monkeypatch.setattr(parity, "_slope", lambda _function, inputs, _units: np.ones(len(inputs["observation"])))
     with pytest.raises(ExportError, match="not the same function"):
         export(tmp_path / "steep", tmp_path / "steep.onnx", config)

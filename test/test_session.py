@@ -77,7 +77,7 @@ def test_a_graph_that_fails_while_it_runs_is_an_error_of_the_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 9}, "schema_version: 9 is unknown"),
+        ({"schema_version": 9}, "schema_version: 9 was made by a newer vdd_ros"),
         ({"kind": "transformer"}, "field kind: 'transformer'"),
         ({"statistics": None}, "field statistics"),
         ({"history": 2}, r"input observation has the shape \['B', 1, 4\], but its metadata call for \[B, 2, 4\]"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import config_from_options, refuse_foreign_options
-from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report
+from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import ConfigurationError, DemonstrationError
 from vdd_ros.training.checkpoint import Card
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     config = config_from_options(method.config, args, **base)
     demonstrations = _demonstrations(args, method)
     if method.teacher is None:
+        tell_small_deviations(demonstrations, config.least_deviation)
         return run_and_report(args, lambda: fit_mixture(demonstrations, args.out, config, args.resume))
     make = method.teacher
     return run_and_report(args, lambda: make(args.teacher, demonstrations, args.out, config, args.resume))

@@ -3,7 +3,6 @@
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
-    keep_result(args, _record(args, policy.spec, task.spec, goals_sha256, scores))
+    keep_result(args, _record(args, policy, task.spec, goals_sha256, scores))
     print(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes), sep="\n")
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
@@ -180,18 +179,20 @@ def _score(task: TaskSpec, runs: list[Rollouts]) -> dict[str, Any]:
 
 def _record(
     args: argparse.Namespace,
-    policy: PolicySpec,
+    opened: OnnxPolicy,
     task: TaskSpec,
     goals_sha256: str | None,
     scores: dict[str, Any],
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
+    policy = opened.spec
+    drawn = policy.is_mixture and not policy.is_deterministic
     return {
         "task": task.name,
         "policy": {
             "file": args.policy.name,
-            "sha256": sha256(args.policy.read_bytes()).hexdigest(),
-            "bytes": args.policy.stat().st_size,
+            "sha256": opened.sha256,
+            "bytes": opened.size,
             "kind": policy.kind,
             "experts": policy.experts,
             "sampling_steps": policy.sampling_steps,
@@ -204,8 +205,9 @@ def _record(
         "settings": {
             "rollouts_a_seed": args.rollouts,
             "action_steps": args.action_steps,
-            "expert": args.expert if policy.is_mixture else None,
-            "noise": args.noise if policy.is_mixture else None,
+            "expert": args.expert if drawn else None,
+            "noise": args.noise if drawn else None,
+            "deterministic": policy.is_deterministic,
             "goals_sha256": goals_sha256,
         },
         "seeds": args.seeds,
@@ -217,6 +219,10 @@ def _record(
 
 def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
     what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
+    if policy.is_deterministic and policy.is_mixture:
+        what = f"{policy.experts} experts, deterministic: the likeliest, its mean"
+    elif policy.is_deterministic:
+        what = "deterministic: one noise, kept in the file"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
     return f"{args.policy.name} in {task.name}: {policy.kind}, {what}"
 

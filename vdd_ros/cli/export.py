@@ -2,15 +2,19 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
 from vdd_ros.cli.report import write_json
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
+from vdd_ros.policy.spec_checks import MAX_DEPTH, MAX_METADATA_BYTES
 from vdd_ros.training.checkpoint import load_model
+from vdd_ros.training.dataset import small_deviations
 from vdd_ros.training.export import ExportConfig, export
 
 HELP = "write a trained model as one policy file (ONNX)"
@@ -35,9 +39,12 @@ def run(args: argparse.Namespace) -> int:
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
     print(_format(spec, args.out))
+    warnings = _warnings(spec, args.checkpoint)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if args.json is not None:
-        size = args.out.stat().st_size
-        write_json(args.json, {"file": args.out.name, "bytes": size, "policy": json.loads(spec.to_json())})
+        size, policy = args.out.stat().st_size, json.loads(spec.to_json())
+        write_json(args.json, {"file": args.out.name, "bytes": size, "warnings": warnings, "policy": policy})
     return 0
 
 
@@ -52,13 +59,33 @@ def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
 
 def _read_fidelity(file: Path) -> dict[str, Any]:
     """Read a JSON object; raises ConfigurationError if the file holds anything else."""
-    try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"--fidelity {file} cannot be read as JSON ({error}); name another file") from error
+    figures = read_json(file, ConfigurationError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH)
     if not isinstance(figures, dict):
         raise ConfigurationError(f"--fidelity {file} holds a {type(figures).__name__}; it must hold a JSON object")
     return figures
+
+
+def _warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
+    """Return what whoever runs the file should know of its training, a sentence each."""
+    found = []
+    if _interrupted(spec):
+        found.append(
+            f"the training of '{checkpoint}' ended after {_steps(spec)}. Finish it with --resume and export it again, "
+            "unless that is meant."
+        )
+    entries = [(entry.name, entry.unit) for entry in spec.observation]
+    return found + small_deviations(entries, spec.statistics.observation_std)
+
+
+def _interrupted(spec: PolicySpec) -> bool:
+    steps = spec.settings.get("steps")
+    return isinstance(steps, int) and spec.settings["steps_done"] < steps
+
+
+def _steps(spec: PolicySpec) -> str:
+    """Say how many steps were done, and of how many where that differs."""
+    done = f"{spec.settings['steps_done']:,}"
+    return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
 
 
 def _format(spec: PolicySpec, file: Path) -> str:
@@ -66,6 +93,8 @@ def _format(spec: PolicySpec, file: Path) -> str:
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
         "kind": f"{spec.kind}, {_inside(spec)}",
+        "training": _steps(spec) + (", interrupted" if _interrupted(spec) else ""),
+        "draws": _draws(spec),
         "size": f"{file.stat().st_size / 1e6:.2f} MB",
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
@@ -74,6 +103,12 @@ def _format(spec: PolicySpec, file: Path) -> str:
     }
     width = 2 + max(map(len, rows))
     return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
+
+
+def _draws(spec: PolicySpec) -> str:
+    if not spec.is_deterministic:
+        return "inputs of the graph"
+    return "none: the likeliest expert, its mean" if spec.is_mixture else "none: one noise, kept in the file"
 
 
 def _bound(spec: PolicySpec) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import get_task
 
@@ -57,15 +57,17 @@ def run(args: argparse.Namespace) -> int:
 
     check_result_options(args)
     config = FidelityConfig(states=args.states, samples=args.samples, seed=args.seed)
-    teacher, student = (OnnxPolicy.load(file).spec for file in (args.teacher, args.student))
+    teacher_file, student_file = PolicyFile.read(args.teacher), PolicyFile.read(args.student)
+    teacher, student = (OnnxPolicy.load(file).spec for file in (teacher_file, student_file))
     demonstrations = _demonstrations(args.demos, student)
     with tqdm(total=PHASES * config.states, desc="states", unit="state") as bar:
-        report, evidence = measure(args.teacher, args.student, demonstrations, config, bar.update)
+        report, evidence = measure(teacher_file, student_file, demonstrations, config, bar.update)
     if args.stamp:
         from vdd_ros.training.fidelity_stamp import stamp
 
-        stamp(args.student, _headline(args, config, demonstrations, report))
-    keep_result(args, _record(args, config, (teacher, student), demonstrations, report))
+        student_file = stamp(student_file, _headline(teacher_file, config, demonstrations, report))
+    policies = ((teacher_file, teacher), (student_file, student))
+    keep_result(args, _record(policies, config, demonstrations, report))
     print(_format(args, (teacher, student), demonstrations, report))
     if args.figure is not None:
         from vdd_ros.cli.fidelity_figure import save_figure
@@ -89,16 +91,12 @@ def _demonstrations(folder: Path | None, student: PolicySpec) -> DemonstrationSe
         return task.demonstrate(task.default_demonstrations, DEMONSTRATOR_SEED, bar.update)
 
 
-def _file_sha256(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
-
-
 def _headline(
-    args: argparse.Namespace, config: "FidelityConfig", demonstrations: DemonstrationSet, report: "FidelityReport"
+    teacher: PolicyFile, config: "FidelityConfig", demonstrations: DemonstrationSet, report: "FidelityReport"
 ) -> dict[str, Any]:
     """Return the figures that go into the policy file."""
     figures: dict[str, Any] = {
-        "teacher_file_sha256": _file_sha256(args.teacher),
+        "teacher_file_sha256": teacher.sha256,
         "demonstrations_sha256": demonstrations.sha256,
         "states": config.states,
         "samples": config.samples,
@@ -121,23 +119,22 @@ def _headline(
 
 
 def _record(
-    args: argparse.Namespace,
+    policies: tuple[tuple[PolicyFile, PolicySpec], tuple[PolicyFile, PolicySpec]],
     config: "FidelityConfig",
-    policies: tuple[PolicySpec, PolicySpec],
     demonstrations: DemonstrationSet,
     report: "FidelityReport",
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
     teacher, student = policies
     return {
-        "task": student.task,
-        "teacher": _facts(args.teacher, teacher),
-        "student": _facts(args.student, student),
+        "task": student[1].task,
+        "teacher": _facts(*teacher),
+        "student": _facts(*student),
         "demonstrations": {
             "source": demonstrations.header.source,
             "seed": demonstrations.header.seed,
             "sha256": demonstrations.sha256,
-            "held_out": _held_out(demonstrations, policies),
+            "held_out": _held_out(demonstrations, (teacher[1], student[1])),
         },
         "settings": asdict(config),
         **asdict(report),
@@ -146,10 +143,10 @@ def _record(
     }
 
 
-def _facts(file: Path, policy: PolicySpec) -> dict[str, Any]:
+def _facts(file: PolicyFile, policy: PolicySpec) -> dict[str, Any]:
     return {
-        "file": file.name,
-        "sha256": _file_sha256(file),
+        "file": file.path.name,
+        "sha256": file.sha256,
         "kind": policy.kind,
         "experts": policy.experts,
         "sampling_steps": policy.sampling_steps,

@@ -1,7 +1,6 @@
 """`vdd novelty`: how often a policy file's novelty raises a false alarm, and how often it notices what is new."""
 
 import argparse
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +122,7 @@ def _record(
 ) -> dict[str, Any]:
     novelty = policy.spec.novelty
     return {
-        "policy": {"file": args.policy.name, "sha256": sha256(args.policy.read_bytes()).hexdigest()},
+        "policy": {"file": args.policy.name, "sha256": policy.sha256},
         "demonstrations": {"sha256": demonstrations.sha256, "seed": demonstrations.header.seed},
         "bound": novelty.bound if novelty else None,
         "quantile": novelty.quantile if novelty else None,

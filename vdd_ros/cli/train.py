@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.cli.options import config_from_options
-from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report
+from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks import get_task, task_names
@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     demonstrations = DemonstrationSet.load(args.demos)
     fits(demonstrations.header, task)
     config = config_from_options(TrainConfig, args, **given_preset("train", args))
+    tell_small_deviations(demonstrations, config.least_deviation)
     return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume))
 
 

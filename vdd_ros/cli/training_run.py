@@ -1,6 +1,7 @@
 """What `vdd train` and `vdd distil` share: their options, their clock, their figure and their report."""
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 from vdd_ros.cli.options import add_config_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.training.checkpoint import MODEL_FILE, Card
+from vdd_ros.training.dataset import small_deviations
 from vdd_ros.training.presets import PRESETS, Kind, preset
 
 FIGURE_NAME = "training.png"
@@ -33,6 +36,13 @@ def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
         ConfigurationError: There is none of that name.
     """
     return {} if args.preset is None else preset(kind, args.preset)
+
+
+def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
+    """Warn of observation entries that hardly change."""
+    entries, deviations = demonstrations.header.observation, demonstrations.observation.std(axis=0).tolist()
+    for problem in small_deviations(entries, deviations, least_deviation):
+        print(f"warning: {problem}", file=sys.stderr)
 
 
 def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:

@@ -125,6 +125,7 @@ def policy_info(
         "control": parameters.enable_control,
         "expert": parameters.expert,
         "noise": parameters.noise,
+        "deterministic": spec.is_deterministic,
         "action_steps": parameters.action_steps,
         "prefetch_ticks": parameters.prefetch_ticks,
         "seed": parameters.seed,

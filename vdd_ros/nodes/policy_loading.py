@@ -1,14 +1,12 @@
 """From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
 
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from rclpy.logging import get_logger
 
-from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_diagnostics import policy_info
 from vdd_ros.nodes.policy_parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
@@ -42,11 +40,10 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
 
     Raises:
-        VddError: The file is no policy file, changed meanwhile, does not fit the robot or the parameters, or was made
-            for another rate or an impossible one.
+        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate or
+            an impossible one.
     """
     began = perf_counter()
-    digest = _digest(path)
     policy = OnnxPolicy.load(
         path,
         provider=parameters.provider_settings(),
@@ -57,8 +54,6 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         intra_op_threads=parameters.intra_op_threads,
         inter_op_threads=parameters.inter_op_threads,
     )
-    if _digest(path) != digest:
-        raise PolicyFileError(f"{path} changed while it was loaded; load it again when it is written")
     own_hz = parameters.rate_hz or policy.spec.rate_hz
     if not SLOWEST_HZ <= own_hz <= FASTEST_HZ:
         raise ConfigurationError(
@@ -79,7 +74,7 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
     )
     warm_up = policy.warm_up(parameters.warmup_runs)
     _warn_of_building(policy, path, name, perf_counter() - began)
-    info = policy_info(name, path, digest, policy, parameters, own_hz, warm_up)
+    info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)
     return Loaded(pilot, info, warm_up.median_s)
 
 
@@ -90,11 +85,3 @@ def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -
             f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "
             f"{policy.engine_folder}. Next time let `vdd prebuild {path} --provider tensorrt` do it before"
         )
-
-
-def _digest(path: str) -> str:
-    """Return the hash of a file; empty where it cannot be read, which loading it will tell."""
-    try:
-        return sha256(Path(path).read_bytes()).hexdigest()
-    except (OSError, ValueError):
-        return ""

@@ -17,10 +17,12 @@ class Tensor:
 
 def graph_inputs(spec: PolicySpec) -> dict[str, Tensor]:
     """Return the inputs that a graph with this metadata must have."""
-    inputs = {"observation": Tensor((spec.history, spec.obs_dim)), "noise": Tensor(spec.noise_shape)}
+    inputs = {"observation": Tensor((spec.history, spec.obs_dim))}
+    if not spec.is_deterministic:
+        inputs["noise"] = Tensor(spec.noise_shape)
     if spec.goal_length:
         inputs["goal"] = Tensor((spec.goal_length, spec.obs_dim))
-    if spec.is_mixture:
+    if spec.is_mixture and not spec.is_deterministic:
         inputs["expert_uniform"] = Tensor(())
     return inputs
 

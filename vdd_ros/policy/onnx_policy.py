@@ -12,12 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
 from vdd_ros.policy.session import Opened, open_session
 from vdd_ros.policy.spec import PolicySpec
 
 NOISES = ("mean", "full")
+ONE_ACTION = (
+    "A deterministic policy file gives one action of its mixture, not the mixture; export it without --deterministic."
+)
 
 _Floats32 = NDArray[np.float32]
 
@@ -95,15 +99,17 @@ class OnnxPolicy:
 
     Attributes:
         spec: What the file says about itself.
+        sha256, size: Of the bytes that act, which were read once.
     """
 
     def __init__(self, opened: Opened, selector: ExpertSelector, noise: str, seed: int) -> None:
         if noise not in NOISES:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
-        self._session, self.spec, self._engines = opened
+        self._session, self.spec, self._engines, self.sha256, self.size = opened
         spec = self.spec
         self._selector = selector
-        self._draws_noise = noise == "full" or not spec.is_mixture
+        self._draws_noise = not spec.is_deterministic and (noise == "full" or not spec.is_mixture)
+        self._draws_expert = spec.is_mixture and not spec.is_deterministic
         self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
         self._inputs = _observed(self._single, 0)
@@ -116,7 +122,7 @@ class OnnxPolicy:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        file: str | Path | PolicyFile,
         *,
         provider: str | ProviderSettings = "cpu",
         expert: str = "sample",
@@ -129,11 +135,11 @@ class OnnxPolicy:
         """Open a policy file.
 
         Args:
-            path: The .onnx file.
+            file: The .onnx file; a path is read once, so that nothing but what was hashed acts.
             provider: `cpu`, `cuda` or `tensorrt`, or one of them with its settings; refused if not granted.
                 TensorRT's engines are built for one observation at a time; use the others for batches.
             expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
-                policies need their noise and always draw it.
+                policies need their noise and always draw it. Deterministic files draw nothing: neither has an effect.
             switch_ratio: See `ExpertSelector`.
             noise: `mean`: an expert's mean is executed (the paper's way); `full`: a draw from the expert.
             seed: Seed of every random draw; the same seed gives the same actions.
@@ -141,14 +147,15 @@ class OnnxPolicy:
             inter_op_threads: Threads across operators; unused while operators run in sequence.
 
         Raises:
-            PolicyFileError: The file is missing, is not ONNX, or its metadata is missing, wrong or contradicts it.
+            PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, or its
+                metadata is missing, wrong or contradicts it.
             ProviderError: The provider was not granted.
             ConfigurationError: Another argument has a value that is not allowed.
         """
         selector = ExpertSelector(expert, switch_ratio=switch_ratio)
         settings = ProviderSettings(provider) if isinstance(provider, str) else provider
         opened = open_session(
-            path, provider=settings, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
+            file, provider=settings, intra_op_threads=intra_op_threads, inter_op_threads=inter_op_threads
         )
         return cls(opened, selector, noise, seed)
 
@@ -199,8 +206,9 @@ class OnnxPolicy:
         arrays = self._single
         for array in self._inputs.values():
             array[:] = self.spec.statistics.observation_mean
-        arrays.inputs["noise"].fill(0)
-        if self.spec.is_mixture:
+        if not self.spec.is_deterministic:
+            arrays.inputs["noise"].fill(0)
+        if self._draws_expert:
             arrays.inputs["expert_uniform"].fill(LIKELIEST_EXPERT)
         times = []
         for run in range(runs):
@@ -272,12 +280,14 @@ class OnnxPolicy:
         zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
 
         Raises:
-            ConfigurationError: The policy is no mixture.
+            ConfigurationError: The policy is no mixture, or its file is deterministic.
             ObservationError: As `act`.
         """
         spec = self.spec
         if spec.experts is None:
             raise ConfigurationError(f"A {spec.kind} policy has no mixture; give a vdd, em or imc policy.")
+        if spec.is_deterministic:
+            raise ConfigurationError(ONE_ACTION)
         self._put(self._inputs, np.asarray(observation), None if goal is None else np.asarray(goal))
         dim = spec.horizon * spec.act_dim
         arrays = BoundArrays(self._session, spec, spec.experts * (1 + dim))
@@ -300,7 +310,7 @@ class OnnxPolicy:
     def _run(self, arrays: BoundArrays) -> None:
         if self._draws_noise:
             self._draws.normal(arrays.inputs["noise"])
-        if self._gating is None:
+        if not self._draws_expert:
             arrays.run()
             return
         uniform = arrays.inputs["expert_uniform"]

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import onnxruntime
@@ -69,10 +68,10 @@ class EngineCache:
         timing: Of the timings that speed building up, which all policy files share.
     """
 
-    def __init__(self, settings: ProviderSettings, policy: Path) -> None:
-        """Find the folder; raises ConfigurationError where it cannot be made, OSError if the policy cannot be read."""
+    def __init__(self, settings: ProviderSettings, policy_sha256: str) -> None:
+        """Find the folder of a policy file by its hash; raises ConfigurationError where it cannot be made."""
         base = Path(settings.engine_cache).expanduser() if settings.engine_cache else default_cache()
-        self.folder = base / sha256(policy.read_bytes()).hexdigest() / f"onnxruntime-{onnxruntime.__version__}"
+        self.folder = base / policy_sha256 / f"onnxruntime-{onnxruntime.__version__}"
         self.timing = base / "timing"
         try:
             for folder in (self.folder, self.timing):

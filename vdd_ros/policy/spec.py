@@ -1,13 +1,30 @@
 """What a policy file says about itself: the JSON metadata, checked field by field."""
 
 import json
+import math
 import re
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from vdd_ros.documents import parse_json
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.policy.spec_checks import (
+    MAX_COUNT,
+    MAX_DEPTH,
+    MAX_METADATA_BYTES,
+    build_all,
+    check_choice,
+    check_count,
+    check_list,
+    check_number,
+    check_object,
+    check_text,
+    members,
+    names,
+    refuse,
+)
+from vdd_ros.text import printable
 
 METADATA_KEY = "vdd_ros.policy"
 SCHEMA_VERSION = 3
@@ -17,9 +34,15 @@ DIFFUSION_KINDS = ("ddpm", "beso")
 ONE_STEP_KINDS = ("cd", "ctm")
 COVARIANCES = ("diagonal", "full")
 
-_LARGEST = sys.float_info.max
+MAX_NUMBERS = 1_000_000
+"""In one input or output of the graph for one observation."""
+SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
+DETERMINISTIC = "deterministic"
+"""The setting of files whose draws are constants."""
+
+_MOST_SAMPLES = 2**53
+_DIGIT = 2.0**-24  # half of float32's least significant digit, relative: what is told apart at best
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -113,28 +136,33 @@ class PolicySpec:
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
-        _check_choice("kind", self.kind, MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+        check_choice("kind", self.kind, MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
         if self.task is not None:
-            _check_text("task", self.task)
+            check_text("task", self.task)
         _check_entries("observation", self.observation, ObservationEntry)
         _check_entries("action", self.action, ActionEntry)
         for i, entry in enumerate(self.action):
-            _check_number(f"action[{i}].low", entry.low)
-            _check_number(f"action[{i}].high", entry.high)
+            check_number(f"action[{i}].low", entry.low)
+            check_number(f"action[{i}].high", entry.high)
             if entry.low >= entry.high:
-                _refuse(f"action[{i}].low", entry.low, f"below high, which is {entry.high}")
-        _check_number("rate_hz", self.rate_hz, positive=True)
-        _check_count("history", self.history)
-        _check_count("horizon", self.horizon)
-        _check_count("goal_length", self.goal_length, least=0)
+                refuse(f"action[{i}].low", entry.low, f"below high, which is {entry.high}")
+        check_number("rate_hz", self.rate_hz, positive=True)
+        if not SLOWEST_HZ <= self.rate_hz <= FASTEST_HZ:
+            refuse("rate_hz", self.rate_hz, f"between {SLOWEST_HZ:g} and {FASTEST_HZ:,.0f}")
+        check_count("history", self.history)
+        check_count("horizon", self.horizon)
+        check_count("goal_length", self.goal_length, least=0)
         self._check_kind_fields()
         self._check_statistics()
         for name in ("teacher_sha256", "data_sha256"):
             digest = getattr(self, name)
             if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
-                _refuse(name, digest, "null or 64 lower-case hexadecimal digits")
+                refuse(name, digest, "null or 64 lower-case hexadecimal digits")
         for name in ("seeds", "versions", "fidelity", "settings"):
-            _check_object(name, getattr(self, name))
+            check_object(name, getattr(self, name))
+        if not isinstance(self.settings.get(DETERMINISTIC, False), bool):
+            refuse(f"settings.{DETERMINISTIC}", self.settings[DETERMINISTIC], "true or false")
+        self._check_sizes()
         self._check_parity()
         self._check_novelty()
 
@@ -145,36 +173,48 @@ class PolicySpec:
         Raises:
             PolicyFileError: The text is not JSON, or a field is missing, unknown, of the wrong type or inconsistent.
         """
-        try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise PolicyFileError(
-                f"The policy metadata is not JSON ({error}). Export the policy again with vdd export."
-            ) from error
+        raw = parse_json(
+            text, "The policy metadata", PolicyFileError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH
+        )
         if isinstance(raw, dict) and "schema_version" in raw:
             _check_version(raw["schema_version"])  # before the fields: another version has other fields
             if raw["schema_version"] < SCHEMA_VERSION:
                 raw = {"novelty": None, **raw, "schema_version": SCHEMA_VERSION}
-        values = dict(_members("", raw, cls))
-        values["observation"] = _build_all("observation", values["observation"], ObservationEntry)
-        values["action"] = _build_all("action", values["action"], ActionEntry)
-        statistics = _members("statistics", values["statistics"], Statistics)
+        values = dict(members("", raw, cls))
+        values["observation"] = build_all("observation", values["observation"], ObservationEntry)
+        values["action"] = build_all("action", values["action"], ActionEntry)
+        statistics = members("statistics", values["statistics"], Statistics)
         values["statistics"] = Statistics(
-            **{name: tuple(_check_list(f"statistics.{name}", value)) for name, value in statistics.items()}
+            **{name: tuple(check_list(f"statistics.{name}", value)) for name, value in statistics.items()}
         )
-        values["parity"] = Parity(**_members("parity", values["parity"], Parity))
+        values["parity"] = Parity(**members("parity", values["parity"], Parity))
         if values["novelty"] is not None:
-            values["novelty"] = Novelty(**_members("novelty", values["novelty"], Novelty))
+            values["novelty"] = Novelty(**members("novelty", values["novelty"], Novelty))
         return cls(**values)
 
     def to_json(self) -> str:
-        """Return the metadata text; `from_json` gives an equal spec."""
-        return json.dumps(asdict(self), allow_nan=False)
+        """Return the metadata text; `from_json` gives an equal spec.
+
+        Raises:
+            PolicyFileError: It is larger than what is read.
+        """
+        text = json.dumps(asdict(self), allow_nan=False)
+        if len(text) > MAX_METADATA_BYTES:
+            raise PolicyFileError(
+                f"Policy metadata have {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Note fewer "
+                "figures in fidelity, or fewer settings."
+            )
+        return text
 
     @property
     def is_mixture(self) -> bool:
         """Whether the policy is a mixture of experts."""
         return self.kind in MIXTURE_KINDS
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the draws are constants of the graph, so that it takes no `noise` and no `expert_uniform`."""
+        return self.settings.get(DETERMINISTIC) is True
 
     @property
     def obs_dim(self) -> int:
@@ -199,141 +239,92 @@ class PolicySpec:
 
     def _check_kind_fields(self) -> None:
         if self.is_mixture:
-            _check_count("experts", self.experts)
-            _check_choice("covariance", self.covariance, COVARIANCES)
+            check_count("experts", self.experts)
+            check_choice("covariance", self.covariance, COVARIANCES)
         else:
             for name in ("experts", "covariance"):
                 if getattr(self, name) is not None:
-                    _refuse(name, getattr(self, name), f"null for the kind {self.kind!r}, which is not a mixture")
+                    refuse(name, getattr(self, name), f"null for the kind {self.kind!r}, which is not a mixture")
         if self.kind in DIFFUSION_KINDS:
-            _check_count("sampling_steps", self.sampling_steps)
+            check_count("sampling_steps", self.sampling_steps)
         elif self.sampling_steps is not None:
-            _refuse("sampling_steps", self.sampling_steps, f"null for the kind {self.kind!r}, which takes one step")
+            refuse("sampling_steps", self.sampling_steps, f"null for the kind {self.kind!r}, which takes one step")
+
+    def _check_sizes(self) -> None:
+        """Refuse what would fill the memory: arrays of these sizes are made for one observation."""
+        for what, counts in (
+            ("history", (self.history, self.obs_dim)),
+            ("goal_length", (self.goal_length, self.obs_dim)),
+            ("horizon", (self.horizon, self.act_dim)),
+            ("sampling_steps", (self.sampling_steps or 1, self.horizon, self.act_dim)),
+        ):
+            if math.prod(counts) > MAX_NUMBERS:
+                product = " times ".join(f"{count:,}" for count in counts)
+                refuse(what, getattr(self, what), f"such that {product} numbers are at most {MAX_NUMBERS:,}")
 
     def _check_statistics(self) -> None:
         if not isinstance(self.statistics, Statistics):
-            _refuse("statistics", self.statistics, "an object of means and deviations")
+            refuse("statistics", self.statistics, "an object of means and deviations")
         for name, dim in (("observation", self.obs_dim), ("action", self.act_dim)):
             for moment in ("mean", "std"):
                 where = f"statistics.{name}_{moment}"
                 values = getattr(self.statistics, f"{name}_{moment}")
                 if not isinstance(values, tuple) or len(values) != dim:
-                    _refuse(where, values, f"a list of {dim} numbers, one for each entry of the {name}")
+                    refuse(where, values, f"a list of {dim} numbers, one for each entry of the {name}")
                 for i, value in enumerate(values):
-                    _check_number(f"{where}[{i}]", value, positive=moment == "std")
+                    check_number(f"{where}[{i}]", value, positive=moment == "std")
+        for i, (mean, std) in enumerate(
+            zip(self.statistics.observation_mean, self.statistics.observation_std, strict=True)
+        ):
+            if std < abs(mean) * _DIGIT:
+                allowed = f"at least {abs(mean) * _DIGIT:.2g}, which is what single precision resolves at {mean:.6g}"
+                refuse(f"statistics.observation_std[{i}]", std, allowed)
 
     def _check_parity(self) -> None:
         if not isinstance(self.parity, Parity):
-            _refuse("parity", self.parity, "an object of measured figures")
-        _check_number("parity.max_error", self.parity.max_error)
+            refuse("parity", self.parity, "an object of measured figures")
+        check_number("parity.max_error", self.parity.max_error)
         if self.parity.max_error < 0:
-            _refuse("parity.max_error", self.parity.max_error, "0 or more")
-        _check_count("parity.expert_mismatches", self.parity.expert_mismatches, least=0)
-        _check_count("parity.samples", self.parity.samples, least=0)
+            refuse("parity.max_error", self.parity.max_error, "0 or more")
+        for name in ("expert_mismatches", "samples"):
+            check_count(f"parity.{name}", getattr(self.parity, name), least=0, most=_MOST_SAMPLES)
 
     def _check_novelty(self) -> None:
         if self.novelty is None:
             return
         if not isinstance(self.novelty, Novelty):
-            _refuse("novelty", self.novelty, "null or an object of bound, quantile and components")
-        _check_number("novelty.bound", self.novelty.bound)
-        _check_number("novelty.quantile", self.novelty.quantile, positive=True)
+            refuse("novelty", self.novelty, "null or an object of bound, quantile and components")
+        check_number("novelty.bound", self.novelty.bound)
+        check_number("novelty.quantile", self.novelty.quantile, positive=True)
         if self.novelty.quantile > 1:
-            _refuse("novelty.quantile", self.novelty.quantile, "1 or less")
-        _check_count("novelty.components", self.novelty.components)
-
-
-def _refuse(field: str, value: object, allowed: str) -> NoReturn:
-    raise PolicyFileError(
-        f"Policy metadata, field {field}: {value!r} is not allowed; it must be {allowed}. "
-        "Correct it where the policy is made and export the policy again."
-    )
+            refuse("novelty.quantile", self.novelty.quantile, "1 or less")
+        check_count("novelty.components", self.novelty.components)
 
 
 def _check_version(value: object) -> None:
-    if isinstance(value, bool) or value not in READ_VERSIONS:
+    if isinstance(value, int) and not isinstance(value, bool) and value > SCHEMA_VERSION:
         raise PolicyFileError(
-            f"Policy metadata, field schema_version: {value!r} is unknown; this vdd_ros reads the versions "
-            f"{' and '.join(map(str, READ_VERSIONS))}. Export the policy again with this version, or install the one "
-            "that made it."
+            f"Policy metadata, field schema_version: {printable(value)} was made by a newer vdd_ros; this one reads "
+            f"the versions {' and '.join(map(str, READ_VERSIONS))}. Update vdd_ros here, or export the policy again "
+            "with this version."
+        )
+    if isinstance(value, bool) or not isinstance(value, int) or value not in READ_VERSIONS:
+        raise PolicyFileError(
+            f"Policy metadata, field schema_version: {printable(repr(value))} is unknown; this vdd_ros reads the "
+            f"versions {' and '.join(map(str, READ_VERSIONS))}. Export the policy again with this version, or install "
+            "the one that made it."
         )
 
 
-def _check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        _refuse(field, value, "one of " + ", ".join(allowed))
-
-
-def _check_text(field: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip():
-        _refuse(field, value, "a text that is not empty")
-
-
-def _check_number(field: str, value: object, *, positive: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
-        _refuse(field, value, "a finite number")
-    if positive and value <= 0:
-        _refuse(field, value, "above 0")
-
-
-def _check_count(field: str, value: object, *, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        _refuse(field, value, f"a whole number, {least} or more")
-
-
-def _check_object(field: str, value: object) -> None:
-    try:
-        plain = isinstance(value, Mapping) and json.loads(json.dumps(value, allow_nan=False)) == value
-    except (TypeError, ValueError):
-        plain = False
-    if not plain:
-        _refuse(field, value, "a JSON object of finite values, with texts as keys and lists rather than tuples")
-
-
 def _check_entries(field: str, entries: object, entry_type: type[ObservationEntry] | type[ActionEntry]) -> None:
-    if not isinstance(entries, tuple) or not entries:
-        _refuse(field, entries, "a list of one entry or more")
+    if not isinstance(entries, tuple) or not 1 <= len(entries) <= MAX_COUNT:
+        refuse(field, entries, f"a list of 1 to {MAX_COUNT:,} entries")
     seen: set[str] = set()
     for i, entry in enumerate(entries):
         if not isinstance(entry, entry_type):
-            _refuse(f"{field}[{i}]", entry, "an object like " + _names(entry_type))
-        _check_text(f"{field}[{i}].name", entry.name)
-        _check_text(f"{field}[{i}].unit", entry.unit)
+            refuse(f"{field}[{i}]", entry, "an object like " + names(entry_type))
+        check_text(f"{field}[{i}].name", entry.name)
+        check_text(f"{field}[{i}].unit", entry.unit)
         if entry.name in seen:
-            _refuse(f"{field}[{i}].name", entry.name, "different from the names of the other entries")
+            refuse(f"{field}[{i}].name", entry.name, "different from the names of the other entries")
         seen.add(entry.name)
-
-
-def _check_list(field: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        _refuse(field, value, "a list")
-    return value
-
-
-def _names(cls: type) -> str:
-    return ", ".join(field.name for field in fields(cls))
-
-
-def _members(where: str, raw: object, cls: type) -> dict[str, Any]:
-    """Return the members of a JSON object that must have exactly the fields of a dataclass."""
-    if not isinstance(raw, dict):
-        _refuse(where or "(all of it)", raw, "an object with the members " + _names(cls))
-    prefix = f"{where}." if where else ""
-    expected = [field.name for field in fields(cls)]
-    for name in expected:
-        if name not in raw:
-            raise PolicyFileError(
-                f"Policy metadata, field {prefix}{name}: missing. Export the policy again with vdd export."
-            )
-    for name in raw:
-        if name not in expected:
-            raise PolicyFileError(
-                f"Policy metadata, field {prefix}{name}: unknown; known here are {', '.join(expected)}. "
-                "Remove it, or put it into settings."
-            )
-    return raw
-
-
-def _build_all(field: str, raw: object, entry_type: type[_T]) -> tuple[_T, ...]:
-    items = _check_list(field, raw)
-    return tuple(entry_type(**_members(f"{field}[{i}]", item, entry_type)) for i, item in enumerate(items))

@@ -1,16 +1,27 @@
 """Demonstrations as standardised training windows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.policy.robot import UNITS
+from vdd_ros.text import printable
 from vdd_ros.training.checks import require_least
 
 LIMIT_MARGIN = 0.1
+LEAST_DEVIATION = 1e-3
+"""Of an observation entry that is taken by default, in the SI unit."""
+
+
+def usual_deviation(unit: str) -> float:
+    """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
+    return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +31,14 @@ class WindowConfig:
     Attributes:
         history, horizon: Observations in, actions out.
         goal_length: Future observations that say what to do; 0 for none.
+        least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
+            changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
     """
 
     history: int = 5
     horizon: int = 1
     goal_length: int = 0
+    least_deviation: float = 0.0
 
     def check_windows(self) -> None:
         """Refuse values that cannot be meant.
@@ -33,7 +47,7 @@ class WindowConfig:
             ConfigurationError: With the field, its value and what is allowed.
         """
         require_least(1, self, "history", "horizon")
-        require_least(0, self, "goal_length")
+        require_least(0, self, "goal_length", "least_deviation")
 
     def dimensions(self, header: Header) -> dict[str, Any]:
         """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
@@ -64,8 +78,13 @@ class Statistics:
     action_high: Tensor
 
     @classmethod
-    def of(cls, demonstrations: DemonstrationSet) -> "Statistics":
+    def of(cls, demonstrations: DemonstrationSet, least_deviation: float = 0.0) -> "Statistics":
         """Compute the statistics of a demonstration set.
+
+        Args:
+            demonstrations: The set.
+            least_deviation: As in `WindowConfig`. Without it, an entry that changes by its rounding alone would make
+                any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
 
         Raises:
             DemonstrationError: An entry never changes, so that it cannot be standardised.
@@ -82,6 +101,9 @@ class Statistics:
                 raise DemonstrationError(
                     f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
                 )
+            if name == "observation":
+                floors = [least_deviation or usual_deviation(unit) for _, unit in entries]
+                deviation = np.maximum(deviation, floors)
             moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
             moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
         low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
@@ -180,3 +202,26 @@ class Windows:
         start = now + 1 + (part * room).long()
         steps = torch.arange(self.goal_length, device=index.device)
         return self.states[torch.minimum(start[:, None] + steps, last[:, None])]
+
+
+def small_deviations(
+    entries: Iterable[tuple[str, str]], deviations: Iterable[float], least_deviation: float = 0.0
+) -> list[str]:
+    """Say which observation entries hardly changed in the demonstrations, and what to do; a sentence each.
+
+    Args:
+        entries: Name and unit.
+        deviations: Of the entries, as demonstrated or as taken.
+        least_deviation: As in `WindowConfig`.
+    """
+    found = []
+    for (name, unit), deviation in zip(entries, deviations, strict=True):
+        least = least_deviation or usual_deviation(unit)
+        if deviation <= least * (1 + 1e-6):  # float32 rounds it
+            found.append(
+                f"the observation entry {printable(name)} hardly changed in the demonstrations: its deviation is "
+                f"{deviation:.2g} {printable(unit)}, the least that is taken {least:.2g} {printable(unit)} "
+                "(--least-deviation). The policy knows nothing of other values; leave the entry out, or record it "
+                "changing."
+            )
+    return found

@@ -1,24 +1,19 @@
-"""Export of checkpoints as policy files, and the proof that the file is the same function."""
+"""Export of checkpoints as policy files."""
 
-import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
-import torch
-from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
-from vdd_ros.errors import CheckpointError, DemonstrationError, ExportError
+from vdd_ros.errors import CheckpointError, DemonstrationError
 from vdd_ros.files import replacing
-from vdd_ros.policy.selection import named_expert
+from vdd_ros.policy.providers import ProviderSettings
+from vdd_ros.policy.session import open_session
 from vdd_ros.policy.spec import (
+    DETERMINISTIC,
     DIFFUSION_KINDS,
     METADATA_KEY,
     MIXTURE_KINDS,
@@ -35,23 +30,16 @@ from vdd_ros.training.checkpoint import Card, load_model
 from vdd_ros.training.consistency import load_one_step
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import load_student
-from vdd_ros.training.graphs import ChainGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
+from vdd_ros.training.graphs import DeterministicGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
 from vdd_ros.training.noise import Schedule
 from vdd_ros.training.novelty import QUANTILE, Fitted, Novelty, fit_novelty
+from vdd_ros.training.onnx_graph import OPSET, PolicyGraph, write_graph
+from vdd_ros.training.parity import PARITY_BATCH, draw_inputs, measure_parity
+from vdd_ros.training.resolution import check_resolution
 from vdd_ros.training.sampler import Sampler, passes
 from vdd_ros.training.train import load_teacher
 
-OPSET = 18
 EXPORTER = "torch.onnx TorchScript"
-MAX_ERROR = 1e-5
-PARITY_BATCHES = 32
-PARITY_BATCH = 64
-
-Array: TypeAlias = NDArray[Any]
-Inputs: TypeAlias = dict[str, Array]
-Run: TypeAlias = Callable[[Inputs], Inputs]
-Function: TypeAlias = Callable[[Inputs], Array]
-PolicyGraph: TypeAlias = DiffusionGraph | MixtureGraph | OneStepGraph
 
 
 @dataclass(frozen=True)
@@ -64,8 +52,10 @@ class ExportConfig:
             `heun` asks the network twice a step.
         schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
             `exponential` or `karras`.
-        seed: Of the inputs of the parity check, and of the fit of the novelty.
+        seed: Of the inputs of the parity check, of the fit of the novelty, and of a deterministic file's noise.
         novelty: Whether the file gets a density of the demonstrated observations, as one more output.
+        deterministic: Whether the draws become constants, so that the file takes nothing but observation and goal:
+            of a mixture the likeliest expert and its mean, of other policies one noise, drawn from the seed.
     """
 
     steps: int = 8
@@ -73,6 +63,7 @@ class ExportConfig:
     schedule: Schedule = "karras"
     seed: int = 0
     novelty: bool = True
+    deterministic: bool = False
 
 
 def export(
@@ -98,21 +89,27 @@ def export(
         CheckpointError: The checkpoint is missing, damaged or of a kind without a graph, or it learned from other
             demonstrations.
         DemonstrationError: The novelty is wanted, and there are no demonstrations, or too few.
-        ExportError: The file computes something else than torch; nothing is written.
+        ExportError: The file computes something else than torch, or the least digit of an observation moves its
+            actions; nothing is written.
+        PolicyFileError: A robot would refuse the file; nothing is written.
     """
     card, _ = load_model(folder)
     graph = make_graph(folder, card, config)
     graph.eval()
     fitted = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else None
-    whole = graph if fitted is None else NoveltyGraph(graph, Novelty(fitted))
+    fixed = DeterministicGraph(graph, config.seed) if config.deterministic else None
+    acting = fixed or graph
+    whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
     with replacing(file) as aside:
-        write_graph(whole, draw_inputs(graph, card, 2, np.random.default_rng(config.seed)), aside)
-        parity = measure_parity(graph, card, aside, config.seed)
+        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside)
+        parity = measure_parity(graph, card, aside, config.seed, fixed.draws(PARITY_BATCH) if fixed else {})
+        check_resolution(acting, card, aside, config.seed)
         spec = describe(card, graph, parity, config, fidelity or {}, fitted)
         model = onnx.load(aside)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
+        open_session(aside, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)  # as a robot does
     return spec
 
 
@@ -147,189 +144,6 @@ def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
     raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, of a kind that cannot be exported")
 
 
-def write_graph(graph: PolicyGraph | ChainGraph | NoveltyGraph, inputs: Inputs, file: Path) -> None:
-    """Trace a graph into an ONNX file with a free batch dimension."""
-    names = (*graph.inputs, *graph.outputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which is not pinned here
-        torch.onnx.export(
-            graph,
-            tuple(torch.from_numpy(value) for value in inputs.values()),
-            str(file),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(graph.inputs),
-            output_names=list(graph.outputs),
-            dynamic_axes={name: {0: "batch"} for name in names},
-        )
-
-
-def draw_inputs(graph: PolicyGraph, card: Card, batch: int, random: np.random.Generator) -> Inputs:
-    """Draw random inputs around the data, physical units, float32."""
-    mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
-    drawn = {
-        name: mean + 1.5 * std * random.standard_normal((batch, card.model[length], len(mean)))
-        for name, length in (("observation", "history"), ("goal", "goal_length"))
-    }
-    drawn["noise"] = random.standard_normal((batch, *graph.noise_shape))
-    drawn["expert_uniform"] = random.random(batch)
-    return {name: drawn[name].astype(np.float32) for name in graph.inputs}
-
-
-def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int) -> Parity:
-    """Compare an ONNX file with torch on random inputs.
-
-    Raises:
-        ExportError: An action, or a sampling step of one, differs by more than 1e-5 standard deviations, and by more
-            than what inputs that differ by 1e-5 make of it; or another expert acts.
-    """
-    random = np.random.default_rng(seed)
-    batches = [draw_inputs(graph, card, PARITY_BATCH, random) for _ in range(PARITY_BATCHES)]
-    run = open_graph(file, graph.outputs)
-    largest, mismatches = 0.0, 0
-    if isinstance(graph, DiffusionGraph):
-        largest = _chain_error(graph, card, run, batches, file)
-    else:
-        found = [_action_error(graph, card, run(inputs), inputs) for inputs in batches]
-        largest, mismatches = float(np.max([error for error, _ in found])), sum(count for _, count in found)
-    parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
-    if not largest <= MAX_ERROR or mismatches:
-        raise ExportError(
-            f"the exported graph is not the same function: actions differ by up to {largest:.2g} standard deviations "
-            f"(allowed: {MAX_ERROR:g}) and {mismatches} of {parity.samples} experts differ (allowed: 0)"
-        )
-    return parity
-
-
-def _action_error(
-    graph: MixtureGraph | OneStepGraph, card: Card, measured: Inputs, inputs: Inputs
-) -> tuple[float, int]:
-    """Return the largest error of an action, by its slope where it is above the limit, and the experts that differ."""
-    expected, mismatches = run_torch(graph, inputs), 0
-    error = np.abs(measured["action"] - expected["action"]) / np.array(card.statistics["action_std"])
-    error = error.reshape(len(error), -1).max(1)  # (B,)
-    if "expert" in expected:
-        mismatches = int((measured["expert"] != expected["expert"]).sum())
-        inputs = inputs | {"expert_uniform": named_expert(expected["expert"])}  # so that no difference changes experts
-    steep = error > MAX_ERROR
-    if steep.any():
-        few = {name: values[steep] for name, values in inputs.items()}
-        error[steep] /= _slope(partial(_standard_action, graph, few), _moved(few), _input_units(card))
-    return float(error.max()), mismatches
-
-
-def _slope(function: Function, inputs: Inputs, units: Mapping[str, Any], step: float = 1e-2) -> Array:
-    """Return how much an action changes with the inputs, at least 1, (B,): a norm of the Jacobian.
-
-    A one-step policy jumps between modes as its noise crosses from one to the other, and so does a sampling step from a
-    high level to a low one; an expert that no state needs may have learned anything. There they are steep, and rounding
-    inside them grows by the slope, whatever evaluates them; central differences measure that.
-
-    Args:
-        function: Gives standardised actions, (B, ...).
-        inputs: By name, (B, ...).
-        units: Standard deviations of the inputs, for those of which they are not 1.
-        step: Of the differences, in standard deviations.
-    """
-    total = np.zeros(len(next(iter(inputs.values()))))
-    for name, values in inputs.items():
-        width = np.array(units.get(name, 1.0), np.float32) * np.ones(values.shape[1:], np.float32)
-        for index in np.ndindex(*values.shape[1:]):
-            ends = []
-            for sign in (1, -1):
-                moved = values.copy()
-                moved[(slice(None), *index)] += sign * step * width[index]
-                ends.append(function({**inputs, name: moved}))
-            change = (ends[0] - ends[1]) / (2 * step)
-            total += np.square(change).reshape(len(total), -1).sum(1)
-    return np.maximum(np.sqrt(total), 1.0)
-
-
-def _standard_action(graph: MixtureGraph | OneStepGraph, given: Inputs, moved: Inputs) -> Array:
-    return run_torch(graph, given | moved)["action"] / graph.units.action_std.numpy()
-
-
-def _moved(inputs: Inputs) -> Inputs:
-    """Return the inputs over which an action is differentiated: all but the choice of the expert."""
-    return {name: values for name, values in inputs.items() if name != "expert_uniform"}
-
-
-def _input_units(card: Card) -> dict[str, Any]:
-    return dict.fromkeys(("observation", "goal"), card.statistics["observation_std"])
-
-
-def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path) -> float:
-    """Return the largest error of any sampling step, in standard deviations.
-
-    Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
-    torch takes each step from where ONNX stood before it, in a copy of the graph that shows its steps, and the file's
-    own action has to be the last of them.
-    """
-    chain_graph = ChainGraph(graph)
-    aside = file.with_suffix(".chain")
-    try:
-        write_graph(chain_graph, batches[0], aside)
-        run_chain = open_graph(aside, chain_graph.outputs)
-        taken = [(run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches]
-        return float(np.max([_step_error(graph, card, *one) for one in taken]))
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _step_error(graph: DiffusionGraph, card: Card, action: Array, chain: Array, inputs: Inputs) -> float:
-    units = graph.units
-    given = {name: inputs[name] for name in graph.inputs if name != "noise"}
-    draws = inputs["noise"].reshape(*inputs["noise"].shape[:2], -1)  # (B, steps, D)
-    end = units.physical(units.limited(torch.from_numpy(chain[:, -1]).reshape(action.shape))).numpy()
-    errors = [
-        float(np.abs(chain[:, 0] - draws[:, 0] * np.float32(graph.sigmas[0])).max()),
-        float(np.abs((end - action) / units.action_std.numpy()).max()),
-    ]
-    for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):
-        start, draw = {**given, "from": chain[:, k]}, draws[:, k + 1] if below else None
-        taken = _take_step(graph, sigma, below, draw, start)
-        error = np.abs(taken - chain[:, k + 1]) / _growth(graph.sampler, sigma, below)
-        steep = (error > MAX_ERROR).any(1)
-        if steep.any():
-            few = {name: values[steep] for name, values in start.items()}
-            step = partial(_take_step, graph, sigma, below, None if draw is None else draw[steep])
-            error[steep] /= _slope(step, few, {**_input_units(card), "from": max(1.0, sigma)})[:, None]
-        errors.append(float(error.max()))
-    return float(np.max(errors))
-
-
-def _take_step(graph: DiffusionGraph, sigma: float, below: float, draw: Array | None, inputs: Inputs) -> Array:
-    """Take one sampling step with torch; `inputs` has the policy's and where the step starts, `from` (B, D)."""
-    given = [torch.from_numpy(inputs[name]) for name in graph.inputs if name != "noise"]
-    start = torch.from_numpy(inputs["from"])[:, None]
-    noise = None if draw is None else torch.from_numpy(draw)[:, None]
-    with torch.no_grad():
-        context = graph.teacher.encode(*graph.units.states(*given))
-        return graph.teacher.step(context, start, sigma, below, graph.sampler, noise)[:, 0].numpy()
-
-
-def _growth(sampler: Sampler, sigma: float, below: float) -> float:
-    """Return by how much a step multiplies rounding in what the network says, at least 1.
-
-    Noisy actions are as large as their level; Heun's method divides the second estimate by the lower level.
-    """
-    return max(1.0, below, (sigma - below) / (2 * below) if sampler == "heun" and below else 0.0)
-
-
-def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
-    """Open an ONNX file on the CPU; returns a function from inputs to outputs by name."""
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return lambda inputs: dict(zip(outputs, session.run(list(outputs), inputs), strict=True))
-
-
-def run_torch(graph: PolicyGraph, inputs: Inputs) -> Inputs:
-    """Run the torch graph on numpy inputs."""
-    with torch.no_grad():
-        outputs = graph(*(torch.from_numpy(value) for value in inputs.values()))
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
-
-
 def describe(
     card: Card,
     graph: PolicyGraph,
@@ -342,6 +156,8 @@ def describe(
     lists = card.statistics
     limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
     diffusion, mixture = isinstance(graph, DiffusionGraph), isinstance(graph, MixtureGraph)
+    fixed = {DETERMINISTIC: True} if config.deterministic else {}
+    noise = {"noise": config.seed} if config.deterministic and not mixture else {}
     sampling = {"sampler": config.sampler, "schedule": config.schedule, "passes": passes(config.sampler, config.steps)}
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
@@ -364,10 +180,10 @@ def describe(
         ),
         teacher_sha256=card.teacher_sha256,
         data_sha256=card.data_sha256,
-        seeds={"training": card.settings.get("seed"), "parity": config.seed},
+        seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
         versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
         fidelity=fidelity,
-        settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {})},
+        settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {}), **fixed},
         parity=parity,
         novelty=None if fitted is None else SpecNovelty(fitted.bound, QUANTILE, len(fitted.weights)),
     )

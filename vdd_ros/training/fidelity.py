@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.training.fidelity_calibration import Calibration
 from vdd_ros.training.fidelity_density import MixtureFile
 from vdd_ros.training.fidelity_modes import Modes
@@ -147,8 +148,8 @@ class Evidence:
 
 
 def measure(
-    teacher_file: Path,
-    student_file: Path,
+    teacher_file: Path | PolicyFile,
+    student_file: Path | PolicyFile,
     demonstrations: DemonstrationSet,
     config: FidelityConfig,
     progress: Progress = _no_progress,
@@ -169,6 +170,12 @@ def measure(
         DemonstrationError: There are too few states.
     """
     teacher, student = (OnnxPolicy.load(file, noise="full") for file in (teacher_file, student_file))
+    for policy in (teacher, student):
+        if policy.spec.is_deterministic:
+            raise ConfigurationError(
+                f"the {policy.spec.kind} policy file is deterministic, and fidelity compares what policies draw; "
+                "export it without --deterministic"
+            )
     check_pair(teacher.spec, student.spec)
     check_demonstrations(demonstrations, student.spec)
     rng = np.random.default_rng(config.seed)
@@ -267,7 +274,7 @@ def _gating_entropy(gating: Floats) -> Floats:
 
 
 def _calibrations(
-    student_file: Path, states: States, of_teacher: Samples, of_student: Samples
+    student_file: Path | PolicyFile, states: States, of_teacher: Samples, of_student: Samples
 ) -> tuple[Calibration | None, Calibration | None]:
     """Judge the student's density by the demonstrated actions and by the teacher's."""
     if of_student.log_prob is None:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.binding import BoundArrays
-from vdd_ros.policy.onnx_policy import beyond, limit_bands
+from vdd_ros.policy.onnx_policy import ONE_ACTION, beyond, limit_bands
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.session import open_session
@@ -44,12 +45,13 @@ class MixtureFile:
         ConfigurationError: The policy is no mixture.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._session, self.spec, _ = open_session(
-            path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1
-        )
+    def __init__(self, file: Path | PolicyFile) -> None:
+        found = open_session(file, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
+        self._session, self.spec = found.session, found.spec
         if self.spec.experts is None:
             raise ConfigurationError(f"A {self.spec.kind} policy has no density; give a vdd, em or imc policy.")
+        if self.spec.is_deterministic:
+            raise ConfigurationError(ONE_ACTION)
         self._experts = self.spec.experts
         self._dim = self.spec.horizon * self.spec.act_dim
         self._low, self._high = (np.tile(band, self.spec.horizon) for band in limit_bands(self.spec))

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vdd_ros.policy.selection import LIKELIEST_EXPERT
 from vdd_ros.training.backbones import Shape
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.mixture import GaussianMixture
@@ -173,10 +176,50 @@ class MixtureGraph(nn.Module):
         return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
 
 
+class DeterministicGraph(nn.Module):
+    """A policy whose draws are constants, so that it takes observation and goal alone."""
+
+    noise: Tensor
+
+    def __init__(self, graph: DiffusionGraph | MixtureGraph | OneStepGraph, seed: int) -> None:
+        """Share everything with the graph of the policy.
+
+        Args:
+            graph: Of a mixture the likeliest expert acts, with its mean; others keep one draw of their noise, for they
+                have learned nothing about the point of zero noise, which lies between modes.
+            seed: Of that draw.
+        """
+        super().__init__()
+        self.graph = graph
+        self.units = graph.units
+        self.inputs = tuple(name for name in graph.inputs if name in ("observation", "goal"))
+        self.outputs = graph.outputs
+        self.noise_shape = graph.noise_shape
+        self.mixture = isinstance(graph, MixtureGraph)
+        drawn = np.random.default_rng(seed).standard_normal(graph.noise_shape)
+        self.register_buffer("noise", torch.tensor(drawn * (not self.mixture), dtype=torch.float32))
+
+    def draws(self, batch: int) -> dict[str, NDArray[np.float32]]:
+        """Return the constants as inputs of the policy's graph, (batch, ...)."""
+        noise = {"noise": np.repeat(self.noise.numpy()[None], batch, axis=0)}
+        return noise | ({"expert_uniform": np.full(batch, LIKELIEST_EXPERT, np.float32)} if self.mixture else {})
+
+    def forward(self, *states: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the policy does at observations (B, history, obs_dim), and goals where it takes them."""
+        batch = states[0].shape[0]
+        draws = [self.noise.expand(batch, *self.noise_shape)]
+        if self.mixture:
+            draws.append(self.noise.new_full((1,), LIKELIEST_EXPERT).expand(batch))
+        given: Tensor | tuple[Tensor, ...] = self.graph(*states, *draws)
+        return given
+
+
 class NoveltyGraph(nn.Module):
     """A policy with one more output: the novelty of its newest observation."""
 
-    def __init__(self, graph: DiffusionGraph | MixtureGraph | OneStepGraph, novelty: Novelty) -> None:
+    def __init__(
+        self, graph: DiffusionGraph | MixtureGraph | OneStepGraph | DeterministicGraph, novelty: Novelty
+    ) -> None:
         """Share everything with the graph of the policy."""
         super().__init__()
         self.graph = graph

@@ -95,7 +95,7 @@ def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureF
     demonstrations.save(folder)
     device = config.pick_device()
     torch.manual_seed(config.seed)
-    statistics = Statistics.of(demonstrations)
+    statistics = Statistics.of(demonstrations, config.least_deviation)
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
     shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
     goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))

@@ -79,7 +79,7 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
     demonstrations.save(folder)
     device = config.pick_device()
     torch.manual_seed(config.seed)
-    statistics = Statistics.of(demonstrations)
+    statistics = Statistics.of(demonstrations, config.least_deviation)
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
     shape = TeacherConfig(
         kind=config.teacher,

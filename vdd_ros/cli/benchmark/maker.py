@@ -26,7 +26,6 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ProcessError, VddError
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import get_task
 from vdd_ros.training.checkpoint import model_sha256
 from vdd_ros.training.export import ExportConfig, export
@@ -155,10 +154,10 @@ class Maker:
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
         goals = goals_of(self.demonstrations[cell.model.task], policy.spec) if policy.spec.goal_length else None
         scores = evaluate_policy(policy, get_task(cell.model.task), self.rollouts, [cell.model.seed], goals=goals)
-        return self._record(cell, policy.spec, file, scores["pooled"])
+        return self._record(cell, policy, scores["pooled"])
 
-    def _record(self, cell: Cell, spec: PolicySpec, file: Path, score: dict[str, Any]) -> Record:
-        model = cell.model
+    def _record(self, cell: Cell, policy: OnnxPolicy, score: dict[str, Any]) -> Record:
+        model, spec = cell.model, policy.spec
         trained = self._trained(model)
         teacher = model.teacher and self._trained(model.teacher)
         return {
@@ -192,8 +191,8 @@ class Maker:
             "versions": trained["versions"],
             "data_sha256": spec.data_sha256,
             "teacher_sha256": spec.teacher_sha256,
-            "policy_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "policy_bytes": file.stat().st_size,
+            "policy_sha256": policy.sha256,
+            "policy_bytes": policy.size,
             "key": self.folder(cell).name,
             "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }

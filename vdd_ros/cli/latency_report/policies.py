@@ -1,11 +1,11 @@
 """The policy files behind the nodes of a bag, found by their hashes."""
 
 from collections.abc import Collection, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.policy_file import PolicyFile
 
 SHIPPED = ("models/avoiding_student.onnx", "models/avoiding_teacher.onnx")
 
@@ -21,7 +21,8 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
         Hash to file, for those that were found.
 
     Raises:
-        ConfigurationError: A given file does not exist, or no node ran it.
+        PolicyFileError: A given file does not exist or is no ordinary file.
+        ConfigurationError: No node ran it.
     """
     found = {}
     for name in SHIPPED:
@@ -31,8 +32,6 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
             continue
         found[_hash(file)] = file
     for file in given:
-        if not file.is_file():
-            raise ConfigurationError(f"--policy {file} is not a file; give a policy file that a node of the bag ran")
         digest = _hash(file)
         if digest not in wanted:
             ran = ", ".join(sorted(known[:12] for known in wanted)) or "none that is recorded"
@@ -45,4 +44,4 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
 
 
 def _hash(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
+    return PolicyFile.read(file).sha256

@@ -58,6 +58,8 @@ def at_same_states(
         states: Observations at most, spread evenly.
     """
     spec = policy.spec
+    if spec.is_deterministic:
+        return "the student's policy file is deterministic: it has no density"
     labels = [*window_labels(spec), *goal_labels(spec)]
     decisions, row, seen_by = _whose(student, other, labels)
     if decisions is None:

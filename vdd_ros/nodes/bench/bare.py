@@ -59,10 +59,8 @@ class Bare(Node):
             source = robot.inputs[-1]
             self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)
             return
-        session, spec, _ = open_session(
-            settings.policy_path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1
-        )
-        self._arrays = BoundArrays(session, spec, 1)
+        opened = open_session(settings.policy_path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
+        self._arrays = BoundArrays(opened.session, opened.spec, 1)
         self._start = self.create_timer(0.5, self._measure)
 
     def _echo(self, _message: Any) -> None:

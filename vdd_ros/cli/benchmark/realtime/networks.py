@@ -20,8 +20,9 @@ from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import DistilConfig
-from vdd_ros.training.export import ExportConfig, write_graph
+from vdd_ros.training.export import ExportConfig
 from vdd_ros.training.graphs import DiffusionGraph, MixtureGraph
+from vdd_ros.training.onnx_graph import write_graph
 from vdd_ros.training.presets import preset
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 from vdd_ros.training.teacher import Teacher, TeacherConfig

@@ -1,0 +1,111 @@
+"""Checks of single values in a policy's metadata; what is refused is named by its field."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar
+
+from vdd_ros.documents import parse_json
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.text import printable
+
+MAX_METADATA_BYTES = 1 << 20
+MAX_DEPTH = 16
+"""Of lists and objects in the metadata."""
+MAX_COUNT = 10_000
+"""Of entries, observations in a window, actions in a chunk, experts, sampling steps."""
+MAX_TEXT = 200
+LARGEST = 3.4028234663852886e38
+"""Of float32, in which graphs compute."""
+
+_T = TypeVar("_T")
+
+
+def refuse(field: str, value: object, allowed: str) -> NoReturn:
+    """Raise the error about a value that is not allowed."""
+    raise PolicyFileError(
+        f"Policy metadata, field {field}: {printable(repr(value))} is not allowed; it must be {allowed}. "
+        "Correct it where the policy is made and export the policy again."
+    )
+
+
+def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse what is none of the allowed texts."""
+    if value not in allowed:
+        refuse(field, value, "one of " + ", ".join(allowed))
+
+
+def check_text(field: str, value: object) -> None:
+    """Refuse what is no name that can be shown."""
+    if not isinstance(value, str) or not value or value != value.strip() or printable(value, MAX_TEXT) != value:
+        refuse(field, value, f"a text of 1 to {MAX_TEXT} printable characters, without spaces at its beginning or end")
+
+
+def check_number(field: str, value: object, *, positive: bool = False) -> None:
+    """Refuse what is no finite number of single precision, or not above 0 where it must be."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        refuse(field, value, "a finite number of single precision")
+    if positive and value <= 0:
+        refuse(field, value, "above 0")
+
+
+def check_count(field: str, value: object, *, least: int = 1, most: int = MAX_COUNT) -> None:
+    """Refuse what is no whole number in a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        refuse(field, value, f"a whole number from {least} to {most:,}")
+
+
+def check_object(field: str, value: object) -> None:
+    """Refuse what JSON would not give back as it is."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+        plain = isinstance(value, Mapping) and value == parse_json(
+            text, field, PolicyFileError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH
+        )
+    except (TypeError, ValueError, RecursionError, PolicyFileError):
+        plain = False
+    if not plain:
+        refuse(
+            field,
+            value,
+            f"a JSON object of finite values, with texts as keys and lists rather than tuples, nested at most "
+            f"{MAX_DEPTH} deep",
+        )
+
+
+def check_list(field: str, value: object) -> list[Any]:
+    """Return a list; refuse anything else."""
+    if not isinstance(value, list):
+        refuse(field, value, "a list")
+    return value
+
+
+def names(cls: type) -> str:
+    """List the fields of a dataclass."""
+    return ", ".join(field.name for field in fields(cls))
+
+
+def members(where: str, raw: object, cls: type) -> dict[str, Any]:
+    """Return the members of a JSON object that must have exactly the fields of a dataclass."""
+    if not isinstance(raw, dict):
+        refuse(where or "(all of it)", raw, "an object with the members " + names(cls))
+    prefix = f"{where}." if where else ""
+    expected = [field.name for field in fields(cls)]
+    for name in expected:
+        if name not in raw:
+            raise PolicyFileError(
+                f"Policy metadata, field {prefix}{name}: missing. Export the policy again with vdd export."
+            )
+    for name in raw:
+        if name not in expected:
+            raise PolicyFileError(
+                f"Policy metadata, field {prefix}{printable(name, 60)}: unknown; known here are {', '.join(expected)}. "
+                "Remove it, or put it into settings."
+            )
+    return raw
+
+
+def build_all(field: str, raw: object, entry_type: type[_T]) -> tuple[_T, ...]:
+    """Return entries of a list of JSON objects."""
+    items = check_list(field, raw)
+    return tuple(entry_type(**members(f"{field}[{i}]", item, entry_type)) for i, item in enumerate(items))
