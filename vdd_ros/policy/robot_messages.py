@@ -13,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError, RobotFileError
-from vdd_ros.policy.robot import Command, Input, InputEntry, NamedUnit, unit_factor
+from vdd_ros.policy.command_types import COMMANDS
+from vdd_ros.policy.quantities import unit_factor
+from vdd_ros.policy.robot import Command, Input, InputEntry, NamedUnit
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Numbers = NDArray[np.floating[Any]]
 _ORDERS_KEPT = 100
+_LONGEST_KEPT = 1000
+_NAMES_SHOWN = 10
 
 
 class Layout(Protocol):
@@ -52,6 +57,10 @@ class FieldLayout:
             setattr(parent(message), leaf, value)
 
 
+class OtherJointsError(ObservationError):
+    """A JointState of none of the joints that are read: it belongs to somebody else on the same topic."""
+
+
 class JointLayout:
     """Numbers of a JointState, found by the joint's name in whatever order the message has."""
 
@@ -59,17 +68,21 @@ class JointLayout:
         self._joints = tuple(joints)
         self._names = list(dict.fromkeys(name for name, _ in joints))
         self._interfaces = list(dict.fromkeys(interface for _, interface in joints))
-        self._order: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+        self._order: dict[tuple[str, ...], list[tuple[str, int]] | None] = {}
 
     def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
+        """See Layout; raises OtherJointsError where the message has none of the joints."""
         names = tuple(message.name)
-        places = self._order.get(names)
-        if places is None:
+        try:
+            places = self._order[names]
+        except KeyError:
             places = self._find(names)
             if len(self._order) >= _ORDERS_KEPT:  # somebody sends the names in ever other orders
                 self._order.clear()
-            self._order[names] = places
+            if len(names) <= _LONGEST_KEPT:
+                self._order[names] = places
+        if places is None:
+            raise OtherJointsError(f"a JointState has none of the joints {self._names}; it has {_shown(names)}")
         for interface in self._interfaces:
             count = len(getattr(message, interface))
             if count != len(names):
@@ -85,10 +98,18 @@ class JointLayout:
         for (name, interface), value in zip(self._joints, values.tolist(), strict=True):
             getattr(message, interface)[self._names.index(name)] = value
 
-    def _find(self, names: tuple[str, ...]) -> list[tuple[str, int]]:
+    def _find(self, names: tuple[str, ...]) -> list[tuple[str, int]] | None:
+        """Return where the numbers are in messages with these names; None where all joints are others."""
         missing = [name for name in self._names if name not in names]
+        if len(missing) == len(self._names) and names:
+            return None
         if missing:
-            raise ObservationError(f"a JointState lacks the joints {missing}; it has {list(names)}")
+            raise ObservationError(
+                f"a JointState lacks the joints {missing}; it has {_shown(names)} (where two nodes each send a part of "
+                "the joints, make each part an input of its own on the same topic)"
+            )
+        if twice := [name for name in self._names if names.count(name) > 1]:
+            raise ObservationError(f"a JointState names the joints {twice} more than once")
         return [(interface, names.index(name)) for name, interface in self._joints]
 
 
@@ -112,24 +133,33 @@ class ArrayLayout:
 
 
 class TrajectoryLayout:
-    """Positions of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
+    """Numbers of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
 
-    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`.
+    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`. The other lists of a point
+    stay empty.
+
+    Args:
+        joints: Names of the joints.
+        numbers: What the numbers are: `positions` or `velocities`.
     """
 
-    def __init__(self, joints: Sequence[str]) -> None:
+    def __init__(self, joints: Sequence[str], numbers: str = "positions") -> None:
         self._joints = tuple(joints)
+        self._numbers = numbers
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
         names = list(message.joint_names)
         missing = [name for name in self._joints if name not in names]
         if missing:
-            raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {names}")
-        if not message.points or len(message.points[0].positions) != len(names):
-            raise ObservationError(f"a JointTrajectory of {len(names)} joints has no such positions in its first point")
+            raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {_shown(names)}")
+        values = getattr(message.points[0], self._numbers) if message.points else ()
+        if len(values) != len(names):
+            raise ObservationError(
+                f"a JointTrajectory of {len(names)} joints has no such {self._numbers} in its first point"
+            )
         for slot, name in enumerate(self._joints):
-            out[slot] = message.points[0].positions[names.index(name)]
+            out[slot] = values[names.index(name)]
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""
@@ -138,10 +168,10 @@ class TrajectoryLayout:
     def write_point(self, values: Floats, message: Any, number: int) -> None:
         """Put the numbers, (n,), into a point of a message."""
         point = message.points[number]
-        if len(point.positions) != len(self._joints):
+        if len(getattr(point, self._numbers)) != len(self._joints):
             message.joint_names = list(self._joints)
-            point.positions = array("d", bytes(8 * len(self._joints)))
-        np.frombuffer(point.positions)[:] = values
+            setattr(point, self._numbers, array("d", bytes(8 * len(self._joints))))
+        np.frombuffer(getattr(point, self._numbers))[:] = values
 
 
 class InputChannel:
@@ -203,7 +233,7 @@ class CommandChannel:
         self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in command.entries])
         self.first_step = np.array([entry.first_step for entry in command.entries])
-        self._layout = _command_layout(command)
+        self._layout = command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
         bases = self._base.tolist(), self._base_factor.tolist()
@@ -288,13 +318,13 @@ def _input_layout(entries: Sequence[InputEntry]) -> Layout:
     return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
 
 
-def _command_layout(command: Command) -> Layout:
+def command_layout(command: Command) -> Layout:
+    """Return where the numbers of a command stand in its messages."""
     names = [entry.name for entry in command.entries]
-    if command.type == "std_msgs/msg/Float64MultiArray":
-        return ArrayLayout(len(names))
-    if command.type == "trajectory_msgs/msg/JointTrajectory":
-        return TrajectoryLayout(names)
-    return FieldLayout(names)
+    kind = COMMANDS[command.type]
+    if kind.has_points:
+        return TrajectoryLayout(names, "velocities" if command.rates[0] else "positions")
+    return FieldLayout(names) if kind.fields else ArrayLayout(len(names))
 
 
 def _check_number(message: Any, field: str, path: str) -> None:
@@ -304,6 +334,11 @@ def _check_number(message: Any, field: str, path: str) -> None:
         raise RobotFileError(f"{path}: {type(message).__name__} has no field {field!r}: {error}") from None
     if not isinstance(value, int | float):
         raise RobotFileError(f"{path}: {field!r} of {type(message).__name__} is {type(value).__name__}, not a number")
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Return names that others chose for an error: one line, clipped."""
+    return printable(list(names[:_NAMES_SHOWN])) + ("…" if len(names) > _NAMES_SHOWN else "")
 
 
 def _itself(message: Any) -> Any:
