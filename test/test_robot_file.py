@@ -13,8 +13,10 @@ import yaml
 from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
-from vdd_ros.policy.robot import RobotFile, unit_factor
-from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, JointLayout, set_stamp, stamp_ns
+from vdd_ros.policy.message_layouts import JointLayout
+from vdd_ros.policy.quantities import unit_factor
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stamp, stamp_ns
 from vdd_ros.tasks.base import Entry
 
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"

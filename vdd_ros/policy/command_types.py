@@ -33,8 +33,6 @@ _TWIST = "geometry_msgs/msg/TwistStamped"
 
 COMMANDS = {
     "std_msgs/msg/Float64MultiArray": CommandType(),
-    TRAJECTORY: CommandType(
-        has_header=True, has_points=True, quantities=(*POSITIONS, *VELOCITIES), one_quantity=True
-    ),
+    TRAJECTORY: CommandType(has_header=True, has_points=True, quantities=(*POSITIONS, *VELOCITIES), one_quantity=True),
     _TWIST: CommandType(has_header=True, stamped=True, fields=tuple(field_names(_TWIST)), quantities=VELOCITIES),
 }

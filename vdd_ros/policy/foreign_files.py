@@ -124,14 +124,19 @@ _Tells = Callable[[Mapping[str, Any]], object]
 _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (
         _controllers,
-        lambda joints: "a file for ros2_control's controllers, which the controller manager takes; the joints that "
-        f"they command ({joints}) are the names of a robot file's entries, and the topic is the controller's",
+        lambda joints: (
+            "a file for ros2_control's controllers, which the controller manager takes; the joints that "
+            f"they command ({joints}) are the names of a robot file's entries, and the topic is the controller's"
+        ),
     ),
     (
         lambda document: any(True for _ in _parameters(document, _DEPTH + 1)),
         f"a ROS parameter file, which nodes take with --params-file; {_NO_NODE}",
     ),
-    (_has("joint_limits"), "MoveIt's joint limits; `low`, `high` and `max_step` of a robot file's entries say the same"),
+    (
+        _has("joint_limits"),
+        "MoveIt's joint limits; `low`, `high` and `max_step` of a robot file's entries say the same",
+    ),
     (_below("kinematics_solver"), "MoveIt's kinematics"),
     (_has("moveit_controller_manager"), "MoveIt's list of controllers"),
     (_has("controller_names"), "MoveIt's list of controllers"),
@@ -146,5 +151,8 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (_has("defaults"), "a configuration for Hydra"),
     (_has("hydra"), "a configuration for Hydra"),
     (_has("configById"), "a layout of Foxglove"),
-    (_has("schema_version", "observation"), "the metadata of a policy file; the parameter `policy_path` takes the file"),
+    (
+        _has("schema_version", "observation"),
+        "the metadata of a policy file; the parameter `policy_path` takes the file",
+    ),
 )
