@@ -12,7 +12,7 @@ from vdd_ros.policy.foreign_files import refuse_foreign_document, refuse_foreign
 from vdd_ros.policy.message_fields import JOINT_QUANTITIES
 from vdd_ros.policy.quantities import VELOCITIES, quantity_of, unit_factor
 from vdd_ros.policy.robot_checks import check_command, check_input, check_references
-from vdd_ros.policy.robot_section import Section, fail
+from vdd_ros.policy.robot_section import EXAMPLES, Section, fail
 from vdd_ros.text import printable
 
 COMMAND_TYPES = tuple(COMMANDS)
@@ -229,10 +229,16 @@ def _input_entry(section: Section, name: str) -> InputEntry:
     if section.has("joint"):
         joint, interface = section.text("joint"), section.choice("interface", JOINT_INTERFACES)
         entry = InputEntry(name=name, unit=unit, joint=joint, interface=interface)
-    else:
+    elif section.has("field"):
         if section.has("interface"):
-            fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; give it, too")
+            fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
         entry = InputEntry(name=name, unit=unit, field=section.field("field"))
+    else:
+        fail(
+            section.path,
+            f"names no number of the message; give {EXAMPLES['field']}, or, in a JointState, "
+            f"{EXAMPLES['joint']} and {EXAMPLES['interface']}",
+        )
     section.finish()
     return entry
 

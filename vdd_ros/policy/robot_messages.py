@@ -67,6 +67,8 @@ class CommandChannel:
         relative: (n,) which numbers are relative to an observation entry.
         any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
+        starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
+            nor others that a loss brings to zero, which start from there.
         first_step: (n,) how far from there the first command may be.
     """
 
@@ -79,6 +81,8 @@ class CommandChannel:
         self.relative = np.array([entry.relative_to is not None for entry in command.entries])
         self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in command.entries])
+        rates = np.array(command.rates)
+        self.starts_anywhere = ~(self.measured | rates | (command.on_loss == "zero"))
         self.first_step = np.array([entry.first_step for entry in command.entries])
         self._layout = command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)

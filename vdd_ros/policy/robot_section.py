@@ -47,7 +47,7 @@ def fail(path: str, problem: str, allowed: Collection[str] = (), example: str = 
     """Raise RobotFileError for the field at `path`, listing what is allowed there and how it is written."""
     listed = f" {printable(', '.join(allowed), 2000)}" if allowed else ""
     shown = f"; write it as in `{example}`" if example else ""
-    raise RobotFileError(f"{printable(path)}: {problem}{listed}{shown}")
+    raise RobotFileError(f"{printable(path)}: {printable(problem, 1000)}{listed}{shown}")
 
 
 class Section:
@@ -155,7 +155,8 @@ class Section:
         value = self.get(key)
         if value not in allowed:
             given = _misread(value) if isinstance(value, bool) else f"is {shown(value)}"
-            close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
+            begun = [word for word in allowed if word.startswith(str(value).lower() or " ")]
+            close = begun or difflib.get_close_matches(str(value).lower(), allowed, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             self.refuse(key, f"{given}{hint}; allowed are", allowed)
         return str(value)
