@@ -250,7 +250,7 @@ def test_goals_come_by_topic(
     [
         ({"policy_path": ""}, "parameter policy_path is not set"),
         ({"policy_path": "absent.onnx"}, "absent.onnx"),
-        ({"robot_file": "absent.yaml"}, "absent.yaml cannot be read"),
+        ({"robot_file": "absent.yaml"}, "absent.yaml does not exist"),
         ({"robot_file": ""}, "parameter robot_file is not set"),
         ({"provider": "tensorrt"}, "provider"),
         ({"expert": "best"}, "Expert selection 'best' is unknown"),

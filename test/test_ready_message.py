@@ -19,15 +19,9 @@ from vdd_ros.nodes import ready_message
 from vdd_ros.nodes.message_types import labelled_array
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.ready_message import ReadyMessage
+from vdd_ros.policy.message_layouts import ArrayLayout, FieldLayout, Layout, TrajectoryLayout
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import (
-    ArrayLayout,
-    CommandChannel,
-    FieldLayout,
-    Layout,
-    TrajectoryLayout,
-    set_stamp,
-)
+from vdd_ros.policy.robot_messages import CommandChannel, set_stamp
 from vdd_ros.tasks import get_task
 
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"

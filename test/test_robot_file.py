@@ -13,8 +13,10 @@ import yaml
 from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
-from vdd_ros.policy.robot import RobotFile, unit_factor
-from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, JointLayout, set_stamp, stamp_ns
+from vdd_ros.policy.message_layouts import JointLayout
+from vdd_ros.policy.quantities import unit_factor
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stamp, stamp_ns
 from vdd_ros.tasks.base import Entry
 
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
@@ -96,20 +98,6 @@ def test_spoilt_field_is_named(document: Any, path: tuple[Any, ...], value: Any,
     assert str(error.value).startswith(f"{names}: ")
 
 
-@pytest.mark.parametrize("unit", ["rad/s", "1", "N"])
-def test_a_trajectory_is_never_zeroed(document: Any, unit: str) -> None:
-    """Its numbers are written as positions, whatever their unit: a loss would drive the arm to 0."""
-    command = document["command"]
-    for entry in command["entries"]:
-        del entry["relative_to"]
-        entry["unit"] = unit
-    command.update(type="trajectory_msgs/msg/JointTrajectory", on_loss="zero")
-    with pytest.raises(RobotFileError, match=r"command\.on_loss: is 'zero', but a trajectory_msgs.* use 'hold', or"):
-        RobotFile.from_dict(document)
-    command.update(type="std_msgs/msg/Float64MultiArray")
-    assert RobotFile.from_dict(document).command.on_loss == "zero"
-
-
 def test_unknown_key_suggests_the_known_one(document: Any) -> None:
     """A misspelt key is answered with the right spelling."""
     document["inputs"]["tcp"]["max_age"] = 1.0
@@ -133,13 +121,13 @@ def test_observation_entry_given_twice(document: Any) -> None:
 
 def test_unreadable_files(tmp_path: Path) -> None:
     """A missing file, a file that is not YAML and an empty one are named in the error."""
-    with pytest.raises(RobotFileError, match=r"absent\.yaml cannot be read"):
+    with pytest.raises(RobotFileError, match=r"absent\.yaml does not exist"):
         RobotFile.load(tmp_path / "absent.yaml")
     (tmp_path / "broken.yaml").write_text("inputs: [")
     with pytest.raises(RobotFileError, match=r"broken\.yaml is not YAML"):
         RobotFile.load(tmp_path / "broken.yaml")
     (tmp_path / "empty.yaml").write_text("")
-    with pytest.raises(RobotFileError, match=r"empty\.yaml: the document: must be a mapping"):
+    with pytest.raises(RobotFileError, match=r"empty\.yaml: the document: is empty; it must be a mapping"):
         RobotFile.load(tmp_path / "empty.yaml")
 
 

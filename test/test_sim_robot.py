@@ -189,7 +189,7 @@ def test_a_signal_ends_it_with_code_0(bench: Bench, tmp_path: Path, stop: signal
     ("parameters", "message"),
     [
         ({}, "parameter robot_file is not set"),
-        ({"robot_file": "/nowhere.yaml"}, "/nowhere.yaml cannot be read"),
+        ({"robot_file": "/nowhere.yaml"}, "/nowhere.yaml does not exist"),
         ({"robot_file": ROBOT_FILE, "task": "avoidin"}, "did you mean 'avoiding'?"),
         ({"robot_file": ROBOT_FILE, "episode": 3}, "unknown parameters: episode; did you mean episodes?"),
         ({"robot_file": ROBOT_FILE, "speed": 0.0}, "speed"),

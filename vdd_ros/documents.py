@@ -4,6 +4,7 @@ Every function raises the error class that the caller names, with the source and
 """
 
 import json
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,9 @@ MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_YAML_NODES = 100_000
 """Values in a YAML document, each use of an anchor counted anew: a few lines can expand to billions."""
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
 
 
 def read_json(file: Path, error: type[VddError], *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
@@ -49,7 +53,14 @@ def parse_json(
     return value
 
 
-def read_yaml(file: Path, error: type[VddError], *, max_bytes: int = MAX_YAML_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def read_yaml(
+    file: Path,
+    error: type[VddError],
+    *,
+    max_bytes: int = MAX_YAML_BYTES,
+    max_depth: int = MAX_DEPTH,
+    exact_numbers: bool = False,
+) -> Any:
     """Read a YAML file of one document; None where it is empty.
 
     Args:
@@ -58,8 +69,16 @@ def read_yaml(file: Path, error: type[VddError], *, max_bytes: int = MAX_YAML_BY
             `MAX_YAML_NODES` values or a second document, or names a key twice.
         max_bytes: Its largest size, checked before it is read.
         max_depth: How deep lists and mappings may be nested.
+        exact_numbers: Refuse what YAML 1.1 takes for another number than people do: `010` (8) and `1:30` (90).
     """
-    return parse_yaml(_read(file, error, max_bytes), str(file), error, max_bytes=max_bytes, max_depth=max_depth)
+    return parse_yaml(
+        _read(file, error, max_bytes),
+        str(file),
+        error,
+        max_bytes=max_bytes,
+        max_depth=max_depth,
+        exact_numbers=exact_numbers,
+    )
 
 
 def parse_yaml(
@@ -69,6 +88,7 @@ def parse_yaml(
     *,
     max_bytes: int = MAX_YAML_BYTES,
     max_depth: int = MAX_DEPTH,
+    exact_numbers: bool = False,
 ) -> Any:
     """Parse one YAML document; `source` names where it comes from, the rest is as in `read_yaml`."""
     import yaml
@@ -80,7 +100,7 @@ def parse_yaml(
             root = loader.get_single_node()
             if root is None:
                 return None
-            _check_nodes(root, source, error, max_depth)
+            _check_nodes(root, source, error, max_depth, exact_numbers)
             return loader.construct_document(root)
         finally:
             loader.dispose()
@@ -140,7 +160,7 @@ def _check_depth(value: Any, source: str, error: type[VddError], max_depth: int)
     _refuse(source, f"is nested deeper than {max_depth} levels", error)
 
 
-def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int) -> None:
+def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int, exact_numbers: bool) -> None:
     """Refuse a YAML tree that is too deep, expands to too many values, or names a key twice."""
     import yaml
 
@@ -157,6 +177,8 @@ def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int) 
                 below = [item for pair in node.value for item in pair]
             else:
                 below = node.value if isinstance(node, yaml.SequenceNode) else []
+                if exact_numbers and isinstance(node, yaml.ScalarNode):
+                    _check_number(node, source, error)
             known = sizes[id(node)] = 1 + sum(size(item, depth + 1) for item in below)
         if known > MAX_YAML_NODES:
             _refuse(source, f"holds more than {MAX_YAML_NODES:,} values", error)
@@ -174,6 +196,19 @@ def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
         if name in lines:
             _refuse(source, f"names {printable(key.value)!r} twice, in lines {lines[name]} and {line}; keep one", error)
         lines[name] = line
+
+
+def _check_number(node: Any, source: str, error: type[VddError]) -> None:
+    """Refuse a number without quotes that YAML 1.1 reads in base 8 or 60."""
+    if node.tag not in _NUMBERS or not _MISREAD.fullmatch(node.value):
+        return
+    base = 60 if ":" in node.value else 8
+    _refuse(
+        source,
+        f"has {printable(node.value)!r} in line {node.start_mark.line + 1}, which YAML reads in base {base}; write the "
+        "number without colons and leading zeros, or put quotes around what is a name",
+        error,
+    )
 
 
 def _reason(problem: BaseException) -> str:

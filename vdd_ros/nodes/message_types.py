@@ -8,6 +8,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.robot import Command
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -41,15 +42,15 @@ def command_message(command: Command, period_s: float, points: int = 1) -> Any:
     """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
 
     A trajectory gets so many points, to be reached `period_s` apart. Its stamp stays zero, which controllers take as
-    now.
+    now; see `CommandType`.
     """
-    message = message_class(command.type)()
-    if command.type == "trajectory_msgs/msg/JointTrajectory":
+    message, kind = message_class(command.type)(), COMMANDS[command.type]
+    if kind.has_points:
         message.points = [message_class("trajectory_msgs/msg/JointTrajectoryPoint")() for _ in range(points)]
         for number, point in enumerate(message.points, start=1):
             at_ns = round(number * period_s * 1e9)
             point.time_from_start.sec, point.time_from_start.nanosec = divmod(at_ns, 1_000_000_000)
-    if hasattr(message, "header"):
+    if kind.has_header:
         message.header.frame_id = command.frame_id
     return message
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,12 @@ class Health:
         if now_s == before_s:
             return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
         if loop.intake.missing():
-            return DiagnosticStatus.WARN, f"waiting for {', '.join(loop.intake.missing())}" + self._why(refused)
+            missing = loop.intake.missing()
+            why = self._why(refused) + self._others(missing, new["other_joints"])
+            return DiagnosticStatus.WARN, f"waiting for {', '.join(missing)}" + why
         if stale := loop.intake.stale(now_s):
-            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + self._why(refused)
+            why = self._why(refused) + self._others(stale, new["other_joints"])
+            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
         problems = {
             "actions were not finite and were dropped": new["refused_actions"],
             "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
@@ -75,6 +78,10 @@ class Health:
 
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
+
+    def _others(self, inputs: Iterable[str], new: int) -> str:
+        others = self._loop.intake.others(inputs) if new else ""
+        return f"; {others}" if others else ""
 
 
 def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from std_msgs.msg import Float64MultiArray, Int64, String
 from vdd_ros.nodes.loss_call import LossCall
 from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message, labelled_array
 from vdd_ros.nodes.ready_message import ReadyMessage
+from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.decision import DecisionRecord
-from vdd_ros.policy.robot_messages import ArrayLayout, CommandChannel, Floats
+from vdd_ros.policy.message_layouts import ArrayLayout
+from vdd_ros.policy.robot_messages import CommandChannel, Floats
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
 
 ACKNOWLEDGED_S = 0.2
@@ -42,7 +44,7 @@ class PublishedOutputs:
         command = command_message(channel.command, period_s)
         channel.check(command)
         self._clock = node.get_clock()
-        self._stamped = channel.command.type == "geometry_msgs/msg/TwistStamped"
+        self._stamped = COMMANDS[channel.command.type].stamped
         # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
         self._command, self._rehearsed = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
@@ -125,6 +127,11 @@ class PublishedOutputs:
         """See Outputs."""
         self._expert.data = expert
         self._to_expert.publish(self._expert)
+
+    def expect_trajectories(self, most: int) -> None:
+        """Make the messages for up to so many points ready, so that no tick has to."""
+        for points in range(1, most + 1):
+            self._trajectories.setdefault(points, self._ready_trajectory(points, len(self._channel.low)))
 
     def expect_decisions(self, labels: tuple[str, ...]) -> None:
         """See Outputs."""

@@ -23,6 +23,7 @@ from vdd_ros.nodes.policy_relief import Done, Relief
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.policy_ticker import Ticker, TickSettings
 from vdd_ros.nodes.tick_inputs import TickInputs
+from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.host import measure_jitter
 from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
@@ -84,12 +85,14 @@ class PolicySession:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
         parameters, pilot = self._parameters, self._loaded.pilot
         control, command = parameters.enable_control, self._robot.command
-        if parameters.send == "chunk" and command.type != "trajectory_msgs/msg/JointTrajectory":
+        if parameters.send == "chunk" and not COMMANDS[command.type].has_points:
             raise ConfigurationError(
                 f"send is 'chunk', but the robot file commands {command.type}; only a "
                 "trajectory_msgs/msg/JointTrajectory carries several actions"
             )
         self._outputs = PublishedOutputs(self._node, pilot.channel, self._period_s, control=control)
+        if parameters.send == "chunk":
+            self._outputs.expect_trajectories(pilot.policy.spec.horizon)
         self.loop = PolicyLoop(
             pilot,
             self._outputs,

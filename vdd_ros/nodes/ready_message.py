@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from vdd_ros.errors import ConfigurationError
@@ -39,7 +39,7 @@ class ReadyMessage:
         fill(marks, message)
         if stamped:
             set_stamp(message, _MARKED_STAMP[0] * 1_000_000_000 + _MARKED_STAMP[1])
-        self._bytes = bytearray(serialize_message(message))
+        self._bytes = bytearray(serialized_exactly(message))
         places = [self._place(mark.tobytes(), message) for mark in marks]
         self._runs = [
             (slice(first, last), np.frombuffer(self._bytes, np.float64, last - first, places[first]))
@@ -58,11 +58,45 @@ class ReadyMessage:
 
     def _place(self, mark: bytes, message: Any) -> int:
         if self._bytes.count(mark) != 1:
-            raise ConfigurationError(
-                f"{get_rmw_implementation_identifier()} serialises {type(message).__name__} in a way that is not "
-                "known here; use a middleware whose messages are CDR, such as rmw_fastrtps_cpp"
-            )
+            raise _unknown_serialisation(message)
         return self._bytes.find(mark)
+
+
+def serialized_exactly(message: Any) -> bytes:
+    """Return a serialised message without what `serialize_message` leaves behind its end.
+
+    Fast DDS estimates the length, for an empty list too long, and what stands in the rest is whatever was in memory.
+    The shortest beginning that can be read is the message.
+
+    Raises:
+        ConfigurationError: The middleware reads another message out of it.
+    """
+    content = serialize_message(message)
+    short, whole = 0, len(content)
+    while whole - short > 1:
+        middle = (short + whole) // 2
+        if _deserialized(content[:middle], message) is None:
+            short = middle
+        else:
+            whole = middle
+    if _deserialized(content[:whole], message) != message:
+        raise _unknown_serialisation(message)
+    return bytes(content[:whole])
+
+
+def _deserialized(content: bytes, message: Any) -> Any:
+    """Return the message that is serialised, or None where its end is missing."""
+    try:
+        return deserialize_message(content, type(message))
+    except RuntimeError:  # rclpy's errors of the middleware are of this class
+        return None
+
+
+def _unknown_serialisation(message: Any) -> ConfigurationError:
+    return ConfigurationError(
+        f"{get_rmw_implementation_identifier()} serialises {type(message).__name__} in a way that is not known here; "
+        "use a middleware whose messages are CDR, such as rmw_fastrtps_cpp"
+    )
 
 
 def _runs(places: list[int]) -> list[tuple[int, int]]:

@@ -181,7 +181,7 @@ class Commander:
         if not self._first:
             self._counters.losses += 1
             if self._sender is not None:
-                if len(self._planned):
+                if len(self._planned) and self.channel.command.on_loss != "zero":
                     self._sender.trajectory(self._planned[:1])
                 if self.channel.command.on_loss == "call":
                     self._sender.call_for_help()
@@ -204,8 +204,7 @@ class Commander:
         if self._first_action == "refuse":
             return self._is_near(newest)
         self.channel.measure(newest, self._measured)
-        if self.channel.command.on_loss != "zero":  # where it is, velocities start from 0
-            np.copyto(self._measured, self._command, where=~self.channel.measured)
+        np.copyto(self._measured, self._command, where=self.channel.starts_anywhere)
         self.limits.restart(self._measured)
         return True
 

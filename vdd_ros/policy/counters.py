@@ -34,6 +34,8 @@ class Counters:
     clock_jumps: int = 0
     """Times that the clock of the stamps was set back, after which all begins anew, as in a new episode."""
     refused_messages: int = 0
+    other_joints: int = 0
+    """JointStates of none of an input's joints: they belong to others on the same topic, and are passed over."""
     refused_policies: int = 0
     """Files that were to take over and did not."""
     goals: int = 0

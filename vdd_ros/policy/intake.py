@@ -1,6 +1,7 @@
 """What a policy sees: messages of a robot's inputs and goals come in, windows of observations go out."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ObservationError
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.history import ObservationHistory, usable
+from vdd_ros.policy.message_layouts import OtherJointsError
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel, stamp_ns
 from vdd_ros.policy.spec import PolicySpec
@@ -30,6 +32,7 @@ class Intake:
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Why the newest refused message or goal was refused.
+        other_joints: What the newest message of none of an input's joints had instead, by input; empty where none came.
         times_stale: How often an input became stale, by input.
     """
 
@@ -46,6 +49,7 @@ class Intake:
             period_s=spec.period_s,
             max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
         )
+        self.other_joints = dict.fromkeys(self.inputs, "")
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
@@ -74,6 +78,10 @@ class Intake:
         stamp_s = now_s if stamp is None else stamp * 1e-9
         try:
             channel.read(message, values)
+        except OtherJointsError as other:
+            self.counters.other_joints += 1
+            self.other_joints[name] = other.joints
+            return
         except ObservationError as error:
             self._refuse(f"{source.name}: {error}")
             return
@@ -130,6 +138,15 @@ class Intake:
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that were not seen yet."""
         return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
+
+    def others(self, names: Iterable[str]) -> str:
+        """Say of which of some inputs messages came, but only of joints of others; empty where of none."""
+        found = [
+            f"{name} gets only messages of other joints, {joints}"
+            for name in names
+            if (joints := self.other_joints.get(name))
+        ]
+        return "; ".join(found)
 
     def stale(self, now_s: float) -> list[str]:
         """Return the inputs that are older than they may be; one that was not at the last call is counted."""

@@ -1,44 +1,24 @@
 """The robot file: which message field carries which entry of the observation and of the command."""
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
+from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
-from vdd_ros.policy.robot_section import Section, fail
+from vdd_ros.policy.command_types import COMMANDS
+from vdd_ros.policy.foreign_files import refuse_foreign_document, refuse_foreign_file
+from vdd_ros.policy.message_fields import JOINT_QUANTITIES
+from vdd_ros.policy.quantities import VELOCITIES, quantity_of, unit_factor
+from vdd_ros.policy.robot_checks import check_command, check_input, check_references
+from vdd_ros.policy.robot_section import EXAMPLES, Section, fail
+from vdd_ros.text import printable
 
-COMMAND_TYPES = (
-    "std_msgs/msg/Float64MultiArray",
-    "trajectory_msgs/msg/JointTrajectory",
-    "geometry_msgs/msg/TwistStamped",
-)
-POSITIONS_TYPE = "trajectory_msgs/msg/JointTrajectory"
-"""Its points are written as positions, whatever the units of the entries."""
-JOINT_INTERFACES = ("position", "velocity", "effort")
+COMMAND_TYPES = tuple(COMMANDS)
+JOINT_INTERFACES = tuple(JOINT_QUANTITIES)
 QOS_PROFILES = ("sensor_data", "reliable")
 ON_LOSS = ("hold", "zero", "call")
-
-UNITS = {
-    "m": ("length", 1.0),
-    "cm": ("length", 1e-2),
-    "mm": ("length", 1e-3),
-    "rad": ("angle", 1.0),
-    "deg": ("angle", math.pi / 180),
-    "m/s": ("speed", 1.0),
-    "cm/s": ("speed", 1e-2),
-    "mm/s": ("speed", 1e-3),
-    "rad/s": ("angular speed", 1.0),
-    "deg/s": ("angular speed", math.pi / 180),
-}
-
-_TYPE = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
-_TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
-_FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
 class NamedUnit(Protocol):
@@ -130,8 +110,8 @@ class Command:
         topic: Topic; relative names take the node's namespace and can be remapped.
         type: One of `COMMAND_TYPES`.
         on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
-            nothing, so that the controller keeps the last set point; `zero` commands zeros, for velocities, never for
-            a JointTrajectory; `call` calls `loss_service`, once.
+            nothing, so that the controller keeps the last set point, never for velocities; `zero` commands zeros,
+            never for positions; `call` calls `loss_service`, once.
         loss_service: Name of a service of the type std_srvs/srv/Trigger, or None.
         frame_id: `header.frame_id` of the commands, where the type has a header.
         entries: The numbers, in the order of the message.
@@ -143,6 +123,11 @@ class Command:
     loss_service: str | None
     frame_id: str
     entries: tuple[CommandEntry, ...]
+
+    @property
+    def rates(self) -> tuple[bool, ...]:
+        """Whether each number is a velocity, of a joint, a point or a body."""
+        return tuple(quantity_of(entry.unit) in VELOCITIES for entry in self.entries)
 
 
 @dataclass(frozen=True)
@@ -159,20 +144,21 @@ class RobotFile:
         Raises:
             RobotFileError: The file cannot be read, is not YAML, or a field is missing, unknown or wrong.
         """
+        file = _expanded(path)
         try:
-            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise RobotFileError(f"robot file {path} cannot be read: {error}") from error
-        except yaml.YAMLError as error:
-            raise RobotFileError(f"robot file {path} is not YAML: {error}") from error
+            refuse_foreign_file(file)
+            document = read_yaml(file, RobotFileError, exact_numbers=True)
+        except RobotFileError as error:
+            raise RobotFileError(f"robot file {error}") from None
         try:
             return cls.from_dict(document)
         except RobotFileError as error:
-            raise RobotFileError(f"robot file {path}: {error}") from None
+            raise RobotFileError(f"robot file {printable(path)}: {error}") from None
 
     @classmethod
     def from_dict(cls, document: Any) -> "RobotFile":
         """Build from the mapping that a robot file holds; raises RobotFileError naming the field."""
+        refuse_foreign_document(document)
         root = Section(document, "")
         inputs = root.section("inputs")
         parsed = tuple(_input(inputs.section(name), name) for name in inputs.names())
@@ -180,10 +166,7 @@ class RobotFile:
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         _refuse_duplicates("inputs", "observation entries", names)
-        for index, entry in enumerate(robot.command.entries):
-            for key in ("relative_to", "measured"):
-                if (given := getattr(entry, key)) is not None and given not in names:
-                    fail(f"command.entries[{index}].{key}", f"is {given!r}, which no input gives", names)
+        check_references(robot.command, robot.input_entries, "command")
         return robot
 
     @property
@@ -216,48 +199,56 @@ class RobotFile:
                     unit_factor(units[name], command.unit, f"{path}.{key}")
 
 
-def unit_factor(have: str, want: str, path: str) -> float:
-    """Return the factor from one unit to another; raises RobotFileError naming `path` where there is none."""
-    if have == want:
-        return 1.0
-    if have in UNITS and want in UNITS and UNITS[have][0] == UNITS[want][0]:
-        return UNITS[have][1] / UNITS[want][1]
-    fail(path, f"{have!r} cannot be converted to {want!r}; the units must be equal or both among", list(UNITS))
+def _expanded(path: str | Path) -> Path:
+    """Return a path in which a leading `~` is the home folder, as in a shell."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(path)
 
 
 def _input(section: Section, name: str) -> Input:
     entries = section.section("entries")
     source = Input(
         name=name,
-        topic=section.text("topic", _TOPIC),
-        type=section.text("type", _TYPE),
+        topic=section.topic("topic"),
+        type=section.message_type("type"),
         max_age_s=section.number("max_age_s", positive=True),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         entries=tuple(_input_entry(entries.section(entry), entry) for entry in entries.names()),
     )
     section.finish()
-    if len({entry.joint is None for entry in source.entries}) > 1:
-        fail(section.at("entries"), "mixes `field` and `joint`; give two inputs on the same topic instead")
+    check_input(source, section.path)
     return source
 
 
 def _input_entry(section: Section, name: str) -> InputEntry:
-    unit = section.text("unit")
+    unit = section.unit("unit")
+    if section.has("joint") and section.has("field"):
+        fail(section.at("field"), "goes with no `joint`; give one of both")
     if section.has("joint"):
         joint, interface = section.text("joint"), section.choice("interface", JOINT_INTERFACES)
         entry = InputEntry(name=name, unit=unit, joint=joint, interface=interface)
+    elif section.has("field"):
+        if section.has("interface"):
+            fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
+        entry = InputEntry(name=name, unit=unit, field=section.field("field"))
     else:
-        entry = InputEntry(name=name, unit=unit, field=section.text("field", _FIELD))
+        fail(
+            section.path,
+            f"names no number of the message; give {EXAMPLES['field']}, or, in a JointState, "
+            f"{EXAMPLES['joint']} and {EXAMPLES['interface']}",
+        )
     section.finish()
     return entry
 
 
 def _command(section: Section) -> Command:
     command = Command(
-        topic=section.text("topic", _TOPIC),
-        type=section.choice("type", COMMAND_TYPES),
+        topic=section.topic("topic"),
+        type=section.message_type("type", COMMAND_TYPES),
         on_loss=section.choice("on_loss", ON_LOSS),
-        loss_service=section.text("loss_service", _TOPIC) if section.has("loss_service") else None,
+        loss_service=section.topic("loss_service") if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",
         entries=tuple(_command_entry(entry) for entry in section.sections("entries")),
     )
@@ -265,19 +256,7 @@ def _command(section: Section) -> Command:
     if (command.on_loss == "call") != (command.loss_service is not None):
         fail(section.at("loss_service"), "goes with `on_loss: call`; give both or neither")
     _refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
-    if command.on_loss == "zero" and command.type == POSITIONS_TYPE:
-        fail(
-            section.at("on_loss"),
-            f"is 'zero', but a {POSITIONS_TYPE} carries positions, so that a loss would move every joint to 0; use "
-            "'hold', or 'call' with a `loss_service` that stops the robot",
-        )
-    positions = [e.name for e in command.entries if e.relative_to or UNITS.get(e.unit, ("",))[0] in ("length", "angle")]
-    if command.on_loss == "zero" and positions:
-        fail(
-            section.at("on_loss"),
-            "is 'zero', which is no safe set point for positions; use 'hold'. These are",
-            positions,
-        )
+    check_command(command, section.path)
     return command
 
 
@@ -288,7 +267,7 @@ def _command_entry(section: Section) -> CommandEntry:
         name=section.text("name"),
         action=section.text("action"),
         relative_to=relative_to,
-        unit=section.text("unit"),
+        unit=section.unit("unit"),
         low=section.number("low"),
         high=section.number("high"),
         max_step=max_step,
@@ -298,6 +277,12 @@ def _command_entry(section: Section) -> CommandEntry:
     section.finish()
     if entry.low >= entry.high:
         fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
+    if section.has("first_step") and entry.measured is None:
+        fail(
+            section.at("first_step"),
+            "has no effect without `measured`, the observation entry that tells where this number is; give both or "
+            "neither",
+        )
     return entry
 
 

@@ -4,144 +4,21 @@ Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins
 The live node, the simulated robot and the conversion of bags share this code.
 """
 
-from array import array
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import ObservationError, RobotFileError
-from vdd_ros.policy.robot import Command, Input, InputEntry, NamedUnit, unit_factor
+from vdd_ros.errors import RobotFileError
+from vdd_ros.policy.message_layouts import FieldLayout, TrajectoryLayout, command_layout, input_layout
+from vdd_ros.policy.quantities import unit_factor
+from vdd_ros.policy.robot import Command, Input, NamedUnit
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Numbers = NDArray[np.floating[Any]]
-_ORDERS_KEPT = 100
-
-
-class Layout(Protocol):
-    """Where n numbers stand in one type of message."""
-
-    def read(self, message: Any, out: Floats) -> None:
-        """Copy the numbers, (n,), out of a message; raises ObservationError where it does not hold them."""
-        ...
-
-    def write(self, values: Floats, message: Any) -> None:
-        """Put the numbers, (n,), into a message."""
-        ...
-
-
-class FieldLayout:
-    """Numbers in fields that are named by dot-paths, such as `pose.position.x`."""
-
-    def __init__(self, fields: Sequence[str]) -> None:
-        self.fields = tuple(fields)
-        self._get = attrgetter(*fields)
-        parents = [field.rpartition(".") for field in fields]
-        self._set = [(attrgetter(parent) if parent else _itself, leaf) for parent, _, leaf in parents]
-
-    def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
-        out[:] = self._get(message)
-
-    def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
-        for (parent, leaf), value in zip(self._set, values.tolist(), strict=True):
-            setattr(parent(message), leaf, value)
-
-
-class JointLayout:
-    """Numbers of a JointState, found by the joint's name in whatever order the message has."""
-
-    def __init__(self, joints: Sequence[tuple[str, str]]) -> None:
-        self._joints = tuple(joints)
-        self._names = list(dict.fromkeys(name for name, _ in joints))
-        self._interfaces = list(dict.fromkeys(interface for _, interface in joints))
-        self._order: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-
-    def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
-        names = tuple(message.name)
-        places = self._order.get(names)
-        if places is None:
-            places = self._find(names)
-            if len(self._order) >= _ORDERS_KEPT:  # somebody sends the names in ever other orders
-                self._order.clear()
-            self._order[names] = places
-        for interface in self._interfaces:
-            count = len(getattr(message, interface))
-            if count != len(names):
-                raise ObservationError(f"a JointState has {len(names)} names but {count} values of {interface}")
-        for slot, (interface, index) in enumerate(places):
-            out[slot] = getattr(message, interface)[index]
-
-    def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
-        message.name = list(self._names)
-        for interface in self._interfaces:
-            setattr(message, interface, array("d", [0.0] * len(self._names)))
-        for (name, interface), value in zip(self._joints, values.tolist(), strict=True):
-            getattr(message, interface)[self._names.index(name)] = value
-
-    def _find(self, names: tuple[str, ...]) -> list[tuple[str, int]]:
-        missing = [name for name in self._names if name not in names]
-        if missing:
-            raise ObservationError(f"a JointState lacks the joints {missing}; it has {list(names)}")
-        return [(interface, names.index(name)) for name, interface in self._joints]
-
-
-class ArrayLayout:
-    """Numbers of a Float64MultiArray, in order."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
-        if len(message.data) != self._size:
-            raise ObservationError(f"a command has {len(message.data)} values; the robot file names {self._size}")
-        out[:] = message.data
-
-    def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
-        if len(message.data) != self._size:
-            message.data = array("d", bytes(8 * self._size))
-        np.frombuffer(message.data)[:] = values
-
-
-class TrajectoryLayout:
-    """Positions of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
-
-    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`.
-    """
-
-    def __init__(self, joints: Sequence[str]) -> None:
-        self._joints = tuple(joints)
-
-    def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
-        names = list(message.joint_names)
-        missing = [name for name in self._joints if name not in names]
-        if missing:
-            raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {names}")
-        if not message.points or len(message.points[0].positions) != len(names):
-            raise ObservationError(f"a JointTrajectory of {len(names)} joints has no such positions in its first point")
-        for slot, name in enumerate(self._joints):
-            out[slot] = message.points[0].positions[names.index(name)]
-
-    def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
-        self.write_point(values, message, 0)
-
-    def write_point(self, values: Floats, message: Any, number: int) -> None:
-        """Put the numbers, (n,), into a point of a message."""
-        point = message.points[number]
-        if len(point.positions) != len(self._joints):
-            message.joint_names = list(self._joints)
-            point.positions = array("d", bytes(8 * len(self._joints)))
-        np.frombuffer(point.positions)[:] = values
 
 
 class InputChannel:
@@ -156,7 +33,7 @@ class InputChannel:
         """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
         self.source = source
         self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
-        self._layout = _input_layout(source.entries)
+        self._layout = input_layout(source.entries)
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -190,6 +67,8 @@ class CommandChannel:
         relative: (n,) which numbers are relative to an observation entry.
         any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
+        starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
+            nor others that a loss brings to zero, which start from there.
         first_step: (n,) how far from there the first command may be.
     """
 
@@ -202,8 +81,10 @@ class CommandChannel:
         self.relative = np.array([entry.relative_to is not None for entry in command.entries])
         self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in command.entries])
+        rates = np.array(command.rates)
+        self.starts_anywhere = ~(self.measured | rates | (command.on_loss == "zero"))
         self.first_step = np.array([entry.first_step for entry in command.entries])
-        self._layout = _command_layout(command)
+        self._layout = command_layout(command)
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
         bases = self._base.tolist(), self._base_factor.tolist()
@@ -283,20 +164,6 @@ def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[NamedUnit]
     return np.array([index for index, _ in bound], dtype=np.int64), np.array([factor for _, factor in bound])
 
 
-def _input_layout(entries: Sequence[InputEntry]) -> Layout:
-    joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
-    return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
-
-
-def _command_layout(command: Command) -> Layout:
-    names = [entry.name for entry in command.entries]
-    if command.type == "std_msgs/msg/Float64MultiArray":
-        return ArrayLayout(len(names))
-    if command.type == "trajectory_msgs/msg/JointTrajectory":
-        return TrajectoryLayout(names)
-    return FieldLayout(names)
-
-
 def _check_number(message: Any, field: str, path: str) -> None:
     try:
         value = attrgetter(field)(message)
@@ -304,7 +171,3 @@ def _check_number(message: Any, field: str, path: str) -> None:
         raise RobotFileError(f"{path}: {type(message).__name__} has no field {field!r}: {error}") from None
     if not isinstance(value, int | float):
         raise RobotFileError(f"{path}: {field!r} of {type(message).__name__} is {type(value).__name__}, not a number")
-
-
-def _itself(message: Any) -> Any:
-    return message

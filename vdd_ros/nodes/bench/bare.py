@@ -2,22 +2,21 @@
 
 import sys
 import time
-from array import array
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.bench.keeping import keep
-from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, message_class
+from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, command_message, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_thread import Deadlines
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.host import HostSettings, settle
+from vdd_ros.policy.message_layouts import command_layout
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.session import open_session
@@ -53,8 +52,9 @@ class Bare(Node):
         if settings.mode not in MODES:
             raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
         robot = RobotFile.load(settings.robot_file)
-        self._publisher = self.create_publisher(Float64MultiArray, robot.command.topic, RELIABLE)
-        self._answer = Float64MultiArray(data=array("d", [0.0] * len(robot.command.entries)))
+        self._answer = command_message(robot.command, 0.0)
+        command_layout(robot.command).write(np.zeros(len(robot.command.entries)), self._answer)
+        self._publisher = self.create_publisher(type(self._answer), robot.command.topic, RELIABLE)
         if settings.mode == "echo":
             source = robot.inputs[-1]
             self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)

@@ -3,7 +3,6 @@
 import gc
 import sys
 import time
-from array import array
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,15 +13,15 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
-from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.bench.keeping import keep
-from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, message_class
+from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, command_message, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
 from vdd_ros.nodes.tick_inputs import TickInputs
 from vdd_ros.nodes.tick_thread import Deadlines, TickThread, end_executor
+from vdd_ros.policy.message_layouts import command_layout
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
@@ -59,8 +58,9 @@ class Driven(Node):
         spec = self._policy.spec
         self._window = np.tile(np.array(spec.statistics.observation_mean, np.float32), (spec.history, 1))
         robot = RobotFile.load(settings.robot_file)
-        self._command = Float64MultiArray(data=array("d", [0.0] * len(robot.command.entries)))
-        self._publisher = self.create_publisher(Float64MultiArray, robot.command.topic, RELIABLE)
+        self._command = command_message(robot.command, 0.0)
+        command_layout(robot.command).write(np.zeros(len(robot.command.entries)), self._command)
+        self._publisher = self.create_publisher(type(self._command), robot.command.topic, RELIABLE)
         self._count = round(settings.rate_hz * settings.seconds)
         self._late, self._work = np.zeros((2, self._count))
         self._ticks = self._received = 0
