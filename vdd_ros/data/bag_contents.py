@@ -219,7 +219,9 @@ class BagContents:
 def describe_losses(losses: dict[str, Loss]) -> list[str]:
     """Say in words what was given up."""
     return [
-        f"{loss.size:,} bytes given up: {reason}" + (f" ({loss.count:,} times)" if loss.count > 1 else "")
+        (f"{loss.size:,} bytes given up: " if loss.size else "given up, of unknown size: ")
+        + reason
+        + (f" ({loss.count:,} times)" if loss.count > 1 else "")
         for reason, loss in losses.items()
     ]
 

@@ -24,7 +24,7 @@ _STORAGES = ("mcap", "sqlite3")
 _NEWEST_VERSION = 9
 _ROS1_MAGIC = b"#ROSBAG V"
 _BLOCK = 1 << 20
-_CUT_PACKED = "the rest of a compressed file that is cut off or damaged (of unknown size)"
+_CUT_PACKED = "the rest of a compressed file that is cut off or damaged"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Reads a rosbag2 database (.db3) row by row, as far as it is whole."""
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -14,8 +15,9 @@ from vdd_ros.errors import RecordingError
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
 """What a recorder that was killed leaves beside its database: rows that are not in it yet, or are to be undone."""
+_LARGEST = 1 << 40
 
-MALFORMED = "rows of a database that is cut off or damaged (of unknown size)"
+MALFORMED = "rows of a database that is cut off or damaged"
 
 
 def is_sqlite(path: Path) -> bool:
@@ -27,7 +29,7 @@ def is_sqlite(path: Path) -> bool:
 def scan_sqlite(contents: BagContents, path: Path) -> None:
     """Add the messages of a database to `contents`; they are copied into its spool.
 
-    The database itself is only read: with a journal beside it, a temporary copy is opened.
+    The database itself is only read: with a journal beside it, or where it was cut, a temporary copy is opened.
 
     Raises:
         RecordingError: It is no rosbag2 database, or its topics cannot be read.
@@ -35,11 +37,14 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
     beside = [path.with_name(path.name + end) for end in SIDECARS]
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
         target, options = path, "?mode=ro&immutable=1"
-        if any(file.exists() and file.stat().st_size for file in beside):
+        claimed = _claimed_size(path)
+        if claimed > path.stat().st_size or any(file.exists() and file.stat().st_size for file in beside):
             target, options = Path(folder) / path.name, ""
             for file in (path, *beside):
                 if file.exists():
                     shutil.copyfile(file, Path(folder) / file.name)
+            if claimed > target.stat().st_size:  # what is behind a cut as zeros: else not even what is there is read
+                os.truncate(target, claimed)
         try:
             database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
         except sqlite3.Error as error:
@@ -51,6 +56,15 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             contents.add(contents.open(path), channels, _places(database, contents, unwanted))
         finally:
             database.close()
+
+
+def _claimed_size(path: Path) -> int:
+    """Return how many bytes a database should have by its header: size of a page (1 means 65536) times pages."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    page = int.from_bytes(head[16:18], "big")
+    size = (1 << 16 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+    return size if size <= _LARGEST else 0
 
 
 def _channels(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
