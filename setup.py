@@ -28,6 +28,9 @@ EXTRAS = {
         "ros-jazzy-std-srvs==5.3.6",
         "ros-jazzy-trajectory-msgs==5.3.6",
         "rosbags>=0.10",
+        # What bags are compressed with; rosbags brings them too.
+        "lz4",
+        'backports.zstd; python_version < "3.14"',
     ],
     "sim": ["gymnasium>=1.1", *FIGURES],
     "train": [

@@ -12,13 +12,23 @@ from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.policy.timing import LATENCY_LABELS as LABELS
 
-__all__ = ["LABELS", "STORE", "latency_message", "text_message", "write_bag"]
+__all__ = ["LABELS", "STORE", "latency_message", "records_of", "text_message", "write_bag"]
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
 NUMBER_TYPE = "std_msgs/msg/Int64"
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 INFO_TYPE = "std_msgs/msg/String"
+
+
+def records_of(count: int, first: int = 0) -> NDArray[np.float64]:
+    """Return latency records (count, len(LABELS)) of ticks 35 ms apart, whose numbers begin with `first`."""
+    values = np.zeros((count, len(LABELS)))
+    values[:, LABELS.index("seq")] = first + np.arange(count)
+    values[:, LABELS.index("stamp_s")] = 100 + 0.035 * (first + np.arange(count))
+    values[:, LABELS.index("inference_s")] = 1e-4
+    values[:, LABELS.index("total_s")] = 2e-4
+    return values
 
 
 def latency_message(values: NDArray[np.float64], labels: tuple[str, ...] = LABELS) -> bytes:

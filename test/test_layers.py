@@ -33,7 +33,14 @@ class Layer:
 
 LAYERS = {
     "policy": Layer(packages=("numpy", "onnxruntime", "yaml")),
-    "data": Layer(packages=("numpy",), exceptions=(("latency_bag", "rosbags"),)),
+    "data": Layer(
+        packages=("numpy",),
+        exceptions=(
+            ("bag_reader", "rosbags"),
+            ("bag_types", "rosbags"),
+            *(("decompression", package) for package in ("lz4", "backports", "compression")),
+        ),
+    ),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),

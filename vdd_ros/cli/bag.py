@@ -4,26 +4,32 @@ import argparse
 import sys
 from pathlib import Path
 
-HELP = "mend a latency bag whose recorder was killed"
+HELP = "mend a bag: one whose recorder was killed, without metadata or index, split, or out of order"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd bag`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    about = "make a whole bag of what a killed recorder left: all but its last second"
-    action = actions.add_parser("mend", help=about, description=about)
-    action.add_argument("bag", type=Path, help="the folder BAG.partial that was left, or an .mcap file")
-    action.add_argument("--out", type=Path, metavar="DIR", help="bag to make (default: BAG)")
+    about = (
+        "make a new, whole bag of every message that can be read of another, which stays as it is; the exit code is 1 "
+        "where messages are missing, 2 where there is none"
+    )
+    action = actions.add_parser("mend", help="make a whole bag of what can be read of another", description=about)
+    action.add_argument("bag", type=Path, help="the folder BAG.partial that was left, another bag's, or a file of it")
+    action.add_argument(
+        "--out", type=Path, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
+    )
+    action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Mend and say what there is; return 1 if records are missing."""
+    """Mend and say what there is; return 1 if messages are, or may be, missing."""
     from vdd_ros.nodes.bag_mend import mend
 
-    mended = mend(args.bag, args.out)
+    mended = mend(args.bag, args.out, force=args.force)
     if mended.replaced is not None:
         print(f"{mended.replaced}, which an earlier try left, was replaced", file=sys.stderr)
-    print(f"{mended.output}: {mended.messages} messages; {args.bag} is no longer needed")
-    if mended.gaps:
-        print(mended.gaps, file=sys.stderr)
-    return 1 if mended.gaps else 0
+    print(f"{mended.output}: {mended.messages:,} messages; {mended.source} is as it was")
+    for text in filter(None, [*mended.given_up, *mended.notes, mended.gaps]):
+        print(text, file=sys.stderr)
+    return 1 if mended.gaps or mended.lost else 0

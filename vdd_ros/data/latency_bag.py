@@ -1,7 +1,6 @@
 """Reads what the nodes wrote about their ticks out of a rosbag2 directory."""
 
-import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.bag_reader import BagMessage, read_messages
 from vdd_ros.data.decisions import Decisions, expert_switch_rate, missing_decisions, parse_decisions
 from vdd_ros.data.diagnostics import DIAGNOSTICS, counters, newest_values
-from vdd_ros.data.sequence import SequenceCheck
+from vdd_ros.data.policy_info import parse_info
+from vdd_ros.data.sequence import LARGEST, SequenceCheck
 from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,21 +36,6 @@ _TYPES = {
     DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
 }
 """End of a topic's name to the type that is meant; empty: any, an error follows where it is wrong."""
-
-
-@dataclass(frozen=True)
-class BagMessage:
-    """One message of a bag.
-
-    Attributes:
-        topic: Full name of the topic.
-        received_ns: When the recorder received it, nanoseconds since the epoch.
-        message: The decoded message; its fields are those of the message definition.
-    """
-
-    topic: str
-    received_ns: int
-    message: Any
 
 
 @dataclass(frozen=True)
@@ -97,32 +84,6 @@ class NodeLatency:
         return "; ".join(filter(None, gaps))
 
 
-def read_messages(bag: Path, suffixes: Collection[str]) -> Iterator[BagMessage]:
-    """Yield the messages of the topics that end in one of the suffixes, in the order of receipt.
-
-    Args:
-        bag: A rosbag2 directory, or one mcap file.
-        suffixes: Ends of topic names.
-
-    Raises:
-        RecordingError: If there is no bag, or it is damaged.
-    """
-    from rosbags.rosbag2 import Reader
-    from rosbags.typesys import Stores, get_typestore
-
-    typestore = get_typestore(Stores.ROS2_JAZZY)
-    try:
-        with Reader(bag) as reader:
-            wanted = [c for c in reader.connections if c.topic.endswith(tuple(suffixes))]
-            # Without a connection to filter for, the reader would yield every message.
-            for connection, received_ns, raw in reader.messages(wanted) if wanted else ():
-                yield BagMessage(connection.topic, received_ns, typestore.deserialize_cdr(raw, connection.msgtype))
-    except Exception as error:  # a damaged file makes the parser raise nearly anything
-        raise RecordingError(
-            f"{bag} is not a readable bag: {error or type(error).__name__}; give a rosbag2 directory with metadata.yaml"
-        ) from error
-
-
 def read_latency_bag(bag: Path) -> list[NodeLatency]:
     """Read the latency records of every node in a bag, ordered by the node's name.
 
@@ -131,12 +92,11 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
             on the way, or decisions without labels.
     """
     found: dict[str, dict[str, list[BagMessage]]] = {end: {} for end in _TYPES}
-    for message in read_messages(bag, tuple(_TYPES)):
+    for message in read_messages(bag, tuple(_TYPES), {end: kind for end, kind in _TYPES.items() if kind}):
         end = next(end for end in _TYPES if message.topic.endswith(end))
-        if _TYPES[end] in ("", message.message.__msgtype__):
-            found[end].setdefault(message.topic.removesuffix(end), []).append(message)
+        found[end].setdefault(printable(message.topic.removesuffix(end)), []).append(message)
     if not found[_LATENCY]:
-        raise RecordingError(f"{bag} has no latency records; record the topic ~/latency of a policy node")
+        raise RecordingError(f"{printable(bag)} has no latency records; record the topic ~/latency of a policy node")
     said = newest_values(m.message for messages in found[DIAGNOSTICS].values() for m in messages)
     episodes = _beginnings([m for messages in found[_EPISODE].values() for m in messages])
     return [_node_latency(node, found, said.get(node), episodes) for node in sorted(found[_LATENCY])]
@@ -148,21 +108,11 @@ def _beginnings(messages: Sequence[BagMessage]) -> Ints:
     return np.array(new, dtype=np.int64)
 
 
-def _parse_info(message: BagMessage) -> dict[str, Any]:
-    try:
-        info = json.loads(message.message.data)
-    except (ValueError, AttributeError) as error:
-        raise RecordingError(f"{message.topic} does not hold JSON: {error}") from error
-    if not isinstance(info, dict):
-        raise RecordingError(f"{message.topic} holds {type(info).__name__}; a JSON object is needed")
-    return info
-
-
 def _node_latency(
     node: str, found: dict[str, dict[str, list[BagMessage]]], said: dict[str, str] | None, episodes: Ints
 ) -> NodeLatency:
     labels, values, sequence = _records(node, found[_LATENCY][node])
-    infos = [_parse_info(message) for message in found[_INFO].get(node, [])]
+    infos = [parse_info(message.topic, message.message) for message in found[_INFO].get(node, [])]
     answers = found[_DECISION].get(node, [])
     decisions = parse_decisions(node, [m.message for m in answers]) if answers else None
     info = infos[-1] if infos else {}
@@ -173,7 +123,7 @@ def _node_latency(
         sequence,
         info,
         decisions,
-        tuple(dict.fromkeys(str(info["policy_sha256"]) for info in infos if "policy_sha256" in info)),
+        tuple(dict.fromkeys(info["policy_sha256"] for info in infos if info.get("policy_sha256"))),
         _switch_rate(decisions, answers, found[_EXPERT].get(node, []), episodes),
         None if said is None else counters(said, info),
     )
@@ -195,16 +145,34 @@ def _records(node: str, messages: list[BagMessage]) -> tuple[tuple[str, ...], Fl
     layouts = {tuple(dimension.label for dimension in m.message.layout.dim) for m in messages}
     sizes = {len(m.message.data) for m in messages}
     labels = layouts.pop()
-    if layouts or sizes != {len(labels)} or "seq" not in labels:
+    if layouts or sizes != {len(labels)} or "seq" not in labels or len(set(labels)) < len(labels):
         raise RecordingError(
             f"the latency records of {node} are not alike or not labelled: {len(layouts) + 1} layouts, sizes "
-            f"{sorted(sizes)}, labels {labels}; each value needs a label in layout.dim, one of them `seq`"
+            f"{printable(sorted(sizes))}, labels {printable(labels)}; each value needs a label of its own in "
+            "layout.dim, one of them `seq`"
         )
     values = np.array([m.message.data for m in messages], dtype=np.float64)
-    numbers = values[:, labels.index("seq")]
-    if not np.isfinite(numbers).all():
-        raise RecordingError(f"the latency records of {node} have sequence numbers that are not finite")
+    _check_values(node, labels, values)
     sequence = SequenceCheck()
-    for number in numbers:
+    for number in values[:, labels.index("seq")].tolist():
         sequence.add(int(number))
     return labels, values, sequence
+
+
+def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
+    """Raise RecordingError where records (n, len(labels)) hold what no node writes; NaN is what was not measured."""
+    numbers = values[:, labels.index("seq")]
+    stamps = values[:, [place for place, label in enumerate(labels) if label in ("seq", "stamp_s")]]
+    if not np.isfinite(stamps).all():
+        raise RecordingError(f"the latency records of {node} have a `seq` or `stamp_s` that is not finite")
+    if (odd := numbers[(numbers < 0) | (numbers > LARGEST) | (numbers != np.floor(numbers))]).size:
+        raise RecordingError(
+            f"the latency records of {node} have the sequence number {odd[0]:g}; whole numbers from 0 on are needed: "
+            "does another node publish on its topic?"
+        )
+    if np.isinf(values).any():
+        label = labels[int(np.argwhere(np.isinf(values))[0, 1])]
+        raise RecordingError(
+            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN where "
+            "nothing was measured"
+        )

@@ -3,42 +3,68 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+LARGEST = 2**53
+"""The largest sequence number: a record holds them as float64."""
+
+_KEPT = 1000
+_SHOWN = 5
+
 
 @dataclass
 class SequenceCheck:
-    """Follows the sequence numbers of one topic in the order of arrival and keeps every gap.
+    """Follows the sequence numbers of one topic in the order of arrival and keeps what is wrong with them.
 
-    A number that is not larger than the one before starts a new run: the node was activated again.
+    A node numbers its records from 0 on. A 0 after other numbers starts a new run: the node was configured again. Any
+    other number that is not larger than the one before it is wrong: two nodes of one name, a node that publishes twice,
+    or a record that is out of order. Memory does not grow with the record: of each kind the first 1000 are kept.
 
     Attributes:
         count: Numbers seen.
         first: The first number seen, or None.
         last: The newest number seen, or None.
         restarts: How often a new run started.
-        gaps: Pairs (number before the gap, number after it).
+        missing: Numbers that were left out.
+        gaps: The first pairs (number before the gap, number after it).
+        gap_count: How many there are.
+        repeated: How often the number before came again.
+        backward: How often a smaller one came that is not 0.
+        turns: The first pairs (number before, smaller or equal number after it) of both kinds.
+        unreadable: Records without a number that can be one.
     """
 
     count: int = 0
     first: int | None = None
     last: int | None = None
     restarts: int = 0
+    missing: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)
+    gap_count: int = 0
+    repeated: int = 0
+    backward: int = 0
+    turns: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: int = 0
 
     def add(self, number: int) -> None:
         """Take the next number."""
         if self.last is None:
             self.first = number
-        elif number <= self.last:
-            self.restarts += 1
         elif number > self.last + 1:
-            self.gaps.append((self.last, number))
+            self.missing += number - self.last - 1
+            self.gap_count += 1
+            _keep(self.gaps, (self.last, number))
+        elif number == 0 < self.last:
+            self.restarts += 1
+        elif number <= self.last:
+            self.repeated += number == self.last
+            self.backward += number < self.last
+            _keep(self.turns, (self.last, number))
         self.last = number
         self.count += 1
 
     @property
-    def missing(self) -> int:
-        """Numbers that lie in the gaps."""
-        return sum(after - before - 1 for before, after in self.gaps)
+    def disordered(self) -> bool:
+        """Whether numbers came twice or went back."""
+        return bool(self.repeated or self.backward)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result for JSON."""
@@ -49,12 +75,41 @@ class SequenceCheck:
             "restarts": self.restarts,
             "missing": self.missing,
             "gaps": [list(gap) for gap in self.gaps],
+            "gap_count": self.gap_count,
+            "repeated": self.repeated,
+            "backward": self.backward,
+            "turns": [list(turn) for turn in self.turns],
+            "unreadable": self.unreadable,
         }
 
     def describe(self) -> str:
-        """Say in words where the gaps are, for an error message; an empty text without any."""
-        if not self.gaps:
+        """Say in words what is wrong, for an error message; an empty text where every record is there once."""
+        return "; ".join(filter(None, (self._gaps(), self._turns(), self._unreadable())))
+
+    def _gaps(self) -> str:
+        if not self.gap_count:
             return ""
-        shown = ", ".join(f"{before + 1} to {after - 1}" for before, after in self.gaps[:5])
-        more = f" and {len(self.gaps) - 5} more gaps" if len(self.gaps) > 5 else ""
+        shown = ", ".join(f"{before + 1} to {after - 1}" for before, after in self.gaps[:_SHOWN])
+        more = f" and {self.gap_count - _SHOWN} more gaps" if self.gap_count > _SHOWN else ""
+        if self.disordered:  # of numbers that go to and fro nobody knows how many are missing
+            return f"sequence numbers are left out {self.gap_count} times ({shown}{more})"
         return f"{self.missing} of {self.missing + self.count} records missing (sequence numbers {shown}{more})"
+
+    def _turns(self) -> str:
+        if not self.disordered:
+            return ""
+        shown = ", ".join(f"{after} after {before}" for before, after in self.turns[:_SHOWN])
+        more = " and others" if self.repeated + self.backward > _SHOWN else ""
+        return (
+            f"sequence numbers come twice {self.repeated} times and go back {self.backward} times ({shown}{more}): "
+            "two nodes of one name, or one that began anew and whose first records are missing"
+        )
+
+    def _unreadable(self) -> str:
+        # A topic none of whose records has one is another's that happens to have the same end of its name.
+        return f"{self.unreadable} records have no sequence number" if self.unreadable and self.count else ""
+
+
+def _keep(pairs: list[tuple[int, int]], pair: tuple[int, int]) -> None:
+    if len(pairs) < _KEPT:
+        pairs.append(pair)

@@ -1,17 +1,29 @@
-"""Make a whole bag of what a recorder left that was killed."""
+"""Make a whole bag of one that is not: cut off, without metadata or index, split, or out of order."""
 
+import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2.metadata import parse_qos
 
+from vdd_ros.data.bag_contents import BagContents, Channel, describe_losses
+from vdd_ros.data.bag_layout import MENDED, MENDING, METADATA, PARTIAL, SUFFIXES, BagLayout, find_bag, scan_bag
+from vdd_ros.data.bag_reader import count_by_library
+from vdd_ros.data.bag_types import definition_of
+from vdd_ros.data.mcap_scan import Scanned
+from vdd_ros.documents import parse_yaml
 from vdd_ros.errors import RecordingError
-from vdd_ros.nodes.bag_salvage import lock, salvage
+from vdd_ros.nodes.bag_salvage import lock
 from vdd_ros.nodes.bag_writer import BagWriter
+from vdd_ros.text import printable
 
-PARTIAL = ".partial"
-MENDING = ".mending"
+_MADE = "made"
+_REPLACED = "replaced"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -19,96 +31,206 @@ class Mended:
     """What came of a bag.
 
     Attributes:
+        source: What was read; it is as it was.
         output: The whole bag.
         messages: How many messages it holds.
-        cut: Bytes at the end of the damaged file that were half of something.
-        gaps: Which sequence numbers are missing, in words; empty if none.
+        given_up: What could not be read, with its size, in words.
+        lost: Whether whole messages are, or may be, among that.
+        notes: What else there is to know, in words.
+        gaps: What is wrong with the sequence numbers, in words; empty if nothing is.
         replaced: What an earlier try had left, and is gone; None if there was nothing.
     """
 
+    source: Path
     output: Path
     messages: int
-    cut: int
+    given_up: list[str]
+    lost: bool
+    notes: list[str]
     gaps: str
     replaced: Path | None = None
 
 
-def mend(path: Path, output: Path | None = None) -> Mended:
-    """Copy what can be read of a bag without an end into a whole one, and leave it where it is.
-
-    Of the damaged file, only the half record at its end is cut off.
+def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mended:
+    """Copy every message that can be read of a bag, in the order of receipt, into a new one; the bag stays as it is.
 
     Args:
-        path: The folder `<bag>.partial` that the recorder left, `<bag>` itself, or an MCAP file.
-        output: Bag to make; by default `<bag>`, or `<name>.mended` of another folder or file.
+        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml, or
+            a file (.mcap, .db3).
+        output: Bag to make; by default `<bag>` of `<bag>.partial`, else `<name>.mended` beside the source.
+        force: Replace an output that exists, if it is a bag.
 
     Raises:
-        RecordingError: There is no such file, it is being written or mended, nothing in it can be read, or the output
-            exists already or cannot be written.
+        RecordingError: There is no such bag, it is whole, it is being written or mended, not one message in it can be
+            read, or the output exists already or cannot be written.
     """
-    source = _damaged(path)
+    bag = _find(path)
     output = output or _output_of(path)
-    if output.exists():
-        raise RecordingError(f"bag {output} exists already; remove it or give another name with --out")
-    aside = output.with_name(f"{output.name}{MENDING}")
-    replaced = _clear(aside)
-    cut = salvage(source)
+    _check_output(output, bag, force=force)
+    with ExitStack() as stack:
+        for file in bag.files:
+            if not lock(stack.enter_context(file.open("rb")), shared=True):
+                raise RecordingError(f"{printable(file)} is being written; stop the recorder, which completes it")
+        aside = output.with_name(output.name + MENDING)
+        replaced = _clear(aside)
+        stack.enter_context(_workshop(aside))
+        contents = stack.enter_context(BagContents(aside))
+        scanned = scan_bag(bag, contents)
+        _refuse(bag, scanned, contents)
+        return replace(_write(bag, contents, output, aside), replaced=replaced)
+
+
+def _write(bag: BagLayout, contents: BagContents, output: Path, aside: Path) -> Mended:
+    """Write the bag aside and put it into its place."""
+    made = aside / _MADE / output.name
+    made.parent.mkdir()
+    writer = BagWriter(made, aside / output.name)
+    left_out: list[str] = []
+    connections = _add_topics(writer, contents, left_out)
+    count = 0
+    for message in contents.messages():
+        connection = connections.get((message.channel.topic, message.channel.msgtype))
+        if connection is not None and writer.failure is None:
+            writer.write_to(connection, message.log_ns, message.content, message.publish_ns)
+            count += 1
+    if not count:
+        raise RecordingError(_nothing(bag, contents, left_out))
     gaps = ""
     try:
-        writer = BagWriter(output, aside)
-        count = _copy(source, writer)
         writer.close()
     except RecordingError as error:
-        if not output.exists():
-            raise RecordingError(f"{error}; what can be read of it is in {source}") from error
-        gaps = str(error)
+        if writer.cause is not None:
+            raise RecordingError(
+                f"bag {printable(output)} could not be written: {writer.cause}; {printable(bag.path)} is as it was. Make "
+                "room, or name a place on another disk with --out"
+            ) from error
+        gaps = writer.describe_gaps()
+    _put(made, output, aside)
+    losses = list(contents.losses.values())
+    missing = [f"the file {printable(name)} is missing" for name in bag.missing]
+    given_up = [*describe_losses(contents.losses), *left_out, *missing]
+    lost = bool(left_out or missing) or not all(loss.harmless for loss in losses)
+    return Mended(bag.path, output, count, given_up, lost, contents.notes, gaps)
+
+
+def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -> dict[tuple[str, str], Connection]:
+    """Add each topic once for each of its types, and say which were left out."""
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for place, channel in enumerate(contents.channels):
+        grouped.setdefault((channel.topic, channel.msgtype), []).append(place)
+    counts, added = contents.counts(), {}
+    for (topic, msgtype), places in grouped.items():
+        channels = [contents.channels[place] for place in places]
+        count = sum(counts[place] for place in places)
+        try:
+            first = next((channel for channel in channels if channel.definition), channels[0])
+            if first.encoding != "cdr":
+                raise RecordingError(f"they are serialised as {printable(first.encoding)!r}; cdr is needed")
+            profiles = [profile for channel in channels for profile in _profiles(channel, contents.notes)]
+            added[topic, msgtype] = writer.add_topic(
+                topic, msgtype, list(dict.fromkeys(profiles)), definition=definition_of(first)
+            )
+        except RecordingError as error:
+            if count:
+                left_out.append(f"{count:,} messages of {printable(topic)} are left out: {error}")
+    return added
+
+
+def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
+    """Return the publishers' profiles of a channel; without them a bag can be read as well, so what is none is told."""
+    try:
+        return parse_qos(parse_yaml(channel.offered_qos, channel.topic, RecordingError) or [])
+    except Exception:  # profiles of others are parsed by a library that checks nothing
+        notes.append(f"the quality of service of {printable(channel.topic)} cannot be read and is left out")
+        return []
+
+
+def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> None:
+    """Raise RecordingError where there is nothing to mend, or nothing to make a bag of."""
+    counted = sum(count for _, _, count in bag.counted)
+    complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
+    if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
+        raise RecordingError(f"{printable(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend")
+    if not len(contents):
+        raise RecordingError(_nothing(bag, contents, []))
+
+
+def _nothing(bag: BagLayout, contents: BagContents, left_out: list[str]) -> str:
+    reasons = [*describe_losses(contents.losses), *left_out] or ["its files are whole and empty"]
+    return f"{printable(bag.path)} holds no message that can be read, so no bag was made: {'; '.join(reasons)}"
+
+
+def _put(made: Path, output: Path, aside: Path) -> None:
+    """Move a bag to its place, and what is there, which was to be replaced, out of the way first."""
+    try:
+        replaced = output.exists()
+        if replaced:
+            output.rename(aside / _REPLACED)
+        try:
+            made.rename(output)
+        except OSError:
+            if replaced:
+                (aside / _REPLACED).rename(output)
+            raise
+    except OSError as error:
+        raise RecordingError(f"bag {printable(output)} could not be put into its place: {error}") from error
+
+
+@contextmanager
+def _workshop(aside: Path) -> Iterator[None]:
+    """Make a folder, locked as long as it is used, and remove it in the end."""
+    try:
+        aside.mkdir(parents=True)
+    except OSError as error:
+        raise RecordingError(f"{printable(aside)} cannot be made: {error}; give another place with --out") from error
+    try:
+        with (aside / _LOCK).open("wb") as file:
+            lock(file)
+            yield
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Mended(output, count, cut, gaps, replaced)
 
 
 def _clear(aside: Path) -> Path | None:
     """Remove what an earlier try left when it was killed, and return its path; None if there is nothing."""
     if not aside.exists():
         return None
-    for path in aside.rglob("*.mcap"):
-        with path.open("rb") as file:
-            if not lock(file):
-                raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+    for path in aside.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                if not lock(file):
+                    raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
     shutil.rmtree(aside)
     return aside
 
 
-def _copy(source: Path, writer: BagWriter) -> int:
-    count = 0
-    try:
-        with Reader(source) as reader:
-            for connection in reader.connections:
-                profiles = getattr(connection.ext, "offered_qos_profiles", ())
-                writer.add_topic(connection.topic, connection.msgtype, profiles)
-            for connection, stamp_ns, message in reader.messages():
-                writer.write(connection.topic, stamp_ns, bytes(message))
-                count += 1
-    except ReaderError as error:
-        raise RecordingError(f"{source} cannot be read: {error}") from error
-    return count
-
-
-def _damaged(path: Path) -> Path:
-    """Return the one MCAP file of a bag."""
+def _find(path: Path) -> BagLayout:
     partial = path.with_name(path.name + PARTIAL)
-    folder = partial if not path.exists() and partial.exists() else path
-    if (folder / "metadata.yaml").exists():
-        raise RecordingError(f"{folder} has metadata.yaml: it is a whole bag, there is nothing to mend")
-    files = [folder] if folder.is_file() else sorted(folder.rglob("*.mcap"))
-    if len(files) != 1:
+    return find_bag(partial if not path.exists() and partial.exists() else path)
+
+
+def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
+    """Raise RecordingError where the output is there already and may not be replaced."""
+    if not os.path.lexists(output):
+        return
+    if not force:
         raise RecordingError(
-            f"{path} holds {len(files)} MCAP files; give the folder BAG.partial of one bag, or its file"
+            f"bag {printable(output)} exists already; remove it, give another name with --out, or replace it with --force"
         )
-    return files[0]
+    place = output.resolve()
+    if any(place == file.resolve() or place in file.resolve().parents for file in bag.files):
+        raise RecordingError(f"{printable(output)} holds the bag that is to be mended; give another name with --out")
+    found = list(output.iterdir()) if output.is_dir() and not output.is_symlink() else None
+    if found is None or (found and not any(file.name == METADATA or file.name.endswith(SUFFIXES) for file in found)):
+        raise RecordingError(f"{printable(output)} is no bag, so that --force does not replace it; give another name")
 
 
 def _output_of(path: Path) -> Path:
     if path.name.endswith(PARTIAL):
         return path.with_name(path.name.removesuffix(PARTIAL))
-    return path.with_name(f"{path.stem}.mended") if path.exists() else path
+    if not path.exists():
+        return path
+    name = path.name
+    for suffix in SUFFIXES if path.is_file() else ():
+        name = name.removesuffix(suffix)
+    return path.with_name(name + MENDED)

@@ -1,4 +1,6 @@
-"""Make an MCAP file that was cut off in the middle readable again, in place.
+"""Give an MCAP file of our own, whose writing failed in the middle, its proper end, in place.
+
+Bags of others, and those of a recorder that was killed, are never touched: see `bag_mend`.
 
 An MCAP file is a magic, a header and then records, each an opcode (1 byte), a length (8 bytes) and that many bytes. A
 file whose writer died ends inside a record and has no footer. Cut back to the last whole record and given an end, it
@@ -19,10 +21,13 @@ _FOOTER = 0x02
 _END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + _MAGIC
 
 
-def lock(file: BinaryIO) -> bool:
-    """Lock an open file until it is closed or its process ends; return False if another has done so."""
+def lock(file: BinaryIO, *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed or its process ends; return False if another has done so.
+
+    Any number of processes may share a lock to read; one of them keeps out those that write.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

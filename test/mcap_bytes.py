@@ -1,0 +1,69 @@
+"""MCAP files put together byte by byte, as recorders of others write them, and as cuts and faults leave them."""
+
+import struct
+from collections.abc import Callable, Sequence
+from zlib import crc32
+
+from bag_files import LATENCY_TYPE, STORE
+
+MAGIC = b"\x89MCAP0\r\n"
+SUMMARY = struct.Struct("<QHIIIIQQ")
+RECORD_HEAD = 9
+
+
+def record(opcode: int, body: bytes) -> bytes:
+    return struct.pack("<BQ", opcode, len(body)) + body
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def header(profile: str = "ros2") -> bytes:
+    return MAGIC + record(0x01, text(profile) + text("by hand"))
+
+
+def schema(number: int, msgtype: str, definition: str | None = None) -> bytes:
+    """A schema record; the standard definition, if none is given."""
+    if definition is None:
+        definition, _ = STORE.generate_msgdef(msgtype, ros_version=2)
+    body = struct.pack("<H", number) + text(msgtype) + text("ros2msg" if definition else "") + text(definition)
+    return record(0x03, body)
+
+
+def channel(number: int, topic: str, schema_number: int = 1, qos: str = "", encoding: str = "cdr") -> bytes:
+    metadata = text("offered_qos_profiles") + text(qos)
+    body = struct.pack("<HH", number, schema_number) + text(topic) + text(encoding)
+    return record(0x04, body + struct.pack("<I", len(metadata)) + metadata)
+
+
+def message(number: int, stamp_ns: int, content: bytes, published_ns: int | None = None) -> bytes:
+    published_ns = stamp_ns if published_ns is None else published_ns
+    return record(0x05, struct.pack("<HIQQ", number, 0, stamp_ns, published_ns) + content)
+
+
+def chunk(
+    records: bytes, compression: str = "", packed: bytes | None = None, checksum: int | None = None
+) -> bytes:
+    """A chunk; `packed` is what the compression makes of the records."""
+    checksum = crc32(records) if checksum is None else checksum
+    packed = records if packed is None else packed
+    head = struct.pack("<QQQI", 0, 2**62, len(records), checksum) + text(compression)
+    return record(0x06, head + struct.pack("<Q", len(packed)) + packed)
+
+
+def end(counted: int | None = None, summary_start: int = 0) -> bytes:
+    """The end of a file, with statistics if a count is given (`summary_start` is where they lie)."""
+    statistics = b"" if counted is None else record(0x0B, SUMMARY.pack(counted, 1, 1, 0, 0, 0, 0, 2**62) + bytes(4))
+    footer = record(0x02, struct.pack("<QQI", summary_start, 0, 0))
+    return record(0x0F, bytes(4)) + statistics + footer + MAGIC
+
+
+def topics(*names: str, msgtype: str = LATENCY_TYPE) -> bytes:
+    """One schema, and channels 1, 2, … of these names."""
+    return schema(1, msgtype) + b"".join(channel(place, name) for place, name in enumerate(names, 1))
+
+
+def messages(numbers: Sequence[int], content: Callable[[int], bytes], number: int = 1, at_ns: int = 1000) -> bytes:
+    """Messages of a channel, a nanosecond times their number apart."""
+    return b"".join(message(number, at_ns + k, content(k)) for k in numbers)

@@ -1,0 +1,60 @@
+"""Unpacks what bags compress, with a limit: a few bytes can expand to gigabytes."""
+
+import sys
+from typing import Any
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+"""No message begins like this: serialised ones begin with a zero."""
+
+MOST_BYTES = 1 << 30
+
+
+def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
+    """Unpack as far as the bytes go.
+
+    Args:
+        compression: `zstd` or `lz4`.
+        packed: The bytes; cut ones give what comes before the cut.
+        most: Most bytes to unpack; anything above counts as damage.
+
+    Returns:
+        What was unpacked, and whether it is all of it.
+    """
+    decompressor = _decompressor(compression)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while not decompressor.eof:
+            part = decompressor.decompress(packed, max_length=min(most + 1 - size, 1 << 24))
+            packed = b""
+            if not part and decompressor.needs_input:
+                break
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                return b"", False
+    except Exception:  # either library has errors of its own for damaged bytes
+        return b"".join(parts), False
+    return b"".join(parts), bool(decompressor.eof)
+
+
+def zstd_file(file: Any) -> Any:
+    """Return a file that unpacks another one as it is read; reading a cut one raises EOFError at its end."""
+    return _zstd().ZstdFile(file, "rb")
+
+
+def _decompressor(compression: str) -> Any:
+    if compression == "lz4":
+        import lz4.frame
+
+        return lz4.frame.LZ4FrameDecompressor()
+    return _zstd().ZstdDecompressor()
+
+
+def _zstd() -> Any:
+    """Return the standard library's module, from Python 3.14 on, or its backport."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd

@@ -1,0 +1,85 @@
+"""What a policy node says about itself on `~/policy_info`, checked before anybody computes with it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from vdd_ros.documents import parse_json
+from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
+
+_MOST_BYTES = 1 << 20
+_MOST_STEPS = 1_000_000
+_LONGEST = 1000
+
+
+def parse_info(topic: str, message: Any) -> dict[str, Any]:
+    """Return the content of a message (std_msgs/String); foreign text in it is made printable.
+
+    Args:
+        topic: Where it was published, for errors.
+        message: The message.
+
+    Raises:
+        RecordingError: It is no JSON object, or what is computed with has a value that is not allowed.
+    """
+    text = getattr(message, "data", None)
+    if not isinstance(text, str):
+        raise RecordingError(f"{topic} does not hold JSON, but {printable(type(message).__name__)}; leave it out")
+    info = parse_json(text, topic, RecordingError, max_bytes=_MOST_BYTES)
+    if not isinstance(info, dict):
+        raise RecordingError(f"{topic} holds {type(info).__name__}; a JSON object is needed")
+    for key, (allowed, fits) in _KNOWN.items():
+        if info.get(key) is not None and not fits(info[key]):
+            raise RecordingError(
+                f"{topic} says that {key} is {printable(info[key])!r}; {allowed} is needed: is it another node's topic?"
+            )
+    cleaned: dict[str, Any] = _printable(info)
+    return cleaned
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_steps(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _MOST_STEPS
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def _is_rate(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_KNOWN: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("kind", "policy", "policy_sha256", "expert", "noise"), ("a text", _is_text)),
+    "sampling_steps": (f"a whole number from 1 to {_MOST_STEPS:,}", _is_steps),
+    "rate_hz": ("a finite number above 0", _is_rate),
+    **dict.fromkeys(("jitter_floor", "machine"), ("an object", _is_object)),
+    "refused": ("a list of texts", _is_list),
+}
+"""Keys that reports compute with: what is allowed, in words, and its test."""
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return printable(value, _LONGEST) if isinstance(value, str) else value
