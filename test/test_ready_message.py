@@ -11,6 +11,7 @@ pytest.importorskip("rclpy")
 from geometry_msgs.msg import TwistStamped
 from rclpy.serialization import deserialize_message
 from ros_helpers import Bench
+from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -24,6 +25,7 @@ from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import CommandChannel, set_stamp
 from vdd_ros.tasks import get_task
 
+STORE = get_typestore(Stores.ROS2_JAZZY)
 AVOIDING = Path(__file__).parents[1] / "config" / "robots" / "avoiding.yaml"
 VALUES = np.array([1.5, -0.0, 1e-310, -1e300])
 OTHERS = np.array([np.nan, np.inf, 3.0, 0.1])
@@ -76,6 +78,24 @@ def test_every_point_of_a_trajectory_has_its_numbers() -> None:
     wanted = trajectory(2)
     fill(VALUES, wanted)
     assert found == wanted
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 16])
+@pytest.mark.parametrize("joints", [1, 2, 6, 7])
+def test_a_trajectory_is_as_long_as_another_implementation_writes_it(points: int, joints: int) -> None:
+    """Also rosbags, which reads our bags and refuses what stands behind the end of a message."""
+    layout = TrajectoryLayout([f"joint_{number}" for number in range(joints)])
+
+    def fill(values: Any, message: JointTrajectory) -> None:
+        for number, point in enumerate(values.reshape(points, joints)):
+            layout.write_point(point, message, number)
+
+    content = ReadyMessage(trajectory(points), points * joints, fill).serialized(np.arange(float(points * joints)))
+    found = STORE.deserialize_cdr(content, "trajectory_msgs/msg/JointTrajectory")
+    assert content == bytes(STORE.serialize_cdr(found, "trajectory_msgs/msg/JointTrajectory"))
+    assert [point.positions.tolist() for point in found.points] == np.arange(float(points * joints)).reshape(
+        points, joints
+    ).tolist()
 
 
 def test_what_was_given_out_stays_as_it_is() -> None:

@@ -10,6 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.cdr import CdrExtent
 from vdd_ros.policy.robot_messages import set_stamp
 
 Floats = NDArray[np.float64]
@@ -63,33 +64,25 @@ class ReadyMessage:
 
 
 def serialized_exactly(message: Any) -> bytes:
-    """Return a serialised message without what `serialize_message` leaves behind its end.
+    """Return a serialised message without the bytes that `serialize_message` does not write.
 
-    Fast DDS estimates the length, for an empty list too long, and what stands in the rest is whatever was in memory.
-    The shortest beginning that can be read is the message.
+    Fast DDS estimates the length, for an empty list too long. What stands behind the end and in the gaps of the
+    alignment is whatever was in memory: that is cut off, and these are zero here.
 
     Raises:
-        ConfigurationError: The middleware reads another message out of it.
+        ConfigurationError: The middleware does not serialise as CDR.
     """
-    content = serialize_message(message)
-    short, whole = 0, len(content)
-    while whole - short > 1:
-        middle = (short + whole) // 2
-        if _deserialized(content[:middle], message) is None:
-            short = middle
-        else:
-            whole = middle
-    if _deserialized(content[:whole], message) != message:
-        raise _unknown_serialisation(message)
-    return bytes(content[:whole])
-
-
-def _deserialized(content: bytes, message: Any) -> Any:
-    """Return the message that is serialised, or None where its end is missing."""
+    extent = CdrExtent(message)
+    content = bytearray(serialize_message(message)[: extent.length])
+    for gap in extent.gaps:
+        content[gap] = bytes(gap.stop - gap.start)
     try:
-        return deserialize_message(content, type(message))
+        found = deserialize_message(bytes(content), type(message))
     except RuntimeError:  # rclpy's errors of the middleware are of this class
-        return None
+        found = None
+    if found != message or len(content) != extent.length:
+        raise _unknown_serialisation(message)
+    return bytes(content)
 
 
 def _unknown_serialisation(message: Any) -> ConfigurationError:
