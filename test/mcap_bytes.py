@@ -42,9 +42,7 @@ def message(number: int, stamp_ns: int, content: bytes, published_ns: int | None
     return record(0x05, struct.pack("<HIQQ", number, 0, stamp_ns, published_ns) + content)
 
 
-def chunk(
-    records: bytes, compression: str = "", packed: bytes | None = None, checksum: int | None = None
-) -> bytes:
+def chunk(records: bytes, compression: str = "", packed: bytes | None = None, checksum: int | None = None) -> bytes:
     """A chunk; `packed` is what the compression makes of the records."""
     checksum = crc32(records) if checksum is None else checksum
     packed = records if packed is None else packed

@@ -75,7 +75,11 @@ def test_a_file_that_is_refused_stays_as_it_was(tmp_path: Path, capsys: pytest.C
     records = mcap.topics(NODE) + mcap.messages([0], record)
     for profile, parts, text in (
         ("ros1", (records, mcap.end()), "profile 'ros1'"),
-        ("ros2", (mcap.schema(1, LATENCY_TYPE), mcap.channel(1, NODE, encoding="json"), mcap.message(1, 0, b"{}")), "json"),
+        (
+            "ros2",
+            (mcap.schema(1, LATENCY_TYPE), mcap.channel(1, NODE, encoding="json"), mcap.message(1, 0, b"{}")),
+            "json",
+        ),
     ):
         source = bag_file(tmp_path / "bag.mcap", mcap.header(profile), *parts)
         assert text in mended(capsys, source, tmp_path / "out", code=2)
@@ -157,9 +161,7 @@ def test_compressed_chunks_are_read_as_far_as_they_are_whole(
     assert "the rest of a compressed chunk that is cut off" in said
 
 
-def test_a_chunk_with_a_wrong_checksum_is_given_up_and_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_chunk_with_a_wrong_checksum_is_given_up_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = mcap.chunk(mcap.topics(NODE) + mcap.messages(range(10), record))
     wrong = mcap.chunk(mcap.messages(range(10, 20), record), checksum=1)
     last = mcap.chunk(mcap.messages(range(20, 30), record))
@@ -185,7 +187,11 @@ def test_topics_whose_type_has_no_definition_are_left_out_and_told(
     own = "float64 torque\nstd_msgs/Header header\n" + "=" * 80 + "\nMSG: std_msgs/Header\n"
     own += "builtin_interfaces/Time stamp\nstring frame_id\n" + "=" * 80 + "\nMSG: builtin_interfaces/Time\n"
     own += "int32 sec\nuint32 nanosec\n"
-    types = [mcap.schema(1, "my_msgs/msg/Torque", own), mcap.schema(2, "my_msgs/msg/Secret", ""), mcap.schema(3, TEXT, "")]
+    types = [
+        mcap.schema(1, "my_msgs/msg/Torque", own),
+        mcap.schema(2, "my_msgs/msg/Secret", ""),
+        mcap.schema(3, TEXT, ""),
+    ]
     channels = [mcap.channel(place, name, place) for place, name in enumerate(("/torque", "/secret", "/text"), 1)]
     content = {1: bytes(4) + bytes(24), 2: bytes(8), 3: text_message("hello")}
     messages = [mcap.message(number, 5, content[number]) for number in (1, 2, 2, 3)]
@@ -320,5 +326,3 @@ def test_any_cut_of_a_foreign_file_gives_the_messages_before_it(
         assert found >= before
     assert found == 25
     capsys.readouterr()
-
-
