@@ -47,7 +47,6 @@ UNITS = {
     "Pa": (PRESSURE, 1.0),
     "hPa": (PRESSURE, 1e2),
     "T": (MAGNETIC_FIELD, 1.0),
-    "uT": (MAGNETIC_FIELD, 1e-6),
     "lx": (ILLUMINANCE, 1.0),
     "V": (VOLTAGE, 1.0),
     "A": (CURRENT, 1.0),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.policy.robot import UNITS
+from vdd_ros.policy.quantities import UNITS
 from vdd_ros.text import printable
 from vdd_ros.training.checks import require_least
 
