@@ -154,7 +154,17 @@ def test_a_newer_cell_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "is not JSON"),
+        ("[" * 10_000, "nested too deep"),
+        (json.dumps([record("em") | {"seed": "x"}]), "the seed 'x', which cannot be"),
+        (json.dumps([record("em") | {"seed": -1}]), "the seed '-1', which cannot be"),
+        (json.dumps([record("em") | {"task": 3}]), "the task '3', which cannot be"),
+        (json.dumps([record("em") | {"key": "../../home"}]), r"the key '\.\./\.\./home', which cannot be"),
+        (json.dumps([record("em") | {"success": "all"}]), "the success 'all', which cannot be"),
+        (json.dumps([record("em") | {"success": float("nan")}]), "the success 'nan', which cannot be"),
+        (json.dumps([record("em") | {"entropy_interval": [0.5]}]), "the entropy_interval .* which cannot be"),
+        (json.dumps([record("em") | {"machine": []}]), "the machine .* which cannot be"),
+        (json.dumps([record("em") | {"method": ["em"]}]), "the method .* which is none"),
         ("{}", "no list of objects"),
         ("[1]", "no list of objects"),
         ('[{"task": "avoiding"}]', "cell 0 of .* lacks backbone"),

@@ -25,6 +25,7 @@ from vdd_ros.cli.benchmark.matrix import Cell, Model
 from vdd_ros.cli.benchmark.results import KEYS, read_results
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 from vdd_ros.training.checkpoint import STATE_FILE, load_tensors
@@ -303,6 +304,13 @@ def test_a_folder_is_held_by_one_or_shared(tmp_path: Path) -> None:
     with holding(tmp_path) as alone, holding(tmp_path) as other, holding(tmp_path, shared=True) as sharing:
         assert alone
         assert not other and not sharing
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"seconds": "3"}', '{"seconds": -1}', '{"seconds": NaN}', "{}"])
+def test_a_clock_that_was_damaged_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "clock.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"clock\.json"):
+        read_seconds(tmp_path / "clock.json")
 
 
 def test_a_clock_goes_on_through_failures(tmp_path: Path) -> None:

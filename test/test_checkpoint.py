@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,10 @@ CARD = Card(
     observation=(("x", "m"), ("y", "m")),
     action=(("u", "m/s"),),
     rate_hz=20.0,
-    statistics={"action_mean": [0.25]},
+    statistics={
+        **{"observation_mean": [0.5, 0.25], "observation_std": [1.0, 2.0], "action_mean": [0.25], "action_std": [0.5]},
+        **{"action_low": [-1.0], "action_high": [1.0]},
+    },
     model={"width": 8},
     settings={"seed": 3},
     steps=7,
@@ -92,6 +96,20 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_models_of_other_programs_are_named(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / MODEL_FILE)
+    (tmp_path / "config.json").write_text('{"type": "diffusion"}')
+    with pytest.raises(CheckpointError, match=r"is a model of another program, as LeRobot keeps it \(config\.json"):
+        load_model(tmp_path)
+    (tmp_path / "policy.ckpt").write_bytes(b"\x80\x02.")
+    with pytest.raises(CheckpointError, match="is a pickle, which is never opened"):
+        load_model(tmp_path / "policy.ckpt")
+    (tmp_path / "D").mkdir()
+    (tmp_path / "D" / "env.pkl").write_bytes(b"\x80\x02.")
+    with pytest.raises(CheckpointError, match="is a folder of pickles"):
+        load_model(tmp_path / "D")
+
+
 def without(field: str) -> Callable[[dict[str, Any]], Any]:
     return lambda fields: {name: value for name, value in fields.items() if name != field}
 
@@ -101,10 +119,10 @@ def without(field: str) -> Callable[[dict[str, Any]], Any]:
     [
         (lambda fields: {**fields, "format_version": 2}, "has checkpoint version 2; this version of vdd_ros reads 1"),
         (without("format_version"), "has checkpoint version None"),
-        (without("kind"), "has an incomplete card .*kind"),
-        (without("observation"), "has an incomplete card .*observation"),
-        (lambda fields: {**fields, "action": [["u"]]}, "has an incomplete card"),
-        (lambda fields: {**fields, "surprise": 1}, "has an incomplete card .*surprise"),
+        (without("kind"), "has a card that lacks kind"),
+        (without("observation"), "has a card that lacks observation"),
+        (lambda fields: {**fields, "action": [["u"]]}, "no list of pairs of name and unit as its action"),
+        (lambda fields: {**fields, "surprise": 1}, "has the unknown field surprise"),
         (lambda fields: 5, "has a damaged card"),
     ],
 )
@@ -114,9 +132,64 @@ def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("kind", 5, "has the kind '5'; it must be a text"),
+        ("kind", "", "has the kind ''"),
+        ("task", ["avoiding"], "has the task"),
+        ("task", "x" * 300, "has the task"),
+        ("observation", {}, "has no list of pairs of name and unit as its observation"),
+        ("observation", [], "has no list of pairs"),
+        ("observation", ["xm", "ym"], "has no list of pairs"),
+        ("observation", [["x", "m"], ["x", "m"]], "has the observation entry 'x' twice"),
+        ("action", [["u", 3]], "has no list of pairs"),
+        ("rate_hz", 0, "has the rate_hz 0; it must be a number above 0"),
+        ("rate_hz", "20", "has the rate_hz 20"),
+        ("rate_hz", True, "has the rate_hz True"),
+        ("rate_hz", float("nan"), "has the rate_hz nan"),
+        ("rate_hz", 10**400, "has the rate_hz 1000"),
+        ("steps", -1, "has -1 steps"),
+        ("steps", 1.5, "has 1.5 steps"),
+        ("steps", None, "has None steps"),
+        ("statistics", [], "has other statistics than observation_mean"),
+        ("statistics", {}, "has other statistics than observation_mean"),
+        ("model", 3, "has no object as its model"),
+        ("model", {"width": [8]}, "has a model.width that is neither text nor a finite number"),
+        ("settings", {"seed": float("inf")}, "has a settings.seed that is neither"),
+        ("versions", [], "has no object as its versions"),
+        ("data_sha256", "0" * 63, "has the data_sha256"),
+        ("data_sha256", None, "has the data_sha256 'None'"),
+        ("teacher_sha256", 5, "has the teacher_sha256"),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object, message: str) -> None:
+    write(tmp_path, json.dumps({**json.loads(CARD.to_json()), field: value}))
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("observation_mean", [0.0], "observation_mean that is no list of 2 finite numbers"),
+        ("observation_std", [1.0, 0.0], "observation_std of 0.0; deviations are above 0"),
+        ("observation_std", [1.0, float("nan")], "observation_std that is no list of 2 finite numbers"),
+        ("action_std", 1.0, "action_std that is no list of 1 finite numbers"),
+        ("action_low", [2.0], "action_low above its action_high"),
+        ("action_high", ["1"], "action_high that is no list of 1 finite numbers"),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
+    card = json.loads(CARD.to_json())
+    write(tmp_path, json.dumps({**card, "statistics": {**card["statistics"], name: value}}))
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        load_model(tmp_path)
+
+
 def test_a_card_that_is_not_json_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "{")
-    with pytest.raises(CheckpointError, match="has a damaged card"):
+    with pytest.raises(CheckpointError, match=r"the card of .*is not JSON"):
         load_model(tmp_path)
 
 
@@ -141,6 +214,70 @@ def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher:
     save_model(tmp_path, tensors, replace(card, model={**card.model, "blocks": 6}))
     with pytest.raises(CheckpointError, match=r"describes another model .*blocks"):
         load_teacher(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 10**9}, "width is 1000000000; it must be from 0 to 1,048,576"),
+        ({"width": 2**20}, "do not fit their own card .*has the shape"),
+        ({"width": "4"}, "width is '4'"),
+        ({"width": 4.5}, "width is '4.5'"),
+        ({"width": True}, "width is 'True'"),
+        ({"width": 1}, "width is 1"),
+        ({"layers": 10**6}, "layers is 1000000; it must be from 0 to 1,000"),
+        ({"layers": 900}, "do not fit their own card .*lack"),
+        ({"levels": 10**9}, "levels is 1000000000"),
+        ({"levels": 1}, "levels is 1; it must be from 2"),
+        ({"octaves": 1000}, "octaves is 1000"),
+        ({"history": 10**6}, "history is 1000000"),
+        ({"horizon": 0}, "horizon is 0"),
+        ({"backbone": "cnn"}, "backbone is 'cnn'"),
+        ({"backbone": "gpt", "heads": 0}, "heads is 0"),
+        ({"kind": 3}, "kind is '3'"),
+        ({"sigma_min": 0.0}, "sigma_min is 0.0; it must be above 0"),
+        ({"obs_dim": 7}, "obs_dim is 7, but the card has 4 entries"),
+        ({"act_dim": 1}, "act_dim is 1, but the card has 2 entries"),
+        ({"dropout": -1.0}, "dropout is -1.0"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_before_it_is_built(
+    tmp_path: Path, teacher: Path, change: dict[str, Any], message: str
+) -> None:
+    """Within the memory that this process may have: a layer of a width of 2^20 has 4 TiB."""
+    card, tensors = load_model(teacher)
+    save_model(tmp_path, tensors, replace(card, model={**card.model, **change}))
+    with pytest.raises(CheckpointError, match=message):
+        load_teacher(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value.double(), "is float64, not float32"),
+        (lambda value: value.bfloat16(), "is bfloat16, not float32"),
+        (lambda value: value.T.contiguous(), "has the shape"),
+        (lambda value: torch.full_like(value, torch.nan), "is not finite"),
+        (lambda value: torch.full_like(value, torch.inf), "is not finite"),
+    ],
+)
+def test_weights_of_another_type_or_that_are_not_finite_are_refused(
+    tmp_path: Path, teacher: Path, change: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
+    card, tensors = load_model(teacher)
+    name = next(name for name, value in tensors.items() if value.ndim == 2 and value.shape[0] != value.shape[1])
+    save_model(tmp_path, {**tensors, name: change(tensors[name])}, card)
+    with pytest.raises(CheckpointError, match=message):
+        load_teacher(tmp_path)
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    header = {"weight": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}}
+    header["__metadata__"] = {"vdd_ros": CARD.to_json()}  # type: ignore[assignment]
+    text = json.dumps(header).encode()
+    (tmp_path / MODEL_FILE).write_bytes(len(text).to_bytes(8, "little") + text + bytes(100))
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_model(tmp_path)
 
 
 def test_a_loaded_teacher_is_frozen(teacher: Path) -> None:
@@ -184,7 +321,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path: Path
     with pytest.raises(CheckpointError, match=r"other settings \(steps 6 -> 7\)"):
         prepare_folder(tmp_path / "run", {"steps": 7}, resume=True)
     (tmp_path / "run" / "settings.json").write_text("{")
-    with pytest.raises(CheckpointError, match="is damaged"):
+    with pytest.raises(CheckpointError, match=r"settings\.json is not JSON"):
         prepare_folder(tmp_path / "run", {"steps": 6}, resume=True)
 
 

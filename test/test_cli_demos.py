@@ -1,6 +1,9 @@
 """`vdd demos`: what it writes and prints, and what it refuses to replace."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +119,31 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(demos, "_demonstrate", interrupted)
     assert make(tmp_path / "D") == 130
     assert not (tmp_path / "D").exists()
+
+
+HOLDING = """
+import sys
+from vdd_ros.cli import demos
+from vdd_ros.cli.main import main
+
+def wait(*_):
+    print("ready", flush=True)
+    sys.stdin.read()
+
+demos._demonstrate = wait
+main(["demos", "avoiding", "--out", sys.argv[1]])
+"""
+
+
+def test_two_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second is refused at once, and told who is at it."""
+    folder = tmp_path / "D"
+    command = [sys.executable, "-c", HOLDING, str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "ready\n"
+        assert make(folder) == 2
+        assert f"is in use by process {first.pid}" in capsys.readouterr().err
+        first.kill()
+    assert make(folder) == 0

@@ -146,11 +146,14 @@ def test_a_teacher_that_commands_and_fails_is_a_failure_and_replaces_an_earlier_
     out = tmp_path / "out"
     out.mkdir()
     (out / "report.json").write_text('{"made_by": "vdd demo"}')
-    (out / "old").write_text("")
+    (out / "bag_7").write_text("")
+    (out / "notes.txt").write_text("mine")
     assert main(demo_arguments(files, out, "--episodes", "1", "--policy", "teacher")) == 1
     report = json.loads((out / "report.json").read_text())
     assert (report["status"], report["commander"], report["successes"]) == ("failed", "teacher", 0)
-    assert not (out / "old").exists()
+    assert not (out / "bag_7").exists()
+    assert (out / "notes.txt").read_text() == "mine", "what no demo makes is left alone"
+    assert not any(path.name.startswith(".") for path in out.iterdir())
 
 
 def test_a_node_that_cannot_start_is_shown_with_its_log(

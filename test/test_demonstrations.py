@@ -1,8 +1,10 @@
 """Demonstration sets: files that come back as they were or are refused, and windows against a naive loop."""
 
 import contextlib
+import io
 import json
 import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,15 +161,17 @@ class Bomb:
 def test_pickled_content_is_refused_and_not_executed(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError, match="not a readable demonstration set"):
         DemonstrationSet.load(saved(tmp_path, modes=np.array([Bomb()], dtype=object)))
-    (tmp_path / FILE_NAME).write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(DemonstrationError, match="not a readable demonstration set"):
-        DemonstrationSet.load(tmp_path)
+    for name in (FILE_NAME, "avoiding.pkl"):
+        for protocol in (0, 2, 4, 5):
+            (tmp_path / name).write_bytes(pickle.dumps(Bomb(), protocol))
+            with pytest.raises(DemonstrationError, match=r"a pickle, which is never opened|not a readable"):
+                DemonstrationSet.load(tmp_path / name)
 
 
 def test_one_bare_array_is_refused(tmp_path: Path) -> None:
     with open(tmp_path / FILE_NAME, "wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(DemonstrationError, match=r"no \.npz archive"):
+    with pytest.raises(DemonstrationError, match="a single array of numpy"):
         DemonstrationSet.load(tmp_path)
 
 
@@ -176,7 +180,19 @@ def test_one_bare_array_is_refused(tmp_path: Path) -> None:
     [
         ({"action": None}, "action"),
         ({"header": None}, "header"),
-        ({"header": np.array("no JSON")}, "not a readable"),
+        ({"header": np.array("no JSON")}, "is not JSON"),
+        ({"header": np.array('{"task": "a", "task": "b"}')}, "comes twice"),
+        ({"header": np.array("[" * 10_000)}, "nested too deep"),
+        ({"header": np.array([b"{}"])}, "its header is no text"),
+        ({"header": np.array("x" * 300_000)}, "its header is no text of at most 262,144 characters"),
+        ({"surprise": np.zeros(3)}, r"holds 'surprise\.npy', which demonstrations have not"),
+        ({"modes": np.array([2, -2, 0])}, "has the mode -2"),
+        ({"modes": np.array([2, -1])}, "has 3 lengths, but 2 modes"),
+        ({"action": np.zeros((10, 2))}, "has 11 observations, but 10 actions"),
+        ({"observation": np.zeros(11)}, "must have two axes"),
+        ({"lengths": np.array([4, 1, 7])}, "do not add up to its 11 pairs"),
+        ({"lengths": np.array([12, -2, 1])}, "do not add up"),
+        ({"lengths": np.array([2**62, 2**62, 2**62, 2**62 + 11]), "modes": np.zeros(4, int)}, "do not add up"),
         ({"header": np.array("[1]")}, "no JSON object"),
         ({"header": np.array('{"format_version": 1}')}, "malformed header"),
         (
@@ -207,3 +223,135 @@ def test_a_failing_write_leaves_the_set_that_was_there(tmp_path: Path, monkeypat
         toy(modes=np.array([1, 1, 1])).save(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == before
     assert DemonstrationSet.load(tmp_path).sha256 == toy().sha256
+
+
+def with_header(**changes: Any) -> Any:
+    fields = {"format_version": 1, **HEADER.__dict__, **changes}
+    return np.array(json.dumps({name: value for name, value in fields.items() if value != "left out"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": 5}, "its task is '5', not a text"),
+        ({"task": ""}, "its task is ''"),
+        ({"source": "x" * 2_000}, "its source is"),
+        ({"source": "left out"}, "it lacks source"),
+        ({"rate_hz": 0}, "its rate_hz is 0, not a number above 0"),
+        ({"rate_hz": "20"}, "its rate_hz is 20"),
+        ({"rate_hz": float("nan")}, "its rate_hz is nan"),
+        ({"rate_hz": True}, "its rate_hz is True"),
+        ({"rate_hz": 1e300}, "up to 1,000,000"),
+        ({"seed": 1.5}, "its seed is 1.5"),
+        ({"seed": "3"}, "its seed is 3"),
+        ({"observation": {}}, "its observation is no list"),
+        ({"observation": []}, "its observation is no list"),
+        ({"observation": ["xm", "vm", "wr"]}, "holds xm, not a pair"),
+        ({"observation": [["x", "m"], ["x", "m"], ["w", "rad"]]}, "has the entry 'x' twice"),
+        ({"action": [["dx", 1], ["dy", "m"]]}, "not a pair of name and unit"),
+        ({"action": [["dx"], ["dy"]]}, "not a pair of name and unit"),
+        ({"action": [["d" * 300, "m"], ["dy", "m"]]}, "not a pair of name and unit"),
+        ({"format_version": True}, "has format version True"),
+        ({"task": "a", "\x1b[31m": 1}, r"unknown field \\x1b\[31m"),
+    ],
+)
+def test_a_header_field_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DemonstrationError, match=message):
+        DemonstrationSet.load(saved(tmp_path, header=with_header(**changes)))
+
+
+def claiming(folder: Path, shape: tuple[int, ...], name: str, kind: str = "<f8", **entry: Any) -> Path:
+    """Write a set in which the header of an array claims a shape that its 8 bytes do not have."""
+    saved(folder)
+    with zipfile.ZipFile(folder / FILE_NAME) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    text = repr({"descr": kind, "fortran_order": False, "shape": shape} | entry).ljust(117) + "\n"
+    members[f"{name}.npy"] = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(8)
+    with zipfile.ZipFile(folder / FILE_NAME, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["observation", "action"])
+@pytest.mark.parametrize("shape", [(10**12, 3), (2**62, 4), (-1, -1), (0, 10**18), (1,) * 30])
+def test_a_shape_that_is_not_there_is_refused_before_memory_is_taken(
+    tmp_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(DemonstrationError, match=r"says that it has the shape .* but there are 8 bytes|two axes"):
+        DemonstrationSet.load(claiming(tmp_path, shape, name))
+
+
+@pytest.mark.parametrize("name", ["lengths", "modes"])
+def test_a_number_of_episodes_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DemonstrationError, match=r"says that it has the shape \(1000000000000,\)"):
+        DemonstrationSet.load(claiming(tmp_path, (10**12,), name, "<i8"))
+
+
+def test_python_objects_are_refused_by_the_header_alone(tmp_path: Path) -> None:
+    with pytest.raises(DemonstrationError, match="holds Python objects, which are never loaded"):
+        DemonstrationSet.load(claiming(tmp_path, (1,), "modes", "|O"))
+
+
+def test_arrays_beyond_the_limit_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vdd_ros.data.demonstration_file.MAX_BYTES", 500)
+    with pytest.raises(DemonstrationError, match=r"its arrays have .* bytes; at most 500 are read"):
+        DemonstrationSet.load(saved(tmp_path))
+
+
+def zipped(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+    return content.getvalue()
+
+
+FOREIGN: list[tuple[str, dict[str, bytes], str]] = [
+    (
+        "lerobot",
+        {"meta/info.json": b'{"codebase_version": "v3.0", "total_episodes": 2}', "meta/episodes/chunk-000/f": b""},
+        r"is a LeRobot data set, version v3\.0, 2 episodes\. This version cannot",
+    ),
+    (
+        "lerobot_old",
+        {"meta/info.json": b'{"codebase_version": "v2.1", "total_episodes": 2}', "meta/episodes.jsonl": b"{}"},
+        r"is a LeRobot data set, version v2\.1",
+    ),
+    (
+        "lerobot_cut",
+        {"meta/info.json": b'{"codebase_version": "v3.0", "total_episodes": 2}'},
+        r"was not finalised: meta/episodes is missing",
+    ),
+    ("lerobot_bad", {"meta/info.json": b"{"}, r"is a LeRobot data set whose meta/info\.json is damaged"),
+    ("minari", {"data/main_data.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a data set of Minari"),
+    ("low_dim.hdf5", {"": b"\x89HDF\r\n\x1a\n rest"}, "is an HDF5 file, as robomimic"),
+    ("robomimic", {"low_dim_v15.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a folder of HDF5 files, as robomimic"),
+    ("pusht.zarr", {".zgroup": b"{}", "data/action/0": b""}, "is a zarr store, as Diffusion Policy"),
+    ("pusht3.zarr", {"zarr.json": b"{}"}, "is a zarr store"),
+    ("around", {"pusht.zarr/.zgroup": b"{}"}, "is a folder around a zarr store"),
+    ("umi.zarr.zip", {"": zipped(".zgroup", "data/action/.zarray")}, "is a zarr store in a zip file"),
+    ("d3il", {"env_0001_00.pkl": b"\x80\x04."}, "is a folder of pickles: .*never opened"),
+    ("env_0001_00.pkl", {"": b"\x80\x04."}, "is a pickle, which is never opened"),
+    ("weights.pt", {"": zipped("archive/data.pkl", "archive/data/0")}, "is a file of torch.save"),
+    ("bag", {"metadata.yaml": b"rosbag2_bagfile_information: {}", "bag.mcap": b""}, "is a bag"),
+    ("cut_bag", {"bag.mcap": b"\x89MCAP0\r\n"}, "is a bag .*without metadata.yaml; 'vdd bag mend'"),
+    ("bag.mcap", {"": b"\x89MCAP0\r\n"}, r"is a bag \(mcap\)"),
+    ("bag.db3", {"": b"SQLite format 3\x00 "}, "is an SQLite file, as bags"),
+    ("old.bag", {"": b"#ROSBAG V2.0\n"}, "is a bag of ROS 1"),
+    ("policy.onnx", {"": b"\x08\x08\x12\x07pytorch"}, r"is a policy file \(ONNX\), not demonstrations"),
+    ("checkpoint", {"model.safetensors": b"", "model.json": b"{}"}, "a checkpoint that keeps no demonstrations"),
+    ("frames.parquet", {"": b"PAR1"}, "is a Parquet file, as LeRobot"),
+    ("other.npz", {"": zipped("obs.npy", "\x1b[2J.npy")}, r"with the arrays obs, \\x1b\[2J"),
+]
+
+
+@pytest.mark.parametrize(("name", "files", "message"), FOREIGN, ids=[name for name, _, _ in FOREIGN])
+def test_data_of_other_programs_are_named(tmp_path: Path, name: str, files: dict[str, bytes], message: str) -> None:
+    """With what can be done, by every command that takes demonstrations, and without a pickle being opened."""
+    for below, content in files.items():
+        file = tmp_path / name / below if below else tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    with pytest.raises(DemonstrationError, match=f"{message}.*DemonstrationSet"):
+        DemonstrationSet.load(tmp_path / name)

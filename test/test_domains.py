@@ -1,6 +1,7 @@
 """Each run has a ROS domain of its own, however many run at once, until the last of its processes has ended."""
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -15,8 +16,9 @@ from vdd_ros.errors import ProcessError
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep away from the domains of others."""
+    monkeypatch.setattr(domains, "NAME", f"vdd_ros.test.{os.getpid()}.{tmp_path.name}.{{}}")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
 
@@ -65,7 +67,18 @@ def test_a_node_that_outlives_its_run_keeps_the_domain(monkeypatch: pytest.Monke
     os.close(handle)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "vdd_ros.domains").write_text("")
-    with pytest.raises(ProcessError, match="no ROS domain can be locked in"):
+def test_nothing_in_the_shared_temporary_folder_is_made_changed_or_followed(tmp_path: Path) -> None:
+    """There, another user may have put a link to any folder of this one's."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (tmp_path / "vdd_ros.domains").symlink_to(private)
+    os.close(take_domain()[1])
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert not list(private.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["private", "vdd_ros.domains"]
+
+
+def test_a_name_that_cannot_be_bound_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domains, "NAME", "x" * 200)
+    with pytest.raises(ProcessError, match="no ROS domain can be taken"):
         take_domain()

@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
 # Without dependencies of their own, so every layer may use them.
-SHARED_MODULES = ("__version__", "documents", "errors", "files", "resources", "text")
+SHARED_MODULES = ("__version__", "documents", "earlier", "errors", "files", "resources", "text")
 SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")
 

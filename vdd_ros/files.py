@@ -172,16 +172,22 @@ def holding(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
     """Hold a folder against other processes while the block runs; it is free again when the process ends.
 
     Args:
-        folder: Made if it is missing.
+        folder: Made if it is missing, and then removed again if it is still empty at the end.
         shared: Several may hold it, but not together with one that holds it alone.
         wait_s: How long to wait until it is free, in seconds.
 
     Raises:
         HeldError: Another process holds it; the message names it.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with locking(folder / LOCK_FILE, f"the folder '{folder}'", shared=shared, wait_s=wait_s):
-        yield
+    try:
+        with locking(folder / LOCK_FILE, f"the folder '{folder}'", shared=shared, wait_s=wait_s):
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 @contextmanager

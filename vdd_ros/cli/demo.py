@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import json
-import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from vdd_ros.cli.demo_run import TASK, Run, execute, plan
 from vdd_ros.cli.latency_report.build import Report, make_report
 from vdd_ros.cli.latency_report.tables import format_report
 from vdd_ros.cli.report import write_json
+from vdd_ros.cli.result_folder import REPORT, result_folder
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.tasks import get_task
@@ -122,38 +121,22 @@ def _policy_files(args: argparse.Namespace) -> dict[str, Path]:
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
     demo = Demo.from_arguments(args)
-    make_folder(demo.out)
     policies = {name: str(file) for name, file in demo.files.items()}
     report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
-    try:
-        with interruptible_once():
-            runs, together = demo.plan()
-            for each in runs:
-                execute(each)
-            passed = _report(demo, together, runs, report)
-        report["status"] = "passed" if passed else "failed"
-    except VddError as error:
-        report.update(status="failed", reason=str(error))
-        raise
-    finally:
-        write_json(demo.out / "report.json", report)
-    return 0 if passed else 1
-
-
-def make_folder(out: Path, made_by: str = MADE_BY) -> None:
-    """Make a command's folder anew; one that this command did not make is refused by a ConfigurationError."""
-    if out.exists():
+    with result_folder(demo.out, MADE_BY):
         try:
-            ours = json.loads((out / "report.json").read_text(encoding="utf-8"))["made_by"] == made_by
-        except (OSError, ValueError, KeyError, TypeError):
-            ours = False
-        if not ours:
-            raise ConfigurationError(
-                f"--out {out} exists and was not made by `{made_by}`; remove it or choose another folder"
-            )
-        shutil.rmtree(out)
-    (out / "log").mkdir(parents=True)
-    write_json(out / "report.json", {"made_by": made_by, "status": "running"})
+            with interruptible_once():
+                runs, together = demo.plan()
+                for each in runs:
+                    execute(each)
+                passed = _report(demo, together, runs, report)
+            report["status"] = "passed" if passed else "failed"
+        except VddError as error:
+            report.update(status="failed", reason=str(error))
+            raise
+        finally:
+            write_json(demo.out / REPORT, report)
+    return 0 if passed else 1
 
 
 @contextlib.contextmanager

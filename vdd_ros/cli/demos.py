@@ -9,6 +9,7 @@ import numpy as np
 from vdd_ros.cli.report import write_json
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.files import holding
 from vdd_ros.tasks import Task, get_task, task_names
 from vdd_ros.tasks.rollout import Rollouts, replay
 
@@ -33,14 +34,15 @@ def run(args: argparse.Namespace) -> int:
         raise DemonstrationError(f"--seed is {args.seed}; it must be 0 or more")
     task = get_task(args.task)
     episodes = task.default_demonstrations if args.episodes is None else args.episodes
-    demonstrations = _demonstrate(task, episodes, args.seed)
-    replayed = _replay(task, demonstrations)
-    file = args.out / FILE_NAME
-    if file.exists() and not args.force and _is_same(file, demonstrations):
-        print(f"{file} holds these demonstrations already; it stays as it is")
-    else:
-        demonstrations.save(args.out)
-    _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
+    with holding(args.out):
+        demonstrations = _demonstrate(task, episodes, args.seed)
+        replayed = _replay(task, demonstrations)
+        file = args.out / FILE_NAME
+        if file.exists() and not args.force and _is_same(file, demonstrations):
+            print(f"{file} holds these demonstrations already; it stays as it is")
+        else:
+            demonstrations.save(args.out)
+        _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
     report = _report(task, demonstrations, replayed)
     print(_format(report, file))
     if args.json is not None:

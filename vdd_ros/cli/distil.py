@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
     demonstrations = _demonstrations(args, method)
     if method.teacher is None:
         tell_small_deviations(demonstrations, config.least_deviation)
-        return run_and_report(args, lambda: fit_mixture(demonstrations, args.out, config, args.resume))
+        return run_and_report(args, lambda: fit_mixture(demonstrations, args.out, config, args.resume, args.force))
     make = method.teacher
-    return run_and_report(args, lambda: make(args.teacher, demonstrations, args.out, config, args.resume))
+    return run_and_report(args, lambda: make(args.teacher, demonstrations, args.out, config, args.resume, args.force))
 
 
 def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSet:

@@ -1,11 +1,11 @@
 """Where a command's numbers go: a JSON file of their own, or a file of results that holds many by name."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.report import write_json
+from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
 
@@ -42,12 +42,7 @@ def _read(file: Path) -> dict[str, Any]:
     """Read a file of results; one that does not exist yet is empty."""
     if not file.exists():
         return {}
-    try:
-        results = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"--append {file} cannot be read as JSON ({error}); mend it or name another"
-        ) from error
+    results = read_json(file, ConfigurationError)
     if not isinstance(results, dict):
         raise ConfigurationError(f"--append {file} holds a {type(results).__name__}, not an object; name another file")
     return results

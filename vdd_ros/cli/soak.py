@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vdd_ros.cli.demo import Demo, interruptible_once, make_folder
+from vdd_ros.cli.demo import Demo, interruptible_once
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_run import Run, execute
 from vdd_ros.cli.misses import Miss, judge_deadlines, judge_silences
 from vdd_ros.cli.report import without_nan, write_json
+from vdd_ros.cli.result_folder import REPORT, result_folder
 from vdd_ros.cli.sentinel import Absences, Sentinel
 from vdd_ros.cli.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
@@ -69,17 +70,17 @@ def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> dict[str, 
     Raises:
         VddError: The folder is somebody else's, a node does not start, or there is no record.
     """
-    make_folder(demo.out, MADE_BY)
     report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "seconds": seconds, "host": host_facts()}
-    try:
-        with interruptible_once():
-            seen = _observe(demo, seconds)
-            _judge(demo, seen, warm_up_s, report)
-    except VddError as error:
-        report.update(status="failed", reason=str(error))
-        raise
-    finally:
-        write_json(demo.out / "report.json", report)
+    with result_folder(demo.out, MADE_BY):
+        try:
+            with interruptible_once():
+                seen = _observe(demo, seconds)
+                _judge(demo, seen, warm_up_s, report)
+        except VddError as error:
+            report.update(status="failed", reason=str(error))
+            raise
+        finally:
+            write_json(demo.out / REPORT, report)
     return report
 
 

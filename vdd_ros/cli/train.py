@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     fits(demonstrations.header, task)
     config = config_from_options(TrainConfig, args, **given_preset("train", args))
     tell_small_deviations(demonstrations, config.least_deviation)
-    return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume))
+    return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume, args.force))
 
 
 def fits(header: Header, task: TaskSpec) -> None:

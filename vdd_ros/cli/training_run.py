@@ -11,18 +11,22 @@ from vdd_ros.cli.options import add_config_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.earlier import earlier
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.training.checkpoint import MODEL_FILE, Card
 from vdd_ros.training.dataset import small_deviations
 from vdd_ros.training.presets import PRESETS, Kind, preset
-
-FIGURE_NAME = "training.png"
+from vdd_ros.training.runs import FIGURE_FILE
 
 
 def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type) -> None:
     """Add the options of a training run and those of its configurations."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint folder to write")
-    parser.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
+    before.add_argument(
+        "--force", action="store_true", help="replace what that folder holds, once the new run has ended well"
+    )
     add_result_options(parser)
     names = ", ".join(PRESETS[kind])
     parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {names}")
@@ -49,10 +53,14 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
     check_result_options(args)
     start = time.perf_counter()
-    card = train()
+    try:
+        card = train()
+    finally:
+        if (place := earlier(args.out)) is not None:
+            print(f"what {args.out} held before this run is in {place}", file=sys.stderr)
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    save_figure(args.out / FIGURE_NAME, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
+    save_figure(args.out / FIGURE_FILE, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
     report = _report(card, curves, seconds, resumed=args.resume)
     keep_result(args, report)
     print(_format(report, args.out))
@@ -83,7 +91,7 @@ def _format(report: dict[str, Any], folder: Path) -> str:
         "time": f"{report['seconds']:.1f} s{since}, on {machine['cores']} cores of {machine['cpu']}",
         **{name.replace("_", " "): f"{value:.4g}" for name, value in report["last"].items()},
         "weights": f"{folder / MODEL_FILE}",
-        "figure": f"{folder / FIGURE_NAME}",
+        "figure": f"{folder / FIGURE_FILE}",
     }
     title = f"{report['kind']} on {report['task']}, seed {report['settings']['seed']}"
     return "\n".join([title, *(f"  {name:<16}{text}" for name, text in rows.items())])

@@ -2,20 +2,21 @@
 
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.demonstration_file import check_header, read_file
+from vdd_ros.data.foreign import OWN, describe
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
 FILE_NAME = "demonstrations.npz"
 FORMAT_VERSION = 1
-_ARRAYS = ("header", "observation", "action", "lengths", "modes")
+_HASHED = ("observation", "action", "lengths", "modes")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class DemonstrationSet:
     def sha256(self) -> str:
         """Hex digest of the header and all numbers."""
         digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
-        for name in _ARRAYS[1:]:
+        for name in _HASHED:
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return digest.hexdigest()
 
@@ -140,46 +141,41 @@ class DemonstrationSet:
         """Read a set that `save` wrote.
 
         Raises:
-            DemonstrationError: The file is missing, damaged or of another version.
+            DemonstrationError: The file is missing, damaged, of another version, too large, or another program's.
         """
         file = folder / FILE_NAME if folder.is_dir() else folder
-        if not file.is_file():
+        if not file.exists():
+            known = describe(folder) if folder.is_dir() else None
+            if known is not None:
+                raise _foreign(folder, known)
             raise DemonstrationError(
-                f"no demonstrations at '{file}'; make some with 'vdd demos TASK --out {folder}' or name their folder"
+                f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(folder)}' "
+                "or name their folder"
             )
+        if not file.is_file():
+            raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
+        if (known := describe(file)) is not None:
+            raise _foreign(file, known)
         try:
-            header, arrays = _read(file)
+            header, arrays = read_file(file)
+        except DemonstrationError:
+            raise
         except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
             raise DemonstrationError(
-                f"'{file}' is not a readable demonstration set ({error}); write it again with 'vdd demos'"
+                f"'{printable(file)}' is not a readable demonstration set ({printable(error)}); write it again with "
+                "'vdd demos'"
             ) from error
         version = header.pop("format_version", None)
-        if version != FORMAT_VERSION:
+        if isinstance(version, bool) or version != FORMAT_VERSION:
             raise DemonstrationError(
-                f"'{file}' has format version {version}; this version of vdd_ros reads {FORMAT_VERSION}"
+                f"'{printable(file)}' has format version {printable(version)}; this version of vdd_ros reads "
+                f"{FORMAT_VERSION}"
             )
         try:
-            return cls(_header(header), **arrays)
-        except (TypeError, KeyError, ValueError) as error:
-            raise DemonstrationError(f"'{file}' has a malformed header ({error}); write it again") from error
+            return cls(Header(**check_header(header)), **arrays)
+        except (TypeError, ValueError) as error:
+            raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read the header and the arrays as they stand in the file."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError("it is no .npz archive, or was cut off")
-    with np.load(file, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in _ARRAYS}
-    header = json.loads(str(arrays.pop("header")))
-    if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
-    for name, array in arrays.items():
-        kind = np.float64 if name in ("observation", "action") else np.int64
-        if array.dtype != kind:
-            raise ValueError(f"'{name}' is {array.dtype}, not {np.dtype(kind)}")
-    return header, arrays
-
-
-def _header(fields: dict[str, object]) -> Header:
-    pairs = {key: tuple((str(name), str(unit)) for name, unit in fields[key]) for key in ("observation", "action")}  # type: ignore[attr-defined]
-    return Header(**{**fields, **pairs})  # type: ignore[arg-type]
+def _foreign(path: Path, known: str) -> DemonstrationError:
+    return DemonstrationError(f"'{printable(path)}' is {known}. This version cannot read it as demonstrations: {OWN}")

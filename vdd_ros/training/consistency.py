@@ -11,15 +11,17 @@ from torch import Tensor, nn
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.policy.spec import ONE_STEP_KINDS
+from vdd_ros.text import printable
 from vdd_ros.training.backbones import Context, Shape
-from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.card import Card, read_shape
+from vdd_ros.training.checkpoint import read_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Windows
 from vdd_ros.training.distil import TeacherSource
 from vdd_ros.training.fit import FitConfig, Recipe, fit
 from vdd_ros.training.loop import LossFunction
 from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel, land
-from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.runs import build, run_folder
 from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import with_noise
 from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
@@ -120,6 +122,7 @@ def distil_consistency(
     folder: Path,
     config: ConsistencyConfig,
     resume: bool = False,
+    force: bool = False,
 ) -> Card:
     """Distil the teacher in `teacher_folder` into a one-step policy kept in `folder`.
 
@@ -129,28 +132,34 @@ def distil_consistency(
         folder: Checkpoint folder of the policy.
         config: Settings.
         resume: Continue the run in `folder`.
+        force: Replace what `folder` holds, once the new run has ended well.
 
     Returns:
         The card of the finished policy.
 
     Raises:
-        CheckpointError: The teacher is missing or was trained on other data, or `folder` holds another run.
+        CheckpointError: The teacher is missing or was trained on other data, or `folder` is the teacher's or holds
+            another run.
+        HeldError: Another process trains in `folder`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
-    prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
-    demonstrations.save(folder)
-    torch.manual_seed(config.seed)
-    both = Distillation(start_student(source.teacher, config))
-    recipe = Recipe(
-        both,
-        consistency_loss(both, source.teacher, source.windows, config),
-        both.student.config,
-        compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
-        after_step=lambda step, generator, averaged: both.follow_student(config.target_decay),
-        kept="student",
-    )
-    return fit(folder, recipe, config, lambda made: source.card(config.method, made), config.method, resume)
+    settings = {**asdict(config), "teacher_sha256": source.sha256}
+    with run_folder(
+        folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
+    ) as begin:
+        torch.manual_seed(config.seed)
+        both = Distillation(start_student(source.teacher, config))
+        recipe = Recipe(
+            both,
+            consistency_loss(both, source.teacher, source.windows, config),
+            both.student.config,
+            compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
+            after_step=lambda step, generator, averaged: both.follow_student(config.target_decay),
+            kept="student",
+        )
+        begin()
+        return fit(folder, recipe, config, lambda made: source.card(config.method, made), config.method, resume)
 
 
 def start_student(teacher: Teacher, config: ConsistencyConfig) -> OneStepModel:
@@ -279,13 +288,12 @@ def load_one_step(folder: Path) -> tuple[OneStepModel, Card]:
     """Read a trained one-step policy, frozen.
 
     Raises:
-        CheckpointError: There is none, or it is of another kind.
+        CheckpointError: There is none, it is damaged, or it is of another kind.
     """
-    card, tensors = load_model(folder)
-    if card.kind not in ONE_STEP_KINDS:
+    model = read_model(folder)
+    if model.card.kind not in ONE_STEP_KINDS:
         raise CheckpointError(
-            f"'{folder}' holds a '{card.kind}' policy, but a one-step policy (cd, ctm) is needed here"
+            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a one-step policy (cd, ctm) is needed here"
         )
-    model = OneStepModel(read_shape(OneStepConfig, card, folder))
-    load_weights(model, tensors, folder)
-    return model.requires_grad_(False).eval(), card
+    policy = build(OneStepModel, read_shape(OneStepConfig, model.card, folder), model, folder)
+    return policy.requires_grad_(False).eval(), model.card

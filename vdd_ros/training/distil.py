@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.policy.spec import MIXTURE_KINDS
+from vdd_ros.text import printable
 from vdd_ros.training.backbones import BackboneConfig
-from vdd_ros.training.checkpoint import Card, load_model, model_sha256
+from vdd_ros.training.card import Card, read_shape
+from vdd_ros.training.checkpoint import read_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.fit import FitConfig, Recipe, fit
@@ -28,7 +30,7 @@ from vdd_ros.training.objective import (
     paper_update,
 )
 from vdd_ros.training.pool import Pool, draw_pool
-from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.runs import build, run_folder
 from vdd_ros.training.student import (
     Covariance,
     ExpertStart,
@@ -40,7 +42,7 @@ from vdd_ros.training.student import (
     plan_revival,
 )
 from vdd_ros.training.teacher import Teacher
-from vdd_ros.training.train import load_teacher
+from vdd_ros.training.train import read_teacher
 
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
@@ -145,7 +147,12 @@ class DistilConfig(FitConfig, MixtureConfig):
 
 
 def distil(
-    teacher_folder: Path, demonstrations: DemonstrationSet, folder: Path, config: DistilConfig, resume: bool = False
+    teacher_folder: Path,
+    demonstrations: DemonstrationSet,
+    folder: Path,
+    config: DistilConfig,
+    resume: bool = False,
+    force: bool = False,
 ) -> Card:
     """Distil the teacher in `teacher_folder` into a student kept in `folder`.
 
@@ -155,37 +162,43 @@ def distil(
         folder: Checkpoint folder of the student.
         config: Settings.
         resume: Continue the run in `folder`.
+        force: Replace what `folder` holds, once the new run has ended well.
 
     Returns:
         The card of the finished student.
 
     Raises:
-        CheckpointError: The teacher is missing or was trained on other data, or `folder` holds another run.
+        CheckpointError: The teacher is missing or was trained on other data, or `folder` is the teacher's or holds
+            another run.
+        HeldError: Another process trains in `folder`.
         ConfigurationError: The teacher does not know the noise levels, or has fewer than `teacher_steps`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
     source.teacher.check_range(config.min_noise, config.max_noise)
     source.teacher.visited(config.teacher_steps)
-    prepare_folder(folder, {**asdict(config), "teacher_sha256": source.sha256}, resume)
-    demonstrations.save(folder)
-    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
-    pool = draw_pool(
-        source.teacher,
-        source.windows,
-        copies=config.pool_copies,
-        samples=config.pool_samples,
-        steps=config.teacher_steps,
-        observation_noise=config.observation_noise,
-        seed=config.seed,
-        only_data=config.gating_on == "data",
-    )
-    torch.manual_seed(config.seed)
-    student = start_student(shape, config, pool, config.seed)
-    revive = Revival(student, pool, config)
-    loss = vdd_loss(student, source.teacher, pool, config)
-    recipe = Recipe(student, loss, shape, (student.trunk, source.teacher.network), revive)  # type: ignore[arg-type]
-    return fit(folder, recipe, config, lambda made: source.card("vdd", made), "distil", resume)
+    settings = {**asdict(config), "teacher_sha256": source.sha256}
+    with run_folder(
+        folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
+    ) as begin:
+        shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+        pool = draw_pool(
+            source.teacher,
+            source.windows,
+            copies=config.pool_copies,
+            samples=config.pool_samples,
+            steps=config.teacher_steps,
+            observation_noise=config.observation_noise,
+            seed=config.seed,
+            only_data=config.gating_on == "data",
+        )
+        torch.manual_seed(config.seed)
+        student = start_student(shape, config, pool, config.seed)
+        revive = Revival(student, pool, config)
+        loss = vdd_loss(student, source.teacher, pool, config)
+        recipe = Recipe(student, loss, shape, (student.trunk, source.teacher.network), revive)  # type: ignore[arg-type]
+        begin()
+        return fit(folder, recipe, config, lambda made: source.card("vdd", made), "distil", resume)
 
 
 @dataclass(frozen=True)
@@ -195,7 +208,7 @@ class TeacherSource:
     Attributes:
         teacher: Frozen.
         teacher_card: Of the teacher.
-        sha256: Of the teacher's weights.
+        sha256: Of the bytes that it was read from, weights and card.
         windows: Its training pairs.
     """
 
@@ -211,7 +224,8 @@ class TeacherSource:
         Raises:
             CheckpointError: There is none, or it was trained on other demonstrations.
         """
-        teacher, card = load_teacher(folder)
+        teacher, model = read_teacher(folder)
+        card = model.card
         if card.data_sha256 != demonstrations.sha256:
             raise CheckpointError(
                 f"the teacher in '{folder}' was trained on other demonstrations (sha256 {card.data_sha256[:12]}) than "
@@ -219,7 +233,7 @@ class TeacherSource:
             )
         shape, statistics = teacher.config, Statistics.from_lists(card.statistics)
         windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
-        return cls(teacher.to(device), card, model_sha256(folder), windows)
+        return cls(teacher.to(device), card, model.sha256, windows)
 
     def dimensions(self) -> dict[str, Any]:
         """Return what a student of this teacher takes and gives."""
@@ -307,11 +321,12 @@ def load_student(folder: Path) -> tuple[MixtureStudent, Card]:
     """Read a trained mixture, frozen.
 
     Raises:
-        CheckpointError: There is none, or it is of another kind.
+        CheckpointError: There is none, it is damaged, or it is of another kind.
     """
-    card, tensors = load_model(folder)
-    if card.kind not in MIXTURE_KINDS:
-        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a mixture (vdd, em, imc) is needed here")
-    student = MixtureStudent(read_shape(StudentConfig, card, folder))
-    load_weights(student, tensors, folder)
-    return student.requires_grad_(False).eval(), card
+    model = read_model(folder)
+    if model.card.kind not in MIXTURE_KINDS:
+        raise CheckpointError(
+            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a mixture (vdd, em, imc) is needed here"
+        )
+    student = build(MixtureStudent, read_shape(StudentConfig, model.card, folder), model, folder)
+    return student.requires_grad_(False).eval(), model.card

@@ -1,6 +1,7 @@
 """One resumable training loop for every model: Adam, cosine decay, averaged weights, TensorBoard, checkpoints."""
 
 import copy
+import hashlib
 import json
 import math
 import signal
@@ -17,8 +18,20 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.training.checkpoint import STATE_FILE, load_tensors, save_tensors
+from vdd_ros.text import printable
+from vdd_ros.training.checkpoint import (
+    SETTINGS_FILE,
+    STATE_FILE,
+    check_like,
+    check_tensors,
+    load_tensors,
+    save_tensors,
+)
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+"""What AdamW keeps of each parameter."""
 
 Decay = Literal["cosine", "linear"]
 
@@ -134,7 +147,10 @@ class TrainingLoop:
         return scalars
 
     def _refuse_divergence(self) -> None:
-        if not torch.stack([parameter.isfinite().all() for parameter in self.module.parameters()]).all():
+        """Raise ConfigurationError where a weight, an average or what the optimiser keeps is not finite."""
+        values = [*self.module.parameters(), *self.averaged.parameters()]
+        values += [moment for moments in self._optimizer.state.values() for moment in moments.values()]
+        if not torch.stack([value.isfinite().all().to(self._generator.device) for value in values]).all():
             raise ConfigurationError(
                 f"training diverged: at step {self.step} the weights are not finite any more; start another run with a "
                 f"learning rate below {self._config.learning_rate:g}"
@@ -154,33 +170,91 @@ class TrainingLoop:
             moments = self._optimizer.state[parameter]
             if not moments:  # a parameter that no loss has reached yet
                 continue
-            tensors |= {f"{key}.{name}": moments[key] for key in ("exp_avg", "exp_avg_sq", "step")}
-        save_tensors(self._folder / STATE_FILE, tensors, json.dumps({"step": self.step}))
+            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
+        header = {"step": self.step, "settings_sha256": _digest(self._folder / SETTINGS_FILE)}
+        save_tensors(self._folder / STATE_FILE, tensors, json.dumps(header))
 
     def resume(self) -> None:
         """Continue from the state in the folder, exactly as if the run had not been interrupted.
 
+        Nothing of it is used before all of it has been checked.
+
         Raises:
-            CheckpointError: There is no state, or it is of another model.
+            CheckpointError: There is no state, it is damaged, or it is of another model or run.
         """
         file = self._folder / STATE_FILE
         tensors, header = load_tensors(file)
         try:
-            self.step = int(json.loads(header)["step"])
-            self._generator.set_state(tensors["generator"])
-            self._dropout_generator().set_state(tensors["dropout"])
-            self.module.load_state_dict(_below("module.", tensors))
-            self.averaged.load_state_dict(_below("averaged.", tensors))
-            for name, parameter in self.module.named_parameters():
-                if f"step.{name}" not in tensors:
-                    continue
-                self._optimizer.state[parameter] = {
-                    key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq", "step")
-                }
-        except (KeyError, RuntimeError, ValueError) as error:
+            step = self._check_state(tensors, header)
+            self._take_state(tensors)
+        except (CheckpointError, RuntimeError) as error:  # torch refuses a random state that cannot be
             raise CheckpointError(
-                f"'{file}' does not belong to this run ({error}); resume with the settings that it was started with"
+                f"'{printable(file)}' does not belong to this run ({error}); resume with the settings that it was "
+                "started with, or start it again with --force"
             ) from error
+        self.step = step
+
+    def _check_state(self, tensors: dict[str, Tensor], header: str) -> int:
+        """Return the number of steps done; raises CheckpointError where something cannot be this run's state."""
+        step = self._read_header(header)
+        for name, now in (("generator", self._generator), ("dropout", self._dropout_generator())):
+            if name not in tensors:
+                raise CheckpointError(f"it lacks the random state '{name}'")
+            check_like(now.get_state(), tensors[name], f"the random state '{name}'")
+        check_tensors(self.module, _below("module.", tensors), "its weights")
+        check_tensors(self.averaged, _below("averaged.", tensors), "its averages")
+        known = {"generator", "dropout"}
+        known |= {f"{kind}.{name}" for kind in ("module", "averaged") for name in self.module.state_dict()}
+        for name, parameter in self.module.named_parameters():
+            names = [f"{key}.{name}" for key in MOMENTS]
+            known |= set(names)
+            if any(moment in tensors for moment in names):
+                _check_moments(parameter, *(tensors.get(moment) for moment in names), name, step)
+        if unknown := sorted(tensors.keys() - known):
+            raise CheckpointError(f"it holds {printable(unknown[0])}, which this model does not have")
+        return step
+
+    def _read_header(self, text: str) -> int:
+        header = parse_json(text, "its header", CheckpointError)
+        step = header.get("step") if isinstance(header, dict) else None
+        if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= self._config.steps:
+            raise CheckpointError(
+                f"it was written after {printable(step)} steps; this run has from 0 to {self._config.steps}"
+            )
+        settings = _digest(self._folder / SETTINGS_FILE)
+        if header.get("settings_sha256") != settings:
+            raise CheckpointError(f"{SETTINGS_FILE} beside it is not what it was when the state was written")
+        return step
+
+    def _take_state(self, tensors: dict[str, Tensor]) -> None:
+        self._generator.set_state(tensors["generator"])
+        self._dropout_generator().set_state(tensors["dropout"])
+        self.module.load_state_dict(_below("module.", tensors))
+        self.averaged.load_state_dict(_below("averaged.", tensors))
+        for name, parameter in self.module.named_parameters():
+            if f"step.{name}" not in tensors:
+                continue
+            self._optimizer.state[parameter] = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
+
+
+def _check_moments(
+    parameter: Tensor, mean: Tensor | None, square: Tensor | None, step: Tensor | None, name: str, steps: int
+) -> None:
+    """Raise CheckpointError where what the optimiser kept of a parameter cannot be."""
+    if mean is None or square is None or step is None:
+        raise CheckpointError(f"it lacks a part of what the optimiser kept of {name}")
+    check_like(parameter, mean, f"exp_avg.{name}")
+    check_like(parameter, square, f"exp_avg_sq.{name}")
+    check_like(torch.zeros(()), step, f"step.{name}")
+    if not (mean.isfinite().all() and square.isfinite().all() and (square >= 0).all()):
+        raise CheckpointError(f"what the optimiser kept of {name} is not finite, or a square is below 0")
+    if not 1 <= float(step) <= steps or float(step) % 1:
+        raise CheckpointError(f"step.{name} is {float(step)}; it must be a whole number from 1 to {steps}")
+
+
+def _digest(file: Path) -> str | None:
+    """Return the hex digest of a file; None where there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def has_state(folder: Path) -> bool:

@@ -28,14 +28,14 @@ import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.training.checkpoint import Card
+from vdd_ros.training.card import Card
 from vdd_ros.training.checks import require_choice, require_positive
 from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
 from vdd_ros.training.distil import MixtureConfig, Revival, gating_scalars, start_student
 from vdd_ros.training.fit import FitConfig, Recipe, fit
 from vdd_ros.training.loop import LossFunction
 from vdd_ros.training.pool import Pool
-from vdd_ros.training.runs import prepare_folder
+from vdd_ros.training.runs import run_folder
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 from vdd_ros.training.train import card_of, with_noise
 
@@ -75,7 +75,9 @@ class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
         return self.eta if self.method == "imc" else math.inf
 
 
-def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureFitConfig, resume: bool = False) -> Card:
+def fit_mixture(
+    demonstrations: DemonstrationSet, folder: Path, config: MixtureFitConfig, resume: bool = False, force: bool = False
+) -> Card:
     """Train a mixture from demonstrations and keep it in `folder`.
 
     Args:
@@ -83,31 +85,34 @@ def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: MixtureF
         folder: Checkpoint folder.
         config: Settings.
         resume: Continue the run in `folder`.
+        force: Replace what `folder` holds, once the new run has ended well.
 
     Returns:
         The card of the finished mixture, of kind `em` or `imc`.
 
     Raises:
         CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
+        HeldError: Another process trains in `folder`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
-    prepare_folder(folder, {**asdict(config), "data_sha256": demonstrations.sha256}, resume)
-    demonstrations.save(folder)
-    device = config.pick_device()
-    torch.manual_seed(config.seed)
-    statistics = Statistics.of(demonstrations, config.least_deviation)
-    windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
-    shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
-    goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
-    pool = Pool(windows.observation, goal, windows.action[:, None])
-    student = start_student(shape, config, pool, config.seed)
-    loss = mixture_loss(student, windows, config)
-    recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
+    settings = {**asdict(config), "data_sha256": demonstrations.sha256}
+    with run_folder(folder, settings, demonstrations, resume=resume, force=force) as begin:
+        device = config.pick_device()
+        torch.manual_seed(config.seed)
+        statistics = Statistics.of(demonstrations, config.least_deviation)
+        windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
+        shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
+        goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
+        pool = Pool(windows.observation, goal, windows.action[:, None])
+        student = start_student(shape, config, pool, config.seed)
+        loss = mixture_loss(student, windows, config)
+        recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
 
-    def card(fields: dict[str, Any]) -> Card:
-        return card_of(demonstrations, statistics, config.method, fields)
+        def card(fields: dict[str, Any]) -> Card:
+            return card_of(demonstrations, statistics, config.method, fields)
 
-    return fit(folder, recipe, config, card, config.method, resume)
+        begin()
+        return fit(folder, recipe, config, card, config.method, resume)
 
 
 def mixture_loss(student: MixtureStudent, windows: Windows, config: MixtureFitConfig) -> LossFunction:

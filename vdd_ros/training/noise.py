@@ -36,7 +36,7 @@ def cosine_sigmas(levels: int) -> Tensor:
         beta = min(1.0 - share((level + 1) / levels) / share(level / levels), MAX_BETA)
         alpha_bar *= 1.0 - beta
         sigmas.append(math.sqrt((1 - alpha_bar) / alpha_bar))
-    return torch.tensor(sigmas, dtype=torch.float32)
+    return torch.tensor(sigmas, dtype=torch.float32, device="cpu")  # also where models are built without memory
 
 
 def sampling_sigmas(schedule: Schedule, steps: int, lowest: float, highest: float) -> list[float]:

@@ -10,12 +10,14 @@ from torch import Tensor
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.policy.spec import DIFFUSION_KINDS
+from vdd_ros.text import printable
 from vdd_ros.training.backbones import BackboneConfig
-from vdd_ros.training.checkpoint import Card, load_model
+from vdd_ros.training.card import Card, read_shape
+from vdd_ros.training.checkpoint import Model, read_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
 from vdd_ros.training.fit import FitConfig, Recipe, fit
-from vdd_ros.training.runs import load_weights, prepare_folder, read_shape
+from vdd_ros.training.runs import build, run_folder
 from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
 
 
@@ -59,7 +61,9 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
             )
 
 
-def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False) -> Card:
+def train_teacher(
+    demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, resume: bool = False, force: bool = False
+) -> Card:
     """Train a teacher and keep it in `folder`, together with its demonstrations, which distillation needs.
 
     Args:
@@ -67,19 +71,32 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
         folder: Checkpoint folder.
         config: Settings.
         resume: Continue the run in `folder`.
+        force: Replace what `folder` holds, once the new run has ended well.
 
     Returns:
         The card of the finished teacher.
 
     Raises:
         CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
+        HeldError: Another process trains in `folder`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
-    prepare_folder(folder, {**asdict(config), "data_sha256": demonstrations.sha256}, resume)
-    demonstrations.save(folder)
+    settings = {**asdict(config), "data_sha256": demonstrations.sha256}
+    with run_folder(folder, settings, demonstrations, resume=resume, force=force) as begin:
+        statistics = Statistics.of(demonstrations, config.least_deviation)
+        recipe = _recipe(demonstrations, statistics, config)
+
+        def card(fields: dict[str, Any]) -> Card:
+            return card_of(demonstrations, statistics, config.teacher, fields)
+
+        begin()
+        return fit(folder, recipe, config, card, "train", resume)
+
+
+def _recipe(demonstrations: DemonstrationSet, statistics: Statistics, config: TrainConfig) -> Recipe:
+    """Return an untrained teacher and its loss."""
     device = config.pick_device()
     torch.manual_seed(config.seed)
-    statistics = Statistics.of(demonstrations, config.least_deviation)
     windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
     shape = TeacherConfig(
         kind=config.teacher,
@@ -101,11 +118,7 @@ def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainC
         value = teacher.loss(observation, goal, windows.action[index], config.draws, generator)
         return value, {"loss": value.detach()}
 
-    def card(fields: dict[str, Any]) -> Card:
-        return card_of(demonstrations, statistics, config.teacher, fields)
-
-    networks = (teacher.network,)
-    return fit(folder, Recipe(teacher, loss, shape, networks), config, card, "train", resume)  # type: ignore[arg-type]
+    return Recipe(teacher, loss, shape, (teacher.network,))  # type: ignore[arg-type]
 
 
 def with_noise(observation: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
@@ -134,11 +147,18 @@ def load_teacher(folder: Path) -> tuple[Teacher, Card]:
     """Read a trained teacher, frozen.
 
     Raises:
-        CheckpointError: There is none, or it is of another kind.
+        CheckpointError: There is none, it is damaged, or it is of another kind.
     """
-    card, tensors = load_model(folder)
-    if card.kind not in DIFFUSION_KINDS:
-        raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, but a teacher (ddpm or beso) is needed here")
-    teacher = Teacher(read_shape(TeacherConfig, card, folder))
-    load_weights(teacher, tensors, folder)
-    return teacher.requires_grad_(False).eval(), card
+    teacher, model = read_teacher(folder)
+    return teacher, model.card
+
+
+def read_teacher(folder: Path) -> tuple[Teacher, Model]:
+    """Read a trained teacher, frozen, with the checkpoint that it was read from; raises as `load_teacher` does."""
+    model = read_model(folder)
+    if model.card.kind not in DIFFUSION_KINDS:
+        raise CheckpointError(
+            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a teacher (ddpm or beso) is needed here"
+        )
+    teacher = build(Teacher, read_shape(TeacherConfig, model.card, folder), model, folder)
+    return teacher.requires_grad_(False).eval(), model

@@ -174,7 +174,7 @@ def _demonstrations(task: str, args: argparse.Namespace) -> "DemonstrationSet":
     spec = get_task(task).spec
     folder = args.demos or args.work / "demos" / task
     if args.demos is None:
-        with holding(folder, wait=True):
+        with holding(folder.parent, wait=True):
             if not (folder / FILE_NAME).exists():
                 demos.run(argparse.Namespace(task=task, out=folder, episodes=None, seed=0, force=False, json=None))
     demonstrations = DemonstrationSet.load(folder)

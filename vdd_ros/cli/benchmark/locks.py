@@ -1,16 +1,18 @@
 """Folders that one process holds at a time, and clocks that go on where a stopped process left them."""
 
-import fcntl
-import json
-import os
+import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from vdd_ros import files
 from vdd_ros.cli.report import write_json
+from vdd_ros.documents import read_json as read_document
+from vdd_ros.errors import ConfigurationError, HeldError
+from vdd_ros.text import printable
 
 KEEP_EVERY_S = 5.0
 
@@ -27,17 +29,13 @@ def holding(folder: Path, *, shared: bool = False, wait: bool = False) -> Iterat
     Yields:
         Whether it is held: always if `wait`, else only if it was free.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            stack.enter_context(files.holding(folder, shared=shared, wait_s=math.inf if wait else 0.0))
             held = True
-        except BlockingIOError:
+        except HeldError:
             held = False
         yield held
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -63,14 +61,18 @@ def timed(file: Path) -> Iterator[None]:
 
 
 def read_seconds(file: Path) -> float:
-    """Return what a clock says; 0 before it was started."""
-    return float((read_json(file) or {"seconds": 0.0})["seconds"])
+    """Return what a clock says; 0 before it was started; raises ConfigurationError if the file is no clock's."""
+    seconds = (read_json(file) or {"seconds": 0.0}).get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ConfigurationError(f"{printable(file)} holds no number of seconds; remove it")
+    return float(seconds)
 
 
 def read_json(file: Path) -> dict[str, Any] | None:
-    """Read a JSON object that was written whole; None if there is none yet."""
-    try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """Read a JSON object; None if there is none yet; raises ConfigurationError if the file holds anything else."""
+    if not file.exists():
         return None
+    content = read_document(file, ConfigurationError)
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{printable(file)} holds no JSON object; remove it, and it is made again")
     return content

@@ -1,0 +1,120 @@
+"""Data sets and files of other programs, told by their marks; nothing of them is opened that could run code."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from vdd_ros.documents import read_json
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.text import printable
+
+OWN = (
+    "'vdd demos' writes what this version reads; recordings of your own: fill a vdd_ros.data.demonstrations."
+    "DemonstrationSet with them and call its save(FOLDER) (docs/tasks.md)"
+)
+OWN_ARRAYS = {"header.npy", "lengths.npy", "modes.npy"}
+"""An archive that has one of these is a set of ours, perhaps damaged."""
+_LEROBOT = "meta/info.json"
+_MAGIC = {
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as robomimic, robosuite and Minari write",
+    b"\x89MCAP0\r\n": "a bag (mcap)",
+    b"SQLite format 3\x00": "an SQLite file, as bags of rosbag2 (.db3)",
+    b"#ROSBAG V": "a bag of ROS 1",
+    b"PAR1": "a Parquet file, as LeRobot keeps its frames in; its data set is the folder above",
+    b"\x93NUMPY": "a single array of numpy, without names, units, rate and lengths of episodes",
+}
+_SUFFIXES = {
+    ".onnx": "a policy file (ONNX), not demonstrations",
+    ".safetensors": "a file of weights, not demonstrations",
+    ".csv": "a table of text",
+    ".tfrecord": "a file of TensorFlow records, as RLDS keeps episodes in",
+}
+_PICKLE = "a pickle, which is never opened, since that can run any code that is in it (as D3IL and others write)"
+
+
+def describe(path: Path) -> str | None:
+    """Say what a file or folder is that holds no demonstrations of ours; None if nothing is known of it."""
+    return _describe_folder(path) if path.is_dir() else _describe_file(path)
+
+
+def _describe_folder(folder: Path) -> str | None:
+    marks: dict[str, Callable[[], str]] = {
+        _LEROBOT: lambda: _lerobot(folder),
+        "data/main_data.hdf5": lambda: "a data set of Minari (HDF5)",
+        "main_data.hdf5": lambda: "a data set of Minari (HDF5)",
+        ".zgroup": lambda: "a zarr store, as Diffusion Policy and its relatives write",
+        "zarr.json": lambda: "a zarr store, as Diffusion Policy and its relatives write",
+        "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
+        "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",
+        "metadata.yaml": lambda: "a bag (rosbag2)",
+    }
+    for name, text in marks.items():
+        if (folder / name).exists():
+            return text()
+    endings = {
+        ".mcap": "a bag (rosbag2) without metadata.yaml; 'vdd bag mend' makes it whole",
+        ".db3": "a bag (rosbag2) without metadata.yaml",
+        ".hdf5": "a folder of HDF5 files, as robomimic, robosuite and Minari write",
+        ".h5": "a folder of HDF5 files, as robomimic, robosuite and Minari write",
+        ".pkl": f"a folder of pickles: {_PICKLE}",
+        ".pickle": f"a folder of pickles: {_PICKLE}",
+        ".parquet": "a folder of Parquet files",
+        ".zarr": "a folder around a zarr store, as Diffusion Policy and its relatives write",
+    }
+    for number, path in enumerate(folder.iterdir()):
+        if path.suffix in endings:
+            return endings[path.suffix]
+        if number >= 1_000:
+            break
+    return None
+
+
+def _lerobot(folder: Path) -> str:
+    """Say which LeRobot data set a folder is, and whether its recording was ended as it should."""
+    try:
+        info = read_json(folder / _LEROBOT, DemonstrationError, max_bytes=1 << 20)
+    except DemonstrationError as error:
+        return f"a LeRobot data set whose {_LEROBOT} is damaged ({error})"
+    if not isinstance(info, dict) or "codebase_version" not in info:
+        return f"a folder with a {_LEROBOT} like a LeRobot data set's, but without codebase_version"
+    text = f"a LeRobot data set, version {printable(info['codebase_version'], 20)}"
+    episodes = info.get("total_episodes")
+    if isinstance(episodes, int) and episodes > 0:
+        text += f", {episodes} episodes"
+        if not any((folder / "meta" / name).exists() for name in ("episodes", "episodes.jsonl")):
+            text += ", whose recording was not finalised: meta/episodes is missing"
+    return text
+
+
+def _describe_file(file: Path) -> str | None:
+    with file.open("rb") as stream:
+        head = stream.read(16)
+    for magic, text in _MAGIC.items():
+        if head.startswith(magic):
+            return text
+    if _is_pickle(head) or file.suffix in (".pkl", ".pickle"):
+        return _PICKLE
+    if file.suffix in _SUFFIXES:
+        return _SUFFIXES[file.suffix]
+    return _describe_archive(file) if head.startswith(b"PK") else None
+
+
+def _is_pickle(head: bytes) -> bool:
+    """Tell whether bytes begin as a pickle of protocol 2 to 5, or the usual ones of 0."""
+    return (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5) or head.startswith((b"(dp0\n", b"(lp0\n"))
+
+
+def _describe_archive(file: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+    if any(name.endswith("data.pkl") for name in names):
+        return f"a file of torch.save, that is {_PICKLE}"
+    if any(name.endswith((".zgroup", ".zarray", "zarr.json")) for name in names):
+        return "a zarr store in a zip file, as UMI writes"
+    if names and all(name.endswith(".npy") for name in names) and not OWN_ARRAYS & set(names):
+        arrays = ", ".join(printable(name.removesuffix(".npy"), 40) for name in names[:6])
+        return f"an .npz file of something else, with the arrays {arrays}"
+    return None

@@ -1,0 +1,54 @@
+"""Earlier results in a folder: they are moved aside when a new run begins, and removed when it has ended well."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from vdd_ros.files import flush_folder
+
+PREVIOUS = ".vdd_ros.previous"
+_MOVING = ".vdd_ros.moving"
+
+
+def set_aside(folder: Path, names: Iterable[str]) -> None:
+    """Move an earlier result into the hidden subfolder `PREVIOUS`.
+
+    Where that exists, the run after it has not ended well: what it left is removed, and the older result stays. What
+    other names the folder holds is left alone.
+
+    Args:
+        folder: The folder of the result.
+        names: Of the files and folders in it that belong to the result; some may be missing.
+    """
+    previous, moving = folder / PREVIOUS, folder / _MOVING
+    found = [folder / name for name in names if os.path.lexists(folder / name)]
+    if previous.exists():
+        for path in found:
+            _remove(path)
+        return
+    if not found and not moving.exists():
+        return
+    moving.mkdir(exist_ok=True)  # a process that was killed in between is finished here
+    for path in found:
+        os.replace(path, moving / path.name)
+    os.replace(moving, previous)
+    flush_folder(folder)
+
+
+def drop_earlier(folder: Path) -> None:
+    """Remove the result that was moved aside, now that there is a newer one."""
+    if (folder / PREVIOUS).exists():
+        shutil.rmtree(folder / PREVIOUS)
+
+
+def earlier(folder: Path) -> Path | None:
+    """Return where the result before an unfinished run is; None if there is none."""
+    return folder / PREVIOUS if (folder / PREVIOUS).exists() else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
