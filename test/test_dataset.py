@@ -12,7 +12,7 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.dataset import Statistics, Windows, small_deviations
 
 
 def test_the_statistics_are_moments_and_the_range_widened_by_a_tenth() -> None:
@@ -69,6 +69,34 @@ def test_an_entry_that_never_changes_is_refused_by_name(field: str, column: int,
     values[:, column] = 0.3
     with pytest.raises(DemonstrationError, match=f"the {field} entries {name} never change"):
         Statistics.of(replace(demonstrations, **{field: values}))
+
+
+@pytest.mark.parametrize(
+    ("unit", "given", "least"), [("m", 0.0, 1e-3), ("mm", 0.0, 1.0), ("N", 0.0, 1e-3), ("m", 1e-5, 1e-5)]
+)
+def test_an_entry_that_hardly_changes_is_standardised_with_the_least_deviation_of_its_unit(
+    unit: str, given: float, least: float
+) -> None:
+    """Noise of 1e-9: 1 mm more is one deviation, not a million."""
+    demonstrations = small_demonstrations()
+    observation = demonstrations.observation.copy()
+    observation[:, 2] = 0.3 + 1e-9 * np.random.default_rng(0).normal(size=len(observation))
+    names = [name for name, _ in demonstrations.header.observation]
+    header = replace(demonstrations.header, observation=tuple((name, unit) for name in names))
+    deviations = Statistics.of(replace(demonstrations, header=header, observation=observation), given).observation_std
+    assert deviations[2] == pytest.approx(least, rel=1e-6)
+    others = np.maximum(np.delete(observation, 2, axis=1).std(axis=0), least)
+    np.testing.assert_allclose(np.delete(deviations.numpy(), 2), others, rtol=1e-6)
+
+
+def test_small_deviations_are_told_with_what_to_do() -> None:
+    entries = (("tcp_x", "m"), ("tcp\x1b_y", "m"), ("tilt", "deg"))
+    (first, second) = small_deviations(entries, (0.2, 1e-9, float(np.float32(0.18 / np.pi))))
+    assert "entry tcp\\x1b_y hardly changed" in first
+    assert "1e-09 m, the least that is taken 0.001 m" in first
+    assert "leave the entry out" in first
+    assert "entry tilt" in second
+    assert small_deviations(entries, (0.2, 1e-9, 1.0), least_deviation=1e-10) == []
 
 
 def test_a_horizon_beyond_every_episode_is_refused() -> None:

@@ -110,6 +110,31 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("novelty", to={"bound": None, "quantile": 0.9, "components": 2}), "novelty.bound"),
         (_set("novelty", to={"bound": 1.0, "quantile": 1.1, "components": 2}), "novelty.quantile"),
         (_set("novelty", to={"bound": 1.0, "quantile": 0.9, "components": 0}), "novelty.components"),
+        (_set("novelty", to={"bound": float("nan"), "quantile": 0.9, "components": 2}), "novelty.bound"),
+        (_set("novelty", to={"bound": 1.0, "quantile": float("nan"), "components": 2}), "novelty.quantile"),
+        (_set("parity", "max_error", to=float("nan")), "parity.max_error"),
+        # What parses and would fill the memory, hold a tick for ever or reach a terminal.
+        (_set("schema_version", to=3.0), "schema_version"),
+        (_set("rate_hz", to=1e-300), "rate_hz"),
+        (_set("rate_hz", to=1e300), "rate_hz"),
+        (_set("history", to=10**9), "history"),
+        (_set("horizon", to=10**9), "horizon"),
+        (_set("goal_length", to=10**9), "goal_length"),
+        (_set("experts", to=10**9), "experts"),
+        (_set("parity", "samples", to=10**400), "parity.samples"),
+        (_set("novelty", to={"bound": 1.0, "quantile": 0.9, "components": 10**9}), "novelty.components"),
+        (_set("task", to="avoiding\n"), "task"),
+        (_set("task", to="\x1b[2Javoiding"), "task"),
+        (_set("observation", 1, "name", to="desired_y\x07"), r"observation\[1\].name"),
+        (_set("observation", 1, "name", to="desired_x "), r"observation\[1\].name"),
+        (_set("observation", 1, "name", to="desired_\u202ey"), r"observation\[1\].name"),
+        (_set("observation", 1, "name", to=201 * "x"), r"observation\[1\].name"),
+        (_set("action", 0, "unit", to="m\r"), r"action\[0\].unit"),
+        (_set("action", 0, "high", to=1e39), r"action\[0\].high"),
+        (_set("statistics", "observation_mean", 0, to=1e300), r"statistics.observation_mean\[0\]"),
+        (_set("statistics", "observation_std", 0, to=1e-10), r"statistics.observation_std\[0\]"),
+        (_set("settings", to={"deterministic": "yes"}), "settings.deterministic"),
+        (_set("observation", to=[{"name": f"x{i}", "unit": "m"} for i in range(10_001)]), "observation"),
     ],
 )
 def test_a_wrong_mixture_is_refused_and_the_field_is_named(
@@ -128,6 +153,8 @@ def test_a_wrong_mixture_is_refused_and_the_field_is_named(
         (_set("covariance", to="full"), "covariance"),
         (_set("sampling_steps", to=None), "sampling_steps"),
         (_set("kind", to="cd"), "sampling_steps"),
+        (_set("sampling_steps", to=10**9), "sampling_steps"),
+        (lambda document: document.update(sampling_steps=10_000, horizon=100), "sampling_steps"),
     ],
 )
 def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], None], field: str) -> None:
@@ -140,6 +167,25 @@ def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], 
 def test_another_version_is_named_before_its_unknown_fields() -> None:
     with pytest.raises(PolicyFileError, match="schema_version: 1 is unknown; this vdd_ros reads the versions 2 and 3"):
         PolicySpec.from_json('{"schema_version": 1, "cameras": []}')
+
+
+@pytest.mark.parametrize("version", [4, 400, 10**30])
+def test_a_newer_version_asks_for_an_update(version: int) -> None:
+    with pytest.raises(PolicyFileError, match=r"made by a newer vdd_ros.*Update vdd_ros here"):
+        PolicySpec.from_json(json.dumps({"schema_version": version, "cameras": []}))
+
+
+@pytest.mark.parametrize("value", [["nested"], "long"])
+def test_settings_that_no_reader_takes_are_not_written(value: Any) -> None:
+    """What is written can be read: too deep is refused when the spec is made, too large when it is written."""
+    if value == "long":
+        with pytest.raises(PolicyFileError, match="at most 1,048,576 are read"):
+            mixture_spec(settings={"note": 600_000 * "x"}, fidelity={"note": 600_000 * "x"}).to_json()
+        return
+    for _ in range(2_000):
+        value = [value]
+    with pytest.raises(PolicyFileError, match=r"field settings: .* nested at most 16 deep"):
+        mixture_spec(settings={"note": value})
 
 
 def test_a_file_of_version_2_has_no_novelty() -> None:

@@ -21,7 +21,7 @@ from vdd_ros.policy.spec_checks import MAX_METADATA_BYTES
 from vdd_ros.text import printable
 
 _ERROR_LOGS_ONLY = 3
-_TOO_NEW = re.compile(r"max supported IR version|is till opset")
+_TOO_NEW = re.compile(r"max supported IR version: \d+|official support for domain \S+ is till opset \d+")
 
 
 class Opened(NamedTuple):
@@ -142,15 +142,16 @@ def _create(file: PolicyFile, options: onnxruntime.SessionOptions) -> onnxruntim
 
 def _why_not(file: PolicyFile, error: Exception) -> str:
     """Say why ONNX Runtime does not open a file; an end of a sentence about it."""
-    said = printable(" ".join(str(error).split()), 600)
-    if not _TOO_NEW.search(said):
-        return f"cannot be read as ONNX ({said}). Copy it or export it again."
+    said = " ".join(str(error).split())
+    limit = _TOO_NEW.search(said)
+    if limit is None:
+        return f"cannot be read as ONNX ({printable(said, 600)}). Copy it or export it again."
     outline = read_outline(file.content)
     opsets = ", ".join(f"{printable(name) or 'ai.onnx'} {version}" for name, version in outline.opsets.items())
     return (
         f"is too new for this ONNX Runtime, {onnxruntime.__version__}: the file has IR version {outline.ir_version} "
-        f"and operator sets {opsets or '(none)'}. ONNX Runtime says: {said} Install a newer onnxruntime, or export the "
-        "file again with vdd export."
+        f"and operator sets {opsets or '(none)'}. ONNX Runtime says: {printable(limit[0])}. Install a newer "
+        "onnxruntime, or export the file again with vdd export."
     )
 
 

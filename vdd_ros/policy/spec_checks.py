@@ -24,9 +24,17 @@ _T = TypeVar("_T")
 def refuse(field: str, value: object, allowed: str) -> NoReturn:
     """Raise the error about a value that is not allowed."""
     raise PolicyFileError(
-        f"Policy metadata, field {field}: {printable(repr(value))} is not allowed; it must be {allowed}. "
+        f"Policy metadata, field {field}: {_shown(value)} is not allowed; it must be {allowed}. "
         "Correct it where the policy is made and export the policy again."
     )
+
+
+def _shown(value: object) -> str:
+    """Return a value as Python writes it, on one line and clipped; of what Python cannot write, its type."""
+    try:
+        return printable(repr(value))
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return f"a {type(value).__name__}"
 
 
 def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
@@ -69,7 +77,7 @@ def check_object(field: str, value: object) -> None:
             field,
             value,
             f"a JSON object of finite values, with texts as keys and lists rather than tuples, nested at most "
-            f"{MAX_DEPTH} deep",
+            f"{MAX_DEPTH} deep, of at most {MAX_METADATA_BYTES:,} bytes",
         )
 
 
