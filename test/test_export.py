@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from toy_targets import small_demonstrations
+from toy_targets import restless, small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -38,19 +38,6 @@ PLAIN: dict[str, Any] = {"teacher": "ddpm", "backbone": "mlp", "history": 1, "ho
 RICH: dict[str, Any] = {"teacher": "beso", "backbone": "gpt", "history": 4, "horizon": 3, "goal_length": 2}
 SMALL: dict[str, Any] = {"width": 16, "layers": 1, "octaves": 2}
 ROWS = 16
-
-
-def restless(folder: Path, scale: float) -> Path:
-    """Give a checkpoint random weights, so that its outputs vary with its inputs, and actions reach their limits."""
-    card, tensors = load_model(folder)
-    generator = torch.Generator().manual_seed(1)
-    changed = {
-        name: value + scale * torch.randn(value.shape, generator=generator) if value.isfinite().all() else value
-        for name, value in tensors.items()
-        if not name.startswith("action_")
-    }
-    save_model(folder, tensors | changed, card)
-    return folder
 
 
 @pytest.fixture(scope="module", params=[PLAIN, RICH], ids=["plain", "rich"])

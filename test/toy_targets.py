@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.training.checkpoint import load_model, save_model
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.student import Covariance
 from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
@@ -148,3 +150,16 @@ def small_demonstrations(episodes: int = 4, length: int = 12, seed: int = 0) -> 
         seed,
     )
     return DemonstrationSet(header, observation, action, np.full(episodes, length), np.full(episodes, -1))
+
+
+def restless(folder: Path, scale: float) -> Path:
+    """Give a checkpoint random weights, so that its outputs vary with its inputs, and actions reach their limits."""
+    card, tensors = load_model(folder)
+    generator = torch.Generator().manual_seed(1)
+    changed = {
+        name: value + scale * torch.randn(value.shape, generator=generator) if value.isfinite().all() else value
+        for name, value in tensors.items()
+        if not name.startswith("action_")
+    }
+    save_model(folder, tensors | changed, card)
+    return folder

@@ -207,7 +207,8 @@ class DeterministicGraph(nn.Module):
     def forward(self, *states: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return what the policy does at observations (B, history, obs_dim), and goals where it takes them."""
         batch = states[0].shape[0]
-        draws = [self.noise.expand(batch, *self.noise_shape)]
+        expanded = self.noise.expand(batch, *self.noise_shape)
+        draws = [expanded.reshape(-1, *self.noise_shape)]  # else the file would not know its outputs' shapes
         if self.mixture:
             draws.append(self.noise.new_full((1,), LIKELIEST_EXPERT).expand(batch))
         given: Tensor | tuple[Tensor, ...] = self.graph(*states, *draws)
