@@ -197,6 +197,22 @@ def test_options_that_do_not_belong_to_a_method_are_refused(
     assert not (tmp_path / "S").exists()
 
 
+def test_another_policy_is_replaced_only_by_force(tmp_path: Path, demos: Path, teacher: Path, capsys: Capture) -> None:
+    """The same training may be exported again, also with other sampling."""
+    file = tmp_path / "policy.onnx"
+    assert main(export(teacher, file)) == 0
+    assert main(export(teacher, file, "--steps", "4")) == 0
+    assert main(train(demos, tmp_path / "T", "--steps", "1", "--seed", "9")) == 0
+    before = file.read_bytes()
+    assert "holds another policy: ddpm of avoiding, seed 0" in refusal(capsys, *export(tmp_path / "T", file))
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "is no policy file" in refusal(capsys, *export(teacher, tmp_path / "thesis.tex"))
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert file.read_bytes() == before
+    assert main(export(tmp_path / "T", file, "--force")) == 0
+    assert OnnxPolicy.load(file).spec.settings["seed"] == 9
+
+
 def wait_until_logged(file: Path, word: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while word not in file.read_text():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
+from vdd_ros.cli.policy_place import check_policy_place
 from vdd_ros.cli.report import write_json
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import read_json
@@ -29,12 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--force", action="store_true", help="replace a file that holds anything else than this model")
     add_config_options(parser, ExportConfig)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, print the table."""
     _refuse_sampling_of_students(args)
+    if not args.force:
+        check_policy_place(args.out, load_model(args.checkpoint)[0])
     fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)

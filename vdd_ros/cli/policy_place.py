@@ -1,0 +1,48 @@
+"""Whether a policy file may be written where another one is."""
+
+from pathlib import Path
+
+from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
+from vdd_ros.text import printable
+from vdd_ros.training.card import Card
+
+
+def check_policy_place(file: Path, card: Card) -> None:
+    """Refuse a place that holds anything but a policy of the same training run, however that was exported.
+
+    Args:
+        file: Where a policy is to be written.
+        card: Of its checkpoint.
+
+    Raises:
+        ConfigurationError: The place holds something else; --force replaces it.
+    """
+    if not file.is_file():
+        return
+    mend = "name another file, or replace it with --force"
+    try:
+        spec = _read(file)
+    except PolicyFileError as error:
+        raise ConfigurationError(f"--out {printable(file)} exists and is no policy file ({error}); {mend}") from error
+    names = ("kind", "task", "data_sha256", "teacher_sha256")
+    settings = {name: spec.settings.get(name) for name in card.settings}  # the file's has those of its export too
+    if settings != card.settings or any(getattr(spec, name) != getattr(card, name) for name in names):
+        seed = printable(spec.settings.get("seed"), 20)
+        raise ConfigurationError(
+            f"--out {printable(file)} holds another policy: {spec.kind} of {printable(spec.task)}, seed {seed}, other "
+            f"training; {mend}"
+        )
+
+
+def _read(file: Path) -> PolicySpec:
+    import onnx
+
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except Exception as error:  # damaged files make protobuf raise nearly anything
+        raise PolicyFileError("it cannot be read as ONNX") from error
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            return PolicySpec.from_json(entry.value)
+    raise PolicyFileError(f"it has no metadata {METADATA_KEY!r}")
