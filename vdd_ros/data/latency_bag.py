@@ -53,6 +53,7 @@ class NodeLatency:
         switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
         counters: Those of its last diagnostics that are not zero and count what did not go well; None where the bag
             has no diagnostics of it.
+        doubts: What it said about itself and is not used, in words.
     """
 
     node: str
@@ -64,6 +65,7 @@ class NodeLatency:
     policies: tuple[str, ...] = ()
     switch_rate: float | None = None
     counters: dict[str, int] | None = None
+    doubts: tuple[str, ...] = ()
 
     def column(self, label: str) -> Floats:
         """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
@@ -112,7 +114,8 @@ def _node_latency(
     node: str, found: dict[str, dict[str, list[BagMessage]]], said: dict[str, str] | None, episodes: Ints
 ) -> NodeLatency:
     labels, values, sequence = _records(node, found[_LATENCY][node])
-    infos = [parse_info(message.topic, message.message) for message in found[_INFO].get(node, [])]
+    said_of_itself = [parse_info(message.topic, message.message) for message in found[_INFO].get(node, [])]
+    infos = [info for info, _ in said_of_itself]
     answers = found[_DECISION].get(node, [])
     decisions = parse_decisions(node, [m.message for m in answers]) if answers else None
     info = infos[-1] if infos else {}
@@ -126,6 +129,7 @@ def _node_latency(
         tuple(dict.fromkeys(info["policy_sha256"] for info in infos if info.get("policy_sha256"))),
         _switch_rate(decisions, answers, found[_EXPERT].get(node, []), episodes),
         None if said is None else counters(said, info),
+        tuple(dict.fromkeys(doubt for _, doubts in said_of_itself for doubt in doubts)),
     )
 
 
