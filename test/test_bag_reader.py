@@ -161,7 +161,8 @@ def test_messages_in_the_journal_of_a_database_are_not_passed_over(tmp_path: Pat
 
 def test_topics_of_others_with_the_same_end_of_their_names_are_passed_over(tmp_path: Path) -> None:
     """Of a type without a definition, and of another type; both would be latency records by their names."""
-    types = mcap.schema(1, LATENCY_TYPE) + mcap.schema(2, "my_msgs/msg/Latency", "") + mcap.schema(3, "std_msgs/msg/Int64")
+    types = mcap.schema(1, LATENCY_TYPE) + mcap.schema(2, "my_msgs/msg/Latency", "")
+    types += mcap.schema(3, "std_msgs/msg/Int64")
     channels = mcap.channel(1, NODE) + mcap.channel(2, "/mine/latency", 2) + mcap.channel(3, "/counter/latency", 3)
     others = mcap.message(2, 1, bytes(12)) + mcap.message(3, 2, number_message(5))
     file = tmp_path / "bag.mcap"

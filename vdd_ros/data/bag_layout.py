@@ -77,6 +77,8 @@ def find_bag(path: Path) -> BagLayout:
         raise RecordingError(f"{printable(path)} is not a readable bag: {_absent(path)}")
     if path.is_file():
         return BagLayout(path, (path,))
+    if not path.is_dir():
+        raise RecordingError(f"{printable(path)} is not a readable bag: it is neither a folder nor an ordinary file")
     found = path / METADATA
     metadata, problem = _metadata(found) if found.exists() else ({}, "it has no metadata.yaml")
     files = tuple(path / Path(name).name for name in metadata.get("relative_file_paths", ()))

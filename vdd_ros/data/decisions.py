@@ -40,7 +40,8 @@ class Decisions:
         """Return the values (n, len(labels)) of some labels; raises RecordingError where one is unknown."""
         if not self.has(labels):
             unknown = sorted(set(labels) - set(self.labels))
-            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {printable(', '.join(self.labels))}")
+            known = printable(", ".join(self.labels))
+            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {known}")
         return self.values[:, [self.labels.index(label) for label in labels]]
 
 

@@ -177,6 +177,6 @@ def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
     if np.isinf(values).any():
         label = labels[int(np.argwhere(np.isinf(values))[0, 1])]
         raise RecordingError(
-            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN where "
-            "nothing was measured"
+            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN "
+            "where nothing was measured"
         )

@@ -27,7 +27,8 @@ def parse_info(topic: str, message: Any) -> tuple[dict[str, Any], list[str]]:
     """
     text = getattr(message, "data", None)
     if not isinstance(text, str):
-        raise RecordingError(f"{printable(topic)} does not hold JSON, but {printable(type(message).__name__)}; leave it out")
+        kind = printable(type(message).__name__)
+        raise RecordingError(f"{printable(topic)} does not hold JSON, but {kind}; leave it out")
     info = parse_json(text, topic, RecordingError, max_bytes=_MOST_BYTES)
     if not isinstance(info, dict):
         raise RecordingError(f"{printable(topic)} holds {type(info).__name__}; a JSON object is needed")

@@ -55,8 +55,8 @@ def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mend
     """Copy every message that can be read of a bag, in the order of receipt, into a new one; the bag stays as it is.
 
     Args:
-        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml, or
-            a file (.mcap, .db3).
+        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml,
+            or a file (.mcap, .db3).
         output: Bag to make; by default `<bag>` of `<bag>.partial`, else `<name>.mended` beside the source.
         force: Replace an output that exists, if it is a bag.
 
@@ -66,13 +66,13 @@ def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mend
     """
     bag = _find(path)
     output = output or _output_of(path)
-    _check_output(output, bag, force=force)
+    aside = output.with_name(output.name + MENDING)
     with ExitStack() as stack:
         for file in bag.files:
             if not lock(stack.enter_context(file.open("rb")), shared=True):
                 raise RecordingError(f"{printable(file)} is being written; stop the recorder, which completes it")
-        aside = output.with_name(output.name + MENDING)
-        replaced = _clear(aside)
+        replaced = _clear(aside, output)
+        _check_output(output, bag, force=force)
         stack.enter_context(_workshop(aside))
         contents = stack.enter_context(BagContents(aside))
         scanned = scan_bag(bag, contents)
@@ -101,8 +101,8 @@ def _write(bag: BagLayout, contents: BagContents, output: Path, aside: Path) -> 
     except RecordingError as error:
         if writer.cause is not None:
             raise RecordingError(
-                f"bag {printable(output)} could not be written: {writer.cause}; {printable(bag.path)} is as it was. Make "
-                "room, or name a place on another disk with --out"
+                f"bag {printable(output)} could not be written: {writer.cause}; {printable(bag.path)} is as it was. "
+                "Make room, or name a place on another disk with --out"
             ) from error
         gaps = writer.describe_gaps()
     _put(made, output, aside)
@@ -191,8 +191,11 @@ def _workshop(aside: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _clear(aside: Path) -> Path | None:
-    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing."""
+def _clear(aside: Path, output: Path) -> Path | None:
+    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing.
+
+    A bag that it was about to replace goes back to its place.
+    """
     if not aside.exists():
         return None
     for path in aside.rglob("*"):
@@ -200,6 +203,8 @@ def _clear(aside: Path) -> Path | None:
             with path.open("rb") as file:
                 if not lock(file):
                     raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+    if (aside / _REPLACED).exists() and not output.exists():
+        (aside / _REPLACED).rename(output)
     shutil.rmtree(aside)
     return aside
 
@@ -215,7 +220,8 @@ def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
         return
     if not force:
         raise RecordingError(
-            f"bag {printable(output)} exists already; remove it, give another name with --out, or replace it with --force"
+            f"bag {printable(output)} exists already; remove it, give another name with --out, or replace it with "
+            "--force"
         )
     place = output.resolve()
     if any(place == file.resolve() or place in file.resolve().parents for file in bag.files):

@@ -71,7 +71,7 @@ def check_repeats(bags: Sequence[Path], read: Sequence[Sequence[NodeLatency]]) -
     for (one, nodes), (two, others) in permutations(enumerate(read), 2):
         bag, other = printable(bags[one]), printable(bags[two])
         if files[one] & files[two]:
-            raise RecordingError(f"{bag} and {other} are the same file, so that they are no repeats; give each bag once")
+            raise RecordingError(f"{bag} and {other} are the same file, hence no repeats; give each bag once")
         for node, its in ((n, m) for n in nodes for m in others if n.node == m.node):
             last, ended_s = (node.column(label)[-1] for label in ("seq", "stamp_s"))
             first, began_s = (its.column(label)[0] for label in ("seq", "stamp_s"))
