@@ -3,18 +3,23 @@
 import hashlib
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import lz4.frame
 import mcap_bytes as mcap
 import pytest
-from bag_files import STORE, records_of, text_message, write_bag
+from bag_files import LATENCY_TYPE, STORE, records_of, text_message, write_bag
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
-from rosbags.rosbag2.storage_mcap import zstd
-from test_bag_writer import LATENCY_TYPE, record, sequences_of
+from test_bag_writer import record, sequences_of
 
 from vdd_ros.cli.main import main
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 NODE = "/student/latency"
 TEXT = "std_msgs/msg/String"
