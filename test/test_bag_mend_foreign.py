@@ -90,9 +90,10 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
     bag = write_bag(tmp_path / "bag", {"/student": records_of(400)})
     (file,) = bag.glob("*.mcap")
     file.write_bytes(file.read_bytes()[:100_000])
-    said = mended(capsys, bag, tmp_path / "out")
+    said = mended(capsys, bag, tmp_path / "out", code=1)
     with Reader(tmp_path / "out") as reader:
         assert 0 < reader.message_count < 400
+        assert f"of 400 messages that are counted {reader.message_count} are found" in said
         assert f"{reader.message_count:,} messages" in said
 
 

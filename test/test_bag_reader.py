@@ -1,12 +1,13 @@
 """Whoever reads a bag gets every message that it counts, or is told why not and what to do."""
 
 from pathlib import Path
+from typing import Any
 
 import mcap_bytes as mcap
 import numpy as np
 import pytest
 from bag_files import LABELS, LATENCY_TYPE, STORE, latency_message, number_message, records_of, write_bag
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.latency_bag import read_latency_bag
@@ -52,15 +53,44 @@ def test_quality_of_service_that_differs_from_the_metadata_loses_no_message(tmp_
 def test_fewer_messages_than_the_bag_counts_are_told(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
     replaced(bag, mcap.header(), mcap.topics(NODE), mcap.messages(range(20), tick), mcap.end())
-    with pytest.raises(RecordingError, match=r"metadata\.yaml counts 30 messages, of which 20 are found.*vdd bag mend"):
+    with pytest.raises(RecordingError, match=r"of 30 messages that are counted on /student/latency 20 .*vdd bag mend"):
         read_latency_bag(bag)
+
+
+def test_a_topic_with_more_messages_does_not_make_up_for_one_with_fewer(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", {"/student": records_of(30), "/teacher": records_of(30)})
+    ticks = mcap.messages(range(40), tick) + mcap.messages(range(20), tick, number=2)
+    replaced(bag, mcap.header(), mcap.topics(NODE, "/teacher/latency"), ticks, mcap.end())
+    with pytest.raises(RecordingError, match=r"of 30 messages that are counted on /teacher/latency 20 are found"):
+        read_latency_bag(bag)
+
+
+@pytest.mark.parametrize(
+    ("mode", "storage"),
+    [
+        (CompressionMode.MESSAGE, StoragePlugin.MCAP),
+        (CompressionMode.FILE, StoragePlugin.MCAP),
+        (CompressionMode.STORAGE, StoragePlugin.MCAP),
+        (CompressionMode.MESSAGE, StoragePlugin.SQLITE3),
+        (CompressionMode.FILE, StoragePlugin.SQLITE3),
+    ],
+)
+def test_the_file_of_a_compressed_bag_is_read_without_its_folder(tmp_path: Path, mode: Any, storage: Any) -> None:
+    writer = Writer(tmp_path / "bag", version=9, storage_plugin=storage)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection(NODE, LATENCY_TYPE, typestore=STORE)
+        for k in range(30):
+            writer.write(connection, 1000 + k, tick(k))
+    (file,) = (file for file in (tmp_path / "bag").iterdir() if file.name != "metadata.yaml")
+    assert sequences(tmp_path / "bag") == sequences(file) == list(range(30))
 
 
 def test_fewer_messages_than_a_file_counts_are_told(tmp_path: Path) -> None:
     body = mcap.header() + mcap.topics(NODE) + mcap.messages(range(20), tick)
     file = tmp_path / "bag.mcap"
     file.write_bytes(body + mcap.end(25, len(body), mcap.topics(NODE)))
-    with pytest.raises(RecordingError, match=r"counts 25 messages, of which 20 are found.*vdd bag mend"):
+    with pytest.raises(RecordingError, match=r"of 25 messages that are counted on .* 20 are found.*vdd bag mend"):
         read_latency_bag(file)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.bag_layout import shown
 from vdd_ros.data.bag_reader import BagMessage, read_messages
 from vdd_ros.data.decisions import Decisions, expert_switch_rate, missing_decisions, parse_decisions
 from vdd_ros.data.diagnostics import DIAGNOSTICS, counters, newest_values
@@ -98,7 +99,7 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
         end = next(end for end in _TYPES if message.topic.endswith(end))
         found[end].setdefault(printable(message.topic.removesuffix(end)), []).append(message)
     if not found[_LATENCY]:
-        raise RecordingError(f"{printable(bag)} has no latency records; record the topic ~/latency of a policy node")
+        raise RecordingError(f"{shown(bag)} has no latency records; record the topic ~/latency of a policy node")
     said = newest_values(m.message for messages in found[DIAGNOSTICS].values() for m in messages)
     episodes = _beginnings([m for messages in found[_EPISODE].values() for m in messages])
     return [_node_latency(node, found, said.get(node), episodes) for node in sorted(found[_LATENCY])]

@@ -9,10 +9,9 @@ import numpy as np
 
 from vdd_ros.cli.latency_report.intervals import Repeated, median_confidence
 from vdd_ros.cli.report import LatencyReport, NodeReport
-from vdd_ros.data.bag_layout import find_bag
+from vdd_ros.data.bag_layout import find_bag, shown
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.errors import RecordingError
-from vdd_ros.text import printable
 
 ALONE, TOGETHER = "alone", "together"
 PERCENTILES = ("p50", "p95", "p99")
@@ -69,7 +68,7 @@ def check_repeats(bags: Sequence[Path], read: Sequence[Sequence[NodeLatency]]) -
     """
     files = [{file.resolve() for file in find_bag(bag).files} for bag in bags]
     for (one, nodes), (two, others) in permutations(enumerate(read), 2):
-        bag, other = printable(bags[one]), printable(bags[two])
+        bag, other = shown(bags[one]), shown(bags[two])
         if files[one] & files[two]:
             raise RecordingError(f"{bag} and {other} are the same file, hence no repeats; give each bag once")
         for node, its in ((n, m) for n in nodes for m in others if n.node == m.node):
