@@ -50,11 +50,21 @@ def chunk(records: bytes, compression: str = "", packed: bytes | None = None, ch
     return record(0x06, head + struct.pack("<Q", len(packed)) + packed)
 
 
-def end(counted: int | None = None, summary_start: int = 0) -> bytes:
-    """The end of a file, with statistics if a count is given (`summary_start` is where they lie)."""
-    statistics = b"" if counted is None else record(0x0B, SUMMARY.pack(counted, 1, 1, 0, 0, 0, 0, 2**62) + bytes(4))
-    footer = record(0x02, struct.pack("<QQI", summary_start, 0, 0))
-    return record(0x0F, bytes(4)) + statistics + footer + MAGIC
+def end(counted: int | None = None, before: int = 0, summary: bytes = b"") -> bytes:
+    """The end of a file.
+
+    Args:
+        counted: Messages that its statistics count, all of channel 1; by default it has none.
+        before: Bytes of the file before its end; needed with statistics.
+        summary: Schemas and channels, as statistics need them.
+    """
+    data_end = record(0x0F, bytes(4))
+    statistics = b""
+    if counted is not None:
+        counts = struct.pack("<IHQ", 10, 1, counted)
+        statistics = summary + record(0x0B, SUMMARY.pack(counted, 1, 1, 0, 0, 0, 0, 2**62) + counts)
+    start = before + len(data_end) if statistics else 0
+    return data_end + statistics + record(0x02, struct.pack("<QQI", start, 0, 0)) + MAGIC
 
 
 def topics(*names: str, msgtype: str = LATENCY_TYPE) -> bytes:

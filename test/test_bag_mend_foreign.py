@@ -3,18 +3,23 @@
 import hashlib
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
 import lz4.frame
 import mcap_bytes as mcap
 import pytest
-from bag_files import STORE, records_of, text_message, write_bag
+from bag_files import LATENCY_TYPE, STORE, records_of, text_message, write_bag
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
-from rosbags.rosbag2.storage_mcap import zstd
-from test_bag_writer import LATENCY_TYPE, record, sequences_of
+from test_bag_writer import record, sequences_of
 
 from vdd_ros.cli.main import main
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 NODE = "/student/latency"
 TEXT = "std_msgs/msg/String"
@@ -75,11 +80,7 @@ def test_a_file_that_is_refused_stays_as_it_was(tmp_path: Path, capsys: pytest.C
     records = mcap.topics(NODE) + mcap.messages([0], record)
     for profile, parts, text in (
         ("ros1", (records, mcap.end()), "profile 'ros1'"),
-        (
-            "ros2",
-            (mcap.schema(1, LATENCY_TYPE), mcap.channel(1, NODE, encoding="json"), mcap.message(1, 0, b"{}")),
-            "json",
-        ),
+        ("ros2", (mcap.schema(1, TEXT), mcap.channel(1, NODE, encoding="json"), mcap.message(1, 0, b"{}")), "json"),
     ):
         source = bag_file(tmp_path / "bag.mcap", mcap.header(profile), *parts)
         assert text in mended(capsys, source, tmp_path / "out", code=2)
@@ -89,9 +90,10 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
     bag = write_bag(tmp_path / "bag", {"/student": records_of(400)})
     (file,) = bag.glob("*.mcap")
     file.write_bytes(file.read_bytes()[:100_000])
-    said = mended(capsys, bag, tmp_path / "out")
+    said = mended(capsys, bag, tmp_path / "out", code=1)
     with Reader(tmp_path / "out") as reader:
         assert 0 < reader.message_count < 400
+        assert f"of 400 messages that are counted {reader.message_count} are found" in said
         assert f"{reader.message_count:,} messages" in said
 
 
@@ -187,11 +189,8 @@ def test_topics_whose_type_has_no_definition_are_left_out_and_told(
     own = "float64 torque\nstd_msgs/Header header\n" + "=" * 80 + "\nMSG: std_msgs/Header\n"
     own += "builtin_interfaces/Time stamp\nstring frame_id\n" + "=" * 80 + "\nMSG: builtin_interfaces/Time\n"
     own += "int32 sec\nuint32 nanosec\n"
-    types = [
-        mcap.schema(1, "my_msgs/msg/Torque", own),
-        mcap.schema(2, "my_msgs/msg/Secret", ""),
-        mcap.schema(3, TEXT, ""),
-    ]
+    definitions = {"my_msgs/msg/Torque": own, "my_msgs/msg/Secret": "", TEXT: ""}
+    types = [mcap.schema(place, *pair) for place, pair in enumerate(definitions.items(), 1)]
     channels = [mcap.channel(place, name, place) for place, name in enumerate(("/torque", "/secret", "/text"), 1)]
     content = {1: bytes(4) + bytes(24), 2: bytes(8), 3: text_message("hello")}
     messages = [mcap.message(number, 5, content[number]) for number in (1, 2, 2, 3)]
@@ -305,6 +304,18 @@ def test_what_exists_is_replaced_only_with_force_and_only_if_it_is_a_bag(
     assert main(["bag", "mend", str(source), "--out", str(old), "--force"]) == 0
     assert sequences_of(old) == numbers(5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mcap", "home", "old"]
+
+
+def test_what_a_killed_try_was_about_to_replace_is_put_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed between the two renames of --force: the older bag lies among what the next try removes."""
+    source = bag_file(tmp_path / "a.mcap", mcap.header(), mcap.topics(NODE), mcap.messages(range(5), record))
+    (tmp_path / "old.mending").mkdir()
+    write_bag(tmp_path / "old.mending" / "replaced", {"/student": records_of(3)})
+    assert main(["bag", "mend", str(source), "--out", str(tmp_path / "old")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    with Reader(tmp_path / "old") as reader:
+        assert reader.message_count == 3
+    assert not (tmp_path / "old.mending").exists()
 
 
 def test_any_cut_of_a_foreign_file_gives_the_messages_before_it(

@@ -12,6 +12,7 @@ from bag_files import STORE, latency_message, text_message
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import Reader
 
+from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.bag_salvage import salvage
 from vdd_ros.nodes.bag_writer import LATENCY_TYPE, SEQUENCE_KEY, BagWriter
@@ -103,6 +104,81 @@ def test_records_without_usable_sequence_numbers_are_kept_and_not_counted(tmp_pa
     assert writer.sequences["/other/latency"].count == 0
     with Reader(tmp_path / "bag") as reader:
         assert reader.message_count == len(unusable)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([0, 1, 1, 2], r"come twice 1 times and go back 0 times \(1 after 1\)"),
+        ([0, 2, 1, 3], r"come twice 0 times and go back 1 times \(1 after 2\)"),
+        ([0, 50, 1, 51, 2, 52], r"come twice 0 times and go back 2 times \(1 after 50, 2 after 51\)"),
+        ([5, 4, 3], r"go back 2 times \(4 after 5, 3 after 4\)"),
+    ],
+)
+def test_numbers_that_come_twice_or_go_back_are_an_error_but_the_bag_stands(
+    tmp_path: Path, numbers: list[int], text: str
+) -> None:
+    """Two nodes of one name, a node that publishes twice, a record out of order."""
+    writer = BagWriter(tmp_path / "bag")
+    write_sequence(writer, numbers)
+    with pytest.raises(RecordingError, match=text):
+        writer.close()
+    assert sequences_of(tmp_path / "bag") == numbers
+
+
+def test_records_that_are_none_among_others_are_counted_and_kept(tmp_path: Path) -> None:
+    writer = BagWriter(tmp_path / "bag")
+    write_sequence(writer, [0, 1])
+    broken = b"\x00\x01\x00\x00\xff\xff\xff\xff"
+    fraction = latency_message(np.array([0.5, 1.5]), ("stamp_s", "seq"))
+    for message in (broken, fraction):
+        writer.write("/student/latency", 2_000, message)
+    with pytest.raises(RecordingError, match="2 records have no sequence number"):
+        writer.close()
+    with Reader(tmp_path / "bag") as reader:
+        assert reader.message_count == 4
+
+
+def test_two_nodes_of_one_name_do_not_fill_the_memory(tmp_path: Path) -> None:
+    check = SequenceCheck()
+    for k in range(20_000):
+        check.add(k // 2 + 100_000 * (k % 2))
+    assert check.backward == 9_999
+    assert check.gap_count == 10_000
+    assert len(check.gaps) == len(check.turns) == 1_000
+    assert len(json.dumps(check.to_dict())) < 50_000
+
+
+def test_an_output_that_appears_meanwhile_is_left_alone_and_the_bag_stays_whole(tmp_path: Path) -> None:
+    writer = BagWriter(tmp_path / "bag")
+    write_sequence(writer, [0, 1, 2])
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(RecordingError, match=r"complete, but could not be moved to .*bag: .*exists already; it is "):
+        writer.close()
+    assert not list((tmp_path / "bag").iterdir())
+    assert sequences_of(tmp_path / "bag.partial" / "bag") == [0, 1, 2]
+    with Reader(tmp_path / "bag.partial" / "bag") as reader:
+        storage: Any = reader.storage
+        assert storage.storages[0].chunks  # the index too
+
+
+def test_a_second_recorder_leaves_the_first_one_alone_and_names_the_mend(tmp_path: Path) -> None:
+    first = BagWriter(tmp_path / "bag")
+    write_sequence(first, [0, 1])
+    with pytest.raises(RecordingError, match=r"another recorder writes it, or left it .* `vdd bag mend .*bag`"):
+        BagWriter(tmp_path / "bag")
+    first.close()
+    assert sequences_of(tmp_path / "bag") == [0, 1]
+
+
+def test_a_bag_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vdd_ros.nodes.bag_writer.ChunkIndex", full)
+    with pytest.raises(RecordingError, match="cannot be made"):
+        BagWriter(tmp_path / "bag")
+    assert not list(tmp_path.iterdir())
 
 
 def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:

@@ -95,3 +95,26 @@ def test_a_bag_without_results_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "bag", two_episodes()[:3])
     with pytest.raises(RecordingError, match="no result of an episode"):
         read(tmp_path / "bag")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "[" * 100_000,
+        "7",
+        json.dumps({"episode": 0, "success": True, "steps": 2}),
+        json.dumps({"episode": 0, "success": True, "mode": None, "steps": 2}),
+        json.dumps({"episode": 0, "success": 1, "mode": "left", "steps": 2}),
+        json.dumps({"episode": 0, "success": "yes", "mode": 3, "steps": 2}),
+    ],
+)
+def test_a_result_that_no_robot_says_is_refused(tmp_path: Path, result: str) -> None:
+    write(tmp_path / "bag", [*two_episodes(), (62, "/sim_robot/result", TEXT, STORE.types[TEXT](data=result))])
+    with pytest.raises(RecordingError, match="/sim_robot/result"):
+        read(tmp_path / "bag")
+
+
+def test_another_type_where_the_robot_is_read_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "bag", [(20, "/tcp_pose", TEXT, text(x=1)), *two_episodes()[-2:]])
+    with pytest.raises(RecordingError, match="a message on /tcp_pose does not hold what the robot file says of it"):
+        read(tmp_path / "bag")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from bag_files import LABELS, write_bag
 
-from vdd_ros.data.latency_bag import read_latency_bag, read_messages
+from vdd_ros.cli.main import main
+from vdd_ros.data.bag_reader import read_messages
+from vdd_ros.data.latency_bag import read_latency_bag
 from vdd_ros.errors import RecordingError
 
 
@@ -36,6 +38,19 @@ def test_gaps_are_found_in_the_bag_itself(tmp_path: Path) -> None:
     assert node.sequence.gaps == [(3, 6), (19, 21)]
     assert node.sequence.missing == 3
     assert node.sequence.describe() == "3 of 30 records missing (sequence numbers 4 to 5, 20 to 20)"
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2, 2, 3], [0, 5, 1, 6, 2, 7], [4, 3, 2, 1]])
+def test_numbers_that_come_twice_or_go_back_are_told_with_an_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], numbers: list[int]
+) -> None:
+    values = records(len(numbers))
+    values[:, 0] = numbers
+    bag = write_bag(tmp_path / "bag", {"/student": values})
+    page = tmp_path / "report.html"
+    assert main(["latency", str(bag), "--warmup", "1", "--html", str(page)]) == 1
+    assert "sequence numbers come twice" in capsys.readouterr().err
+    assert "Every tick and every decision is in the record" not in page.read_text()
 
 
 def test_only_topics_asked_for_are_read_in_the_order_of_receipt(tmp_path: Path) -> None:

@@ -80,6 +80,16 @@ def test_what_a_recorder_cannot_help_is_no_gap(found: range, text: str) -> None:
     assert missing_decisions(expected, expected[list(found)]) == text
 
 
+def test_decisions_that_come_twice_are_told_with_an_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two nodes of one name, or a topic that was recorded twice."""
+    node = read(tmp_path / "bag", np.repeat(decisions(60), [2 if k in (7, 9) else 1 for k in range(60)], axis=0))
+    assert node.describe_gaps() == "2 decisions come twice or more (sequence numbers 7, 9)"
+    assert main(["latency", str(tmp_path / "bag")]) == 1
+    assert "2 decisions come twice or more" in capsys.readouterr().err
+
+
 def test_a_number_that_comes_again_after_a_restart_is_told_by_its_time() -> None:
     keys = np.array([[0, 1.0], [1, 2.0], [0, 3.0], [1, 4.0]])
     assert missing_decisions(keys, keys) == ""
@@ -96,7 +106,7 @@ def test_labels_that_change_leave_the_numbers_and_times(tmp_path: Path) -> None:
     assert node.describe_gaps() == ""
 
 
-@pytest.mark.parametrize("labels", [DECISION[:-1], (*DECISION[1:], "x"), ("seq",)])
+@pytest.mark.parametrize("labels", [DECISION[:-1], (*DECISION[1:], "x"), ("seq",), (*DECISION[:-1], "seq")])
 def test_decisions_without_their_labels_are_refused(tmp_path: Path, labels: tuple[str, ...]) -> None:
     parts = {"/student": [(labels, decisions(3))]}
     with pytest.raises(RecordingError, match="each value needs a label"):

@@ -61,6 +61,9 @@ def test_a_short_soak_compares_halves_of_what_follows_the_first_minute() -> None
     assert (found.before_mb, found.after_mb, found.leaks) == (100.0, 103.0, True)
 
 
+DISORDER = "two nodes of one name, or one that began anew and whose first records are missing"
+
+
 def checked(*numbers: int) -> SequenceCheck:
     sequence = SequenceCheck()
     for number in numbers:
@@ -75,6 +78,7 @@ def checked(*numbers: int) -> SequenceCheck:
         ((0, 1, 4, 5), "/n: 2 of 6 records missing (sequence numbers 2 to 3)"),
         ((3, 4, 5), "/n: the record begins with 3"),
         ((0, 1, 0, 1), "/n: numbers began anew 1 times"),
+        ((0, 1, 1, 2), f"/n: sequence numbers come twice 1 times and go back 0 times (1 after 1): {DISORDER}"),
         ((), "/n: the record begins with None"),
     ],
 )

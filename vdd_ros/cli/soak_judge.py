@@ -58,7 +58,7 @@ def judge_memory(name: str, seconds: Floats, megabytes: Floats, warm_up_s: float
 
 def judge_record(node: str, sequence: SequenceCheck) -> str:
     """Return what is wrong with a node's sequence numbers; empty if they are whole, from 0 on."""
-    wrong = [sequence.describe()] if sequence.gaps else []
+    wrong = [text] if (text := sequence.describe()) else []
     if sequence.first != 0:
         wrong.append(f"the record begins with {sequence.first}")
     if sequence.restarts:

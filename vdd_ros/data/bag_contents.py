@@ -127,7 +127,7 @@ class BagContents:
 
     def temporary(self) -> BinaryIO:
         """Return a new file without a name, which stays open until `close`."""
-        file: BinaryIO = tempfile.TemporaryFile(dir=self.folder)  # type: ignore[assignment]  # noqa: SIM115
+        file: BinaryIO = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - open until `close`
         self._files.append(file)
         return file
 

@@ -20,6 +20,7 @@ PARTIAL = ".partial"
 MENDED, MENDING = ".mended", ".mending"
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 
+_LONGEST_PATH = 4096
 _STORAGES = ("mcap", "sqlite3")
 _NEWEST_VERSION = 9
 _ROS1_MAGIC = b"#ROSBAG V"
@@ -62,9 +63,14 @@ class BagLayout:
         return [file for file in beside if file.exists() and file.stat().st_size]
 
 
+def shown(path: Path | str) -> str:
+    """Return a path as one line, whole, so that it can be copied."""
+    return printable(path, _LONGEST_PATH)
+
+
 def mend_hint(bag: Path) -> str:
     """Return what to do about a bag that cannot be read."""
-    return f"`vdd bag mend {printable(bag)}` makes a new bag of what can be read"
+    return f"`vdd bag mend {shown(bag)}` makes a new bag of what can be read"
 
 
 def find_bag(path: Path) -> BagLayout:
@@ -74,9 +80,11 @@ def find_bag(path: Path) -> BagLayout:
         RecordingError: There is none.
     """
     if not path.exists():
-        raise RecordingError(f"{printable(path)} is not a readable bag: {_absent(path)}")
+        raise RecordingError(f"{shown(path)} is not a readable bag: {_absent(path)}")
     if path.is_file():
         return BagLayout(path, (path,))
+    if not path.is_dir():
+        raise RecordingError(f"{shown(path)} is not a readable bag: it is neither a folder nor an ordinary file")
     found = path / METADATA
     metadata, problem = _metadata(found) if found.exists() else ({}, "it has no metadata.yaml")
     files = tuple(path / Path(name).name for name in metadata.get("relative_file_paths", ()))
@@ -84,7 +92,7 @@ def find_bag(path: Path) -> BagLayout:
     present = _files(path)
     if not present:
         raise RecordingError(
-            f"{printable(path)} is not a readable bag: the folder holds no file of a bag ({', '.join(SUFFIXES)}); give "
+            f"{shown(path)} is not a readable bag: the folder holds no file of a bag ({', '.join(SUFFIXES)}); give "
             "the folder that has metadata.yaml"
         )
     if missing:
@@ -107,7 +115,7 @@ def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:
             scanned.append(_scan(file, contents))
         except (RecordingError, OSError) as error:
             refused.append(error)
-            contents.lose(f"{printable(file.name)}: {error}", file.stat().st_size if file.exists() else 0)
+            contents.lose(f"{shown(file.name)}: {error}", file.stat().st_size if file.exists() else 0)
     if len(refused) == len(bag.files):
         raise RecordingError(str(refused[0])) from refused[0]
     return scanned
@@ -117,13 +125,13 @@ def _scan(file: Path, contents: BagContents) -> Scanned:
     with file.open("rb") as opened:
         head = opened.read(16)
     if is_mcap(file):
-        return scan_mcap(contents, contents.open(file), printable(file))
+        return scan_mcap(contents, contents.open(file), shown(file))
     if is_sqlite(file):
         scan_sqlite(contents, file)
         return Scanned(complete=True)
     if head.startswith(ZSTD_MAGIC):
         return _scan_packed(file, contents)
-    raise RecordingError(f"{printable(file)} is neither an MCAP file nor a rosbag2 database: {_what(file, head)}")
+    raise RecordingError(f"{shown(file)} is neither an MCAP file nor a rosbag2 database: {_what(file, head)}")
 
 
 def _scan_packed(file: Path, contents: BagContents) -> Scanned:
@@ -140,7 +148,7 @@ def _scan_packed(file: Path, contents: BagContents) -> Scanned:
         if is_sqlite(target):
             scan_sqlite(contents, target)
             return Scanned(complete=True)
-        return scan_mcap(contents, contents.open(target), printable(file))
+        return scan_mcap(contents, contents.open(target), shown(file))
 
 
 def _what(file: Path, head: bytes) -> str:
@@ -155,7 +163,7 @@ def _absent(path: Path) -> str:
     partial = path.with_name(path.name + PARTIAL)
     if partial.exists():
         return (
-            f"it does not exist, but {printable(partial)} does, so its recorder still runs, or was killed; then "
+            f"it does not exist, but {shown(partial)} does, so its recorder still runs, or was killed; then "
             f"{mend_hint(path)}"
         )
     return "it does not exist; give the folder of a bag, or its file"
@@ -205,8 +213,8 @@ def _files(folder: Path) -> tuple[Path, ...]:
         return files
     below = [found for inner in sorted(folder.iterdir()) if _may_hold(inner) and (found := _files_in(inner))]
     if len(below) > 1:
-        names = ", ".join(printable(found[0].parent) for found in below)
-        raise RecordingError(f"{printable(folder)} holds {len(below)} bags; give one of them: {names}")
+        names = ", ".join(shown(found[0].parent) for found in below)
+        raise RecordingError(f"{shown(folder)} holds {len(below)} bags; give one of them: {names}")
     return below[0] if below else ()
 
 

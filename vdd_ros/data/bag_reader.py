@@ -1,13 +1,15 @@
 """Reads the messages of some topics out of a bag, all of them or none."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vdd_ros.data.bag_contents import BagContents, Channel, StoredMessage, describe_losses
-from vdd_ros.data.bag_layout import BagLayout, find_bag, mend_hint, scan_bag
+from vdd_ros.data.bag_layout import BagLayout, find_bag, mend_hint, scan_bag, shown
 from vdd_ros.data.bag_types import Decoder
+from vdd_ros.data.decompression import MOST_BYTES, ZSTD_MAGIC, unpack
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -27,9 +29,7 @@ class BagMessage:
     message: Any
 
 
-def read_messages(
-    bag: Path, suffixes: Collection[str], types: Mapping[str, str] | None = None
-) -> Iterator[BagMessage]:
+def read_messages(bag: Path, suffixes: Collection[str], types: Mapping[str, str] | None = None) -> Iterator[BagMessage]:
     """Yield the messages of the topics that end in one of the suffixes, in the order of receipt.
 
     Args:
@@ -47,8 +47,11 @@ def read_messages(
 
 def count_by_library(bag: BagLayout) -> int:
     """Return how many messages other readers get of a bag; 0 where they refuse it."""
+    from rosbags.rosbag2 import Reader
+
     try:
-        return len(_by_library(bag, _Wanted(("",), {}))[0])
+        with Reader(bag.path) as reader:
+            return sum(1 for _ in reader.messages())
     except Exception:  # a damaged file makes the parser raise nearly anything
         return 0
 
@@ -71,30 +74,58 @@ def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
     problem = bag.problem
     if not problem:
         try:
-            found, counted = _by_library(bag, wanted)
+            found, fewer = _by_library(bag, wanted)
         except Exception as error:  # a damaged file makes the parser raise nearly anything
             problem = printable(error) or type(error).__name__
         else:
-            if len(found) >= counted:
+            if not fewer:
                 return found
-            problem = f"it counts {counted:,} messages, of which {len(found):,} are found"
+            problem = fewer
     return _by_scan(bag, wanted, problem)
 
 
-def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], int]:
-    """Return messages by time, and how many the bag counts."""
+def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], str]:
+    """Return messages by time, and in words whether they are fewer than the bag counts."""
     from rosbags.rosbag2 import Reader
 
     if bag.unfinished:
         raise RecordingError(f"{bag.unfinished[0].name} holds messages that are not in it yet")
     with Reader(bag.path) as reader:
         asked = [c for c in reader.connections if wanted.channel(c.topic, c.msgtype)]
-        counted = sum(connection.msgcount for connection in asked)
+        counted = [(c.topic, c.msgtype, c.msgcount) for c in asked]
         channels = {c.id: Channel(c.topic, c.msgtype, c.msgdef.data) for c in asked}
         # Without a connection to filter for, the reader would yield every message.
         read = reader.messages(asked) if asked else ()
-        found = [StoredMessage(channels[c.id], stamp, stamp, bytes(raw)) for c, stamp, raw in read]
-    return sorted(found, key=lambda message: message.log_ns), counted
+        found = [StoredMessage(channels[c.id], stamp, stamp, _unpacked(bytes(raw))) for c, stamp, raw in read]
+    return sorted(found, key=lambda message: message.log_ns), fewer_than_counted(counted, found)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Return a message; one that was compressed on its own is unpacked."""
+    if not content.startswith(ZSTD_MAGIC):
+        return content
+    content, whole = unpack("zstd", content, MOST_BYTES)
+    if not whole:
+        raise RecordingError("the compression of a message is damaged")
+    return content
+
+
+def fewer_than_counted(counted: Iterable[tuple[str, str, int]], found: Iterable[StoredMessage]) -> str:
+    """Say in words of which topics fewer messages were found than are counted; empty where of none.
+
+    Args:
+        counted: Topic, type and number of messages.
+        found: The messages.
+    """
+    there = Counter((message.channel.topic, message.channel.msgtype) for message in found)
+    wanted: Counter[tuple[str, str]] = Counter()
+    for topic, msgtype, count in counted:
+        wanted[topic, msgtype] += count
+    return ", ".join(
+        f"of {count:,} messages that are counted on {printable(key[0])} {there[key]:,} are found"
+        for key, count in wanted.items()
+        if there[key] < count
+    )
 
 
 def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessage]:
@@ -103,7 +134,7 @@ def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessag
         try:
             scanned = scan_bag(bag, contents)
         except RecordingError as error:
-            raise RecordingError(f"{printable(bag.path)} is not a readable bag: {error}") from error
+            raise RecordingError(f"{shown(bag.path)} is not a readable bag: {error}") from error
         asked = [n for n, c in enumerate(contents.channels) if wanted.channel(c.topic, c.msgtype)]
         found = list(contents.messages(asked))
         wrong = describe_losses(contents.losses)
@@ -113,10 +144,8 @@ def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessag
         for one in scanned
         if one.counted is not None and one.found < one.counted
     ]
-    counted = sum(count for topic, msgtype, count in bag.counted if wanted.channel(topic, msgtype))
-    if len(found) < counted:
-        wrong.append(f"metadata.yaml counts {counted:,} messages, of which {len(found):,} are found")
-    if wrong or bag.unfinished or bag.missing:
+    wrong.append(fewer_than_counted([one for one in bag.counted if wanted.channel(*one[:2])], found))
+    if any(wrong) or bag.unfinished or bag.missing:
         reasons = "; ".join(dict.fromkeys(filter(None, [problem, *wrong])))
-        raise RecordingError(f"{printable(bag.path)} is not a readable bag: {reasons}; {mend_hint(bag.path)}")
+        raise RecordingError(f"{shown(bag.path)} is not a readable bag: {reasons}; {mend_hint(bag.path)}")
     return found

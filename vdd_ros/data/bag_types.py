@@ -1,5 +1,6 @@
 """Message types of a bag: its own definitions, or those of ROS 2 Jazzy."""
 
+from contextlib import suppress
 from typing import Any
 
 from vdd_ros.data.bag_contents import Channel
@@ -62,11 +63,9 @@ def definition_of(channel: Channel) -> tuple[str, str]:
 
     if channel.definition:
         store = get_typestore(Stores.EMPTY)
-        try:
+        with suppress(Exception):  # what is wrong with a foreign definition may be anything
             store.register(_parsed(channel))
             return channel.definition, store.hash_rihs01(channel.msgtype)
-        except Exception:  # noqa: S110 - a standard type has another chance
-            pass
     standard = get_typestore(Stores.ROS2_JAZZY)
     if channel.msgtype not in standard.types:
         raise undefined(channel)

@@ -1,5 +1,6 @@
 """The decisions of a policy node as a bag has them, and whether any is missing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,7 +40,8 @@ class Decisions:
         """Return the values (n, len(labels)) of some labels; raises RecordingError where one is unknown."""
         if not self.has(labels):
             unknown = sorted(set(labels) - set(self.labels))
-            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {', '.join(self.labels)}")
+            known = printable(", ".join(self.labels))
+            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {known}")
         return self.values[:, [self.labels.index(label) for label in labels]]
 
 
@@ -71,10 +74,11 @@ def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
     layouts, keys = [], np.empty((len(messages), 2))
     for key, message in zip(keys, messages, strict=True):
         labels = tuple(dimension.label for dimension in message.layout.dim)
-        if len(labels) != len(message.data) or not {"seq", "stamp_s"} <= set(labels):
+        distinct = set(labels)
+        if not len(distinct) == len(labels) == len(message.data) or not {"seq", "stamp_s"} <= distinct:
             raise RecordingError(
-                f"a decision of {node} has {len(message.data)} values and the labels {labels}; each value needs a "
-                "label in layout.dim, among them `seq` and `stamp_s`"
+                f"a decision of {node} has {len(message.data)} values and the labels {printable(labels)}; each value "
+                "needs a label of its own in layout.dim, among them `seq` and `stamp_s`"
             )
         key[:] = message.data[labels.index("seq")], message.data[labels.index("stamp_s")]
         layouts.append(labels)
@@ -86,7 +90,7 @@ def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
 
 
 def missing_decisions(expected: Floats, found: Floats) -> str:
-    """Say in words which decisions are missing; empty if none is.
+    """Say in words which decisions are missing or come twice; empty if each is there once.
 
     A recorder may hear of one topic before the other: what is missing before the first decision does not count, nor
     does a last one.
@@ -95,14 +99,22 @@ def missing_decisions(expected: Floats, found: Floats) -> str:
         expected: (n, 2) `seq` and `stamp_s` of the ticks at which the policy decided, in order.
         found: (m, 2) those of the decisions.
     """
-    known = set(map(tuple, found.tolist()))
+    keys = list(map(tuple, found.tolist()))
+    known = set(keys)
     present = [tuple(key) in known for key in expected.tolist()]
     first = present.index(True) if True in present else len(present)
     end = len(present)
     if present and not present[-1]:
         end -= _LAST_MAY_BE_LOST
     lost = [int(expected[place, 0]) for place in range(first, end) if not present[place]]
-    if not lost:
-        return ""
-    shown = ", ".join(map(str, lost[:_SHOWN])) + (" and others" if len(lost) > _SHOWN else "")
-    return f"{len(lost)} of {end - first} decisions missing (sequence numbers {shown})"
+    twice = [int(key[0]) for key, times in Counter(keys).items() if times > 1] if len(known) < len(keys) else []
+    gaps = []
+    if lost:
+        gaps.append(f"{len(lost)} of {end - first} decisions missing (sequence numbers {_shown(lost)})")
+    if twice:
+        gaps.append(f"{len(twice)} decisions come twice or more (sequence numbers {_shown(twice)})")
+    return "; ".join(gaps)
+
+
+def _shown(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_SHOWN])) + (" and others" if len(numbers) > _SHOWN else "")

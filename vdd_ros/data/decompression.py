@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from vdd_ros.errors import RecordingError
+
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """No message begins like this: serialised ones begin with a zero."""
 
@@ -19,6 +21,9 @@ def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
 
     Returns:
         What was unpacked, and whether it is all of it.
+
+    Raises:
+        RecordingError: The library for it is not installed.
     """
     decompressor = _decompressor(compression)
     parts: list[bytes] = []
@@ -45,8 +50,10 @@ def zstd_file(file: Any) -> Any:
 
 def _decompressor(compression: str) -> Any:
     if compression == "lz4":
-        import lz4.frame
-
+        try:
+            import lz4.frame
+        except ImportError as error:
+            raise _absent("lz4") from error
         return lz4.frame.LZ4FrameDecompressor()
     return _zstd().ZstdDecompressor()
 
@@ -56,5 +63,12 @@ def _zstd() -> Any:
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
-        from backports import zstd
+        try:
+            from backports import zstd
+        except ImportError as error:
+            raise _absent("backports.zstd") from error
     return zstd
+
+
+def _absent(package: str) -> RecordingError:
+    return RecordingError(f"the bag is compressed, and {package} is not installed: pip install {package}")

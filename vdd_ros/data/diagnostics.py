@@ -1,8 +1,9 @@
 """The counters of a policy node as its diagnostics in a bag have them."""
 
-import json
 from collections.abc import Collection, Iterable
 from typing import Any
+
+from vdd_ros.text import printable
 
 DIAGNOSTICS = "/diagnostics"
 """The topic on which every node of a robot says how it is."""
@@ -11,6 +12,7 @@ _NAME = ": policy"  # how the name of a policy node's status ends, after the nod
 _STARTED = "ticks"  # a node that is not configured says nothing but its state
 _PLAIN = ("ticks", "records", "commands", "goals", "decisions", "expert_switches", "statistics_count", "listeners")
 """Numbers of what is as it should be."""
+_MOST_DIGITS = 18
 
 
 def newest_values(messages: Iterable[Any]) -> dict[str, dict[str, str]]:
@@ -23,7 +25,7 @@ def newest_values(messages: Iterable[Any]) -> dict[str, dict[str, str]]:
         for status in message.status:
             values = {pair.key: pair.value for pair in status.values}
             if status.name.endswith(_NAME) and _STARTED in values:
-                found[status.name.removesuffix(_NAME)] = values
+                found[printable(status.name.removesuffix(_NAME))] = values
     return found
 
 
@@ -34,14 +36,10 @@ def counters(values: dict[str, str], known: Collection[str]) -> dict[str, int]:
         values: A node's last values.
         known: What it also says about itself on `~/policy_info`, which counts nothing.
     """
-    numbers = {key: _whole(value) for key, value in values.items() if key not in known and key not in _PLAIN}
+    numbers = {printable(key): _whole(value) for key, value in values.items() if key not in known and key not in _PLAIN}
     return {key: number for key, number in numbers.items() if number}
 
 
 def _whole(value: str) -> int:
-    """Return a whole number, 0 for all else."""
-    try:
-        number = json.loads(value)
-    except ValueError:
-        return 0
-    return number if type(number) is int else 0
+    """Return a whole number from 0 on, of at most 18 digits; 0 for all else, which is no counter."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else 0

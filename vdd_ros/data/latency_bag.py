@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.bag_layout import shown
 from vdd_ros.data.bag_reader import BagMessage, read_messages
 from vdd_ros.data.decisions import Decisions, expert_switch_rate, missing_decisions, parse_decisions
 from vdd_ros.data.diagnostics import DIAGNOSTICS, counters, newest_values
@@ -53,6 +54,7 @@ class NodeLatency:
         switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
         counters: Those of its last diagnostics that are not zero and count what did not go well; None where the bag
             has no diagnostics of it.
+        doubts: What it said about itself and is not used, in words.
     """
 
     node: str
@@ -64,6 +66,7 @@ class NodeLatency:
     policies: tuple[str, ...] = ()
     switch_rate: float | None = None
     counters: dict[str, int] | None = None
+    doubts: tuple[str, ...] = ()
 
     def column(self, label: str) -> Floats:
         """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
@@ -96,7 +99,7 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
         end = next(end for end in _TYPES if message.topic.endswith(end))
         found[end].setdefault(printable(message.topic.removesuffix(end)), []).append(message)
     if not found[_LATENCY]:
-        raise RecordingError(f"{printable(bag)} has no latency records; record the topic ~/latency of a policy node")
+        raise RecordingError(f"{shown(bag)} has no latency records; record the topic ~/latency of a policy node")
     said = newest_values(m.message for messages in found[DIAGNOSTICS].values() for m in messages)
     episodes = _beginnings([m for messages in found[_EPISODE].values() for m in messages])
     return [_node_latency(node, found, said.get(node), episodes) for node in sorted(found[_LATENCY])]
@@ -112,7 +115,8 @@ def _node_latency(
     node: str, found: dict[str, dict[str, list[BagMessage]]], said: dict[str, str] | None, episodes: Ints
 ) -> NodeLatency:
     labels, values, sequence = _records(node, found[_LATENCY][node])
-    infos = [parse_info(message.topic, message.message) for message in found[_INFO].get(node, [])]
+    said_of_itself = [parse_info(message.topic, message.message) for message in found[_INFO].get(node, [])]
+    infos = [info for info, _ in said_of_itself]
     answers = found[_DECISION].get(node, [])
     decisions = parse_decisions(node, [m.message for m in answers]) if answers else None
     info = infos[-1] if infos else {}
@@ -126,6 +130,7 @@ def _node_latency(
         tuple(dict.fromkeys(info["policy_sha256"] for info in infos if info.get("policy_sha256"))),
         _switch_rate(decisions, answers, found[_EXPERT].get(node, []), episodes),
         None if said is None else counters(said, info),
+        tuple(dict.fromkeys(doubt for _, doubts in said_of_itself for doubt in doubts)),
     )
 
 
@@ -173,6 +178,6 @@ def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
     if np.isinf(values).any():
         label = labels[int(np.argwhere(np.isinf(values))[0, 1])]
         raise RecordingError(
-            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN where "
-            "nothing was measured"
+            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN "
+            "where nothing was measured"
         )

@@ -13,29 +13,32 @@ _MOST_STEPS = 1_000_000
 _LONGEST = 1000
 
 
-def parse_info(topic: str, message: Any) -> dict[str, Any]:
-    """Return the content of a message (std_msgs/String); foreign text in it is made printable.
+def parse_info(topic: str, message: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the content of a message (std_msgs/String), and in words which of its values are not used.
+
+    A value that reports would compute with and that is not allowed is left out. Foreign text is made printable.
 
     Args:
         topic: Where it was published, for errors.
         message: The message.
 
     Raises:
-        RecordingError: It is no JSON object, or what is computed with has a value that is not allowed.
+        RecordingError: It is no JSON object.
     """
     text = getattr(message, "data", None)
     if not isinstance(text, str):
-        raise RecordingError(f"{topic} does not hold JSON, but {printable(type(message).__name__)}; leave it out")
+        kind = printable(type(message).__name__)
+        raise RecordingError(f"{printable(topic)} does not hold JSON, but {kind}; leave it out")
     info = parse_json(text, topic, RecordingError, max_bytes=_MOST_BYTES)
     if not isinstance(info, dict):
-        raise RecordingError(f"{topic} holds {type(info).__name__}; a JSON object is needed")
+        raise RecordingError(f"{printable(topic)} holds {type(info).__name__}; a JSON object is needed")
+    doubts = []
     for key, (allowed, fits) in _KNOWN.items():
         if info.get(key) is not None and not fits(info[key]):
-            raise RecordingError(
-                f"{topic} says that {key} is {printable(info[key])!r}; {allowed} is needed: is it another node's topic?"
-            )
+            shown = printable(info.pop(key))
+            doubts.append(f"{printable(topic)} says that {key} is {shown!r}; {allowed} is needed, so it is not used")
     cleaned: dict[str, Any] = _printable(info)
-    return cleaned
+    return cleaned, doubts
 
 
 def _is_text(value: Any) -> bool:

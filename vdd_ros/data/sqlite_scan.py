@@ -96,7 +96,8 @@ def _definitions(database: sqlite3.Connection) -> dict[Any, str]:
 def _places(database: sqlite3.Connection, contents: BagContents, unwanted: Collection[int]) -> Places:
     places = Places()
     try:
-        for channel, stamp_ns, content in database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id"):
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+        for channel, stamp_ns, content in rows:
             if channel in unwanted:
                 continue
             if not (isinstance(channel, int) and isinstance(content, bytes) and _is_time(stamp_ns)):

@@ -11,7 +11,7 @@ from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2.metadata import parse_qos
 
 from vdd_ros.data.bag_contents import BagContents, Channel, describe_losses
-from vdd_ros.data.bag_layout import MENDED, MENDING, METADATA, PARTIAL, SUFFIXES, BagLayout, find_bag, scan_bag
+from vdd_ros.data.bag_layout import MENDED, MENDING, METADATA, PARTIAL, SUFFIXES, BagLayout, find_bag, scan_bag, shown
 from vdd_ros.data.bag_reader import count_by_library
 from vdd_ros.data.bag_types import definition_of
 from vdd_ros.data.mcap_scan import Scanned
@@ -55,8 +55,8 @@ def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mend
     """Copy every message that can be read of a bag, in the order of receipt, into a new one; the bag stays as it is.
 
     Args:
-        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml, or
-            a file (.mcap, .db3).
+        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml,
+            or a file (.mcap, .db3).
         output: Bag to make; by default `<bag>` of `<bag>.partial`, else `<name>.mended` beside the source.
         force: Replace an output that exists, if it is a bag.
 
@@ -66,21 +66,21 @@ def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mend
     """
     bag = _find(path)
     output = output or _output_of(path)
-    _check_output(output, bag, force=force)
+    aside = output.with_name(output.name + MENDING)
     with ExitStack() as stack:
         for file in bag.files:
             if not lock(stack.enter_context(file.open("rb")), shared=True):
-                raise RecordingError(f"{printable(file)} is being written; stop the recorder, which completes it")
-        aside = output.with_name(output.name + MENDING)
-        replaced = _clear(aside)
+                raise RecordingError(f"{shown(file)} is being written; stop the recorder, which completes it")
+        replaced = _clear(aside, output)
+        _check_output(output, bag, force=force)
         stack.enter_context(_workshop(aside))
         contents = stack.enter_context(BagContents(aside))
         scanned = scan_bag(bag, contents)
         _refuse(bag, scanned, contents)
-        return replace(_write(bag, contents, output, aside), replaced=replaced)
+        return replace(_write(bag, scanned, contents, output, aside), replaced=replaced)
 
 
-def _write(bag: BagLayout, contents: BagContents, output: Path, aside: Path) -> Mended:
+def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output: Path, aside: Path) -> Mended:
     """Write the bag aside and put it into its place."""
     made = aside / _MADE / output.name
     made.parent.mkdir()
@@ -101,16 +101,26 @@ def _write(bag: BagLayout, contents: BagContents, output: Path, aside: Path) -> 
     except RecordingError as error:
         if writer.cause is not None:
             raise RecordingError(
-                f"bag {printable(output)} could not be written: {writer.cause}; {printable(bag.path)} is as it was. Make "
-                "room, or name a place on another disk with --out"
+                f"bag {shown(output)} could not be written: {writer.cause}; {shown(bag.path)} is as it was. "
+                "Make room, or name a place on another disk with --out"
             ) from error
         gaps = writer.describe_gaps()
     _put(made, output, aside)
     losses = list(contents.losses.values())
-    missing = [f"the file {printable(name)} is missing" for name in bag.missing]
+    missing = [f"the file {shown(name)} is missing" for name in bag.missing]
+    missing += _uncovered(bag, scanned, contents)
     given_up = [*describe_losses(contents.losses), *left_out, *missing]
     lost = bool(left_out or missing) or not all(loss.harmless for loss in losses)
     return Mended(bag.path, output, count, given_up, lost, contents.notes, gaps)
+
+
+def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> list[str]:
+    """Say in words how many messages are counted and were not found."""
+    counted = [one.counted for one in scanned]
+    expected = sum(count or 0 for count in counted) if None not in counted else 0
+    expected = max(expected, sum(count for _, _, count in bag.counted))
+    found = len(contents)
+    return [f"of {expected:,} messages that are counted {found:,} are found"] if found < expected else []
 
 
 def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -> dict[tuple[str, str], Connection]:
@@ -150,14 +160,14 @@ def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> No
     counted = sum(count for _, _, count in bag.counted)
     complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
     if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
-        raise RecordingError(f"{printable(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend")
+        raise RecordingError(f"{shown(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend")
     if not len(contents):
         raise RecordingError(_nothing(bag, contents, []))
 
 
 def _nothing(bag: BagLayout, contents: BagContents, left_out: list[str]) -> str:
     reasons = [*describe_losses(contents.losses), *left_out] or ["its files are whole and empty"]
-    return f"{printable(bag.path)} holds no message that can be read, so no bag was made: {'; '.join(reasons)}"
+    return f"{shown(bag.path)} holds no message that can be read, so no bag was made: {'; '.join(reasons)}"
 
 
 def _put(made: Path, output: Path, aside: Path) -> None:
@@ -173,7 +183,7 @@ def _put(made: Path, output: Path, aside: Path) -> None:
                 (aside / _REPLACED).rename(output)
             raise
     except OSError as error:
-        raise RecordingError(f"bag {printable(output)} could not be put into its place: {error}") from error
+        raise RecordingError(f"bag {shown(output)} could not be put into its place: {error}") from error
 
 
 @contextmanager
@@ -182,7 +192,7 @@ def _workshop(aside: Path) -> Iterator[None]:
     try:
         aside.mkdir(parents=True)
     except OSError as error:
-        raise RecordingError(f"{printable(aside)} cannot be made: {error}; give another place with --out") from error
+        raise RecordingError(f"{shown(aside)} cannot be made: {error}; give another place with --out") from error
     try:
         with (aside / _LOCK).open("wb") as file:
             lock(file)
@@ -191,8 +201,11 @@ def _workshop(aside: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _clear(aside: Path) -> Path | None:
-    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing."""
+def _clear(aside: Path, output: Path) -> Path | None:
+    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing.
+
+    A bag that it was about to replace goes back to its place.
+    """
     if not aside.exists():
         return None
     for path in aside.rglob("*"):
@@ -200,6 +213,8 @@ def _clear(aside: Path) -> Path | None:
             with path.open("rb") as file:
                 if not lock(file):
                     raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+    if (aside / _REPLACED).exists() and not output.exists():
+        (aside / _REPLACED).rename(output)
     shutil.rmtree(aside)
     return aside
 
@@ -215,14 +230,14 @@ def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
         return
     if not force:
         raise RecordingError(
-            f"bag {printable(output)} exists already; remove it, give another name with --out, or replace it with --force"
+            f"bag {shown(output)} exists already; remove it, give another name with --out, or replace it with --force"
         )
     place = output.resolve()
     if any(place == file.resolve() or place in file.resolve().parents for file in bag.files):
-        raise RecordingError(f"{printable(output)} holds the bag that is to be mended; give another name with --out")
+        raise RecordingError(f"{shown(output)} holds the bag that is to be mended; give another name with --out")
     found = list(output.iterdir()) if output.is_dir() and not output.is_symlink() else None
     if found is None or (found and not any(file.name == METADATA or file.name.endswith(SUFFIXES) for file in found)):
-        raise RecordingError(f"{printable(output)} is no bag, so that --force does not replace it; give another name")
+        raise RecordingError(f"{shown(output)} is no bag, so that --force does not replace it; give another name")
 
 
 def _output_of(path: Path) -> Path:

@@ -56,8 +56,8 @@ class BagWriter:
             raise RecordingError(f"bag {output} exists already; remove it or choose another output")
         if os.path.lexists(self._partial):
             raise RecordingError(
-                f"bag {self._partial} exists already: another recorder writes it, or left it when it was killed; in that "
-                f"case `vdd bag mend {output}` makes the bag of it. Choose another output, or remove it"
+                f"bag {self._partial} exists already: another recorder writes it, or left it when it was killed; in "
+                f"that case `vdd bag mend {output}` makes the bag of it. Choose another output, or remove it"
             )
         self._typestore = get_typestore(Stores.ROS2_JAZZY)
         self._writer = Writer(self._partial / output.name, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -178,7 +178,7 @@ class BagWriter:
         if self.failure is not None:
             raise self.failure
         if gaps := self.describe_gaps():
-            raise RecordingError(f"bag {self.output} was closed properly, but records are not as they should be: {gaps}")
+            raise RecordingError(f"bag {self.output} was closed properly, but its records are not whole: {gaps}")
 
     def describe_gaps(self) -> str:
         """Say in words what is wrong with the sequence numbers of each topic; empty where nothing is."""

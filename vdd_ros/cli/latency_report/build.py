@@ -7,7 +7,13 @@ from typing import Any
 
 from vdd_ros.cli.latency_report.agreement import STATES, Agreed, agreements
 from vdd_ros.cli.latency_report.policies import match_policies
-from vdd_ros.cli.latency_report.repeats import NodeRepeats, Slowdown, summarise_repeats, summarise_slowdowns
+from vdd_ros.cli.latency_report.repeats import (
+    NodeRepeats,
+    Slowdown,
+    check_repeats,
+    summarise_repeats,
+    summarise_slowdowns,
+)
 from vdd_ros.cli.report import WARMUP_TICKS, LatencyReport, report_latency, without_nan
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import ConfigurationError
@@ -22,7 +28,7 @@ class BagReport:
         nodes: What it holds.
         latency: What was found about its times.
         agreed: How its policies agree.
-        left_out: Why some of them are not compared.
+        left_out: Why some of them are not compared, and what a node said about itself that is not used.
     """
 
     bag: Path
@@ -81,11 +87,13 @@ def make_report(
     if states < 1:
         raise ConfigurationError(f"--states is {states}; it must be 1 or more")
     read = [read_latency_bag(bag) for bag in bags]
+    check_repeats(bags, read)
     files = match_policies(policies, {digest for nodes in read for node in nodes for digest in node.policies})
     reports = []
     for bag, nodes in zip(bags, read, strict=True):
         latency = report_latency(nodes, warmup)
         agreed, left_out = agreements(nodes, files, warmup=warmup, states=states)
+        left_out += [doubt for node in nodes for doubt in node.doubts]
         reports.append(BagReport(bag, nodes, latency, agreed, left_out))
     if len(reports) < 2:
         return Report(reports, [], [])

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 
 from vdd_ros.cli.latency_report.intervals import Repeated, median_confidence
 from vdd_ros.cli.report import LatencyReport, NodeReport
+from vdd_ros.data.bag_layout import find_bag, shown
+from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.errors import RecordingError
 
 ALONE, TOGETHER = "alone", "together"
@@ -51,6 +55,31 @@ class Slowdown:
     confidence: float
     inference: Repeated
     total: Repeated
+
+
+def check_repeats(bags: Sequence[Path], read: Sequence[Sequence[NodeLatency]]) -> None:
+    """Raise RecordingError where two bags share a file, or one goes on where another ends.
+
+    A node that numbers on from bag to bag with ticks between them was recorded twice in one run: those are repeats.
+
+    Args:
+        bags: Where the bags are.
+        read: The nodes of each.
+    """
+    files = [{file.resolve() for file in find_bag(bag).files} for bag in bags]
+    for (one, nodes), (two, others) in permutations(enumerate(read), 2):
+        bag, other = shown(bags[one]), shown(bags[two])
+        if files[one] & files[two]:
+            raise RecordingError(f"{bag} and {other} are the same file, hence no repeats; give each bag once")
+        for node, its in ((n, m) for n in nodes for m in others if n.node == m.node):
+            last, ended_s = (node.column(label)[-1] for label in ("seq", "stamp_s"))
+            first, began_s = (its.column(label)[0] for label in ("seq", "stamp_s"))
+            if first == last + 1 and began_s > ended_s:
+                raise RecordingError(
+                    f"{other} goes on where {bag} ends ({node.node}: sequence number {first:.0f} after {last:.0f}), so "
+                    "that they are parts of one bag, not repeats; give its folder, or make one bag of the folder with "
+                    "`vdd bag mend`"
+                )
 
 
 def summarise_repeats(reports: Sequence[LatencyReport]) -> list[NodeRepeats]:
