@@ -91,7 +91,7 @@ def test_a_trajectory_is_as_long_as_another_implementation_writes_it(points: int
             layout.write_point(point, message, number)
 
     content = ReadyMessage(trajectory(points), points * joints, fill).serialized(np.arange(float(points * joints)))
-    found = STORE.deserialize_cdr(content, "trajectory_msgs/msg/JointTrajectory")
+    found: Any = STORE.deserialize_cdr(content, "trajectory_msgs/msg/JointTrajectory")
     assert content == bytes(STORE.serialize_cdr(found, "trajectory_msgs/msg/JointTrajectory"))
     assert [point.positions.tolist() for point in found.points] == np.arange(float(points * joints)).reshape(
         points, joints

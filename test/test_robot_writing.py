@@ -1,5 +1,6 @@
 """What a robot file's writer gets wrong: taken where it can only mean one thing, else answered with how to write it."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.policy.robot import RobotFile
@@ -372,6 +375,46 @@ def test_a_binary_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(RobotFileError, match="is not an ordinary file"):
         RobotFile.load(tmp_path)
+
+
+PATHS = [
+    (),
+    *[("inputs",), ("inputs", "arm"), ("command",), ("command", "entries"), ("command", "entries", 0)],
+    *[("inputs", "arm", key) for key in ("topic", "type", "max_age_s", "qos", "entries")],
+    ("inputs", "arm", "entries", "elbow"),
+    *[("inputs", "arm", "entries", "elbow", key) for key in ("joint", "interface", "unit", "field")],
+    *[("command", key) for key in ("topic", "type", "on_loss", "loss_service", "frame_id")],
+    *[("command", "entries", 0, key) for key in ("name", "action", "measured", "relative_to", "unit", "low", "high")],
+    *[("command", "entries", 0, key) for key in ("max_step", "first_step")],
+]
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(), st.binary(max_size=3)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(SCALARS, below, max_size=3)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.sampled_from(PATHS), value=VALUES)
+def test_whatever_stands_anywhere_is_taken_or_refused(path: tuple[Any, ...], value: Any) -> None:
+    """With an error of ours that names the place, on one line of a bounded length."""
+    document = {"root": yaml.safe_load(TEXT)}
+    parent: Any = document
+    for before, key in itertools.pairwise(("root", *path, "end")):
+        if key == "end":
+            parent[before] = value
+        else:
+            parent = parent[before]
+    try:
+        RobotFile.from_dict(document["root"])
+    except RobotFileError as error:
+        assert len(str(error)) < 3500
+        assert str(error).isprintable()
+        if path and ": " in str(error):
+            assert str(error).startswith((str(path[0]), "the document"))
 
 
 def test_the_policy_file_is_told_from_the_robot_file(tmp_path: Path) -> None:
