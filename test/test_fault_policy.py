@@ -19,7 +19,6 @@ from fault_rig import Watched
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.policy_swap import CLOSED
-from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 
 @pytest.fixture
@@ -86,24 +85,6 @@ def test_file_is_spoilt_while_its_policy_acts(
     watched.await_diagnosis(lambda _, values: values["refused_policies"] == "1", "the refusal")
     assert reason in watched.said["policy"][1]["last_refused_policy"]
     assert node.state == "active"
-
-
-def test_file_that_changes_while_it_is_loaded(
-    make_node: MakeNode, watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is refused: the hash in the description would be that of another file than the policy that acts."""
-    node = started(make_node())
-    watched.run_for_commands()
-    path = write_mixture(tmp_path / "next.onnx")
-    load = OnnxPolicy.load
-
-    def load_and_spoil(*args: Any, **options: Any) -> OnnxPolicy:
-        policy = load(*args, **options)
-        garbage(path)
-        return policy
-
-    monkeypatch.setattr(OnnxPolicy, "load", load_and_spoil)
-    assert "changed while it was loaded" in refused(node, watched, path)
 
 
 def test_the_right_file_takes_over_after_a_wrong_one(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: 
     """Refuse a file whose actions depend on less than single precision tells about an observation.
 
     Each entry of random observations, and of goals, is moved by one unit of its least significant digit as float32; the
-    action of the file must not move by more than 1 % of its range in more than a tenth of them. Draws and the choice of
-    the expert stay as they are.
+    action of the file must not move by more than 1 % of its range in more than a tenth of them, nor may that digit be
+    more than the entry's deviation. Draws and the choice of the expert stay as they are.
 
     Raises:
         ExportError: With the entries and what to do.
@@ -40,14 +40,15 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: 
         after = run(_moved(inputs, number))["action"]
         share = (np.abs(after - before["action"]) / span).reshape(SAMPLES, -1).max(1)  # (B,)
         moved = float(np.quantile(share, QUANTILE))
-        if not moved <= LARGEST_SHARE:
-            mean, deviation = (lists[f"observation_{moment}"][number] for moment in ("mean", "std"))
+        mean, deviation = (lists[f"observation_{moment}"][number] for moment in ("mean", "std"))
+        if not moved <= LARGEST_SHARE or deviation < np.spacing(np.float32(abs(mean))):
             found.append(f"{name} ({mean:.4g} {unit}, deviation {deviation:.2g} {unit}) by {100 * moved:.0f} %")
     if found:
         raise ExportError(
             f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "
-            f"its range: that of {', '.join(found)}. These entries hardly changed in the demonstrations; leave them "
-            "out, or train again, which takes a larger deviation for them (--least-deviation)"
+            f"its range, or is more than the entry's deviation: that of {', '.join(found)}. These entries hardly changed "
+            "in the demonstrations; leave them out, or train again, which takes a larger deviation for them "
+            "(--least-deviation)"
         )
 
 
