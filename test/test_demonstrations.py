@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path) -> None:
         for name in ("observation", "action", "lengths", "modes"):
             assert np.array_equal(getattr(back, name), getattr(demonstrations, name))
         assert back.sha256 == demonstrations.sha256
+
+
+def test_the_example_of_the_docs_is_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text()
+    (example,) = [block for block in re.findall("```python\n(.*?)```", page, re.DOTALL) if "DemonstrationSet(" in block]
+    exec(example, {})
+    assert DemonstrationSet.load(tmp_path / "mine").lengths.tolist() == [30, 20]
 
 
 def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from vdd_ros.errors import ProcessError
 @pytest.fixture(autouse=True)
 def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep away from the domains of others."""
-    monkeypatch.setattr(domains, "NAME", f"vdd_ros.test.{os.getpid()}.{tmp_path.name}.{{}}")
+    monkeypatch.setattr(domains, "NAME", f"vdd_ros.test.{os.getpid()}.{tmp_path.name}.{{}}", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
 

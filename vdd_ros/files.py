@@ -149,7 +149,7 @@ def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
                 with suppress(PermissionError):  # only root may give files away
                     os.fchown(handle, old.st_uid, old.st_gid)
-            os.fchmod(handle, stat.S_IMODE(old.st_mode))
+            os.fchmod(handle, old.st_mode & 0o777)
         os.fsync(handle)
     finally:
         os.close(handle)
