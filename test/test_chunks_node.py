@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ class Arm:
 
     @staticmethod
     def _write(path: Path) -> Path:
-        limits = {"unit": "rad", "low": -1.0, "high": 1.0, "max_step": MAX_STEP}
+        # These joints do not follow: they stay where they are.
+        limits = {"unit": "rad", "low": -1.0, "high": 1.0, "max_step": MAX_STEP, "max_error": math.inf}
         joints = {name: {"joint": name, "interface": "position", "unit": "rad"} for name in JOINTS}
         arm = {"topic": "joint_states", "type": "sensor_msgs/msg/JointState", "max_age_s": 0.2, "entries": joints}
         commands = [limits | {"name": name, "action": f"{name}_position", "measured": name} for name in JOINTS]

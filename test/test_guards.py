@@ -1,5 +1,6 @@
 """The guards between a policy's answer and its command: each one refuses, counts, and lets go on."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ def make(tmp_path: Path) -> Callable[..., Rig]:
     def make(*, known: bool = True, step_s: float = 0.001, **guards: Any) -> Rig:
         novelty = Novelty(BOUND, 0.999, 4) if known else None
         path = write_mixture(tmp_path / "policy.onnx", novelty=novelty)
-        return Rig(OnnxPolicy.load(path, expert="greedy"), RobotFile.load(AVOIDING), step_s=step_s, **guards)
+        document = yaml.safe_load(AVOIDING.read_text())
+        for entry in document["inputs"]["desired"]["entries"].values():
+            entry["max_rate"] = math.inf  # places are far apart here
+        return Rig(OnnxPolicy.load(path, expert="greedy"), RobotFile.from_dict(document), step_s=step_s, **guards)
 
     return make
 
@@ -184,13 +188,13 @@ def test_a_first_command_far_from_what_is_measured_is_refused(arm: Callable[...,
     rig = arm(first_action="refuse", entry={"first_step": 8.0})
     assert move(rig, 10, 12, 14) == []
     assert rig.loop.counters.first_refused == 3
-    assert move(rig, 15.0, 60) == [22.9, 22.9], "once it has begun, only max_step counts"
+    assert move(rig, 15.0, 50) == [22.9, 22.9], "once it has begun, only max_step and max_error count"
     rig.loop.new_episode()
     assert move(rig, 60) == []
 
 
 def test_a_free_first_command(arm: Callable[..., Rig]) -> None:
-    assert move(arm(first_action="free"), -60) == [22.9]
+    assert move(arm(first_action="free", entry={"max_error": math.inf}), -60) == [22.9]
 
 
 def test_to_refuse_something_has_to_be_measured(arm: Callable[..., Rig]) -> None:

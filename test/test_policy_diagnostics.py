@@ -14,7 +14,7 @@ from ros_helpers import Bench
 pytest.importorskip("rclpy")
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fault_rig import Watched
 from std_msgs.msg import Float64MultiArray, String
 
@@ -41,7 +41,7 @@ def novelty_file(tmp_path: Path) -> Path:
     return write_mixture(tmp_path / "novelty.onnx", novelty=bound)
 
 
-def robot_file(tmp_path: Path, **entry: float) -> str:
+def robot_file(tmp_path: Path, **entry: Any) -> str:
     """Write Avoiding's robot file with other limits of the first number of the command."""
     document = yaml.safe_load(AVOIDING.read_text())
     document["command"]["entries"][0] |= entry
@@ -91,6 +91,37 @@ def test_a_counter_rises_where_it_should(
 ) -> None:
     started(make_node(robot_file=robot_file(tmp_path, **entry), **parameters))
     watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, counter)
+
+
+def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
+    """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves."""
+    file = robot_file(tmp_path, measured="tcp_x", max_error=0.04)
+    started(make_node(robot_file=file, follow_timeout_s=0.4))
+    watched.run_for_commands()
+    watched.await_diagnosis(lambda message, _: "tcp has not changed in one bit" in message, "the frozen input")
+    assert watched.levels["policy"] == DiagnosticStatus.ERROR
+    counted = ("not_followed", "frozen.tcp", "losses")
+    watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
+    watched.run_for_commands(x=0.52)
+
+
+def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watched: Watched) -> None:
+    """Of two publishers nobody knows which is right; when one of them leaves, commands begin again."""
+    started(make_node())
+    watched.run_for_commands()
+
+    def contradicted() -> bool:
+        watched.publish(0.5)
+        watched.publish(0.2)
+        return "policy" in watched.said and "messages contradict each other: desired" in watched.said["policy"][0]
+
+    watched.bench.wait(contradicted, "the contradiction")
+    assert watched.levels["policy"] == DiagnosticStatus.ERROR
+    assert "do two publish on this topic?" in watched.said["policy"][0]
+    watched.run_for_commands()
+    counted = ("contradictions.desired", "contradicted", "losses")
+    watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
+    assert "contradictions.tcp" not in watched.said["policy"][1]
 
 
 @pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])

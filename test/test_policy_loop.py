@@ -150,6 +150,8 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
     document = yaml.safe_load(AVOIDING.read_text())
     for entry in document["command"]["entries"]:
         entry["max_step"] = 1e-4
+    for entry in document["inputs"]["desired"]["entries"].values():
+        entry["max_rate"] = math.inf
     made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, start in ((10.0, 0.4), (10.1, 0.7)):
         made.see((start, 0.1), (start, 0.1), now_s=now_s)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vdd_ros.policy.chunks import Chunks
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.decision import DecisionRecord
+from vdd_ros.policy.following import Following
 from vdd_ros.policy.guards import Guards, GuardSettings
 from vdd_ros.policy.intake import Intake
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -22,6 +23,7 @@ class Pilot:
         chunks: Asks it.
         guards: Judges its answers.
         channel: Its actions as commands.
+        following: Judges whether the robot follows them.
         decision: Its newest decision.
     """
 
@@ -30,6 +32,7 @@ class Pilot:
     chunks: Chunks
     guards: Guards
     channel: CommandChannel
+    following: Following
     decision: DecisionRecord
 
     @classmethod
@@ -60,12 +63,16 @@ class Pilot:
         spec = policy.spec
         robot.check(spec.observation, spec.action)
         counters = Counters()
+        intake = Intake(spec, robot, counters, period_s)
+        channel = CommandChannel(robot.command, spec.observation, spec.action)
+        columns = {name: source.columns.tolist() for name, source in intake.inputs.items()}
         return cls(
             policy,
-            Intake(spec, robot, counters),
+            intake,
             Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
             Guards(guards, spec, period_s, counters),
-            CommandChannel(robot.command, spec.observation, spec.action),
+            channel,
+            Following(channel, columns, period_s=period_s, timeout_s=guards.follow_timeout_s),
             DecisionRecord(spec),
         )
 

@@ -53,7 +53,13 @@ class Health:
         if stale := loop.intake.stale(now_s):
             why = self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
+        if distrust := self._distrust(now_s):
+            return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
+        frozen = loop.commander.following.frozen
         problems = {
+            f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
+            f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
+            "answers were outside the limits that the policy file states": new["outside_limits"],
             "actions were not finite and were dropped": new["refused_actions"],
             "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
             "first commands would have been too far from what is measured and were dropped": new["first_refused"],
@@ -73,8 +79,21 @@ class Health:
         """Return what each counter rose by since the last time."""
         limits = self._loop.commander.limits
         now = asdict(self._loop.counters) | {"refused_actions": limits.refused, "unreachable": limits.unreachable}
+        now["waited"] = int(limits.waited.sum())
         before, self._before = self._before, now
         return {name: value - before.get(name, 0) for name, value in now.items()}
+
+    def _distrust(self, now_s: float) -> str:
+        """Return why what comes from the robot is not believed; empty if it is."""
+        intake, commander = self._loop.intake, self._loop.commander
+        if doubted := intake.doubted(now_s, starting=commander.starting):
+            return f"messages contradict each other: {', '.join(doubted)}; last refused: {intake.last_refusal}"
+        return commander.blocked
+
+    def _waited(self) -> str:
+        """Return the names of the numbers that ever waited."""
+        limits, entries = self._loop.commander.limits, self._loop.commander.channel.command.entries
+        return ", ".join(entry.name for entry, count in zip(entries, limits.waited, strict=True) if count)
 
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
@@ -91,9 +110,14 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
     values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
     values["last_refused_policy"] = loop.last_refused_policy
-    for entry, range_count, step_count in zip(entries, limits.out_of_range, limits.too_far, strict=True):
-        values[f"limited_range.{entry.name}"] = range_count
-        values[f"limited_step.{entry.name}"] = step_count
+    for index, entry in enumerate(entries):
+        values[f"limited_range.{entry.name}"] = limits.out_of_range[index]
+        values[f"limited_step.{entry.name}"] = limits.too_far[index]
+        values[f"limited_error.{entry.name}"] = limits.waited[index]
+    for name, count in loop.commander.following.times_frozen.items():
+        values[f"frozen.{name}"] = count
+    for name, count in loop.intake.contradictions.items():
+        values[f"contradictions.{name}"] = count
     for name, count in loop.intake.too_fast.items():
         values[f"too_fast.{name}"] = count
     for name, count in loop.intake.times_stale.items():

@@ -72,7 +72,7 @@ class PolicyLoop:
         self.pilot = pilot
         self.pilot.count_in(self.counters)
         self.commander = Commander(
-            pilot.channel, self.counters, outputs if control else None, first_action=first_action
+            pilot.channel, pilot.following, self.counters, outputs if control else None, first_action=first_action
         )
         self._relief: tuple[Pilot, Callable[[], None]] | None = None
         self._trajectories = trajectories
@@ -192,12 +192,16 @@ class PolicyLoop:
                 self.commander.lose()
         return True
 
-    def new_episode(self) -> None:
-        """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh."""
+    def new_episode(self, since_s: float = -math.inf) -> None:
+        """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh.
+
+        Args:
+            since_s: Since when, by the time of arrival: messages that still wait from before are of another episode.
+        """
         with self._sending:
             self.commander.stop()
         for pilot in self._pilots():
-            pilot.intake.reset()
+            pilot.intake.reset(since_s)
         self.pilot.chunks.reset()
         self._expert = None
         self._seen_s = -math.inf
@@ -250,7 +254,7 @@ class PolicyLoop:
             self._fail(error)
             return
         inferred = self._timer()
-        commanded = self._command(step, observation[-1], inferred - began)
+        commanded = self._command(step, observation[-1], now_s, inferred - began)
         published = self._timer()
 
         record = self._record
@@ -291,7 +295,7 @@ class PolicyLoop:
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
         self._outputs.expect_decisions(pilot.decision.labels)
-        self.commander.relieve(pilot.channel)
+        self.commander.relieve(pilot.channel, pilot.following)
         self.pilot = pilot
         self._expert = None
 
@@ -309,11 +313,11 @@ class PolicyLoop:
         self.commander.lose()
         self.pilot.chunks.drop()
 
-    def _command(self, step: Step | None, newest: NDArray[np.float32], took_s: float) -> bool:
+    def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
         with self._sending:
             if self._may(step, took_s) and step is not None:
-                return self._send(step, newest)
+                return self._send(step, newest, now_s)
             self.commander.lose()
         if step is not None:
             self.pilot.chunks.drop()
@@ -332,17 +336,18 @@ class PolicyLoop:
         known = step.act is None or guards.knows(step.act.novelty)
         return in_time and known and not (guards.fault or self._ended or self._barred == self.counters.ticks)
 
-    def _send(self, step: Step, newest: NDArray[np.float32]) -> bool:
+    def _send(self, step: Step, newest: NDArray[np.float32], now_s: float) -> bool:
         if not self._trajectories:
-            return self.commander.command(step.actions[0], newest)
+            return self.commander.command(step.actions[0], newest, now_s)
         if step.act is None:
-            self.commander.pass_point()
+            self.commander.pass_point(newest, now_s)
             return False
-        return self.commander.trajectory(step.actions, newest, self.pilot.chunks.action_steps)
+        return self.commander.trajectory(step.actions, newest, now_s, self.pilot.chunks.action_steps)
 
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""
         self.counters.decisions += 1
+        self.pilot.guards.check_limits(step.actions)
         if self._decisions and step.window is not None:
             decision = self.pilot.decision
             decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
@@ -355,14 +360,20 @@ class PolicyLoop:
             self._expert = act.expert
 
     def _observe(self, now_s: float) -> NDArray[np.float32] | None:
-        """Return the observation history, or None where an input or the goal was not seen or an input is stale."""
+        """Return the observation history, or None where an input or the goal was not seen, or is not to be trusted."""
         if not self.intake.complete or (self._whole_window and not self.intake.covers(now_s)):
             self.counters.waiting += 1
             return None
         if self.intake.stale(now_s):
             self.counters.stale += 1
-            self.commander.lose()
-            self.pilot.chunks.drop()
-            return None
+            return self._lose_sight()
+        if self.intake.doubted(now_s, starting=self.commander.starting):
+            self.counters.contradicted += 1
+            return self._lose_sight()
         self._seen_s = self.intake.newest_s()
         return self.intake.sample(now_s)
+
+    def _lose_sight(self) -> None:
+        """End commanding, because what is seen is not to be trusted."""
+        self.commander.lose()
+        self.pilot.chunks.drop()

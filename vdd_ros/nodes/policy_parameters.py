@@ -48,6 +48,9 @@ class PolicyParameters:
     inference_limit_s: float = parameter(
         0.0, "actions later than this after the tick began are not commanded; 0: one period", 0.0, 10.0
     )
+    follow_timeout_s: float = parameter(
+        1.0, "how long the robot may not follow its commands before nothing is commanded", 0.01, 3600.0
+    )
     on_novelty: str = parameter("warn", f"observations outside what was demonstrated: {', '.join(ON_NOVELTY)}")
     novelty_ticks: int = parameter(10, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
@@ -90,4 +93,6 @@ class PolicyParameters:
 
     def guards(self) -> GuardSettings:
         """Return the settings of the guards; raises ConfigurationError."""
-        return GuardSettings(self.first_action, self.inference_limit_s, self.on_novelty, self.novelty_ticks)
+        return GuardSettings(
+            self.first_action, self.inference_limit_s, self.on_novelty, self.novelty_ticks, self.follow_timeout_s
+        )

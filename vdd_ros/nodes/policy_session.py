@@ -1,6 +1,7 @@
 """Everything that a policy node has between configure and cleanup."""
 
 import gc
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -215,10 +216,10 @@ class PolicySession:
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
 
-    def _on_episode(self, message: Int64, _received_s: float) -> None:
+    def _on_episode(self, message: Int64, received_s: float) -> None:
         if message.data != self._episode:
             self._episode = message.data
-            self.loop.new_episode()
+            self.loop.new_episode(-math.inf if self._simulated_time else received_s)
 
     def _load_beside(self, path: str) -> Loaded:
         return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"])

@@ -12,6 +12,8 @@ class Counters:
     """Ticks before every input and, where the policy takes one, a goal was seen, or before the first chunk came."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
+    contradicted: int = 0
+    """Ticks with an input whose messages contradict each other."""
     records: int = 0
     commands: int = 0
     losses: int = 0
@@ -20,12 +22,16 @@ class Counters:
     """Calls of the service for losses that failed; each is repeated until one succeeds or commanding goes on."""
     first_refused: int = 0
     """Actions refused because the first command would have been too far from what is measured."""
+    not_followed: int = 0
+    """Times that commanding ended because the robot did not follow, or what measures it was frozen."""
     overruns: int = 0
     """Actions refused because inference took too long."""
     hangs: int = 0
     """Ticks that had not ended long after inference should have."""
     novel: int = 0
     """Actions at observations outside what was demonstrated."""
+    outside_limits: int = 0
+    """Answers outside the limits that the policy file states itself."""
     decisions: int = 0
     """Answers of the policy; a chunk is one."""
     expert_switches: int = 0

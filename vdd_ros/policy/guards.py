@@ -1,6 +1,10 @@
 """Guards between a policy's answer and its command: the answer came in time, and the question was one it was taught."""
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.commander import FIRST_ACTIONS
@@ -20,6 +24,7 @@ class GuardSettings:
         on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
             `deactivate`: the node ends commanding.
         novelty_ticks: So many ticks in a row have to be outside before `hold` and `deactivate` act.
+        follow_timeout_s: How long the robot may not follow its commands; see `Following`.
 
     Raises:
         ConfigurationError: A value is not allowed.
@@ -29,6 +34,7 @@ class GuardSettings:
     inference_limit_s: float = 0.0
     on_novelty: str = "warn"
     novelty_ticks: int = 10
+    follow_timeout_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name, allowed in (("first_action", FIRST_ACTIONS), ("on_novelty", ON_NOVELTY)):
@@ -36,6 +42,8 @@ class GuardSettings:
                 raise ConfigurationError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}.")
         if not self.inference_limit_s >= 0:
             raise ConfigurationError(f"inference_limit_s is {self.inference_limit_s}; it must be 0 or more.")
+        if not self.follow_timeout_s > 0:
+            raise ConfigurationError(f"follow_timeout_s is {self.follow_timeout_s}; it must be above 0.")
         if self.novelty_ticks < 1:
             raise ConfigurationError(f"novelty_ticks is {self.novelty_ticks}; it must be 1 or more.")
 
@@ -70,6 +78,7 @@ class Guards:
         self._bound = float("inf") if spec.novelty is None else spec.novelty.bound
         self.counters = counters
         self._in_a_row = 0
+        self._ranges = list(zip(*_rounded_limits(spec), strict=True))
 
     def reset(self) -> None:
         """Begin anew, as at activation."""
@@ -85,9 +94,17 @@ class Guards:
         self.counters.overruns += not passed
         return passed
 
+    def check_limits(self, action: NDArray[np.float32]) -> None:
+        """Count an answer (m, act_dim) that is outside the limits which its own file states."""
+        for row in action.tolist():
+            for value, (low, high) in zip(row, self._ranges, strict=True):
+                if value < low or value > high:
+                    self.counters.outside_limits += 1
+                    return
+
     def knows(self, novelty: float | None) -> bool:
         """Tell whether an answer may be commanded, by the novelty of what it is about; None where nothing tells it."""
-        if novelty is None or novelty <= self._bound or self._settings.on_novelty == "ignore":
+        if novelty is None or -math.inf < novelty <= self._bound or self._settings.on_novelty == "ignore":
             self._in_a_row = 0
             return True
         self.counters.novel += 1
@@ -100,3 +117,10 @@ class Guards:
                 f"bound {self._bound:.3g})"
             )
         return False
+
+
+def _rounded_limits(spec: PolicySpec) -> tuple[list[float], list[float]]:
+    """Return the limits of an action, (act_dim,) each, wider by what rounding to single precision may add."""
+    low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
+    margin = 4 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
+    return (low - margin).tolist(), (high + margin).tolist()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.errors import ObservationError
+from vdd_ros.policy.continuity import Continuity, max_rates
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.history import ObservationHistory, usable
 from vdd_ros.policy.message_layouts import OtherJointsError
@@ -26,6 +27,7 @@ class Intake:
         spec: Of the policy.
         robot: The robot file, checked against the policy.
         counters: Where refusals are counted.
+        period_s: Time between ticks.
 
     Attributes:
         inputs: The channels of the robot file's inputs, by name.
@@ -36,7 +38,7 @@ class Intake:
         times_stale: How often an input became stale, by input.
     """
 
-    def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters) -> None:
+    def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
         self.inputs = {source.name: InputChannel(source, spec.observation) for source in robot.inputs}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
@@ -50,6 +52,7 @@ class Intake:
             max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
         )
         self.other_joints = dict.fromkeys(self.inputs, "")
+        self._begins_s = -math.inf
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
@@ -57,12 +60,26 @@ class Intake:
         # What an input's age counts from: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
+        self._doubted_until_s = -math.inf
+        self._continuity = {}
+        units = {entry.name: entry.unit for entry in spec.observation}
+        for source in robot.inputs:
+            names = [entry.name for entry in source.entries]
+            rates = max_rates(source, spec.observation, robot.command, period_s)
+            forms = [units[name] for name in names]
+            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s)
+            if judge.watches:
+                self._continuity[source.name] = judge
 
-    def reset(self) -> None:
-        """Forget what was seen, but not the goal."""
+    def reset(self, since_s: float = -math.inf) -> None:
+        """Forget what was seen, but not the goal, and ignore what arrived before a time."""
+        self._begins_s = since_s
         self._history.reset()
         for name in self.inputs:
             self._stamps_s[name] = self._since_s[name] = -math.inf
+        self._doubted_until_s = -math.inf
+        for judge in self._continuity.values():
+            judge.reset()
 
     def receive(self, name: str, message: Any, now_s: float) -> None:
         """Take in a message of an input.
@@ -70,12 +87,20 @@ class Intake:
         Args:
             name: Of one of the `inputs`.
             message: The message; its stamp says what time its values are of, without one that is `now_s`.
-            now_s: The time in seconds, on the clock of the stamps.
+            now_s: When it arrived in seconds, on the clock of the stamps.
         """
+        if now_s < self._begins_s:
+            return
         channel, values = self.inputs[name], self._received[name]
         source = channel.source
-        stamp = stamp_ns(message)
-        stamp_s = now_s if stamp is None else stamp * 1e-9
+        stamp = None if source.stamp == "arrival" else stamp_ns(message)
+        if stamp is not None:
+            stamp_s = stamp * 1e-9
+        elif now_s > (newest_s := self._stamps_s[name]):
+            stamp_s = now_s
+        else:  # they come in order, also where simulated time, or the clock's resolution, gives two of them one time
+            stamp_s = math.nextafter(newest_s, math.inf)
+        judge = self._continuity.get(name)
         try:
             channel.read(message, values)
         except OtherJointsError as other:
@@ -87,13 +112,18 @@ class Intake:
             return
         if abs(stamp_s - now_s) > source.max_age_s:
             self._refuse(
-                f"{source.name}: arrived with a stamp {now_s - stamp_s:.3f} s old; are the clocks synchronised?"
+                f"{source.name}: arrived with a stamp {_age(now_s - stamp_s)}; are the clocks synchronised? Where they "
+                "cannot be, `stamp: arrival` in the robot file dates this input by its arrival"
             )
+        elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
+            self._refuse(f"{source.name}: {why}")
         elif not self._history.push(source.name, stamp_s, values):
             why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
             self._refuse(f"{source.name}: {why}")
         else:
             self._stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
+            if judge is not None:
+                judge.take(stamp_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
         """Take in a goal, which holds until the next one.
@@ -159,6 +189,17 @@ class Intake:
             self._were_stale = found
         return found
 
+    def doubted(self, now_s: float, *, starting: bool = False) -> list[str]:
+        """Return the inputs whose messages contradict each other, of late where the next command is a first one."""
+        if now_s > self._doubted_until_s:
+            return []
+        return [name for name, judge in self._continuity.items() if judge.is_doubted(now_s, starting=starting)]
+
+    @property
+    def contradictions(self) -> dict[str, int]:
+        """Messages that were refused because they contradict those before them, by input that is watched for it."""
+        return {name: judge.refused for name, judge in self._continuity.items()}
+
     def age_s(self, now_s: float) -> float:
         """Return the age of the input that is oldest; infinite where one was not seen."""
         return now_s - min(self._since_s.values())
@@ -174,6 +215,15 @@ class Intake:
     def _waits_for_goal(self) -> bool:
         return self.goal is None and self._goal_shape[0] > 0
 
+    def _contradiction(self, judge: Continuity, stamp_s: float, values: NDArray[np.float64], now_s: float) -> str:
+        why = judge.contradiction(stamp_s, values, now_s)
+        self._doubted_until_s = max(self._doubted_until_s, judge.may_be_doubted_until_s)
+        return why
+
     def _refuse(self, reason: str) -> None:
         self.counters.refused_messages += 1
         self.last_refusal = reason
+
+
+def _age(age_s: float) -> str:
+    return f"{age_s:.3f} s old" if age_s > 0 else f"{-age_s:.3f} s in the future"

@@ -15,12 +15,15 @@ class CommandLimits:
 
     A command is refused as a whole where a value is not finite, or where no value is both within its range and within a
     step of the one before: then the robot is where it must not be, and someone has to look. Else values are bounded to
-    both.
+    both. One further than `max_error` from what is measured waits there, beside the robot; where the robot itself went
+    away from the command before, it comes back to there step by step.
 
     Args:
         low: Lowest values, (dim,), in the command's units; -inf for none.
         high: Highest values, (dim,); inf for none.
         max_step: Largest change from one command to the next, (dim,); inf for none, None for none at all.
+        max_error: Largest distance from what is measured, (dim,); inf for none, None for none at all.
+        turns: What is once around, (dim,), of angles whose measurement may jump by that; 0 for others.
 
     Attributes:
         accepted: Commands that were let through, bounded or not.
@@ -28,12 +31,23 @@ class CommandLimits:
         unreachable: Commands that were refused because their range is more than a step away.
         out_of_range: Per entry, commands whose value was outside its range, (dim,).
         too_far: Per entry, commands whose value was more than a step from the one before, (dim,).
+        waited: Per entry, commands that waited beside the robot, (dim,).
+        waits: The entries of the newest command that did.
+        bounded: The newest command, dim numbers.
+        origin: What its step was measured from, of the newest command that was measured.
 
     Raises:
-        ConfigurationError: The limits differ in length, low is not below high, or a step is not above 0.
+        ConfigurationError: The limits differ in length, low is not below high, or a step or an error is not above 0.
     """
 
-    def __init__(self, low: ArrayLike, high: ArrayLike, max_step: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        low: ArrayLike,
+        high: ArrayLike,
+        max_step: ArrayLike | None = None,
+        max_error: ArrayLike | None = None,
+        turns: ArrayLike | None = None,
+    ) -> None:
         self._low = np.array(low, np.float64)
         self._high = np.array(high, np.float64)
         self._step = np.full_like(self._low, np.inf) if max_step is None else np.array(max_step, np.float64)
@@ -47,15 +61,23 @@ class CommandLimits:
             raise ConfigurationError(f"The limits low {self._low} must be below high {self._high}, entry by entry.")
         if not (self._step > 0).all():
             raise ConfigurationError(f"max_step is {self._step}; it must be above 0, entry by entry.")
+        errors = np.full_like(self._low, np.inf) if max_error is None else np.array(max_error, np.float64)
+        around = np.zeros_like(self._low) if turns is None else np.array(turns, np.float64)
+        if errors.shape != shape or around.shape != shape or not (errors > 0).all():
+            raise ConfigurationError(f"max_error is {errors}; it must be above 0, one number for each entry.")
+        self._errors = list(zip(errors.tolist(), around.tolist(), strict=True))
         # Python's numbers: for the few of a command, each call of numpy takes longer than all of their arithmetic.
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), self._step.tolist(), strict=True))
         self._before = [0.0] * len(self._low)
         self._has_before = False
+        self.bounded, self.origin = self._before, [0.0] * len(self._low)
+        self.waits: list[int] = []
         self.accepted = 0
         self.refused = 0
         self.unreachable = 0
         self.out_of_range = np.zeros(shape, np.int64)
         self.too_far = np.zeros(shape, np.int64)
+        self.waited = np.zeros(shape, np.int64)
 
     def restart(self, start: ArrayLike | None = None) -> None:
         """Set what the step of the next command is measured from; without `start` its step is free.
@@ -77,18 +99,26 @@ class CommandLimits:
         self._has_before = True
         self._before[:] = start
 
-    def apply(self, command: _Floats) -> bool:
-        """Bound a command (dim,) in place, or refuse it.
-
-        Returns:
-            False if it was refused: then the command is unchanged and must not be sent.
-
-        Raises:
-            ConfigurationError: The command has another length.
-        """
+    def apply(self, command: _Floats, measured: list[float] | None = None) -> bool:
+        """As `bound`, for a command (dim,); raises ConfigurationError where it has another length."""
         if command.shape != self._low.shape:
             raise ConfigurationError(f"A command has the shape {command.shape}; the limits are for {self._low.shape}.")
         values = command.tolist()
+        if not self.bound(values, measured):
+            return False
+        command[:] = values
+        return True
+
+    def bound(self, values: list[float], measured: list[float] | None = None) -> bool:
+        """Bound a command in place, or refuse it.
+
+        Args:
+            values: The command, dim numbers.
+            measured: Where the robot is, dim numbers; None: however far from there the command is.
+
+        Returns:
+            False if it was refused: then the command is unchanged and must not be sent.
+        """
         if not all(map(math.isfinite, values)):
             self.refused += 1
             return False
@@ -107,7 +137,10 @@ class CommandLimits:
                     self.too_far[index] += 1
                     bounded = least if bounded < least else most
             values[index] = bounded
-        command[:] = self._before[:] = values
+        if measured is not None:
+            self._wait_beside(values, measured)
+            self.origin[:] = self._before if self._has_before else values
+        self._before[:] = values
         self._has_before = True
         self.accepted += 1
         return True
@@ -118,3 +151,33 @@ class CommandLimits:
             if before + step < low or before - step > high:
                 return False
         return True
+
+    def is_beside(self, values: list[float], measured: list[float]) -> bool:
+        """Whether a command is no further than `max_error` from what is measured, in every value."""
+        for value, now, (error, turn) in zip(values, measured, self._errors, strict=True):
+            if not -error <= value - now <= error and not -error <= _short_way(value - now, turn, error) <= error:
+                return False
+        return True
+
+    def _wait_beside(self, values: list[float], measured: list[float]) -> None:
+        """Bring values back to `max_error` from what is measured, as far as their step and their range let them."""
+        if self.waits:
+            self.waits = []
+        for index, (value, now, (error, turn)) in enumerate(zip(values, measured, self._errors, strict=True)):
+            away = value - now
+            if -error <= away <= error:
+                continue
+            away = _short_way(away, turn, error)
+            if -error <= away <= error:
+                continue
+            self.waits.append(index)
+            self.waited[index] += 1
+            low, high, step = self._bounds[index]
+            if self._has_before:
+                low, high = max(low, self._before[index] - step), min(high, self._before[index] + step)
+            values[index] = min(max(value - away + math.copysign(error, away), low), high)
+
+
+def _short_way(away: float, turn: float, error: float) -> float:
+    """Return a distance of angles the shorter way around, where that is more than the error that is allowed."""
+    return math.remainder(away, turn) if turn > 2 * error else away

@@ -230,6 +230,7 @@ class OnnxPolicy:
         Raises:
             ObservationError: The observation or the goal has another shape or a value that is not finite, or a goal
                 is missing or not taken.
+            PolicyFileError: The graph names an expert that there is not.
         """
         self._put(self._inputs, observation, goal)
         self._run(self._single)
@@ -237,7 +238,8 @@ class OnnxPolicy:
         novelty = outputs["novelty"].item() if self._knows_novelty else None
         if self._gating is None:
             return Act(self._action, None, None, None, novelty)
-        return Act(self._action, outputs["expert"].item(), outputs["log_prob"].item(), self._gating, novelty)
+        expert = self._selector.known(outputs["expert"].item(), self.spec.experts or 0)
+        return Act(self._action, expert, outputs["log_prob"].item(), self._gating, novelty)
 
     def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.

@@ -1,5 +1,6 @@
 """The robot file: which message field carries which entry of the observation and of the command."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from vdd_ros.text import printable
 COMMAND_TYPES = tuple(COMMANDS)
 JOINT_INTERFACES = tuple(JOINT_QUANTITIES)
 QOS_PROFILES = ("sensor_data", "reliable")
+STAMPS = ("header", "arrival")
 ON_LOSS = ("hold", "zero", "call")
 
 
@@ -45,6 +47,8 @@ class InputEntry:
         field: Dot-path of the field, or None where `joint` is given.
         joint: Name of the joint in a JointState, or None where `field` is given.
         interface: `position`, `velocity` or `effort` of that joint.
+        max_rate: Fastest that it can change, in `unit` a second; `.inf` for no such limit, None for one that follows
+            from the command's limits, see `Continuity`.
     """
 
     name: str
@@ -52,6 +56,7 @@ class InputEntry:
     field: str | None = None
     joint: str | None = None
     interface: str | None = None
+    max_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Input:
         max_age_s: Age in seconds beyond which the input is stale and nothing is commanded.
         qos: `sensor_data` (best effort, matches every publisher) or `reliable`.
         entries: What is read from it.
+        stamp: `header` dates a message by its stamp; `arrival` by when it arrived, for clocks that are not ours.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Input:
     max_age_s: float
     qos: str
     entries: tuple[InputEntry, ...]
+    stamp: str = "header"
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ class CommandEntry:
         max_step: Largest change from one tick to the next; `.inf` for no such limit.
         measured: Observation entry that tells where this number is now, for the first command; None if none does.
         first_step: How far from there the first command may be, where the node is told to refuse others.
+        max_error: How far from there any command may be; `.inf` for no such limit, None for one that follows from
+            `max_step`, see `max_errors`.
     """
 
     name: str
@@ -100,6 +109,7 @@ class CommandEntry:
     max_step: float
     measured: str | None
     first_step: float
+    max_error: float | None = math.inf
 
 
 @dataclass(frozen=True)
@@ -215,6 +225,7 @@ def _input(section: Section, name: str) -> Input:
         type=section.message_type("type"),
         max_age_s=section.number("max_age_s", positive=True),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
+        stamp=section.choice("stamp", STAMPS, default="header"),
         entries=tuple(_input_entry(entries.section(entry), entry) for entry in entries.names()),
     )
     section.finish()
@@ -224,15 +235,16 @@ def _input(section: Section, name: str) -> Input:
 
 def _input_entry(section: Section, name: str) -> InputEntry:
     unit = section.unit("unit")
+    max_rate = section.number("max_rate", positive=True, infinite=True) if section.has("max_rate") else None
     if section.has("joint") and section.has("field"):
         fail(section.at("field"), "goes with no `joint`; give one of both")
     if section.has("joint"):
         joint, interface = section.text("joint"), section.choice("interface", JOINT_INTERFACES)
-        entry = InputEntry(name=name, unit=unit, joint=joint, interface=interface)
+        entry = InputEntry(name=name, unit=unit, joint=joint, interface=interface, max_rate=max_rate)
     elif section.has("field"):
         if section.has("interface"):
             fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
-        entry = InputEntry(name=name, unit=unit, field=section.field("field"))
+        entry = InputEntry(name=name, unit=unit, field=section.field("field"), max_rate=max_rate)
     else:
         fail(
             section.path,
@@ -273,6 +285,7 @@ def _command_entry(section: Section) -> CommandEntry:
         max_step=max_step,
         measured=section.text("measured") if section.has("measured") else relative_to,
         first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
+        max_error=_max_error(section),
     )
     section.finish()
     if entry.low >= entry.high:
@@ -284,6 +297,15 @@ def _command_entry(section: Section) -> CommandEntry:
             "neither",
         )
     return entry
+
+
+def _max_error(section: Section) -> float | None:
+    """Return the bound of a command's distance from what measures it; a set point, `relative_to`, measures nothing."""
+    if not section.has("max_error"):
+        return None if section.has("measured") else math.inf
+    if not section.has("measured") and not section.has("relative_to"):
+        fail(section.at("max_error"), "needs `measured`, the observation entry that tells where this number is now")
+    return section.number("max_error", positive=True, infinite=True)
 
 
 def _compare_names(path: str, what: str, have: Sequence[str], want: Sequence[NamedUnit]) -> None:

@@ -70,6 +70,7 @@ class CommandChannel:
         starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
             nor others that a loss brings to zero, which start from there.
         first_step: (n,) how far from there the first command may be.
+        measured_columns: n columns of the observation that measure them; None where none does.
     """
 
     def __init__(self, command: Command, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
@@ -91,6 +92,10 @@ class CommandChannel:
         self._references = list(zip(self.relative.tolist(), *bases, strict=True))
         self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
         self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
+        self.measured_columns = [
+            int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
+        ]
+        self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -98,22 +103,33 @@ class CommandChannel:
             for index, field in enumerate(self._layout.fields):
                 _check_number(message, field, f"command.entries[{index}].name")
 
-    def origin(self, observation: Numbers, before: Floats) -> list[float]:
-        """Return what the step of the command, n numbers, is measured from: its reference, else the command before."""
-        seen, sent = observation.tolist(), before.tolist()  # each call of numpy takes longer than their arithmetic
+    def origin(self, seen: list[float], before: list[float]) -> list[float]:
+        """Return what the step of the command, n numbers, is measured from: its reference, else the command before.
+
+        Args:
+            seen: The observation, obs_dim numbers; each call of numpy takes longer than the arithmetic of so few.
+            before: The command before, n numbers.
+        """
         return [
             seen[index] * factor if relative else last
-            for last, (relative, index, factor) in zip(sent, self._references, strict=True)
+            for last, (relative, index, factor) in zip(before, self._references, strict=True)
         ]
 
     def measure(self, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), where the numbers are now: that observation entry, or zero where none measures them."""
         np.multiply(observation[self._now], self._now_factor, out=out)
 
+    def measurements(self, seen: list[float]) -> list[float]:
+        """Return what `measure` gives, of an observation of obs_dim numbers."""
+        return [seen[index] * factor for index, factor in self._measurements]
+
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""
-        seen, wanted = observation.tolist(), action.tolist()
-        out[:] = [seen[base] * unit + wanted[index] * factor for base, unit, index, factor in self._sums]
+        out[:] = self.wanted(action.tolist(), observation.tolist())
+
+    def wanted(self, action: list[float], seen: list[float]) -> list[float]:
+        """Return the command, n numbers, for an action of act_dim numbers at an observation of obs_dim numbers."""
+        return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
         """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""

@@ -32,6 +32,9 @@ EXAMPLES = {
     "high": "high: 1.5",
     "max_step": "max_step: 0.05",
     "first_step": "first_step: 0.1",
+    "max_error": "max_error: 0.2",
+    "max_rate": "max_rate: 5.0",
+    "stamp": "stamp: arrival",
 }
 """How a line with each key looks, for errors."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import ConfigurationError
+from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.draws import Draws
 
 SELECTIONS = ("sample", "greedy", "sticky")
@@ -86,3 +86,13 @@ class ExpertSelector:
         """Take note of the experts that acted in this step, (batch,)."""
         if self.how == "sticky":
             self._held = expert.copy()
+
+    def known(self, expert: int, experts: int) -> int:
+        """Return the expert that a graph says has acted; where there is none, forget it and raise PolicyFileError."""
+        if 0 <= expert < experts:
+            return expert
+        self.reset()
+        raise PolicyFileError(
+            f"The graph says that expert {expert} acted, but its metadata state {experts} experts, counted from 0: the "
+            "file contradicts itself. Export the policy again with vdd export."
+        )
