@@ -233,7 +233,7 @@ def test_a_loss_in_a_chunk_ends_it(tmp_path: Path) -> None:
     assert [record["chunk_step"] for record in rig.out.records] == [0, 0]
 
 
-def an_arm(tmp_path: Path, **rig: Any) -> Rig:
+def an_arm(tmp_path: Path, max_age_s: float = 0.5, **rig: Any) -> Rig:
     """Return a loop for one joint, whose policy gives five positions at a time."""
     path = write_mixture(
         tmp_path / "arm.onnx",
@@ -245,7 +245,7 @@ def an_arm(tmp_path: Path, **rig: Any) -> Rig:
     robot = RobotFile.from_dict({
         "inputs": {
             "arm": {
-                "topic": "joint_states", "type": "sensor_msgs/msg/JointState", "max_age_s": 0.5,
+                "topic": "joint_states", "type": "sensor_msgs/msg/JointState", "max_age_s": max_age_s,
                 "entries": {"elbow": {"joint": "elbow", "interface": "position", "unit": "rad"}},
             }
         },
@@ -281,11 +281,11 @@ def test_whole_chunks_go_out_as_trajectories(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_loss_cuts_a_trajectory_off(tmp_path: Path, after: int, how: str) -> None:
     """A controller follows what it has to the end: it gets the point that is due, alone. Only once."""
-    rig = an_arm(tmp_path, action_steps=4)
+    rig = an_arm(tmp_path, 0.9 * PERIOD_S, action_steps=4)
     move(rig, after)
     if how == "stale":
-        rig.loop.tick(rig.time_s + 1.0, 0.0)
-        rig.loop.tick(rig.time_s + 2.0, 0.0)
+        rig.loop.tick(rig.time_s + PERIOD_S, 0.0)
+        rig.loop.tick(rig.time_s + 2 * PERIOD_S, 0.0)
     rig.loop.stop()
     plan, hold = rig.out.trajectories
     assert hold == [plan[after]]
@@ -297,6 +297,14 @@ def test_a_trajectory_that_has_ended_needs_no_end(tmp_path: Path) -> None:
     move(rig, 5)
     rig.loop.stop()
     assert len(rig.out.trajectories) == 1
+
+
+def test_nor_does_one_that_ended_while_nothing_ticked(tmp_path: Path) -> None:
+    """The robot is at its last point by then; any other one would make it leap back."""
+    rig = an_arm(tmp_path, action_steps=4)
+    move(rig, 2)
+    rig.loop.tick(rig.time_s + 1.0, 0.0)
+    assert (len(rig.out.trajectories), rig.loop.counters.losses) == (1, 1)
 
 
 def test_a_policy_slower_than_a_period_acts_ahead(tmp_path: Path) -> None:

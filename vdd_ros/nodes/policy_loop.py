@@ -72,7 +72,12 @@ class PolicyLoop:
         self.pilot = pilot
         self.pilot.count_in(self.counters)
         self.commander = Commander(
-            pilot.channel, pilot.following, self.counters, outputs if control else None, first_action=first_action
+            pilot.channel,
+            pilot.following,
+            self.counters,
+            outputs if control else None,
+            period_s=period_s,
+            first_action=first_action,
         )
         self._relief: tuple[Pilot, Callable[[], None]] | None = None
         self._trajectories = trajectories
@@ -86,7 +91,7 @@ class PolicyLoop:
         self._record = LatencyRecord()
         self._expert: int | None = None
         self._seen_s = -math.inf
-        self._now_s = -math.inf
+        self._now_s = self._ticked_s = -math.inf
         self._sending = Lock()
         self._running_since: float | None = None
         self._barred = 0
@@ -168,12 +173,20 @@ class PolicyLoop:
         """
         with self._sending:
             self._ended = True
+            self._elapse()
             self.commander.stop()
 
     def lose(self) -> None:
         """Do what the robot file says for losses, from whatever thread, as where no tick begins when it should."""
         with self._sending:
+            self._elapse()
             self.commander.lose()
+
+    def _elapse(self) -> None:
+        """Note how far the robot is on its last trajectory by now, which it follows whether anything ticks or not."""
+        if self._trajectories:
+            since_s = self._timer() - self._began + (self._period_s if self._running_since is None else 0.0)
+            self.commander.elapse(self._ticked_s + since_s)
 
     def check_overdue(self) -> bool:
         """Tell whether a tick should have ended long ago; then do, at once, what the robot file says for losses.
@@ -189,6 +202,7 @@ class PolicyLoop:
             if self._barred != tick:
                 self._barred = tick
                 self.counters.hangs += 1
+                self._elapse()
                 self.commander.lose()
         return True
 
@@ -242,6 +256,9 @@ class PolicyLoop:
 
     def _run(self, now_s: float, lateness_s: float, began: float, period_s: float) -> None:
         self._follow_clock(now_s)
+        self._ticked_s = now_s
+        if self._trajectories:
+            self.commander.elapse(now_s)
         if self._relief is not None:
             self._let_relieve(*self._relief, now_s)
         observation = self._observe(now_s)
@@ -340,9 +357,9 @@ class PolicyLoop:
         if not self._trajectories:
             return self.commander.command(step.actions[0], newest, now_s)
         if step.act is None:
-            self.commander.pass_point(newest, now_s)
+            self.commander.follow_up(newest, now_s)
             return False
-        return self.commander.trajectory(step.actions, newest, now_s, self.pilot.chunks.action_steps)
+        return self.commander.trajectory(step.actions, newest, now_s)
 
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""

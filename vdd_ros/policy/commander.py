@@ -1,5 +1,6 @@
 """From actions to commands: what is added, bounded, refused, and done when there is nothing to command."""
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,7 @@ class Commander:
         following: Judges whether the robot follows; in shadow mode, where others command it, nobody does.
         counters: Where commands, refusals and losses are counted.
         sender: Where commands go; None in shadow mode, where all but that is done.
+        period_s: Time between the points of a trajectory.
         first_action: One of `FIRST_ACTIONS`.
 
     Attributes:
@@ -73,6 +75,7 @@ class Commander:
         counters: Counters,
         sender: Sender | None,
         *,
+        period_s: float,
         first_action: str = "ramp",
     ) -> None:
         if first_action not in FIRST_ACTIONS:
@@ -99,7 +102,10 @@ class Commander:
         self._rehearsed = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
-        self._planned: NDArray[np.float64] = np.empty((0, len(self._command)))
+        self._period_s = period_s
+        self._points: NDArray[np.float64] = np.empty((0, len(self._command)))
+        self._sent_s = math.inf
+        self._planned = self._points
         self._passed: list[float] = self._command.tolist()
         self._first = True
         self._first_of_another = False
@@ -136,8 +142,17 @@ class Commander:
         self._counters.commands += 1
         return True
 
-    def pass_point(self, newest: NDArray[np.float32], now_s: float) -> None:
-        """Note that a period of the last trajectory has passed; cut it off where the robot does not follow it."""
+    def elapse(self, now_s: float) -> None:
+        """Note how far the last trajectory is, at the beginning of a tick: the robot goes on where ticks are lost."""
+        if not len(self._planned):
+            return
+        passed = max(0, round((now_s - self._sent_s) / self._period_s))
+        self._planned = self._points[passed:]
+        if passed:
+            self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
+
+    def follow_up(self, newest: NDArray[np.float32], now_s: float) -> None:
+        """Note that the point of this tick is under way; cut the trajectory off where the robot does not follow it."""
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
         self._planned = self._planned[1:]
@@ -152,7 +167,7 @@ class Commander:
         if self._sender is not None:
             self._sender.rehearse(self._rehearsed)
 
-    def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], now_s: float, obeyed: int) -> bool:
+    def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
 
         Each is bounded as if the one before it had been obeyed. One that is not finite ends the trajectory before it.
@@ -162,8 +177,9 @@ class Commander:
             actions: This tick's action and those after it.
             newest: (obs_dim,) observation of this tick.
             now_s: The time in seconds, on the clock of the stamps.
-            obeyed: Number of them that will have been obeyed before the next call.
         """
+        if len(self._points):
+            self.limits.follow(self._passed)
         if not self._bound(actions[0], newest, now_s):
             return False
         points = np.empty((len(actions), len(self._command)))
@@ -174,10 +190,8 @@ class Commander:
             if not self.limits.apply(points[count]):
                 break
             count += 1
-        self._before[:] = points[min(obeyed, count) - 1]
-        self.limits.restart(self._before)
-        self._planned = points[1:count]
-        self._passed = points[0].tolist()
+        self._points, self._planned = points[:count], points[1:count]
+        self._sent_s, self._passed = now_s, points[0].tolist()
         if self._sender is None:
             return False
         self._sender.trajectory(points[:count])
@@ -231,7 +245,7 @@ class Commander:
                     self._sender.call_for_help()
             self.following.pause()
         self._first = True
-        self._planned = self._planned[:0]
+        self._planned = self._points = self._points[:0]
         if self._sender is not None and self.channel.command.on_loss == "zero":
             self._before.fill(0.0)
             self._sender.command(self._before)

@@ -1,0 +1,92 @@
+"""Trajectories whose robot goes on while ticks are lost: what follows starts from where it is by then."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from arm_rig import MAX_STEP, Arm, arm_document
+from loop_rig import PERIOD_S
+
+
+class Followed:
+    """An arm that follows its trajectories in real time, also while nothing ticks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.arm = Arm(folder, arm_document(max_error=math.inf), horizon=8, action_steps=4, trajectories=True)
+        self.began_s = 0.0
+        self.points = np.zeros((1, 2))
+        self.went: list[np.ndarray] = []
+
+    def pass_periods(self, count: int) -> None:
+        """Let time pass, in which the robot goes on."""
+        for _ in range(count):
+            self.arm.rig.time_s += PERIOD_S
+            done = round((self.arm.rig.time_s - self.began_s) / PERIOD_S)
+            self.arm.places = self.points[min(max(done - 1, 0), len(self.points) - 1)]
+
+    def tick(self) -> None:
+        """Tick, and see where the robot is told to go next."""
+        rig = self.arm.rig
+        sent = len(rig.out.trajectories)
+        self.arm.tell(self.arm.places)
+        rig.loop.tick(rig.time_s, 0.0)
+        if len(rig.out.trajectories) > sent:
+            self.began_s, self.points = rig.time_s, np.array(rig.out.trajectories[-1])
+        done = round((rig.time_s - self.began_s) / PERIOD_S)
+        self.went.append(self.points[min(done, len(self.points) - 1)])
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5, 9])
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+@pytest.mark.parametrize("end", ["goes on", "loss"])
+def test_a_robot_does_not_leap_back_after_lost_ticks(tmp_path: Path, lost: int, after: int, end: str) -> None:
+    """A process that was held up: neither the next chunk nor the end of the last one begins at a point that is over."""
+    followed = Followed(tmp_path)
+    followed.arm.wants = np.array([2.0, -2.0])
+    for _ in range(8 + after):
+        followed.pass_periods(1)
+        followed.tick()
+    followed.pass_periods(lost)
+    place = followed.arm.places
+    followed.pass_periods(1)
+    if end == "loss":
+        followed.arm.wants = np.full(2, math.nan)
+        followed.arm.rig.loop.pilot.chunks.drop()
+    followed.tick()
+    for _ in range(6):
+        followed.pass_periods(1)
+        followed.tick()
+    leaps = np.diff([place, *followed.went[8 + after :]], axis=0)
+    assert np.abs(leaps).max() <= MAX_STEP * (2 + 1e-6)
+    assert (leaps * np.array([1.0, -1.0])).min() >= -1e-9, "it never goes back"
+
+
+@pytest.mark.parametrize("way", ["hangs", "no tick begins", "deactivated"])
+@pytest.mark.parametrize("periods", [3, 5])
+def test_the_end_of_a_trajectory_is_where_the_robot_is_by_then(tmp_path: Path, way: str, periods: int) -> None:
+    """Whoever notices it, after however long: the point that is due then is the last one."""
+    followed = Followed(tmp_path)
+    rig = followed.arm.rig
+    followed.arm.wants = np.array([2.0, -2.0])
+    for _ in range(6):
+        followed.pass_periods(1)
+        followed.tick()
+    (*_, plan) = rig.out.trajectories
+    if way == "hangs":
+        run = rig.loop.pilot.chunks.next
+
+        def hang(*given: Any) -> Any:
+            rig.timer.now_s += periods * PERIOD_S
+            assert rig.loop.check_overdue()
+            return run(*given)
+
+        rig.loop.pilot.chunks.next = hang  # type: ignore[method-assign]
+        followed.pass_periods(1)
+        followed.tick()
+    else:
+        rig.timer.now_s += (periods - 0.5) * PERIOD_S
+        (rig.loop.lose if way == "no tick begins" else rig.loop.stop)()
+    assert rig.out.trajectories[-1] == [plan[2 + periods]]
+    assert rig.loop.counters.losses == 1
