@@ -1,6 +1,7 @@
 """How far from the robot commands may be: what the robot file says, what follows without it, and the arithmetic."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from vdd_ros.errors import ConfigurationError, RobotFileError
 from vdd_ros.policy.following import max_errors, turns
 from vdd_ros.policy.guards import GuardSettings
 from vdd_ros.policy.limits import CommandLimits
-from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot import Command, RobotFile
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,6 @@ from vdd_ros.policy.robot import RobotFile
         ({"max_error": math.inf}, math.inf),
         ({"max_step": math.inf}, math.inf),
         ({"max_step": math.inf, "max_error": 0.3}, 0.3),
-        ({"unit": "rad/s"}, math.inf),
-        ({"unit": "rad/s", "max_error": 0.3}, 0.3),
-        ({"unit": "1"}, 0.25 * 50 * MAX_STEP),
     ],
 )
 def test_defaults(entry: dict[str, Any], expected: float) -> None:
@@ -37,6 +35,24 @@ def test_defaults(entry: dict[str, Any], expected: float) -> None:
     document["command"]["type"] = "std_msgs/msg/Float64MultiArray"
     command = RobotFile.from_dict(document).command
     assert max_errors(command, 0.02) == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("unit", ["m", "deg", "1", "%", "ticks"])
+def test_places_are_bounded(unit: str) -> None:
+    assert max_errors(in_unit(unit), 0.02) == pytest.approx([0.25 * 50 * MAX_STEP])
+
+
+@pytest.mark.parametrize("unit", ["m/s", "deg/s", "m/s^2", "N", "A"])
+def test_what_does_not_add_up_while_a_robot_stands_is_not_bounded(unit: str) -> None:
+    """Unless the robot file says so."""
+    assert max_errors(in_unit(unit), 0.02) == [math.inf]
+    assert max_errors(in_unit(unit, max_error=0.3), 0.02) == [0.3]
+
+
+def in_unit(unit: str, **entry: Any) -> Command:
+    """Return a command of one number in a unit."""
+    command = RobotFile.from_dict(arm_document()).command
+    return replace(command, entries=(replace(command.entries[0], unit=unit, **entry),))
 
 
 def test_slow_policies_may_be_five_steps_ahead() -> None:

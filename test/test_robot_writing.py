@@ -385,10 +385,16 @@ PATHS = [
     *[("inputs", "arm", "entries", "elbow", key) for key in ("joint", "interface", "unit", "field")],
     *[("command", key) for key in ("topic", "type", "on_loss", "loss_service", "frame_id")],
     *[("command", "entries", 0, key) for key in ("name", "action", "measured", "relative_to", "unit", "low", "high")],
-    *[("command", "entries", 0, key) for key in ("max_step", "first_step")],
+    *[("command", "entries", 0, key) for key in ("max_step", "first_step", "max_error")],
 ]
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.dates(), st.binary(max_size=3)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_subnormal=False),
+    st.text(max_size=20),
+    st.dates(),
+    st.binary(max_size=3),
 )
 VALUES = st.recursive(
     SCALARS,
