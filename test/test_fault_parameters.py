@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -291,8 +292,8 @@ def test_spoilt_metadata_are_taken_or_refused(document: Any) -> None:
 @MANY
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_texts_that_are_no_robot_file(text: str) -> None:
-    path = Path("robot.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_text", lambda *_, **__: text)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "robot.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
         with pytest.raises(RobotFileError):
             RobotFile.load(path)

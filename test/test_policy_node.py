@@ -29,7 +29,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vdd_ros.nodes.message_types import LATCHED
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ObservationEntry
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 
@@ -159,16 +159,47 @@ def test_command_as_joint_trajectory(make_node: MakeNode, bench: Bench, tmp_path
     assert commands[0].header.stamp.sec == 0
 
 
+def velocities_as(kind: str, names: list[str], tmp_path: Path) -> dict[str, Any]:
+    """Write a policy that gives velocities, and a robot file with such commands; return both as parameters."""
+    file = commanded_as(kind, names, tmp_path)
+    document = yaml.safe_load(file.read_text())
+    document["command"]["on_loss"] = "zero"
+    for entry in document["command"]["entries"]:
+        del entry["relative_to"]
+        entry |= {"unit": "mm/s", "low": -100, "high": 100, "max_step": ".inf"}
+    file.write_text(yaml.safe_dump(document))
+    action = tuple(
+        ActionEntry(f"delta_desired_{axis}", "m/s", low, low + 0.001) for axis, low in (("x", 0.02), ("y", 0.07))
+    )
+    policy = write_mixture(tmp_path / "velocities.onnx", action=action)
+    return {"robot_file": str(file), "policy_path": str(policy)}
+
+
 def test_command_as_twist(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
     """Stamped with the time of the command and with the frame of the robot file."""
-    file = commanded_as("geometry_msgs/msg/TwistStamped", ["twist.linear.x", "twist.linear.y"], tmp_path)
+    files = velocities_as("geometry_msgs/msg/TwistStamped", ["twist.linear.x", "twist.linear.y"], tmp_path)
     commands = bench.collect(TwistStamped, COMMANDS)
-    started(make_node(robot_file=str(file)))
+    started(make_node(**files))
     Robot(bench, TwistStamped).run_until(lambda: commands, "a twist")
-    assert commands[0].twist.linear.x == pytest.approx(0.5, abs=0.0101)
-    assert commands[0].twist.linear.y == pytest.approx(0.1, abs=0.0101)
+    assert commands[0].twist.linear.x == pytest.approx(20.5, abs=0.51)
+    assert commands[0].twist.linear.y == pytest.approx(70.5, abs=0.51)
     assert commands[0].header.stamp.sec > 0
     assert commands[0].header.frame_id == "base"
+
+
+def test_command_as_velocities_of_a_trajectory(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """No velocity is ever sent as a position."""
+    files = velocities_as("trajectory_msgs/msg/JointTrajectory", ["slide_x", "slide_y"], tmp_path)
+    commands = bench.collect(JointTrajectory, COMMANDS)
+    node = started(make_node(**files))
+    Robot(bench, JointTrajectory).run_until(lambda: commands, "a trajectory")
+    node.trigger_deactivate()
+    bench.wait(lambda: not any(commands[-1].points[0].velocities), "zeros")
+    for command in commands:
+        assert command.joint_names == ["slide_x", "slide_y"]
+        assert not command.points[0].positions
+        assert len(command.points[0].velocities) == 2
+    assert list(commands[0].points[0].velocities) == pytest.approx([20.5, 70.5], abs=0.51)
 
 
 def test_shadow_mode_cannot_command(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
