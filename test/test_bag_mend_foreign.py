@@ -306,6 +306,23 @@ def test_what_exists_is_replaced_only_with_force_and_only_if_it_is_a_bag(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mcap", "home", "old"]
 
 
+def test_a_disk_without_room_to_unpack_gives_no_part_of_a_bag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two files has to be unpacked: it is not passed over."""
+    (tmp_path / "bag").mkdir()
+    records = mcap.topics(NODE) + mcap.messages(range(5), record)
+    bag_file(tmp_path / "bag" / "bag_0.mcap", mcap.header(), mcap.chunk(records, "zstd", zstd.compress(records)))
+    bag_file(tmp_path / "bag" / "bag_1.mcap", mcap.header(), records)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vdd_ros.data.bag_contents.BagContents.keep", full)
+    assert "there is no room to unpack" in mended(capsys, tmp_path / "bag", tmp_path / "out", code=2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_a_killed_try_was_about_to_replace_is_put_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed between the two renames of --force: the older bag lies among what the next try removes."""
     source = bag_file(tmp_path / "a.mcap", mcap.header(), mcap.topics(NODE), mcap.messages(range(5), record))

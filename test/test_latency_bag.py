@@ -53,6 +53,13 @@ def test_numbers_that_come_twice_or_go_back_are_told_with_an_exit_code(
     assert "Every tick and every decision is in the record" not in page.read_text()
 
 
+def test_numbers_that_begin_anew_are_told_and_no_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = records(6)
+    values[:, 0] = [0, 1, 2, 0, 1, 2]
+    assert main(["latency", str(write_bag(tmp_path / "bag", {"/student": values})), "--warmup", "1"]) == 0
+    assert "the sequence numbers of /student began anew 1 times" in capsys.readouterr().out
+
+
 def test_only_topics_asked_for_are_read_in_the_order_of_receipt(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records(3)}, {"/student": {"kind": "vdd"}})
     assert [m.topic for m in read_messages(bag, ["/policy_info"])] == ["/student/policy_info"]

@@ -1,5 +1,6 @@
 """Which files a bag consists of, and what its metadata.yaml says about them."""
 
+import errno
 import re
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ MENDED, MENDING = ".mended", ".mending"
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 
 _LONGEST_PATH = 4096
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STORAGES = ("mcap", "sqlite3")
 _NEWEST_VERSION = 9
 _ROS1_MAGIC = b"#ROSBAG V"
@@ -107,13 +109,15 @@ def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:
     A file that is not one of a bag counts as given up where there are others.
 
     Raises:
-        RecordingError: None can be read, of which the first is told.
+        RecordingError: None can be read, of which the first is told, or there is no room to unpack one.
     """
     scanned, refused = [], []
     for file in bag.files:
         try:
             scanned.append(_scan(file, contents))
         except (RecordingError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise RecordingError(f"there is no room to unpack {shown(file)}: {error}") from error
             refused.append(error)
             contents.lose(f"{shown(file.name)}: {error}", file.stat().st_size if file.exists() else 0)
     if len(refused) == len(bag.files):

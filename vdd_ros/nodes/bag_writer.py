@@ -272,9 +272,12 @@ class BagWriter:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk keep a file or folder."""
+    """Have the disk keep a file or folder; not every file system can do so with folders."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():
+            raise
     finally:
         os.close(descriptor)

@@ -28,7 +28,8 @@ class BagReport:
         nodes: What it holds.
         latency: What was found about its times.
         agreed: How its policies agree.
-        left_out: Why some of them are not compared, and what a node said about itself that is not used.
+        left_out: Why some of them are not compared, and what else is told about a node: what it said about itself
+            and is not used, or that its numbers began anew.
     """
 
     bag: Path
@@ -94,8 +95,14 @@ def make_report(
         latency = report_latency(nodes, warmup)
         agreed, left_out = agreements(nodes, files, warmup=warmup, states=states)
         left_out += [doubt for node in nodes for doubt in node.doubts]
+        left_out += [_anew(node) for node in nodes if node.sequence.restarts]
         reports.append(BagReport(bag, nodes, latency, agreed, left_out))
     if len(reports) < 2:
         return Report(reports, [], [])
     latencies = [report.latency for report in reports]
     return Report(reports, summarise_repeats(latencies), summarise_slowdowns(latencies))
+
+
+def _anew(node: NodeLatency) -> str:
+    times = node.sequence.restarts
+    return f"the sequence numbers of {node.node} began anew {times} times: it was configured again, or started again"
