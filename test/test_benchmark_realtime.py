@@ -1,5 +1,7 @@
 """Figures of the node at control rate, from measurements that are made up here."""
 
+import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from vdd_ros.cli.benchmark import REALTIME_PARTS, realtime
 from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.sentinel import Absences
-from vdd_ros.errors import ConfigurationError
+from vdd_ros.errors import ConfigurationError, VddError
 
 LABELS = ("seq", "stamp_s", "period_s", "lateness_s", "total_s", "deadline_missed")
 RATE_HZ = 200.0
@@ -205,3 +207,19 @@ def test_what_is_measured_again_replaces_its_part_alone(tmp_path: Path, monkeypa
     found = realtime.measure(file, file, realtime.QUICK, tmp_path, ["swaps"], before)
     assert (found["swap_ticks_lost"], found["tick_over_parts_p50"]) == (7, 1.25)
     assert found["measured_at"]["swaps"] != found["measured_at"]["ticks"] == "2026-01-02T03:04:05+00:00"
+
+
+def test_two_measurements_into_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second would disturb the first, and one of the records would be lost."""
+    results = tmp_path / "realtime.json"
+
+    def measure(*_: Any) -> dict[str, Any]:
+        with pytest.raises(VddError, match=rf"is in use by process {os.getpid()}"):
+            realtime.run(arguments)
+        raise RuntimeError("the first goes on")
+
+    arguments = argparse.Namespace(quick=True, results=results, docs=None, only=None, figure=None)
+    monkeypatch.setattr(realtime, "measure", measure)
+    with pytest.raises(RuntimeError, match="goes on"):
+        realtime.run(arguments)
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from toy_targets import small_demonstrations
 
-from vdd_ros.errors import CheckpointError
+from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import (
     CARD_FILE,
     MODEL_FILE,
@@ -206,6 +206,15 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_model_that_could_not_be_read_again_is_not_trained(tmp_path: Path) -> None:
+    config = TrainConfig(steps=1, batch=2, backbone="mlp", width=4, layers=1, levels=100_001)
+    with pytest.raises(ConfigurationError, match="levels is 100001; it must be at most 100,000"):
+        train_teacher(small_demonstrations(), tmp_path / "T", config)
+    with pytest.raises(CheckpointError, match="has the rate_hz nan"):
+        save_model(tmp_path / "S", TENSORS, replace(CARD, rate_hz=float("nan")))
+    assert not (tmp_path / "S").exists()
+
+
 def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher: Path) -> None:
     card, tensors = load_model(teacher)
     save_model(tmp_path, tensors, replace(card, model={**card.model, "width": 6}))
@@ -337,3 +346,10 @@ def test_a_transposed_tensor_is_written_as_it_looks(tmp_path: Path) -> None:
     tensors, text = load_tensors(tmp_path / "file")
     assert torch.equal(tensors["turned"], base.T)
     assert text == "text"
+
+
+def test_tensors_come_in_order(tmp_path: Path) -> None:
+    """Whoever draws a number for each gets the same ones every time."""
+    many = {f"layer.{number:02}": torch.full((2,), float(number)) for number in range(40)}
+    save_tensors(tmp_path / "file", many, "text")
+    assert [list(load_tensors(tmp_path / "file")[0]) for _ in range(3)] == [sorted(many)] * 3

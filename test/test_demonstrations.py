@@ -131,6 +131,25 @@ def test_arrays_that_contradict_each_other_are_refused(changes: dict[str, Any], 
         toy(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"observation": np.zeros((11, 3), np.float32)},
+            r"'observation' is float32, not float64; .*astype\('float64'\)",
+        ),
+        ({"lengths": np.array(LENGTHS, np.int32)}, "'lengths' is int32, not int64"),
+        ({"header": replace(HEADER, task="")}, "wrong header are not written: its task is ''"),
+        ({"header": replace(HEADER, rate_hz=0.0)}, "wrong header are not written: its rate_hz is 0"),
+        ({"header": replace(HEADER, action=(("dx", "m"), ("dx", "m")))}, "has the entry 'dx' twice"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DemonstrationError, match=message):
+        toy(**changes).save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_file_is_refused_with_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError, match="vdd demos"):
         DemonstrationSet.load(tmp_path)

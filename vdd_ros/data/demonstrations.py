@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.demonstration_file import check_header, read_file
+from vdd_ros.data.demonstration_file import ARRAYS, MAX_BYTES, check_header, read_file
 from vdd_ros.data.foreign import OWN, describe
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import replacing
@@ -61,8 +61,13 @@ class DemonstrationSet:
         """Refuse arrays that contradict one another.
 
         Raises:
-            DemonstrationError: Shapes or lengths disagree, the set is empty, or a value is not finite.
+            DemonstrationError: Shapes, lengths or types disagree, the set is empty, or a value is not finite.
         """
+        for name in _HASHED:
+            if (kind := getattr(self, name).dtype) != ARRAYS[name]:
+                raise DemonstrationError(
+                    f"demonstrations: '{name}' is {kind}, not {ARRAYS[name]}; convert it with astype('{ARRAYS[name]}')"
+                )
         pairs = int(self.lengths.sum())
         expected = {
             "observation": (pairs, len(self.header.observation)),
@@ -122,9 +127,21 @@ class DemonstrationSet:
         return observation.astype(np.float32), action.astype(np.float32)
 
     def save(self, folder: Path) -> Path:
-        """Write the set into `folder`, whole or not at all, and return the file."""
+        """Write the set into `folder`, whole or not at all, and return the file.
+
+        Raises:
+            DemonstrationError: It could not be read again: a field of the header cannot be, or there is too much.
+        """
         target = folder / FILE_NAME
         header = json.dumps({"format_version": FORMAT_VERSION, **asdict(self.header)})
+        try:
+            check_header(json.loads(json.dumps(asdict(self.header))))
+        except ValueError as error:
+            raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
+        if (total := sum(getattr(self, name).nbytes for name in _HASHED)) > MAX_BYTES:
+            raise DemonstrationError(
+                f"demonstrations of {total:,} bytes are not written; at most {MAX_BYTES:,}: split them"
+            )
         with replacing(target) as aside, open(aside, "wb") as file:
             np.savez_compressed(
                 file,

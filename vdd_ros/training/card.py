@@ -221,6 +221,18 @@ def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Confi
     return shape
 
 
+def check_sizes(shape: Shape) -> None:
+    """Refuse, before it is trained, a model that `read_shape` would refuse afterwards.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    for field in dataclasses.fields(shape):
+        value, most = getattr(shape, field.name), LARGEST.get(field.name, MAX_SIZE)
+        if isinstance(value, int) and value > most:
+            raise ConfigurationError(f"{field.name} is {value}; it must be at most {most:,}")
+
+
 def _fits(value: object, kind: Any) -> bool:
     """Tell whether a value from JSON is of a field's type: a number, a truth value or one of a `Literal`'s choices."""
     if get_origin(kind) is Literal:

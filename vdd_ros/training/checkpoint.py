@@ -57,7 +57,8 @@ class Model:
 
 
 def save_model(folder: Path, tensors: dict[str, Tensor], card: Card) -> None:
-    """Write the averaged weights and their card."""
+    """Write the averaged weights and their card; raises CheckpointError if that card could not be read again."""
+    Card.from_json(card.to_json(), folder / MODEL_FILE)
     save_tensors(folder / MODEL_FILE, tensors, card.to_json())
     with replacing(folder / CARD_FILE) as aside:
         aside.write_text(card.to_json() + "\n")
@@ -148,7 +149,8 @@ def _header(content: bytes, file: Path) -> str:
 
 def _tensors(content: bytes, file: Path) -> dict[str, Tensor]:
     try:
-        return load(content)
+        tensors = load(content)  # in an order that differs from call to call
+        return {name: tensors[name] for name in sorted(tensors)}
     except (SafetensorError, ValueError, KeyError) as error:
         raise _damaged(file, printable(error)) from error
 

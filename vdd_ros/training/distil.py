@@ -13,7 +13,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.policy.spec import MIXTURE_KINDS
 from vdd_ros.text import printable
 from vdd_ros.training.backbones import BackboneConfig
-from vdd_ros.training.card import Card, read_shape
+from vdd_ros.training.card import Card, check_sizes, read_shape
 from vdd_ros.training.checkpoint import read_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, Windows
@@ -182,6 +182,7 @@ def distil(
         folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
     ) as begin:
         shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+        check_sizes(shape)
         pool = draw_pool(
             source.teacher,
             source.windows,

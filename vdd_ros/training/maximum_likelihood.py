@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.training.card import Card
+from vdd_ros.training.card import Card, check_sizes
 from vdd_ros.training.checks import require_choice, require_positive
 from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
 from vdd_ros.training.distil import MixtureConfig, Revival, gating_scalars, start_student
@@ -102,6 +102,7 @@ def fit_mixture(
         statistics = Statistics.of(demonstrations, config.least_deviation)
         windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
         shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
+        check_sizes(shape)
         goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
         pool = Pool(windows.observation, goal, windows.action[:, None])
         student = start_student(shape, config, pool, config.seed)

@@ -12,7 +12,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.policy.spec import DIFFUSION_KINDS
 from vdd_ros.text import printable
 from vdd_ros.training.backbones import BackboneConfig
-from vdd_ros.training.card import Card, read_shape
+from vdd_ros.training.card import Card, check_sizes, read_shape
 from vdd_ros.training.checkpoint import Model, read_model
 from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
@@ -107,6 +107,7 @@ def _recipe(demonstrations: DemonstrationSet, statistics: Statistics, config: Tr
         **config.dimensions(demonstrations.header),
         **config.backbone_settings(),
     )
+    check_sizes(shape)
     teacher = Teacher(shape)
     teacher.limit_actions(*statistics.standard_limits())
     teacher.to(device)

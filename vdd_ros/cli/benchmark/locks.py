@@ -62,7 +62,8 @@ def timed(file: Path) -> Iterator[None]:
 
 def read_seconds(file: Path) -> float:
     """Return what a clock says; 0 before it was started; raises ConfigurationError if the file is no clock's."""
-    seconds = (read_json(file) or {"seconds": 0.0}).get("seconds")
+    clock = read_json(file)
+    seconds = 0.0 if clock is None else clock.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise ConfigurationError(f"{printable(file)} holds no number of seconds; remove it")
     return float(seconds)

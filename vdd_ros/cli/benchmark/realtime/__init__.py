@@ -20,6 +20,7 @@ from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.benchmark.realtime.stations import Stations, load
 from vdd_ros.cli.report import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import updating
 from vdd_ros.policy.host import HostSettings, host_facts, settle
 from vdd_ros.policy.machine import runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -66,9 +67,18 @@ QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0, fifo=False)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write the figures, print them; return 0 whatever they are."""
+    """Measure, write the figures, print them; return 0 whatever they are.
+
+    Raises:
+        HeldError: Another process measures into the same file; neither's figures would be right.
+    """
+    args.results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
+    with updating(args.results, wait_s=0.0):
+        return _run(args, args.results)
+
+
+def _run(args: argparse.Namespace, results: Path) -> int:
     extent = QUICK if args.quick else Extent()
-    results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
     if args.docs is not None and not args.docs.is_file():
         raise ConfigurationError(f"--docs {args.docs} does not exist; name the page that has the marked block")
     student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
