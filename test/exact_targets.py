@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from vdd_ros.training.checkpoint import Card
-from vdd_ros.training.distil import DistilConfig, load_student, start_student, vdd_loss
+from vdd_ros.training.distil import load_student, start_student, vdd_loss
 from vdd_ros.training.fit import Recipe, fit
+from vdd_ros.training.method_configs import DistilConfig
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.pool import Pool
 from vdd_ros.training.student import MixtureStudent, StudentConfig

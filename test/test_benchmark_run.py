@@ -29,7 +29,8 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 from vdd_ros.training.checkpoint import STATE_FILE, load_tensors
-from vdd_ros.training.train import TrainConfig, load_teacher
+from vdd_ros.training.method_configs import TrainConfig
+from vdd_ros.training.train import load_teacher
 
 DEADLINE_S = 600.0
 METHODS = ["beso", "beso-1", "em", "vdd-beso"]

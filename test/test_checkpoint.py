@@ -29,8 +29,9 @@ from vdd_ros.training.checkpoint import (
     save_tensors,
 )
 from vdd_ros.training.distil import load_student
+from vdd_ros.training.method_configs import TrainConfig
 from vdd_ros.training.runs import prepare_folder
-from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+from vdd_ros.training.train import load_teacher, train_teacher
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
 CARD = Card(

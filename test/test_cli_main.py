@@ -3,7 +3,9 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -48,12 +50,39 @@ def test_what_the_system_refuses_is_a_message_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_with(monkeypatch, raiser(OSError(28, "No space left on device", "report.json"))) == 2
-    assert "No space left on device: 'report.json'" in capsys.readouterr().err
+    assert capsys.readouterr().err == "vdd train: error: report.json: No space left on device\n"
 
 
-def test_any_other_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ZeroDivisionError):
-        run_with(monkeypatch, raiser(ZeroDivisionError()))
+def stumble_over(file: Path) -> Callable[..., int]:
+    """Make a command that fails as it would over a damaged file: in code of this package that has the file in hand."""
+    code = compile(
+        "def run(arguments):\n    document = file\n    return {}['weights']\n", "vdd_ros/cli/train.py", "exec"
+    )
+    scope: dict[str, Any] = {"__name__": "vdd_ros.cli.train", "file": file}
+    exec(code, scope)
+    run: Callable[..., int] = scope["run"]
+    return run
+
+
+def test_an_error_that_nobody_foresaw_names_the_command_and_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "model.json"
+    file.write_text("{}")
+    assert run_with(monkeypatch, stumble_over(file)) == 70
+    message = capsys.readouterr().err
+    assert message.startswith("vdd train: error that vdd_ros did not foresee: KeyError: 'weights'")
+    assert f"If {file} is damaged" in message
+    assert "VDD_TRACEBACK=1" in message
+    assert "Traceback" not in message
+
+
+def test_its_traceback_is_shown_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VDD_TRACEBACK", "1")
+    assert run_with(monkeypatch, stumble_over(tmp_path)) == 70
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
 def test_ctrl_c_gives_the_shell_s_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,9 +102,21 @@ def test_a_missing_optional_package_names_its_extra(
     assert f"pip install 'vdd_ros[{extra}]'" in message
 
 
-def test_a_missing_package_that_is_no_extra_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModuleNotFoundError):
-        run_with(monkeypatch, raiser(ModuleNotFoundError("gone", name="vdd_ros.typo")))
+def test_a_missing_module_of_our_own_is_nobody_s_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, raiser(ModuleNotFoundError("gone", name="vdd_ros.typo"))) == 70
+    assert "ModuleNotFoundError: gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("numpy", "numpy"), ("onnxruntime", "onnxruntime"), ("yaml", "pyyaml")]
+)
+def test_a_missing_package_that_all_need_names_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str, package: str
+) -> None:
+    assert run_with(monkeypatch, raiser(ModuleNotFoundError("gone", name=module))) == 2
+    assert f"pip install {package}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["no_such_command"], ["--no-such-option"]])

@@ -26,12 +26,10 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 from vdd_ros.training.checkpoint import MODEL_FILE, load_model, model_sha256
-from vdd_ros.training.consistency import ConsistencyConfig
-from vdd_ros.training.distil import DistilConfig, load_student
-from vdd_ros.training.export import ExportConfig
-from vdd_ros.training.maximum_likelihood import MixtureFitConfig
+from vdd_ros.training.distil import load_student
+from vdd_ros.training.method_configs import ConsistencyConfig, DistilConfig, ExportConfig, MixtureFitConfig, TrainConfig
 from vdd_ros.training.presets import PRESETS, Kind, preset
-from vdd_ros.training.train import TrainConfig, load_teacher
+from vdd_ros.training.train import load_teacher
 
 TINY = ["--backbone", "mlp", "--batch", "8", "--width", "8", "--layers", "1", "--octaves", "1"]
 DEADLINE_S = 60.0

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from toy_targets import small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.training.backbones import Backbone
 from vdd_ros.training.checkpoint import model_sha256
+from vdd_ros.training.configs import Backbone
 from vdd_ros.training.consistency import (
-    ConsistencyConfig,
     Distillation,
     consistency_loss,
     distance,
@@ -29,10 +28,11 @@ from vdd_ros.training.consistency import (
     start_student,
 )
 from vdd_ros.training.dataset import Statistics, Windows
-from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel
-from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
-from vdd_ros.training.train import TrainConfig, train_teacher
-from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
+from vdd_ros.training.method_configs import ConsistencyConfig, OneStepKind, Solver, TeacherKind, TrainConfig
+from vdd_ros.training.one_step import OneStepConfig, OneStepModel
+from vdd_ros.training.teacher import Teacher, TeacherConfig
+from vdd_ros.training.train import train_teacher
+from vdd_ros.training.trajectory import follow, path_down, trajectory_levels
 
 TINY = ConsistencyConfig(steps=3, batch=4, draws=2, discretisation=5, teacher_steps=2)
 METHODS: tuple[OneStepKind, ...] = ("cd", "ctm")

@@ -16,11 +16,12 @@ from toy_targets import Target, exact_teacher, observations, small_demonstration
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import model_sha256
 from vdd_ros.training.dataset import Statistics
-from vdd_ros.training.distil import DistilConfig, Revival, distil, gating_scalars, load_student, vdd_loss
+from vdd_ros.training.distil import Revival, distil, gating_scalars, load_student, vdd_loss
+from vdd_ros.training.method_configs import DistilConfig, TrainConfig
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.pool import Pool
 from vdd_ros.training.student import MixtureStudent, StudentConfig
-from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+from vdd_ros.training.train import load_teacher, train_teacher
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "octaves": 1, "batch": 4, "steps": 3}
 TINY = DistilConfig(**SMALL, experts=3, pool_copies=2, pool_samples=2)

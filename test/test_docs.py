@@ -104,7 +104,14 @@ def check_ros2(words: tuple[str, ...]) -> None:
         points = setup_arguments()["entry_points"]
         assert words[3] in {script.partition(" =")[0] for script in points["console_scripts"]}
     else:
-        assert verb in {("bag", "info"), ("bag", "play"), ("lifecycle", "set"), ("lifecycle", "get"), ("topic", "echo")}
+        assert verb in {
+            ("bag", "info"),
+            ("bag", "play"),
+            ("lifecycle", "set"),
+            ("lifecycle", "get"),
+            ("topic", "echo"),
+            ("security", "generate_artifacts"),
+        }
 
 
 def launch_arguments(file: Path) -> set[str]:
@@ -127,6 +134,7 @@ def not_ours(words: tuple[str, ...]) -> None:
 
 CHECKS: dict[str, Callable[[tuple[str, ...]], None]] = {
     "cd": not_ours,
+    "export": not_ours,
     "colcon": not_ours,
     "git": not_ours,
     "make": check_make,

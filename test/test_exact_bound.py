@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from toy_targets import random_mixture
 
+from vdd_ros.training.configs import Covariance
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import Covariance
 
 LOG_Z = 0.7
 COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])

@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from vdd_ros.training.checkpoint import Card, save_model
-from vdd_ros.training.export import ExportConfig, export
-from vdd_ros.training.student import Covariance, MixtureStudent, StudentConfig
+from vdd_ros.training.configs import Covariance
+from vdd_ros.training.export import export
+from vdd_ros.training.method_configs import ExportConfig
+from vdd_ros.training.student import MixtureStudent, StudentConfig
 
 Array = NDArray[np.float64]
 

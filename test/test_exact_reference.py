@@ -12,12 +12,13 @@ from toy_targets import random_mixture, small_demonstrations
 
 from vdd_ros.cli.benchmark.speed import Clock, measure_speed
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.distil import DistilConfig, start_student
+from vdd_ros.training.distil import start_student
 from vdd_ros.training.memory import keep_freed_memory
+from vdd_ros.training.method_configs import DistilConfig, TrainConfig
 from vdd_ros.training.objective import paper_update
 from vdd_ros.training.reference_loop import ReferenceLoop, expert_loss
 from vdd_ros.training.student import StudentConfig
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.train import train_teacher
 
 STATES = torch.zeros(3, 1, 1)
 SMALL = {"backbone": "mlp", "width": 8, "layers": 1, "octaves": 0}

@@ -14,8 +14,8 @@ from torch import Tensor
 from toy_targets import Target, exact_teacher, observations
 
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.sampler import Sampler
-from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
+from vdd_ros.training.method_configs import Sampler, TeacherKind
+from vdd_ros.training.teacher import Teacher, TeacherConfig
 
 RING = Target.ring(8, 1.3, 0.3)
 LINE = Target.of([0.3, 0.7], [[-1.0], [0.8]], [0.3, 0.2])

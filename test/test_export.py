@@ -23,15 +23,21 @@ from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.training import export as exporting
 from vdd_ros.training import graphs, parity
 from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
-from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency, load_one_step
+from vdd_ros.training.configs import Covariance
+from vdd_ros.training.consistency import distil_consistency, load_one_step
 from vdd_ros.training.dataset import Statistics
-from vdd_ros.training.distil import DistilConfig, distil, load_student
-from vdd_ros.training.export import ExportConfig, export
-from vdd_ros.training.noise import Schedule
-from vdd_ros.training.one_step import OneStepKind
-from vdd_ros.training.sampler import Sampler
-from vdd_ros.training.student import Covariance
-from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+from vdd_ros.training.distil import distil, load_student
+from vdd_ros.training.export import export
+from vdd_ros.training.method_configs import (
+    ConsistencyConfig,
+    DistilConfig,
+    ExportConfig,
+    OneStepKind,
+    Sampler,
+    Schedule,
+    TrainConfig,
+)
+from vdd_ros.training.train import load_teacher, train_teacher
 
 Arrays = dict[str, NDArray[Any]]
 PLAIN: dict[str, Any] = {"teacher": "ddpm", "backbone": "mlp", "history": 1, "horizon": 1}

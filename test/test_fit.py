@@ -16,8 +16,9 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.training.checkpoint import load_model
-from vdd_ros.training.distil import DistilConfig, distil, load_student
-from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+from vdd_ros.training.distil import distil, load_student
+from vdd_ros.training.method_configs import DistilConfig, TrainConfig
+from vdd_ros.training.train import load_teacher, train_teacher
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "batch": 4, "steps": 3}
 TINY = TrainConfig(**SMALL, history=2)

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from vdd_ros.cli.main import COMMANDS, EXTRAS
+
 PACKAGE = Path(__file__).resolve().parents[1] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
 # Without dependencies of their own, so every layer may use them.
-SHARED_MODULES = ("__version__", "documents", "earlier", "errors", "files", "resources", "text")
+SHARED_MODULES = ("__version__", "documents", "earlier", "errors", "files", "progress", "resources", "text")
 SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")
 
@@ -48,7 +50,7 @@ LAYERS = {
     ),
     "training": Layer(
         layers=("policy", "data", "tasks"),
-        packages=("numpy", "onnx", "onnxruntime", "safetensors", "scipy", "sklearn", "tensorboard", "torch", "tqdm"),
+        packages=("numpy", "onnx", "onnxruntime", "safetensors", "scipy", "sklearn", "tensorboard", "torch"),
     ),
     "nodes": Layer(layers=("policy", "data", "tasks"), packages=("numpy", "rclpy", "rosbags", "yaml")),
 }
@@ -115,6 +117,20 @@ def test_an_exception_needs_only_its_one_package(layer: str, module: str, packag
 
 def test_the_commands_can_be_listed_without_any_optional_package() -> None:
     import_without((*OPTIONAL, "onnxruntime", "numpy", "yaml"), ["cli.main", "errors", "files", "resources"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_its_help_without_any_extra(command: str) -> None:
+    extras = (*EXTRAS, "rosidl_runtime_py", "rcl_interfaces", "ament_index_python")
+    program = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({extras!r}))\n"
+        "from vdd_ros.cli.main import main\n"
+        f"sys.exit(main([{command!r}, '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: vdd {command}" in done.stdout
 
 
 @pytest.mark.parametrize("layer", LAYERS)

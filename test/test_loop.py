@@ -19,9 +19,10 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import STATE_FILE, load_model, load_tensors, save_tensors
-from vdd_ros.training.distil import DistilConfig, distil
+from vdd_ros.training.distil import distil
 from vdd_ros.training.loop import LoopConfig, LossFunction, TrainingLoop
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.method_configs import DistilConfig, TrainConfig
+from vdd_ros.training.train import train_teacher
 
 SMALL: dict[str, Any] = {
     **{"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "history": 2, "batch": 8, "steps": 30}

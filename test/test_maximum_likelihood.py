@@ -18,12 +18,8 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.dataset import Statistics, Windows
 from vdd_ros.training.distil import load_student
-from vdd_ros.training.maximum_likelihood import (
-    Curriculum,
-    MixtureFitConfig,
-    fit_mixture,
-    mixture_loss,
-)
+from vdd_ros.training.maximum_likelihood import Curriculum, fit_mixture, mixture_loss
+from vdd_ros.training.method_configs import MixtureFitConfig
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 
 TINY = MixtureFitConfig(

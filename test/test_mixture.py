@@ -12,8 +12,8 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 from toy_targets import random_mixture
 
+from vdd_ros.training.configs import Covariance
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import Covariance
 
 COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
 

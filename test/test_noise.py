@@ -12,7 +12,8 @@ import torch
 from scipy.stats import kstest, logistic
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.noise import NoiseScheme, Schedule, cosine_sigmas, draw_log_logistic, draw_sigmas, sampling_sigmas
+from vdd_ros.training.method_configs import NoiseScheme, Schedule
+from vdd_ros.training.noise import cosine_sigmas, draw_log_logistic, draw_sigmas, sampling_sigmas
 
 SCHEDULES: tuple[Schedule, ...] = ("cosine", "linear", "exponential", "karras")
 

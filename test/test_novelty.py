@@ -14,8 +14,9 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.training.dataset import Statistics
-from vdd_ros.training.export import ExportConfig, export
-from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
+from vdd_ros.training.export import export
+from vdd_ros.training.maximum_likelihood import fit_mixture
+from vdd_ros.training.method_configs import ExportConfig, MixtureFitConfig
 from vdd_ros.training.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 
 SMALL = {"backbone": "mlp", "width": 8, "layers": 1, "steps": 2, "batch": 4, "experts": 2}

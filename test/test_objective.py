@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from toy_targets import Target, exact_teacher, observations, random_mixture
 
-from vdd_ros.training.distil import DistilConfig, vdd_loss
+from vdd_ros.training.configs import Covariance
+from vdd_ros.training.distil import vdd_loss
+from vdd_ros.training.method_configs import DistilConfig, TeacherKind
 from vdd_ros.training.mixture import GaussianMixture
 from vdd_ros.training.objective import (
     ExpertUpdate,
@@ -22,8 +24,7 @@ from vdd_ros.training.objective import (
     paper_update,
 )
 from vdd_ros.training.pool import Pool
-from vdd_ros.training.student import Covariance, MixtureStudent, StudentConfig
-from vdd_ros.training.teacher import TeacherKind
+from vdd_ros.training.student import MixtureStudent, StudentConfig
 
 TARGET = Target.of([0.4, 0.6], [[-1.0], [0.9]], [0.3, 0.4])
 LOGITS, MEANS, DEVIATIONS = (0.5, -0.2, 0.0), (-0.7, 0.4, 1.5), (0.5, 0.3, 0.6)

@@ -20,9 +20,10 @@ from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError, VddError
 from vdd_ros.training.checkpoint import MODEL_FILE, STATE_FILE
-from vdd_ros.training.distil import DistilConfig, distil
-from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
-from vdd_ros.training.train import TrainConfig, load_teacher, train_teacher
+from vdd_ros.training.distil import distil
+from vdd_ros.training.maximum_likelihood import fit_mixture
+from vdd_ros.training.method_configs import DistilConfig, MixtureFitConfig, TrainConfig
+from vdd_ros.training.train import load_teacher, train_teacher
 
 TINY: dict[str, Any] = {"backbone": "mlp", "width": 4, "layers": 1, "octaves": 1, "batch": 4, "steps": 2}
 WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]

@@ -12,8 +12,9 @@ from torch import Tensor
 from toy_targets import Target
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.training.method_configs import Sampler
 from vdd_ros.training.noise import sampling_sigmas
-from vdd_ros.training.sampler import STOCHASTIC, Sampler, passes, step
+from vdd_ros.training.sampler import STOCHASTIC, passes, step
 
 TWO_MODES = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
 PAIRS = pytest.mark.parametrize(("sigma", "below"), [(30.0, 4.0), (1.0, 0.9), (0.3, 0.01)])

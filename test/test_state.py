@@ -19,7 +19,8 @@ from toy_targets import small_demonstrations
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.training.checkpoint import MODEL_FILE, STATE_FILE
 from vdd_ros.training.loop import LoopConfig, TrainingLoop
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.method_configs import TrainConfig
+from vdd_ros.training.train import train_teacher
 
 Tensors = dict[str, Tensor]
 STEPS = 10

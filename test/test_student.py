@@ -11,15 +11,9 @@ pytest.importorskip("sklearn")
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.training.configs import Covariance, ExpertStart
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import (
-    Covariance,
-    ExpertStart,
-    MixtureStudent,
-    StudentConfig,
-    expert_places,
-    plan_revival,
-)
+from vdd_ros.training.student import MixtureStudent, StudentConfig, expert_places, plan_revival
 
 COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
 STARTS = pytest.mark.parametrize("start", ["samples", "kmeans", "grid", "box"])

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from toy_targets import Target, exact_teacher, observations
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.noise import Schedule, cosine_sigmas
-from vdd_ros.training.sampler import Sampler
-from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
+from vdd_ros.training.method_configs import Sampler, Schedule, TeacherKind
+from vdd_ros.training.noise import cosine_sigmas
+from vdd_ros.training.teacher import Teacher, TeacherConfig
 
 TWO_MODES = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
 ONE = Target.of([1.0], [[0.7]], [0.5])

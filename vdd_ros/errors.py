@@ -58,3 +58,15 @@ class ProcessError(VddError):
 
 class HeldError(VddError):
     """A folder or a file is in use by another command, which the message names."""
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asked the process to end; what handles Ctrl-C handles it too.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number

@@ -1,8 +1,10 @@
 """`vdd bag`: what can be done for a bag."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import OutputFolder
 
 HELP = "mend a bag: one whose recorder was killed, without metadata or index, split, or out of order"
 
@@ -17,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("mend", help="make a whole bag of what can be read of another", description=about)
     action.add_argument("bag", type=Path, help="the folder BAG.partial that was left, another bag's, or a file of it")
     action.add_argument(
-        "--out", type=Path, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
+        "--out", type=OutputFolder, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
     )
     action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
 
@@ -28,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
     mended = mend(args.bag, args.out, force=args.force)
     if mended.replaced is not None:
-        print(f"{mended.replaced}, which an earlier try left, was replaced", file=sys.stderr)
-    print(f"{mended.output}: {mended.messages:,} messages; {mended.source} is as it was")
+        tell(f"{mended.replaced}, which an earlier try left, was replaced")
+    show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is as it was")
     for text in filter(None, [*mended.given_up, *mended.notes, mended.gaps]):
-        print(text, file=sys.stderr)
+        tell(text)
     return 1 if mended.gaps or mended.lost else 0

@@ -14,9 +14,11 @@ from vdd_ros.cli.demo_record import DemoRecord, read_demo
 from vdd_ros.cli.demo_run import TASK, Run, execute, plan
 from vdd_ros.cli.latency_report.build import Report, make_report
 from vdd_ros.cli.latency_report.tables import format_report
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFolder
 from vdd_ros.cli.report import write_json
 from vdd_ros.cli.result_folder import REPORT, result_folder
-from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.errors import ConfigurationError, Terminated, VddError
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -29,7 +31,7 @@ MADE_BY = "vdd demo"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demo`."""
-    parser.add_argument("--out", type=Path, default=Path("demo_out"), help="folder to make (default: %(default)s)")
+    parser.add_argument("--out", type=OutputFolder, default="demo_out", help="folder to make (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=10, help="episodes (default: %(default)s)")
     parser.add_argument(
         "--policy",
@@ -141,13 +143,16 @@ def run(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def interruptible_once() -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM raise KeyboardInterrupt; the next ones must not disturb the end of the nodes."""
-    wanted = (signal.SIGINT, signal.SIGTERM)
+    """Let the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt or `Terminated`.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    The next ones must not disturb the end of the nodes.
+    """
+    wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+
+    def interrupt(received: int, _frame: FrameType | None) -> None:
         for number in wanted:
             signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt if received == signal.SIGINT else Terminated(received)
 
     before = [signal.signal(number, interrupt) for number in wanted]
     try:
@@ -169,9 +174,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, 
     robot = RobotFile.load(resources.path(f"config/robots/{TASK}.yaml"))
     record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
     missing = found.gaps + _late(found)
-    save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
-    _save_trajectories(demo.out / "trajectories.png", record)
-    write_page(demo.out / "report.html", found, draw_figures(found))
+    _print(found, record, commander, missing)
     report.update(
         commander=commander,
         successes=record.successes,
@@ -180,7 +183,10 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, 
         missing=missing,
         latency=found.to_dict(),
     )
-    _print(found, record, commander, missing, demo.out)
+    save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
+    _save_trajectories(demo.out / "trajectories.png", record)
+    write_page(demo.out / "report.html", found, draw_figures(found))
+    show(_where(demo.out))
     return not missing and 2 * record.successes > len(record.results)
 
 
@@ -194,14 +200,17 @@ def _late(report: Report) -> list[str]:
     ]
 
 
-def _print(report: Report, record: DemoRecord, commander: str, missing: list[str], out: Path) -> None:
-    print(format_report(report))
-    print(
+def _print(report: Report, record: DemoRecord, commander: str, missing: list[str]) -> None:
+    show(format_report(report))
+    show(
         f"\nthe {commander} reached the goal in {record.successes} of {len(record.results)} episodes, "
         f"along {len(record.modes)} different routes"
     )
-    print("\n".join(missing) if missing else "every tick is in the record")
-    print(f"see {out}/report.html, {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag")
+    show("\n".join(missing) if missing else "every tick is in the record")
+
+
+def _where(out: Path) -> str:
+    return f"see {out}/report.html, {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag"
 
 
 def _save_trajectories(path: Path, record: DemoRecord) -> None:

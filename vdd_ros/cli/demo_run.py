@@ -11,6 +11,7 @@ from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.data.diagnostics import DIAGNOSTICS
 from vdd_ros.data.latency_bag import NODE_TOPICS
 from vdd_ros.policy.robot import RobotFile
+from vdd_ros.progress import progress
 from vdd_ros.tasks import get_task
 
 TASK = "avoiding"
@@ -122,9 +123,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
 
 def _watch(nodes: NodeProcesses, run: Run) -> None:
     """Show the progress until the robot has ended."""
-    from tqdm import tqdm
-
-    with tqdm(total=run.episodes, desc=run.title, unit="episode") as bar:
+    with progress(run.episodes, run.title, "episode") as bar:
         while True:
             over = nodes.ended("sim_robot")
             finished = len(re.findall(r": episode \d+: ", nodes.output("sim_robot")))

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile, OutputFolder
 from vdd_ros.cli.report import write_json
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import holding
+from vdd_ros.progress import progress
 from vdd_ros.tasks import Task, get_task, task_names
 from vdd_ros.tasks.rollout import Rollouts, replay
 
@@ -21,11 +24,11 @@ FIGURE_NAME = "demonstrations.png"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demos`."""
     parser.add_argument("task", help=f"name of the task: {', '.join(task_names())}")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
+    parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
     parser.add_argument("--episodes", type=int, help="number of episodes (default: the task's usual number)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the demonstrator (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace other demonstrations that are in the folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,21 +42,19 @@ def run(args: argparse.Namespace) -> int:
         replayed = _replay(task, demonstrations)
         file = args.out / FILE_NAME
         if file.exists() and not args.force and _is_same(file, demonstrations):
-            print(f"{file} holds these demonstrations already; it stays as it is")
+            show(f"{file} holds these demonstrations already; it stays as it is")
         else:
             demonstrations.save(args.out)
+        report = _report(task, demonstrations, replayed)
+        show(_format(report, file))
         _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
-    report = _report(task, demonstrations, replayed)
-    print(_format(report, file))
     if args.json is not None:
         write_json(args.json, report)
     return 0
 
 
 def _demonstrate(task: Task, episodes: int, seed: int) -> DemonstrationSet:
-    from tqdm import tqdm
-
-    with tqdm(total=episodes, desc="demonstrations", unit="episode") as bar:
+    with progress(episodes, "demonstrations", "episode") as bar:
         return task.demonstrate(episodes, seed, bar.update)
 
 

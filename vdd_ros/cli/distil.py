@@ -1,21 +1,19 @@
 """`vdd distil`: a policy that acts in one pass, from a teacher (VDD, CD, CTM) or from demonstrations (EM, IMC)."""
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.options import config_from_options, refuse_foreign_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.training.checkpoint import Card
-from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency
-from vdd_ros.training.distil import DistilConfig, distil
-from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
+from vdd_ros.training.method_configs import ConsistencyConfig, DistilConfig, MixtureFitConfig
 from vdd_ros.training.presets import Kind
-from vdd_ros.training.train import load_teacher
+
+if TYPE_CHECKING:
+    from vdd_ros.training.checkpoint import Card
 
 HELP = "make a policy that acts in one pass: VDD and its rivals"
 
@@ -27,20 +25,20 @@ class Method:
     Attributes:
         config: Its settings.
         presets: Where its settings by name are.
-        teacher: What makes it of a teacher; None where it learns from demonstrations alone.
+        teacher: Whether it is made of a teacher; else it learns from demonstrations alone.
     """
 
     config: type[Any]
     presets: Kind
-    teacher: Callable[..., Card] | None
+    teacher: bool
 
 
 METHODS = {
-    "vdd": Method(DistilConfig, "distil", distil),
-    "cd": Method(ConsistencyConfig, "consistency", distil_consistency),
-    "ctm": Method(ConsistencyConfig, "consistency", distil_consistency),
-    "em": Method(MixtureFitConfig, "mixture", None),
-    "imc": Method(MixtureFitConfig, "mixture", None),
+    "vdd": Method(DistilConfig, "distil", teacher=True),
+    "cd": Method(ConsistencyConfig, "consistency", teacher=True),
+    "ctm": Method(ConsistencyConfig, "consistency", teacher=True),
+    "em": Method(MixtureFitConfig, "mixture", teacher=False),
+    "imc": Method(MixtureFitConfig, "mixture", teacher=False),
 }
 CONFIGS = (DistilConfig, ConsistencyConfig, MixtureFitConfig)
 
@@ -70,15 +68,26 @@ def run(args: argparse.Namespace) -> int:
         base["method"] = args.method
     config = config_from_options(method.config, args, **base)
     demonstrations = _demonstrations(args, method)
-    if method.teacher is None:
+    if not method.teacher:
         tell_small_deviations(demonstrations, config.least_deviation)
-        return run_and_report(args, lambda: fit_mixture(demonstrations, args.out, config, args.resume, args.force))
-    make = method.teacher
-    return run_and_report(args, lambda: make(args.teacher, demonstrations, args.out, config, args.resume, args.force))
+    return run_and_report(args, lambda: _make(args, demonstrations, config))
+
+
+def _make(args: argparse.Namespace, demonstrations: DemonstrationSet, config: Any) -> "Card":
+    """Train with the method of a configuration."""
+    from vdd_ros.training.consistency import distil_consistency
+    from vdd_ros.training.distil import distil
+    from vdd_ros.training.maximum_likelihood import fit_mixture
+
+    if isinstance(config, MixtureFitConfig):
+        return fit_mixture(demonstrations, args.out, config, args.resume, args.force)
+    if isinstance(config, ConsistencyConfig):
+        return distil_consistency(args.teacher, demonstrations, args.out, config, args.resume, args.force)
+    return distil(args.teacher, demonstrations, args.out, config, args.resume, args.force)
 
 
 def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSet:
-    if method.teacher is None:
+    if not method.teacher:
         if args.teacher is not None:
             raise ConfigurationError(f"--teacher: '{args.method}' learns from demonstrations; give --demos alone")
         if args.demos is None:
@@ -88,6 +97,8 @@ def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSe
         raise ConfigurationError(f"'{args.method}' distils a teacher: name its checkpoint folder with --teacher DIR")
     if args.demos is not None:
         return DemonstrationSet.load(args.demos)
+    from vdd_ros.training.train import load_teacher
+
     load_teacher(args.teacher)  # that there is no teacher would be the better message
     if not (args.teacher / FILE_NAME).is_file():
         raise DemonstrationError(

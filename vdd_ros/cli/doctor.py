@@ -4,9 +4,10 @@ import argparse
 import os
 import resource
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.report import write_json
 from vdd_ros.nodes.software import ros_facts
 from vdd_ros.policy.host import Jitter, host_facts, measure_jitter
@@ -20,7 +21,7 @@ LATE_S = 0.001
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd doctor`."""
     parser.add_argument("--sleeps", type=int, default=1000, help="of the jitter's measurement (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the facts as JSON")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the facts as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     facts = examine(args.sleeps)
     width = 2 + max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name.replace('_', ' '):<{width}}{_text(name, value)}")
+        show(f"{name.replace('_', ' '):<{width}}{_text(name, value)}")
     for line in advice(facts):
-        print(f"- {line}")
+        show(f"- {line}")
     if args.json is not None:
         write_json(args.json, facts | {"advice": advice(facts)})
     return 0

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.cli.fitting import check_action_steps, fits, goal_of_episode, goals_of
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.score_table import score_table
 from vdd_ros.data.demonstrations import DemonstrationSet
@@ -18,6 +20,7 @@ from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.progress import progress as track
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import Ints, TaskSpec
 from vdd_ros.tasks.metrics import Score
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--goals", type=Path, metavar="DIR", help="of a policy with goals: demonstrations whose ends are the goals"
     )
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the trajectories of the first seed")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
     add_result_options(parser)
 
 
@@ -67,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
+    show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))
     keep_result(args, _record(args, policy, task.spec, goals_sha256, scores))
-    print(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes), sep="\n")
     if args.figure is not None:
         _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0
@@ -119,8 +122,6 @@ def roll_out_seeds(
     progress: bool = True,
 ) -> dict[int, Rollouts]:
     """Return the episodes of each seed; see `evaluate_policy`."""
-    from tqdm import tqdm
-
     fits(policy.spec, task.spec)
     check_action_steps(policy.spec, action_steps)
     episode_goals = goal_of_episode(policy.spec, goals, rollouts)
@@ -130,7 +131,7 @@ def roll_out_seeds(
         return batch.action, batch.expert
 
     runs = {}
-    with tqdm(total=rollouts * len(seeds), desc="rollouts", unit="episode", disable=not progress) as bar:
+    with track(rollouts * len(seeds), "rollouts", "episode", disable=not progress) as bar:
         for number, seed in enumerate(seeds):
             before = number * rollouts
             policy.seed(seed)

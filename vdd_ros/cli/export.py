@@ -2,21 +2,20 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
-from vdd_ros.cli.policy_place import check_policy_place
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.report import write_json
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
 from vdd_ros.policy.spec_checks import MAX_DEPTH, MAX_METADATA_BYTES
-from vdd_ros.training.checkpoint import load_model
-from vdd_ros.training.dataset import small_deviations
-from vdd_ros.training.export import ExportConfig, export
+from vdd_ros.text import printable
+from vdd_ros.training.method_configs import ExportConfig
 
 HELP = "write a trained model as one policy file (ONNX)"
 
@@ -24,28 +23,32 @@ HELP = "write a trained model as one policy file (ONNX)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd export`."""
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="policy file to write (.onnx)")
+    parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument(
         "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: kept with it)"
     )
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--force", action="store_true", help="replace a file that holds anything else than this model")
     add_config_options(parser, ExportConfig)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, print the table."""
+    from vdd_ros.cli.policy_place import check_policy_place
+    from vdd_ros.training.checkpoint import load_model
+    from vdd_ros.training.export import export
+
     _refuse_sampling_of_students(args)
     if not args.force:
         check_policy_place(args.out, load_model(args.checkpoint)[0])
     fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
-    print(_format(spec, args.out))
+    show(_format(spec, args.out))
     warnings = _warnings(spec, args.checkpoint)
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        tell(f"warning: {warning}")
     if args.json is not None:
         size, policy = args.out.stat().st_size, json.loads(spec.to_json())
         write_json(args.json, {"file": args.out.name, "bytes": size, "warnings": warnings, "policy": policy})
@@ -53,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
+    from vdd_ros.training.checkpoint import load_model
+
     given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
     if given and (kind := load_model(args.checkpoint)[0].kind) not in DIFFUSION_KINDS:
         raise ConfigurationError(
@@ -63,14 +68,21 @@ def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
 
 def _read_fidelity(file: Path) -> dict[str, Any]:
     """Read a JSON object; raises ConfigurationError if the file holds anything else."""
-    figures = read_json(file, ConfigurationError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH)
+    try:
+        figures = read_json(file, ConfigurationError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--fidelity: {error} Name another file.") from error
     if not isinstance(figures, dict):
-        raise ConfigurationError(f"--fidelity {file} holds a {type(figures).__name__}; it must hold a JSON object")
+        raise ConfigurationError(
+            f"--fidelity {printable(file)} holds a {type(figures).__name__}; it must hold a JSON object"
+        )
     return figures
 
 
 def _warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
     """Return what whoever runs the file should know of its training, a sentence each."""
+    from vdd_ros.training.dataset import small_deviations
+
     found = []
     if _interrupted(spec):
         found.append(

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
@@ -12,6 +14,7 @@ from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.progress import progress
 from vdd_ros.tasks import get_task
 
 if TYPE_CHECKING:
@@ -44,15 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--states", type=int, default=200, help="states of the demonstrations (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=256, help="actions of each at a state (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random draws (default: %(default)s)")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw what was found")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw what was found")
     parser.add_argument("--stamp", action="store_true", help="write the main figures into the student's policy file")
     add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table, write what was asked for."""
-    from tqdm import tqdm
-
     from vdd_ros.training.fidelity import PHASES, FidelityConfig, measure
 
     check_result_options(args)
@@ -60,15 +61,15 @@ def run(args: argparse.Namespace) -> int:
     teacher_file, student_file = PolicyFile.read(args.teacher), PolicyFile.read(args.student)
     teacher, student = (OnnxPolicy.load(file).spec for file in (teacher_file, student_file))
     demonstrations = _demonstrations(args.demos, student)
-    with tqdm(total=PHASES * config.states, desc="states", unit="state") as bar:
+    with progress(PHASES * config.states, "states", "state") as bar:
         report, evidence = measure(teacher_file, student_file, demonstrations, config, bar.update)
+    show(_format(args, (teacher, student), demonstrations, report))
     if args.stamp:
         from vdd_ros.training.fidelity_stamp import stamp
 
         student_file = stamp(student_file, _headline(teacher_file, config, demonstrations, report))
     policies = ((teacher_file, teacher), (student_file, student))
     keep_result(args, _record(policies, config, demonstrations, report))
-    print(_format(args, (teacher, student), demonstrations, report))
     if args.figure is not None:
         from vdd_ros.cli.fidelity_figure import save_figure
 
@@ -84,10 +85,8 @@ def _demonstrations(folder: Path | None, student: PolicySpec) -> DemonstrationSe
         raise ConfigurationError(
             "the student does not say which task it was made for; give demonstrations: --demos DIR"
         )
-    from tqdm import tqdm
-
     task = get_task(student.task)
-    with tqdm(total=task.default_demonstrations, desc="demonstrations", unit="episode") as bar:
+    with progress(task.default_demonstrations, "demonstrations", "episode") as bar:
         return task.demonstrate(task.default_demonstrations, DEMONSTRATOR_SEED, bar.update)
 
 

@@ -1,12 +1,13 @@
 """`vdd latency`: where the time of each tick went, and how the policies agree."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from vdd_ros.cli.latency_report.agreement import STATES
 from vdd_ros.cli.latency_report.build import make_report
 from vdd_ros.cli.latency_report.tables import format_report
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import OutputFile, OutputFolder
 from vdd_ros.cli.report import WARMUP_TICKS
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 
@@ -23,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(bags with one node) and together",
     )
     add_result_options(parser)
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write everything into one page")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as a PNG into a folder")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the distributions of the first bag")
+    parser.add_argument("--html", type=OutputFile, metavar="FILE", help="write everything into one page")
+    parser.add_argument("--figures", type=OutputFolder, metavar="DIR", help="write every figure as a PNG into a folder")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the distributions of the first bag")
     parser.add_argument(
         "--policy",
         type=Path,
@@ -50,8 +51,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables; return 1 if anything is missing in a record."""
     check_result_options(args)
     report = make_report(args.bag, warmup=args.warmup, policies=args.policy, states=args.states)
+    show(format_report(report))
+    for gap in report.gaps:
+        tell(f"gap in the record: {gap}")
     keep_result(args, report.to_dict())
-    print(format_report(report))
     if args.figure is not None:
         from vdd_ros.cli.report_figure import save_figure
 
@@ -65,6 +68,4 @@ def run(args: argparse.Namespace) -> int:
             save_figures(args.figures, figures)
         if args.html is not None:
             write_page(args.html, report, figures)
-    for gap in report.gaps:
-        print(f"gap in the record: {gap}", file=sys.stderr)
     return 1 if report.gaps else 0

@@ -2,12 +2,21 @@
 
 import argparse
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
 
 from vdd_ros import __version__
-from vdd_ros.errors import VddError
+from vdd_ros.cli.output import safe, silence, tell
+from vdd_ros.cli.places import check_places
+from vdd_ros.errors import Terminated, VddError
 
 # Each command is the module vdd_ros.cli.<name> with HELP, add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {
@@ -49,38 +58,146 @@ EXTRAS = {
     "trajectory_msgs": "ros",
 }
 
+# What every installation needs, by the name that is imported, with the package that brings it.
+ALWAYS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "yaml": "pyyaml"}
+
 EXIT_ERROR = 2
+EXIT_FAULT = 70
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+TRACEBACK = "VDD_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vdd` with the given arguments, by default those of the process.
 
     Returns:
-        The command's own exit code; 2 after an error that the message explains; 130 after Ctrl-C.
+        The command's own exit code; 2 after an error that the message explains; 70 after one that nobody foresaw, whose
+        traceback the environment variable VDD_TRACEBACK=1 shows; 130 after Ctrl-C, 128 and its number after another
+        signal (143: SIGTERM, 129: SIGHUP); 141 where nobody reads the output any more.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None
+    name = f"vdd {command}" if command else "vdd"
+    with ending_in_order():
+        try:
+            try:
+                return _run(command, argv)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # here an error has a message; when the interpreter ends it has none
+        except (VddError, OSError, ImportError, KeyboardInterrupt) as error:
+            return _expected(name, error)
+        except Exception as error:
+            return _fault(name, error)
+
+
+def _run(command: str | None, argv: list[str]) -> int:
+    """Import the command, check its arguments and where it writes to, run it."""
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a table is worth more than one letter of it
+    module = importlib.import_module(f"vdd_ros.cli.{command}") if command else None
+    arguments = _parser(command, module).parse_args(argv)
+    check_places(arguments)
+    code: int = arguments.run(arguments)
+    return code
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that blocks end and temporary files go; a second one kills.
+
+    Signals that are ignored or handled already stay so. Outside the main thread nothing changes.
+    """
+    before: dict[int, Any] = {}
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise Terminated(number)
+
+    if threading.current_thread() is threading.main_thread():
+        wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+        before = {number: signal.signal(number, end) for number in wanted}
     try:
-        module = importlib.import_module(f"vdd_ros.cli.{command}") if command else None
-        arguments = _parser(command, module).parse_args(argv)
-        code: int = arguments.run(arguments)
-        return code
-    except (VddError, OSError) as error:
-        return _fail(command, str(error))
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            raise
-        return _fail(command, _missing(package))
-    except KeyboardInterrupt:
-        print(f"vdd {command}: interrupted", file=sys.stderr)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _expected(name: str, error: BaseException) -> int:
+    """Say what went wrong, where that is known; return the exit code."""
+    _show_traceback(error)
+    if isinstance(error, Terminated):
+        tell(f"{name}: ended by {signal.Signals(error.number).name}")
+        return 128 + error.number
+    if isinstance(error, KeyboardInterrupt):
+        tell(f"{name}: interrupted")
         return EXIT_INTERRUPTED
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        silence(sys.stdout, 1)
+        return EXIT_BROKEN_PIPE
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        if not isinstance(error, ModuleNotFoundError) or package not in EXTRAS | ALWAYS:
+            return _fault(name, error)
+        return _fail(name, _missing(package))
+    if isinstance(error, OSError) and error.filename is None:  # such as a disk that is full behind standard output
+        silence(sys.stdout, 1)
+    return _fail(name, _system_text(error) if isinstance(error, OSError) else str(error))
+
+
+def _fault(name: str, error: Exception) -> int:
+    """Say that nobody foresaw an error, where it came up, and how to see more."""
+    _show_traceback(error)
+    place, file = _scene(error)
+    mend = f" If {file} is damaged or of another kind, name another one; else" if file else ""
+    tell(
+        f"{name}: error that vdd_ros did not foresee: {type(error).__name__}: {error} (in {place}).{mend} please "
+        f"report it with the traceback that {TRACEBACK}=1 before the command shows."
+    )
+    return EXIT_FAULT
+
+
+def _show_traceback(error: BaseException) -> None:
+    if os.environ.get(TRACEBACK, "") not in ("", "0"):
+        tell("".join(traceback.format_exception(error)).rstrip())
+
+
+def _scene(error: BaseException) -> tuple[str, str | None]:
+    """Return where in this package an error came up, and the file or folder that was in hand there, if there was."""
+    place, file = "before the command began", None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != "vdd_ros":
+            continue
+        place = f"{module}, line {line}"
+        if module == __name__:
+            continue
+        paths = [value for value in frame.f_locals.values() if isinstance(value, Path)]
+        if found := [path for path in paths if os.path.lexists(path)]:
+            file = str(found[-1])
+    return place, file
+
+
+def _system_text(error: OSError) -> str:
+    """Return what the system refused: the file, if it names one, and why."""
+    if error.strerror is None:
+        return str(error)
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors cannot steer a terminal: a shell's * may put foreign file names into its arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(safe(message))
 
 
 def _parser(command: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
     """Build the parser: every command by name, the arguments only of the one that was imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vdd", description="Distil diffusion policies into mixtures of experts and run them on robots with ROS 2."
     )
     parser.add_argument("--version", action="version", version=f"vdd_ros {__version__}")
@@ -95,12 +212,16 @@ def _parser(command: str | None, module: ModuleType | None) -> argparse.Argument
     return parser
 
 
-def _fail(command: str | None, message: str) -> int:
-    print(f"vdd {command}: error: {message}", file=sys.stderr)
+def _fail(name: str, message: str) -> int:
+    tell(f"{name}: error: {message}")
     return EXIT_ERROR
 
 
 def _missing(package: str) -> str:
+    if package in ALWAYS:
+        return (
+            f"{package} is not installed, and vdd_ros always needs it: pip install {ALWAYS[package]} (docs/install.md)"
+        )
     extra = EXTRAS[package]
     hint = f"{package} is not installed; the extra '{extra}' brings it: pip install 'vdd_ros[{extra}]'"
     if extra == "ros":

@@ -10,6 +10,8 @@ from vdd_ros import resources
 from vdd_ros.cli.evaluate import roll_out_seeds
 from vdd_ros.cli.fitting import fits, goals_of
 from vdd_ros.cli.novelty_probes import Floats, Found, Probe, anywhere, displaced, frozen, judge, novelty_of, swapped
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
@@ -40,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in a row beyond the bound are an alarm (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the distributions and the rates of detection")
+    parser.add_argument(
+        "--figure", type=OutputFile, metavar="PNG", help="draw the distributions and the rates of detection"
+    )
     add_result_options(parser)
 
 
@@ -58,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     novelties = [novelty_of(policy, probe.observation) for probe in probes]
     bound = policy.spec.novelty.bound  # type: ignore[union-attr]
     found = [judge(probe, one, bound, args.ticks) for probe, one in zip(probes, novelties, strict=True)]
+    show(_table(args, bound, found))
     keep_result(args, _record(args, policy, demonstrations, found))
-    print(_table(args, bound, found))
     if args.figure is not None:
         from vdd_ros.cli.novelty_figure import save_figure
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.report import write_json
 from vdd_ros.policy.machine import machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -22,23 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision where that is faster")
     parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay the kernels' launches as one")
     parser.add_argument("--runs", type=int, default=100, help="runs to time (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Open, run, print what took how long and what is kept."""
     settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
     found = measure(args.policy, settings, args.runs)
-    print(f"{args.policy} with {args.provider}")
-    print(f"  opened in   {found['open_s']:.2f} s")
-    print(f"  first run   {1e3 * found['first_s']:.3f} ms")
-    print(f"  median run  {1e6 * found['median_s']:.1f} us, {args.runs} runs in a loop; on a robot see vdd latency")
+    show(f"{args.policy} with {args.provider}")
+    show(f"  opened in   {found['open_s']:.2f} s")
+    show(f"  first run   {1e3 * found['first_s']:.3f} ms")
+    show(f"  median run  {1e6 * found['median_s']:.1f} us, {args.runs} runs in a loop; on a robot see vdd latency")
     ways = ", ".join(f"{1e6 * run_s:.1f} us by {name}" for name, run_s in found["binding_run_s"].items())
-    print(f"  binding     {found['binding']}" + (f" ({ways})" if ways else ""))
+    show(f"  binding     {found['binding']}" + (f" ({ways})" if ways else ""))
     for engine, size in found["engines"].items():
-        print(f"  {'built' if engine in found['built'] else 'found'}       {engine}, {size / 1e6:.2f} MB")
+        show(f"  {'built' if engine in found['built'] else 'found'}       {engine}, {size / 1e6:.2f} MB")
     if found["engine_folder"]:
-        print(f"  in          {found['engine_folder']}")
+        show(f"  in          {found['engine_folder']}")
     if args.json is not None:
         write_json(args.json, found)
     return 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 
@@ -224,9 +225,17 @@ def _compare(student: NodeReport, teacher: NodeReport) -> Comparison:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, all of it or nothing."""
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a value as JSON, all of it or nothing; what is not finite becomes null.
+
+    Raises:
+        ConfigurationError: The system refuses the file.
+    """
+    text = json.dumps(without_nan(value), indent=2, allow_nan=False) + "\n"
+    try:
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{printable(path)} could not be written: {error.strerror or error}") from error
 
 
 def without_nan(value: Any) -> Any:

@@ -1,11 +1,11 @@
 """The folder of a command that is run again and again: it knows its earlier output, and keeps it until it has more."""
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vdd_ros.cli.output import tell
 from vdd_ros.cli.report import write_json
 from vdd_ros.documents import read_json
 from vdd_ros.earlier import PREVIOUS, drop_earlier, earlier, set_aside
@@ -45,7 +45,7 @@ def result_folder(out: Path, made_by: str) -> Iterator[None]:
             yield
         except BaseException:
             if (place := earlier(out)) is not None:
-                print(f"the result before this one is in {place}", file=sys.stderr)
+                tell(f"the result before this one is in {place}")
             raise
         drop_earlier(out)
 

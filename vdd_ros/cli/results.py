@@ -4,16 +4,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.report import write_json
 from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
+from vdd_ros.text import printable
 
 
 def add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add --json, --append and --label."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
-    parser.add_argument("--append", type=Path, metavar="FILE", help="add the numbers to a JSON file of results")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--append", type=OutputFile, metavar="FILE", help="add the numbers to a JSON file of results")
     parser.add_argument("--label", help="their name in that file; numbers of the same name are replaced")
 
 
@@ -42,7 +44,12 @@ def _read(file: Path) -> dict[str, Any]:
     """Read a file of results; one that does not exist yet is empty."""
     if not file.exists():
         return {}
-    results = read_json(file, ConfigurationError)
+    try:
+        results = read_json(file, ConfigurationError)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--append: {error} Mend it or name another file.") from error
     if not isinstance(results, dict):
-        raise ConfigurationError(f"--append {file} holds a {type(results).__name__}, not an object; name another file")
+        raise ConfigurationError(
+            f"--append {printable(file)} holds a {type(results).__name__}, not an object; name another file"
+        )
     return results

@@ -13,6 +13,8 @@ from vdd_ros.cli.demo import Demo, interruptible_once
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_run import Run, execute
 from vdd_ros.cli.misses import Miss, judge_deadlines, judge_silences
+from vdd_ros.cli.output import show
+from vdd_ros.cli.places import OutputFile, OutputFolder
 from vdd_ros.cli.report import without_nan, write_json
 from vdd_ros.cli.result_folder import REPORT, result_folder
 from vdd_ros.cli.sentinel import Absences, Sentinel
@@ -20,6 +22,7 @@ from vdd_ros.cli.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judg
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import ConfigurationError, ProcessError, RecordingError, VddError
 from vdd_ros.policy.host import host_facts
+from vdd_ros.progress import progress
 
 HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
 
@@ -35,11 +38,11 @@ EPISODES_A_SECOND = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd soak`."""
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("soak_out"), help="folder to make (default: %(default)s)")
+    parser.add_argument("--out", type=OutputFolder, default="soak_out", help="folder to make (default: %(default)s)")
     parser.add_argument("--student", type=Path, metavar="FILE", help="student's policy file (default: the shipped one)")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
     parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     parser.set_defaults(policy="student", episodes=1, speed=1.0, shadow=[], repeats=0)
 
 
@@ -105,8 +108,6 @@ class Seen:
 
 def _observe(demo: Demo, seconds: float) -> Seen:
     """Run the nodes, and note once a second how much memory each has."""
-    from tqdm import tqdm
-
     times: list[float] = []
     memory: dict[str, list[float]] = {}
     sentinels: list[Sentinel] = []
@@ -115,7 +116,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
         began = time.monotonic()
         witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in (*demo.files, ROBOT)})
         sentinels.append(witness)
-        with witness, tqdm(total=round(seconds), desc="soak", unit="s") as bar:
+        with witness, progress(round(seconds), "soak", "second") as bar:
             while (now := time.monotonic() - began) < seconds:
                 witness.check()
                 if nodes.ended(ROBOT):
@@ -176,10 +177,10 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
             **{name: _sums(one) for name, one in {"sentinel": seen.sentinel.own, **seen.sentinel.nodes}.items()},
         },
     )
+    show(_table(growths, latencies, misses, seen.sentinel))
+    show("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
     save_figure(demo.out / "soak.png", seen.began_s, seen.seconds, seen.megabytes, misses, warm_up_s)
-    print(_table(growths, latencies, misses, seen.sentinel))
-    print("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
-    print(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
+    show(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
 
 
 def _misses(latency: NodeLatency, sentinel: Sentinel) -> list[Miss]:

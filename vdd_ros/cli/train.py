@@ -9,7 +9,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.method_configs import TrainConfig
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    from vdd_ros.training.train import train_teacher
+
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
     fits(demonstrations.header, task)

@@ -1,27 +1,28 @@
 """What `vdd train` and `vdd distil` share: their options, their clock, their figure and their report."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.options import add_config_options
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import OutputFolder
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
 from vdd_ros.policy.machine import machine_facts
-from vdd_ros.training.checkpoint import MODEL_FILE, Card
-from vdd_ros.training.dataset import small_deviations
 from vdd_ros.training.presets import PRESETS, Kind, preset
-from vdd_ros.training.runs import FIGURE_FILE
+
+if TYPE_CHECKING:
+    from vdd_ros.training.checkpoint import Card
 
 
 def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type) -> None:
     """Add the options of a training run and those of its configurations."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint folder to write")
+    parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="checkpoint folder to write")
     before = parser.add_mutually_exclusive_group()
     before.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
     before.add_argument(
@@ -44,30 +45,34 @@ def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
     """Warn of observation entries that hardly change."""
+    from vdd_ros.training.dataset import small_deviations
+
     entries, deviations = demonstrations.header.observation, demonstrations.observation.std(axis=0).tolist()
     for problem in small_deviations(entries, deviations, least_deviation):
-        print(f"warning: {problem}", file=sys.stderr)
+        tell(f"warning: {problem}")
 
 
-def run_and_report(args: argparse.Namespace, train: Callable[[], Card]) -> int:
+def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
+    from vdd_ros.training.runs import FIGURE_FILE
+
     check_result_options(args)
     start = time.perf_counter()
     try:
         card = train()
     finally:
         if (place := earlier(args.out)) is not None:
-            print(f"what {args.out} held before this run is in {place}", file=sys.stderr)
+            tell(f"what {args.out} held before this run is in {place}")
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    save_figure(args.out / FIGURE_FILE, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
     report = _report(card, curves, seconds, resumed=args.resume)
+    show(_format(report, args.out))
+    save_figure(args.out / FIGURE_FILE, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
     keep_result(args, report)
-    print(_format(report, args.out))
     return 0
 
 
-def _report(card: Card, curves: Curves, seconds: float, resumed: bool) -> dict[str, Any]:
+def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict[str, Any]:
     return {
         "kind": card.kind,
         "task": card.task,
@@ -84,6 +89,9 @@ def _report(card: Card, curves: Curves, seconds: float, resumed: bool) -> dict[s
 
 
 def _format(report: dict[str, Any], folder: Path) -> str:
+    from vdd_ros.training.checkpoint import MODEL_FILE
+    from vdd_ros.training.runs import FIGURE_FILE
+
     machine = report["machine"]
     since = ", since it was resumed" if report["resumed"] else ""
     rows = {

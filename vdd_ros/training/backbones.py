@@ -1,61 +1,16 @@
 """The two backbones, residual MLP and causal GPT, behind one shape and two constructors."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.checks import require_choice, require_least
+from vdd_ros.training.configs import BackboneConfig
 from vdd_ros.training.networks import MLPDenoiser, MLPTrunk, StateEncoder
 from vdd_ros.training.transformer import GPT, GPTDenoiser, GPTTrunk
 
-Backbone = Literal["gpt", "mlp"]
-
 Context = Any
 """What `Denoiser.encode` returns: opaque, of one state each, never indexed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackboneConfig:
-    """Kind and size of a network.
-
-    Attributes:
-        backbone: `gpt` or `mlp`.
-        width, layers: Size of the backbone.
-        heads: Attention heads of a GPT.
-        octaves: Fourier octaves of the observations; 0 for plain ones.
-        dropout: Share of a GPT's activations and attention weights dropped while training.
-    """
-
-    backbone: Backbone = "gpt"
-    width: int = 72
-    layers: int = 4
-    heads: int = 4
-    octaves: int = 4
-    dropout: float = 0.0
-
-    def check_backbone(self) -> None:
-        """Refuse sizes that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        require_choice(self, "backbone", Backbone)
-        require_least(2, self, "width")
-        require_least(1, self, "layers", "heads")
-        require_least(0, self, "octaves")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ConfigurationError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
-        if self.backbone == "gpt" and self.width % self.heads:
-            raise ConfigurationError(
-                f"width is {self.width} and heads is {self.heads}; the width must be a multiple of the heads"
-            )
-
-    def backbone_settings(self) -> dict[str, Any]:
-        """Return these fields alone, for a `Shape`."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(BackboneConfig)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,82 +3,27 @@
 import copy
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.errors import CheckpointError
 from vdd_ros.policy.spec import ONE_STEP_KINDS
 from vdd_ros.text import printable
 from vdd_ros.training.backbones import Context, Shape
 from vdd_ros.training.card import Card, read_shape
 from vdd_ros.training.checkpoint import read_model
-from vdd_ros.training.checks import require_choice, require_least, require_positive
 from vdd_ros.training.dataset import Windows
 from vdd_ros.training.distil import TeacherSource
-from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.fit import Recipe, fit
 from vdd_ros.training.loop import LossFunction
-from vdd_ros.training.one_step import OneStepConfig, OneStepKind, OneStepModel, land
+from vdd_ros.training.method_configs import ConsistencyConfig
+from vdd_ros.training.one_step import OneStepConfig, OneStepModel, land
 from vdd_ros.training.runs import build, run_folder
 from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import with_noise
-from vdd_ros.training.trajectory import Solver, follow, path_down, trajectory_levels
-
-Metric = Literal["huber", "l2"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConsistencyConfig(FitConfig):
-    """How to distil a teacher into a one-step policy, whose backbone is the teacher's.
-
-    Attributes:
-        method: `cd` (Song et al. 2023) or `ctm` (Kim et al. 2024, without a GAN, as Prasad et al. 2024).
-        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
-        discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
-        solver: Of the teacher's steps: `euler` or `heun`.
-        teacher_steps: Of CTM, levels that the teacher goes down, as far as the jump goes; CD's teacher goes down one.
-        target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
-        metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
-        huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
-        to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
-        dsm_weight: Of CTM's denoising score matching, whose noise drowns the rest at 1 in short runs.
-        start_from_teacher: Start from the teacher's weights.
-    """
-
-    method: OneStepKind = "ctm"
-    steps: int = 2_500
-    batch: int = 256
-    learning_rate: float = 1e-3
-    draws: int = 4
-    discretisation: int = 18
-    solver: Solver = "heun"
-    teacher_steps: int = 2
-    target_decay: float = 0.95
-    metric: Metric = "huber"
-    huber_width: float = 0.03
-    to_clean: float = 0.5
-    dsm_weight: float = 0.1
-    start_from_teacher: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        self.check_fit()
-        for name, choices in (("method", OneStepKind), ("solver", Solver), ("metric", Metric)):
-            require_choice(self, name, choices)
-        require_least(1, self, "draws", "teacher_steps")
-        require_least(2, self, "discretisation")
-        require_least(0, self, "dsm_weight")
-        require_positive(self, "huber_width")
-        if not 0.0 <= self.to_clean <= 1.0:
-            raise ConfigurationError(f"to_clean is {self.to_clean}; it must be between 0 and 1")
-        if not 0.0 <= self.target_decay < 1.0:
-            raise ConfigurationError(f"target_decay is {self.target_decay}; it must be at least 0 and below 1")
+from vdd_ros.training.trajectory import follow, path_down, trajectory_levels
 
 
 class Distillation(nn.Module):

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.policy.quantities import UNITS
 from vdd_ros.text import printable
-from vdd_ros.training.checks import require_least
 
 LIMIT_MARGIN = 0.1
 LEAST_DEVIATION = 1e-3
@@ -22,42 +20,6 @@ LEAST_DEVIATION = 1e-3
 def usual_deviation(unit: str) -> float:
     """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
     return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowConfig:
-    """What a policy sees of the demonstrations, and how much of them it does at a time.
-
-    Attributes:
-        history, horizon: Observations in, actions out.
-        goal_length: Future observations that say what to do; 0 for none.
-        least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
-            changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
-    """
-
-    history: int = 5
-    horizon: int = 1
-    goal_length: int = 0
-    least_deviation: float = 0.0
-
-    def check_windows(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        require_least(1, self, "history", "horizon")
-        require_least(0, self, "goal_length", "least_deviation")
-
-    def dimensions(self, header: Header) -> dict[str, Any]:
-        """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
-        return {
-            "history": self.history,
-            "obs_dim": len(header.observation),
-            "horizon": self.horizon,
-            "act_dim": len(header.action),
-            "goal_length": self.goal_length,
-        }
 
 
 @dataclass(frozen=True)

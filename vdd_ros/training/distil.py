@@ -1,26 +1,28 @@
 """Variational Diffusion Distillation of a teacher into a mixture of experts."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.errors import CheckpointError
 from vdd_ros.policy.spec import MIXTURE_KINDS
 from vdd_ros.text import printable
-from vdd_ros.training.backbones import BackboneConfig
 from vdd_ros.training.card import Card, check_sizes, read_shape
 from vdd_ros.training.checkpoint import read_model
-from vdd_ros.training.checks import require_choice, require_least, require_positive
+from vdd_ros.training.configs import (
+    MixtureConfig,
+)
 from vdd_ros.training.dataset import Statistics, Windows
-from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.fit import Recipe, fit
 from vdd_ros.training.loop import LossFunction
+from vdd_ros.training.method_configs import DistilConfig
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.noise import NoiseScheme, draw_sigmas
+from vdd_ros.training.noise import draw_sigmas
 from vdd_ros.training.objective import (
     ExpertUpdate,
     draw_experts,
@@ -31,119 +33,11 @@ from vdd_ros.training.objective import (
 )
 from vdd_ros.training.pool import Pool, draw_pool
 from vdd_ros.training.runs import build, run_folder
-from vdd_ros.training.student import (
-    Covariance,
-    ExpertStart,
-    Gating,
-    MixtureSettings,
-    MixtureStudent,
-    StudentConfig,
-    expert_places,
-    plan_revival,
-)
+from vdd_ros.training.student import MixtureStudent, StudentConfig, expert_places, plan_revival
 from vdd_ros.training.teacher import Teacher
 from vdd_ros.training.train import read_teacher
 
-Update = Literal["multi-noise", "paper"]
-GatingOn = Literal["teacher", "data"]
 UPDATES: dict[str, Callable[..., ExpertUpdate]] = {"multi-noise": multi_noise_update, "paper": paper_update}
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixtureConfig(MixtureSettings, BackboneConfig):
-    """Which mixture to train, whatever trains it.
-
-    Attributes:
-        expert_start: Where experts start: at `samples` of the actions, at their clusters (`kmeans`), on a `grid` or
-            anywhere in a `box`.
-        start_bound: Half the side of grid and box, in standardised units.
-        revive_every: Steps between revivals of experts that the gating has abandoned; 0 for none.
-        revive_below: Share of an even gating below which an expert counts as abandoned.
-    """
-
-    expert_start: ExpertStart = "samples"
-    start_bound: float = 1.0
-    revive_every: int = 0
-    revive_below: float = 0.02
-
-    def check_mixture(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        self.check_backbone()
-        for name, choices in (("covariance", Covariance), ("gating", Gating), ("expert_start", ExpertStart)):
-            require_choice(self, name, choices)
-        require_least(1, self, "experts", "head_width")
-        require_least(0, self, "head_layers", "revive_every", "revive_below")
-        require_positive(self, "floor", "start_bound")
-        for name in ("floor", "revive_below"):
-            if getattr(self, name) >= 1.0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1")
-
-    def shape_settings(self) -> dict[str, Any]:
-        """Return the fields that shape the network, for a `StudentConfig`."""
-        shaping = (*fields(BackboneConfig), *fields(MixtureSettings))
-        return {field.name: getattr(self, field.name) for field in shaping}
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistilConfig(FitConfig, MixtureConfig):
-    """How to distil a teacher.
-
-    Attributes:
-        update: Of the experts: `multi-noise` or the `paper`'s.
-        gating_on: Whether the gating learns from actions of the `teacher` or of the `data`.
-        gating_every: Steps of the experts for each step of the gating.
-        draws: Actions drawn at each state by the multi-noise update, of experts that are drawn by their weights; 0 for
-            `samples` of every expert, as the paper's update does.
-        samples: Actions drawn from each expert that draws.
-        noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
-            lower end, or on the way down from its upper to its lower end (`anneal`).
-        min_noise, max_noise: That range, in standardised units.
-        uniform_weight: Uniform share of the experts' weights, so that abandoned experts keep learning.
-        forward_kl: Share of the likelihood of the gating's actions that the experts learn from as well.
-        pool_copies, pool_samples: Noisy copies of each demonstrated state, and teacher actions drawn at each.
-        teacher_steps: Sampling steps of those actions.
-    """
-
-    steps: int = 4_000
-    batch: int = 256
-    learning_rate: float = 2e-3
-    update: Update = "multi-noise"
-    gating_on: GatingOn = "teacher"
-    gating_every: int = 1
-    draws: int = 8
-    samples: int = 1
-    noise_scheme: NoiseScheme = "log-uniform"
-    min_noise: float = 0.03
-    max_noise: float = 1.0
-    uniform_weight: float = 0.5
-    forward_kl: float = 0.1
-    pool_copies: int = 3
-    pool_samples: int = 8
-    teacher_steps: int = 8
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        self.check_fit()
-        self.check_mixture()
-        require_choice(self, "update", Update)
-        require_choice(self, "gating_on", GatingOn)
-        require_choice(self, "noise_scheme", NoiseScheme)
-        require_least(1, self, "gating_every", "samples", "pool_copies", "pool_samples", "teacher_steps")
-        require_least(0, self, "forward_kl", "draws")
-        if not 0.0 < self.min_noise <= self.max_noise:
-            raise ConfigurationError(
-                f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and must not descend"
-            )
-        if not 0.0 <= self.uniform_weight <= 1.0:
-            raise ConfigurationError(f"uniform_weight is {self.uniform_weight}; it must be between 0 and 1")
 
 
 def distil(

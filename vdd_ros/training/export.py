@@ -1,6 +1,5 @@
 """Export of checkpoints as policy files."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,39 +30,15 @@ from vdd_ros.training.consistency import load_one_step
 from vdd_ros.training.dataset import Statistics
 from vdd_ros.training.distil import load_student
 from vdd_ros.training.graphs import DeterministicGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
-from vdd_ros.training.noise import Schedule
+from vdd_ros.training.method_configs import ExportConfig
 from vdd_ros.training.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 from vdd_ros.training.onnx_graph import OPSET, PolicyGraph, write_graph
 from vdd_ros.training.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.training.resolution import check_resolution
-from vdd_ros.training.sampler import Sampler, passes
+from vdd_ros.training.sampler import passes
 from vdd_ros.training.train import load_teacher
 
 EXPORTER = "torch.onnx TorchScript"
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """How to export.
-
-    Attributes:
-        steps: Sampling steps of a diffusion policy, inside the graph; students have none.
-        sampler: Of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler` are not,
-            `heun` asks the network twice a step.
-        schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
-            `exponential` or `karras`.
-        seed: Of the inputs of the parity check, of the fit of the novelty, and of a deterministic file's noise.
-        novelty: Whether the file gets a density of the demonstrated observations, as one more output.
-        deterministic: Whether the draws become constants, so that the file takes nothing but observation and goal:
-            of a mixture the likeliest expert and its mean, of other policies one noise, drawn from the seed.
-    """
-
-    steps: int = 8
-    sampler: Sampler = "ancestral"
-    schedule: Schedule = "karras"
-    seed: int = 0
-    novelty: bool = True
-    deterministic: bool = False
 
 
 def export(

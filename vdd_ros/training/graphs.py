@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from vdd_ros.policy.selection import LIKELIEST_EXPERT
 from vdd_ros.training.backbones import Shape
 from vdd_ros.training.dataset import Statistics
+from vdd_ros.training.method_configs import Sampler, Schedule
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.noise import Schedule
 from vdd_ros.training.novelty import Novelty
 from vdd_ros.training.one_step import OneStepModel
-from vdd_ros.training.sampler import Sampler
 from vdd_ros.training.student import MixtureStudent
 from vdd_ros.training.teacher import Teacher
 

@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from vdd_ros.documents import parse_json
-from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.errors import CheckpointError, ConfigurationError, Terminated
+from vdd_ros.progress import progress
 from vdd_ros.text import printable
 from vdd_ros.training.checkpoint import (
     SETTINGS_FILE,
@@ -29,11 +28,11 @@ from vdd_ros.training.checkpoint import (
     load_tensors,
     save_tensors,
 )
+from vdd_ros.training.configs import Decay
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """What AdamW keeps of each parameter."""
 
-Decay = Literal["cosine", "linear"]
 
 LossFunction = Callable[[torch.Generator, int], tuple[Tensor, dict[str, Tensor]]]
 """Draws a batch with the generator, given the number of steps done; returns the loss and scalars to log."""
@@ -112,7 +111,7 @@ class TrainingLoop:
         """
         saved_at = time.monotonic()
         writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step + 1)
-        bar = tqdm(total=self._config.steps, initial=self.step, desc=label, unit="step", dynamic_ncols=True)
+        bar = progress(self._config.steps, label, "step", initial=self.step)
         with _stop_requests() as stop, writer, bar:
             while self.step < self._config.steps:
                 scalars = self._advance(loss_function)
@@ -127,8 +126,8 @@ class TrainingLoop:
                     self._save_state()
                     save()
                     saved_at = time.monotonic()
-                if stop():
-                    raise KeyboardInterrupt
+                if reason := stop():
+                    raise reason
         self._save_state()
         save()
 
@@ -267,19 +266,20 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a flag; a second one acts as usual."""
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _stop_requests() -> Iterator[Callable[[], KeyboardInterrupt | None]]:
+    """Keep what the first SIGINT, SIGTERM or SIGHUP would raise until it is asked for; a second one acts as usual."""
+    received: list[KeyboardInterrupt] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
 
     def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
+        received.append(KeyboardInterrupt() if number == signal.SIGINT else Terminated(number))
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, note)
     try:
-        yield lambda: bool(received)
+        yield lambda: received[0] if received else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

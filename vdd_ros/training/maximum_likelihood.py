@@ -19,60 +19,24 @@ R is the log likelihood of an expert of unit variance, as published. With the va
 curriculum would prefer the experts that are sharp to those that are right, and end in a few states that are easy.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.card import Card, check_sizes
-from vdd_ros.training.checks import require_choice, require_positive
-from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
-from vdd_ros.training.distil import MixtureConfig, Revival, gating_scalars, start_student
-from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.distil import Revival, gating_scalars, start_student
+from vdd_ros.training.fit import Recipe, fit
 from vdd_ros.training.loop import LossFunction
+from vdd_ros.training.method_configs import MixtureFitConfig
 from vdd_ros.training.pool import Pool
 from vdd_ros.training.runs import run_folder
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 from vdd_ros.training.train import card_of, with_noise
-
-Method = Literal["em", "imc"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
-    """How to train a mixture from demonstrations.
-
-    Attributes:
-        method: `em` or `imc`.
-        eta: Of IMC: an expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
-    """
-
-    method: Method = "em"
-    steps: int = 4_000
-    batch: int = 256
-    learning_rate: float = 2e-3
-    eta: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        self.check_fit()
-        self.check_mixture()
-        require_choice(self, "method", Method)
-        self.check_windows()
-        require_positive(self, "eta")
-
-    @property
-    def temperature(self) -> float:
-        """Price per nat of the curriculum's entropy: EM never leaves out a pair."""
-        return self.eta if self.method == "imc" else math.inf
 
 
 def fit_mixture(

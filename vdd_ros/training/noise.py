@@ -6,15 +6,13 @@ sigma = sqrt((1 - alpha_bar) / alpha_bar), divided by sqrt(1 + sigma^2).
 """
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from vdd_ros.errors import ConfigurationError
-
-Schedule = Literal["cosine", "linear", "exponential", "karras"]
-NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
+from vdd_ros.training.method_configs import NoiseScheme, Schedule
 
 MAX_BETA = 0.999
 KARRAS_RHO = 7.0

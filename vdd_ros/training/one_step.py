@@ -1,14 +1,12 @@
 """The one-step policies: networks that jump along a teacher's probability-flow ODE in a single pass."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.training.backbones import Context, Denoiser, Shape, make_denoiser
-
-OneStepKind = Literal["cd", "ctm"]
+from vdd_ros.training.method_configs import OneStepKind
 
 TINY = 1e-12
 

@@ -14,8 +14,8 @@ from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import Parity
 from vdd_ros.training.checkpoint import Card
 from vdd_ros.training.graphs import ChainGraph, DeterministicGraph, DiffusionGraph, MixtureGraph, OneStepGraph
+from vdd_ros.training.method_configs import Sampler
 from vdd_ros.training.onnx_graph import Array, Inputs, PolicyGraph, Run, open_graph, run_torch, write_graph
-from vdd_ros.training.sampler import Sampler
 
 MAX_ERROR = 1e-5
 PARITY_BATCHES = 32

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from vdd_ros.progress import each
 from vdd_ros.training.dataset import Windows
 from vdd_ros.training.teacher import Teacher
 
@@ -68,7 +68,8 @@ def draw_pool(
     if only_data:
         return Pool(observation, goal, windows.action[index, None])
     actions = []
-    for part in tqdm(torch.arange(len(index)).split(CHUNK), desc="teacher actions", unit="chunk", dynamic_ncols=True):
+    parts = torch.arange(len(index)).split(CHUNK)
+    for part in each(parts, len(parts), "teacher actions", "chunk"):
         noise = torch.randn((len(part), samples, steps, teacher.size), generator=generator, device=device)
         with torch.no_grad():
             context = teacher.encode(observation[part], None if goal is None else goal[part])

@@ -6,13 +6,12 @@ ancestral one (Karras et al. 2022); both names are understood.
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import Tensor
 
 from vdd_ros.errors import ConfigurationError
-
-Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
+from vdd_ros.training.method_configs import Sampler
 
 STOCHASTIC = ("ancestral", "euler-ancestral")
 

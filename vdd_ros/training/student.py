@@ -3,41 +3,15 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.training.backbones import Shape, make_trunk
+from vdd_ros.training.configs import ExpertStart, MixtureSettings
 from vdd_ros.training.mixture import GaussianMixture
 
-Covariance = Literal["diagonal", "full"]
-Gating = Literal["learned", "uniform"]
-ExpertStart = Literal["samples", "kmeans", "grid", "box"]
-
 KMEANS_POINTS = 20_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixtureSettings:
-    """Which mixture a network gives.
-
-    Attributes:
-        experts: Number of Gaussians.
-        covariance: `diagonal` or `full`.
-        gating: `learned`, or `uniform` over the experts in every state.
-        head_width, head_layers: Size of the networks that read gating, means and deviations; 0 layers for linear ones.
-        detach_gating: Whether the gating reads the backbone without training it.
-        floor: Least standard deviation, in standardised units.
-    """
-
-    experts: int = 24
-    covariance: Covariance = "diagonal"
-    gating: Gating = "learned"
-    head_width: int = 256
-    head_layers: int = 0
-    detach_gating: bool = False
-    floor: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)

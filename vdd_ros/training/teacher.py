@@ -9,7 +9,6 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +16,8 @@ from torch import Tensor, nn
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.training import sampler as samplers
 from vdd_ros.training.backbones import Context, Denoiser, Shape, make_denoiser
-from vdd_ros.training.noise import Schedule, cosine_sigmas, draw_log_logistic, sampling_sigmas
-from vdd_ros.training.sampler import Sampler
-
-TeacherKind = Literal["ddpm", "beso"]
+from vdd_ros.training.method_configs import Sampler, Schedule, TeacherKind
+from vdd_ros.training.noise import cosine_sigmas, draw_log_logistic, sampling_sigmas
 
 UNVISITED = 0.05
 

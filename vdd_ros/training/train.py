@@ -1,6 +1,6 @@
 """Training of diffusion teachers from demonstrations."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,57 +8,16 @@ import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.errors import CheckpointError
 from vdd_ros.policy.spec import DIFFUSION_KINDS
 from vdd_ros.text import printable
-from vdd_ros.training.backbones import BackboneConfig
 from vdd_ros.training.card import Card, check_sizes, read_shape
 from vdd_ros.training.checkpoint import Model, read_model
-from vdd_ros.training.checks import require_choice, require_least, require_positive
-from vdd_ros.training.dataset import Statistics, WindowConfig, Windows
-from vdd_ros.training.fit import FitConfig, Recipe, fit
+from vdd_ros.training.dataset import Statistics, Windows
+from vdd_ros.training.fit import Recipe, fit
+from vdd_ros.training.method_configs import TrainConfig
 from vdd_ros.training.runs import build, run_folder
-from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
-    """How to train a teacher.
-
-    Attributes:
-        teacher: `ddpm` or `beso`.
-        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
-        levels: Noise levels that a DDPM learns.
-        sigma_min, sigma_max, sigma_data: Levels that BESO learns, and the deviation that its preconditioning assumes.
-    """
-
-    teacher: TeacherKind = "ddpm"
-    steps: int = 8_000
-    batch: int = 256
-    learning_rate: float = 2e-3
-    draws: int = 4
-    levels: int = 64
-    sigma_min: float = 0.02
-    sigma_max: float = 3.0
-    sigma_data: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
-
-        Raises:
-            ConfigurationError: With the field, its value and what is allowed.
-        """
-        self.check_fit()
-        self.check_backbone()
-        require_choice(self, "teacher", TeacherKind)
-        self.check_windows()
-        require_least(1, self, "draws")
-        require_least(2, self, "levels")
-        require_positive(self, "sigma_min", "sigma_max", "sigma_data")
-        if not self.sigma_min < self.sigma_max:
-            raise ConfigurationError(
-                f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
-            )
+from vdd_ros.training.teacher import Teacher, TeacherConfig
 
 
 def train_teacher(

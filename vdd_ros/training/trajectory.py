@@ -1,16 +1,14 @@
 """A teacher's probability-flow ODE, da/dsigma = (a - denoised) / sigma, walked for many actions and levels at once."""
 
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vdd_ros.training.backbones import Context
+from vdd_ros.training.method_configs import Solver
 from vdd_ros.training.noise import sampling_sigmas
 from vdd_ros.training.teacher import Teacher
-
-Solver = Literal["euler", "heun"]
 
 
 def trajectory_levels(teacher: Teacher, count: int) -> Tensor:

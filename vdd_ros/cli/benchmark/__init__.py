@@ -2,14 +2,16 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vdd_ros.cli.benchmark.blocks import check_block
 from vdd_ros.cli.benchmark.locks import holding
 from vdd_ros.cli.benchmark.matrix import METHODS, Cell, expand, expand_ablations, unique
-from vdd_ros.cli.benchmark.report import update_page, write_report
+from vdd_ros.cli.benchmark.report import BEGIN, END, update_page, write_report
 from vdd_ros.cli.benchmark.results import merge_results, read_results
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import OutputFile, OutputFolder, check_file, check_folder
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.tasks import task_names
 
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PART",
         help=f"realtime: measure only some of {', '.join(REALTIME_PARTS)} again, and keep the rest of --results",
     )
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="realtime: draw the figures")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="realtime: draw the figures")
     parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
     parser.add_argument(
         "--methods",
@@ -77,21 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
     parser.add_argument(
         "--work",
-        type=Path,
-        default=Path("runs/benchmark"),
+        type=OutputFolder,
+        default="runs/benchmark",
         metavar="DIR",
         help="checkpoints and policies (%(default)s)",
     )
     parser.add_argument(
         "--results",
-        type=Path,
+        type=OutputFile,
         metavar="FILE",
         help="JSON list of the cells (default: results/benchmark.json; with --steps, benchmark.json in --work)",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="folder of tables and figures (default: that of the results)"
+        "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
     )
-    parser.add_argument("--docs", type=Path, metavar="FILE", help="Markdown page whose marked block becomes the tables")
+    parser.add_argument(
+        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
+    )
     parser.add_argument("--report-only", action="store_true", help="run nothing; tables and figures of the results")
 
 
@@ -111,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         code = _run_cells(args, unique(cells))
     if os.environ.get("RANK", "0") == "0":
         records = read_results(args.results)
-        print(write_report(records, args.report))
+        show(write_report(records, args.report))
         if args.docs is not None:
             update_page(args.docs, records, args.report)
     return code
@@ -130,13 +134,17 @@ def _check_arguments(args: argparse.Namespace) -> None:
         args.results = args.work / "benchmark.json" if args.steps else Path("results/benchmark.json")
     if args.report is None:
         args.report = args.results.parent
+    check_file("--results", args.results)
+    check_folder("--report", args.report)
+    if args.docs is not None:
+        check_block(args.docs, BEGIN, END)
     read_results(args.results)
 
 
 def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
     """Make the cells together with other processes; the first of them then measures inference times."""
     if os.environ.get("RANK", "0") != "0":
-        os.environ["TQDM_DISABLE"] = "1"  # before tqdm is imported: bars of several processes would overwrite another
+        os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite another
     from vdd_ros.cli.benchmark.maker import Maker
     from vdd_ros.cli.benchmark.processes import Place, Progress, helpers, terminable, work_through
 
@@ -153,13 +161,13 @@ def _run_cells(args: argparse.Namespace, cells: list[Cell]) -> int:
             if place.rank == 0:
                 _measure_latency(maker)
                 if args.speed:
-                    print(_race(args, maker))
+                    show(_race(args, maker))
         except KeyboardInterrupt:
             done = f"{len(progress.finished)} of {len(cells)} cells"
-            print(f"{done} are finished; all is kept in {args.work}, the same command goes on", file=sys.stderr)
+            tell(f"{done} are finished; all is kept in {args.work}, the same command goes on")
             raise
     for reason in dict.fromkeys(progress.failed.values()):
-        print(f"failed: {reason}", file=sys.stderr)
+        tell(f"failed: {reason}")
     # Every process knows every failure, but torchrun ends them all at the first code that is not 0.
     return 1 if progress.failed and place.rank == 0 else 0
 
@@ -196,7 +204,7 @@ def _measure_latency(maker: "Maker") -> None:
 
     with holding(maker.cells) as quiet:
         if not quiet:
-            print("waiting until no other process is at a cell, to measure inference times", file=sys.stderr)
+            tell("waiting until no other process is at a cell, to measure inference times")
     with holding(maker.cells, wait=True):
         folders = [maker.cells / record["key"] for record in read_results(maker.results)]
         merge_results(maker.results, measure_cells(folders))

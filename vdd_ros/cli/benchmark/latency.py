@@ -15,6 +15,7 @@ from vdd_ros.cli.benchmark.results import Record
 from vdd_ros.cli.report import median_interval, write_json
 from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.progress import each
 
 ROUNDS = 30
 CALLS = 10
@@ -31,11 +32,9 @@ def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[dict[str, A
     Returns:
         For each file `inference_s_p50` and `inference_s_interval`, the 95 % interval of that median.
     """
-    from tqdm import tqdm
-
     acts = [_caller(OnnxPolicy.load(file)) for file in files]
     times: list[NDArray[np.float64]] = [np.empty((rounds, CALLS)) for _ in files]
-    for number in tqdm(range(rounds), desc="inference times", unit="round"):
+    for number in each(range(rounds), rounds, "inference times", "round"):
         for act, taken in zip(acts, times, strict=True):
             for _ in range(WARM_UP):
                 act()

@@ -28,7 +28,8 @@ from vdd_ros.policy.machine import machine_facts
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 from vdd_ros.training.checkpoint import model_sha256
-from vdd_ros.training.export import ExportConfig, export
+from vdd_ros.training.export import export
+from vdd_ros.training.method_configs import ExportConfig
 from vdd_ros.training.runs import versions
 
 CELL_FILE = "cell.json"

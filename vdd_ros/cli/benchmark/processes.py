@@ -15,7 +15,9 @@ from typing import NoReturn
 
 from vdd_ros.cli.benchmark.maker import BusyError, Maker
 from vdd_ros.cli.benchmark.matrix import Cell
-from vdd_ros.errors import ConfigurationError, ProcessError
+from vdd_ros.cli.output import tell
+from vdd_ros.errors import ConfigurationError, ProcessError, Terminated
+from vdd_ros.progress import progress as shown
 
 POLL_S = 0.5
 
@@ -97,10 +99,8 @@ def work_through(cells: list[Cell], maker: Maker, progress: Progress) -> None:
     Raises:
         KeyboardInterrupt: The process was interrupted.
     """
-    from tqdm import tqdm
-
     left, waiting = list(cells), ""
-    with tqdm(total=len(cells), desc="cells", unit="cell", dynamic_ncols=True) as bar:
+    with shown(len(cells), "cells", "cell") as bar:
         while left:
             busy: list[str] = []
             for cell in list(left):
@@ -156,7 +156,7 @@ def helpers(args: argparse.Namespace, number: int) -> Iterator[None]:
         codes = [process.wait() for process in running]
     for rank, code in enumerate(codes, start=1):
         if code:
-            print(f"process {rank} ended with code {code}; see {_log(logs, rank)}", file=sys.stderr)
+            tell(f"process {rank} ended with code {code}; see {_log(logs, rank)}")
 
 
 def _log(logs: Path, rank: int) -> Path:
@@ -178,8 +178,8 @@ def _arguments(args: argparse.Namespace) -> list[str]:
 def terminable() -> Iterator[None]:
     """Let SIGTERM interrupt like Ctrl-C."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        raise Terminated(number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -35,7 +35,7 @@ def race(
     """
     from vdd_ros.cli.benchmark.speed import measure_speed
     from vdd_ros.cli.benchmark.training import make_config
-    from vdd_ros.training.distil import DistilConfig
+    from vdd_ros.training.method_configs import DistilConfig
     from vdd_ros.training.reference_loop import LEARNING_RATE
 
     student = Model.of(task, "vdd-beso", backbone, 0)

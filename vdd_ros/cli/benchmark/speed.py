@@ -19,10 +19,11 @@ from vdd_ros.cli.report import median_interval
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.machine import machine_facts
-from vdd_ros.training.distil import DistilConfig, TeacherSource, start_student, vdd_loss
+from vdd_ros.training.distil import TeacherSource, start_student, vdd_loss
 from vdd_ros.training.fidelity_statistics import energy_distance
 from vdd_ros.training.fit import Recipe, fit
 from vdd_ros.training.memory import keep_freed_memory
+from vdd_ros.training.method_configs import DistilConfig
 from vdd_ros.training.pool import Pool, draw_pool
 from vdd_ros.training.reference_loop import EXPERT_STEPS, LEARNING_RATE, NOISE_RANGE, ReferenceLoop
 from vdd_ros.training.student import MixtureStudent, StudentConfig

@@ -9,13 +9,14 @@ from typing import Any
 from vdd_ros.cli.benchmark.matrix import Model
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.training.checkpoint import Card
-from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency
-from vdd_ros.training.distil import DistilConfig, distil
-from vdd_ros.training.fit import FitConfig
+from vdd_ros.training.configs import FitConfig
+from vdd_ros.training.consistency import distil_consistency
+from vdd_ros.training.distil import distil
 from vdd_ros.training.loop import has_state
-from vdd_ros.training.maximum_likelihood import MixtureFitConfig, fit_mixture
+from vdd_ros.training.maximum_likelihood import fit_mixture
+from vdd_ros.training.method_configs import ConsistencyConfig, DistilConfig, MixtureFitConfig, TrainConfig
 from vdd_ros.training.presets import preset
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.train import train_teacher
 
 # On these the result does not depend, so that a model keeps its key on another device.
 INDIFFERENT = ("device", "compile")

@@ -5,6 +5,7 @@ from vdd_ros.cli.latency_report.build import Report
 from vdd_ros.cli.latency_report.intervals import Repeated
 from vdd_ros.cli.latency_report.repeats import NodeRepeats, Slowdown
 from vdd_ros.cli.report import JITTER, SENSOR_TO_COMMAND, LatencyReport, NodeReport
+from vdd_ros.text import printable
 
 _ROW = "  {:<18}{:>7}{:>10} {:<20}{:>10}{:>10}"
 _REPEATS = (("inference", "p50"), ("total", "p50"), ("total", "p99"), (JITTER, "p99"), (SENSOR_TO_COMMAND, "p50"))
@@ -19,7 +20,8 @@ def format_report(report: Report) -> str:
     blocks += [format_agreement(agreed.agreement) for agreed in first.agreed]
     blocks += first.left_out
     lines = [
-        f"{bag.bag}: {node.node}: " + "; ".join(filter(None, (describe_node(node), describe_counters(node))))
+        f"{printable(bag.bag)}: {printable(node.node)}: "
+        + "; ".join(filter(None, (describe_node(node), describe_counters(node))))
         for bag in others
         for node in bag.latency.nodes
     ]
@@ -141,10 +143,14 @@ def micro(seconds: float) -> str:
 
 def describe_node(report: NodeReport) -> str:
     """Return what is known about a node besides its times."""
-    kind = f"{report.info['kind']}, {report.passes} passes" if report.passes else "policy not recorded"
+    kind = f"{printable(report.info['kind'])}, {report.passes} passes" if report.passes else "policy not recorded"
     kind = kind.removesuffix("es") if report.passes == 1 else kind
     machine = report.info.get("machine")
-    where = f"; {machine.get('cpu')}, {machine.get('cores')} cores" if isinstance(machine, dict) else ""
+    where = (
+        f"; {printable(machine.get('cpu'))}, {printable(machine.get('cores'))} cores"
+        if isinstance(machine, dict)
+        else ""
+    )
     rate = report.switch_rate
     experts = "" if rate is None else f", the expert changed {100 * rate:.3g} times in 100 decisions"
     found = f"{report.ticks} ticks{experts}, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}"
@@ -155,14 +161,14 @@ def describe_counters(report: NodeReport) -> str:
     """Return the counters of the node's last diagnostics that are not zero; empty where the bag has no diagnostics."""
     if report.counters is None:
         return ""
-    found = ", ".join(f"{name} {count}" for name, count in report.counters.items())
+    found = ", ".join(f"{printable(name)} {count}" for name, count in report.counters.items())
     return f"counted by the node: {found or 'nothing'}"
 
 
 def _format_node(report: NodeReport) -> str:
     counted = [f"  {text}"] if (text := describe_counters(report)) else []
     rows = [
-        f"{report.node}: {describe_node(report)}",
+        f"{printable(report.node)}: {describe_node(report)}",
         *counted,
         _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99"),
     ]

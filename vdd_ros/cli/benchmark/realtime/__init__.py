@@ -1,8 +1,6 @@
 """`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,14 +14,19 @@ import numpy as np
 
 from vdd_ros import resources
 from vdd_ros.cli.benchmark import REALTIME_PARTS as PARTS
+from vdd_ros.cli.benchmark.blocks import check_block
 from vdd_ros.cli.benchmark.realtime import judge
 from vdd_ros.cli.benchmark.realtime.stations import Stations, load
+from vdd_ros.cli.output import show, tell
+from vdd_ros.cli.places import check_file
 from vdd_ros.cli.report import write_json
+from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
 from vdd_ros.policy.host import HostSettings, host_facts, settle
 from vdd_ros.policy.machine import runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.text import printable
 
 MADE_BY = "vdd benchmark realtime"
 RATE_HZ = 200.0
@@ -79,16 +82,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, results: Path) -> int:
     extent = QUICK if args.quick else Extent()
-    if args.docs is not None and not args.docs.is_file():
-        raise ConfigurationError(f"--docs {args.docs} does not exist; name the page that has the marked block")
+    check_file("--results", results)
+    if args.docs is not None:
+        check_block(args.docs, judge.BEGIN, judge.END)
     student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
     before = _read(results) if args.only else {}
     with TemporaryDirectory(prefix="vdd_realtime_") as folder:
         record = measure(student, teacher, extent, Path(folder), args.only or PARTS, before)
     record |= {"quick": args.quick}
-    results.parent.mkdir(parents=True, exist_ok=True)
+    show(judge.table(record))
     write_json(results, record)
-    print(judge.table(record))
     if args.docs is not None:
         judge.update_page(args.docs, record)
     if args.figure is not None:
@@ -140,15 +143,24 @@ def measure(
 def _read(results: Path) -> dict[str, Any]:
     """Return the record whose other parts are kept; raises ConfigurationError where there is none that is whole."""
     try:
-        record: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-        missing = set(PARTS) - set(record["measured_at"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        record = read_json(results, ConfigurationError)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--only keeps the rest of a record, but: {error} Measure everything once.") from error
+    measured_at = record.get("measured_at") if isinstance(record, dict) else None
+    if not isinstance(measured_at, dict):
         raise ConfigurationError(
-            f"--only needs a record in {results}, but: {error!r}; measure everything once"
-        ) from None
-    if missing:
+            f"--only keeps the rest of the record in {results}, but that is none; measure everything once"
+        )
+    if missing := set(PARTS) - set(measured_at):
         raise ConfigurationError(f"{results} lacks {', '.join(sorted(missing))}; measure everything once")
-    return record
+    try:
+        judge.table(record), judge.render(record)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{printable(results)} holds other figures than this version writes ({type(error).__name__}: "
+            f"{printable(error)}); measure everything once"
+        ) from error
+    return dict(record)
 
 
 def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
@@ -256,4 +268,4 @@ def _swaps(stations: Stations, extent: Extent, student: Path) -> dict[str, Any]:
 
 
 def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+    tell(what)

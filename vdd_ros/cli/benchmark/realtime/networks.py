@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from vdd_ros.cli.report import median_interval
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
+from vdd_ros.progress import each
 from vdd_ros.training.dataset import Statistics
-from vdd_ros.training.distil import DistilConfig
-from vdd_ros.training.export import ExportConfig
 from vdd_ros.training.graphs import DiffusionGraph, MixtureGraph
+from vdd_ros.training.method_configs import DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.training.onnx_graph import write_graph
 from vdd_ros.training.presets import preset
 from vdd_ros.training.student import MixtureStudent, StudentConfig
 from vdd_ros.training.teacher import Teacher, TeacherConfig
-from vdd_ros.training.train import TrainConfig
 
 STEPS = (4, 8, 16)
 CALLS = 10
@@ -146,10 +145,8 @@ def _eager(graph: MixtureGraph | DiffusionGraph, inputs: dict[str, NDArray[Any]]
 
 def _by_turns(calls: dict[str, Call], rounds: int) -> dict[str, Floats]:
     """Return the seconds of each call, (rounds, CALLS)."""
-    from tqdm import tqdm
-
     times: dict[str, Floats] = {name: np.empty((rounds, CALLS)) for name in calls}
-    for number in tqdm(range(rounds), desc="networks by turns", unit="round"):
+    for number in each(range(rounds), rounds, "networks by turns", "round"):
         for name, call in calls.items():
             for _ in range(WARM_UP):
                 call()

@@ -1,0 +1,37 @@
+"""What commands print: every line that leaves `vdd` goes through here, so that foreign text cannot steer a terminal."""
+
+import os
+import sys
+from typing import TextIO
+
+from vdd_ros.text import printable
+
+
+def show(*lines: str) -> None:
+    """Print results to standard output, control characters escaped but for line breaks."""
+    print(safe("\n".join(lines)))
+
+
+def tell(text: str) -> None:
+    """Print a remark or an error to standard error; where nobody reads that any more, nothing happens."""
+    try:
+        print(safe(text), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        silence(sys.stderr, 2)
+
+
+def safe(text: str) -> str:
+    """Return text of several lines with all control and format characters but line breaks escaped."""
+    return "\n".join(printable(line, max(len(line), 1)) for line in text.split("\n"))
+
+
+def silence(stream: TextIO | None, descriptor: int) -> None:
+    """Let what is still buffered for a stream that nobody reads go nowhere, also when the interpreter ends."""
+    try:
+        if stream is None or stream.fileno() != descriptor:
+            return
+    except (OSError, ValueError):  # not a file of the system
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
