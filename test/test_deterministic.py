@@ -152,7 +152,7 @@ def test_a_file_that_says_otherwise_than_its_graph_is_refused(
 def test_what_needs_the_distribution_refuses_it(
     files: dict[str, tuple[Path, Path]], checkpoints: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["fidelity", "--teacher", str(files["ddpm"][0]), "--student", str(files["vdd"][1])]
+    argv = ["fidelity", str(files["ddpm"][0]), str(files["vdd"][1])]
     assert main([*argv, "--demos", str(checkpoints["ddpm"]), "--states", "2"]) == 2
     assert "is deterministic, and fidelity compares what policies draw" in capsys.readouterr().err
 

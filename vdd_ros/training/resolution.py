@@ -46,8 +46,8 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: 
     if found:
         raise ExportError(
             f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "
-            f"its range, or is more than the entry's deviation: that of {', '.join(found)}. These entries hardly changed "
-            "in the demonstrations; leave them out, or train again, which takes a larger deviation for them "
+            f"its range, or is more than the entry's deviation: that of {', '.join(found)}. These entries hardly "
+            "changed in the demonstrations; leave them out, or train again, which takes a larger deviation for them "
             "(--least-deviation)"
         )
 
