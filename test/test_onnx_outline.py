@@ -66,8 +66,11 @@ def test_a_graph_of_countless_parts_is_given_up() -> None:
     node = b"\x08\x01" * (MAX_FIELDS + 1)
     graph = b"\x0a" + _length(node) + node
     content = b"\x3a" + _length(graph) + graph + b"\x32\x08location"
-    with pytest.raises(OutlineError, match="more than 2,000,000 parts"):
+    with pytest.raises(OutlineError, match="more than 1,000,000 parts"):
         external_tensor(content)
+    many = b"\x08\x01" * (MAX_FIELDS + 1)
+    with pytest.raises(OutlineError, match="more than 1,000,000 parts"):
+        read_outline(b"\x3a" + _length(many) + many)
 
 
 def _length(data: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
-from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
+from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.session import read_spec
 from vdd_ros.text import printable
 from vdd_ros.training.card import Card
 
@@ -22,7 +23,7 @@ def check_policy_place(file: Path, card: Card) -> None:
         return
     mend = "name another file, or replace it with --force"
     try:
-        spec = _read(file)
+        spec = read_spec(PolicyFile.read(file))
     except PolicyFileError as error:
         raise ConfigurationError(f"--out {printable(file)} exists and is no policy file ({error}); {mend}") from error
     names = ("kind", "task", "data_sha256", "teacher_sha256")
@@ -33,16 +34,3 @@ def check_policy_place(file: Path, card: Card) -> None:
             f"--out {printable(file)} holds another policy: {spec.kind} of {printable(spec.task)}, seed {seed}, other "
             f"training; {mend}"
         )
-
-
-def _read(file: Path) -> PolicySpec:
-    import onnx
-
-    try:
-        model = onnx.load(file, load_external_data=False)
-    except Exception as error:  # damaged files make protobuf raise nearly anything
-        raise PolicyFileError("it cannot be read as ONNX") from error
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            return PolicySpec.from_json(entry.value)
-    raise PolicyFileError(f"it has no metadata {METADATA_KEY!r}")

@@ -7,8 +7,8 @@ and so many bytes (2), or 4 bytes (5).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MAX_FIELDS = 2_000_000
-"""Fields that the search for data in other files looks at."""
+MAX_FIELDS = 1_000_000
+"""Fields that are looked at in a file, so that none can hold the interpreter for long."""
 
 _EXTERNAL_KEY = b"location"
 _SEARCHED = 1 << 20
@@ -55,25 +55,25 @@ def read_outline(content: bytes) -> Outline:
     """Read the outline of an ONNX file.
 
     Raises:
-        OutlineError: It is none, or it ends too early.
+        OutlineError: It is none, it ends too early, or it has more than `MAX_FIELDS` parts.
     """
-    found = Outline()
+    found, budget = Outline(), _Budget()
     graphs = 0
-    for number, value in _fields(memoryview(content)):
+    for number, value in _fields(memoryview(content), budget):
         if number == 1 and isinstance(value, int):
             found.ir_version = value
         elif number in (2, 3) and not isinstance(value, int):
             found.producer = f"{found.producer} {_text(value)}".strip()
         elif number == 7 and not isinstance(value, int):
             graphs += 1
-            _read_graph(value, found)
+            _read_graph(value, found, budget)
         elif number == 8 and not isinstance(value, int):
-            entry = dict(_fields(value))
+            entry = dict(_fields(value, budget))
             domain, version = entry.get(1, b""), entry.get(2, 0)
             if not isinstance(domain, int) and isinstance(version, int):
                 found.opsets[_text(domain)] = version
         elif number == 14 and not isinstance(value, int):
-            pair = dict(_fields(value))
+            pair = dict(_fields(value, budget))
             key, text = pair.get(1, memoryview(b"")), pair.get(2, memoryview(b""))
             if isinstance(key, int) or isinstance(text, int):
                 raise OutlineError("its metadata are no texts")
@@ -92,15 +92,12 @@ def external_tensor(content: bytes) -> str | None:
     if not _holds(content, _EXTERNAL_KEY):  # without this key no reader finds the other file
         return None
     waiting: list[tuple[str, memoryview]] = [("model", memoryview(content))]
-    seen = 0
+    budget = _Budget()
     while waiting:
         message, data = waiting.pop()
         below = _TENSORS_BELOW[message]
         name, external = "", False
-        for number, value in _fields(data):
-            seen += 1
-            if seen > MAX_FIELDS:
-                raise OutlineError(f"its graph has more than {MAX_FIELDS:,} parts")
+        for number, value in _fields(data, budget):
             if isinstance(value, int):
                 external = external or (message == "tensor" and number == _DATA_LOCATION and value == 1)
             elif number in below:
@@ -114,10 +111,22 @@ def external_tensor(content: bytes) -> str | None:
     return None
 
 
-def _read_graph(graph: memoryview, found: Outline) -> None:
-    for number, value in _fields(graph):
+class _Budget:
+    """How many fields may still be looked at."""
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELDS
+
+    def spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise OutlineError(f"it has more than {MAX_FIELDS:,} parts")
+
+
+def _read_graph(graph: memoryview, found: Outline, budget: _Budget) -> None:
+    for number, value in _fields(graph, budget):
         if number in (11, 12) and not isinstance(value, int):
-            name = next((each for key, each in _fields(value) if key == 1 and not isinstance(each, int)), b"")
+            name = next((each for key, each in _fields(value, budget) if key == 1 and not isinstance(each, int)), b"")
             (found.inputs if number == 11 else found.outputs).append(_text(name))
 
 
@@ -129,10 +138,11 @@ def _holds(content: bytes, wanted: bytes) -> bool:
     )
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(data: memoryview, budget: _Budget) -> Iterator[tuple[int, int | memoryview]]:
     """Yield number and value of each field, a varint as an int; raises OutlineError where the message is cut off."""
     at, end = 0, len(data)
     while at < end:
+        budget.spend()
         key, at = _varint(data, at)
         kind = key & 7
         if kind == 0:

@@ -35,7 +35,9 @@ ONE_STEP_KINDS = ("cd", "ctm")
 COVARIANCES = ("diagonal", "full")
 
 MAX_NUMBERS = 1_000_000
-"""In one input or output of the graph for one observation."""
+"""In the noise for one action."""
+MAX_WINDOW = 100_000
+"""Numbers in a window, a goal or a chunk, each of which has a label in records."""
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
 """The setting of files whose draws are constants."""
@@ -252,15 +254,15 @@ class PolicySpec:
 
     def _check_sizes(self) -> None:
         """Refuse what would fill the memory: arrays of these sizes are made for one observation."""
-        for what, counts in (
-            ("history", (self.history, self.obs_dim)),
-            ("goal_length", (self.goal_length, self.obs_dim)),
-            ("horizon", (self.horizon, self.act_dim)),
-            ("sampling_steps", (self.sampling_steps or 1, self.horizon, self.act_dim)),
+        for what, counts, most in (
+            ("history", (self.history, self.obs_dim), MAX_WINDOW),
+            ("goal_length", (self.goal_length, self.obs_dim), MAX_WINDOW),
+            ("horizon", (self.horizon, self.act_dim), MAX_WINDOW),
+            ("sampling_steps", (self.sampling_steps or 1, self.horizon, self.act_dim), MAX_NUMBERS),
         ):
-            if math.prod(counts) > MAX_NUMBERS:
+            if math.prod(counts) > most:
                 product = " times ".join(f"{count:,}" for count in counts)
-                refuse(what, getattr(self, what), f"such that {product} numbers are at most {MAX_NUMBERS:,}")
+                refuse(what, getattr(self, what), f"such that {product} numbers are at most {most:,}")
 
     def _check_statistics(self) -> None:
         if not isinstance(self.statistics, Statistics):
