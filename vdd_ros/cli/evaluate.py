@@ -208,7 +208,7 @@ def _record(
             "action_steps": args.action_steps,
             "expert": args.expert if drawn else None,
             "noise": args.noise if drawn else None,
-            "deterministic": policy.is_deterministic,
+            **({"deterministic": True} if policy.is_deterministic else {}),
             "goals_sha256": goals_sha256,
         },
         "seeds": args.seeds,
