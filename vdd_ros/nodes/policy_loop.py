@@ -383,10 +383,12 @@ class PolicyLoop:
             return None
         if self.intake.stale(now_s):
             self.counters.stale += 1
-            return self._lose_sight()
+            self._lose_sight()
+            return None
         if self.intake.doubted(now_s, starting=self.commander.starting):
             self.counters.contradicted += 1
-            return self._lose_sight()
+            self._lose_sight()
+            return None
         self._seen_s = self.intake.newest_s()
         return self.intake.sample(now_s)
 
