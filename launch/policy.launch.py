@@ -17,7 +17,7 @@ from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
 from vdd_ros.data.diagnostics import DIAGNOSTICS
-from vdd_ros.data.latency_bag import NODE_TOPICS
+from vdd_ros.data.latency_bag import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.robot import RobotFile
 
@@ -86,7 +86,8 @@ def _start(context: LaunchContext) -> list[Action]:
         if not shadow and _forbids_commands(given["params_file"]):
             raise ConfigurationError("params_file says enable_control: false, so give shadow:=true to record")
         topics = [*(f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS), DIAGNOSTICS]
-        recorder = _recorder(given, robot, topics, shadow)
+        optional = [f"{name}/{topic}" for name in nodes for topic in OPTIONAL_TOPICS]
+        recorder = _recorder(given, robot, topics, optional, shadow)
         activate = [_change(node, Transition.TRANSITION_ACTIVATE) for node in nodes.values()] if wanted else []
         actions = [RegisterEventHandler(_once_ready(recorder, activate)), recorder]
     for name, node in nodes.items():
@@ -180,7 +181,7 @@ def _absolute(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
-def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], shadow: bool) -> Node:
+def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], optional: list[str], shadow: bool) -> Node:
     output = _absolute(given["record"])
     if output.exists():
         raise ConfigurationError(f"record {given['record']} exists already; remove it or choose another directory")
@@ -192,7 +193,9 @@ def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], shadow
         name="bag_recorder",
         output="screen",
         on_exit=_end,
-        parameters=[{"output": str(output), "topics": on_robot + episodes + topics}],
+        parameters=[
+            {"output": str(output), "topics": on_robot + episodes + topics, "optional_topics": optional},
+        ],
     )
 
 

@@ -55,7 +55,7 @@ class Collected:
     def expert(self, expert: int) -> None:
         self.experts.append(expert)
 
-    def expect_decisions(self, labels: tuple[str, ...]) -> None:
+    def expect_decisions(self, labels: tuple[str, ...], *, experts: bool) -> None:
         self.expected.append(labels)
 
     def decision(self, record: DecisionRecord) -> None:

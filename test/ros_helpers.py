@@ -10,7 +10,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vdd_ros.data.records import read_record
+
+RECORDS = ("/latency", "/decision")
 DEADLINE_S = 20.0  # discovery takes up to 3 s, more under load
+
+
+def _record_type() -> Any:
+    from sensor_msgs.msg import JointState
+
+    return JointState
+
+
+def _as_array(record: Any) -> Any:
+    from std_msgs.msg import Float64MultiArray, MultiArrayDimension
+
+    labels, values = read_record(record)
+    message = Float64MultiArray(data=values.tolist())
+    message.layout.dim = [MultiArrayDimension(label=label, size=1, stride=1) for label in labels]
+    return message
 
 
 class Bench:
@@ -38,9 +56,15 @@ class Bench:
         node.destroy_node()
 
     def collect(self, message_type: Any, topic: str, qos: Any = 100) -> list[Any]:
-        """Subscribe to a topic and return the list that its messages go to."""
+        """Subscribe to a topic and return the list that its messages go to.
+
+        Records, which policy nodes publish as a JointState, come as an array with labels where that is asked for.
+        """
         messages: list[Any] = []
-        self.node.create_subscription(message_type, topic, messages.append, qos)
+        take = messages.append
+        if message_type.__name__ == "Float64MultiArray" and topic.endswith(RECORDS):
+            message_type, take = _record_type(), lambda record: messages.append(_as_array(record))
+        self.node.create_subscription(message_type, topic, take, qos)
         return messages
 
     def wait(self, condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:

@@ -12,10 +12,11 @@ from bag_files import STORE, latency_message, text_message
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import Reader
 
+from vdd_ros.data.records import ARRAY_TYPE as LATENCY_TYPE
 from vdd_ros.data.sequence import SequenceCheck
 from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.bag_salvage import salvage
-from vdd_ros.nodes.bag_writer import LATENCY_TYPE, SEQUENCE_KEY, BagWriter
+from vdd_ros.nodes.bag_writer import SEQUENCE_KEY, BagWriter
 
 NEVER = QosTime(9223372036, 854775807)
 LATCHED = Qos(

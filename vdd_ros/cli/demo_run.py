@@ -9,7 +9,7 @@ from pathlib import Path
 from vdd_ros import resources
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.data.diagnostics import DIAGNOSTICS
-from vdd_ros.data.latency_bag import NODE_TOPICS
+from vdd_ros.data.latency_bag import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.progress import progress
 from vdd_ros.tasks import get_task
@@ -90,6 +90,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
             config / "bag_recorder.params.yaml",
             output=str(run.bag),
             topics=topics,
+            optional_topics=[f"{node}/{topic}" for node in run.files for topic in OPTIONAL_TOPICS],
         )
         nodes.start(
             "sim_robot",

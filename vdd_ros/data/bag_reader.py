@@ -29,13 +29,15 @@ class BagMessage:
     message: Any
 
 
-def read_messages(bag: Path, suffixes: Collection[str], types: Mapping[str, str] | None = None) -> Iterator[BagMessage]:
+def read_messages(
+    bag: Path, suffixes: Collection[str], types: Mapping[str, Collection[str]] | None = None
+) -> Iterator[BagMessage]:
     """Yield the messages of the topics that end in one of the suffixes, in the order of receipt.
 
     Args:
         bag: A rosbag2 directory, or one file of it.
         suffixes: Ends of topic names.
-        types: Ends of topic names to the type that is meant; messages of others on such a topic are passed over.
+        types: Ends of topic names to the types that are meant; messages of others on such a topic are passed over.
 
     Raises:
         RecordingError: There is no bag, it is damaged, holds fewer messages than it counts, or one cannot be decoded.
@@ -59,13 +61,13 @@ def count_by_library(bag: BagLayout) -> int:
 @dataclass(frozen=True)
 class _Wanted:
     suffixes: tuple[str, ...]
-    types: Mapping[str, str]
+    types: Mapping[str, Collection[str]]
 
     def topic(self, name: str) -> bool:
         return name.endswith(self.suffixes)
 
     def channel(self, topic: str, msgtype: str) -> bool:
-        meant = (msgtype == kind for end, kind in self.types.items() if topic.endswith(end))
+        meant = (msgtype in kinds for end, kinds in self.types.items() if topic.endswith(end))
         return self.topic(topic) and all(meant)
 
 

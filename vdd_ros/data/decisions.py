@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.records import read_record
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -66,27 +67,32 @@ def expert_switch_rate(experts: Floats, received_ns: Ints, episodes_ns: Ints) ->
 
 
 def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
-    """Put the messages (std_msgs/Float64MultiArray) of a node together, in the order of receipt.
+    """Put the messages of a node, records of either type, together, in the order of receipt.
 
     Raises:
         RecordingError: One is not labelled, or its number or time is not finite.
     """
-    layouts, keys = [], np.empty((len(messages), 2))
-    for key, message in zip(keys, messages, strict=True):
-        labels = tuple(dimension.label for dimension in message.layout.dim)
-        distinct = set(labels)
-        if not len(distinct) == len(labels) == len(message.data) or not {"seq", "stamp_s"} <= distinct:
-            raise RecordingError(
-                f"a decision of {node} has {len(message.data)} values and the labels {printable(labels)}; each value "
-                "needs a label of its own in layout.dim, among them `seq` and `stamp_s`"
-            )
-        key[:] = message.data[labels.index("seq")], message.data[labels.index("stamp_s")]
-        layouts.append(labels)
+    records = [_record(node, message) for message in messages]
+    keys = np.array([[values[labels.index("seq")], values[labels.index("stamp_s")]] for labels, values in records])
     if not np.isfinite(keys).all():
-        raise RecordingError(f"decisions of {node} have a `seq` or `stamp_s` that is not finite")
-    if len(set(layouts)) != 1:
+        raise RecordingError(f"decisions of {printable(node)} have a `seq` or `stamp_s` that is not finite")
+    layouts = {labels for labels, _ in records}
+    if len(layouts) != 1:
         return Decisions((), np.empty((0, 0)), keys)
-    return Decisions(layouts[0], np.array([message.data for message in messages], dtype=np.float64), keys)
+    return Decisions(layouts.pop(), np.array([values for _, values in records]), keys)
+
+
+def _record(node: str, message: Any) -> tuple[tuple[str, ...], Floats]:
+    try:
+        labels, values = read_record(message)
+    except RecordingError as error:
+        raise RecordingError(f"a decision of {printable(node)} is not labelled: {error}") from error
+    if not {"seq", "stamp_s"} <= set(labels):
+        raise RecordingError(
+            f"a decision of {printable(node)} has the labels {printable(', '.join(labels))}; each value needs a "
+            "label, and `seq` and `stamp_s` have to be among them"
+        )
+    return labels, values
 
 
 def missing_decisions(expected: Floats, found: Floats) -> str:

@@ -13,6 +13,7 @@ from vdd_ros.data.bag_reader import BagMessage, read_messages
 from vdd_ros.data.decisions import Decisions, expert_switch_rate, missing_decisions, parse_decisions
 from vdd_ros.data.diagnostics import DIAGNOSTICS, counters, newest_values
 from vdd_ros.data.policy_info import parse_info
+from vdd_ros.data.records import RECORD_TYPES, read_record
 from vdd_ros.data.sequence import LARGEST, SequenceCheck
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
@@ -20,23 +21,25 @@ from vdd_ros.text import printable
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-NODE_TOPICS = ("latency", "expert", "decision", "policy_info")
+NODE_TOPICS = ("latency", "decision", "policy_info")
 """What a policy node publishes under its own name; with `DIAGNOSTICS` they say all that a report needs."""
+OPTIONAL_TOPICS = ("expert",)
+"""What only some policies give."""
 
 _LATENCY = "/latency"
 _INFO = "/policy_info"
 _DECISION = "/decision"
 _EXPERT = "/expert"
 _EPISODE = "/episode"
-_TYPES = {
-    _LATENCY: "std_msgs/msg/Float64MultiArray",
-    _INFO: "",
-    _DECISION: "std_msgs/msg/Float64MultiArray",
-    _EXPERT: "std_msgs/msg/Int64",
-    _EPISODE: "std_msgs/msg/Int64",
-    DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
+_TYPES: dict[str, tuple[str, ...]] = {
+    _LATENCY: RECORD_TYPES,
+    _INFO: (),
+    _DECISION: RECORD_TYPES,
+    _EXPERT: ("std_msgs/msg/Int64",),
+    _EPISODE: ("std_msgs/msg/Int64",),
+    DIAGNOSTICS: ("diagnostic_msgs/msg/DiagnosticArray",),
 }
-"""End of a topic's name to the type that is meant; empty: any, an error follows where it is wrong."""
+"""End of a topic's name to the types that are meant; none: any, an error follows where it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -147,16 +150,18 @@ def _switch_rate(
 
 def _records(node: str, messages: list[BagMessage]) -> tuple[tuple[str, ...], Floats, SequenceCheck]:
     """Return the labels of a node's latency records, the records, and what was found about their numbers."""
-    layouts = {tuple(dimension.label for dimension in m.message.layout.dim) for m in messages}
-    sizes = {len(m.message.data) for m in messages}
+    try:
+        records = [read_record(m.message) for m in messages]
+    except RecordingError as error:
+        raise RecordingError(f"the latency records of {node} are not alike or not labelled: {error}") from error
+    layouts = {labels for labels, _ in records}
     labels = layouts.pop()
-    if layouts or sizes != {len(labels)} or "seq" not in labels or len(set(labels)) < len(labels):
+    if layouts or "seq" not in labels:
         raise RecordingError(
-            f"the latency records of {node} are not alike or not labelled: {len(layouts) + 1} layouts, sizes "
-            f"{printable(sorted(sizes))}, labels {printable(labels)}; each value needs a label of its own in "
-            "layout.dim, one of them `seq`"
+            f"the latency records of {node} are not alike or not labelled: {len(layouts) + 1} layouts, labels "
+            f"{printable(', '.join(labels))}; all need the same labels, one of them `seq`"
         )
-    values = np.array([m.message.data for m in messages], dtype=np.float64)
+    values = np.array([values for _, values in records])
     _check_values(node, labels, values)
     sequence = SequenceCheck()
     for number in values[:, labels.index("seq")].tolist():

@@ -30,10 +30,13 @@ class RecorderParameters:
 
     output: str = parameter("", "directory to make; one that exists is refused")
     topics: tuple[str, ...] = parameter(("",), "topics to record")
+    optional_topics: tuple[str, ...] = parameter(("",), "topics to record if somebody publishes them")
 
 
 class BagRecorder(Node):
     """Subscribes to each topic as soon as somebody publishes it and writes what comes into a bag.
+
+    An optional topic that nobody publishes is not in the bag, and nothing waits for it.
 
     Publishes true on `~/ready` (transient local) once every topic is subscribed and matched, false once writing failed.
 
@@ -45,14 +48,18 @@ class BagRecorder(Node):
     def __init__(self) -> None:
         super().__init__("bag_recorder")
         parameters = read_parameters(self, RecorderParameters)
-        topics = [self.resolve_topic_name(topic) for topic in parameters.topics if topic]
+        topics, optional = (
+            list(dict.fromkeys(self.resolve_topic_name(topic) for topic in names if topic))
+            for names in (parameters.topics, parameters.optional_topics)
+        )
         if not parameters.output:
             raise ConfigurationError("parameter output is empty; give the directory to record into: -p output:=DIR")
         if not topics:
             raise ConfigurationError('parameter topics is empty; give the topics to record: -p topics:="[/a, /b]"')
         self._writer = BagWriter(Path(parameters.output).expanduser())
         self._reported: RecordingError | None = None
-        self._awaited = list(dict.fromkeys(topics))
+        self._awaited = topics
+        self._optional = [topic for topic in optional if topic not in topics]
         self._recorded: list[Subscription] = []
         self._matched_looks = 0
         self._types: dict[str, str] = {}
@@ -80,6 +87,7 @@ class BagRecorder(Node):
         try:
             self._check_types()
             self._awaited = [topic for topic in self._awaited if not self._subscribe(topic)]
+            self._optional = [topic for topic in self._optional if not self._subscribe(topic)]
         except VddError as error:
             self.get_logger().error(str(error))
             raise Leave(1) from error
@@ -136,6 +144,15 @@ class BagRecorder(Node):
         self._watch()
         if self._discovery.is_canceled():
             self._watch_types()
+            self._watch_optional()
+
+    def _watch_optional(self) -> None:
+        """Subscribe to what somebody publishes only since the record runs."""
+        try:
+            self._optional = [topic for topic in self._optional if not self._subscribe(topic)]
+        except VddError as error:
+            self.get_logger().error(f"{error}; it is not recorded")
+            self._optional, self._wrong = [], str(error)
 
     def _watch(self) -> None:
         """Once the writer has failed, say so and stop listening; the exit code follows at the end."""

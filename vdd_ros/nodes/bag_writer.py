@@ -13,13 +13,13 @@ from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_typestore
 
+from vdd_ros.data.records import RECORD_TYPES, SEQUENCE, read_record
 from vdd_ros.data.sequence import LARGEST, SequenceCheck
 from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.bag_index import ChunkIndex
 from vdd_ros.nodes.bag_salvage import lock, salvage
 
 SEQUENCE_KEY = "vdd_ros.sequence"
-LATENCY_TYPE = "std_msgs/msg/Float64MultiArray"
 
 _FULL_CHUNK = 1 << 20
 _PUBLISHED_AT = 9 + 2 + 4 + 8
@@ -102,7 +102,7 @@ class BagWriter:
             offered_qos_profiles=offered_qos,
         )
         self._connections[topic] = connection
-        if topic.endswith("/latency") and msgtype == LATENCY_TYPE:
+        if topic.endswith("/latency") and msgtype in RECORD_TYPES:
             self.sequences[topic] = SequenceCheck()
         return connection
 
@@ -136,8 +136,8 @@ class BagWriter:
                 self._append(connection, self._last_stamp_ns, message, published_ns)
         except OSError as error:
             self._fail(error)
-        if connection.topic in self.sequences and connection.msgtype == LATENCY_TYPE:
-            self._follow(connection.topic, message)
+        if connection.topic in self.sequences and connection.msgtype in RECORD_TYPES:
+            self._follow(connection, message)
 
     def _append(self, connection: Connection, stamp_ns: int, message: bytes, published_ns: int) -> None:
         """Write a message whose two times differ: the library writes one time into both places of a record."""
@@ -184,12 +184,11 @@ class BagWriter:
         """Say in words what is wrong with the sequence numbers of each topic; empty where nothing is."""
         return "; ".join(f"{topic}: {text}" for topic, check in self.sequences.items() if (text := check.describe()))
 
-    def _follow(self, topic: str, message: bytes) -> None:
-        check = self.sequences[topic]
+    def _follow(self, connection: Connection, message: bytes) -> None:
+        check = self.sequences[connection.topic]
         try:
-            record: Any = self._typestore.deserialize_cdr(message, LATENCY_TYPE)
-            labels = [dimension.label for dimension in record.layout.dim]
-            number = float(record.data[labels.index("seq")])
+            labels, values = read_record(self._typestore.deserialize_cdr(message, connection.msgtype))
+            number = float(values[labels.index(SEQUENCE)])
         except Exception:  # bytes of others make the parser raise nearly anything
             check.unreadable += 1
             return

@@ -23,8 +23,8 @@ class Outputs(Sender, Protocol):
         """Send the number of the expert that acted."""
         ...
 
-    def expect_decisions(self, labels: tuple[str, ...]) -> None:
-        """Make ready for decisions with these labels, before a tick that gives one."""
+    def expect_decisions(self, labels: tuple[str, ...], *, experts: bool) -> None:
+        """Make ready for decisions with these labels, and perhaps for experts, before a tick that gives one."""
         ...
 
     def decision(self, record: DecisionRecord) -> None:

@@ -1,12 +1,12 @@
 """Message classes, quality of service and ready messages for what a robot file says."""
 
 import importlib
-from array import array
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Float64MultiArray, MultiArrayDimension
+from sensor_msgs.msg import JointState
 
+from vdd_ros.data.records import names_of
 from vdd_ros.errors import RobotFileError
 from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.robot import Command
@@ -55,9 +55,6 @@ def command_message(command: Command, period_s: float, points: int = 1) -> Any:
     return message
 
 
-def labelled_array(labels: tuple[str, ...]) -> Float64MultiArray:
-    """Return an array message of zeros with one labelled dimension an entry, as plotting tools show it."""
-    message = Float64MultiArray()
-    message.layout.dim = [MultiArrayDimension(label=label, size=1, stride=1) for label in labels]
-    message.data = array("d", bytes(8 * len(labels)))
-    return message
+def record_message(labels: tuple[str, ...]) -> JointState:
+    """Return a message for records with these labels, without numbers; see `vdd_ros.data.records`."""
+    return JointState(name=list(names_of(labels)))

@@ -84,7 +84,7 @@ class PolicyLoop:
         self._decisions = decisions
         self._whole_window = start_gate == "window"
         self._outputs = outputs
-        outputs.expect_decisions(pilot.decision.labels)
+        outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
@@ -113,7 +113,7 @@ class PolicyLoop:
             relieved: Called once it has taken over.
         """
         pilot.intake.take_goal_of(self.intake)
-        self._outputs.expect_decisions(pilot.decision.labels)
+        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self._relief = pilot, relieved
 
     def withdraw(self, pilot: Pilot) -> bool:
@@ -311,7 +311,7 @@ class PolicyLoop:
         self._relief = None
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
-        self._outputs.expect_decisions(pilot.decision.labels)
+        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self.commander.relieve(pilot.channel, pilot.following)
         self.pilot = pilot
         self._expert = None

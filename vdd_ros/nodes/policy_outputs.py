@@ -7,15 +7,16 @@ from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Float64MultiArray, Int64, String
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Int64, String
 
 from vdd_ros.nodes.loss_call import LossCall
-from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message, labelled_array
+from vdd_ros.nodes.message_types import LATCHED, RECORDS, RELIABLE, command_message
 from vdd_ros.nodes.ready_message import ReadyMessage
+from vdd_ros.nodes.ready_record import ReadyRecord
 from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.decision import DecisionRecord
-from vdd_ros.policy.message_layouts import ArrayLayout
 from vdd_ros.policy.robot_messages import CommandChannel, Floats
 from vdd_ros.policy.timing import LATENCY_LABELS, LatencyRecord
 
@@ -49,14 +50,14 @@ class PublishedOutputs:
         self._command, self._rehearsed = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
         )
-        self._latency = _ready_array(LATENCY_LABELS)
+        self._latency = ReadyRecord(LATENCY_LABELS)
         self._expert = Int64()
-        self._decisions: dict[tuple[str, ...], ReadyMessage] = {}
-        self._to_latency = node.create_publisher(Float64MultiArray, "~/latency", RECORDS)
-        self._to_expert = node.create_publisher(Int64, "~/expert", RECORDS)
-        self._to_decision = node.create_publisher(Float64MultiArray, "~/decision", RECORDS)
+        self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
+        self._to_latency = node.create_publisher(JointState, "~/latency", RECORDS)
+        self._to_expert: Any = None  # only a mixture has experts
+        self._to_decision = node.create_publisher(JointState, "~/decision", RECORDS)
         self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
-        self._publishers = [self._to_latency, self._to_expert, self._to_decision, self._to_info]
+        self._publishers = [self._to_latency, self._to_decision, self._to_info]
         self._node = node
         self._control = control
         self._counters = Counters()
@@ -133,10 +134,13 @@ class PublishedOutputs:
         for points in range(1, most + 1):
             self._trajectories.setdefault(points, self._ready_trajectory(points, len(self._channel.low)))
 
-    def expect_decisions(self, labels: tuple[str, ...]) -> None:
+    def expect_decisions(self, labels: tuple[str, ...], *, experts: bool) -> None:
         """See Outputs."""
         if labels not in self._decisions:
-            self._decisions[labels] = _ready_array(labels)
+            self._decisions[labels] = ReadyRecord(labels)
+        if experts and self._to_expert is None:
+            self._to_expert = self._node.create_publisher(Int64, "~/expert", RECORDS)
+            self._publishers.append(self._to_expert)
 
     def decision(self, record: DecisionRecord) -> None:
         """See Outputs."""
@@ -156,7 +160,3 @@ class PublishedOutputs:
             self._channel.write_trajectory(values.reshape(points, size), message)
 
         return ReadyMessage(command_message(self._channel.command, self._period_s, points), points * size, fill)
-
-
-def _ready_array(labels: tuple[str, ...]) -> ReadyMessage:
-    return ReadyMessage(labelled_array(labels), len(labels), ArrayLayout(len(labels)).write)

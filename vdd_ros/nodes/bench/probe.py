@@ -10,9 +10,10 @@ import numpy as np
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from std_msgs.msg import Float64MultiArray
+from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from vdd_ros.data.records import read_record
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.bench.keeping import keep
 from vdd_ros.nodes.message_types import RELIABLE, SENSOR_DATA, command_message, message_class
@@ -67,10 +68,9 @@ class Probe(Node):
         kind = type(command_message(robot.command, 0.0))
         self._inputs.add(kind, robot.command.topic, self._take_command, RELIABLE)
         latency = TickInputs(self)
-        latency.add(Float64MultiArray, f"{self._settings.node}/latency", self._take_record, SENSOR_DATA)
+        latency.add(JointState, f"{self._settings.node}/latency", self._take_record, SENSOR_DATA)
         self._latency = latency
         self._records: list[Any] = []
-        self._labels: list[str] = []
         self._answers: list[float] = []
         self._swapped: list[float] = []
         self._commands = self._sent = 0
@@ -120,9 +120,8 @@ class Probe(Node):
     def _take_command(self, _message: Any, _received_s: float) -> None:
         self._commands += 1
 
-    def _take_record(self, message: Float64MultiArray, _received_s: float) -> None:
-        self._labels = self._labels or [dimension.label for dimension in message.layout.dim]
-        self._records.append(message.data)
+    def _take_record(self, message: JointState, _received_s: float) -> None:
+        self._records.append(message)
 
     def _watch(self) -> None:
         """Load the other policies, evenly over the time, and end when it is over."""
@@ -138,10 +137,11 @@ class Probe(Node):
         if left_s < 0:
             self._thread.stop()
             self._latency.take()
+            records = [read_record(message) for message in self._records]
             keep(
                 self._settings.output,
-                records=np.array(self._records, np.float64),
-                labels=np.array(self._labels),
+                records=np.array([values for _, values in records], np.float64),
+                labels=np.array(records[0][0] if records else []),
                 answers=np.array(self._answers),
                 sent=np.array(self._sent),
                 swapped=np.array(self._swapped),
