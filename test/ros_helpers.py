@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from vdd_ros.data.records import read_record
@@ -22,13 +23,19 @@ def _record_type() -> Any:
     return JointState
 
 
-def _as_array(record: Any) -> Any:
-    from std_msgs.msg import Float64MultiArray, MultiArrayDimension
+class LabelledRecord:
+    """A record, with `data` and `layout.dim` as an array with labels has them; read when a test looks at it."""
 
-    labels, values = read_record(record)
-    message = Float64MultiArray(data=values.tolist())
-    message.layout.dim = [MultiArrayDimension(label=label, size=1, stride=1) for label in labels]
-    return message
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    @property
+    def data(self) -> Any:
+        return read_record(self.message)[1]
+
+    @property
+    def layout(self) -> Any:
+        return SimpleNamespace(dim=[SimpleNamespace(label=label) for label in read_record(self.message)[0]])
 
 
 class Bench:
@@ -63,7 +70,7 @@ class Bench:
         messages: list[Any] = []
         take = messages.append
         if message_type.__name__ == "Float64MultiArray" and topic.endswith(RECORDS):
-            message_type, take = _record_type(), lambda record: messages.append(_as_array(record))
+            message_type, take = _record_type(), lambda record: messages.append(LabelledRecord(record))
         self.node.create_subscription(message_type, topic, take, qos)
         return messages
 

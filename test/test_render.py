@@ -67,12 +67,12 @@ def test_each_piece_has_the_colour_of_the_expert_at_its_start(ax: Axes) -> None:
     assert legend(ax) == ["expert 0", "expert 3"]
 
 
-@pytest.mark.parametrize("count", [2, 10, 11, 16, 20, 21, 32])
+@pytest.mark.parametrize("count", [2, 10, 11, 16, 20, 21, 26, 32])
 def test_all_experts_have_colours_of_their_own(ax: Axes, count: int) -> None:
     paths = [GOOD[:2]] * count
     plot_trajectories(ax, "avoiding", paths, [np.array([k, k]) for k in range(count)], label="mode")
     assert len(np.unique(np.asarray(lines(ax).get_colors()), axis=0)) == count
-    names = [f"mode {k}" for k in range(count)] if count <= 16 else []
+    names = [f"mode {k}" for k in range(count)] if count <= 26 else []
     assert legend(ax) == [*names, f"failed ({count})"]
 
 

@@ -1,14 +1,15 @@
 """The figure of a latency bag: how the inference and the whole tick of each node are distributed."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vdd_ros.cli.report import LatencyReport
+from vdd_ros.cli.plots import colour, distribution, draw_period, duration, log_ticks, time_limits
+from vdd_ros.cli.report import LatencyReport, period_of
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
 
 def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyReport) -> None:
@@ -25,29 +26,29 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
     from matplotlib import pyplot as plt
 
     with matplotlib.rc_context({"text.parse_math": False}):
-        figure = _draw(plt, latencies, report)
+        figure = draw(plt, latencies, report)
         with replacing(path) as aside:
             figure.savefig(aside, dpi=150, format="png")
         plt.close(figure)
 
 
-def _draw(plt: Any, latencies: Sequence[NodeLatency], report: LatencyReport) -> Any:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
+def draw(plt: Any, latencies: Sequence[NodeLatency], report: LatencyReport) -> Any:
+    """Return the figure; the arguments are those of `save_figure`."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    periods = {period for latency in latencies if math.isfinite(period := period_of(latency))}
+    samples = []
     for index, (latency, node) in enumerate(zip(latencies, report.nodes, strict=True)):
-        for label, style in (("inference", "-"), ("total", "--")):
+        for label, line in (("inference", "-"), ("total", "--")):
             seconds = latency.column(f"{label}_s")[report.warmup :]
-            micros = np.sort(seconds[np.isfinite(seconds)]) * 1e6
-            fraction = np.arange(1, len(micros) + 1) / len(micros)
+            samples.append(seconds)
             what = "whole tick" if label == "total" else label
-            median = node.stages[label].p50 * 1e6
-            name = f"{node.node.lstrip('/')}: {what}, median {median:.3g} µs"
-            axes.step(micros, fraction, style, where="post", color=f"C{index}", label=name)
-    axes.set(xscale="log", xlabel="time (µs)", ylabel="fraction of ticks below", ylim=(0, 1.01), title=_title(report))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda micros, _: f"{micros:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+            name = f"{printable(node.node.lstrip('/'))}: {what}, median {duration(node.stages[label].p50)}"
+            distribution(axes, seconds, linestyle=line, color=colour(index), label=name)
+    for period_s in sorted(periods):
+        draw_period(axes, period_s)
+    if limits := time_limits(samples, sorted(periods)):
+        log_ticks(axes.xaxis, *limits, time=True)
+    axes.set(xlabel="time", ylabel="fraction of ticks below", ylim=(0, 1.01), title=_title(report))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -57,5 +58,5 @@ def _title(report: LatencyReport) -> str:
     found = report.comparison
     factor = f"Inference in {found.steps} passes takes {found.ratio:.1f} times as long as in one\n" if found else ""
     ticks = " and ".join(f"{node.ticks}" for node in report.nodes)
-    machines = {str(m.get("cpu")) for node in report.nodes if isinstance(m := node.info.get("machine"), dict)}
+    machines = {printable(m.get("cpu")) for node in report.nodes if isinstance(m := node.info.get("machine"), dict)}
     return f"{factor}{ticks} ticks on {', '.join(sorted(machines)) or 'a machine that was not recorded'}"

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,14 +11,22 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.files import replacing
 from vdd_ros.tasks import avoiding
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
+from vdd_ros.tasks.palette import palette
 
-LEGEND_LIMIT = 16
+LEGEND_LIMIT = 26
+RARE = 0.01
+"""Share of the pieces below which numbers share one colour; there is nothing to be seen of them."""
+LABELS_FROM = 8
+"""Different numbers from which on they stand at their lines too: so many colours are not told apart by all."""
+LABEL_GRID = 24
+GREY = (0.6, 0.6, 0.6)
 PLAIN = "#3b6ea8"
 INK = "#23262c"
 
@@ -86,7 +93,8 @@ def plot_trajectories(
         paths: Positions of each episode, (T, 2) in m.
         colours: A number for each position, (T,), that gives the line from there its colour, such as the expert that
             acted. None: all in one colour.
-        label: What the numbers are, for the legend; there is none for more than 16 different numbers.
+        label: What the numbers are, for the legend, which tells their shares too; there is none for more than 26
+            different numbers. Rare ones are grey. Eight numbers and more stand at their lines, where they prevail.
 
     Raises:
         TaskError: There is no picture of this task, or paths and colours do not fit each other.
@@ -106,11 +114,12 @@ def plot_trajectories(
     else:
         numbers = np.concatenate([np.zeros(0, dtype=np.int64), *(colour[:-1] for colour in colours)])
         segments = [segment for path in paths for segment in np.stack([path[:-1], path[1:]], axis=1)]  # each (2, 2)
-        chosen = _palette(int(numbers.max(initial=0)) + 1)
-        ax.add_collection(LineCollection(segments, colors=chosen[numbers], **style))
-        used = np.unique(numbers)
-        if len(used) <= LEGEND_LIMIT:
-            handles = [Line2D([], [], color=tuple(chosen[k]), linewidth=2, label=f"{label} {k}") for k in used]
+        named = _Numbers.of(numbers)
+        ax.add_collection(LineCollection(segments, colors=named.colours[named.place], **style))
+        if len(named.names) <= LEGEND_LIMIT:
+            handles = named.handles(label)
+        if LABELS_FROM <= len(named.names) <= LEGEND_LIMIT:
+            _number_lines(ax, np.array(segments)[:, 0], named)
     ends = np.array([path[-1] for path in paths if len(path)]).reshape(-1, 2)
     failed = ends[~view.reached(ends)]
     if len(failed):
@@ -118,7 +127,81 @@ def plot_trajectories(
         crosses.set_label(f"failed ({len(failed)})")
         handles.append(crosses)  # type: ignore[arg-type]
     if handles:
-        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+        columns = 1 + (len(handles) > LEGEND_LIMIT // 2)
+        ax.legend(
+            handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, ncols=columns
+        )
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Numbers of pieces of lines, the most frequent one first; rare ones together come last, without a name.
+
+    Attributes:
+        names: The numbers; None for the rare ones.
+        shares: Of the pieces.
+        colours: (k, 3) theirs.
+        place: (N,) which of them each piece has.
+        rare: How many rare ones there are.
+    """
+
+    names: list[int | None]
+    shares: list[float]
+    colours: Floats
+    place: Ints
+    rare: int
+
+    @classmethod
+    def of(cls, numbers: Ints) -> "_Numbers":
+        used, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        rank = np.empty(len(used), dtype=np.int64)
+        rank[order] = np.arange(len(used))
+        shares = counts[order] / max(len(numbers), 1)
+        common = int((shares >= RARE).sum())
+        if common >= len(used) - 1:  # one alone keeps its name
+            return cls(used[order].tolist(), shares.tolist(), palette(len(used)), rank[place], 0)
+        names = [*used[order][:common].tolist(), None]
+        shares = [*shares[:common].tolist(), float(shares[common:].sum())]
+        colours = np.concatenate([palette(common), [GREY]])
+        return cls(names, shares, colours, np.minimum(rank[place], common), len(used) - common)
+
+    def handles(self, label: str) -> list[Line2D]:
+        """Return what the legend shows."""
+        texts = [f"{self.rare} others" if name is None else f"{label} {name}" for name in self.names]
+        return [
+            Line2D([], [], color=tuple(colour), linewidth=2, label=f"{text}: {100 * share:.1f} %")
+            for text, share, colour in zip(texts, self.shares, self.colours, strict=True)
+        ]
+
+
+def _number_lines(ax: Axes, starts: Floats, named: _Numbers) -> None:
+    """Write each number where most lines are its own, apart from the other numbers; not where it prevails nowhere.
+
+    Args:
+        ax: Where to draw.
+        starts: (N, 2) of the pieces of all lines, in m.
+        named: Their numbers.
+    """
+    low, high = starts.min(axis=0), starts.max(axis=0)
+    cells = ((starts - low) / np.maximum(high - low, 1e-9) * (LABEL_GRID - 1)).astype(np.int64) @ [LABEL_GRID, 1]
+    counts = np.zeros((len(named.names), LABEL_GRID**2), dtype=np.int64)
+    np.add.at(counts, (named.place, cells), 1)
+    prevails = (counts == counts.max(axis=0)) & (counts > 0)
+    written = [starts[0]]
+    for index, name in enumerate(named.names):
+        own = np.flatnonzero(prevails[index])
+        if name is None or not len(own):
+            continue
+        dense = own[2 * counts[index, own] >= counts[index, own].max()]
+        centres = np.array([starts[(named.place == index) & (cells == cell)].mean(axis=0) for cell in dense])
+        nearest = [min(float(np.linalg.norm(centre - other)) for other in written) for centre in centres]
+        at = centres[int(np.argmax(nearest))]
+        written.append(at)
+        text = ax.text(
+            *at, str(name), color=tuple(named.colours[index]), fontsize=8, ha="center", va="center", zorder=8
+        )
+        text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
 
 def save_trajectories(
@@ -134,6 +217,8 @@ def save_trajectories(
     figure = Figure(figsize=(6.2, 6.2), layout="constrained")
     ax = figure.add_subplot()
     plot_trajectories(ax, task_name, paths, colours, label=label)
+    if legend := ax.get_legend():
+        figure.set_size_inches(5.2 + 1.4 * (1 + (len(legend.get_texts()) > LEGEND_LIMIT // 2)), 6.2)
     ax.set_title(title, fontsize=10, color=INK)
     with replacing(file) as aside:
         figure.savefig(aside, dpi=160, format="png")
@@ -149,13 +234,3 @@ def draw_frame(task_name: str, path: Floats) -> NDArray[np.uint8]:
     ax.plot(*path[-1], "o", color=PLAIN, markersize=6, zorder=7)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _palette(count: int) -> Floats:
-    """Return `count` colours, (count, 4), that are as different as can be."""
-    if count <= 10:
-        return np.array(matplotlib.colormaps["tab10"](np.arange(count)))
-    if count <= 20:
-        strong_then_light = np.concatenate([np.arange(0, 20, 2), np.arange(1, 20, 2)])
-        return np.array(matplotlib.colormaps["tab20"](strong_then_light[:count]))
-    return np.array(matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count)))

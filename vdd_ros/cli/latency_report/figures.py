@@ -1,6 +1,7 @@
 """The figures of a report, as PNGs."""
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,25 @@ from numpy.typing import NDArray
 from vdd_ros.cli.latency_report.agreement_figure import draw_agreement
 from vdd_ros.cli.latency_report.build import BagReport, Report
 from vdd_ros.cli.latency_report.repeats import NodeRepeats
-from vdd_ros.cli.report import JITTER, SENSOR_TO_COMMAND, STAGES, jitter_of
+from vdd_ros.cli.plots import (
+    PERIOD,
+    axis_duration,
+    colour,
+    distribution,
+    draw_period,
+    duration,
+    log_ticks,
+    near,
+    time_limits,
+)
+from vdd_ros.cli.report import JITTER, SENSOR_TO_COMMAND, STAGES, jitter_of, period_of
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 
-MISS = "tab:red"
+MISS = "#a00000"
 _DPI = 110
 
 
@@ -38,7 +51,7 @@ def draw_figures(report: Report) -> list[Drawing]:
     with _plotting() as plt:
         for number, bag in enumerate(report.bags, start=1):
             suffix = "" if number == 1 else f"_{number}"
-            named = f" in {bag.bag}" if len(report.bags) > 1 else ""
+            named = f" in {printable(bag.bag)}" if len(report.bags) > 1 else ""
             caption = (
                 f"Inference and whole tick over the record{named}; crosses are missed deadlines, red bands are gaps"
             )
@@ -90,7 +103,7 @@ def _of_first(plt: Any, bag: BagReport, named: str) -> list[Drawing]:
     ]
     for number, agreed in enumerate(bag.agreed, start=1):
         found = agreed.agreement
-        caption = f"Actions of {found.other} beside those of {found.student}{named}"
+        caption = f"Actions of {printable(found.other)} beside those of {printable(found.student)}{named}"
         drawings.append(Drawing(f"agreement_{number}", caption, _png(plt, draw_agreement(plt, agreed))))
     return drawings
 
@@ -104,36 +117,45 @@ def _times(node: NodeLatency, stage: str) -> Floats:
     return node.column(f"{stage}_s")
 
 
-def _step(axes: Any, seconds: Floats, **style: Any) -> None:
-    """Draw the distribution function of times, in microseconds."""
-    micros = np.sort(seconds[np.isfinite(seconds) & (seconds > 0)]) * 1e6
-    if len(micros):
-        axes.step(micros, np.arange(1, len(micros) + 1) / len(micros), where="post", **style)
+def _name_nodes(
+    figure: Any, axes: Any, nodes: Sequence[NodeLatency], *, period: bool = False, floor: bool = False
+) -> None:
+    """Say below a figure which colour is which node, also where nothing of it could be drawn, and what lines mean."""
+    lines = [axes.plot([], [], color=colour(index))[0] for index in range(len(nodes))]
+    names = [printable(node.node) for node in nodes]
+    if period:
+        lines.append(axes.plot([], [], color=PERIOD, linestyle="-.")[0])
+        names.append("control period, " + " and ".join(map(duration, _periods(nodes))))
+    if floor:
+        lines.append(axes.plot([], [], color="black", linestyle="--")[0])
+        names.append("a thread that only sleeps, 99 %")
+    figure.legend(lines, names, loc="outside lower center", ncols=4)
 
 
-def _name_nodes(figure: Any, axes: Any, nodes: Sequence[NodeLatency]) -> None:
-    """Say below a figure which colour is which node, also where nothing of it could be drawn."""
-    lines = [axes.plot([], [], color=f"C{index}")[0] for index in range(len(nodes))]
-    figure.legend(lines, [node.node for node in nodes], loc="outside lower center", ncols=4)
-
-
-def _plain_ticks(axis: Any) -> None:
-    """Write 0.1, 1, 10 at a logarithmic axis, which otherwise writes formulas."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+def _periods(nodes: Sequence[NodeLatency]) -> list[float]:
+    """Return the periods of some nodes, in seconds, each once."""
+    return sorted({period for node in nodes if math.isfinite(period := period_of(node))})
 
 
 def _stages(plt: Any, bag: BagReport) -> Any:
     shown = (*STAGES, SENSOR_TO_COMMAND)
     figure, grid = plt.subplots(2, 4, figsize=(11, 5), layout="constrained", sharey=True)
+    drawn = False
     for axes, stage in zip(grid.flat, shown, strict=True):
-        for index, node in enumerate(bag.nodes):
-            _step(axes, _times(node, stage)[bag.latency.warmup :], color=f"C{index}")
-        axes.set(xscale="log", title=stage, xlabel="µs", ylim=(0, 1.01))
-        _plain_ticks(axes.xaxis)
-    _name_nodes(figure, grid[0, 0], bag.nodes)
+        samples = [_times(node, stage)[bag.latency.warmup :] for node in bag.nodes]
+        for index, seconds in enumerate(samples):
+            distribution(axes, seconds[seconds > 0], color=colour(index))
+        beside = [period_s for period_s in _periods(bag.nodes) if near(period_s, samples)]
+        for period_s in beside:
+            draw_period(axes, period_s, label=False)
+        drawn |= bool(beside)
+        axes.set(title=stage.replace("_", " "), xlabel="time", ylim=(0, 1.01))
+        if limits := time_limits(samples, beside):
+            log_ticks(axes.xaxis, *limits, time=True)
+            axes.tick_params(axis="x", labelsize=8)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("fraction of ticks below")
+    _name_nodes(figure, grid[0, 0], bag.nodes, period=drawn)
     return figure
 
 
@@ -143,37 +165,52 @@ def _course(plt: Any, bag: BagReport) -> Any:
         count, figsize=(11, 2.2 * count + 0.6), layout="constrained", sharex=True, squeeze=False
     )
     start = min(float(node.column("stamp_s")[0]) for node in bag.nodes)
+    shown: dict[str, Any] = {}
     for axes, node in zip(grid[:, 0], bag.nodes, strict=True):
-        at, total = node.column("stamp_s") - start, node.column("total_s") * 1e3
-        axes.plot(at, total, ".", markersize=2, color="C0", label="whole tick")
-        axes.plot(at, node.column("inference_s") * 1e3, ".", markersize=2, color="C1", label="inference")
+        at, total, inference = node.column("stamp_s") - start, node.column("total_s"), node.column("inference_s")
+        shown["whole tick"] = axes.plot(at, total, "o", markersize=3, markerfacecolor="none", color=colour(0))[0]
+        shown["inference"] = axes.plot(at, inference, ".", markersize=2, color=colour(1))[0]
         missed = node.column("deadline_missed") > 0
-        axes.plot(at[missed], total[missed], "x", color=MISS, label="deadline missed")
+        if missed.any():
+            shown["deadline missed"] = axes.plot(at[missed], total[missed], "x", color=MISS)[0]
         numbers = node.column("seq")
         for before in np.flatnonzero(np.diff(numbers) > 1):
-            axes.axvspan(at[before], at[before + 1], color=MISS, alpha=0.3)
-        axes.set(yscale="log", ylabel="ms", title=node.node)
-        _plain_ticks(axes.yaxis)
-    grid[0, 0].legend(loc="upper right", ncols=3)
-    grid[-1, 0].set_xlabel("time (s)")
+            shown["gap"] = axes.axvspan(at[before], at[before + 1], color=MISS, alpha=0.3)
+        period_s, samples = period_of(node), [total, inference]
+        beside = [period_s] if near(period_s, samples) else []
+        for period_s in beside:
+            shown[f"control period, {duration(period_s)}"] = draw_period(axes, period_s, along="y", label=False)
+        axes.set(ylabel="time taken", title=printable(node.node))
+        if limits := time_limits(samples, beside):
+            log_ticks(axes.yaxis, *limits, time=True)
+    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=5)
+    grid[-1, 0].set_xlabel("time since the first tick (s)")
     return figure
 
 
 def _jitter(plt: Any, bag: BagReport) -> Any:
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
-    for index, node in enumerate(bag.nodes):
-        _step(axes, jitter_of(node)[bag.latency.warmup :], color=f"C{index}")
+    samples, floors = [jitter_of(node)[bag.latency.warmup :] for node in bag.nodes], []
+    for index, (node, seconds) in enumerate(zip(bag.nodes, samples, strict=True)):
+        distribution(axes, seconds[seconds > 0], color=colour(index))
         floor = node.info.get("jitter_floor")
         floor_s = floor.get("p99_s") if isinstance(floor, dict) else None
-        if isinstance(floor_s, float) and floor_s > 0:
-            axes.axvline(floor_s * 1e6, color=f"C{index}", linestyle="--")
-    axes.set(xscale="log", xlabel="distance from a period (µs)", ylabel="fraction of ticks below", ylim=(0, 1.01))
-    _plain_ticks(axes.xaxis)
-    _name_nodes(figure, axes, bag.nodes)
+        if isinstance(floor_s, float) and floor_s > 0 and near(floor_s, samples):
+            axes.axvline(floor_s, color=colour(index), linestyle="--")
+            floors.append(floor_s)
+    beside = [period_s for period_s in _periods(bag.nodes) if near(period_s, samples)]
+    for period_s in beside:
+        draw_period(axes, period_s, label=False)
+    axes.set(xlabel="distance from a period", ylabel="fraction of ticks below", ylim=(0, 1.01))
+    if limits := time_limits(samples, [*beside, *floors]):
+        log_ticks(axes.xaxis, *limits, time=True)
+    _name_nodes(figure, axes, bag.nodes, period=bool(beside), floor=bool(floors))
     return figure
 
 
 def _repeats(plt: Any, repeats: Sequence[NodeRepeats]) -> Any:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     shown = ("inference", "total", SENSOR_TO_COMMAND)
     figure, grid = plt.subplots(
         1, len(shown), figsize=(11, 0.4 * len(repeats) + 1.2), layout="constrained", sharey=True
@@ -182,8 +219,10 @@ def _repeats(plt: Any, repeats: Sequence[NodeRepeats]) -> Any:
         for row, found in enumerate(repeats):
             value = found.stages[stage]["p50"]
             if value.interval is not None:
-                axes.plot(np.array(value.interval) * 1e6, [row, row], color="C0", linewidth=3, alpha=0.5)
-            axes.plot(value.median * 1e6, row, "o", color="C0")
-        axes.set(title=f"{stage}, median", xlabel="µs", ylim=(len(repeats) - 0.5, -0.5))
-    grid[0].set_yticks(range(len(repeats)), [f"{found.node} {found.condition}" for found in repeats])
+                axes.plot(value.interval, [row, row], color=colour(0), linewidth=3, alpha=0.5)
+            axes.plot(value.median, row, "o", color=colour(0))
+        axes.set(title=f"{stage}, median", xlabel="time", ylim=(len(repeats) - 0.5, -0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: axis_duration(seconds)))
+    grid[0].set_yticks(range(len(repeats)), [f"{printable(found.node)} {found.condition}" for found in repeats])
     return figure
