@@ -89,7 +89,7 @@ def test_the_page_stands_alone_and_shows_everything(tmp_path: Path) -> None:
     found = json.loads(numbers.read_text())
     assert f"{found['nodes'][0]['stages']['total']['p50'] * 1e6:.1f}" in text
     same = found["agreement"][0]["same"]
-    assert f"{same['log_prob_other']['mean']:.4g}" in text
+    assert f"{same['log_prob_other']['mean']:.3g}" in text
     assert "Every tick and every decision is in the record." in text
     assert sha256(policy.read_bytes()).hexdigest() in text
 

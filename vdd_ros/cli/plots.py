@@ -69,7 +69,7 @@ def colour(index: int) -> str:
     return SAFE[index % len(SAFE)]
 
 
-def log_ticks(axis: Any, low: float, high: float, *, time: bool = False) -> None:
+def log_ticks(axis: Any, low: float, high: float, *, time: bool = False, most: int = 8) -> None:
     """Make an axis logarithmic from `low` to `high` (positive), with ticks that are written out.
 
     Args:
@@ -77,6 +77,7 @@ def log_ticks(axis: Any, low: float, high: float, *, time: bool = False) -> None
         low: Lower limit.
         high: Upper limit.
         time: Whether its numbers are seconds, which get units.
+        most: How many ticks there is room for.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -88,19 +89,19 @@ def log_ticks(axis: Any, low: float, high: float, *, time: bool = False) -> None
         axes.set(xscale="log", xlim=(low, high))
     else:
         axes.set(yscale="log", ylim=(low, high))
-    axis.set_major_locator(FixedLocator(_log_places(low, high)))
+    axis.set_major_locator(FixedLocator(_log_places(low, high, most)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: axis_duration(value) if time else compact(value)))
 
 
-def _log_places(low: float, high: float) -> list[float]:
-    """Return where ticks stand: four to eight of them where that can be."""
+def _log_places(low: float, high: float, most: int) -> list[float]:
+    """Return where ticks stand: at least four of them where that can be."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = list(range(10, 100))
     for multiples in ([10], [10, 30], [10, 20, 50], [10, 15, 20, 30, 50, 70], fine[::5], fine):
         places = [m * 10.0 ** (k - 1) for k in decades for m in multiples if low <= m * 10.0 ** (k - 1) <= high]
         if len(places) >= 4:
-            return places[:: math.ceil(len(places) / 8)]
+            return places[:: math.ceil(len(places) / most)]
     return [low, high]
 
 

@@ -35,7 +35,7 @@ def save_figure(path: Path, latencies: Sequence[NodeLatency], report: LatencyRep
 def draw(plt: Any, latencies: Sequence[NodeLatency], report: LatencyReport) -> Any:
     """Return the figure; the arguments are those of `save_figure`."""
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    periods = {period for latency in latencies if math.isfinite(period := period_of(latency))}
+    periods = {period for latency in latencies if 0 < (period := period_of(latency)) < math.inf}
     samples = []
     for index, (latency, node) in enumerate(zip(latencies, report.nodes, strict=True)):
         for label, line in (("inference", "-"), ("total", "--")):

@@ -134,7 +134,7 @@ def _name_nodes(
 
 def _periods(nodes: Sequence[NodeLatency]) -> list[float]:
     """Return the periods of some nodes, in seconds, each once."""
-    return sorted({period for node in nodes if math.isfinite(period := period_of(node))})
+    return sorted({period for node in nodes if 0 < (period := period_of(node)) < math.inf})
 
 
 def _stages(plt: Any, bag: BagReport) -> Any:
@@ -151,7 +151,7 @@ def _stages(plt: Any, bag: BagReport) -> Any:
         drawn |= bool(beside)
         axes.set(title=stage.replace("_", " "), xlabel="time", ylim=(0, 1.01))
         if limits := time_limits(samples, beside):
-            log_ticks(axes.xaxis, *limits, time=True)
+            log_ticks(axes.xaxis, *limits, time=True, most=4)
             axes.tick_params(axis="x", labelsize=8)
     for axes in grid[:, 0]:
         axes.set_ylabel("fraction of ticks below")

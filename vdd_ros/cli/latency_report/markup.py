@@ -1,8 +1,10 @@
-"""Pieces of an HTML page. Every text is escaped: what comes out of a bag is not trusted."""
+"""Pieces of an HTML page. Every text is made printable and escaped: what comes out of a bag is not trusted."""
 
 import base64
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_markup
+
+from vdd_ros.text import printable
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -16,7 +18,7 @@ HEAD = """<!DOCTYPE html>
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 1.5rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: .6rem 0 1.2rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #8886; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 .gap { color: #fff; background: #b3261e; padding: .4rem .7rem; border-radius: .3rem; }
@@ -29,6 +31,15 @@ figcaption, .note { opacity: .75; font-size: .9em; }
 <body>
 """
 TAIL = "</body>\n</html>\n"
+
+
+LONGEST = 2000
+"""Characters of a text that are shown."""
+
+
+def escape(text: str) -> str:
+    """Return a text as HTML shows it: nothing in it is markup, reorders text or is invisible."""
+    return escape_markup(printable(text, LONGEST))
 
 
 def heading(text: str, level: int = 2) -> str:

@@ -21,6 +21,7 @@ from vdd_ros.cli.latency_report.tables import (
     format_repeated,
     micro,
 )
+from vdd_ros.cli.plots import THIN, duration, significant
 from vdd_ros.cli.report import NodeReport
 from vdd_ros.files import replacing
 
@@ -30,7 +31,7 @@ MACHINE = (
 )
 _SECTIONS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("machine", "machine", MACHINE),
-    ("jitter floor (s)", "jitter_floor", ("p50_s", "p99_s", "max_s")),
+    ("jitter floor", "jitter_floor", ("p50_s", "p99_s", "max_s")),
     ("version", "versions", ()),
     ("ROS", "ros", ()),
 )
@@ -121,8 +122,8 @@ def _agreement(found: Agreement) -> str:
 
 def _spread(title: str, spread: Spread) -> tuple[str, ...]:
     low, high = spread.mean_interval
-    numbers = (f"{value:.4g}" for value in (spread.p5, spread.p50, spread.p95))
-    return (title, f"{spread.mean:.4g}", f"{low:.4g} to {high:.4g}", *numbers)
+    numbers = map(significant, (spread.p5, spread.p50, spread.p95))
+    return (title, significant(spread.mean), f"{significant(low)} to {significant(high)}", *numbers)
 
 
 def _repeats(report: Report) -> str:
@@ -159,7 +160,7 @@ def _facts(report: Report) -> str:
 
 def _table(title: str, facts: dict[str, dict[str, Any]], names: Sequence[str]) -> str:
     """Return a table of facts about each node; empty where there are no facts to name."""
-    rows = [(name, *(_fact(known, name) for known in facts.values())) for name in names]
+    rows = [(_title(name), *(_fact(known, name) for known in facts.values())) for name in names]
     return markup.table((title, *facts), rows) if rows else ""
 
 
@@ -170,10 +171,30 @@ def _section(value: Any) -> dict[str, Any]:
     return {} if value is None else {"": value}
 
 
+def _title(name: str) -> str:
+    """Return the name of a fact without the unit that its value shows."""
+    return name.removesuffix("_s").removesuffix("_hz")
+
+
 def _fact(known: dict[str, Any], name: str) -> str:
     value = known.get(name)
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return _number(name, value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _number(name: str, value: float) -> str:
+    """Return a number with its unit, which the fact's name tells."""
     if name in LIMITS and value == UNLIMITED:
         return "unlimited"
-    return value if isinstance(value, str) else json.dumps(value)
+    if name == "memlock_limit":
+        return f"{significant(value / 2**20)}{THIN}MiB"
+    if name.endswith("_s"):
+        return duration(value)
+    if name.endswith("_hz"):
+        return f"{significant(value, 4)}{THIN}Hz"
+    return str(value) if isinstance(value, int) else significant(value)

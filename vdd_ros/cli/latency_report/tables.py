@@ -4,6 +4,7 @@ from vdd_ros.cli.latency_report.agreement import Agreement, Spread
 from vdd_ros.cli.latency_report.build import Report
 from vdd_ros.cli.latency_report.intervals import Repeated
 from vdd_ros.cli.latency_report.repeats import NodeRepeats, Slowdown
+from vdd_ros.cli.plots import significant
 from vdd_ros.cli.report import JITTER, SENSOR_TO_COMMAND, LatencyReport, NodeReport
 from vdd_ros.text import printable
 
@@ -76,7 +77,7 @@ def describe_slowdown(found: Slowdown) -> str:
 
 def format_agreement(found: Agreement) -> str:
     """Return the table of two nodes."""
-    unit = f" ({found.unit})" if found.unit else ""
+    unit = f" ({printable(found.unit)})" if found.unit else ""
     head = f"actions of {found.other} beside those of {found.student}: {found.pairs} decisions within half a period"
     rows = [head, _SPREAD_ROW.format(f"distance{unit}", "mean", "", "p50", "p95")]
     rows += [_spread_row(title, spread) for title, spread in distance_rows(found)]
@@ -137,8 +138,9 @@ def format_repeated(found: Repeated, scale: float = 1e6, digits: int = 1) -> str
 
 
 def micro(seconds: float) -> str:
-    """Return a time in microseconds."""
-    return f"{seconds * 1e6:.1f}"
+    """Return a time in microseconds, without a decimal where it would be the fifth digit."""
+    micros = seconds * 1e6
+    return f"{micros:.0f}" if abs(micros) >= 999.95 else f"{micros:.1f}"
 
 
 def describe_node(report: NodeReport) -> str:
@@ -179,5 +181,5 @@ def _format_node(report: NodeReport) -> str:
 
 
 def _spread_row(title: str, spread: Spread) -> str:
-    mean, low, high, p50, p95 = (f"{v:.4g}" for v in (spread.mean, *spread.mean_interval, spread.p50, spread.p95))
+    mean, low, high, p50, p95 = map(significant, (spread.mean, *spread.mean_interval, spread.p50, spread.p95))
     return _SPREAD_ROW.format(title, mean, f"[{low}, {high}]", p50, p95)
