@@ -7,6 +7,8 @@ import numpy as np
 
 from vdd_ros.files import replacing
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.tasks.palette import SAFE
+from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from vdd_ros.training.fidelity import Evidence, FidelityReport
 
 SHOWN_STATES = 6
-TEACHER, STUDENT, PLAIN = "#8a8f98", "#c8452f", "#3b6ea8"
+TEACHER, STUDENT, PLAIN = "#888888", SAFE[1], SAFE[0]
+SIDE = 0.2
+"""How far beside the place of an action entry the two policies' points stand, where there are more than two."""
 
 
 def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", student: PolicySpec, title: str) -> None:
@@ -25,7 +29,7 @@ def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", stud
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(13, 11), layout="constrained")
+    figure = plt.figure(figsize=(13, 11.5), layout="constrained")
     grid = figure.add_gridspec(3, 3, height_ratios=[1.25, 1, 1])
     _draw_map(figure, figure.add_subplot(grid[0, 0]), evidence, student)
     _draw_calibration(figure.add_subplot(grid[0, 1]), report)
@@ -33,7 +37,9 @@ def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", stud
     chosen = np.sort(np.argsort(-evidence.mode_entropy, kind="stable")[:SHOWN_STATES])
     for place, state in enumerate(chosen):
         _draw_actions(figure.add_subplot(grid[1 + place // 3, place % 3]), evidence, int(state), student)
-    figure.suptitle(title)
+    figure.suptitle(printable(title))
+    handles, labels = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=2)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=120, format="png")
     plt.close(figure)
@@ -41,7 +47,7 @@ def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", stud
 
 def _draw_map(figure: "Figure", axes: "Axes", evidence: "Evidence", student: PolicySpec) -> None:
     positions = evidence.map_positions
-    labels = [f"{entry.name} ({entry.unit})" for entry in student.observation[:2]]
+    labels = [printable(f"{entry.name} ({entry.unit})") for entry in student.observation[:2]]
     if positions.shape[1] == 1:
         axes.plot(positions[:, 0], evidence.map_entropy, ".", markersize=3, color=PLAIN)
         axes.set(xlabel=labels[0], ylabel="entropy (nats)")
@@ -55,7 +61,7 @@ def _draw_map(figure: "Figure", axes: "Axes", evidence: "Evidence", student: Pol
 
 
 def _draw_calibration(axes: "Axes", report: "FidelityReport") -> None:
-    axes.set_title("calibration of the student's density")
+    axes.set_title("calibration of the student's density", pad=42)
     axes.plot([0, 1], [0, 1], color=TEACHER, linewidth=0.8)
     for name, found, style in (
         ("teacher's actions", report.teacher_calibration, "o-"),
@@ -67,7 +73,7 @@ def _draw_calibration(axes: "Axes", report: "FidelityReport") -> None:
     if report.teacher_calibration is None and report.demonstrations_calibration is None:
         axes.text(0.5, 0.25, "it has none", ha="center")
     else:
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
     axes.set(xlabel="probability of the region", ylabel="share of actions inside", xlim=(0, 1), ylim=(0, 1))
 
 
@@ -94,14 +100,25 @@ def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
 
 
 def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: PolicySpec) -> None:
-    """Draw the first two entries of the first action of both; a distribution function if there is only one."""
-    names = [f"{entry.name} (deviations)" for entry in student.action[:2]]
-    for actions, label, colour in ((evidence.teacher, "teacher", TEACHER), (evidence.student, "student", STUDENT)):
-        drawn = actions[state]
-        if student.act_dim == 1:
+    """Draw the first action of both: a distribution function of one entry, two against one another, more side by side."""
+    names = [printable(entry.name) for entry in student.action]
+    both = (evidence.teacher, "teacher", TEACHER, "o", -SIDE), (evidence.student, "student", STUDENT, "x", SIDE)
+    for actions, label, colour, marker, side in both:
+        drawn = actions[state][:, : len(names)]
+        points = {"linestyle": "none", "marker": marker, "markersize": 3, "alpha": 0.5, "color": colour, "label": label}
+        if len(names) == 1:
             axes.step(np.sort(drawn[:, 0]), np.linspace(0, 1, len(drawn)), color=colour, label=label)
+        elif len(names) == 2:
+            axes.plot(*drawn.T, **points)
         else:
-            axes.plot(*drawn[:, :2].T, ".", markersize=3, alpha=0.5, color=colour, label=label)
-    axes.set(xlabel=names[0], ylabel=names[1] if student.act_dim > 1 else "share below")
+            within = np.random.default_rng(0).uniform(-SIDE, SIDE, len(drawn)) * 0.8
+            places = (np.arange(len(names)) + side)[:, None] + within
+            axes.plot(places.ravel(), drawn.T.ravel(), **points)
+    if len(names) <= 2:
+        second = f"{names[1]} (deviations)" if len(names) > 1 else "share below"
+        axes.set(xlabel=f"{names[0]} (deviations)", ylabel=second)
+    else:
+        axes.set(ylabel="action (deviations)", xlim=(-0.5, len(names) - 0.5))
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+        axes.grid(alpha=0.3, axis="y")
     axes.set_title(f"state {state}: teacher's mode entropy {evidence.mode_entropy[state]:.2f} nats", fontsize=9)
-    axes.legend(loc="upper right", fontsize=8, markerscale=2)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vdd_ros.cli.novelty_probes import Floats, Found
+from vdd_ros.cli.plots import compact, significant, style
 from vdd_ros.files import replacing
+from vdd_ros.tasks.palette import SAFE
+from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-KNOWN, NEW = "#3b6ea8", "#c8452f"
+KNOWN, NEW = SAFE[0], SAFE[1]
 SHARES = (5, 25, 50, 75, 95)
 
 
@@ -30,6 +33,8 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter
 
     figure, (boxes, curves) = plt.subplots(1, 2, figsize=(13, 6), width_ratios=[1.7, 1], layout="constrained")
     statistics = []
@@ -39,18 +44,24 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
     places = np.arange(len(found))[::-1]
     for one, place, box in zip(found, places, statistics, strict=True):
         colour = NEW if one.outside else KNOWN
+        filled = {"color": colour, "facecolor": "none" if one.outside else colour, "alpha": 1.0 if one.outside else 0.4}
         boxes.bxp(
-            [box], positions=[place], orientation="horizontal", showfliers=False, widths=0.6,
-            boxprops={"color": colour}, medianprops={"color": colour}, whiskerprops={"color": colour},
+            [box], positions=[place], orientation="horizontal", showfliers=False, widths=0.6, patch_artist=True,
+            boxprops=filled, medianprops={"color": "black"}, whiskerprops={"color": colour},
             capprops={"color": colour}, manage_ticks=False,
         )  # fmt: skip
     boxes.set_xscale("symlog", linthresh=10)
-    boxes.axvline(bound, color="black", linestyle=":", label=f"bound, {bound:.3g} nats")
-    boxes.set_yticks(places, [f"{one.name}: {100 * one.beyond:.2f} % outside" for one in found])
-    boxes.set(xlabel="novelty (nats); boxes from 5 to 95 %", title="known (blue) and never demonstrated (red)")
-    boxes.legend(loc="upper right")
+    boxes.xaxis.set_major_formatter(FuncFormatter(lambda nats, _: compact(nats)))
+    boxes.grid(alpha=0.3, axis="x")
+    boxes.axvline(bound, color="black", linestyle=":", label=f"bound, {significant(bound)} nats")
+    boxes.set_yticks(places, [f"{printable(one.name)}: {significant(100 * one.beyond)} % outside" for one in found])
+    boxes.set(xlabel="novelty (nats); boxes hold half, whiskers go from 5 to 95 %")
+    known = Patch(facecolor=KNOWN, alpha=0.4, label="known")
+    new = Patch(facecolor="none", edgecolor=NEW, label="never demonstrated")
+    line = boxes.get_lines()[-1]
+    boxes.legend(handles=[known, new, line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     _draw_curves(curves, found)
-    figure.suptitle(f"Novelty of {name}")
+    figure.suptitle(f"Novelty of {printable(name)}")
     with replacing(path) as aside:
         figure.savefig(aside, dpi=120, format="png")
     plt.close(figure)
@@ -61,9 +72,10 @@ def _draw_curves(axes: "Axes", found: Sequence[Found]) -> None:
     for one in found:
         if one.distance is not None:
             curves.setdefault(one.name.partition(" ")[0], []).append((one.distance, 100 * one.beyond))
-    for name, points in curves.items():
-        axes.plot(*zip(*points, strict=True), "o-", label=f"{name} displaced")
+    for number, (name, points) in enumerate(curves.items()):
+        axes.plot(*zip(*points, strict=True), label=f"{printable(name)} displaced", **style(number))
     axes.set(xlabel="displacement (unit of the observation)", ylabel="noticed (% of observations)", ylim=(0, 101))
     axes.set_title("displaced in a random direction")
     axes.grid(alpha=0.3)
-    axes.legend()
+    if curves:
+        axes.legend()

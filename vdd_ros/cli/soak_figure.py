@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from vdd_ros.cli.misses import Miss
+from vdd_ros.cli.plots import colour, significant
 from vdd_ros.cli.soak_judge import MOST_GROWTH_MB, Floats
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
-HOST, NODE = "#8a8f98", "#c8452f"
+HOST, NODE = "#666666", "#a00000"
 
 
 def save_figure(
@@ -38,20 +40,23 @@ def save_figure(
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     warm = int(np.searchsorted(seconds, warm_up_s).clip(max=len(seconds) - 1))
     megabytes = {name: values for name, values in megabytes.items() if np.isfinite(values[warm])}  # had not ended
-    for name, values in megabytes.items():
-        axes.plot(seconds / 60, values - values[warm], label=f"{name}, {values[warm]:.1f} MB")
-    axes.axhspan(-MOST_GROWTH_MB, MOST_GROWTH_MB, color="black", alpha=0.05)
-    axes.axvline(warm_up_s / 60, color="black", linestyle=":", linewidth=1)
+    for index, (name, values) in enumerate(megabytes.items()):
+        look = {"color": colour(index), "linestyle": ("-", "--", "-.", ":")[index // 7 % 4]}
+        axes.plot(
+            seconds / 60, values - values[warm], label=f"{printable(name)}, {significant(values[warm])} MB", **look
+        )
+    axes.axhspan(-MOST_GROWTH_MB, MOST_GROWTH_MB, color="black", alpha=0.05, label="allowed growth")
+    axes.axvline(warm_up_s / 60, color="black", linestyle=":", linewidth=1, label="end of the warm-up")
     low, high = -2 * MOST_GROWTH_MB, 2 * MOST_GROWTH_MB
     later = [values[warm:] - values[warm] for values in megabytes.values()]
     low, high = min(low, *map(np.nanmin, later)), max(high, *map(np.nanmax, later))
-    axes.set(xlabel="minutes", ylabel="resident memory less that after the warm-up (MB)", ylim=(low, 1.1 * high))
-    for explained, colour, what in ((True, HOST, "the host was away"), (False, NODE, "unexplained")):
+    axes.set(xlabel="time (min)", ylabel="resident memory less that after the warm-up (MB)", ylim=(low, 1.1 * high))
+    for explained, ink, what in ((True, HOST, "the host was away"), (False, NODE, "unexplained")):
         times = [(miss.due_s - began_s) / 60 for miss in misses if miss.explained == explained]
         if times:
             label = f"{len(times)} deadlines missed, {what}"
-            axes.plot(times, np.full(len(times), high), "v", color=colour, label=label)
-    axes.legend(loc="upper left", ncols=2, fontsize="small")
+            axes.plot(times, np.full(len(times), high), "v" if explained else "X", color=ink, label=label)
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     axes.grid(alpha=0.3)
     with replacing(path) as aside:
         figure.savefig(aside, dpi=120, format="png")

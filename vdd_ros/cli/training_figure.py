@@ -1,9 +1,12 @@
 """The figure of a training run: what its TensorBoard files hold, over the steps."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from vdd_ros.cli.plots import colour, log_ticks
 from vdd_ros.files import replacing
+from vdd_ros.text import printable
 
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -42,9 +45,11 @@ def save_figure(path: Path, curves: Curves, title: str) -> None:
         len(curves), 1, figsize=(8, 1 + 2 * len(curves)), sharex=True, squeeze=False, layout="constrained"
     )
     for (name, curve), axes in zip(curves.items(), panels[:, 0], strict=True):
-        wide = 0 < 10 * min(curve.values) < max(curve.values)
-        axes.plot(curve.steps, curve.values, linewidth=1.0)
-        axes.set(ylabel=name.replace("_", " "), yscale="log" if wide else "linear")
+        finite = [value for value in curve.values if math.isfinite(value)]
+        axes.plot(curve.steps, curve.values, linewidth=1.0, marker="." if len(finite) == 1 else "", color=colour(0))
+        axes.set(ylabel=printable(name.replace("_", " ")))
+        if finite and 0 < 10 * min(finite) < max(finite):
+            log_ticks(axes.yaxis, min(finite), max(finite), most=5)
         axes.grid(alpha=0.3)
     panels[-1, 0].set_xlabel("step")
     figure.suptitle(title)

@@ -8,8 +8,11 @@ from typing import Any
 from vdd_ros.cli.benchmark.matrix import ABLATED, METHODS
 from vdd_ros.cli.benchmark.summary import Figure, Group, Groups
 from vdd_ros.cli.benchmark.tables import is_diffusion, teacher_of, whole
+from vdd_ros.cli.plots import colour, log_ticks, style
 from vdd_ros.files import replacing
 
+BESIDE = 1.06
+"""Factor from one of the policies that are drawn side by side to the next."""
 MEASURES = ("success", "entropy")
 TITLES = {"success": "success rate", "entropy": "task entropy"}
 FACTORS = {
@@ -64,33 +67,33 @@ def _scatter(groups: Groups, axes: list[Any]) -> None:
     (panel,) = axes
     for number, found in enumerate(whole(groups)):
         bars = {"xerr": _bars(found.entropy), "yerr": _bars(found.success)}
-        marker = "os^Dv"[number // 10 % 5]
         point = (found.entropy.mean, found.success.mean)
-        panel.errorbar(*point, **bars, fmt=marker, color=f"C{number % 10}", elinewidth=0.8, label=found.label)
-    panel.set(xlabel=TITLES["entropy"], ylabel=TITLES["success"])
+        panel.errorbar(*point, **bars, **style(number), linestyle="none", elinewidth=0.8, label=found.label)
+    panel.set(xlabel=f"{TITLES['entropy']}, 95 % interval", ylabel=f"{TITLES['success']}, 95 % interval")
     panel.grid(alpha=0.3)
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
 def _times(groups: Groups, axes: list[Any]) -> None:
     """Inference time against steps, a line for each teacher, a point for each student."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import NullLocator
 
     (panel,) = axes
     timed = [found for found in whole(groups) if found.mean("inference_s_p50")]
-    for teacher in sorted({found["teacher"] for found in timed if is_diffusion(found)}):
-        line = sorted((f["steps"], _milliseconds(f)) for f in timed if is_diffusion(f) and f["teacher"] == teacher)
-        panel.plot(*zip(*line, strict=True), marker="o", label=teacher.upper())
-    for found in timed:
-        if not is_diffusion(found):
-            panel.plot(found["steps"], _milliseconds(found), "x", label=found.label)
-    panel.set(xscale="log", yscale="log", xlabel="steps", ylabel="inference, ms (median)")
+    teachers = sorted({found["teacher"] for found in timed if is_diffusion(found)})
+    for number, teacher in enumerate(teachers):
+        line = sorted((f["steps"], _seconds(f)) for f in timed if is_diffusion(f) and f["teacher"] == teacher)
+        panel.plot(*zip(*line, strict=True), **style(number), label=teacher.upper())
+    students = [found for found in timed if not is_diffusion(found)]
+    for number, found in enumerate(students, start=len(teachers)):
+        # Side by side, since all take the same single step in about the same time.
+        beside = found["steps"] * BESIDE ** (number - len(teachers) + 1)
+        panel.plot(beside, _seconds(found), **style(number), linestyle="none", label=found.label)
     steps = sorted({found["steps"] for found in timed})
+    panel.set(xscale="log", xlabel="steps (one-step policies side by side)", ylabel="inference, median")
+    log_ticks(panel.yaxis, min(map(_seconds, timed)), max(map(_seconds, timed)), time=True)
     panel.set_xticks(steps, [str(number) for number in steps])
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda milliseconds, _: f"{milliseconds:g}"))
-    panel.yaxis.set_minor_locator(NullLocator())
     panel.grid(alpha=0.3)
     panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
@@ -102,13 +105,15 @@ def _experts(groups: Groups, axes: list[Any]) -> None:
         values = [_measure(one, measure) for one in found]
         experts = [one["experts"] for one in found]
         errors = list(zip(*map(_bars_pair, values), strict=True))
-        panel.errorbar(experts, [value.mean for value in values], errors, marker="o", label=METHODS[ABLATED].label)
+        panel.errorbar(
+            experts, [value.mean for value in values], errors, marker="o", color=colour(0), label=METHODS[ABLATED].label
+        )
         _teacher_line(panel, groups, measure)
-        panel.set(xscale="log", xlabel="experts", ylabel=TITLES[measure])
+        panel.set(xscale="log", xlabel="experts", ylabel=f"{TITLES[measure]}, 95 % interval")
         panel.set_xticks(experts, [str(number) for number in experts], minor=False)
         panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
-        panel.legend()
+    _legend_below(axes)
 
 
 def _factors(groups: Groups, axes: list[Any]) -> None:
@@ -117,11 +122,11 @@ def _factors(groups: Groups, axes: list[Any]) -> None:
     for panel, measure in zip(axes, MEASURES, strict=True):
         values = [_measure(one, measure) for one in found.values()]
         errors = list(zip(*map(_bars_pair, values), strict=True))
-        panel.bar(list(found), [value.mean for value in values], yerr=errors, capsize=4, color="C0")
+        panel.bar(list(found), [value.mean for value in values], yerr=errors, capsize=4, color=colour(0))
         _teacher_line(panel, groups, measure)
-        panel.set(ylabel=TITLES[measure], ylim=(0, 1.05))
+        panel.set(ylabel=f"{TITLES[measure]}, 95 % interval", ylim=(0, 1.05))
         panel.grid(alpha=0.3, axis="y")
-        panel.legend()
+    _legend_below(axes)
 
 
 FIGURES: dict[str, list[Drawing]] = {
@@ -146,7 +151,14 @@ def _by_experts(groups: Groups) -> list[Group]:
 
 def _teacher_line(panel: Any, groups: Groups, measure: str) -> None:
     if teacher := teacher_of(groups):
-        panel.axhline(_measure(teacher, measure).mean, color="C1", linestyle="--", label=teacher.label)
+        panel.axhline(_measure(teacher, measure).mean, color=colour(1), linestyle="--", label=teacher.label)
+
+
+def _legend_below(axes: list[Any]) -> None:
+    """Name once, below the panels, what all of them show."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
 def _measure(found: Group, measure: str) -> Figure:
@@ -154,8 +166,8 @@ def _measure(found: Group, measure: str) -> Figure:
     return figure
 
 
-def _milliseconds(found: Group) -> float:
-    return 1e3 * (found.mean("inference_s_p50") or 0.0)
+def _seconds(found: Group) -> float:
+    return found.mean("inference_s_p50") or 0.0
 
 
 def _bars_pair(figure: Figure) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.benchmark.locks import read_json
 from vdd_ros.cli.benchmark.matrix import Model
+from vdd_ros.cli.plots import compact, log_ticks, style
 from vdd_ros.cli.report import write_json
 from vdd_ros.files import replacing
 
@@ -102,6 +103,10 @@ def _label(found: dict[str, Any]) -> str:
     return f"straightforward, learning rate {found['learning_rate']:.1e}"
 
 
+def _drawn(found: dict[str, Any]) -> str:
+    return f"straightforward, learning rate {compact(found['learning_rate'], 2)}"
+
+
 def _draw(file: Path, record: dict[str, Any]) -> None:
     import matplotlib
 
@@ -109,10 +114,13 @@ def _draw(file: Path, record: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    curves = {PRODUCT: record["product"], **{_label(found): found for found in record["references"]}}
-    for label, curve in curves.items():
-        axes.plot(curve["seconds"], curve["distance"], marker="o", markersize=3, label=label)
-    axes.set(xlabel="seconds of training", ylabel="energy distance to the teacher", xscale="log", yscale="log")
+    curves = {PRODUCT: record["product"], **{_drawn(found): found for found in record["references"]}}
+    for number, (label, curve) in enumerate(curves.items()):
+        axes.plot(curve["seconds"], curve["distance"], markersize=4, label=label, **style(number))
+    axes.set(xlabel="time of training", ylabel="energy distance to the teacher (standardised)")
+    for axis, key in ((axes.xaxis, "seconds"), (axes.yaxis, "distance")):
+        values = [value for curve in curves.values() for value in curve[key]]
+        log_ticks(axis, min(values), max(values), time=key == "seconds")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2)
     with replacing(file) as aside:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.cli.benchmark.blocks import fill_block
 from vdd_ros.cli.benchmark.realtime.stations import Arrays
 from vdd_ros.cli.misses import judge_deadlines
+from vdd_ros.cli.plots import PERIOD, axis_duration, colour, log_ticks, style
 from vdd_ros.cli.sentinel import Absences
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.data.sequence import SequenceCheck
@@ -143,34 +144,39 @@ def draw(path: Path, record: dict[str, Any]) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import FuncFormatter
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for index, name in enumerate(dict.fromkeys(found["driver"] for found in record["drivers"])):
-        for busy, style in ((False, "-"), (True, "--")):
+        for busy, line in ((False, "-"), (True, "--")):
             chosen = [f for f in record["drivers"] if f["driver"] == name and bool(f["busy"]) == busy]
-            late = [1e6 * found["lateness_s"]["p99"] for found in chosen]
+            late = [found["lateness_s"]["p99"] for found in chosen]
             label = f"{name}, {'every core busy' if busy else 'alone'}"
-            left.plot([f["rate_hz"] for f in chosen], late, style, marker="o", color=f"C{index}", label=label)
-    left.set(xscale="log", yscale="log", xlabel="rate (Hz)", ylabel="lateness, p99 (µs)", title="What makes it tick")
+            left.plot([f["rate_hz"] for f in chosen], late, linestyle=line, label=label, **style(index))
+    left.set(xscale="log", xlabel="rate (Hz)", ylabel="lateness, p99", title="What makes it tick")
     if record["drivers"]:
         rates = sorted({found["rate_hz"] for found in record["drivers"]})
+        periods = [1 / rate for rate in rates]
+        left.plot(rates, periods, color=PERIOD, linestyle="-.", gid="period", label="control period")
+        late = [found["lateness_s"]["p99"] for found in record["drivers"]]
+        log_ticks(left.yaxis, min(late + periods), max(late + periods), time=True)
         left.set_xticks(rates, [f"{rate:g}" for rate in rates])
         left.set_xticks([], minor=True)
-        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        left.yaxis.set_major_formatter("{x:g}")
-        left.yaxis.set_minor_formatter("")
-        left.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+        left.grid(alpha=0.3)
+        figure.legend(fontsize=8, ncols=4, loc="outside lower center")
     bars = {
         "bare parts": record["ticks"]["parts_s"],
         "whole tick": record["ticks"]["tick_s"],
         "echo": record["arrivals"]["echo_s"],
         "answer": record["arrivals"]["answer_s"],
     }
-    medians = [1e6 * found["p50"] for found in bars.values()]
-    tails = [1e6 * (found["p99"] - found["p50"]) for found in bars.values()]
-    right.bar(list(bars), medians, yerr=[[0] * len(bars), tails], capsize=4, color=["C7", "C0", "C7", "C0"])
-    right.set(ylabel="µs, median and p99", title="A tick and what it cannot do without")
+    medians = [found["p50"] for found in bars.values()]
+    tails = [found["p99"] - found["p50"] for found in bars.values()]
+    colours = [PERIOD, colour(0)] * 2
+    right.bar(list(bars), medians, yerr=[[0] * len(bars), tails], capsize=4, color=colours)
+    right.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: axis_duration(seconds)))
+    right.grid(alpha=0.3, axis="y")
+    right.set(ylabel="median, whisker to p99", title="A tick and what it cannot do without, 200 Hz")
     with replacing(path) as aside:
         figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)
