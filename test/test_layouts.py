@@ -11,14 +11,17 @@ import pytest
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.data.diagnostics import DIAGNOSTICS
+from vdd_ros.data.records import array_of, names_of
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 CONFIG = Path(__file__).parents[1] / "config"
 NODES = {"demo": {"student", "teacher"}, "compare": {"policy", "shadow_policy"}}
+NAMES = names_of(LATENCY_LABELS)
 COMMAND = RobotFile.load(CONFIG / "robots" / "avoiding.yaml").command
 
 
@@ -38,14 +41,19 @@ def check_series(topic: str, field: str, index: int | None, title: str) -> str:
         assert index is None
     else:
         assert name == "latency"
-        assert field in Float64MultiArray.get_fields_and_field_types()
-        assert index is not None
-        assert title.endswith(LATENCY_LABELS[index])
+        label = NAMES[index] if index is not None else field.partition("/")[0]
+        array = field if index is not None else field.partition("/")[2]
+        assert array in JointState.get_fields_and_field_types()
+        assert array == array_of(label)
+        assert title.endswith(label)
     return node
 
 
 def parts(path: str, separator: str) -> tuple[str, str, int | None]:
     """Split a series into topic, field and index."""
+    if "/latency/" in path:  # PlotJuggler calls a number of a JointState by its name
+        topic, _, field = path.partition("/latency/")
+        return f"{topic}/latency", field, None
     found = re.fullmatch(rf"(/[\w/]+){re.escape(separator)}(\w+)(?:\[(\d+)\])?", path)
     assert found, path
     topic, field, index = found.groups()
@@ -85,7 +93,7 @@ def test_the_series_of_foxglove_are_published() -> None:
             # newer versions ignore a plot's `title`
             assert layout["configById"][panel]["foxglovePanelTitle"]
             for path in layout["configById"][panel]["paths"]:
-                assert path["timestampMethod"] == "receiveTime"  # the messages have no header
+                assert path["timestampMethod"] == "receiveTime"  # experts have no header
                 seen.add(check_series(*parts(path["value"], "."), path["label"]))
         assert seen == {"", *nodes}
 
@@ -118,7 +126,7 @@ def test_the_series_of_plotjuggler_are_published() -> None:
 
 
 def test_what_matters_is_plotted_by_both() -> None:
-    texts = [(CONFIG / name).read_text() for name in ("foxglove_layout.json", "plotjuggler_layout.xml")]
+    foxglove_text, plotjuggler = ((CONFIG / f).read_text() for f in ("foxglove_layout.json", "plotjuggler_layout.xml"))
     for label in ("inference_s", "total_s", "lateness_s", "observation_age_s", "novelty"):
-        for text in texts:
-            assert f"data[{LATENCY_LABELS.index(label)}]" in text
+        assert f"latency.{array_of(label)}[{NAMES.index(label)}]" in foxglove_text
+        assert f"latency/{label}/{array_of(label)}" in plotjuggler

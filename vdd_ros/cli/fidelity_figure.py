@@ -100,7 +100,7 @@ def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
 
 
 def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: PolicySpec) -> None:
-    """Draw the first action of both: a distribution function of one entry, two against one another, more side by side."""
+    """Draw the first actions of both: a distribution function of one entry, two against one another, more in a row."""
     names = [printable(entry.name) for entry in student.action]
     both = (evidence.teacher, "teacher", TEACHER, "o", -SIDE), (evidence.student, "student", STUDENT, "x", SIDE)
     for actions, label, colour, marker, side in both:

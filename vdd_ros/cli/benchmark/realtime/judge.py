@@ -176,7 +176,7 @@ def draw(path: Path, record: dict[str, Any]) -> None:
     right.bar(list(bars), medians, yerr=[[0] * len(bars), tails], capsize=4, color=colours)
     right.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: axis_duration(seconds)))
     right.grid(alpha=0.3, axis="y")
-    right.set(ylabel="median, whisker to p99", title="A tick and what it cannot do without, 200 Hz")
+    right.set(ylabel="median, whisker to p99", title="A tick and what it cannot do without")
     with replacing(path) as aside:
         figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)
