@@ -176,12 +176,11 @@ def _course(plt: Any, bag: BagReport) -> Any:
         numbers = node.column("seq")
         for before in np.flatnonzero(np.diff(numbers) > 1):
             shown["gap"] = axes.axvspan(at[before], at[before + 1], color=MISS, alpha=0.3)
-        period_s, samples = period_of(node), [total, inference]
-        beside = [period_s] if near(period_s, samples) else []
-        for period_s in beside:
+        periods = _periods([node])
+        for period_s in periods:
             shown[f"control period, {duration(period_s)}"] = draw_period(axes, period_s, along="y", label=False)
         axes.set(ylabel="time taken", title=printable(node.node))
-        if limits := time_limits(samples, beside):
+        if limits := time_limits([total, inference], periods):
             log_ticks(axes.yaxis, *limits, time=True)
     figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=5)
     grid[-1, 0].set_xlabel("time since the first tick (s)")
@@ -198,13 +197,10 @@ def _jitter(plt: Any, bag: BagReport) -> Any:
         if isinstance(floor_s, float) and floor_s > 0 and near(floor_s, samples):
             axes.axvline(floor_s, color=colour(index), linestyle="--")
             floors.append(floor_s)
-    beside = [period_s for period_s in _periods(bag.nodes) if near(period_s, samples)]
-    for period_s in beside:
-        draw_period(axes, period_s, label=False)
     axes.set(xlabel="distance from a period", ylabel="fraction of ticks below", ylim=(0, 1.01))
-    if limits := time_limits(samples, [*beside, *floors]):
+    if limits := time_limits(samples, floors):
         log_ticks(axes.xaxis, *limits, time=True)
-    _name_nodes(figure, axes, bag.nodes, period=bool(beside), floor=bool(floors))
+    _name_nodes(figure, axes, bag.nodes, floor=bool(floors))
     return figure
 
 
