@@ -11,8 +11,6 @@ import pytest
 from bag_files import LABELS, write_bag
 from benchmark_records import record
 
-from vdd_ros.tasks.palette import distances
-
 pytest.importorskip("matplotlib")
 
 from matplotlib import pyplot as plt
@@ -169,8 +167,10 @@ def test_methods_of_a_benchmark_can_be_told_apart(tmp_path: Path, drawn: list[Fi
             line = handle[0] if isinstance(handle, tuple) else handle
             looks.append((to_rgb(line.get_color()), line.get_marker()))
         assert len(set(looks)) == len(labels) > 7
+        assert len({marker for _, marker in looks}) > 7
         colours = np.array(sorted({colour for colour, _ in looks}))
-        assert distances(colours)[~np.eye(len(colours), dtype=bool)].min() > 0.15
+        apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)  # in sRGB
+        assert apart[~np.eye(len(colours), dtype=bool)].min() > 0.25
     assert not [text for figure in drawn for text in texts(figure) if "$" in text or "e-0" in text]
     assert all(text.get_text().endswith(("µs", "ms")) for text in times.axes[0].get_yticklabels())
 

@@ -5,6 +5,7 @@ import json
 import re
 from hashlib import sha256
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,52 @@ def test_of_further_bags_the_counters_stand_in_their_lines(tmp_path: Path, capsy
     ]
     assert main(["latency", *bags]) == 0
     assert re.search(r"bag_2: /student: .*; counted by the node: overruns 2$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_page_has_no_raw_floats_and_breaks_no_word(tmp_path: Path) -> None:
+    machine = {"cpu": "Abacus", "memlock_limit": 8388608, "load": 1.27587890625, "preempt_rt": False}
+    info = {
+        "kind": "vdd",
+        "rate_hz": 28.571428571428573,
+        "wake_early_s": 0.003,
+        "machine": machine,
+        "sampling_steps": 8,
+    }
+    info |= {"jitter_floor": {"p50_s": 8.533350080597302e-05, "p99_s": 0.005699215740100953, "max_s": 0.00650798}}
+    bag = write_bag(tmp_path / "bag", {"/a": records()}, {"/a": info})
+    assert main(["latency", str(bag), "--html", str(tmp_path / "r.html")]) == 0
+    content = (tmp_path / "r.html").read_text()
+    cells = [text for text in Page(content).text if text.strip()]
+    assert not [text for text in cells if re.search(r"\de[-+]\d|\d\.\d{5}|\d{6}\.", text) and len(text) < 60]
+    rows = dict(pairwise(cells))
+    assert rows["rate"] == "28.57\u202fHz"
+    assert rows["wake_early"] == "3.00\u202fms"
+    assert rows["memlock_limit"] == "8.00\u202fMiB"
+    assert (rows["load"], rows["preempt_rt"]) == ("1.28", "no")
+    assert (rows["p50"], rows["p99"], rows["max"]) == ("85.3\u202fµs", "5.70\u202fms", "6.51\u202fms")
+    (rule,) = re.findall(r"td:first-child {([^}]*)}", content)  # `sampling_steps` came out as `sampling_ste ps`
+    assert "white-space: nowrap" in rule
+
+
+ESCAPE = "\x1b]0;evil\x07\u202e"
+
+
+def test_what_others_named_reaches_no_terminal_and_no_page_unescaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of nodes, counters, kinds, processors, versions and keys of a bag."""
+    node = f"/a{ESCAPE}"
+    info = {"kind": f"vdd{ESCAPE}", "machine": {"cpu": f"cpu{ESCAPE}", "cores": f"2{ESCAPE}"}, "policy": ESCAPE}
+    info |= {"versions": {f"onnx{ESCAPE}": ESCAPE}, "ros": {ESCAPE: ESCAPE}, "refused": [f"no{ESCAPE}"]}
+    nodes = {node: np.delete(records(), 40, axis=0), f"/b{ESCAPE}": records()}
+    said = [(f"{name}: policy", {"ticks": "5", f"stale.{ESCAPE}": "3"}) for name in nodes]
+    bag = write_bag(tmp_path / "bag", nodes, {name: info for name in nodes}, diagnostics=said)
+    assert main(["latency", str(bag), str(bag), "--html", str(tmp_path / "r.html")]) == 1
+    outcome = capsys.readouterr()
+    for text in (outcome.out, outcome.err, (tmp_path / "r.html").read_text()):
+        assert not set("\x1b\x07\u202e") & set(text)
+    assert "/a\\x1b]0;evil\\x07\\u202e: vdd\\x1b" in outcome.out
+    assert "stale.\\x1b" in outcome.out
 
 
 def test_names_that_look_like_formulas_and_markup_are_drawn(tmp_path: Path) -> None:
