@@ -47,6 +47,7 @@ EXTRAS = {
         "hypothesis",
         "mypy",
         "pytest",
+        "rerun-sdk",
         "ruff",
         "scipy",
         "setuptools",

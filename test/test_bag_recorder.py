@@ -71,6 +71,27 @@ def test_everything_published_is_in_the_bag_after_a_signal(bench: Bench, tmp_pat
     assert profiles["/student/latency"].durability == QosDurability.VOLATILE
 
 
+def test_what_only_some_nodes_publish_is_recorded_from_when_it_comes(bench: Bench, tmp_path: Path) -> None:
+    """Nothing waits for it, and where nobody publishes it, it is not in the bag."""
+    info = bench.node.create_publisher(String, "/student/policy_info", LATCHED)
+    info.publish(String(data="a student"))
+    optional = "[/student/expert, /teacher/expert]"
+    parameters = {"output": tmp_path / "bag", "topics": "[/student/policy_info]", "optional_topics": optional}
+    with node_process(MODULE, tmp_path / "log", **parameters) as recorder:
+        wait_until_ready(bench, recorder)
+        experts = bench.node.create_publisher(Int64, "/student/expert", LATCHED)
+        experts.publish(Int64(data=3))
+        bench.wait(experts.get_subscription_count, "the match of the late topic")
+        assert experts.wait_for_all_acked()
+        recorder.signal(signal.SIGINT)
+        assert recorder.wait() == 0, recorder.output
+    found = content(tmp_path / "bag")
+    assert {topic: len(messages) for topic, messages in found.items()} == {
+        "/student/policy_info": 1,
+        "/student/expert": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [

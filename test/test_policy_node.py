@@ -238,6 +238,7 @@ def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_pa
     assert node.session is not None
     assert (node.session.info["kind"], node.session.info["goal_length"]) == (kind, 0)
     assert not node.get_subscriptions_info_by_topic("/policy/goal")
+    assert len(node.get_publishers_info_by_topic("/policy/expert")) == (kind in MIXTURE_KINDS)
 
 
 def test_goals_come_by_topic(

@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
-from node_rig import MakeNode, Robot, started
+from node_rig import AVOIDING, MakeNode, Robot, started
 from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.nodes.message_types import RECORDS
+from vdd_ros.nodes.policy_outputs import PublishedOutputs
+from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot_messages import CommandChannel
+from vdd_ros.tasks import get_task
 
 
 def test_a_recorder_that_comes_after_the_first_ticks_misses_none(
@@ -23,6 +27,19 @@ def test_a_recorder_that_comes_after_the_first_ticks_misses_none(
     robot.run_until(lambda: all(len(found) >= 20 for found in late.values()), "what was before")
     for topic in ("latency", "decision"):
         assert [message.data[0] for message in late[topic][:20]] == list(range(20))
+
+
+def test_experts_have_a_topic_as_soon_as_a_mixture_is_to_take_over(bench: Bench) -> None:
+    """A topic on which nothing ever comes is an error to those who check bags."""
+    robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
+    channel = CommandChannel(robot.command, spec.observation, spec.action)
+    outputs = PublishedOutputs(bench.node, channel, 0.005, control=False)  # type: ignore[arg-type]
+    for experts, expected in ((False, 0), (True, 1), (False, 1), (True, 1)):
+        outputs.expect_decisions(("seq", "stamp_s", "action.x"), experts=experts)
+        assert len(bench.node.get_publishers_info_by_topic("/bench/expert")) == expected
+    outputs.expert(3)
+    outputs.destroy()
+    assert not bench.node.get_publishers_info_by_topic("/bench/expert")
 
 
 @pytest.mark.parametrize("trigger", ["timer", "observation"])

@@ -44,7 +44,7 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
     places = np.arange(len(found))[::-1]
     for one, place, box in zip(found, places, statistics, strict=True):
         colour = NEW if one.outside else KNOWN
-        filled = {"color": colour, "facecolor": "none" if one.outside else colour, "alpha": 1.0 if one.outside else 0.4}
+        filled = {"color": colour, "facecolor": "white" if one.outside else colour, "alpha": 1.0 if one.outside else 0.4}
         boxes.bxp(
             [box], positions=[place], orientation="horizontal", showfliers=False, widths=0.6, patch_artist=True,
             boxprops=filled, medianprops={"color": "black"}, whiskerprops={"color": colour},
@@ -57,7 +57,7 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
     boxes.set_yticks(places, [f"{printable(one.name)}: {significant(100 * one.beyond)} % outside" for one in found])
     boxes.set(xlabel="novelty (nats); boxes hold half, whiskers go from 5 to 95 %")
     known = Patch(facecolor=KNOWN, alpha=0.4, label="known")
-    new = Patch(facecolor="none", edgecolor=NEW, label="never demonstrated")
+    new = Patch(facecolor="white", edgecolor=NEW, label="never demonstrated")
     line = boxes.get_lines()[-1]
     boxes.legend(handles=[known, new, line], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     _draw_curves(curves, found)
