@@ -133,6 +133,7 @@ def test_it_runs_its_episodes_tells_their_results_and_leaves(bench: Bench, tmp_p
     assert (second["episode"], second["success"], second["mode"]) == (1, True, 18)
     assert last == {"summary": {"episodes": 2, "successes": 2}}
     assert [message.data for message in episodes] == [0, 1]
+    assert {pose.header.frame_id for pose in tcp} == {"world"}
     stamps = [(pose.header.stamp.sec, pose.header.stamp.nanosec) for pose in policy.desired]
     assert stamps == sorted(set(stamps))
     tcp_stamps = {(pose.header.stamp.sec, pose.header.stamp.nanosec) for pose in tcp}

@@ -22,6 +22,7 @@ from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stam
 from vdd_ros.tasks import get_task
 
 ACKNOWLEDGE_S = 5.0
+FRAME = "world"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class SimRobotNode(Node):
         self._inputs = []
         for source in robot_file.inputs:
             message = message_class(source.type)()
+            if hasattr(message, "header"):
+                message.header.frame_id = FRAME  # viewers draw nothing in a frame without a name
             channel = InputChannel(source, observation)
             channel.check(message)
             self._inputs.append((channel, message, self.create_publisher(type(message), source.topic, RELIABLE)))
