@@ -161,12 +161,12 @@ def test_no_tick_makes_a_trajectory_ready(bench: Bench, monkeypatch: pytest.Monk
 def test_records_have_no_bytes_that_are_not_their_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(bench, robot(TRAJECTORY, 2, "rad"), monkeypatch)
     decision = DecisionRecord(diffusion_spec(history=2, goal_length=1))
-    sent.outputs.expect_decisions(decision.labels)
+    sent.outputs.expect_decisions(decision.labels, experts=False)
     sent.outputs.latency(LatencyRecord())
     sent.outputs.decision(decision)
     sent.outputs.destroy()
     for content in sent.bytes:
-        read_own(content, "std_msgs/msg/Float64MultiArray")
+        read_own(content, "sensor_msgs/msg/JointState")
 
 
 @pytest.mark.parametrize(("joints", "points"), itertools.product((0, 1, 2, 7), (0, 1, 5)))
@@ -186,8 +186,8 @@ WATCHED: dict[str, tuple[Any, Any]] = {
     "/tcp_pose": (PoseStamped, RELIABLE),
     "/episode": (Int64, LATCHED),
     "/sim_robot/result": (String, LATCHED),
-    "/policy/latency": (Float64MultiArray, RECORDS),
-    "/policy/decision": (Float64MultiArray, RECORDS),
+    "/policy/latency": (JointState, RECORDS),
+    "/policy/decision": (JointState, RECORDS),
     "/policy/expert": (Int64, RECORDS),
     "/policy/policy_info": (String, LATCHED),
     "/policy/transition_event": (TransitionEvent, RELIABLE),

@@ -67,7 +67,7 @@ def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, s
     experts_topic = f"/{commander}/expert"
     topics = (f"/{source.topic.lstrip('/')}", _EPISODE, _RESULT, experts_topic)
     messages: dict[str, list[BagMessage]] = {topic: [] for topic in topics}
-    for message in read_messages(bag, topics, {topic: "std_msgs/msg/Int64" for topic in (_EPISODE, experts_topic)}):
+    for message in read_messages(bag, topics, {topic: ("std_msgs/msg/Int64",) for topic in (_EPISODE, experts_topic)}):
         if message.topic in messages:
             messages[message.topic].append(message)
     results = [found for message in messages[_RESULT] if (found := _result(message)) is not None]

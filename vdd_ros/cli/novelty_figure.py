@@ -44,7 +44,11 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
     places = np.arange(len(found))[::-1]
     for one, place, box in zip(found, places, statistics, strict=True):
         colour = NEW if one.outside else KNOWN
-        filled = {"color": colour, "facecolor": "white" if one.outside else colour, "alpha": 1.0 if one.outside else 0.4}
+        filled = {
+            "color": colour,
+            "facecolor": "white" if one.outside else colour,
+            "alpha": 1.0 if one.outside else 0.4,
+        }
         boxes.bxp(
             [box], positions=[place], orientation="horizontal", showfliers=False, widths=0.6, patch_artist=True,
             boxprops=filled, medianprops={"color": "black"}, whiskerprops={"color": colour},

@@ -1,5 +1,7 @@
 """Records of named numbers that are serialised once, so that a tick replaces their numbers and sends them."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +29,9 @@ class ReadyRecord:
         self._numbers = np.empty(count)
 
     def serialized(self, values: Floats) -> bytes:
-        """Return the serialised message with these values (n,), in the order of the labels."""
+        """Return the serialised message with these values (n,), in the order of the labels; NaN as time becomes 0."""
         place, numbers = self._stamp, self._numbers
         numbers[:place] = values[:place]
         numbers[place:] = values[place + 1 :]
-        return self._message.serialized(numbers, round(float(values[place]) * 1e9))
+        stamp_s = float(values[place])
+        return self._message.serialized(numbers, 0 if math.isnan(stamp_s) else round(stamp_s * 1e9))

@@ -1,7 +1,7 @@
 """From bags to everything that is reported about them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from vdd_ros.cli.latency_report.repeats import (
 from vdd_ros.cli.report import WARMUP_TICKS, LatencyReport, report_latency, without_nan
 from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.text import printable
 
 
 @dataclass(frozen=True)
