@@ -198,7 +198,7 @@ def test_known_and_new_do_not_differ_by_colour_alone(tmp_path: Path, drawn: list
     assert "own \\x1b[31m: 12.3 % outside" in shown
     assert "100" in shown and not [text for text in shown if "$" in text]
     known, new = (patch for patch in drawn[0].axes[0].patches[:2])
-    assert known.get_facecolor()[3] != new.get_facecolor()[3]
+    assert new.get_facecolor()[:3] == (1.0, 1.0, 1.0) != known.get_facecolor()[:3]
 
 
 def test_soak_and_training_say_units_and_what_lines_are(tmp_path: Path, drawn: list[Figure]) -> None:

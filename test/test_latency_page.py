@@ -204,7 +204,7 @@ def test_what_others_named_reaches_no_terminal_and_no_page_unescaped(
     nodes = {node: np.delete(records(), 40, axis=0), f"/b{ESCAPE}": records()}
     said = [(f"{name}: policy", {"ticks": "5", f"stale.{ESCAPE}": "3"}) for name in nodes]
     bag = write_bag(tmp_path / "bag", nodes, {name: info for name in nodes}, diagnostics=said)
-    assert main(["latency", str(bag), str(bag), "--html", str(tmp_path / "r.html")]) == 1
+    assert main(["latency", str(bag), "--html", str(tmp_path / "r.html")]) == 1
     outcome = capsys.readouterr()
     for text in (outcome.out, outcome.err, (tmp_path / "r.html").read_text()):
         assert not set("\x1b\x07\u202e") & set(text)

@@ -45,7 +45,7 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
     for one, place, box in zip(found, places, statistics, strict=True):
         colour = NEW if one.outside else KNOWN
         filled = {
-            "color": colour,
+            "edgecolor": colour,
             "facecolor": "white" if one.outside else colour,
             "alpha": 1.0 if one.outside else 0.4,
         }

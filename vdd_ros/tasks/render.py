@@ -193,7 +193,7 @@ def _number_lines(ax: Axes, starts: Floats, named: _Numbers) -> None:
         own = np.flatnonzero(prevails[index])
         if name is None or not len(own):
             continue
-        dense = own[2 * counts[index, own] >= counts[index, own].max()]
+        dense = own[4 * counts[index, own] >= counts[index, own].max()]
         centres = np.array([starts[(named.place == index) & (cells == cell)].mean(axis=0) for cell in dense])
         nearest = [min(float(np.linalg.norm(centre - other)) for other in written) for centre in centres]
         at = centres[int(np.argmax(nearest))]
@@ -218,7 +218,7 @@ def save_trajectories(
     ax = figure.add_subplot()
     plot_trajectories(ax, task_name, paths, colours, label=label)
     if legend := ax.get_legend():
-        figure.set_size_inches(5.2 + 1.4 * (1 + (len(legend.get_texts()) > LEGEND_LIMIT // 2)), 6.2)
+        figure.set_size_inches(4.9 + 1.9 * (1 + (len(legend.get_texts()) > LEGEND_LIMIT // 2)), 6.2)
     ax.set_title(title, fontsize=10, color=INK)
     with replacing(file) as aside:
         figure.savefig(aside, dpi=160, format="png")
