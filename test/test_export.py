@@ -21,7 +21,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.training import export as exporting
-from vdd_ros.training import graphs, parity
+from vdd_ros.training import graphs, onnx_graph, parity
 from vdd_ros.training.checkpoint import Card, load_model, model_sha256, save_model
 from vdd_ros.training.configs import Covariance
 from vdd_ros.training.consistency import distil_consistency, load_one_step
@@ -295,7 +295,7 @@ def test_the_metadata_says_what_the_checkpoint_is(student: Path, teacher: Path, 
 
 def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     """Let the exporter write a graph whose initialiser `name` is another."""
-    write_graph = exporting.write_graph
+    write_graph = onnx_graph.write_graph
 
     def write(graph: Any, inputs: Any, file: Path) -> None:
         write_graph(graph, inputs, file)
@@ -324,7 +324,7 @@ def test_a_file_that_is_another_function_is_refused(
 def test_a_file_that_chooses_other_experts_is_refused(
     tmp_path: Path, student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, tracing = graphs.select_expert, exporting.write_graph
+    honest, tracing = graphs.select_expert, onnx_graph.write_graph
 
     def write(graph: Any, inputs: Any, file: Path) -> None:
         with monkeypatch.context() as patch:
