@@ -283,7 +283,7 @@ def test_weights_of_another_type_or_that_are_not_finite_are_refused(
 
 def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
     header = {"weight": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}}
-    header["__metadata__"] = {"vdd_ros": CARD.to_json()}  # type: ignore[assignment]
+    header["__metadata__"] = {"vdd_ros": CARD.to_json()}
     text = json.dumps(header).encode()
     (tmp_path / MODEL_FILE).write_bytes(len(text).to_bytes(8, "little") + text + bytes(100))
     with pytest.raises(CheckpointError, match="truncated"):

@@ -169,7 +169,7 @@ def test_averages_that_become_infinite_are_divergence(tmp_path: Path) -> None:
     def loss(generator: torch.Generator, step: int) -> tuple[Tensor, Tensors]:
         if step == 4:
             with torch.no_grad():
-                loop.averaged.bias.fill_(math.inf)  # type: ignore[union-attr,operator]
+                loop.averaged.bias.fill_(math.inf)  # type: ignore[operator]
         value = loop.module(torch.randn((4, 3), generator=generator)).square().mean()
         return value, {"loss": value.detach()}
 

@@ -47,7 +47,7 @@ def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     with zipfile.ZipFile(file) as archive:
         members = {name: _look(archive, name) for name in _names(archive)}
         _check_types(members)
-        header = parse_json(_read(archive, "header")[()], f"the header of '{file}'", DemonstrationError)
+        header = parse_json(str(_read(archive, "header")), f"the header of '{file}'", DemonstrationError)
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")
         _check_shapes(members)

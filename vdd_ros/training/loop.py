@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +208,7 @@ class TrainingLoop:
             names = [f"{key}.{name}" for key in MOMENTS]
             known |= set(names)
             if any(moment in tensors for moment in names):
-                _check_moments(parameter, *(tensors.get(moment) for moment in names), name, step)
+                _check_moments(parameter, [tensors.get(moment) for moment in names], name, step)
         if unknown := sorted(tensors.keys() - known):
             raise CheckpointError(f"it holds {printable(unknown[0])}, which this model does not have")
         return step
@@ -236,10 +236,9 @@ class TrainingLoop:
             self._optimizer.state[parameter] = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
 
 
-def _check_moments(
-    parameter: Tensor, mean: Tensor | None, square: Tensor | None, step: Tensor | None, name: str, steps: int
-) -> None:
-    """Raise CheckpointError where what the optimiser kept of a parameter cannot be."""
+def _check_moments(parameter: Tensor, moments: Sequence[Tensor | None], name: str, steps: int) -> None:
+    """Raise CheckpointError where what the optimiser kept of a parameter, in the order of `MOMENTS`, cannot be."""
+    mean, square, step = moments
     if mean is None or square is None or step is None:
         raise CheckpointError(f"it lacks a part of what the optimiser kept of {name}")
     check_like(parameter, mean, f"exp_avg.{name}")
