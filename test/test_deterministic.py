@@ -20,9 +20,10 @@ from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
-from vdd_ros.training.consistency import ConsistencyConfig, distil_consistency
-from vdd_ros.training.distil import DistilConfig, distil
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.consistency import distil_consistency
+from vdd_ros.training.distil import distil
+from vdd_ros.training.method_configs import ConsistencyConfig, DistilConfig, TrainConfig
+from vdd_ros.training.train import train_teacher
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 1, "octaves": 2}
 SEED = 4

@@ -15,7 +15,8 @@ from toy_targets import restless, small_demonstrations
 from vdd_ros.cli.main import main
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.training.checkpoint import load_model, save_model
-from vdd_ros.training.train import TrainConfig, train_teacher
+from vdd_ros.training.method_configs import TrainConfig
+from vdd_ros.training.train import train_teacher
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "history": 1, "width": 16, "layers": 1, "octaves": 2}
 Capture = pytest.CaptureFixture[str]

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.training.checkpoint import load_model, save_model
+from vdd_ros.training.configs import Covariance
+from vdd_ros.training.method_configs import TeacherKind
 from vdd_ros.training.mixture import GaussianMixture
-from vdd_ros.training.student import Covariance
-from vdd_ros.training.teacher import Teacher, TeacherConfig, TeacherKind
+from vdd_ros.training.teacher import Teacher, TeacherConfig
 
 torch.set_num_threads(1)
 
