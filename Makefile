@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
-NEEDS := constraints.txt setup.py
+NEEDS := constraints.txt setup.py tools/pins.py
 
-.PHONY: help demo soak test clean
+.PHONY: help demo soak test train pins clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -18,15 +18,21 @@ soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and jud
 test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy
 	$(BIN)/python -m pytest
 
+train: $(VENV)/.train-ready  ## Set up what training needs too
+
+pins:  ## Write constraints.txt anew: its versions, what setup.py newly needs, and the hashes
+	$(BIN)/python tools/pins.py update
+
 clean:  ## Remove the virtual environment, what was built and what the demo and the soak wrote
 	rm -rf $(VENV) build install log dist demo_out soak_out *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp for each set of extras: nothing is installed again until the needs change.
 $(VENV)/.demo-ready: EXTRAS := ros,sim
+$(VENV)/.train-ready: EXTRAS := ros,sim,train
 $(VENV)/.test-ready: EXTRAS := ros,sim,train,dev
 $(VENV)/.%-ready: $(NEEDS) | $(BIN)/python
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python tools/pins.py install $(EXTRAS)
 	touch $@
 
 $(BIN)/python:

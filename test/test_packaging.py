@@ -1,19 +1,23 @@
 """The package installs with pip and with colcon, and what it says about itself agrees."""
 
+import hashlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from catkin_pkg.package import parse_package
 from checkout import CHECKOUT, setup_arguments
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import vdd_ros
 from vdd_ros.cli.main import EXTRAS
@@ -122,9 +126,110 @@ def test_the_message_for_a_missing_package_names_an_extra_that_brings_it() -> No
         assert name in brought or f"ros-jazzy-{name}" in brought, f"{package} in {extra}"
 
 
+def load_tool() -> Any:
+    """Import tools/pins.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("pins", CHECKOUT / "tools" / "pins.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pins"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TOOL = load_tool()
+PINS = TOOL.read((CHECKOUT / "constraints.txt").read_text())
+
+
+def test_every_pin_but_torch_has_a_hash() -> None:
+    assert {pin.name for pin in PINS if not pin.sha256} == {"torch"}
+    assert len({pin.name for pin in PINS}) == len(PINS) > 100
+
+
+def test_pip_takes_the_pins_as_constraints() -> None:
+    """pip reads what stands before the comment, and nothing there may be more than a version."""
+    for line in (CHECKOUT / "constraints.txt").read_text().splitlines():
+        if text := line.partition("#")[0].strip():
+            assert str(Requirement(text).specifier).startswith("==")
+
+
+@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "dev"])
+def test_what_an_extra_needs_is_pinned_for_it(extra: str) -> None:
+    """Also what its needs need, as far as it is installed here: with --require-hashes nothing else is installed."""
+    needs = setup_arguments()["install_requires"] if extra == "base" else setup_arguments()["extras_require"][extra]
+    metadata = {
+        canonicalize_name(found.metadata["Name"]): {"requires_dist": found.requires} for found in distributions()
+    }
+    roots = [need for need in map(Requirement, needs) if need.marker is None or need.marker.evaluate()]
+    roots = [need for need in roots if canonicalize_name(need.name) in metadata]
+    chosen = {canonicalize_name(pin.name) for pin in TOOL.needed(PINS, {extra})}
+    assert TOOL.closure(metadata, iter(roots)) <= chosen
+
+
+def test_what_only_builds_is_not_in_what_runs() -> None:
+    running = TOOL.needed(PINS, {"ros", "sim"})
+    builders = ("colcon", "catkin", "mypy", "ruff", "pytest", "hypothesis")
+    assert not [pin.name for pin in running if pin.name.startswith(builders)]
+
+
+def test_a_hash_that_differs_is_refused(tmp_path: Path) -> None:
+    """pip checks the lines that the script makes of pins: an archive of another content is not installed."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "pyproject.toml").write_text('[project]\nname = "pinned-example"\nversion = "1.0"\n')
+    (source / "setup.py").write_text("from setuptools import setup\nsetup(py_modules=[])\n")
+    wheels = tmp_path / "wheels"
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    run(sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", wheels, source, cwd=tmp_path)
+    (wheel,) = wheels.iterdir()
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    for digest, code in ((right, 0), (right[::-1], 1)):
+        (pin,) = TOOL.read(f"pinned-example==1.0  # base; sha256:{digest}\n")
+        requirements = tmp_path / "requirements.txt"
+        requirements.write_text(f"{pin.requirement}\n")
+        done = subprocess.run(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--require-hashes",
+                    "--no-index",
+                    "--find-links",
+                    str(wheels),
+                ),
+                *("--target", str(tmp_path / f"target_{code}"), "--requirement", str(requirements)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_a_line_that_is_no_pin_is_refused() -> None:
+    with pytest.raises(ValueError, match="line 2: 'numpy>=1' is no pin"):
+        TOOL.read("# comment\nnumpy>=1\n")
+
+
+def test_pages_give_versions_to_a_robot() -> None:
+    """What docs/install.md tells to install there has the versions of the pins."""
+    text = (CHECKOUT / "docs" / "install.md").read_text().partition("## On a robot")[2].partition("\n## ")[0]
+    pins = {pin.name: pin.version for pin in PINS} | {"onnxruntime": ONNX_RUNTIME}
+    shown = re.findall(r"^pip install (.*)$", text, flags=re.MULTILINE)
+    words = [word for line in shown for word in line.split() if not word.startswith("-") and word not in (".", "src")]
+    assert words
+    for word in words:
+        name, _, version_ = word.partition("==")
+        assert pins[name] == version_, word
+
+
+ONNX_RUNTIME = next(pin.version for pin in PINS if pin.name == "onnxruntime-gpu")
+
+
 def test_every_need_is_pinned_to_a_version_that_it_allows() -> None:
-    lines = (CHECKOUT / "constraints.txt").read_text().splitlines()
-    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    pins = {pin.name.lower(): pin.version for pin in PINS}
     needs = [*setup_arguments()["install_requires"], *chain(*setup_arguments()["extras_require"].values())]
     for need in map(Requirement, needs):
         if need.marker is None or need.marker.evaluate():
