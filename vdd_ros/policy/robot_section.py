@@ -35,9 +35,6 @@ EXAMPLES = {
     "max_error": "max_error: 0.1",
     "max_rate": "max_rate: 3.0",
     "stamp": "stamp: arrival",
-    "max_error": "max_error: 0.2",
-    "max_rate": "max_rate: 5.0",
-    "stamp": "stamp: arrival",
 }
 """How a line with each key looks, for errors."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
