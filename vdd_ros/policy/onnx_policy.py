@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
+from vdd_ros.policy.limit_bands import beyond, limit_bands
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
@@ -75,21 +76,6 @@ class WarmUp(NamedTuple):
 
     first_s: float
     median_s: float
-
-
-def limit_bands(spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return from where on actions count as cut by a limit, each (act_dim,), physical units.
-
-    Graphs clip a millionth of the range inside the limits, so that rounding to physical units does not pass them.
-    """
-    low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
-    margin = 2e-6 * (high - low)
-    return low + margin, high - margin
-
-
-def beyond(action: NDArray[np.floating], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which entries of actions (..., act_dim) lie at or beyond bounds (act_dim,)."""
-    return np.logical_or(action <= low, action >= high)
 
 
 class OnnxPolicy:

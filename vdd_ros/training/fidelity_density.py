@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.binding import BoundArrays
-from vdd_ros.policy.onnx_policy import ONE_ACTION, beyond, limit_bands
+from vdd_ros.policy.limit_bands import beyond, limit_bands
+from vdd_ros.policy.onnx_policy import ONE_ACTION
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import named_expert

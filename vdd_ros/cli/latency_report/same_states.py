@@ -10,7 +10,8 @@ from vdd_ros.data.decisions import Decisions
 from vdd_ros.data.latency_bag import NodeLatency
 from vdd_ros.policy.decision import goal_labels, window_labels
 from vdd_ros.policy.density import draw, log_density, marginal
-from vdd_ros.policy.onnx_policy import OnnxPolicy, limit_bands
+from vdd_ros.policy.limit_bands import limit_bands
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
