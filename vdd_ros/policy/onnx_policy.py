@@ -17,7 +17,6 @@ from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
 from vdd_ros.policy.session import Opened, open_session
-from vdd_ros.policy.spec import PolicySpec
 
 NOISES = ("mean", "full")
 ONE_ACTION = (
