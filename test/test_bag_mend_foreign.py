@@ -15,6 +15,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StorageP
 from test_bag_writer import record, sequences_of
 
 from vdd_ros.cli.main import main
+from vdd_ros.errors import RecordingError
+from vdd_ros.nodes.bag_mend import mend
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -296,11 +298,14 @@ def test_what_exists_is_replaced_only_with_force_and_only_if_it_is_a_bag(
         (["--out", str(old)], "exists already"),
         (["--out", str(tmp_path / "home"), "--force"], "is no bag"),
         (["--out", str(tmp_path), "--force"], "holds the bag that is to be mended"),
-        (["--out", str(source), "--force"], "holds the bag that is to be mended"),
+        (["--out", str(source), "--force"], "name a folder"),
     ):
         assert main(["bag", "mend", str(source), *arguments]) == 2
         assert text in capsys.readouterr().err
         assert digests(tmp_path) == before
+    with pytest.raises(RecordingError, match="holds the bag that is to be mended"):
+        mend(source, source, force=True)
+    assert digests(tmp_path) == before
     assert main(["bag", "mend", str(source), "--out", str(old), "--force"]) == 0
     assert sequences_of(old) == numbers(5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mcap", "home", "old"]
