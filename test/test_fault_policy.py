@@ -114,7 +114,7 @@ def test_cleanup_while_a_file_is_loaded(make_node: MakeNode, watched: Watched, t
     node.trigger_cleanup()
     watched.run_until(answer.done, "the answer")
     assert (answer.result().success, answer.result().message) == (False, CLOSED)
-    watched.bench.wait(lambda: not services(node), "the end of the service")
+    assert len(services(node)) == 1
     started(node)
     assert len(services(node)) == 1
     watched.run_for_commands()

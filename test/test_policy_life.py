@@ -12,11 +12,11 @@ from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes import runtime
+from vdd_ros.nodes.containment import ContainingExecutor
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.policy_ticker import Ticker
@@ -26,7 +26,7 @@ def fail(*_: Any, **__: Any) -> None:
     raise ZeroDivisionError("broken")
 
 
-class ShortLived(SingleThreadedExecutor):
+class ShortLived(ContainingExecutor):
     """Spins so often and no more."""
 
     spins = 50

@@ -20,12 +20,13 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_loader import Loader
 from vdd_ros.nodes.policy_loading import Loaded
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_node import PolicyNode
-from vdd_ros.nodes.policy_relief import Done
+from vdd_ros.nodes.policy_relief import ACTS, Done
 from vdd_ros.nodes.policy_session import PolicySession
-from vdd_ros.nodes.policy_swap import HotSwap
+from vdd_ros.nodes.policy_swap import HotSwap, SwapTarget
 from vdd_ros.policy.timing import LATENCY_LABELS
 
 
@@ -204,10 +205,11 @@ def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
         return loaded
 
     def take_over(_: Loaded, done: Done) -> None:
-        Timer(0.3, done, ("",)).start()
+        Timer(0.3, done, (ACTS,)).start()
 
     told: list[Loaded] = []
-    swap = HotSwap(node, load, take_over, told.append, lambda _: None)  # type: ignore[arg-type]
+    swap = HotSwap(node, Loader())  # type: ignore[arg-type]
+    swap.connect(SwapTarget(load, 10.0, take_over, told.append, lambda _: None))
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = Thread(target=executor.spin)
@@ -221,7 +223,7 @@ def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
     finally:
         executor.shutdown()
         spinning.join()
-        swap.destroy()
+        swap.disconnect()
         node.destroy_node()
 
 

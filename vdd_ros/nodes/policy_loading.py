@@ -9,7 +9,9 @@ from rclpy.logging import get_logger
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.nodes.policy_diagnostics import policy_info
+from vdd_ros.nodes.policy_fitness import MemoryCheck, judge_speed
 from vdd_ros.nodes.policy_parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
+from vdd_ros.nodes.policy_source import Allowed
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 
@@ -29,7 +31,14 @@ class Loaded:
     inference_s: float
 
 
-def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, rate_hz: float | None = None) -> Loaded:
+def load(
+    path: str,
+    robot: RobotFile,
+    parameters: PolicyParameters,
+    name: str,
+    rate_hz: float | None = None,
+    allowed: Allowed | None = None,
+) -> Loaded:
     """Load a policy file for a robot.
 
     Args:
@@ -38,14 +47,16 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         parameters: Of the node.
         name: Of the node.
         rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
+        allowed: Which files may be loaded; by default any.
 
     Raises:
-        VddError: The file is no policy file, does not fit the robot or the parameters, or was made for another rate or
-            an impossible one.
+        VddError: The file is not allowed or no policy file, does not fit the robot or the parameters, was made for
+            another rate or an impossible one, or is too slow or too large for this host.
     """
     began = perf_counter()
+    file = (allowed or Allowed()).read(path)
     policy = OnnxPolicy.load(
-        path,
+        file,
         provider=parameters.provider_settings(),
         expert=parameters.expert,
         switch_ratio=parameters.switch_ratio,
@@ -64,6 +75,10 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
             f"{path} was made for {own_hz:.6g} Hz, but the node ticks at {rate_hz:.6g} Hz; set rate_hz, or configure "
             "the node with this file"
         )
+    memory = MemoryCheck(parameters)
+    warm_up = policy.warm_up(parameters.warmup_runs)
+    memory.judge(path, policy)
+    judge_speed(path, warm_up, parameters, 1.0 / own_hz, policy.warm_up)
     pilot = Pilot.of(
         policy,
         robot,
@@ -72,7 +87,6 @@ def load(path: str, robot: RobotFile, parameters: PolicyParameters, name: str, r
         action_steps=parameters.action_steps,
         prefetch_ticks=parameters.prefetch_ticks,
     )
-    warm_up = policy.warm_up(parameters.warmup_runs)
     _warn_of_building(policy, path, name, perf_counter() - began)
     info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)
     return Loaded(pilot, info, warm_up.median_s)

@@ -10,12 +10,16 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.containment import CallbackErrors, answer_always
+from vdd_ros.nodes.leaving import leave
 from vdd_ros.nodes.parameters import current_parameters, declare_parameters
 from vdd_ros.nodes.policy_diagnostics import ONLY_IN_INFO, key_values, loop_values
 from vdd_ros.nodes.policy_graph import Surroundings
 from vdd_ros.nodes.policy_lifecycle import ReasonedLifecycleNode
+from vdd_ros.nodes.policy_loader import Loader
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_session import PolicySession
+from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.runtime import run
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -30,6 +34,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     Attributes:
         session: What exists between configure and cleanup, else None.
+        callback_errors: Errors of callbacks that did not end the node.
     """
 
     def __init__(self, name: str = "policy_node", **kwargs: Any) -> None:
@@ -37,8 +42,12 @@ class PolicyNode(ReasonedLifecycleNode):
         self.session: PolicySession | None = None
         self._logged: dict[str, str] = {}
         self._rivals: list[str] = []
+        self.callback_errors = CallbackErrors(self.get_logger().error)
+        answer_always(self, self.callback_errors)
         declare_parameters(self, PolicyParameters, read_only=False)
         self.add_on_set_parameters_callback(self._refuse_changes)
+        self._loader = Loader()
+        self._swap = HotSwap(self, self._loader)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
@@ -53,7 +62,8 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def configure(self) -> None:
         """Load, check, warm up and connect."""
-        self.session = PolicySession(self, current_parameters(self, PolicyParameters), self.give_up)
+        parameters = current_parameters(self, PolicyParameters)
+        self.session = PolicySession(self, parameters, self._loader, self._swap, self.give_up)
         self.session.connect()
 
     def activate(self) -> None:
@@ -105,18 +115,29 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """Publish the state, counters, percentiles and whatever is wrong."""
-        level, message = self._judge()
         values: dict[str, Any] = {"state": self.state, "last_failure": self.failure}
-        if self.session:
-            info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
-            values |= info | loop_values(self.session.loop, self.session.statistics)
-            values |= {"rivals": len(self._rivals), "listeners": self.session.surroundings.listeners()}
+        try:
+            level, message = self._judge()
+            values |= self._values()
+        except Exception as error:  # what asks the graph may fail; that the node is not well must be heard all the same
+            level, message = DiagnosticStatus.ERROR, f"the diagnostics failed: {type(error).__name__}: {error}"
+            self.callback_errors.note("the diagnostics", error)
+        errors = self.callback_errors
+        values |= {"callback_errors": errors.count, "last_callback_error": errors.last}
         status = DiagnosticStatus(
             level=level, name=f"{self.get_fully_qualified_name()}: policy", message=message, values=key_values(values)
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _values(self) -> dict[str, Any]:
+        """Return what diagnostics say of a session."""
+        if not self.session:
+            return {}
+        info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
+        surroundings = {"rivals": len(self._rivals), "listeners": self.session.surroundings.listeners()}
+        return info | loop_values(self.session.loop, self.session.statistics) | surroundings
 
     def _judge(self) -> tuple[bytes, str]:
         self._rivals = self.session.surroundings.rivals() if self.session else []
@@ -154,7 +175,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
-    return run(PolicyNode, argv)
+    return leave(run(PolicyNode, argv))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.parameters import parameter
 from vdd_ros.nodes.policy_loop import START_GATES
+from vdd_ros.nodes.policy_source import ANYWHERE, NOWHERE, Allowed
 from vdd_ros.policy.commander import FIRST_ACTIONS
 from vdd_ros.policy.guards import ON_NOVELTY, GuardSettings
 from vdd_ros.policy.host import HostSettings
@@ -26,6 +27,14 @@ class PolicyParameters:
 
     policy_path: str = parameter("", "policy file (.onnx)")
     next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
+    load_policy_from: str = parameter(
+        ANYWHERE, f"which files ~/load_policy may load: {ANYWHERE}, {NOWHERE}, or those in this folder"
+    )
+    load_policy_sha256: str = parameter("", "digests of the files that ~/load_policy may load; empty: any")
+    load_timeout_s: float = parameter(300.0, "how long loading a policy file may take as a whole", 0.1, 86400.0)
+    memory_limit_mb: float = parameter(
+        256.0, "memory that the runs of a policy on the CPU may take; 0: any", 0.0, 1_000_000.0
+    )
     swap_timeout_s: float = parameter(10.0, "how long a loaded file may wait for its observations", 0.1, 3600.0)
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
@@ -82,6 +91,10 @@ class PolicyParameters:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
                 )
+
+    def allowed(self) -> Allowed:
+        """Return which files `~/load_policy` may load; raises ConfigurationError."""
+        return Allowed(self.load_policy_from, self.load_policy_sha256)
 
     def host(self) -> HostSettings:
         """Return what is asked of the host; raises ConfigurationError."""

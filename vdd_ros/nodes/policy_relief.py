@@ -1,14 +1,35 @@
 """A loaded policy waits until it has seen its window, and takes over; or it is refused, and nothing has changed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from threading import Timer
 
 from vdd_ros.nodes.policy_loading import Loaded
 from vdd_ros.nodes.policy_loop import PolicyLoop
 
-Done = Callable[[str], object]
-"""Told why a policy did not take over; empty where it acts. Called from whatever thread."""
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a policy that was to take over.
+
+    Attributes:
+        acts: Whether it acts now.
+        reason: Why it does not; empty where it acts.
+    """
+
+    acts: bool
+    reason: str
+
+    @classmethod
+    def refused(cls, reason: str) -> "Outcome":
+        """Return that it does not act, and why."""
+        return cls(False, reason or "no reason was given")
+
+
+ACTS = Outcome(True, "")
+Done = Callable[[Outcome], object]
+"""Told what became of a policy, from whatever thread."""
 
 
 class Relief:
@@ -62,7 +83,7 @@ class Relief:
             _, done, timer = self._waiting
             self._waiting = None
             timer.cancel()
-            done("")
+            done(ACTS)
 
     def _expire(self, loaded: Loaded) -> None:
         intake, now_s = loaded.pilot.intake, self._now_s()
@@ -80,4 +101,4 @@ class Relief:
         self._waiting = None
         timer.cancel()
         loaded.pilot.chunks.close()
-        done(reason)
+        done(Outcome.refused(reason))

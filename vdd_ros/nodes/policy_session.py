@@ -16,12 +16,13 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health
 from vdd_ros.nodes.policy_graph import Surroundings
+from vdd_ros.nodes.policy_loader import Loader
 from vdd_ros.nodes.policy_loading import Loaded, load
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.nodes.policy_relief import Done, Relief
-from vdd_ros.nodes.policy_swap import HotSwap
+from vdd_ros.nodes.policy_relief import ACTS, Done, Relief
+from vdd_ros.nodes.policy_swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy_ticker import Ticker, TickSettings
 from vdd_ros.nodes.tick_inputs import TickInputs
 from vdd_ros.policy.command_types import COMMANDS
@@ -30,6 +31,7 @@ from vdd_ros.policy.intake import GOAL
 from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel
 from vdd_ros.policy.timing import LatencyStatistics
+from vdd_ros.text import printable
 
 JITTER_SLEEPS = 90  # of a millisecond each
 
@@ -40,6 +42,8 @@ class PolicySession:
     Args:
         node: The node.
         parameters: Of the node.
+        loader: Loads policy files.
+        swap: Lets another policy file take over.
         give_up: Ends commanding, with the reason.
 
     Attributes:
@@ -53,24 +57,34 @@ class PolicySession:
         VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
     """
 
-    def __init__(self, node: LifecycleNode, parameters: PolicyParameters, give_up: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        parameters: PolicyParameters,
+        loader: Loader,
+        swap: HotSwap,
+        give_up: Callable[[str], None],
+    ) -> None:
         self._node = node
         self._give_up = give_up
         self._parameters = parameters
         parameters.host()
+        self._allowed = parameters.allowed()
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
         self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
-        self._loaded = load(parameters.policy_path, self._robot, parameters, self._name)
+        first = partial(load, parameters.policy_path, self._robot, parameters, self._name)
+        self._loaded = loader.load(first, parameters.load_timeout_s)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
         self.surroundings = Surroundings(node, self._robot, control=parameters.enable_control)
         self._episode: int | None = None
-        self._inputs = TickInputs(node)
+        self._inputs = TickInputs(node, self._on_bad_message)
         self._goals: Any = None
         self._ticker: Ticker | None = None
         self._outputs: PublishedOutputs | None = None
-        self._swap: HotSwap | None = None
+        self._swap = swap
+        self._connected_to_swap = False
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
         # Simulated time stands still while a tick runs.
         self._early_s = 0.0 if self._simulated_time else min(parameters.wake_early_s, self._period_s / 2)
@@ -115,7 +129,16 @@ class PolicySession:
             self._subscribe(source)
         self._subscribe_to_goals(self._loaded)
         self._outputs.info(self.info)
-        self._swap = HotSwap(self._node, self._load_beside, self._take_over, self._taken_over, self.loop.refuse_policy)
+        self._swap.connect(
+            SwapTarget(
+                load=self._load_beside,
+                timeout_s=parameters.load_timeout_s,
+                take_over=self._take_over,
+                taken_over=self._taken_over,
+                refused=self.loop.refuse_policy,
+            )
+        )
+        self._connected_to_swap = True
 
     def start(self) -> None:
         """Begin to tick; raises HungTickError while a tick from before has not ended."""
@@ -137,7 +160,7 @@ class PolicySession:
         """
         with ExitStack() as stack:
             stack.callback(gc.unfreeze)
-            if self._swap is None or self._ticker is None:
+            if not self._connected_to_swap or self._ticker is None:
                 return ""
             ticker = self._ticker
             stack.callback(lambda: self._relief.end(hung=ticker.hung))
@@ -161,9 +184,9 @@ class PolicySession:
         """Take publishers and subscriptions down, as far as they were made; one that fails does not keep the others."""
         with ExitStack() as stack:
             stack.callback(self._loaded.pilot.chunks.close)
-            if self._swap:
+            if self._connected_to_swap:
                 stack.callback(self.loop.close)
-                stack.callback(self._swap.destroy)
+                stack.callback(self._swap.disconnect)
             outputs, self._outputs = self._outputs, None
             if outputs:
                 stack.callback(outputs.destroy)
@@ -213,6 +236,11 @@ class PolicySession:
         now_s = self._now_s()
         self.loop.receive(name, message, now_s, now_s if self._simulated_time else received_s or now_s)
 
+    def _on_bad_message(self, topic: str, error: Exception) -> None:
+        """Count a message that could not be decoded, or raised what nobody thought of, as refused."""
+        self.loop.counters.refused_messages += 1
+        self.loop.intake.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
+
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
 
@@ -222,7 +250,7 @@ class PolicySession:
             self.loop.new_episode(-math.inf if self._simulated_time else received_s)
 
     def _load_beside(self, path: str) -> Loaded:
-        return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"])
+        return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"], self._allowed)
 
     def _take_over(self, loaded: Loaded, done: Done) -> None:
         """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
@@ -231,7 +259,7 @@ class PolicySession:
             self._relief.wait(loaded, done)
         else:
             self.loop.take_over(loaded.pilot)
-            done("")
+            done(ACTS)
 
     def _taken_over(self, loaded: Loaded) -> None:
         """Tell that a policy acts now, and let the one before it go."""

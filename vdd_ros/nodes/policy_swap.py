@@ -1,8 +1,8 @@
 """Another policy file takes over from the one that acts, without a tick being missed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -11,123 +11,145 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from vdd_ros.errors import VddError
+from vdd_ros.nodes.containment import SparseLog
+from vdd_ros.nodes.policy_loader import Loader
 from vdd_ros.nodes.policy_loading import Loaded
-from vdd_ros.nodes.policy_relief import Done
+from vdd_ros.nodes.policy_relief import Done, Outcome
+from vdd_ros.text import printable
 
 CLOSED = "the node was cleaned up meanwhile"
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class SwapTarget:
+    """What a policy can be loaded for: the session of a configured node.
+
+    Attributes:
+        load: Loads the file of a path; runs in a thread of its own.
+        timeout_s: How long that may take.
+        take_over: Lets a loaded policy take over, and tells its second argument, from whatever thread, what became of it.
+        taken_over: Called when it acts.
+        refused: Told why a file was not loaded.
+    """
+
+    load: Callable[[str], Loaded]
+    timeout_s: float
+    take_over: Callable[[Loaded, Done], None]
+    taken_over: Callable[[Loaded], None]
+    refused: Callable[[str], None]
 
 
 class HotSwap:
     """The service `~/load_policy`: the file of the parameter `next_policy` is loaded beside the ticks and takes over.
 
-    The service answers when the new policy acts, or why it does not; then the old one acts on.
+    It lives as long as the node. It answers when the new policy acts, or why it does not; then the old one acts on.
 
     Args:
         node: The node.
-        load: Loads the file of a path; runs in a thread of its own.
-        take_over: Lets a loaded policy take over, and calls its second argument, from whatever thread, with why it did
-            not; empty where it acts.
-        taken_over: Called when it acts.
-        refused: Told why a file was not loaded.
+        loader: Loads.
     """
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        load: Callable[[str], Loaded],
-        take_over: Callable[[Loaded, Done], None],
-        taken_over: Callable[[Loaded], None],
-        refused: Callable[[str], None],
-    ) -> None:
+    def __init__(self, node: LifecycleNode, loader: Loader) -> None:
         self._node = node
-        self._load = load
-        self._take_over = take_over
-        self._taken_over = taken_over
-        self._refused = refused
+        self._loader = loader
+        self._target: SwapTarget | None = None
         self._busy = False
-        self._calls = 0
-        self._closed = False
         self._awaited: Future | None = None
+        self._refusals = SparseLog(node.get_logger().error)
         # In the node's own group, a call that waits would keep the ticks from running.
         self._service = node.create_service(
             Trigger, "~/load_policy", self._serve, callback_group=ReentrantCallbackGroup()
         )
 
-    def destroy(self) -> None:
-        """Take the service down, after the answer to a call that waits."""
-        self._closed = True
+    def connect(self, target: SwapTarget) -> None:
+        """Load for this from now on."""
+        self._target = target
+
+    def disconnect(self) -> None:
+        """Load for nobody; a call that waits is answered."""
+        self._target = None
         if self._awaited is not None:
-            self._awaited.set_result(CLOSED)
-        if not self._calls:
-            self._node.destroy_service(self._service)
+            self._awaited.set_result(Outcome.refused(CLOSED))
 
     async def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         path = self._node.get_parameter("next_policy").value
-        self._calls += 1
-        response.message = await self._swap(path)
-        self._calls -= 1
-        executor = self._node.executor
-        if self._closed and not self._calls and executor is not None:
-            executor.create_task(self._node.destroy_service, self._service)  # later: the answer needs the service
-        response.success = not response.message
-        if response.message:
-            self._refused(f"{path}: {response.message}")
-            self._node.get_logger().error(f"{path} was not loaded, the policy stays: {response.message}")
-        else:
-            self._node.get_logger().info(f"{path} has taken over")
+        target = self._target
+        outcome = await self._swap(path, target)
+        response.success = outcome.acts
+        response.message = printable(outcome.reason, LONGEST_REASON)
+        if outcome.acts:
+            self._node.get_logger().info(f"{printable(path)} has taken over")
+            return response
+        what = f"{printable(path)}: " if path else ""
+        if target is not None:
+            target.refused(what + response.message)
+        self._refusals.tell(f"no other policy was loaded: {what}{response.message}")
         return response
 
-    async def _swap(self, path: str) -> str:
-        """Return why the policy could not be loaded; empty when it acts."""
+    async def _swap(self, path: str, target: SwapTarget | None) -> Outcome:
         if self._busy:
-            return "another file is being loaded; call again when that is done"
+            return Outcome.refused("another file is being loaded; call again when that is done")
+        if target is None:
+            return Outcome.refused("the node is not configured; configure it first")
         if not path:
-            return "the parameter next_policy is not set; set it to the path of a policy file"
+            return Outcome.refused("the parameter next_policy is not set; set it to the path of a policy file")
         self._busy = True
         try:
-            reason = await self._replace(path)
-            return CLOSED if self._closed else reason
+            outcome = await self._replace(path, target)
+            return outcome if self._target is target else Outcome.refused(CLOSED)
         except Exception as error:  # nothing has changed: the old policy acts on
-            return str(error) if isinstance(error, VddError) else f"{type(error).__name__}: {error}"
+            return Outcome.refused(_text(error))
         finally:
             self._busy = False
             self._awaited = None
 
-    async def _replace(self, path: str) -> str:
-        """Load a policy and let it take over; return why it did not, empty when it acts."""
-        loaded: Future = Future(executor=self._node.executor)
-        Thread(target=self._load_into, args=(path, loaded), daemon=True, name="load_policy").start()
-        result = await loaded
+    async def _replace(self, path: str, target: SwapTarget) -> Outcome:
+        """Load a policy and let it take over."""
+        result = await self._loaded(path, target)
+        if isinstance(result, Outcome):
+            return result
         if not isinstance(result, Loaded):
-            return str(result)
-        if self._closed:
+            return Outcome.refused(_text(result))
+        if self._target is not target:
             result.pilot.chunks.close()
-            return CLOSED
+            return Outcome.refused(CLOSED)
         done = self._awaited = Future(executor=self._node.executor)
-        self._take_over(result, partial(self._settle, done))
-        reason = str(await done)
-        if not reason:
-            self._tell(path, result)
-        return reason
+        target.take_over(result, partial(self._settle, done))
+        outcome: Outcome = await done
+        if outcome.acts and self._target is target:
+            self._tell(path, result, target)
+        return outcome
 
-    def _tell(self, path: str, loaded: Loaded) -> None:
+    async def _loaded(self, path: str, target: SwapTarget) -> Any:
+        """Return what was loaded, or why nothing was; the call is answered without it where the node is cleaned up."""
+        future: Future = Future(executor=self._node.executor)
+        self._awaited = future
+        self._loader.begin(partial(target.load, path), target.timeout_s, partial(self._settle, future))
+        return await future
+
+    def _tell(self, path: str, loaded: Loaded, target: SwapTarget) -> None:
         """Tell that a policy acts, which it does even where that fails."""
-        if self._closed:
-            return
         try:
-            self._taken_over(loaded)
+            target.taken_over(loaded)
         except Exception as error:
-            self._node.get_logger().error(f"{path} acts, but telling so failed: {type(error).__name__}: {error}")
-
-    def _load_into(self, path: str, future: Future) -> None:
-        try:
-            result: Any = self._load(path)
-        except Exception as error:  # whatever it is, the caller has to hear of it
-            result = error
-        self._settle(future, result)
+            self._node.get_logger().error(
+                f"{printable(path)} acts, but telling so failed: {type(error).__name__}: {error}"
+            )
 
     def _settle(self, future: Future, result: Any) -> None:
-        """Set a result, from whatever thread, and wake the executor, which does not notice by itself."""
+        """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice by itself."""
+        if future.done():
+            if isinstance(result, Loaded):
+                result.pilot.chunks.close()
+            return
         future.set_result(result)
         if self._node.executor is not None:
             self._node.executor.wake()
+
+
+def _text(error: Any) -> str:
+    """Return what is told of an error, and never nothing."""
+    if isinstance(error, VddError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else "nothing was loaded"

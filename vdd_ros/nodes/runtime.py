@@ -5,20 +5,23 @@ command its robot to stop or close its bag.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from vdd_ros.errors import VddError
+from vdd_ros.nodes.containment import CallbackErrors, ContainingExecutor, Leave
+from vdd_ros.nodes.leaving import signals_noted
+
+__all__ = ["REFUSALS", "TRANSPORTS", "Leave", "run"]
 
 REFUSALS = (VddError, ParameterException)
 POLL_S = 0.2  # how long a signal may wait for an idle node
@@ -26,24 +29,17 @@ TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 """The variable that tells Fast DDS how to reach processes of the same host."""
 
 
-class Leave(Exception):
-    """Raised by a node's callback to end the process, with its exit code."""
-
-    def __init__(self, code: int = 0) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 def run(
     make_node: Callable[[], Node],
     argv: list[str] | None = None,
-    make_executor: Callable[[], Any] = SingleThreadedExecutor,
+    make_executor: Callable[[], Any] = ContainingExecutor,
 ) -> int:
     """Run one node until a signal arrives or it raises `Leave`.
 
     Args:
         make_node: Makes the node, once rclpy is initialised. If it has `autostart()`, that is called once the executor
-            has the node; if it has `close() -> int`, that is called before leaving.
+            has the node; if it has `close() -> int`, that is called before leaving; if it has `callback_errors`, errors
+            that do not end it are noted there.
         argv: Arguments, the process's own by default.
         make_executor: Makes the executor that spins it.
 
@@ -51,9 +47,13 @@ def run(
         The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, where the
         node could not be made or started.
     """
-    with _signals() as received:
+    with signals_noted() as received:
         _keep_from_shared_memory()
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        except (rclpy_implementation.RCLError, ValueError) as error:
+            _tell(error)
+            return 1
         try:
             node = make_node()
         except REFUSALS as error:
@@ -61,17 +61,17 @@ def run(
             try_shutdown()
             return 1
         executor = make_executor()
+        executor.errors = getattr(node, "callback_errors", None) or CallbackErrors(node.get_logger().error)
         executor.add_node(node)
         code = 0
         try:
-            _autostart(node)
+            _autostart(node, received)
             while not received:
                 executor.spin_once(timeout_sec=POLL_S)
         except Leave as leave:
             code = leave.code
         finally:
-            if hasattr(node, "close"):
-                code = node.close() or code
+            code = _close(node) or code
             executor.shutdown()
             node.destroy_node()
             try_shutdown()
@@ -87,28 +87,26 @@ def _keep_from_shared_memory() -> None:
     os.environ.setdefault(TRANSPORTS, "UDPv4")
 
 
-def _autostart(node: Any) -> None:
+def _autostart(node: Any, received: list[int]) -> None:
     """Let a node start by itself, if it can; what it starts may need the executor."""
     try:
         if hasattr(node, "autostart"):
             node.autostart()
     except REFUSALS as error:
+        if received:  # it was told to leave meanwhile, which is no failure
+            return
         _tell(error)
         raise Leave(1) from None
 
 
+def _close(node: Any) -> int:
+    """Let a node end its work; 1 where that fails, which must not keep it from being taken down."""
+    try:
+        return int(node.close()) if hasattr(node, "close") else 0
+    except Exception:
+        node.get_logger().error(f"closing failed:\n{traceback.format_exc()}")
+        return 1
+
+
 def _tell(error: Exception) -> None:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of ending the process."""
-    received: list[int] = []
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda caught, _: received.append(caught)) for number in wanted]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(wanted, before, strict=True):
-            signal.signal(number, handler)

@@ -36,10 +36,12 @@ class TickInputs:
 
     Args:
         node: The node.
+        failed: Told of a message that could not be decoded or taken in: its topic and why. The rest goes on.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, failed: Callable[[str, Exception], object]) -> None:
         self._node = node
+        self._failed = failed
         self._group = _NobodysGroup()
         self._subscriptions: list[tuple[Subscription, Callback]] = []
         self._waiting: Any = None
@@ -56,20 +58,26 @@ class TickInputs:
             handle, kind = subscription.handle, subscription.msg_type
             with handle:
                 for _ in range(MOST_AT_ONCE):
-                    taken = handle.take_message(kind, False)
-                    if taken is None:
-                        break
-                    callback(taken[0], 1e-9 * taken[1]["received_timestamp"])
+                    try:
+                        taken = handle.take_message(kind, False)
+                        if taken is None:
+                            break
+                        callback(taken[0], 1e-9 * taken[1]["received_timestamp"])
+                    except Exception as error:  # of one message: the tick goes on
+                        self._failed(subscription.topic_name, error)
 
     def discard(self) -> None:
         """Forget what has arrived, but for the newest message of each latched topic."""
         for subscription, callback in self._subscriptions:
             newest = None
-            with subscription.handle:
-                while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
-                    newest = taken
-            if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
-                callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
+            try:
+                with subscription.handle:
+                    while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                        newest = taken
+                if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
+                    callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
+            except Exception as error:
+                self._failed(subscription.topic_name, error)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until something has arrived on any topic, but no longer than `timeout_s`."""

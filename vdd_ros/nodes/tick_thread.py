@@ -8,6 +8,8 @@ from threading import Event, Thread
 
 from rclpy.node import Node
 
+from vdd_ros.nodes.containment import NodeFailed
+
 SWITCH_INTERVAL_S = 1e-4
 SLICE_NS = 50_000_000
 STOP_S = 2.0
@@ -120,10 +122,10 @@ class TickThread:
 
 
 def end_executor(node: Node, error: Exception) -> None:
-    """Let an error of a thread end what spins the node, as an error of a callback does."""
+    """Let an error of a thread end what spins the node: without that thread it would do nothing."""
 
     def end() -> None:
-        raise error
+        raise NodeFailed(error)
 
     if node.executor is None:
         node.get_logger().fatal(f"{error!r} in a thread of a node that nothing spins")

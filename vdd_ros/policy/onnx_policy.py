@@ -71,10 +71,12 @@ class Mixture(NamedTuple):
 
 
 class WarmUp(NamedTuple):
-    """Seconds that the first run took, and the median of the runs after it."""
+    """Seconds that the first run took, and of the runs after it the median, the fastest and the 99th percentile."""
 
     first_s: float
     median_s: float
+    fastest_s: float
+    p99_s: float
 
 
 class OnnxPolicy:
@@ -202,7 +204,8 @@ class OnnxPolicy:
             start = perf_counter()
             arrays.run()
             times.append(perf_counter() - start)
-        return WarmUp(times[0], float(np.median(times[1:])))
+        median_s, p99_s = np.percentile(times[1:], (50, 99)).tolist()
+        return WarmUp(times[0], median_s, min(times[1:]), p99_s)
 
     def act(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
         """Return the action for one observation.

@@ -1,0 +1,195 @@
+"""Errors of callbacks: caught, counted and told, so that no message from the network ends a node.
+
+What an executor runs is to a large part not our code: parameter services, the time source, the decoding of messages. An
+error there concerns one message. It must not end a process that commands a robot.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from vdd_ros.text import printable
+
+QUIET_S = 10.0
+"""Least time between two log lines about the same."""
+
+
+class Leave(Exception):
+    """Raised by a node's callback to end the process, with its exit code."""
+
+    def __init__(self, code: int = 0) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class NodeFailed(Exception):
+    """Raised in a callback where the node's own work failed, so that it has to end; `error` is why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class SparseLog:
+    """Logs the first line at once, later ones at most every `QUIET_S`, with how many were left out in between.
+
+    Args:
+        log: Takes a line.
+        now_s: A clock that never goes back.
+    """
+
+    def __init__(self, log: Callable[[str], object], now_s: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._now_s = now_s
+        self._next_s = float("-inf")
+        self._left_out = 0
+
+    def tell(self, text: str) -> None:
+        """Log a line, or count it."""
+        now_s = self._now_s()
+        if now_s < self._next_s:
+            self._left_out += 1
+            return
+        more = f" ({self._left_out} more like this since the last line)" if self._left_out else ""
+        self._log(text + more)
+        self._next_s, self._left_out = now_s + QUIET_S, 0
+
+
+class CallbackErrors:
+    """What was raised by callbacks and did not end the node.
+
+    Args:
+        log: Takes a line for the log.
+
+    Attributes:
+        count: How many there were.
+        last: The newest; empty if there was none.
+    """
+
+    def __init__(self, log: Callable[[str], object]) -> None:
+        self.count = 0
+        self.last = ""
+        self._log = SparseLog(log)
+
+    def note(self, what: str, error: Exception) -> None:
+        """Count and tell an error of something, such as `service /policy/get_parameters`."""
+        self.count += 1
+        self.last = f"{what}: {type(error).__name__}: {printable(error)}"
+        self._log.tell(f"an error was caught, the node goes on: {self.last}")
+
+
+class ContainingExecutor(SingleThreadedExecutor):
+    """A single-threaded executor that goes on after an error of a callback, or of taking a message.
+
+    `Leave` passes through, and so does what `NodeFailed` carries.
+
+    Attributes:
+        errors: Where errors are noted; None: they are printed by the first node's logger.
+    """
+
+    errors: CallbackErrors | None = None
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for one callback and run it; contain what it raises."""
+        try:
+            super().spin_once(timeout_sec)
+        except Leave:
+            raise
+        except NodeFailed as failed:
+            raise failed.error from None
+        except Exception as error:
+            if not self.context.ok():  # nothing can be received any more
+                raise
+            self._note("a callback", error)
+
+    # Where taking fails, rclpy leaves the entity and its group marked as busy for ever: all services would be dead.
+    def _take_timer(self, tmr: Any) -> Any:
+        return self._taken(super()._take_timer, tmr, "a timer")
+
+    def _take_subscription(self, sub: Any) -> Any:
+        return self._taken(super()._take_subscription, sub, f"topic {sub.topic_name}")
+
+    def _take_client(self, client: Any) -> Any:
+        return self._taken(super()._take_client, client, f"answer of service {client.srv_name}")
+
+    def _take_service(self, srv: Any) -> Any:
+        return self._taken(super()._take_service, srv, f"service {srv.srv_name}")
+
+    def _take_waitable(self, waitable: Any) -> Any:
+        return self._taken(super()._take_waitable, waitable, "an event")
+
+    def _taken(self, take: Callable[[Any], Any], entity: Any, what: str) -> Any:
+        """Take from an entity and return what executes it, which names the entity in what it raises; None on failure."""
+        try:
+            execute = take(entity)
+        except Exception as error:
+            self._note(what, error)
+            return None
+        if execute is None:
+            return None
+
+        async def contained() -> None:
+            try:
+                await execute()
+            except (Leave, NodeFailed):
+                raise
+            except Exception as error:
+                self._note(what, error)
+
+        return contained
+
+    def _note(self, what: str, error: Exception) -> None:
+        if self.errors is None:
+            nodes = self.get_nodes()
+            self.errors = CallbackErrors(nodes[0].get_logger().error if nodes else print)
+        self.errors.note(what, error)
+
+
+def answer_always(node: Node, errors: CallbackErrors) -> None:
+    """Let the parameter services answer, with the reason, where rclpy raises; else their callers wait for ever."""
+    for service in node.services:
+        callback = service.callback
+        if service.srv_name.endswith("/set_parameters"):
+            service.callback = _each(callback, service.srv_type, errors)
+        else:
+            service.callback = _whole(callback, service.srv_type, f"service {service.srv_name}", errors)
+
+
+def _each(callback: Callable[..., Any], kind: Any, errors: CallbackErrors) -> Callable[..., Any]:
+    """Return what sets parameters one by one, so that one that cannot be read does not keep the others."""
+
+    def serve(request: Any, response: Any) -> Any:
+        for parameter in request.parameters:
+            try:
+                one = callback(kind.Request(parameters=[parameter]), kind.Response())
+                response.results.extend(one.results)
+            except Exception as error:
+                errors.note(f"parameter {printable(parameter.name)}", error)
+                response.results.append(_refusal(error))
+        return response
+
+    return serve
+
+
+def _whole(callback: Callable[..., Any], kind: Any, what: str, errors: CallbackErrors) -> Callable[..., Any]:
+    """Return what answers with an empty response, and with the reason where there is a place for it."""
+
+    def serve(request: Any, response: Any) -> Any:
+        try:
+            return callback(request, response)
+        except Exception as error:
+            errors.note(what, error)
+            answer = kind.Response()
+            if isinstance(getattr(answer, "result", None), SetParametersResult):
+                answer.result = _refusal(error)
+            return answer
+
+    return serve
+
+
+def _refusal(error: Exception) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {printable(error)}")
