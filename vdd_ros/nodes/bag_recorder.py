@@ -14,6 +14,7 @@ from std_msgs.msg import Bool
 from vdd_ros.errors import ConfigurationError, RecordingError, VddError
 from vdd_ros.nodes.bag_topics import common_type, offered_qos, subscription_qos
 from vdd_ros.nodes.bag_writer import BagWriter
+from vdd_ros.nodes.leaving import leave
 from vdd_ros.nodes.message_types import LATCHED, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
@@ -136,7 +137,11 @@ class BagRecorder(Node):
                     self._writer.write(subscription.topic_name, info["received_timestamp"], message)
 
     def _record(self, topic: str, message: bytes, info: dict[str, Any]) -> None:
-        self._writer.write(topic, info["received_timestamp"], message)
+        try:
+            self._writer.write(topic, info["received_timestamp"], message)
+        except Exception as error:  # it goes on, but the bag is not whole
+            self._wrong = f"a message of {topic} was not recorded: {type(error).__name__}: {error}"
+            raise
         self._watch()
 
     def _flush(self) -> None:
@@ -167,7 +172,7 @@ class BagRecorder(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the recorder until a signal; see `vdd_ros.nodes.runtime.run`."""
-    return run(BagRecorder, argv)
+    return leave(run(BagRecorder, argv))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._logged: dict[str, str] = {}
         self._rivals: list[str] = []
         self.callback_errors = CallbackErrors(self.get_logger().error)
+        self._errors_told = 0
         answer_always(self, self.callback_errors)
         declare_parameters(self, PolicyParameters, read_only=False)
         self.add_on_set_parameters_callback(self._refuse_changes)
@@ -123,6 +124,10 @@ class PolicyNode(ReasonedLifecycleNode):
             level, message = DiagnosticStatus.ERROR, f"the diagnostics failed: {type(error).__name__}: {error}"
             self.callback_errors.note("the diagnostics", error)
         errors = self.callback_errors
+        if new := errors.count - self._errors_told:
+            level = max(level, DiagnosticStatus.WARN)
+            message = f"{new} errors were caught, the last: {errors.last}; {message}"
+        self._errors_told = errors.count
         values |= {"callback_errors": errors.count, "last_callback_error": errors.last}
         status = DiagnosticStatus(
             level=level, name=f"{self.get_fully_qualified_name()}: policy", message=message, values=key_values(values)

@@ -18,7 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from vdd_ros.errors import VddError
-from vdd_ros.nodes.containment import CallbackErrors, ContainingExecutor, Leave
+from vdd_ros.nodes.containment import CallbackErrors, ContainingExecutor, Leave, answer_always
 from vdd_ros.nodes.leaving import signals_noted
 
 __all__ = ["REFUSALS", "TRANSPORTS", "Leave", "run"]
@@ -61,7 +61,7 @@ def run(
             try_shutdown()
             return 1
         executor = make_executor()
-        executor.errors = getattr(node, "callback_errors", None) or CallbackErrors(node.get_logger().error)
+        executor.errors = getattr(node, "callback_errors", None) or _contained(node)
         executor.add_node(node)
         code = 0
         try:
@@ -85,6 +85,13 @@ def _keep_from_shared_memory() -> None:
     it holds its own makes every sender wait: a recorder that hangs would stop the robot.
     """
     os.environ.setdefault(TRANSPORTS, "UDPv4")
+
+
+def _contained(node: Node) -> CallbackErrors:
+    """Let a node that does not do so itself answer calls of its parameter services in any case."""
+    errors = CallbackErrors(node.get_logger().error)
+    answer_always(node, errors)
+    return errors
 
 
 def _autostart(node: Any, received: list[int]) -> None:

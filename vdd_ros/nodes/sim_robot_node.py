@@ -13,6 +13,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, Int64, String
 
 from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.nodes.containment import NodeFailed
+from vdd_ros.nodes.leaving import leave
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
 from vdd_ros.nodes.runtime import Leave, run
@@ -121,7 +123,12 @@ class SimRobotNode(Node):
     def _half_period(self) -> None:
         self._mid_period = not self._mid_period
         if self._mid_period:
-            self._tick()
+            try:
+                self._tick()
+            except Leave:
+                raise
+            except Exception as error:  # a robot that cannot go on must not keep those who wait for it
+                raise NodeFailed(error) from error
 
     def _tick(self) -> None:
         if self._robot.phase is Phase.ENDED:
@@ -179,7 +186,7 @@ class SimRobotNode(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the simulated robot; see `vdd_ros.nodes.runtime.run`."""
-    return run(SimRobotNode, argv)
+    return leave(run(SimRobotNode, argv))
 
 
 if __name__ == "__main__":
