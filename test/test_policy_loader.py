@@ -1,0 +1,366 @@
+"""What a load may take: time, memory, and which files; and how a process leaves while one runs."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from node_rig import AVOIDING, MakeNode, Robot, started
+from policy_files import write_mixture
+from ros_helpers import DEADLINE_S, Bench
+from test_policy_swap import call
+
+pytest.importorskip("rclpy")
+
+from std_srvs.srv import Trigger
+
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.nodes import policy_session
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+
+NEVER_LOADS = """
+import ctypes, sys
+from vdd_ros.nodes import policy_loading, policy_node
+whole = policy_loading.OnnxPolicy.load
+def load(path, **options):
+    if {slow!r} in str(path):
+        print("loads", flush=True)
+        ctypes.CDLL(None).sleep(300)  # as native code does: it cannot be interrupted
+    return whole(path, **options)
+policy_loading.OnnxPolicy.load = load
+sys.exit(policy_node.main())
+"""
+
+
+@contextmanager
+def process(tmp_path: Path, slow: str, **parameters: object) -> Iterator[tuple[Any, Path]]:
+    """Run a policy node to which files of a name never load."""
+    program, log = tmp_path / "program.py", tmp_path / "log"
+    program.write_text(NEVER_LOADS.format(slow=slow))
+    given = {"robot_file": AVOIDING, "autostart": "true"} | parameters
+    words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+    with log.open("wb") as output:
+        running = subprocess.Popen([sys.executable, str(program), "--ros-args", *words], stdout=output, stderr=output)
+    try:
+        yield running, log
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_configures_leaves_with_0(
+    bench: Bench, nan_policy: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with process(tmp_path, "student", policy_path=nan_policy) as (running, log):
+        bench.wait(lambda: "loads" in log.read_text(), "the load")
+        running.send_signal(number)
+        assert running.wait(DEADLINE_S) == 0, log.read_text()
+
+
+def test_a_process_that_loads_beside_the_ticks_leaves_with_0(
+    bench: Bench, robot: Robot, nan_policy: Path, tmp_path: Path
+) -> None:
+    """The robot is left as its file says, and native code that still runs does not turn the code into a signal."""
+    slow = write_mixture(tmp_path / "slow.onnx")
+    with process(tmp_path, "slow", policy_path=nan_policy, next_policy=slow) as (running, log):
+        robot.run_until(lambda: len(robot.commands) > 3, "commands")
+        client = bench.node.create_client(Trigger, "/policy_node/load_policy")
+        bench.wait(client.service_is_ready, "the service")
+        client.call_async(Trigger.Request())
+        bench.wait(lambda: "loads" in log.read_text(), "the load")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(DEADLINE_S) == 0, log.read_text()
+
+
+@pytest.fixture
+def never_loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Files called slow.onnx do not load before the event is set."""
+    load, go_on = policy_session.load, Event()
+
+    def slow(path: str, *arguments: Any, **options: Any) -> Any:
+        if Path(path).name == "slow.onnx":
+            go_on.wait()
+        return load(path, *arguments, **options)
+
+    monkeypatch.setattr(policy_session, "load", slow)
+    yield go_on
+    go_on.set()
+
+
+def test_a_load_that_takes_too_long_is_given_up(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, never_loads: Event
+) -> None:
+    """The caller hears of it, the node ticks on, and the next file is loaded once the old load has ended."""
+    node = started(make_node(load_timeout_s=0.3))
+    slow, good = write_mixture(tmp_path / "slow.onnx"), write_mixture(tmp_path / "good.onnx")
+    answer = call(node, robot, slow)
+    assert not answer.success
+    assert "loading took longer than 0.3 s and was given up (parameter load_timeout_s)" in answer.message
+    answer = call(node, robot, good)
+    assert not answer.success
+    assert "is still being loaded" in answer.message
+    count = len(robot.commands)
+    robot.run_until(lambda: len(robot.commands) > count, "commands of the old policy")
+    never_loads.set()
+    robot.run_until(lambda: call(node, robot, good).success, "the next file")
+
+
+def test_a_configuration_that_takes_too_long_is_given_up(
+    make_node: MakeNode, tmp_path: Path, never_loads: Event
+) -> None:
+    node = make_node(policy_path=str(write_mixture(tmp_path / "slow.onnx")), load_timeout_s=0.3)
+    node.trigger_configure()
+    assert node.state == "unconfigured"
+    assert "loading took longer than 0.3 s" in node.failure
+
+
+def test_one_service_for_the_life_of_the_node(make_node: MakeNode, robot: Robot, nan_policy: Path) -> None:
+    """Before it is configured it answers why it cannot load; afterwards it is the same one."""
+    node = make_node()
+    found = [service for service in node.services if service.srv_name.endswith("load_policy")]
+    assert len(found) == 1
+    answer = call(node, robot, nan_policy)
+    assert not answer.success
+    assert "the node is not configured" in answer.message
+    for _ in range(3):
+        node.trigger_configure()
+        node.trigger_cleanup()
+    assert [service for service in node.services if service.srv_name.endswith("load_policy")] == found
+    node.trigger_configure()
+    assert call(node, robot, nan_policy).success
+
+
+@pytest.mark.parametrize("error", [PolicyFileError(""), ValueError(""), KeyError()])
+def test_a_refusal_without_words_is_no_success(
+    make_node: MakeNode, robot: Robot, nan_policy: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """That a file was refused is not told by the length of the reason."""
+    node = started(make_node())
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(policy_session, "load", refuse)
+    answer = call(node, robot, nan_policy)
+    assert not answer.success
+    assert answer.message
+    assert node.session is not None
+    assert node.session.loop.counters.refused_policies == 1
+
+
+def test_without_next_policy_no_empty_name_is_logged(
+    make_node: MakeNode, robot: Robot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = started(make_node())
+    assert "next_policy is not set" in call(node, robot, "").message
+    said = capfd.readouterr().err
+    assert "next_policy is not set" in said
+    assert "]:  was" not in said
+    assert ": :" not in said
+    assert node.session is not None
+    assert node.session.loop.last_refused_policy.startswith("the parameter next_policy is not set")
+
+
+def odd_file(folder: Path, kind: str) -> tuple[Path, str]:
+    """Make something that is no ordinary file; return its path and what is said of it."""
+    path = folder / kind
+    if kind == "pipe":
+        os.mkfifo(path)
+        return path, "is a pipe, not a file"
+    if kind == "folder":
+        path.mkdir()
+        return path, "is a folder, not a file"
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+        return path, "is a file of the kernel, not a file"
+    if kind == "process":
+        return Path("/proc/self/mem"), "is a file of the kernel, not a file"
+    if kind == "empty":
+        path.touch()
+        return path, "has 0 bytes"
+    if kind == "large":
+        path.touch()
+        os.truncate(path, 3 << 30)  # it takes no room
+        return path, "has 3,221,225,472 bytes"
+    path.symlink_to(path)
+    return path, "cannot be read"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "process", "empty", "large", "circle"])
+@pytest.mark.parametrize("how", ["load_policy", "policy_path"])
+def test_only_ordinary_files_are_opened(
+    make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """Nothing is read of anything else, which might wait, or never end."""
+    path, reason = odd_file(tmp_path, kind)
+    opened: list[Path] = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: (opened.append(file), read(file))[1] if file != path else b"")
+    if how == "policy_path":
+        node = make_node(policy_path=str(path))
+        node.trigger_configure()
+        assert reason in node.failure
+    else:
+        node = make_node()
+        node.trigger_configure()
+        opened.clear()
+        answer = call(node, robot, path)
+        assert not answer.success
+        assert reason in answer.message
+    assert not opened
+
+
+@pytest.fixture
+def allowed(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A folder with a policy, and another policy beside the folder, to which a link in the folder leads."""
+    folder = tmp_path / "allowed"
+    folder.mkdir()
+    inside, outside = write_mixture(folder / "inside.onnx"), write_mixture(tmp_path / "outside.onnx", seed=4)
+    (folder / "link.onnx").symlink_to(outside)
+    return folder, inside, outside
+
+
+def test_a_node_can_be_bound_to_a_folder(
+    make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path]
+) -> None:
+    """Links and .. do not lead out of it, and nothing is said of what there is elsewhere."""
+    folder, inside, outside = allowed
+    node = make_node(load_policy_from=str(folder))
+    node.trigger_configure()
+    assert node.state == "inactive", node.failure
+    for path in (outside, folder / ".." / outside.name, folder / "link.onnx", Path("/etc/passwd"), Path("/nowhere")):
+        answer = call(node, robot, path)
+        assert not answer.success
+        assert "the only folder that this node loads policies from (parameter load_policy_from)" in answer.message
+    assert call(node, robot, inside).success
+
+
+def test_a_node_can_be_bound_to_digests(make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path]) -> None:
+    _, inside, outside = allowed
+    digests = [hashlib.sha256(inside.read_bytes()).hexdigest().upper(), "0" * 64]
+    node = make_node(load_policy_sha256=", ".join(digests))
+    node.trigger_configure()
+    assert node.state == "inactive", node.failure
+    answer = call(node, robot, outside)
+    assert not answer.success
+    assert "(parameter load_policy_sha256)" in answer.message
+    assert call(node, robot, inside).success
+
+
+def test_a_node_can_be_forbidden_to_load(make_node: MakeNode, robot: Robot, nan_policy: Path) -> None:
+    node = make_node(load_policy_from="none")
+    node.trigger_configure()
+    answer = call(node, robot, nan_policy)
+    assert not answer.success
+    assert "load_policy_from is 'none'" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"load_policy_from": "/nowhere"}, "load_policy_from is '/nowhere'; give any, none, or a folder that exists"),
+        ({"load_policy_from": ""}, "load_policy_from is ''"),
+        ({"load_policy_sha256": "abc"}, "load_policy_sha256 holds 'abc'; a SHA-256 has 64 hexadecimal digits"),
+    ],
+)
+def test_wrong_bounds_are_refused(make_node: MakeNode, parameters: dict[str, Any], reason: str) -> None:
+    node = make_node(**parameters)
+    node.trigger_configure()
+    assert reason in node.failure
+
+
+def test_repeated_refusals_do_not_fill_the_log(
+    make_node: MakeNode, robot: Robot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each is answered and counted; the log gets one line in a while."""
+    node = started(make_node())
+    for _ in range(10):
+        assert not call(node, robot, "/nowhere.onnx").success
+    assert capfd.readouterr().err.count("/nowhere.onnx") <= 3
+    assert node.session is not None
+    assert node.session.loop.counters.refused_policies == 10
+
+
+class Steps:
+    """A clock that moves by so much whenever it is read."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now_s, self.step_s = 0.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("step_s", "parameters", "reason"),
+    [
+        (0.02, {}, "the fastest took 20 ms, the median 20 ms and the p99 20 ms, but a tick has 5 ms"),
+        (0.02, {"rate_hz": 20.0, "inference_limit_s": 0.01}, "but inference_limit_s allows 10 ms"),
+        (0.02, {"action_steps": 4, "prefetch_ticks": 3}, "but 3 ticks of 5 ms (prefetch_ticks) are 15 ms"),
+        (0.012, {"action_steps": 4, "prefetch_ticks": 3}, ""),
+        (0.02, {"rate_hz": 20.0}, ""),
+        (0.02, {"inference_limit_s": 0.03}, ""),
+        (0.004, {}, ""),
+    ],
+)
+def test_a_policy_that_is_too_slow_is_refused(
+    make_node: MakeNode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step_s: float,
+    parameters: dict[str, Any],
+    reason: str,
+) -> None:
+    """With the figures, rather than loaded and never commanding; unless asking ahead gives it the time."""
+    monkeypatch.setattr("vdd_ros.policy.onnx_policy.perf_counter", Steps(step_s))
+    node = make_node(policy_path=str(write_mixture(tmp_path / "chunks.onnx", horizon=8)), **parameters)
+    node.trigger_configure()
+    assert node.state == ("unconfigured" if reason else "inactive")
+    assert reason in node.failure
+
+
+def test_a_busy_moment_refuses_no_policy(
+    make_node: MakeNode, nan_policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first runs were held up: it is measured again."""
+    clock = Steps(0.02)
+    monkeypatch.setattr("vdd_ros.policy.onnx_policy.perf_counter", clock)
+    warm_up = OnnxPolicy.warm_up
+
+    def measured(self: OnnxPolicy, runs: int = 10) -> Any:
+        times = warm_up(self, runs)
+        clock.step_s = 0.001
+        return times
+
+    monkeypatch.setattr(OnnxPolicy, "warm_up", measured)
+    node = make_node(policy_path=str(nan_policy), warmup_runs=2)
+    node.trigger_configure()
+    assert node.state == "inactive", node.failure
+
+
+@pytest.mark.parametrize(("limit_mb", "state"), [(256.0, "unconfigured"), (0.0, "inactive"), (600.0, "inactive")])
+def test_a_policy_that_takes_too_much_memory_is_refused(
+    make_node: MakeNode, nan_policy: Path, monkeypatch: pytest.MonkeyPatch, limit_mb: float, state: str
+) -> None:
+    warm_up, taken = OnnxPolicy.warm_up, []
+
+    def takes(self: OnnxPolicy, runs: int = 10) -> Any:
+        times = warm_up(self, runs)
+        taken.append(bytearray(b"x") * (400 << 20))
+        return times
+
+    monkeypatch.setattr(OnnxPolicy, "warm_up", takes)
+    node = make_node(policy_path=str(nan_policy), memory_limit_mb=limit_mb)
+    node.trigger_configure()
+    assert node.state == state
+    if state == "unconfigured":
+        assert "MB to run, but memory_limit_mb allows 256 MB" in node.failure
