@@ -1,10 +1,11 @@
 """Run a policy on a robot; optionally beside others in shadow mode, and with a recorder."""
 
+import sys
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler, Shutdown
@@ -19,6 +20,9 @@ from vdd_ros import resources
 from vdd_ros.data.diagnostics import DIAGNOSTICS
 from vdd_ros.data.latency_bag import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.nodes.arguments import unknown_parameters
+from vdd_ros.nodes.parameter_files import Section, read_sections
+from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.policy.robot import RobotFile
 
 OTHER = {"student": "teacher", "teacher": "student"}
@@ -73,17 +77,27 @@ def _start(context: LaunchContext) -> list[Action]:
     """Describe the nodes; whatever is wrong with the arguments is told before anything starts."""
     given = context.launch_configurations
     robot = RobotFile.load(_absolute(given["robot"]))
+    space = given.get("ros_namespace", "").strip("/")
+    names = {name: f"/{space}/{name}" if space else f"/{name}" for name in ("policy", *_shadows(given))}
+    matched = _matched(given["params_file"], names)
     shadow = given["shadow"] == "true"
     shadows = _shadows(given)
     policies = {"policy": given["policy"], **shadows}
     nodes = {
-        name: _policy_node(given, name, policy, shadow=shadow or name in shadows, compared=bool(shadows))
+        name: _policy_node(
+            given,
+            name,
+            policy,
+            shadow=shadow or name in shadows,
+            compared=bool(shadows),
+            params_file=str(_absolute(given["params_file"])) if matched[name] else "",
+        )
         for name, policy in policies.items()
     }
     actions: list[Action] = []
     wanted = given["activate"] == "true"
     if given["record"]:
-        if not shadow and _forbids_commands(given["params_file"]):
+        if not shadow and _forbids_commands(matched["policy"]):
             raise ConfigurationError("params_file says enable_control: false, so give shadow:=true to record")
         topics = [*(f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS), DIAGNOSTICS]
         optional = [f"{name}/{topic}" for name in nodes for topic in OPTIONAL_TOPICS]
@@ -121,7 +135,9 @@ def _shadows(given: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _policy_node(given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool) -> LifecycleNode:
+def _policy_node(
+    given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool, params_file: str
+) -> LifecycleNode:
     parameters: dict[str, Any] = {"policy_path": _policy_file(policy), "robot_file": str(_absolute(given["robot"]))}
     # What no argument asks for is left to params_file: one that forbids commands is not overruled.
     if shadow:
@@ -141,7 +157,7 @@ def _policy_node(given: dict[str, str], name: str, policy: str, *, shadow: bool,
         namespace="",
         output="screen",
         on_exit=_end,
-        parameters=[_params_file(given["params_file"]), parameters],
+        parameters=[params_file, parameters] if params_file else [parameters],
     )
 
 
@@ -161,19 +177,34 @@ def _whole_number(name: str, given: str) -> int:
         raise ConfigurationError(f"{name} is {given}; it must be a whole number") from None
 
 
-def _params_file(given: str) -> str:
-    """Return the path of a file that exists; launch itself would go on without one, with a warning."""
+def _matched(given: str, nodes: dict[str, str]) -> dict[str, list[Section]]:
+    """Return the sections of the parameter file that are for each node, of those that are started.
+
+    One that is for none of them would hold for nobody, so that a robot moves although it says `enable_control: false`.
+    Sections of shadows that are not started now are left out with a word.
+    """
     file = _absolute(given)
     if not file.is_file():
         raise ConfigurationError(f"params_file {given} is not a file; config/policy_node.params.yaml is the example")
-    return str(file)
+    sections = read_sections(file)
+    known = [item.name for item in fields(PolicyParameters)]
+    for section in sections:
+        if problem := unknown_parameters(section.names, known):
+            raise ConfigurationError(f"params_file {given}, section {section.name}: {problem} there are {known}")
+        if any(map(section.matches, nodes.values())):
+            continue
+        if not section.name.rpartition("/")[2].startswith("shadow_policy"):
+            raise ConfigurationError(
+                f"params_file {given} has a section for {section.name}, but the nodes are {', '.join(nodes.values())}; "
+                "rename it to one of them, or to /** for all"
+            )
+        print(f"params_file {given}: nothing is started that the section {section.name} is for", file=sys.stderr)
+    return {name: [section for section in sections if section.matches(node)] for name, node in nodes.items()}
 
 
-def _forbids_commands(params_file: str) -> bool:
-    """Tell whether the parameter file keeps the first policy from commanding; its recorder must not await commands."""
-    content = yaml.safe_load(_absolute(params_file).read_text(encoding="utf-8")) or {}
-    sections = [content.get(name) or {} for name in ("/**", "/*", "policy", "/policy")]
-    return any((section.get("ros__parameters") or {}).get("enable_control") is False for section in sections)
+def _forbids_commands(sections: list[Section]) -> bool:
+    """Tell whether its parameters keep the first policy from commanding; its recorder must not await commands then."""
+    return any(section.values.get("enable_control") in (False, 0, "false", "off", "no") for section in sections)
 
 
 def _absolute(path: str) -> Path:

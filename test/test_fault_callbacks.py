@@ -16,8 +16,14 @@ from fault_rig import SimulatedRobot, Watched
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterValue
-from rcl_interfaces.srv import DescribeParameters, GetParameters, GetParameterTypes, ListParameters
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    GetParameterTypes,
+    ListParameters,
+    SetParameters,
+    SetParametersAtomically,
+)
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -38,7 +44,7 @@ NUMBERS = (0.0, -1.0, float("nan"), float("inf"), 1e308)
 
 
 def values() -> Iterator[ParameterMsg]:
-    """Every type that a message can carry, and numbers out of every range, for parameters that there are and are not."""
+    """Every type that a message can carry, and numbers out of range, for parameters that there are and are not."""
     for name in NAMES:
         for kind in TYPES:
             yield ParameterMsg(name=name, value=ParameterValue(type=kind))
@@ -204,7 +210,7 @@ def test_what_cannot_be_taken_leaves_the_rest_alive(
 def test_errors_are_counted_and_the_log_is_not_filled(
     broken: tuple[Broken, ContainingExecutor, list[str]], bench: Bench
 ) -> None:
-    node, executor, log = broken
+    _, executor, log = broken
     publisher = bench.node.create_publisher(String, "/broken/topic", 100)
     spin(executor, publisher.get_subscription_count)
     errors = executor.errors

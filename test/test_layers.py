@@ -19,7 +19,17 @@ from vdd_ros.cli.main import COMMANDS, EXTRAS
 PACKAGE = Path(__file__).resolve().parents[1] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
 # Without dependencies of their own, so every layer may use them.
-SHARED_MODULES = ("__version__", "documents", "earlier", "errors", "files", "progress", "resources", "text")
+SHARED_MODULES = (
+    "__version__",
+    "documents",
+    "earlier",
+    "errors",
+    "files",
+    "middleware",
+    "progress",
+    "resources",
+    "text",
+)
 SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")
 

@@ -172,26 +172,23 @@ def test_without_next_policy_no_empty_name_is_logged(
 def odd_file(folder: Path, kind: str) -> tuple[Path, str]:
     """Make something that is no ordinary file; return its path and what is said of it."""
     path = folder / kind
-    if kind == "pipe":
-        os.mkfifo(path)
-        return path, "is a pipe, not a file"
-    if kind == "folder":
-        path.mkdir()
-        return path, "is a folder, not a file"
-    if kind == "device":
-        path.symlink_to("/dev/zero")
-        return path, "is a file of the kernel, not a file"
     if kind == "process":
         return Path("/proc/self/mem"), "is a file of the kernel, not a file"
-    if kind == "empty":
+    said = "is a file of the kernel, not a file"
+    if kind == "pipe":
+        os.mkfifo(path)
+        said = "is a pipe, not a file"
+    elif kind == "folder":
+        path.mkdir()
+        said = "is a folder, not a file"
+    elif kind in ("device", "circle"):
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+        said = said if kind == "device" else "cannot be read"
+    else:
         path.touch()
-        return path, "has 0 bytes"
-    if kind == "large":
-        path.touch()
-        os.truncate(path, 3 << 30)  # it takes no room
-        return path, "has 3,221,225,472 bytes"
-    path.symlink_to(path)
-    return path, "cannot be read"
+        os.truncate(path, 3 << 30 if kind == "large" else 0)  # it takes no room
+        said = "has 3,221,225,472 bytes" if kind == "large" else "has 0 bytes"
+    return path, said
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "process", "empty", "large", "circle"])
@@ -228,9 +225,7 @@ def allowed(tmp_path: Path) -> tuple[Path, Path, Path]:
     return folder, inside, outside
 
 
-def test_a_node_can_be_bound_to_a_folder(
-    make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path]
-) -> None:
+def test_a_node_can_be_bound_to_a_folder(make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path]) -> None:
     """Links and .. do not lead out of it, and nothing is said of what there is elsewhere."""
     folder, inside, outside = allowed
     node = make_node(load_policy_from=str(folder))

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vdd_ros import middleware
 from vdd_ros.cli.domains import take_domain
 from vdd_ros.errors import ProcessError
 
@@ -28,9 +29,11 @@ class NodeProcesses:
 
     Raises:
         ProcessError: There is no such domain any more.
+        ConfigurationError: The environment asks for a middleware that is not there.
     """
 
     def __init__(self, logs: Path, domain_id: int | None = None) -> None:
+        middleware.check()
         self._logs = logs
         self._domain_id = domain_id
         self._locks: list[int] = []

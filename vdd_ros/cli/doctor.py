@@ -6,6 +6,7 @@ import resource
 from dataclasses import asdict
 from typing import Any
 
+from vdd_ros import middleware
 from vdd_ros.cli.output import show
 from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.report import write_json
@@ -50,7 +51,7 @@ def examine(sleeps: int) -> dict[str, Any]:
 
 def advice(facts: dict[str, Any]) -> list[str]:
     """Return what would make the ticks more punctual."""
-    found = []
+    found = [problem] if (problem := middleware.problem()) else []
     if facts["governor"] not in (None, "performance"):
         found.append(f"the governor is {facts['governor']}: cores wake slowly; cpupower frequency-set -g performance")
     if facts["clock_source"] not in (None, "tsc", "arch_sys_counter", "kvm-clock"):

@@ -12,6 +12,7 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 
 from vdd_ros.errors import ConfigurationError, RecordingError, VddError
+from vdd_ros.nodes.arguments import Executable, answered
 from vdd_ros.nodes.bag_topics import common_type, offered_qos, subscription_qos
 from vdd_ros.nodes.bag_writer import BagWriter
 from vdd_ros.nodes.leaving import leave
@@ -29,9 +30,12 @@ MATCHED_LOOKS = 5
 class RecorderParameters:
     """Parameters of bag_recorder."""
 
-    output: str = parameter("", "directory to make; one that exists is refused")
+    output: str = parameter("", "directory to make; one that exists is refused", path=True)
     topics: tuple[str, ...] = parameter(("",), "topics to record")
     optional_topics: tuple[str, ...] = parameter(("",), "topics to record if somebody publishes them")
+
+
+EXECUTABLE = Executable("bag_recorder", "bag_recorder", RecorderParameters, "records topics into a rosbag2 directory")
 
 
 class BagRecorder(Node):
@@ -172,7 +176,8 @@ class BagRecorder(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the recorder until a signal; see `vdd_ros.nodes.runtime.run`."""
-    return leave(run(BagRecorder, argv))
+    code = answered(EXECUTABLE, argv)
+    return leave(run(BagRecorder, argv)) if code is None else code
 
 
 if __name__ == "__main__":

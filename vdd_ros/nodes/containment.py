@@ -12,6 +12,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from vdd_ros.errors import VddError
 from vdd_ros.text import printable
 
 QUIET_S = 10.0
@@ -123,7 +124,7 @@ class ContainingExecutor(SingleThreadedExecutor):
         return self._taken(super()._take_waitable, waitable, "an event")
 
     def _taken(self, take: Callable[[Any], Any], entity: Any, what: str) -> Any:
-        """Take from an entity and return what executes it, which names the entity in what it raises; None on failure."""
+        """Take from an entity and return what executes it and contains what that raises; None where taking failed."""
         try:
             execute = take(entity)
         except Exception as error:
@@ -168,7 +169,8 @@ def _each(callback: Callable[..., Any], kind: Any, errors: CallbackErrors) -> Ca
                 one = callback(kind.Request(parameters=[parameter]), kind.Response())
                 response.results.extend(one.results)
             except Exception as error:
-                errors.note(f"parameter {printable(parameter.name)}", error)
+                if not isinstance(error, VddError):
+                    errors.note(f"parameter {printable(parameter.name)}", error)
                 response.results.append(_refusal(error))
         return response
 
@@ -182,7 +184,8 @@ def _whole(callback: Callable[..., Any], kind: Any, what: str, errors: CallbackE
         try:
             return callback(request, response)
         except Exception as error:
-            errors.note(what, error)
+            if not isinstance(error, VddError):
+                errors.note(what, error)
             answer = kind.Response()
             if isinstance(getattr(answer, "result", None), SetParametersResult):
                 answer.result = _refusal(error)
@@ -192,4 +195,5 @@ def _whole(callback: Callable[..., Any], kind: Any, what: str, errors: CallbackE
 
 
 def _refusal(error: Exception) -> SetParametersResult:
-    return SetParametersResult(successful=False, reason=f"{type(error).__name__}: {printable(error)}")
+    reason = str(error) if isinstance(error, VddError) else f"{type(error).__name__}: {printable(error)}"
+    return SetParametersResult(successful=False, reason=reason)

@@ -1,20 +1,24 @@
 """Parameters of a node as a frozen dataclass: declared with descriptors, read once, unknown names refused."""
 
-import difflib
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.arguments import unknown_parameters
+from vdd_ros.nodes.parameter_values import meant
 
 T = TypeVar("T")
 
 
-def parameter(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
-    """Return a dataclass field that describes one parameter; `low` and `high` bound a number."""
-    return field(default=default, metadata={"description": description, "range": (low, high)})
+def parameter(
+    default: Any, description: str, low: float | None = None, high: float | None = None, *, path: bool = False
+) -> Any:
+    """Return a dataclass field that describes one parameter; `low` and `high` bound a number, `path` names a file."""
+    return field(default=default, metadata={"description": description, "range": (low, high), "path": path})
 
 
 def read_parameters(node: Node, cls: type[T]) -> T:
@@ -28,8 +32,15 @@ def read_parameters(node: Node, cls: type[T]) -> T:
 
 
 def declare_parameters(node: Node, cls: type[Any], *, read_only: bool) -> None:
-    """Declare the fields of a dataclass as parameters of a node."""
+    """Declare the fields of a dataclass as parameters of a node; what was given for them is taken as it is meant.
+
+    Raises:
+        ConfigurationError: A value was given that cannot be meant, or is out of range.
+    """
+    overrides = node._parameter_overrides
     for item in fields(cls):
+        if item.name in overrides:
+            overrides[item.name] = Parameter(item.name, value=meant(item, overrides[item.name].value))
         descriptor = _descriptor(item.name, item.default, item.metadata, read_only)
         node.declare_parameter(item.name, item.default, descriptor)
 
@@ -40,6 +51,17 @@ def current_parameters(node: Node, cls: type[T]) -> T:
     names = [item.name for item in fields(declared)]
     _refuse_unknown(node, names)
     return cls(**{name: node.get_parameter(name).value for name in names})
+
+
+def meant_parameters(cls: type[Any], given: list[Parameter]) -> list[Parameter]:
+    """Return parameters that somebody sets, each as it is meant; raises ConfigurationError as `declare_parameters`."""
+    items = {item.name: item for item in fields(cls)}
+    return [
+        Parameter(each.name, value=meant(items[each.name], each.value))
+        if each.name in items and each.type_ != Parameter.Type.NOT_SET
+        else each
+        for each in given
+    ]
 
 
 def _descriptor(name: str, default: Any, metadata: Any, read_only: bool) -> ParameterDescriptor:
@@ -53,9 +75,6 @@ def _descriptor(name: str, default: Any, metadata: Any, read_only: bool) -> Para
 
 
 def _refuse_unknown(node: Node, known: list[str]) -> None:
-    unknown = [name for name in node._parameter_overrides if not node.has_parameter(name)]
-    if not unknown:
-        return
-    close = [match for name in unknown for match in difflib.get_close_matches(name, known, n=1)]
-    hint = f"; did you mean {', '.join(close)}?" if close else ";"
-    raise ConfigurationError(f"unknown parameters: {', '.join(unknown)}{hint} {node.get_name()} has {', '.join(known)}")
+    names = [name for name in node._parameter_overrides if not node.has_parameter(name)]
+    if problem := unknown_parameters(names, known):
+        raise ConfigurationError(f"{problem} {node.get_name()} has {', '.join(known)}")

@@ -16,9 +16,12 @@ from vdd_ros.policy.host import host_facts
 from vdd_ros.policy.machine import available_providers, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
 from vdd_ros.policy.timing import LatencyStatistics
+from vdd_ros.text import printable
 
 ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
 """Of `~/policy_info`: what `/diagnostics` does not repeat every second."""
+LONGEST = 500
+"""Characters of a text in `/diagnostics`: what it is about may come from a file or from the network."""
 STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
 
 
@@ -177,8 +180,11 @@ def policy_info(
 
 
 def key_values(values: dict[str, Any]) -> list[KeyValue]:
-    """Return values as diagnostics carry them; what is not text becomes JSON."""
+    """Return values as diagnostics carry them; what is not text becomes JSON, and long texts are clipped."""
     return [
-        KeyValue(key=key, value=value if isinstance(value, str) else json.dumps(value, default=int))
+        KeyValue(
+            key=printable(key),
+            value=printable(value, LONGEST) if isinstance(value, str) else json.dumps(value, default=int),
+        )
         for key, value in values.items()
     ]

@@ -26,7 +26,9 @@ class Loader:
         self._lock = Lock()
         self._running = False
 
-    def begin(self, load: Callable[[], Loaded], timeout_s: float, settle: Callable[[Loaded | Exception], object]) -> None:
+    def begin(
+        self, load: Callable[[], Loaded], timeout_s: float, settle: Callable[[Loaded | Exception], object]
+    ) -> None:
         """Load.
 
         Args:

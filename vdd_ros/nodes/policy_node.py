@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -10,10 +11,11 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.arguments import Executable, answered
 from vdd_ros.nodes.containment import CallbackErrors, answer_always
 from vdd_ros.nodes.leaving import leave
-from vdd_ros.nodes.parameters import current_parameters, declare_parameters
-from vdd_ros.nodes.policy_diagnostics import ONLY_IN_INFO, key_values, loop_values
+from vdd_ros.nodes.parameters import current_parameters, declare_parameters, meant_parameters
+from vdd_ros.nodes.policy_diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
 from vdd_ros.nodes.policy_graph import Surroundings
 from vdd_ros.nodes.policy_lifecycle import ReasonedLifecycleNode
 from vdd_ros.nodes.policy_loader import Loader
@@ -21,10 +23,13 @@ from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.runtime import run
+from vdd_ros.text import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
 FIXED = {item.name for item in fields(PolicyParameters)} - {"next_policy"} | {"use_sim_time"}
 """Parameters that can be changed only while the node is unconfigured; a clock must not change under a tick either."""
+
+EXECUTABLE = Executable("policy_node", "policy_node", PolicyParameters, "runs a policy file on a robot")
 
 
 class PolicyNode(ReasonedLifecycleNode):
@@ -46,6 +51,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._errors_told = 0
         answer_always(self, self.callback_errors)
         declare_parameters(self, PolicyParameters, read_only=False)
+        self.add_pre_set_parameters_callback(partial(meant_parameters, PolicyParameters))
         self.add_on_set_parameters_callback(self._refuse_changes)
         self._loader = Loader()
         self._swap = HotSwap(self, self._loader)
@@ -130,7 +136,10 @@ class PolicyNode(ReasonedLifecycleNode):
         self._errors_told = errors.count
         values |= {"callback_errors": errors.count, "last_callback_error": errors.last}
         status = DiagnosticStatus(
-            level=level, name=f"{self.get_fully_qualified_name()}: policy", message=message, values=key_values(values)
+            level=level,
+            name=f"{self.get_fully_qualified_name()}: policy",
+            message=printable(message, LONGEST),
+            values=key_values(values),
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
@@ -180,7 +189,8 @@ class PolicyNode(ReasonedLifecycleNode):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
-    return leave(run(PolicyNode, argv))
+    code = answered(EXECUTABLE, argv)
+    return leave(run(PolicyNode, argv)) if code is None else code
 
 
 if __name__ == "__main__":

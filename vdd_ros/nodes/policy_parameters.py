@@ -25,10 +25,10 @@ class PolicyParameters:
     `config/policy_node.params.yaml` gives the reason of each value.
     """
 
-    policy_path: str = parameter("", "policy file (.onnx)")
-    next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time")
+    policy_path: str = parameter("", "policy file (.onnx)", path=True)
+    next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time", path=True)
     load_policy_from: str = parameter(
-        ANYWHERE, f"which files ~/load_policy may load: {ANYWHERE}, {NOWHERE}, or those in this folder"
+        ANYWHERE, f"which files ~/load_policy may load: {ANYWHERE}, {NOWHERE}, or those in this folder", path=True
     )
     load_policy_sha256: str = parameter("", "digests of the files that ~/load_policy may load; empty: any")
     load_timeout_s: float = parameter(300.0, "how long loading a policy file may take as a whole", 0.1, 86400.0)
@@ -36,7 +36,7 @@ class PolicyParameters:
         256.0, "memory that the runs of a policy on the CPU may take; 0: any", 0.0, 1_000_000.0
     )
     swap_timeout_s: float = parameter(10.0, "how long a loaded file may wait for its observations", 0.1, 3600.0)
-    robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot")
+    robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot", path=True)
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
     wake_early_s: float = parameter(0.003, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
@@ -65,7 +65,7 @@ class PolicyParameters:
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
     provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
     device_id: int = parameter(0, "number of the GPU, with cuda and tensorrt", 0, 255)
-    engine_cache: str = parameter("", "folder of TensorRT's engines; empty: in the user's cache directory")
+    engine_cache: str = parameter("", "folder of TensorRT's engines; empty: in the user's cache directory", path=True)
     fp16: bool = parameter(False, "with tensorrt: compute in half precision where that is faster")
     cuda_graph: bool = parameter(False, "with cuda: replay the launches of all kernels as one")
     intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)

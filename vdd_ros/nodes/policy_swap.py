@@ -28,7 +28,7 @@ class SwapTarget:
     Attributes:
         load: Loads the file of a path; runs in a thread of its own.
         timeout_s: How long that may take.
-        take_over: Lets a loaded policy take over, and tells its second argument, from whatever thread, what became of it.
+        take_over: Lets a loaded policy take over; tells its second argument, from whatever thread, what became of it.
         taken_over: Called when it acts.
         refused: Told why a file was not loaded.
     """
@@ -138,7 +138,7 @@ class HotSwap:
             )
 
     def _settle(self, future: Future, result: Any) -> None:
-        """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice by itself."""
+        """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice itself."""
         if future.done():
             if isinstance(result, Loaded):
                 result.pilot.chunks.close()

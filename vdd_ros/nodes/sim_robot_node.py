@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, Int64, String
 
 from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.nodes.arguments import Executable, answered
 from vdd_ros.nodes.containment import NodeFailed
 from vdd_ros.nodes.leaving import leave
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, message_class
@@ -32,13 +33,16 @@ class SimParameters:
     """Parameters of sim_robot_node."""
 
     task: str = parameter("avoiding", "task that is simulated")
-    robot_file: str = parameter("", "robot file (.yaml) that says which messages the robot speaks")
+    robot_file: str = parameter("", "robot file (.yaml) that says which messages the robot speaks", path=True)
     speed: float = parameter(1.0, "simulated seconds a second", 0.01, 1000.0)
     episodes: int = parameter(10, "episodes before the node leaves", 1, 1_000_000)
     seed: int = parameter(0, "seed of the first episode; each episode adds one", 0, 2**31 - 1)
     start_topic: str = parameter("", "nothing is published before this topic (std_msgs/Bool) says true; empty: at once")
     listeners: int = parameter(0, "nothing is published before so many nodes subscribe to every input", 0, 1000)
     idle_timeout_s: float = parameter(30.0, "longest wait for the start and for the command of an episode", 0.1, 1e6)
+
+
+EXECUTABLE = Executable("sim_robot_node", "sim_robot", SimParameters, "simulates the robot of a task")
 
 
 class SimRobotNode(Node):
@@ -186,7 +190,8 @@ class SimRobotNode(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the simulated robot; see `vdd_ros.nodes.runtime.run`."""
-    return leave(run(SimRobotNode, argv))
+    code = answered(EXECUTABLE, argv)
+    return leave(run(SimRobotNode, argv)) if code is None else code
 
 
 if __name__ == "__main__":
