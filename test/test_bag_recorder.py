@@ -192,7 +192,7 @@ def test_another_type_that_comes_later_is_said_once_and_the_record_goes_on(bench
         ({"topics": "[/a]"}, "parameter output is empty"),
         ({"output": "{tmp}/bag"}, "parameter topics is empty"),
         ({"output": "{tmp}", "topics": "[/a]"}, "exists already"),
-        ({"output": "{tmp}/bag", "topics": "/a"}, "topics"),
+        ({"output": "{tmp}/bag", "topics": "[1, 2]"}, "topics"),
         ({"output": "{tmp}/bag", "topic": "[/a]"}, "unknown parameters: topic; did you mean topics?"),
     ],
 )

@@ -156,12 +156,57 @@ def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str]
     assert [node["publish_decisions"] for node in nodes.values()] == [True, True]
 
 
-@pytest.mark.parametrize("text", ["", "/**:", "/**: {ros__parameters: }", "other: {ros__parameters: {seed: 1}}"])
-def test_a_parameter_file_may_say_nothing(load: Callable[[str], Any], folder: Path, text: str) -> None:
-    """Then commands are awaited and recorded."""
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "has no section with ros__parameters"),
+        ("/**:", "/\\*\\* stands outside of ros__parameters"),
+        ("/**: {ros__parameters: }", "holds no parameters"),
+        ("enable_control: false", "/enable_control stands outside of ros__parameters"),
+        ("ros__parameters: {enable_control: false}", "stands under no node"),
+        ("other: {ros__parameters: {enable_control: false}}", "a section for /other, but the nodes are /policy, /shadow"),
+        ("/arm/policy: {ros__parameters: {enable_control: false}}", "a section for /arm/policy"),
+        ("/*/policy: {ros__parameters: {enable_control: false}}", "a section for /\\*/policy"),
+        ("policy: {ros__parameters: {enable_contrl: false}}", "did you mean enable_control"),
+        ("policy: {ros__parameters: {seed: 1}}\npolicy: {ros__parameters: {seed: 2}}", "names 'policy' twice"),
+        ("policy: {ros__parameters: {seed: 1, seed: 2}}", "names 'seed' twice"),
+    ],
+)
+def test_a_parameter_file_of_which_something_would_be_passed_over(
+    load: Callable[[str], Any], folder: Path, text: str, reason: str
+) -> None:
+    """It is refused before anything starts: a robot would move although the file says enable_control: false."""
     Path("mine.params.yaml").write_text(text)
-    actions = policy_actions(load, record="bag", params_file="mine.params.yaml")
-    assert "avoiding_controller/commands" in parameters(actions)["bag_recorder"]["topics"]
+    with pytest.raises(VddError, match=reason):
+        policy_actions(load, compare_with="teacher", params_file="mine.params.yaml")
+
+
+@pytest.mark.parametrize("name", ["/**", "/*", "policy", "/policy", "/**/policy"])
+def test_a_section_that_forbids_commands_is_found_by_every_name(
+    load: Callable[[str], Any], folder: Path, name: str
+) -> None:
+    """As rcl finds it; the recorder must not wait for commands then."""
+    Path("mine.params.yaml").write_text(f'"{name}": {{ros__parameters: {{enable_control: false}}}}')
+    with pytest.raises(VddError, match="enable_control: false"):
+        policy_actions(load, record="bag", params_file="mine.params.yaml")
+
+
+def test_a_section_for_a_shadow_that_is_not_started_is_told(
+    load: Callable[[str], Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file may serve launches with and without shadows; a node that it says nothing of does not get it."""
+    Path("mine.params.yaml").write_text("shadow_policy: {ros__parameters: {seed: 1}}")
+    nodes = parameters(policy_actions(load, params_file="mine.params.yaml"))
+    assert "params_file" not in nodes["policy"]
+    assert "nothing is started that the section /shadow_policy is for" in capsys.readouterr().err
+    nodes = parameters(policy_actions(load, compare_with="teacher", params_file="mine.params.yaml"))
+    assert "params_file" in nodes["shadow_policy"]
+
+
+def test_sections_are_matched_below_the_namespace_of_the_launch(load: Callable[[str], Any], folder: Path) -> None:
+    Path("mine.params.yaml").write_text("arm: {policy: {ros__parameters: {seed: 1}}}")
+    nodes = parameters(policy_actions(load, params_file="mine.params.yaml", ros_namespace="/arm"))
+    assert "params_file" in nodes["policy"]
 
 
 @pytest.mark.parametrize(

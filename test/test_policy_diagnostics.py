@@ -85,10 +85,12 @@ def test_a_counter_rises_where_it_should(
     make_node: MakeNode,
     watched: Watched,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     counter: str,
     parameters: dict[str, Any],
     entry: dict[str, float],
 ) -> None:
+    monkeypatch.setattr("vdd_ros.nodes.policy_loading.judge_speed", lambda *_: None)  # which would refuse the first
     started(make_node(robot_file=robot_file(tmp_path, **entry), **parameters))
     watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, counter)
 

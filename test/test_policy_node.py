@@ -27,10 +27,12 @@ from std_msgs.msg import Float64MultiArray, Int64, String
 from trajectory_msgs.msg import JointTrajectory
 
 from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_diagnostics import LONGEST
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
 from vdd_ros.policy.timing import LATENCY_LABELS
+from vdd_ros.text import printable
 
 
 def test_params_file_shows_every_parameter_with_its_default() -> None:
@@ -306,7 +308,7 @@ def test_configure_fails_with_the_reason(
     node.publish_diagnostics()
     bench.wait(lambda: statuses, "diagnostics")
     assert statuses[0].status[0].level == DiagnosticStatus.ERROR
-    assert statuses[0].status[0].message == node.failure
+    assert statuses[0].status[0].message == printable(node.failure, LONGEST)
 
 
 def test_policy_that_does_not_fit_the_robot(make_node: MakeNode, tmp_path: Path) -> None:
@@ -494,8 +496,8 @@ def test_failed_autostart_ends_the_process_with_1(tmp_path: Path) -> None:
 
 
 def test_parameter_of_the_wrong_type_ends_the_process_with_1(tmp_path: Path) -> None:
-    """An integer for a double is refused by name."""
-    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", rate_hz=4) as process:
+    """A text for a number is refused by name."""
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", rate_hz="fast") as process:
         assert process.wait() == 1
         assert "rate_hz" in process.output
         assert "Traceback" not in process.output

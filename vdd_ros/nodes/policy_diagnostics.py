@@ -20,7 +20,7 @@ from vdd_ros.text import printable
 
 ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
 """Of `~/policy_info`: what `/diagnostics` does not repeat every second."""
-LONGEST = 500
+LONGEST = 1000
 """Characters of a text in `/diagnostics`: what it is about may come from a file or from the network."""
 STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
 
