@@ -164,7 +164,10 @@ def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str]
         ("/**: {ros__parameters: }", "holds no parameters"),
         ("enable_control: false", "/enable_control stands outside of ros__parameters"),
         ("ros__parameters: {enable_control: false}", "stands under no node"),
-        ("other: {ros__parameters: {enable_control: false}}", "a section for /other, but the nodes are /policy, /shadow"),
+        (
+            "other: {ros__parameters: {enable_control: false}}",
+            "a section for /other, but the nodes are /policy, /shadow",
+        ),
         ("/arm/policy: {ros__parameters: {enable_control: false}}", "a section for /arm/policy"),
         ("/*/policy: {ros__parameters: {enable_control: false}}", "a section for /\\*/policy"),
         ("policy: {ros__parameters: {enable_contrl: false}}", "did you mean enable_control"),

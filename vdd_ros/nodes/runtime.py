@@ -24,6 +24,7 @@ from vdd_ros.nodes.leaving import signals_noted
 __all__ = ["REFUSALS", "TRANSPORTS", "Leave", "run"]
 
 REFUSALS = (VddError, ParameterException)
+BAD_ARGUMENTS = (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError, ValueError)
 POLL_S = 0.2  # how long a signal may wait for an idle node
 TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 """The variable that tells Fast DDS how to reach processes of the same host."""
@@ -51,7 +52,7 @@ def run(
         _keep_from_shared_memory()
         try:
             rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-        except (rclpy_implementation.RCLError, ValueError) as error:
+        except BAD_ARGUMENTS as error:
             _tell(error)
             return 1
         try:
