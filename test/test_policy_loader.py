@@ -173,21 +173,21 @@ def odd_file(folder: Path, kind: str) -> tuple[Path, str]:
     """Make something that is no ordinary file; return its path and what is said of it."""
     path = folder / kind
     if kind == "process":
-        return Path("/proc/self/mem"), "is a file of the kernel, not a file"
-    said = "is a file of the kernel, not a file"
+        return Path("/proc/self/mem"), "is a file of the kernel"
+    said = "is a file of the kernel"
     if kind == "pipe":
         os.mkfifo(path)
-        said = "is a pipe, not a file"
+        said = "is not a file but a pipe"
     elif kind == "folder":
         path.mkdir()
-        said = "is a folder, not a file"
+        said = "is not a file but a folder"
     elif kind in ("device", "circle"):
         path.symlink_to("/dev/zero" if kind == "device" else path)
         said = said if kind == "device" else "cannot be read"
     else:
         path.touch()
         os.truncate(path, 3 << 30 if kind == "large" else 0)  # it takes no room
-        said = "has 3,221,225,472 bytes" if kind == "large" else "has 0 bytes"
+        said = "has 3,221 MB" if kind == "large" else "is empty"
     return path, said
 
 

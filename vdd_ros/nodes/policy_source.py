@@ -40,8 +40,8 @@ class Allowed:
                 self._folder = None
             if not folder or self._folder is None or not self._folder.is_dir():
                 raise ConfigurationError(
-                    f"parameter load_policy_from is {printable(folder)!r}; give {ANYWHERE}, {NOWHERE}, or a folder that "
-                    "exists"
+                    f"parameter load_policy_from is {printable(folder)!r}; give {ANYWHERE}, {NOWHERE}, or a folder "
+                    "that exists"
                 )
 
     def read(self, path: str) -> PolicyFile:
