@@ -422,6 +422,7 @@ def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: R
     robot.run_until(lambda: robot.commands, "commands")
     assert "others command" not in diagnose(first, bench).message
     assert second.session is not None
+    second.session.surroundings.look()
     assert second.session.surroundings.rivals() == []
     third = started(make_node("third"))
     bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")

@@ -31,10 +31,17 @@ class Health:
     Args:
         loop: The loop.
         overdue_s: For how long a tick has been running that is overdue; 0 if none is.
+        explain: Says of inputs of which nothing was taken in why that may be, given whether messages come.
     """
 
-    def __init__(self, loop: PolicyLoop, overdue_s: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        loop: PolicyLoop,
+        overdue_s: Callable[[], float] = lambda: 0.0,
+        explain: Callable[[list[str], bool], str] = lambda _, __: "",
+    ) -> None:
         self._loop = loop
+        self._explain = explain
         self._overdue_s = overdue_s
         self._before: dict[str, int] = {}
         self._now_s = -math.inf
@@ -51,10 +58,10 @@ class Health:
             return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
         if loop.intake.missing():
             missing = loop.intake.missing()
-            why = self._why(refused) + self._others(missing, new["other_joints"])
+            why = self._around(missing, new) + self._why(refused) + self._others(missing, new["other_joints"])
             return DiagnosticStatus.WARN, f"waiting for {', '.join(missing)}" + why
         if stale := loop.intake.stale(now_s):
-            why = self._why(refused) + self._others(stale, new["other_joints"])
+            why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
@@ -100,6 +107,11 @@ class Health:
 
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
+
+    def _around(self, inputs: list[str], new: dict[str, int]) -> str:
+        comes = new["refused_messages"] + new["refused_goals"] + new["other_joints"] > 0
+        why = self._explain(inputs, comes)
+        return f": {why}" if why else ""
 
     def _others(self, inputs: Iterable[str], new: int) -> str:
         others = self._loop.intake.others(inputs) if new else ""

@@ -150,10 +150,14 @@ class PolicyNode(ReasonedLifecycleNode):
         if not self.session:
             return {}
         info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
-        surroundings = {"rivals": len(self._rivals), "listeners": self.session.surroundings.listeners()}
+        around = self.session.surroundings
+        several = sum(len(names) for names in around.input_rivals().values())
+        surroundings = {"rivals": len(self._rivals), "listeners": around.listeners(), "input_rivals": several}
         return info | loop_values(self.session.loop, self.session.statistics) | surroundings
 
     def _judge(self) -> tuple[bytes, str]:
+        if self.session:
+            self.session.surroundings.look()
         self._rivals = self.session.surroundings.rivals() if self.session else []
         wrong_types = self.session.surroundings.wrong_types() if self.session else ""
         self._log_once("wrong types", wrong_types)
@@ -166,12 +170,26 @@ class PolicyNode(ReasonedLifecycleNode):
         return DiagnosticStatus.OK, self.state
 
     def _judge_surroundings(self, surroundings: Surroundings) -> list[str]:
-        """Return what is wrong with the other end of the topic of commands."""
+        """Return what is wrong with the other ends of the node's topics."""
         topic, rivals = surroundings.command_topic, ", ".join(self._rivals)
         told = f"others command the robot too, on {topic}: {rivals}" if rivals else ""
         self._log_once("rivals", told)
+        several = self._judge_input_rivals(surroundings)
+        mismatches = "; ".join(surroundings.mismatches())
+        self._log_once("quality of service", mismatches)
         unheard = f"nobody listens to {topic}" if surroundings.listeners() == 0 else ""
-        return [text for text in (told, unheard) if text]
+        return [text for text in (told, several, mismatches, unheard) if text]
+
+    def _judge_input_rivals(self, surroundings: Surroundings) -> str:
+        """Say which inputs several publish; not of those that carry joints of others, where each has its own."""
+        shared = self.session.loop.intake.other_joints if self.session else {}
+        told = "; ".join(
+            f"input {what} has {len(names)} publishers, which may contradict each other: {', '.join(names)}"
+            for what, names in surroundings.input_rivals().items()
+            if not shared.get(what)
+        )
+        self._log_once("input rivals", told)
+        return told
 
     def _log_once(self, what: str, text: str) -> None:
         """Log a problem as long as it is another than the last time."""

@@ -77,7 +77,9 @@ class PolicySession:
         self._loaded = loader.load(first, parameters.load_timeout_s)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
-        self.surroundings = Surroundings(node, self._robot, control=parameters.enable_control)
+        self.surroundings = Surroundings(
+            node, self._robot, control=parameters.enable_control, episode_topic=parameters.episode_topic
+        )
         self._episode: int | None = None
         self._inputs = TickInputs(node, self._on_bad_message)
         self._goals: Any = None
@@ -121,7 +123,9 @@ class PolicySession:
         )
         self._ticker = ticker = self._make_ticker()
         ticker.make_ready_for(self._loaded)
-        self.health = Health(self.loop, lambda: ticker.overdue_s)
+        self.health = Health(
+            self.loop, lambda: ticker.overdue_s, lambda names, comes: self.surroundings.explain(names, comes=comes)
+        )
         self._relief = Relief(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
         if topic := parameters.episode_topic:
             self._inputs.add(Int64, topic, self._on_episode, LATCHED)
