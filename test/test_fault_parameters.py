@@ -68,7 +68,7 @@ def values(draw: st.DrawFn, item: Any) -> Any:
     return draw({bool: st.booleans(), int: INTEGERS, float: FLOATS, str: TEXTS}[type(item.default)])
 
 
-VALUES = {item.name: values(item) for item in fields(PolicyParameters)}
+VALUES = {item.name: values(item) for item in fields(PolicyParameters) if not item.metadata["fixed"]}
 VALUES["cpu_affinity"] |= st.sampled_from(CORES)
 GIVEN = st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: VALUES[name] for name in names})
@@ -124,7 +124,7 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
             check_reason(node.failure)
         assert (node.state, node.session) == ("unconfigured", None)
         assert entities(node) == before
-        defaults = {item.name: item.default for item in fields(PolicyParameters)}
+        defaults = {item.name: item.default for item in fields(PolicyParameters) if not item.metadata["fixed"]}
         node.set_parameters([Parameter(name, value=value) for name, value in (defaults | good).items()])
         node.trigger_configure()
         assert (node.state, node.failure) == ("inactive", "")

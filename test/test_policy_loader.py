@@ -19,6 +19,7 @@ from test_policy_swap import call
 
 pytest.importorskip("rclpy")
 
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from vdd_ros.errors import PolicyFileError
@@ -256,6 +257,22 @@ def test_a_node_can_be_forbidden_to_load(make_node: MakeNode, robot: Robot, nan_
     answer = call(node, robot, nan_policy)
     assert not answer.success
     assert "load_policy_from is 'none'" in answer.message
+
+
+def test_a_binding_cannot_be_gone_round(
+    make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path], nan_policy: Path
+) -> None:
+    """Neither by setting the parameter, nor by another policy_path; the one of the start is trusted."""
+    folder, inside, outside = allowed
+    node = make_node(load_policy_from=str(folder))
+    for name in ("load_policy_from", "load_policy_sha256"):
+        assert not node.set_parameters([Parameter(name, value="any")])[0].successful
+    for path, state in ((outside, "unconfigured"), (inside, "inactive"), (nan_policy, "inactive")):
+        assert node.set_parameters([Parameter("policy_path", value=str(path))])[0].successful
+        node.trigger_configure()
+        assert node.state == state, node.failure
+        if state == "inactive":
+            node.trigger_cleanup()
 
 
 @pytest.mark.parametrize(

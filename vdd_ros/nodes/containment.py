@@ -150,6 +150,11 @@ class ContainingExecutor(SingleThreadedExecutor):
         self.errors.note(what, error)
 
 
+def ending(node: Node, error: Exception) -> Exception:
+    """Return what a callback of a node raises so that an error of the node's own work ends whatever spins it."""
+    return NodeFailed(error) if isinstance(node.executor, ContainingExecutor) else error
+
+
 def answer_always(node: Node, errors: CallbackErrors) -> None:
     """Let the parameter services answer, with the reason, where rclpy raises; else their callers wait for ever."""
     for service in node.services:

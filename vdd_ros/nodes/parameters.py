@@ -15,10 +15,26 @@ T = TypeVar("T")
 
 
 def parameter(
-    default: Any, description: str, low: float | None = None, high: float | None = None, *, path: bool = False
+    default: Any,
+    description: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    path: bool = False,
+    fixed: bool = False,
 ) -> Any:
-    """Return a dataclass field that describes one parameter; `low` and `high` bound a number, `path` names a file."""
-    return field(default=default, metadata={"description": description, "range": (low, high), "path": path})
+    """Return a dataclass field that describes one parameter.
+
+    Args:
+        default: Its default.
+        description: What it does.
+        low: Least value of a number.
+        high: Greatest value.
+        path: Whether it names a file.
+        fixed: Whether it can be given at the start alone.
+    """
+    metadata = {"description": description, "range": (low, high), "path": path, "fixed": fixed}
+    return field(default=default, metadata=metadata)
 
 
 def read_parameters(node: Node, cls: type[T]) -> T:
@@ -65,6 +81,7 @@ def meant_parameters(cls: type[Any], given: list[Parameter]) -> list[Parameter]:
 
 
 def _descriptor(name: str, default: Any, metadata: Any, read_only: bool) -> ParameterDescriptor:
+    read_only = read_only or metadata["fixed"]
     descriptor = ParameterDescriptor(name=name, description=metadata["description"], read_only=read_only)
     low, high = metadata["range"]
     if low is not None and isinstance(default, float):

@@ -51,6 +51,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._errors_told = 0
         answer_always(self, self.callback_errors)
         declare_parameters(self, PolicyParameters, read_only=False)
+        self._first_policy = self.get_parameter("policy_path").value
         self.add_pre_set_parameters_callback(partial(meant_parameters, PolicyParameters))
         self.add_on_set_parameters_callback(self._refuse_changes)
         self._loader = Loader()
@@ -70,7 +71,9 @@ class PolicyNode(ReasonedLifecycleNode):
     def configure(self) -> None:
         """Load, check, warm up and connect."""
         parameters = current_parameters(self, PolicyParameters)
-        self.session = PolicySession(self, parameters, self._loader, self._swap, self.give_up)
+        # What was given at the start is trusted; what somebody set since then is as good as a call of ~/load_policy.
+        allowed = None if parameters.policy_path == self._first_policy else parameters.allowed()
+        self.session = PolicySession(self, parameters, self._loader, self._swap, self.give_up, allowed)
         self.session.connect()
 
     def activate(self) -> None:

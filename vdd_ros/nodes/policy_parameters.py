@@ -28,9 +28,14 @@ class PolicyParameters:
     policy_path: str = parameter("", "policy file (.onnx)", path=True)
     next_policy: str = parameter("", "policy file that ~/load_policy loads; may be set at any time", path=True)
     load_policy_from: str = parameter(
-        ANYWHERE, f"which files ~/load_policy may load: {ANYWHERE}, {NOWHERE}, or those in this folder", path=True
+        ANYWHERE,
+        f"which files ~/load_policy may load: {ANYWHERE}, {NOWHERE}, or those in this folder",
+        path=True,
+        fixed=True,
     )
-    load_policy_sha256: str = parameter("", "digests of the files that ~/load_policy may load; empty: any")
+    load_policy_sha256: str = parameter(
+        "", "SHA-256 digests of the files that ~/load_policy may load; empty: any", fixed=True
+    )
     load_timeout_s: float = parameter(300.0, "how long loading a policy file may take as a whole", 0.1, 86400.0)
     memory_limit_mb: float = parameter(
         256.0, "memory that the runs of a policy on the CPU may take; 0: any", 0.0, 1_000_000.0

@@ -22,6 +22,7 @@ from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_outputs import PublishedOutputs
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_relief import ACTS, Done, Relief
+from vdd_ros.nodes.policy_source import Allowed
 from vdd_ros.nodes.policy_swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy_ticker import Ticker, TickSettings
 from vdd_ros.nodes.tick_inputs import TickInputs
@@ -45,6 +46,7 @@ class PolicySession:
         loader: Loads policy files.
         swap: Lets another policy file take over.
         give_up: Ends commanding, with the reason.
+        allowed: Whether the parameter `policy_path` names a file that may be loaded; by default it does.
 
     Attributes:
         info: Content of `~/policy_info`.
@@ -64,6 +66,7 @@ class PolicySession:
         loader: Loader,
         swap: HotSwap,
         give_up: Callable[[str], None],
+        allowed: Allowed | None = None,
     ) -> None:
         self._node = node
         self._give_up = give_up
@@ -73,7 +76,7 @@ class PolicySession:
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
         self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
-        first = partial(load, parameters.policy_path, self._robot, parameters, self._name)
+        first = partial(load, parameters.policy_path, self._robot, parameters, self._name, allowed=allowed)
         self._loaded = loader.load(first, parameters.load_timeout_s)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value

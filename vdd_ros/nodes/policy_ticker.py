@@ -11,7 +11,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from vdd_ros.errors import HungTickError
-from vdd_ros.nodes.containment import NodeFailed
+from vdd_ros.nodes.containment import ending
 from vdd_ros.nodes.policy_loading import Loaded
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_wake import Anticipation, EarlyWake, Rehearsals
@@ -221,7 +221,7 @@ class Ticker:
             self._due_ns = self._next_due_ns()
             self._tick(self._now_s(), late_ns * 1e-9)
         except Exception as error:  # as in the thread that ticks
-            raise NodeFailed(error) from error
+            raise ending(self._node, error) from None
 
     def _tick(self, now_s: float, lateness_s: float) -> None:
         self._loop.tick(now_s, lateness_s)

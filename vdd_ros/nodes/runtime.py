@@ -62,7 +62,8 @@ def run(
             try_shutdown()
             return 1
         executor = make_executor()
-        executor.errors = getattr(node, "callback_errors", None) or _contained(node)
+        if isinstance(executor, ContainingExecutor):
+            executor.errors = getattr(node, "callback_errors", None) or _contained(node)
         executor.add_node(node)
         code = 0
         try:

@@ -14,7 +14,7 @@ from std_msgs.msg import Bool, Int64, String
 
 from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.nodes.arguments import Executable, answered
-from vdd_ros.nodes.containment import NodeFailed
+from vdd_ros.nodes.containment import ending
 from vdd_ros.nodes.leaving import leave
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, message_class
 from vdd_ros.nodes.parameters import parameter, read_parameters
@@ -132,7 +132,7 @@ class SimRobotNode(Node):
             except Leave:
                 raise
             except Exception as error:  # a robot that cannot go on must not keep those who wait for it
-                raise NodeFailed(error) from error
+                raise ending(self, error) from None
 
     def _tick(self) -> None:
         if self._robot.phase is Phase.ENDED:

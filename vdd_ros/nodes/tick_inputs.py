@@ -36,10 +36,11 @@ class TickInputs:
 
     Args:
         node: The node.
-        failed: Told of a message that could not be decoded or taken in: its topic and why. The rest goes on.
+        failed: Told of a message that could not be decoded or taken in, its topic and why, and the rest goes on; by
+            default such errors are raised.
     """
 
-    def __init__(self, node: Node, failed: Callable[[str, Exception], object]) -> None:
+    def __init__(self, node: Node, failed: Callable[[str, Exception], object] | None = None) -> None:
         self._node = node
         self._failed = failed
         self._group = _NobodysGroup()
@@ -64,7 +65,7 @@ class TickInputs:
                             break
                         callback(taken[0], 1e-9 * taken[1]["received_timestamp"])
                     except Exception as error:  # of one message: the tick goes on
-                        self._failed(subscription.topic_name, error)
+                        self._fail(subscription.topic_name, error)
 
     def discard(self) -> None:
         """Forget what has arrived, but for the newest message of each latched topic."""
@@ -77,7 +78,12 @@ class TickInputs:
                 if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
                     callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
             except Exception as error:
-                self._failed(subscription.topic_name, error)
+                self._fail(subscription.topic_name, error)
+
+    def _fail(self, topic: str, error: Exception) -> None:
+        if self._failed is None:
+            raise error
+        self._failed(topic, error)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until something has arrived on any topic, but no longer than `timeout_s`."""

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from rclpy.node import Node
 
-from vdd_ros.nodes.containment import NodeFailed
+from vdd_ros.nodes.containment import ending
 
 SWITCH_INTERVAL_S = 1e-4
 SLICE_NS = 50_000_000
@@ -125,7 +125,7 @@ def end_executor(node: Node, error: Exception) -> None:
     """Let an error of a thread end what spins the node: without that thread it would do nothing."""
 
     def end() -> None:
-        raise NodeFailed(error)
+        raise ending(node, error)
 
     if node.executor is None:
         node.get_logger().fatal(f"{error!r} in a thread of a node that nothing spins")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from vdd_ros.errors import ConfigurationError
@@ -91,7 +92,7 @@ class Bare(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the bare node; see `vdd_ros.nodes.runtime.run`."""
-    return run(Bare, argv)
+    return run(Bare, argv, SingleThreadedExecutor)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
@@ -160,7 +161,7 @@ class Probe(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the probe; see `vdd_ros.nodes.runtime.run`."""
-    return run(Probe, argv)
+    return run(Probe, argv, SingleThreadedExecutor)
 
 
 if __name__ == "__main__":
