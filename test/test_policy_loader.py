@@ -11,8 +11,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import onnx
 import pytest
 from node_rig import AVOIDING, MakeNode, Robot, started
+from onnx import TensorProto, helper
 from policy_files import write_mixture
 from ros_helpers import DEADLINE_S, Bench
 from test_policy_swap import call
@@ -27,24 +29,42 @@ from vdd_ros.nodes import policy_session
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 NEVER_LOADS = """
-import ctypes, sys
+import sys
+import onnxruntime
 from vdd_ros.nodes import policy_loading, policy_node
 whole = policy_loading.OnnxPolicy.load
-def load(path, **options):
-    if {slow!r} in str(path):
+def load(file, **options):
+    if {slow!r} in str(getattr(file, "path", file)):
         print("loads", flush=True)
-        ctypes.CDLL(None).sleep(300)  # as native code does: it cannot be interrupted
-    return whole(path, **options)
+        while True:
+            onnxruntime.InferenceSession({endless!r})
+    return whole(file, **options)
 policy_loading.OnnxPolicy.load = load
 sys.exit(policy_node.main())
 """
+
+
+def write_endless(path: Path) -> Path:
+    """Write a graph that ONNX Runtime works on for minutes while it opens it: a constant that is computed then."""
+    products = [helper.make_node("MatMul", ["a0" if i == 0 else f"a{i}", "a0"], [f"a{i + 1}"]) for i in range(10_000)]
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["a0"]), *products]
+    nodes.append(helper.make_node("Add", ["x", f"a{len(products)}"], ["y"]))
+    graph = helper.make_graph(
+        nodes,
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor("shape", TensorProto.INT64, [2], [1000, 1000])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
 
 
 @contextmanager
 def process(tmp_path: Path, slow: str, **parameters: object) -> Iterator[tuple[Any, Path]]:
     """Run a policy node to which files of a name never load."""
     program, log = tmp_path / "program.py", tmp_path / "log"
-    program.write_text(NEVER_LOADS.format(slow=slow))
+    program.write_text(NEVER_LOADS.format(slow=slow, endless=str(write_endless(tmp_path / "endless.onnx"))))
     given = {"robot_file": AVOIDING, "autostart": "true"} | parameters
     words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
     with log.open("wb") as output:
