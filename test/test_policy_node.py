@@ -460,8 +460,8 @@ def test_new_episode_starts_afresh(
     loop = node.session.loop
     new_episode, emptied = loop.new_episode, []
 
-    def noted() -> None:
-        new_episode()
+    def noted(*given: Any) -> None:
+        new_episode(*given)
         emptied.append(loop.intake.missing())
 
     monkeypatch.setattr(loop, "new_episode", noted)

@@ -73,7 +73,9 @@ class PolicyNode(ReasonedLifecycleNode):
         parameters = current_parameters(self, PolicyParameters)
         # What was given at the start is trusted; what somebody set since then is as good as a call of ~/load_policy.
         allowed = None if parameters.policy_path == self._first_policy else parameters.allowed()
-        self.session = PolicySession(self, parameters, self._loader, self._swap, self.give_up, allowed)
+        self.session = PolicySession(
+            self, parameters, self._loader, self._swap, self.give_up, self.callback_errors, allowed
+        )
         self.session.connect()
 
     def activate(self) -> None:

@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.containment import CallbackErrors
 from vdd_ros.nodes.message_types import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.policy_diagnostics import Health
 from vdd_ros.nodes.policy_graph import Surroundings
@@ -46,6 +47,7 @@ class PolicySession:
         loader: Loads policy files.
         swap: Lets another policy file take over.
         give_up: Ends commanding, with the reason.
+        errors: Where errors of callbacks are noted.
         allowed: Whether the parameter `policy_path` names a file that may be loaded; by default it does.
 
     Attributes:
@@ -66,9 +68,11 @@ class PolicySession:
         loader: Loader,
         swap: HotSwap,
         give_up: Callable[[str], None],
+        errors: CallbackErrors,
         allowed: Allowed | None = None,
     ) -> None:
         self._node = node
+        self._errors = errors
         self._give_up = give_up
         self._parameters = parameters
         parameters.host()
@@ -245,6 +249,7 @@ class PolicySession:
 
     def _on_bad_message(self, topic: str, error: Exception) -> None:
         """Count a message that could not be decoded, or raised what nobody thought of, as refused."""
+        self._errors.note(f"topic {topic}", error)
         self.loop.counters.refused_messages += 1
         self.loop.intake.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
 
