@@ -153,11 +153,14 @@ class Broken(Node):
         self.called: list[str] = []
         self.create_service(Trigger, "~/raise", self._raise)
         self.create_service(Trigger, "~/work", self._work)
-        self.create_subscription(String, "~/topic", lambda _: 1 / 0, 10)
+        self.create_subscription(String, "~/topic", self._fail, 10)
 
     def _raise(self, *_: Any) -> Any:
         self.called.append("raise")
         raise ZeroDivisionError("broken")
+
+    def _fail(self, _: String) -> None:
+        raise ZeroDivisionError("division by zero")
 
     def _work(self, _request: Any, response: Any) -> Any:
         self.called.append("work")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Health:
         self,
         loop: PolicyLoop,
         overdue_s: Callable[[], float] = lambda: 0.0,
-        explain: Callable[[list[str], bool], str] = lambda _, __: "",
+        explain: Callable[[Sequence[str], bool], str] = lambda _, __: "",
     ) -> None:
         self._loop = loop
         self._explain = explain
@@ -108,7 +108,7 @@ class Health:
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
 
-    def _around(self, inputs: list[str], new: dict[str, int]) -> str:
+    def _around(self, inputs: Sequence[str], new: dict[str, int]) -> str:
         comes = new["refused_messages"] + new["refused_goals"] + new["other_joints"] > 0
         why = self._explain(inputs, comes)
         return f": {why}" if why else ""
