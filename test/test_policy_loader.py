@@ -402,3 +402,31 @@ def test_a_policy_that_takes_too_much_memory_is_refused(
     assert node.state == state
     if state == "unconfigured":
         assert "MB to run, but memory_limit_mb allows 256 MB" in node.failure
+
+
+def test_denormal_numbers_count_as_zero_where_it_ticks(tmp_path: Path, nan_policy: Path) -> None:
+    """Though policies are loaded in another thread: ONNX Runtime sets that for the first opener alone."""
+    program = f"""
+import numpy as np, rclpy
+from vdd_ros.nodes import policy_ticker
+from vdd_ros.nodes.policy_node import PolicyNode
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+rclpy.init()
+given = {{"policy_path": {str(nan_policy)!r}, "robot_file": {str(AVOIDING)!r}, "autostart": True}}
+node = PolicyNode("alone", parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
+executor, seen, tick = SingleThreadedExecutor(), [], policy_ticker.Ticker._tick
+def look(self, *given):
+    seen.append(float(np.float32(1e-38) * np.float32(0.01)))
+    tick(self, *given)
+policy_ticker.Ticker._tick = look
+executor.add_node(node)
+node.autostart()
+while not seen:
+    executor.spin_once(0.05)
+assert seen[0] == 0.0, seen
+node.close()
+node.destroy_node()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60.0, check=False)
+    assert ended.returncode == 0, ended.stderr

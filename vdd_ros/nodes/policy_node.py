@@ -23,6 +23,7 @@ from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.nodes.policy_swap import HotSwap
 from vdd_ros.nodes.runtime import run
+from vdd_ros.policy.denormals import flush_denormals
 from vdd_ros.text import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -70,6 +71,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def configure(self) -> None:
         """Load, check, warm up and connect."""
+        flush_denormals()  # in the thread that starts the one that ticks; files are loaded in threads of their own
         parameters = current_parameters(self, PolicyParameters)
         # What was given at the start is trusted; what somebody set since then is as good as a call of ~/load_policy.
         allowed = None if parameters.policy_path == self._first_policy else parameters.allowed()

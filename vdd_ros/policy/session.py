@@ -11,6 +11,7 @@ import onnxruntime
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
 from vdd_ros.policy.cuda_recording import ignore_recordings_elsewhere
+from vdd_ros.policy.denormals import SETTING
 from vdd_ros.policy.foreign import no_onnx, no_policy
 from vdd_ros.policy.graph import Tensor, graph_inputs, graph_outputs
 from vdd_ros.policy.onnx_outline import Outline, OutlineError, external_tensor, read_outline
@@ -50,8 +51,8 @@ def open_session(
     The file is read once; its hash, its metadata and its sessions are all of those bytes. Weights in a second file are
     refused, for the hash would not cover them.
 
-    Threads do not spin while they wait, operators run one after the other, and denormal numbers count as zero (ONNX
-    Runtime sets that for the thread that opens the first session, numpy included). Where a GPU is asked for, the file
+    Threads do not spin while they wait, operators run one after the other, and denormal numbers count as zero (in the
+    thread that opens the first session; see `flush_denormals`). Where a GPU is asked for, the file
     is checked on the CPU first: TensorRT builds for minutes, and needs to be told the shapes.
 
     Raises:
@@ -66,7 +67,7 @@ def open_session(
     options.log_severity_level = _ERROR_LOGS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry(SETTING, "1")
     available = onnxruntime.get_available_providers()
     if missing := [name for name in provider.asked if name not in available]:
         raise _refused_provider(provider, f"this ONNX Runtime has only {', '.join(available)}, not {missing[0]}")
