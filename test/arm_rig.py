@@ -74,7 +74,7 @@ class Arm:
             action = np.broadcast_to(np.asarray(self.wants, np.float32), (horizon, len(JOINTS)))
             return act(*given)._replace(action=action)
 
-        policy.act = wanted  # type: ignore[method-assign]
+        policy.act = wanted  # type: ignore[method-assign, assignment]
         self.rig = Rig(policy, RobotFile.from_dict(document or arm_document()), **settings)
         self.places = np.zeros(len(JOINTS))
 

@@ -82,7 +82,7 @@ def test_the_end_of_a_trajectory_is_where_the_robot_is_by_then(tmp_path: Path, w
             assert rig.loop.check_overdue()
             return run(*given)
 
-        rig.loop.pilot.chunks.next = hang  # type: ignore[method-assign]
+        rig.loop.pilot.chunks.next = hang  # type: ignore[method-assign, assignment]
         followed.pass_periods(1)
         followed.tick()
     else:
