@@ -57,6 +57,19 @@ class ReadyMessage:
             _STAMP.pack_into(self._bytes, self._stamp_place, *divmod(stamp_ns, 1_000_000_000))
         return bytes(self._bytes)
 
+    def make_room(self, index: int) -> None:
+        """Take numbers with one more at an index, which is passed over, from now on."""
+        parts = [
+            part
+            for numbers, place in self._runs
+            for part in (
+                (numbers.start, place[: max(index - numbers.start, 0)]),
+                (max(numbers.start, index) + 1, place[max(index - numbers.start, 0) :]),
+            )
+            if len(part[1])
+        ]
+        self._runs = [(slice(start, start + len(place)), place) for start, place in parts]
+
     def _place(self, mark: bytes, message: Any) -> int:
         if self._bytes.count(mark) != 1:
             raise _unknown_serialisation(message)

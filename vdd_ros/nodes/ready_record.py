@@ -2,14 +2,9 @@
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vdd_ros.data.records import STAMP, RecordLayout, names_of
 from vdd_ros.nodes.message_types import record_message
-from vdd_ros.nodes.ready_message import ReadyMessage
-
-Floats = NDArray[np.float64]
+from vdd_ros.nodes.ready_message import Floats, ReadyMessage
 
 
 class ReadyRecord:
@@ -26,12 +21,9 @@ class ReadyRecord:
         count = len(names_of(labels))
         self._message = ReadyMessage(record_message(labels), count, RecordLayout(labels).write, stamped=True)
         self._stamp = labels.index(STAMP)
-        self._numbers = np.empty(count)
+        self._message.make_room(self._stamp)
 
     def serialized(self, values: Floats) -> bytes:
         """Return the serialised message with these values (n,), in the order of the labels; NaN as time becomes 0."""
-        place, numbers = self._stamp, self._numbers
-        numbers[:place] = values[:place]
-        numbers[place:] = values[place + 1 :]
-        stamp_s = float(values[place])
-        return self._message.serialized(numbers, 0 if math.isnan(stamp_s) else round(stamp_s * 1e9))
+        stamp_s = float(values[self._stamp])
+        return self._message.serialized(values, 0 if math.isnan(stamp_s) else round(stamp_s * 1e9))
