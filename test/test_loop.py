@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,25 @@ def test_a_stopped_and_resumed_run_is_the_uninterrupted_one(
     again.run(regression(again), nothing, "test")
     assert_same(weights(again), uninterrupted)
     assert logged_steps(tmp_path) == [50, 100, 120]
+
+
+def test_whenever_a_signal_comes_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also just after it was asked whether one has come."""
+    loop, saved = small_loop(tmp_path), []
+    clock = time.monotonic
+    sent: list[int] = []
+
+    def interrupting() -> float:
+        if loop.step == 3 and not sent:
+            sent.append(loop.step)
+            os.kill(os.getpid(), signal.SIGINT)
+        return clock()
+
+    monkeypatch.setattr("vdd_ros.training.loop.time.monotonic", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(regression(loop), lambda: saved.append(loop.step), "test")
+    assert saved == [loop.step], "and nothing was done after it"
+    assert (tmp_path / STATE_FILE).is_file()
 
 
 def test_a_crashed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, uninterrupted: dict[str, Tensor]) -> None:

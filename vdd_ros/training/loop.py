@@ -122,11 +122,13 @@ class TrainingLoop:
                     for name, value in scalars.items():
                         writer.add_scalar(name, value, self.step)
                     bar.set_postfix_str(" ".join(f"{name} {value:.3g}" for name, value in scalars.items()))
-                if stop() or time.monotonic() - saved_at > self._config.checkpoint_every_s:
+                late = time.monotonic() - saved_at > self._config.checkpoint_every_s
+                reason = stop()  # once: one that comes after this waits for the next step, and is saved then
+                if reason or late:
                     self._save_state()
                     save()
                     saved_at = time.monotonic()
-                if reason := stop():
+                if reason:
                     raise reason
         self._save_state()
         save()
