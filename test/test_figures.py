@@ -117,9 +117,8 @@ def test_a_period_far_from_what_is_shown_does_not_empty_the_axis(tmp_path: Path,
     draw_figures(make_report([bag_of(tmp_path)]))
     for axes in drawn[1].axes:
         found = [line for line in axes.lines if line.get_gid() == "period"]
-        highest = max(
-            float(np.max(line.get_xdata())) for line in axes.lines if line not in found and len(line.get_xdata())
-        )  # type: ignore[arg-type]
+        others = [np.asarray(line.get_xdata(), float) for line in axes.lines if line not in found]
+        highest = max(float(points.max()) for points in others if len(points))
         assert bool(found) == (highest * 10 >= PERIOD_S)
 
 
@@ -164,7 +163,7 @@ def test_methods_of_a_benchmark_can_be_told_apart(tmp_path: Path, drawn: list[Fi
         handles, labels = axes.get_legend_handles_labels()
         looks = []
         for handle in handles:
-            line = handle[0] if isinstance(handle, tuple) else handle
+            line: Any = handle[0] if isinstance(handle, tuple) else handle
             looks.append((to_rgb(line.get_color()), line.get_marker()))
         assert len(set(looks)) == len(labels) > 7
         assert len({marker for _, marker in looks}) > 7
@@ -182,9 +181,9 @@ def test_the_race_writes_numbers_out(tmp_path: Path, drawn: list[Figure]) -> Non
     shown = texts(drawn[0])
     assert "straightforward, learning rate 0.0001" in shown
     assert not [text for text in shown if "e-0" in text or "$" in text]
-    for low, high, values in ((*drawn[0].axes[0].get_ylim(), curve["distance"]),):  # type: ignore[misc]
-        assert low > min(values) / 2
-        assert high < 2 * max(values)
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low > 0.05 / 2
+    assert high < 2 * 1.0
 
 
 def test_known_and_new_do_not_differ_by_colour_alone(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -74,7 +74,7 @@ def test_bags_of_either_form_say_the_same(tmp_path: Path) -> None:
         for named in (False, True)
     ]
     assert nodes[0].labels == nodes[1].labels == LABELS
-    np.testing.assert_array_equal(*(node.values for node in nodes))
+    np.testing.assert_array_equal(nodes[0].values, nodes[1].values)
     for node in nodes:
         assert node.decisions is not None
         np.testing.assert_array_equal(node.decisions.values, answers)

@@ -1,7 +1,7 @@
 """The figure of `vdd fidelity`: where the policies are undecided, how the density fits, and the actions themselves."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -105,7 +105,14 @@ def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: Polic
     both = (evidence.teacher, "teacher", TEACHER, "o", -SIDE), (evidence.student, "student", STUDENT, "x", SIDE)
     for actions, label, colour, marker, side in both:
         drawn = actions[state][:, : len(names)]
-        points = {"linestyle": "none", "marker": marker, "markersize": 3, "alpha": 0.5, "color": colour, "label": label}
+        points: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": marker,
+            "markersize": 3,
+            "alpha": 0.5,
+            "color": colour,
+            "label": label,
+        }
         if len(names) == 1:
             axes.step(np.sort(drawn[:, 0]), np.linspace(0, 1, len(drawn)), color=colour, label=label)
         elif len(names) == 2:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def save_figure(
     warm = int(np.searchsorted(seconds, warm_up_s).clip(max=len(seconds) - 1))
     megabytes = {name: values for name, values in megabytes.items() if np.isfinite(values[warm])}  # had not ended
     for index, (name, values) in enumerate(megabytes.items()):
-        look = {"color": colour(index), "linestyle": ("-", "--", "-.", ":")[index // 7 % 4]}
+        look: dict[str, Any] = {"color": colour(index), "linestyle": ("-", "--", "-.", ":")[index // 7 % 4]}
         axes.plot(
             seconds / 60, values - values[warm], label=f"{printable(name)}, {significant(values[warm])} MB", **look
         )

@@ -162,9 +162,9 @@ class _Numbers:
         if common >= len(used) - 1:  # one alone keeps its name
             return cls(used[order].tolist(), shares.tolist(), palette(len(used)), rank[place], 0)
         names = [*used[order][:common].tolist(), None]
-        shares = [*shares[:common].tolist(), float(shares[common:].sum())]
+        told = [*shares[:common].tolist(), float(shares[common:].sum())]
         colours = np.concatenate([palette(common), [GREY]])
-        return cls(names, shares, colours, np.minimum(rank[place], common), len(used) - common)
+        return cls(names, told, colours, np.minimum(rank[place], common), len(used) - common)
 
     def handles(self, label: str) -> list[Line2D]:
         """Return what the legend shows."""
@@ -199,7 +199,14 @@ def _number_lines(ax: Axes, starts: Floats, named: _Numbers) -> None:
         at = centres[int(np.argmax(nearest))]
         written.append(at)
         text = ax.text(
-            *at, str(name), color=tuple(named.colours[index]), fontsize=8, ha="center", va="center", zorder=8
+            float(at[0]),
+            float(at[1]),
+            str(name),
+            color=tuple(named.colours[index]),
+            fontsize=8,
+            ha="center",
+            va="center",
+            zorder=8,
         )
         text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
