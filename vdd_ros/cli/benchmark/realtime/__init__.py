@@ -145,7 +145,7 @@ def _read(results: Path) -> dict[str, Any]:
     try:
         record = read_json(results, ConfigurationError)
     except ConfigurationError as error:
-        raise ConfigurationError(f"--only keeps the rest of a record, but: {error} Measure everything once.") from error
+        raise ConfigurationError(f"--only keeps the rest of a record: measure everything once. {error}") from error
     measured_at = record.get("measured_at") if isinstance(record, dict) else None
     if not isinstance(measured_at, dict):
         raise ConfigurationError(
