@@ -72,7 +72,7 @@ def test_the_action_is_the_one_before_the_limits(tmp_path: Path) -> None:
     """What the limits refuse is in the decision."""
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx"), expert="greedy")
     rig = Rig(policy, ROBOT)
-    rig.loop.commander.limits.bound = lambda *_: False  # type: ignore[method-assign, assignment]
+    rig.loop.commander.limits.bound = lambda *_: False  # type: ignore[method-assign]
     run(rig, 1)
     assert not rig.out.commands
     assert np.isfinite(values(rig.out.decisions[0], "action")).all()
