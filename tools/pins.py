@@ -119,7 +119,7 @@ def update() -> None:
         options = ["--dry-run", "--quiet", "--ignore-installed", "--report", str(report), "--constraint", str(FILE)]
         _pip("install", *options, project)
         items = json.loads(report.read_text(encoding="utf-8"))["install"]
-    found = {canonicalize_name(item["metadata"]["name"]): item for item in items}
+    found: dict[str, Any] = {canonicalize_name(item["metadata"]["name"]): item for item in items}
     root = found.pop("vdd-ros")
     metadata = {name: item["metadata"] for name, item in found.items()}
     users: dict[str, list[str]] = {name: [] for name in found}
