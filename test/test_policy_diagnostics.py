@@ -1,6 +1,7 @@
 """What /diagnostics and ~/policy_info of a node say: every counter rises where it should, every fact is there."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,17 @@ def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watch
 
 
 @pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])
-def test_what_was_not_demonstrated(make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str) -> None:
+def test_what_was_not_demonstrated(
+    make_node: MakeNode, watched: Watched, tmp_path: Path, novelty_file: Path, on_novelty: str
+) -> None:
     """It is counted; after so many ticks in a row nothing is commanded, until it is known again or for good."""
-    node = started(make_node(policy_path=str(novelty_file), on_novelty=on_novelty, novelty_ticks=5))
+    document = yaml.safe_load(AVOIDING.read_text())
+    for source in document["inputs"].values():
+        for entry in source["entries"].values():
+            entry["max_rate"] = math.inf  # what is known and what is not are far apart
+    (tmp_path / "robot.yaml").write_text(yaml.safe_dump(document))
+    settings = {"policy_path": str(novelty_file), "robot_file": str(tmp_path / "robot.yaml")}
+    node = started(make_node(**settings, on_novelty=on_novelty, novelty_ticks=5))
     watched.run_for_commands()
     watched.await_diagnosis(lambda _, values: int(values["novel"]) >= 5, "novel observations", x=FAR[0], y=FAR[1])
     if on_novelty == "warn":

@@ -18,7 +18,7 @@ from node_rig import MakeNode
 from policy_files import write_mixture
 from ros_helpers import Bench, node_process
 
-from vdd_ros.data.latency_bag import NODE_TOPICS
+from vdd_ros.data.latency_bag import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.resources import path
 
@@ -144,7 +144,8 @@ def test_the_recorder_may_do_what_it_does_and_no_more(bench: Bench, tmp_path: Pa
     allowed = ENCLAVES["/vdd_ros/bag_recorder"]
     with node_process("vdd_ros.nodes.bag_recorder", tmp_path / "log", output=tmp_path / "bag", topics="[/nothing]"):
         used = process_of(bench, "bag_recorder", allowed)
-    used.subscribe |= {f"/{policy}/{topic}" for policy in ("policy", "shadow_policy") for topic in NODE_TOPICS}
+    topics = (*NODE_TOPICS, *OPTIONAL_TOPICS)
+    used.subscribe |= {f"/{policy}/{topic}" for policy in ("policy", "shadow_policy") for topic in topics}
     used.subscribe |= {"/desired_pose", "/tcp_pose", COMMANDS, "/episode", "/sim_robot/result", "/diagnostics"}
     check(used, allowed, CLOCK)
 

@@ -92,6 +92,7 @@ def test_a_node_that_is_destroyed_while_it_ticks_ends_its_thread(
         before = len(robot.commands)
         robot.run_until(lambda before=before: len(robot.commands) > before, "a command")  # type: ignore[misc]
         bench.remove(node)
+        node.publish_diagnostics()  # which waited for the end of a tick: there is nothing left to publish with
 
 
 def test_an_error_in_a_tick_ends_the_executor(

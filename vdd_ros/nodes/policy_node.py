@@ -45,6 +45,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def __init__(self, name: str = "policy_node", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        self._destroyed = False
         self.session: PolicySession | None = None
         self._logged: dict[str, str] = {}
         self._rivals: list[str] = []
@@ -117,6 +118,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop ticking first: the thread that ticks uses what is destroyed here."""
+        self._destroyed = True
         if self.session:
             self._attempt("deactivate", self.session.stop)
         super().destroy_node()
@@ -129,6 +131,8 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """Publish the state, counters, percentiles and whatever is wrong."""
+        if self._destroyed:  # they waited for the end of a tick
+            return
         values: dict[str, Any] = {"state": self.state, "last_failure": self.failure}
         try:
             level, message = self._judge()
