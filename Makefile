@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MINUTES ?= 10
-NEEDS := constraints.txt setup.py tools/pins.py
+NEEDS := constraints.txt setup.py .ci/pins.py
 
 .PHONY: help demo soak test train pins clean
 
@@ -21,7 +21,7 @@ test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy
 train: $(VENV)/.train-ready  ## Set up what training needs too
 
 pins:  ## Write constraints.txt anew: its versions, what setup.py newly needs, and the hashes
-	$(BIN)/python tools/pins.py update
+	$(BIN)/python .ci/pins.py update
 
 clean:  ## Remove the virtual environment, what was built and what the demo and the soak wrote
 	rm -rf $(VENV) build install log dist demo_out soak_out *.egg-info
@@ -32,7 +32,7 @@ $(VENV)/.demo-ready: EXTRAS := ros,sim
 $(VENV)/.train-ready: EXTRAS := ros,sim,train
 $(VENV)/.test-ready: EXTRAS := ros,sim,train,dev
 $(VENV)/.%-ready: $(NEEDS) | $(BIN)/python
-	$(BIN)/python tools/pins.py install $(EXTRAS)
+	$(BIN)/python .ci/pins.py install $(EXTRAS)
 	touch $@
 
 $(BIN)/python:

@@ -127,8 +127,8 @@ def test_the_message_for_a_missing_package_names_an_extra_that_brings_it() -> No
 
 
 def load_tool() -> Any:
-    """Import tools/pins.py, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("pins", CHECKOUT / "tools" / "pins.py")
+    """Import .ci/pins.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("pins", CHECKOUT / ".ci" / "pins.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

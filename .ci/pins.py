@@ -1,7 +1,7 @@
 """The versions of constraints.txt: install a checkout with them, hashes checked, or write the file anew.
 
-    python tools/pins.py install ros,sim     into the environment of this Python, with these extras of setup.py
-    python tools/pins.py update              versions that are there stay; what setup.py newly needs is added
+    python .ci/pins.py install ros,sim     into the environment of this Python, with these extras of setup.py
+    python .ci/pins.py update              versions that are there stay; what setup.py newly needs is added
 
 A line of constraints.txt is `name==version  # extras; sha256:digest`: pip takes the file as constraints, for which it
 knows no hashes, and this script gives the hashes of the lines that the extras need to pip as requirements.
@@ -66,7 +66,7 @@ def read(text: str) -> list[Pin]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ValueError(f"constraints.txt, line {number}: '{line}' is no pin; run `python tools/pins.py update`")
+            raise ValueError(f"constraints.txt, line {number}: '{line}' is no pin; run `python .ci/pins.py update`")
         hashes = tuple(re.findall("[0-9a-f]{64}", match[4]))
         pins.append(Pin(match[1], match[2], tuple(match[3].split()), hashes))
     return pins
