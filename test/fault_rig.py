@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from node_rig import AVOIDING, COMMANDS, FAST_HZ
+from node_rig import AVOIDING, COMMANDS, FAST_HZ, Sensor
 from ros_helpers import DEADLINE_S, Bench
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
@@ -38,6 +38,7 @@ class Watched:
 
     Attributes:
         stamped: Whether observations are stamped with this machine's time.
+        alive: Whether the last digits of what measures the robot change, as those of sensors do.
         commands: Time of sending and values of each command.
         places: Time and x, y of each observation that the node should take.
         said: Of each node by name, the newest diagnostics: message and values.
@@ -46,6 +47,7 @@ class Watched:
 
     bench: Bench
     stamped: bool = True
+    alive: bool = True
     commands: list[tuple[float, np.ndarray]] = field(default_factory=list)
     places: list[tuple[float, float, float]] = field(default_factory=list)
     said: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Watched:
 
     def __post_init__(self) -> None:
         node = self.bench.node
+        self.sensor = Sensor()
         self.inputs = {name: node.create_publisher(PoseStamped, f"{name}_pose", 10) for name in ("desired", "tcp")}
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
         self.heed_commands()
@@ -77,7 +80,8 @@ class Watched:
     def send(self, name: str, x: float, y: float, stamp_ns: int) -> None:
         """Publish one message of an input."""
         message = PoseStamped()
-        message.pose.position.x, message.pose.position.y = x, y
+        message.pose.position.x = self.sensor.measure(x) if name == "tcp" and self.alive else x
+        message.pose.position.y = y
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         self.inputs[name].publish(message)
 

@@ -1,9 +1,11 @@
 """Policy nodes for Avoiding over real DDS, and the robot on the other side of their topics."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ros_helpers import Bench
 
@@ -35,20 +37,37 @@ def node_maker(bench: Bench, policy: Path) -> MakeNode:
     return make
 
 
+class Sensor:
+    """Measures a robot that stands, and is alive: the last digits, as policies see them, are others each time."""
+
+    def __init__(self) -> None:
+        self._digits = itertools.cycle(range(5))
+
+    def measure(self, value: float) -> float:
+        """Return a value, or one of the four float32 above it."""
+        seen = np.float32(value)
+        return value + float(next(self._digits) * np.spacing(seen))
+
+
 class Robot:
-    """Publishes both inputs of Avoiding, and collects the commands."""
+    """Publishes both inputs of Avoiding, and collects the commands.
+
+    It stands, which the guards do not mind as long as its sensor is alive and commands are displacements.
+    """
 
     def __init__(self, bench: Bench, command: Any = Float64MultiArray) -> None:
         self.bench = bench
+        self.sensor = Sensor()
         self.inputs = [bench.node.create_publisher(PoseStamped, topic, 10) for topic in ("desired_pose", "tcp_pose")]
         self.commands = bench.collect(command, COMMANDS)
 
     def publish(self, x: float = 0.5, y: float = 0.1) -> None:
         """Publish one observation, stamped now."""
         message = PoseStamped()
-        message.pose.position.x, message.pose.position.y = x, y
+        message.pose.position.y = y
         message.header.stamp = self.bench.node.get_clock().now().to_msg()
-        for publisher in self.inputs:
+        for publisher, seen in zip(self.inputs, (x, self.sensor.measure(x)), strict=False):
+            message.pose.position.x = seen
             publisher.publish(message)
 
     def run_until(self, condition: Callable[[], Any], what: str, **position: float) -> None:

@@ -215,9 +215,12 @@ def test_what_is_refused_for_another_reason_is_no_contradiction(tmp_path: Path) 
     assert contradictions(arm) == 0
 
 
-def avoiding(folder: Path, **rates: float) -> Rig:
-    """Return a rig of Avoiding with rates of its inputs."""
+def avoiding(folder: Path, *, measured: bool = True, **rates: float) -> Rig:
+    """Return a rig of Avoiding with rates of its inputs, of which the tool's measures the commands or none."""
     document = yaml.safe_load(AVOIDING.read_text())
+    if not measured:
+        for entry in document["command"]["entries"]:
+            del entry["measured"]
     for source in document["inputs"].values():
         for name in rates.keys() & source["entries"].keys():
             source["entries"][name]["max_rate"] = rates[name]
@@ -235,12 +238,13 @@ def test_a_second_publisher_of_the_reference_does_not_swing_the_command(tmp_path
         rig.receive("tcp", pose(0.6, 0.3, rig.time_s), rig.time_s)
         rig.loop.tick(rig.time_s, 0.0)
     assert len(rig.out.commands) < 2 or np.abs(np.diff(rig.out.commands, axis=0)).max() < 0.05
-    assert rig.loop.intake.contradictions == {"desired": 120}
+    assert rig.loop.intake.contradictions == {"desired": 120, "tcp": 0}
 
 
-def test_a_rate_of_the_robot_file(tmp_path: Path) -> None:
-    """Of an entry that measures no command: 2 m/s are 7 cm a period."""
-    rig = avoiding(tmp_path, tcp_x=2.0)
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_rate_of_the_robot_file(tmp_path: Path, measured: bool) -> None:
+    """Whether the entry measures a command or none: 2 m/s are 7 cm a period."""
+    rig = avoiding(tmp_path, measured=measured, tcp_x=2.0)
     for x in (0.5, 0.55, 0.65, 0.58, 0.58):
         rig.time_s += PERIOD_S
         rig.see((0.5, 0.1), (x, 0.1), rig.time_s)
@@ -249,9 +253,10 @@ def test_a_rate_of_the_robot_file(tmp_path: Path) -> None:
     assert "tcp: tcp_x changed by 0.1 within" in rig.loop.intake.last_refusal
 
 
-def test_no_rate(tmp_path: Path) -> None:
-    """With .inf an input may leap; one that nothing limits is not watched at all."""
-    rig = avoiding(tmp_path, desired_x=math.inf, desired_y=math.inf)
+@pytest.mark.parametrize("rates", [{}, {"tcp_x": math.inf, "tcp_y": math.inf}])
+def test_no_rate(tmp_path: Path, rates: dict[str, float]) -> None:
+    """With .inf an input may leap; one that nothing limits is not watched at all, nor one that measures no command."""
+    rig = avoiding(tmp_path, measured=bool(rates), desired_x=math.inf, desired_y=math.inf, **rates)
     for x in (0.3, 0.8, 0.3):
         rig.time_s += PERIOD_S
         rig.see((x, 0.1), (x, 0.1), rig.time_s)

@@ -20,6 +20,8 @@ from ros_helpers import DEADLINE_S
 from vdd_ros.cli.demo_processes import NodeProcesses
 from vdd_ros.cli.demo_run import plan
 from vdd_ros.cli.main import main
+from vdd_ros.data.bag_reader import read_messages
+from vdd_ros.data.diagnostics import DIAGNOSTICS, newest_values
 from vdd_ros.data.latency_bag import read_latency_bag
 from vdd_ros.errors import ProcessError
 from vdd_ros.policy.spec import PolicySpec
@@ -55,6 +57,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def demo_arguments(files: dict[str, str], out: Path, *more: str) -> list[str]:
     policies = [word for name, file in files.items() for word in (f"--{name}", file)]
     return ["demo", "--out", str(out), "--speed", SPEED, *policies, *more]
+
+
+def guarded(bag: Path) -> dict[str, dict[str, int]]:
+    """Return what the guards that doubt the robot counted, of each node by name."""
+    found = newest_values(message.message for message in read_messages(bag, (DIAGNOSTICS,), {}))
+    doubts = ("limited_error.", "not_followed", "frozen.", "contradict")
+    return {
+        node: {key: int(value) for key, value in values.items() if key.startswith(doubts)}
+        for node, values in found.items()
+    }
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> None:
@@ -93,6 +105,9 @@ def test_a_student_that_reaches_the_goal_passes(
     assert (student.column("total_s")[refused] > 1.0 / (policy_files.mixture_spec().rate_hz * float(SPEED))).all()
     assert report["latency"]["nodes"][0]["counters"] == student.counters
     assert not teacher.column("commanded").any()
+    counters = ["limited_error.desired_x", "limited_error.desired_y", "not_followed", "frozen.tcp"]
+    counters += ["contradictions.desired", "contradictions.tcp", "contradicted"]
+    assert guarded(out / "bag") == {node: dict.fromkeys(counters, 0) for node in ("/student", "/teacher")}
     assert (out / "report.html").read_text().startswith("<!DOCTYPE html>")
     for picture in ("latency.png", "trajectories.png"):
         assert min(imread(out / picture).shape[:2]) > 300

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from arm_rig import MAX_ERROR, MAX_STEP, Arm, arm_document
 from loop_rig import AVOIDING, PERIOD_S, Rig
 
@@ -297,10 +296,7 @@ def test_trajectories_that_are_followed_are_not_cut(tmp_path: Path, action_steps
 @pytest.mark.parametrize("ticks_a_period", [1, 7])
 def test_episodes_of_the_simulated_robot_raise_nothing(ticks_a_period: int) -> None:
     """Avoiding, its student, with the tool as the measurement: at the policy's rate and at 200 Hz."""
-    document = yaml.safe_load(AVOIDING.read_text())
-    for axis, entry in zip("xy", document["command"]["entries"], strict=True):
-        entry["measured"] = f"tcp_{axis}"
-    robot = RobotFile.from_dict(document)
+    robot = RobotFile.load(AVOIDING)
     policy = OnnxPolicy.load(MODELS / "avoiding_student.onnx", seed=1)
     rig = Rig(policy, robot)
     task = get_task("avoiding")

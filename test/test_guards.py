@@ -30,7 +30,7 @@ def make(tmp_path: Path) -> Callable[..., Rig]:
         novelty = Novelty(BOUND, 0.999, 4) if known else None
         path = write_mixture(tmp_path / "policy.onnx", novelty=novelty)
         document = yaml.safe_load(AVOIDING.read_text())
-        for entry in document["inputs"]["desired"]["entries"].values():
+        for entry in [entry for source in document["inputs"].values() for entry in source["entries"].values()]:
             entry["max_rate"] = math.inf  # places are far apart here
         return Rig(OnnxPolicy.load(path, expert="greedy"), RobotFile.from_dict(document), step_s=step_s, **guards)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,12 @@ def novelty_file(tmp_path: Path) -> Path:
     return write_mixture(tmp_path / "novelty.onnx", novelty=bound)
 
 
-def robot_file(tmp_path: Path, **entry: Any) -> str:
-    """Write Avoiding's robot file with other limits of the first number of the command."""
+def robot_file(tmp_path: Path, *, leaps: Sequence[str] = (), **entry: Any) -> str:
+    """Write Avoiding's robot file with inputs that may leap, and other limits of the first number of the command."""
     document = yaml.safe_load(AVOIDING.read_text())
     document["command"]["entries"][0] |= entry
+    for reading in [reading for name in leaps for reading in document["inputs"][name]["entries"].values()]:
+        reading["max_rate"] = math.inf
     path = tmp_path / "robot.yaml"
     path.write_text(yaml.safe_dump(document))
     return str(path)
@@ -98,8 +101,8 @@ def test_a_counter_rises_where_it_should(
 
 def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
     """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves."""
-    file = robot_file(tmp_path, measured="tcp_x", max_error=0.04)
-    started(make_node(robot_file=file, follow_timeout_s=0.4))
+    started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=0.4))
+    watched.alive = False
     watched.run_for_commands()
     watched.await_diagnosis(lambda message, _: "tcp has not changed in one bit" in message, "the frozen input")
     assert watched.levels["policy"] == DiagnosticStatus.ERROR
@@ -108,9 +111,9 @@ def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watc
     watched.run_for_commands(x=0.52)
 
 
-def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watched: Watched) -> None:
+def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
     """Of two publishers nobody knows which is right; when one of them leaves, commands begin again."""
-    started(make_node())
+    started(make_node(robot_file=robot_file(tmp_path, leaps=["tcp"])))
     watched.run_for_commands()
 
     def contradicted() -> bool:
@@ -129,16 +132,11 @@ def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watch
 
 @pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])
 def test_what_was_not_demonstrated(
-    make_node: MakeNode, watched: Watched, tmp_path: Path, novelty_file: Path, on_novelty: str
+    make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str, tmp_path: Path
 ) -> None:
     """It is counted; after so many ticks in a row nothing is commanded, until it is known again or for good."""
-    document = yaml.safe_load(AVOIDING.read_text())
-    for source in document["inputs"].values():
-        for entry in source["entries"].values():
-            entry["max_rate"] = math.inf  # what is known and what is not are far apart
-    (tmp_path / "robot.yaml").write_text(yaml.safe_dump(document))
-    settings = {"policy_path": str(novelty_file), "robot_file": str(tmp_path / "robot.yaml")}
-    node = started(make_node(**settings, on_novelty=on_novelty, novelty_ticks=5))
+    file = robot_file(tmp_path, leaps=["desired", "tcp"])  # what is known and what is not are far apart
+    node = started(make_node(policy_path=str(novelty_file), robot_file=file, on_novelty=on_novelty, novelty_ticks=5))
     watched.run_for_commands()
     watched.await_diagnosis(lambda _, values: int(values["novel"]) >= 5, "novel observations", x=FAR[0], y=FAR[1])
     if on_novelty == "warn":

@@ -150,7 +150,7 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
     document = yaml.safe_load(AVOIDING.read_text())
     for entry in document["command"]["entries"]:
         entry["max_step"] = 1e-4
-    for entry in document["inputs"]["desired"]["entries"].values():
+    for entry in [entry for source in document["inputs"].values() for entry in source["entries"].values()]:
         entry["max_rate"] = math.inf
     made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, start in ((10.0, 0.4), (10.1, 0.7)):
@@ -162,10 +162,10 @@ def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path
 
 
 def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
-    """Beside a relative number, an absolute one (a gripper) is free at first and then limited to its step."""
+    """Beside a relative number, an absolute one that nothing measures is free at first and then limited to its step."""
     document = yaml.safe_load(AVOIDING.read_text())
     gripper = document["command"]["entries"][1]
-    del gripper["relative_to"]
+    del gripper["relative_to"], gripper["measured"]
     gripper["max_step"] = 1e-4
     made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, y in ((10.0, -2.0), (10.1, 2.0)):

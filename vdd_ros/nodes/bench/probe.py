@@ -1,12 +1,15 @@
 """The robot's side of the benchmark: gives observations at absolute instants, and times the answers."""
 
+import itertools
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -26,6 +29,8 @@ from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.robot_messages import InputChannel, set_stamp
 from vdd_ros.tasks import get_task
 
+NOISE = 1e-6
+DIGITS = 5
 ANSWER_S = 0.25
 PATIENCE_S = 30.0
 
@@ -44,6 +49,22 @@ class ProbeParameters:
     output: str = parameter("", "file of the measurements (.npz)")
 
 
+def noisy_messages(channel: InputChannel, kind: type, observation: NDArray[np.float64]) -> list[Any]:
+    """Return messages of an input that differ in their last digits, as those of a sensor that is alive do.
+
+    One that repeats its message bit by bit while commands move is frozen, and the node says so.
+
+    Args:
+        channel: The input.
+        kind: Class of its messages.
+        observation: (obs_dim,) what they are about, in the task's units.
+    """
+    messages = [kind() for _ in range(DIGITS)]
+    for digit, message in enumerate(messages):
+        channel.write(observation + NOISE * digit, message)
+    return messages
+
+
 class Probe(Node):
     """Publishes observations and keeps what comes back.
 
@@ -59,12 +80,11 @@ class Probe(Node):
         robot = RobotFile.load(self._settings.robot_file)
         task = get_task(self._settings.task)
         observation = np.asarray(task.make_sim(1).reset()[0], np.float64)
-        self._messages: list[tuple[Any, Any]] = []
+        self._messages: list[tuple[Any, Iterator[Any]]] = []
         for source in robot.inputs:
-            message = message_class(source.type)()
-            channel = InputChannel(source, task.spec.observation)
-            channel.write(observation, message)
-            self._messages.append((self.create_publisher(type(message), source.topic, RELIABLE), message))
+            kind = message_class(source.type)
+            messages = noisy_messages(InputChannel(source, task.spec.observation), kind, observation)
+            self._messages.append((self.create_publisher(kind, source.topic, RELIABLE), itertools.cycle(messages)))
         self._inputs = TickInputs(self)
         kind = type(command_message(robot.command, 0.0))
         self._inputs.add(kind, robot.command.topic, self._take_command, RELIABLE)
@@ -114,7 +134,8 @@ class Probe(Node):
 
     def _publish(self) -> None:
         stamp = time.time_ns()
-        for publisher, message in self._messages:
+        for publisher, messages in self._messages:
+            message = next(messages)
             set_stamp(message, stamp)
             publisher.publish(message)
 
