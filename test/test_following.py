@@ -7,15 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arm_rig import MAX_ERROR, MAX_STEP, Arm, arm_document
-from loop_rig import AVOIDING, PERIOD_S, Rig
-
-from vdd_ros.nodes.sim_episodes import Phase, SimulatedRobot
-from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import CommandChannel
-from vdd_ros.tasks import get_task
-
-MODELS = Path(__file__).parents[1] / "models"
+from loop_rig import PERIOD_S
 
 
 def steps(commands: np.ndarray) -> float:
@@ -291,34 +283,3 @@ def test_trajectories_that_are_followed_are_not_cut(tmp_path: Path, action_steps
     assert all(len(points) == 8 for points in chunked.arm.rig.out.trajectories)
     assert chunked.arm.rig.loop.commander.limits.waited.tolist() == [0, 0]
     assert not chunked.arm.blocked
-
-
-@pytest.mark.parametrize("ticks_a_period", [1, 7])
-def test_episodes_of_the_simulated_robot_raise_nothing(ticks_a_period: int) -> None:
-    """Avoiding, its student, with the tool as the measurement: at the policy's rate and at 200 Hz."""
-    robot = RobotFile.load(AVOIDING)
-    policy = OnnxPolicy.load(MODELS / "avoiding_student.onnx", seed=1)
-    rig = Rig(policy, robot)
-    task = get_task("avoiding")
-    simulated = SimulatedRobot(task, CommandChannel(robot.command, task.spec.observation, task.spec.action), seed=0)
-    ended = 0
-    while ended < 3:
-        if simulated.phase is Phase.ENDED:
-            ended += 1
-            simulated.reset()
-            rig.loop.new_episode()
-        simulated.advance()
-        desired, tool = simulated.observation[:2], simulated.observation[2:]
-        for tick in range(ticks_a_period):
-            now_s = rig.time_s + tick * PERIOD_S / ticks_a_period
-            if tick == 0:
-                rig.see(tuple(desired), tuple(tool), now_s)
-            rig.loop.tick(now_s, 0.0)
-            if rig.out.commands:
-                simulated.command(np.array(rig.out.commands[-1]))
-        rig.time_s += PERIOD_S
-    commander, counters = rig.loop.commander, rig.loop.counters
-    assert (commander.blocked, commander.limits.waited.tolist()) == ("", [0, 0])
-    assert commander.following.times_frozen == {"tcp": 0}
-    assert rig.loop.intake.contradictions == {"desired": 0, "tcp": 0}
-    assert (counters.not_followed, counters.contradicted, counters.outside_limits) == (0, 0, 0)
