@@ -92,7 +92,7 @@ def test_a_counter_rises_where_it_should(
     monkeypatch: pytest.MonkeyPatch,
     counter: str,
     parameters: dict[str, Any],
-    entry: dict[str, float],
+    entry: dict[str, Any],
 ) -> None:
     monkeypatch.setattr("vdd_ros.nodes.policy_loading.judge_speed", lambda *_: None)  # which would refuse the first
     started(make_node(robot_file=robot_file(tmp_path, **entry), **parameters))
