@@ -28,7 +28,7 @@ def zero_on_loss(tmp_path: Path) -> Path:
     document = yaml.safe_load(AVOIDING.read_text())
     document["command"]["on_loss"] = "zero"
     for entry in document["command"]["entries"]:
-        del entry["relative_to"], entry["measured"]
+        del entry["relative_to"], entry["measured"], entry["first_step"]
         entry |= {"unit": "m/s", "low": -1.0, "high": 1.0}
     path = tmp_path / "robot.yaml"
     path.write_text(yaml.safe_dump(document))

@@ -165,7 +165,7 @@ def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
     """Beside a relative number, an absolute one that nothing measures is free at first and then limited to its step."""
     document = yaml.safe_load(AVOIDING.read_text())
     gripper = document["command"]["entries"][1]
-    del gripper["relative_to"], gripper["measured"]
+    del gripper["relative_to"], gripper["measured"], gripper["first_step"]
     gripper["max_step"] = 1e-4
     made = Rig(rig().policy, RobotFile.from_dict(document))
     for now_s, y in ((10.0, -2.0), (10.1, 2.0)):

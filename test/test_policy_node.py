@@ -167,7 +167,7 @@ def velocities_as(kind: str, names: list[str], tmp_path: Path) -> dict[str, Any]
     document = yaml.safe_load(file.read_text())
     document["command"]["on_loss"] = "zero"
     for entry in document["command"]["entries"]:
-        del entry["relative_to"], entry["measured"]
+        del entry["relative_to"], entry["measured"], entry["first_step"]
         entry |= {"unit": "mm/s", "low": -100, "high": 100, "max_step": ".inf"}
     file.write_text(yaml.safe_dump(document))
     action = tuple(
