@@ -211,6 +211,8 @@ def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Confi
             refuse(f"{name} is {value}; it must be from {least} to {most:,}")
         if types[name] is float and name != "dropout" and value <= 0:
             refuse(f"{name} is {value}; it must be above 0")
+        if name == "floor" and value >= 1:
+            refuse(f"floor is {value}; it must be below 1")
     try:
         shape = config(**card.model)
         shape.check_backbone()
