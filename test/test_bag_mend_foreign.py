@@ -184,6 +184,35 @@ def test_zeros_at_the_end_are_given_up_and_told(tmp_path: Path, capsys: pytest.C
     assert sequences_of(tmp_path / "out") == numbers(10)
 
 
+def test_a_length_that_is_damaged_hides_no_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It looks as if the file ended within that record; whole messages behind it say that it does not."""
+    ticks = [mcap.message(1, 1000 + k, record(k)) for k in range(20)]
+    ticks[5] = ticks[5][:1] + (2**40).to_bytes(8, "little") + ticks[5][9:]
+    source = bag_file(tmp_path / "bag.mcap", mcap.header(), mcap.topics(NODE), *ticks, mcap.end())
+    said = mended(capsys, source, tmp_path / "out", code=1)
+    assert sequences_of(tmp_path / "out") == numbers(5)
+    assert "the file is damaged there: a record claims to be longer than the file" in said
+
+
+def test_bytes_behind_the_end_of_a_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    halves = [mcap.messages(range(10 * half, 10 * half + 10), record) for half in (0, 1)]
+    files = [mcap.header() + mcap.topics(NODE) + half + mcap.end() for half in halves]
+    source = bag_file(tmp_path / "bag.mcap", *files)
+    said = mended(capsys, source, tmp_path / "out", code=1)
+    assert sequences_of(tmp_path / "out") == numbers(10)
+    assert f"{len(files[1]):,} bytes given up: bytes behind the end of the file" in said
+
+
+def test_a_folder_that_no_earlier_try_left_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = bag_file(tmp_path / "bag.mcap", mcap.header(), mcap.topics(NODE), mcap.messages(range(3), record))
+    notes = tmp_path / "out.mending" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("what is to be mended")
+    assert main(["bag", "mend", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "out.mending is in the way, and no earlier try left it" in capsys.readouterr().err
+    assert notes.read_text() == "what is to be mended"
+
+
 def test_topics_whose_type_has_no_definition_are_left_out_and_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

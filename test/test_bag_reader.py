@@ -90,7 +90,17 @@ def test_fewer_messages_than_a_file_counts_are_told(tmp_path: Path) -> None:
     body = mcap.header() + mcap.topics(NODE) + mcap.messages(range(20), tick)
     file = tmp_path / "bag.mcap"
     file.write_bytes(body + mcap.end(25, len(body), mcap.topics(NODE)))
-    with pytest.raises(RecordingError, match=r"of 25 messages that are counted on .* 20 are found.*vdd bag mend"):
+    with pytest.raises(RecordingError, match=r"a file counts 25 messages, of which 20 are found.*vdd bag mend"):
+        read_latency_bag(file)
+
+
+@pytest.mark.parametrize("between", [bytes(4096), mcap.end() + mcap.header() + mcap.topics(NODE)])
+def test_a_file_that_goes_on_behind_a_damage_or_its_end_is_told(tmp_path: Path, between: bytes) -> None:
+    """Zeros, as of a page that was lost, or two files put together: what is behind is not passed over."""
+    first, second = (mcap.messages(range(20 * half, 20 * half + 20), tick) for half in (0, 1))
+    file = tmp_path / "bag.mcap"
+    file.write_bytes(b"".join((mcap.header(), mcap.topics(NODE), first, between, second, mcap.end())))
+    with pytest.raises(RecordingError, match=r"bytes given up: .*vdd bag mend"):
         read_latency_bag(file)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from vdd_ros.training.checkpoint import (
 from vdd_ros.training.distil import load_student
 from vdd_ros.training.method_configs import TrainConfig
 from vdd_ros.training.runs import prepare_folder
+from vdd_ros.training.student import StudentConfig
 from vdd_ros.training.train import load_teacher, train_teacher
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
@@ -188,6 +189,14 @@ def test_statistics_that_cannot_be_are_refused(tmp_path: Path, name: str, value:
         load_model(tmp_path)
 
 
+def test_an_entry_that_comes_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
+    """Comparing each with each would take hours for what fits into a card."""
+    entries = [[f"x{k}", "m"] for k in range(100_000)]
+    write(tmp_path, json.dumps({**json.loads(CARD.to_json()), "observation": [*entries, entries[-1]]}))
+    with pytest.raises(CheckpointError, match="has the observation entry 'x99999' twice"):
+        load_model(tmp_path)
+
+
 def test_a_card_that_is_not_json_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "{")
     with pytest.raises(CheckpointError, match=r"the card of .*is not JSON"):
@@ -259,6 +268,13 @@ def test_a_model_that_cannot_be_is_refused_before_it_is_built(
     save_model(tmp_path, tensors, replace(card, model={**card.model, **change}))
     with pytest.raises(CheckpointError, match=message):
         load_teacher(tmp_path)
+
+
+def test_a_least_deviation_that_no_student_has_is_refused(tmp_path: Path) -> None:
+    shape = StudentConfig(history=1, obs_dim=2, horizon=1, act_dim=1, floor=1.5)
+    save_model(tmp_path, TENSORS, replace(CARD, kind="vdd", model=asdict(shape)))
+    with pytest.raises(CheckpointError, match=r"floor is 1\.5; it must be below 1"):
+        load_student(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Standardised windows of demonstrations."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,31 @@ def test_goals_are_later_states_of_the_same_episode_each_as_likely(goal_length: 
 def test_without_goals_there_are_none() -> None:
     windows = Windows.of(uneven([8]), Statistics.of(uneven([8])), 2, 2)
     assert windows.draw_goals(torch.arange(3), torch.Generator()) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"task": "a task "}, "task has the text 'a task ', which no policy file can hold"),
+        ({"task": "x" * 300}, "at most 200 printable characters"),
+        ({"observation": tuple((f"o{k}\x1b", "m") for k in range(4))}, r"observation has the text 'o0\\x1b'"),
+        ({"action": (("u", "m"), ("v", " m"))}, "action has the text ' m'"),
+        ({"rate_hz": 1e6}, "rate_hz is 1e[+]06; policies act at 0.001 to 100,000 Hz"),
+    ],
+)
+def test_what_no_policy_file_can_hold_is_refused_before_it_is_trained(header: dict[str, Any], message: str) -> None:
+    demonstrations = small_demonstrations()
+    with pytest.raises(DemonstrationError, match=message):
+        Statistics.of(replace(demonstrations, header=replace(demonstrations.header, **header)))
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "offset"), [("observation", 1, 1e9), ("action", 1e-4, 1e6), ("action", 1e44, 0)]
+)
+def test_what_single_precision_does_not_hold_is_refused_before_it_is_trained(
+    name: str, factor: float, offset: float
+) -> None:
+    demonstrations = small_demonstrations()
+    values = offset + factor * getattr(demonstrations, name)
+    with pytest.raises(DemonstrationError, match=f"single precision does not hold the {name} entries"):
+        Statistics.of(replace(demonstrations, **{name: values}))

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.documents import parse_json, parse_yaml, read_json, read_yaml
+from vdd_ros.documents import _object, parse_json, parse_yaml, read_json, read_yaml
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
 
 BILLIONS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+DEEP = "".join(f"- &a{k} {'[' * 50}{f'*a{k - 1}' if k else 1}{']' * 50}\n" for k in range(50))
+"""50 lines, none nested deeper than 51 levels, that expand to 2,500."""
 
 
 def test_what_is_good_is_read(tmp_path: Path) -> None:
@@ -41,6 +43,22 @@ def test_bad_json_is_refused(text: Any, said: str) -> None:
     assert str(caught.value).isprintable()
 
 
+def test_a_key_that_comes_twice_is_found_at_once() -> None:
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Name.compared += 1
+            return str.__eq__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = str.__hash__
+
+    names = [Name(f"a{k}") for k in range(1_000)]
+    with pytest.raises(ValueError, match="'a999' comes twice"):
+        _object([(name, 0) for name in [*names, Name("a999")]])
+    assert Name.compared < 10_000
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -54,6 +72,12 @@ def test_bad_json_is_refused(text: Any, said: str) -> None:
         ("!!python/object/apply:os.getcwd []", "not YAML"),
         ("[1, 2]: 3", "not YAML"),
         ("a: 2020-13-45", "not YAML"),
+        ("a: !!bool x", "not YAML"),
+        ('a: !!int ""', "not YAML"),
+        ("a: !!timestamp x", "not YAML"),
+        ("a: " + "1:" * 300 + "1.5", "not YAML"),
+        ("a: " + "1:" * 50_000 + "1", "a number has at most 1,000 characters"),
+        (DEEP, "deeper than 64"),
     ],
 )
 def test_bad_yaml_is_refused(text: str, said: str) -> None:

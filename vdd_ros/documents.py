@@ -5,6 +5,7 @@ Every function raises the error class that the caller names, with the source and
 
 import json
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_YAML_NODES = 100_000
 """Values in a YAML document, each use of an anchor counted anew: a few lines can expand to billions."""
+MAX_NUMBER = 1_000
+"""Characters of a number in a YAML document: reading one in base 60 takes time that grows with their square."""
 
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
@@ -104,7 +107,9 @@ def parse_yaml(
             return loader.construct_document(root)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as problem:
+    except VddError:
+        raise
+    except Exception as problem:  # a value that is not of its own tag makes the library raise nearly anything
         _refuse(source, f"is not YAML that can be read: {_reason(problem)}", error)
 
 
@@ -139,8 +144,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object; raises ValueError where a key comes twice."""
     content = dict(pairs)
     if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the key {printable(twice)!r} comes twice in one object; keep one of them")
     return content
 
@@ -164,27 +168,29 @@ def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int, 
     """Refuse a YAML tree that is too deep, expands to too many values, or names a key twice."""
     import yaml
 
-    sizes: dict[int, int] = {}
+    sizes: dict[int, tuple[int, int]] = {}
 
-    def size(node: Any, depth: int) -> int:
-        """Return how many values a node expands to; an anchor that was counted is not walked again."""
-        if depth > max_depth:
+    def measure(node: Any, depth: int) -> tuple[int, int]:
+        """Return how many values a node expands to, and in how many levels; one with an anchor is walked once."""
+        values, levels = sizes.get(id(node), (0, 0))
+        if depth + levels > max_depth:
             _refuse(source, f"is nested deeper than {max_depth} levels, or holds itself", error)
-        known = sizes.get(id(node))
-        if known is None:
+        if not values:
             if isinstance(node, yaml.MappingNode):
                 _check_keys(node, source, error)
                 below = [item for pair in node.value for item in pair]
             else:
                 below = node.value if isinstance(node, yaml.SequenceNode) else []
-                if exact_numbers and isinstance(node, yaml.ScalarNode):
-                    _check_number(node, source, error)
-            known = sizes[id(node)] = 1 + sum(size(item, depth + 1) for item in below)
-        if known > MAX_YAML_NODES:
+                if isinstance(node, yaml.ScalarNode):
+                    _check_number(node, source, error, exact_numbers)
+            inner = [measure(item, depth + 1) for item in below]
+            values, levels = 1 + sum(count for count, _ in inner), max((1 + height for _, height in inner), default=0)
+            sizes[id(node)] = values, levels
+        if values > MAX_YAML_NODES:
             _refuse(source, f"holds more than {MAX_YAML_NODES:,} values", error)
-        return known
+        return values, levels
 
-    size(root, 0)
+    measure(root, 0)
 
 
 def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
@@ -198,17 +204,21 @@ def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
         lines[name] = line
 
 
-def _check_number(node: Any, source: str, error: type[VddError]) -> None:
-    """Refuse a number without quotes that YAML 1.1 reads in base 8 or 60."""
-    if node.tag not in _NUMBERS or not _MISREAD.fullmatch(node.value):
+def _check_number(node: Any, source: str, error: type[VddError], exact: bool) -> None:
+    """Refuse a number that takes long to read and, where wanted, one that YAML 1.1 reads in base 8 or 60."""
+    if node.tag not in _NUMBERS:
         return
-    base = 60 if ":" in node.value else 8
-    _refuse(
-        source,
-        f"has {printable(node.value)!r} in line {node.start_mark.line + 1}, which YAML reads in base {base}; write the "
-        "number without colons and leading zeros, or put quotes around what is a name",
-        error,
-    )
+    where = f"has {printable(node.value, 40)!r} in line {node.start_mark.line + 1}"
+    if len(node.value) > MAX_NUMBER:
+        _refuse(source, f"{where}; a number has at most {MAX_NUMBER:,} characters", error)
+    if exact and _MISREAD.fullmatch(node.value):
+        base = 60 if ":" in node.value else 8
+        _refuse(
+            source,
+            f"{where}, which YAML reads in base {base}; write the number without colons and leading zeros, or put "
+            "quotes around what is a name",
+            error,
+        )
 
 
 def _reason(problem: BaseException) -> str:

@@ -72,9 +72,12 @@ class _Wanted:
 
 
 def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
-    """Return messages by time: through the library, else record by record where nothing of the files is lost."""
+    """Return messages by time: through the library, else record by record where nothing of the files is lost.
+
+    Of a file without metadata.yaml the library gives what comes before a damage, and does not say so.
+    """
     problem = bag.problem
-    if not problem:
+    if bag.metadata and not problem and not bag.unfinished:
         try:
             found, fewer = _by_library(bag, wanted)
         except Exception as error:  # a damaged file makes the parser raise nearly anything
@@ -90,8 +93,6 @@ def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], s
     """Return messages by time, and in words whether they are fewer than the bag counts."""
     from rosbags.rosbag2 import Reader
 
-    if bag.unfinished:
-        raise RecordingError(f"{bag.unfinished[0].name} holds messages that are not in it yet")
     with Reader(bag.path) as reader:
         asked = [c for c in reader.connections if wanted.channel(c.topic, c.msgtype)]
         counted = [(c.topic, c.msgtype, c.msgcount) for c in asked]
@@ -147,7 +148,8 @@ def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessag
         if one.counted is not None and one.found < one.counted
     ]
     wrong.append(fewer_than_counted([one for one in bag.counted if wanted.channel(*one[:2])], found))
-    if any(wrong) or bag.unfinished or bag.missing:
+    wrong += [f"{file.name} holds messages that are not in it yet" for file in bag.unfinished]
+    if any(wrong) or bag.missing:
         reasons = "; ".join(dict.fromkeys(filter(None, [problem, *wrong])))
         raise RecordingError(f"{shown(bag.path)} is not a readable bag: {reasons}; {mend_hint(bag.path)}")
     return found

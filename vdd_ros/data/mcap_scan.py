@@ -4,6 +4,7 @@ An MCAP file is a magic, a header and then records, each an opcode (1 byte), a l
 Messages lie among them or in chunks, which may be compressed. A file whose writer died ends inside a record.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +21,9 @@ MAGIC = b"\x89MCAP0\r\n"
 RECORD = struct.Struct("<BQ")
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, STATISTICS, ATTACHMENT = 1, 2, 3, 4, 5, 6, 0x0B, 0x09
 
+_DATA_END = 0x0F
 _MESSAGE = struct.Struct("<HIQQ")
+_MAY_BE_MESSAGE = re.compile(rb"(?s)\x05(?=.{4}\0{4}..)")
 _CHUNK = struct.Struct("<QQQII")
 _PROFILES = ("ros2", "")
 _MOST_DEFINITION = 1 << 22  # bytes of a schema or channel record that are worth reading
@@ -31,6 +34,10 @@ DAMAGED = "the file is damaged there"
 PACKED = "a compressed chunk that is damaged"
 REST = "the rest of a compressed chunk that is cut off, as it would be unpacked"
 CHECKSUM = "a chunk whose checksum is wrong"
+BEHIND = "bytes behind the end of the file, perhaps of another one"
+LENGTH = "the file is damaged there: a record claims to be longer than the file"
+
+_SEARCHED = 1 << 24  # bytes of a record that is cut off in which whole messages are looked for
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class _Scan:
         self._channels: dict[int, Channel] = {}
         self._places = Places()
         self._ended = False
+        self._end = 0
         self._counted: int | None = None
         self._found = 0
         self._attachments = 0
@@ -86,6 +94,8 @@ class _Scan:
             raise RecordingError(f"{self._name} ({size:,} bytes) is not an MCAP file: its first bytes are others")
         self._walk(self._file, len(MAGIC), size, top=True)
         complete = self._ended and self._tail(size) == MAGIC
+        if self._ended and size > self._end + len(MAGIC):
+            self._contents.lose(BEHIND, size - self._end - len(MAGIC))
         self._contents.add(self._file, self._channels, self._places)
         if self._attachments:
             self._contents.notes.append(f"{self._attachments} attachments in {self._name} are not messages")
@@ -108,7 +118,8 @@ class _Scan:
             body = position + RECORD.size
             if opcode < 0 or body + length > end:
                 if not (top and opcode == CHUNK and self._chunk(body, end, whole=False)):
-                    self._contents.lose(cut, end - position, harmless=cut == CUT)
+                    reason = LENGTH if cut == CUT and self._holds_messages(file, body, end) else cut
+                    self._contents.lose(reason, end - position, harmless=reason == CUT)
                 return
             self._take(file, opcode, body, length, top=top)
             position = body + length
@@ -130,7 +141,20 @@ class _Scan:
         elif opcode == ATTACHMENT:
             self._attachments += 1
         elif opcode == FOOTER and top:
-            self._ended = True
+            self._ended, self._end = True, body + length
+
+    def _holds_messages(self, file: BinaryIO, start: int, end: int) -> bool:
+        """Tell whether a whole message of a known topic, with a record behind it, lies in a record that is cut off."""
+        file.seek(start)
+        rest = file.read(max(0, min(end - start, _SEARCHED)))
+        for found in _MAY_BE_MESSAGE.finditer(rest):
+            _, length = RECORD.unpack_from(rest, found.start())
+            behind = found.start() + RECORD.size + length
+            (channel,) = struct.unpack_from("<H", rest, found.start() + RECORD.size)
+            whole = _MESSAGE.size <= length and behind < len(rest) and rest[behind] in (MESSAGE, CHUNK, _DATA_END)
+            if whole and channel in self._channels:
+                return True
+        return False
 
     def _message(self, file: BinaryIO, body: int, length: int) -> None:
         head = file.read(min(_MESSAGE.size, length))

@@ -206,8 +206,13 @@ def _clear(aside: Path, output: Path) -> Path | None:
 
     A bag that it was about to replace goes back to its place.
     """
-    if not aside.exists():
+    if not os.path.lexists(aside):
         return None
+    ours = {_MADE, _REPLACED, _LOCK, output.name}
+    if aside.is_symlink() or not aside.is_dir() or not ours.issuperset(path.name for path in aside.iterdir()):
+        raise RecordingError(
+            f"{shown(aside)} is in the way, and no earlier try left it; move it, or give another name with --out"
+        )
     for path in aside.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,7 @@ class _CardFields:
             self._refuse(f"has no list of pairs of name and unit as its {name}")
         names = [entry[0] for entry in entries]
         if len(set(names)) < len(names):
-            twice = next(one for one in names if names.count(one) > 1)
+            twice = Counter(names).most_common(1)[0][0]
             self._refuse(f"has the {name} entry {printable(twice)!r} twice")
         return tuple((entry[0], entry[1]) for entry in entries)
 
@@ -210,6 +211,8 @@ def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Confi
             refuse(f"{name} is {value}; it must be from {least} to {most:,}")
         if types[name] is float and name != "dropout" and value <= 0:
             refuse(f"{name} is {value}; it must be above 0")
+        if name == "floor" and value >= 1:
+            refuse(f"floor is {value}; it must be below 1")
     try:
         shape = config(**card.model)
         shape.check_backbone()

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.policy.quantities import UNITS
+from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
+from vdd_ros.policy.spec_checks import MAX_TEXT
 from vdd_ros.text import printable
 
 LIMIT_MARGIN = 0.1
@@ -49,8 +51,10 @@ class Statistics:
                 any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
 
         Raises:
-            DemonstrationError: An entry never changes, so that it cannot be standardised.
+            DemonstrationError: An entry never changes, so that it cannot be standardised; or no policy file can hold
+                a name, the rate or a number.
         """
+        _check_header(demonstrations.header)
         moments = {}
         for name, entries in (
             ("observation", demonstrations.header.observation),
@@ -70,11 +74,27 @@ class Statistics:
             moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
         low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
         margin = LIMIT_MARGIN / 2 * (high - low)
-        return cls(
+        found = cls(
             **moments,
             action_low=torch.tensor(low - margin, dtype=torch.float32),
             action_high=torch.tensor(high + margin, dtype=torch.float32),
         )
+        found._check_precision(demonstrations.header)
+        return found
+
+    def _check_precision(self, header: Header) -> None:
+        """Raise DemonstrationError where single precision, in which policies compute, does not hold the numbers."""
+        for name, entries in (("observation", header.observation), ("action", header.action)):
+            means, deviations = getattr(self, f"{name}_mean"), getattr(self, f"{name}_std")
+            told_apart = deviations >= means.abs() * torch.finfo(torch.float32).eps / 2
+            if name == "action":
+                told_apart &= (self.action_low < self.action_high) & (self.action_high - self.action_low).isfinite()
+            good = told_apart & (deviations > 0) & means.isfinite() & deviations.isfinite()
+            if bad := [printable(entry) for (entry, _), fits in zip(entries, good.tolist(), strict=True) if not fits]:
+                raise DemonstrationError(
+                    f"demonstrations: single precision does not hold the {name} entries {', '.join(bad)}: they are too "
+                    "large, or change by less than its least digit; take another unit or origin for them"
+                )
 
     @classmethod
     def from_lists(cls, lists: dict[str, list[float]]) -> "Statistics":
@@ -90,6 +110,25 @@ class Statistics:
         return (self.action_low - self.action_mean) / self.action_std, (
             self.action_high - self.action_mean
         ) / self.action_std
+
+
+def _check_header(header: Header) -> None:
+    """Raise DemonstrationError where a policy file of these demonstrations would be refused, however it is trained."""
+    for name, entries in (
+        ("task", [(header.task,)]),
+        ("observation", header.observation),
+        ("action", header.action),
+    ):
+        for text in (text for entry in entries for text in entry):
+            if text != text.strip() or printable(text, MAX_TEXT) != text:
+                raise DemonstrationError(
+                    f"demonstrations: {name} has the text '{printable(text)}', which no policy file can hold; it must "
+                    f"have at most {MAX_TEXT} printable characters, without spaces at its beginning or end"
+                )
+    if not SLOWEST_HZ <= header.rate_hz <= FASTEST_HZ:
+        raise DemonstrationError(
+            f"demonstrations: rate_hz is {header.rate_hz:g}; policies act at {SLOWEST_HZ:g} to {FASTEST_HZ:,.0f} Hz"
+        )
 
 
 @dataclass(frozen=True)
