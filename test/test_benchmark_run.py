@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
+
+from terminal import OnTerminal
 
 from vdd_ros.cli.benchmark import training
 from vdd_ros.cli.benchmark.latency import measure_cells
@@ -67,16 +68,6 @@ def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def read_until(pattern: str, process: subprocess.Popen[str]) -> None:
-    """Read what a process says until it matches; it fails once the process has ended."""
-    assert process.stderr is not None
-    said = ""
-    while not re.search(pattern, said):
-        more = process.stderr.read(1)
-        assert more, said
-        said += more
 
 
 def trainings(work: Path) -> dict[str, int]:
@@ -160,13 +151,15 @@ def test_times_are_measured_again_for_all_once_a_cell_is_new(finished: Path) -> 
 
 def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path: Path) -> None:
     argv = command(demos, tmp_path, "beso", steps=120)
-    process = start(argv)
-    read_until(r"train:.* [1-9]\d*/120", process)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130
-    assert "0 of 1 cells are finished" in said
-    assert "the same command goes on" in said
+    command_line = OnTerminal(argv, {"OMP_NUM_THREADS": "1"})
+    try:
+        command_line.read_until(r"train:.* [1-9]\d*/120")
+        command_line.process.send_signal(signal.SIGTERM)
+        assert command_line.read_to_the_end() == 143
+    finally:
+        command_line.kill()
+    assert "0 of 1 cells are finished" in command_line.said
+    assert "the same command goes on" in command_line.said
     (folder,) = (tmp_path / "models").iterdir()
     done = json.loads(load_tensors(folder / "checkpoint" / STATE_FILE)[1])["step"]
     assert 0 < done < 120

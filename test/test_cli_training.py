@@ -5,9 +5,6 @@ import dataclasses
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
 from matplotlib.image import imread
+from terminal import OnTerminal
 from toy_targets import small_demonstrations
 
 from vdd_ros.cli.main import main
@@ -32,7 +30,6 @@ from vdd_ros.training.presets import PRESETS, Kind, preset
 from vdd_ros.training.train import load_teacher
 
 TINY = ["--backbone", "mlp", "--batch", "8", "--width", "8", "--layers", "1", "--octaves", "1"]
-DEADLINE_S = 60.0
 Capture = pytest.CaptureFixture[str]
 
 
@@ -211,25 +208,17 @@ def test_another_policy_is_replaced_only_by_force(tmp_path: Path, demos: Path, t
     assert OnnxPolicy.load(file).spec.settings["seed"] == 9
 
 
-def wait_until_logged(file: Path, word: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while word not in file.read_text():
-        assert time.monotonic() < deadline, f"no '{word}' in:\n{file.read_text()}"
-        time.sleep(0.02)
-
-
 def test_ctrl_c_leaves_a_usable_checkpoint_that_resume_finishes(tmp_path: Path, demos: Path) -> None:
-    out, log = tmp_path / "T", tmp_path / "log"
+    out = tmp_path / "T"
     argv = train(demos, out, "--steps", "1500")
-    with log.open("w") as stderr:
-        process = subprocess.Popen([sys.executable, "-m", "vdd_ros.cli.main", *argv], stderr=stderr)
+    command_line = OnTerminal(argv, {})
     try:
-        wait_until_logged(log, "loss")  # the first scalars, at step 50
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130
+        command_line.read_until("loss")  # the first scalars, at step 50
+        command_line.process.send_signal(signal.SIGINT)
+        assert command_line.read_to_the_end() == 130
     finally:
-        process.kill()
-    assert "vdd train: interrupted" in log.read_text()
+        command_line.kill()
+    assert "vdd train: interrupted" in command_line.said
     stopped_at = load_teacher(out)[1].steps
     assert 50 <= stopped_at < 1500
     assert main(distil(out, tmp_path / "S", "--steps", "1")) == 0, "what there is can be distilled"
