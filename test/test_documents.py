@@ -90,7 +90,7 @@ def test_bad_yaml_is_refused(text: str, said: str) -> None:
 def test_files_that_cannot_be_read_are_told(read: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         read(tmp_path / "none", ConfigurationError)
-    with pytest.raises(ConfigurationError, match="not an ordinary file"):
+    with pytest.raises(ConfigurationError, match="is a folder; give a file"):
         read(tmp_path, ConfigurationError)
     (tmp_path / "big").write_text("1" * 11)
     with pytest.raises(ConfigurationError, match="more than 10 bytes"):

@@ -257,3 +257,11 @@ def test_metadata_that_come_twice_are_refused(tmp_path: Path) -> None:
     model.metadata_props.add().CopyFrom(model.metadata_props[0])
     onnx.save(model, path)
     assert "'vdd_ros.policy' 2 times" in refusal(path)
+
+
+def test_text_is_named_and_a_robot_file_sent_to_its_parameter(tmp_path: Path) -> None:
+    """Whoever swaps the two paths should not read of protobuf."""
+    robot = Path(__file__).parent.parent / "config" / "robots" / "avoiding.yaml"
+    assert "it is a robot file, which the parameter robot_file takes" in refusal(robot)
+    (tmp_path / "notes.onnx").write_text("some lines\nof text\n")
+    assert "it is text" in refusal(tmp_path / "notes.onnx")

@@ -114,7 +114,7 @@ def test_observation_that_is_not_finite_is_refused(rig: MakeRig, value: float) -
     made.receive("tcp", pose(value, 0.1, stamp_s=10.05), 10.05)
     made.loop.tick(10.1, 0.0)
     assert made.loop.counters.refused_messages == 1
-    assert made.loop.intake.last_refusal == "tcp: value not finite in single precision"
+    assert made.loop.intake.last_refusal == f"tcp: tcp_x is {value:g}, not finite in single precision"
     expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
     np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
 

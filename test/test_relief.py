@@ -86,7 +86,7 @@ def test_counters_and_refusals_go_on(rig: Rig, other: Callable[..., Pilot]) -> N
     run(rig, 6)
     rig.see((np.nan, 0.0), PLACE, rig.time_s + 0.01)
     assert rig.loop.counters.refused_messages == 2
-    assert rig.loop.intake.last_refusal == "desired: value not finite in single precision"
+    assert rig.loop.intake.last_refusal == "desired: desired_x is nan, not finite in single precision"
 
 
 def test_a_new_episode_empties_the_window_of_the_one_who_waits(rig: Rig, other: Callable[..., Pilot]) -> None:

@@ -118,6 +118,8 @@ def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:
     try:
         if not file.exists():
             _refuse(str(file), "does not exist", error)
+        if file.is_dir():
+            _refuse(str(file), "is a folder; give a file", error)
         if not file.is_file():
             _refuse(str(file), "is not an ordinary file", error)
         with file.open("rb") as stream:
@@ -226,7 +228,9 @@ def _reason(problem: BaseException) -> str:
         return "it is nested too deep"
     if isinstance(problem, OSError) and problem.strerror:
         return problem.strerror
-    return printable(" ".join(str(problem).split()), 300)
+    text = " ".join(str(problem).split()).replace('in "<unicode string>", ', "in ")
+    hint = "; indent with spaces, YAML takes no tabs" if "'\\t'" in text else ""
+    return printable(text, 300) + hint
 
 
 def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:

@@ -204,7 +204,7 @@ def _print(report: Report, record: DemoRecord, commander: str, missing: list[str
     show(format_report(report))
     show(
         f"\nthe {commander} reached the goal in {record.successes} of {len(record.results)} episodes, "
-        f"along {len(record.modes)} different routes"
+        f"along {len(record.modes)} {'route' if len(record.modes) == 1 else 'different routes'}"
     )
     show("\n".join(missing) if missing else "every tick is in the record")
 

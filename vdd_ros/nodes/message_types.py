@@ -1,5 +1,6 @@
 """Message classes, quality of service and ready messages for what a robot file says."""
 
+import difflib
 import importlib
 from typing import Any
 
@@ -10,6 +11,7 @@ from vdd_ros.data.records import names_of
 from vdd_ros.errors import RobotFileError
 from vdd_ros.policy.command_types import COMMANDS
 from vdd_ros.policy.robot import Command
+from vdd_ros.text import printable
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # a tick needs the newest alone
@@ -26,11 +28,15 @@ def message_class(type_name: str) -> Any:
     """
     package, _, name = type_name.split("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, AttributeError) as error:
-        raise RobotFileError(
-            f"message type {type_name} is not installed ({error}); install {package} or correct the type"
-        ) from None
+        module = importlib.import_module(f"{package}.msg")
+        return getattr(module, name)
+    except ImportError:
+        problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
+    except AttributeError:
+        close = difflib.get_close_matches(name, dir(module), n=1)
+        hint = f" (did you mean {package}/msg/{close[0]}?)" if close else ""
+        problem = f"{package} has no such message{hint}; `ros2 interface package {package}` lists those that it has"
+    raise RobotFileError(f"message type {printable(type_name)}: {problem}")
 
 
 def qos_profile(name: str) -> QoSProfile:

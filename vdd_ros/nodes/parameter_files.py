@@ -46,7 +46,10 @@ def read_sections(file: Path) -> list[Section]:
     Raises:
         ConfigurationError: It cannot be read, names a key twice, or has no section.
     """
-    document = read_yaml(file, ConfigurationError)
+    try:
+        document = read_yaml(file, ConfigurationError)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"parameter file {error}") from None
     sections = list(_sections(document, "", file)) if isinstance(document, dict) else []
     if not sections:
         raise ConfigurationError(f"{printable(file)} has no section with {KEY}, so it sets nothing; write\n{EXAMPLE}")

@@ -46,7 +46,20 @@ def foreign_kind(content: bytes) -> str | None:
     known += [what for start, what in _TEXTS if text.startswith(start)]
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         known.append("a safetensors file: weights without a graph")
+    known += [_text_kind(content)] if _is_text(content) else []
     return next(iter(known), None if content else "empty")
+
+
+def _is_text(content: bytes) -> bool:
+    """Tell whether the beginning is lines of text, which no protobuf message of ONNX begins with."""
+    head = content[:1024].decode("utf-8", "ignore")
+    return "\n" in head and all(character.isprintable() or character in "\r\n\t" for character in head)
+
+
+def _text_kind(content: bytes) -> str:
+    if b"\ninputs:" in b"\n" + content and b"\ncommand:" in content:
+        return "a robot file, which the parameter robot_file takes"
+    return "text"
 
 
 def no_onnx(content: bytes, reason: object) -> str:

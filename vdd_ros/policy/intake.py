@@ -12,7 +12,7 @@ from vdd_ros.policy.continuity import Continuity, max_rates
 from vdd_ros.policy.counters import Counters
 from vdd_ros.policy.history import ObservationHistory, usable
 from vdd_ros.policy.message_layouts import OtherJointsError
-from vdd_ros.policy.robot import RobotFile
+from vdd_ros.policy.robot import Input, RobotFile
 from vdd_ros.policy.robot_messages import InputChannel, stamp_ns
 from vdd_ros.policy.spec import PolicySpec
 
@@ -118,7 +118,7 @@ class Intake:
         elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
             self._refuse(f"{source.name}: {why}")
         elif not self._history.push(source.name, stamp_s, values):
-            why = "stamp not newer than the last one" if usable(values) else "value not finite in single precision"
+            why = "stamp not newer than the last one" if usable(values) else _not_finite(source, values)
             self._refuse(f"{source.name}: {why}")
         else:
             self._stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
@@ -223,6 +223,12 @@ class Intake:
     def _refuse(self, reason: str) -> None:
         self.counters.refused_messages += 1
         self.last_refusal = reason
+
+
+def _not_finite(source: Input, values: NDArray[np.float64]) -> str:
+    """Name the first entry whose value is not usable."""
+    index = next(index for index in range(len(values)) if not usable(values[index : index + 1]))
+    return f"{source.entries[index].name} is {values[index]:g}, not finite in single precision"
 
 
 def _age(age_s: float) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -142,10 +142,11 @@ class Command:
 
 @dataclass(frozen=True)
 class RobotFile:
-    """A whole robot file: the inputs and the command."""
+    """A whole robot file: the inputs and the command; `path` names the file in errors."""
 
     inputs: tuple[Input, ...]
     command: Command
+    path: str = field(default="", compare=False)
 
     @classmethod
     def load(cls, path: str | Path) -> "RobotFile":
@@ -161,7 +162,7 @@ class RobotFile:
         except RobotFileError as error:
             raise RobotFileError(f"robot file {error}") from None
         try:
-            return cls.from_dict(document)
+            return replace(cls.from_dict(document), path=printable(path))
         except RobotFileError as error:
             raise RobotFileError(f"robot file {printable(path)}: {error}") from None
 
@@ -194,6 +195,12 @@ class RobotFile:
         Raises:
             RobotFileError: A name is missing or superfluous, or a unit does not fit.
         """
+        try:
+            self._check(observation, action)
+        except RobotFileError as error:
+            raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
+
+    def _check(self, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
         _compare_names("inputs", "observation", [e.name for e in self.input_entries], observation)
         _compare_names("command.entries", "action", [e.action for e in self.command.entries], action)
         units = {entry.name: entry.unit for entry in observation}
@@ -266,7 +273,7 @@ def _command(section: Section) -> Command:
     )
     section.finish()
     if (command.on_loss == "call") != (command.loss_service is not None):
-        fail(section.at("loss_service"), "goes with `on_loss: call`; give both or neither")
+        section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
     _refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
     check_command(command, section.path)
     return command
@@ -313,7 +320,9 @@ def _compare_names(path: str, what: str, have: Sequence[str], want: Sequence[Nam
     missing = [name for name in names if name not in have]
     extra = [name for name in have if name not in names]
     if missing or extra:
-        fail(path, f"does not fit the {what}: missing {missing}, superfluous {extra}; the {what} consists of", names)
+        told = ((missing, "missing here"), (extra, "not part of it"))
+        wrong = "; ".join(f"{', '.join(group)} {why}" for group, why in told if group)
+        fail(path, f"does not fit the {what}: {wrong}; the {what} consists of", names)
     _refuse_duplicates(path, f"{what} entries", have)
 
 

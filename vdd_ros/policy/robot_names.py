@@ -37,7 +37,7 @@ def type_problem(name: str) -> str:
     """Return why a text is no message type, as the rest of a sentence."""
     parts = [part for part in re.split(r"[/.:]+", name) if part]
     if len(parts) > 1 and parts[1] in ("srv", "action"):
-        return f", which is a {'service' if parts[1] == 'srv' else 'action'}; it must be a message type"
+        return f", which is {'a service' if parts[1] == 'srv' else 'an action'}; it must be a message type"
     last = parts[-1].lower() if parts else ""
     names = {known.rpartition("/")[2].lower(): known for known in _KNOWN_TYPES}
     close = difflib.get_close_matches(last, names, n=1, cutoff=0.8)

@@ -37,6 +37,11 @@ EXAMPLES = {
     "stamp": "stamp: arrival",
 }
 """How a line with each key looks, for errors."""
+_OF_COMMAND = {
+    "topic": "topic: /arm_controller/joint_trajectory",
+    "type": "type: trajectory_msgs/msg/JointTrajectory",
+}
+"""The same for keys that look otherwise in the command."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
 _COMMAND_ENTRIES = (
     "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
@@ -71,6 +76,7 @@ class Section:
         self._value = value
         self.path = path
         self._used: set[str] = set()
+        self._known: set[str] = set()
 
     def at(self, key: str) -> str:
         """Return the path of a key."""
@@ -85,6 +91,7 @@ class Section:
 
     def has(self, key: str) -> bool:
         """Tell whether a key is there."""
+        self._known.add(key)
         return key in self._value
 
     def get(self, key: str) -> Any:
@@ -157,7 +164,7 @@ class Section:
             return default
         value = self.get(key)
         if value not in allowed:
-            given = _misread(value) if isinstance(value, bool) else f"is {shown(value)}"
+            given = _misread(value) if value is None or isinstance(value, bool) else f"is {shown(value)}"
             begun = [word for word in allowed if word.startswith(str(value).lower() or " ")]
             close = begun or difflib.get_close_matches(str(value).lower(), allowed, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -183,14 +190,15 @@ class Section:
         """Refuse the keys that nobody asked for."""
         for key in self._value:
             if key not in self._used:
-                known = sorted(self._used)
+                known = sorted(self._used | self._known)
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
                 fail(self.at(str(key)), f"is not known here{hint}; allowed are", known)
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
         """Raise RobotFileError for a key, with how to write it."""
-        fail(self.at(key), problem, allowed, EXAMPLES.get(key, ""))
+        examples = EXAMPLES | _OF_COMMAND if self.path == "command" else EXAMPLES
+        fail(self.at(key), problem, allowed, examples.get(key, ""))
 
 
 def shown(value: object) -> str:

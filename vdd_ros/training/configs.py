@@ -25,7 +25,8 @@ class BackboneConfig:
 
     Attributes:
         backbone: `gpt` or `mlp`.
-        width, layers: Size of the backbone.
+        width: Features of each layer of the backbone.
+        layers: Number of its layers.
         heads: Attention heads of a GPT.
         octaves: Fourier octaves of the observations; 0 for plain ones.
         dropout: Share of a GPT's activations and attention weights dropped while training.
@@ -65,7 +66,8 @@ class WindowConfig:
     """What a policy sees of the demonstrations, and how much of them it does at a time.
 
     Attributes:
-        history, horizon: Observations in, actions out.
+        history: Observations that the policy sees, the newest included.
+        horizon: Actions that it gives at a time.
         goal_length: Future observations that say what to do; 0 for none.
         least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
             changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
@@ -162,7 +164,8 @@ class MixtureSettings:
         experts: Number of Gaussians.
         covariance: `diagonal` or `full`.
         gating: `learned`, or `uniform` over the experts in every state.
-        head_width, head_layers: Size of the networks that read gating, means and deviations; 0 layers for linear ones.
+        head_width: Features of each layer of the networks that read gating, means and deviations.
+        head_layers: Hidden layers of these networks; 0 for linear ones.
         detach_gating: Whether the gating reads the backbone without training it.
         floor: Least standard deviation, in standardised units.
     """

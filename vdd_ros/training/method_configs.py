@@ -28,7 +28,9 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
         teacher: `ddpm` or `beso`.
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
         levels: Noise levels that a DDPM learns.
-        sigma_min, sigma_max, sigma_data: Levels that BESO learns, and the deviation that its preconditioning assumes.
+        sigma_min: Least noise level that BESO learns.
+        sigma_max: Largest noise level that BESO learns.
+        sigma_data: Deviation of the actions that BESO's preconditioning assumes.
     """
 
     teacher: TeacherKind = "ddpm"
@@ -73,10 +75,12 @@ class DistilConfig(FitConfig, MixtureConfig):
         samples: Actions drawn from each expert that draws.
         noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
             lower end, or on the way down from its upper to its lower end (`anneal`).
-        min_noise, max_noise: That range, in standardised units.
+        min_noise: Lower end of the range of noise levels, in standardised units.
+        max_noise: Upper end of that range.
         uniform_weight: Uniform share of the experts' weights, so that abandoned experts keep learning.
         forward_kl: Share of the likelihood of the gating's actions that the experts learn from as well.
-        pool_copies, pool_samples: Noisy copies of each demonstrated state, and teacher actions drawn at each.
+        pool_copies: Noisy copies of each demonstrated state.
+        pool_samples: Teacher actions drawn at each of these.
         teacher_steps: Sampling steps of those actions.
     """
 
