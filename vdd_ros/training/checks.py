@@ -5,7 +5,6 @@ from typing import Any, get_args
 
 from vdd_ros.errors import ConfigurationError
 
-
 LARGEST_SEED = 2**32 - 1
 
 
