@@ -184,6 +184,19 @@ def test_zeros_at_the_end_are_given_up_and_told(tmp_path: Path, capsys: pytest.C
     assert sequences_of(tmp_path / "out") == numbers(10)
 
 
+def test_rows_that_a_database_computes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A view can give rows without end, or of any size; this one gives one."""
+    database = sqlite3.connect(tmp_path / "bag.db3")
+    database.executescript(
+        "CREATE TABLE topics(id INTEGER PRIMARY KEY, name, type, serialization_format, offered_qos_profiles);"
+        f"INSERT INTO topics VALUES(1, '{NODE}', '{LATENCY_TYPE}', 'cdr', '');"
+        "CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, 5 AS timestamp, zeroblob(8) AS data;"
+    )
+    database.close()
+    assert main(["bag", "mend", str(tmp_path / "bag.db3")]) == 2
+    assert "its messages are a view, not a table" in capsys.readouterr().err
+
+
 def test_a_length_that_is_damaged_hides_no_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It looks as if the file ended within that record; whole messages behind it say that it does not."""
     ticks = [mcap.message(1, 1000 + k, record(k)) for k in range(20)]

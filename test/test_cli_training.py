@@ -208,6 +208,19 @@ def test_another_policy_is_replaced_only_by_force(tmp_path: Path, demos: Path, t
     assert OnnxPolicy.load(file).spec.settings["seed"] == 9
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**32), str(10**30)])
+def test_a_seed_that_cannot_be_is_refused(
+    demos: Path, teacher: Path, tmp_path: Path, capsys: Capture, seed: str
+) -> None:
+    for command in (
+        train(demos, tmp_path / "T", "--steps", "1", f"--seed={seed}"),
+        distil(teacher, tmp_path / "S", "--steps", "1", f"--seed={seed}"),
+        export(teacher, tmp_path / "p.onnx", f"--seed={seed}"),
+    ):
+        assert f"seed is {seed}; it must be from 0 to 4,294,967,295" in refusal(capsys, *command)
+    assert not list(tmp_path.iterdir())
+
+
 def test_ctrl_c_leaves_a_usable_checkpoint_that_resume_finishes(tmp_path: Path, demos: Path) -> None:
     out = tmp_path / "T"
     argv = train(demos, out, "--steps", "1500")

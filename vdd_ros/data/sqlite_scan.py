@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from vdd_ros.data.bag_contents import LAST_STAMP_NS, BagContents, Channel, Places
 from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
 
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
@@ -51,6 +52,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
         try:
             database.text_factory = lambda text: text.decode("utf-8", "replace")
+            _refuse_views(database, path)
             channels = _channels(database, path)
             unwanted = {number for number, channel in channels.items() if not contents.wanted(channel.topic)}
             contents.add(contents.open(path), channels, _places(database, contents, unwanted))
@@ -65,6 +67,17 @@ def _claimed_size(path: Path) -> int:
     page = int.from_bytes(head[16:18], "big")
     size = (1 << 16 if page == 1 else page) * int.from_bytes(head[28:32], "big")
     return size if size <= _LARGEST else 0
+
+
+def _refuse_views(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is computed where a bag has tables: a few bytes can give rows without end."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
+    try:
+        found = database.execute(query).fetchone()
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
+    if found is not None:
+        raise RecordingError(f"{path} is no rosbag2 database: its {printable(found[0])} are a view, not a table")
 
 
 def _channels(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:

@@ -5,6 +5,18 @@ from typing import Any, get_args
 
 from vdd_ros.errors import ConfigurationError
 
+LARGEST_SEED = 2**32 - 1
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that not every source of random numbers takes.
+
+    Raises:
+        ConfigurationError: With its value and what is allowed.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ConfigurationError(f"seed is {seed}; it must be from 0 to {LARGEST_SEED:,}")
+
 
 def require_least(least: float, config: object, *names: str) -> None:
     """Refuse fields of a configuration that are below `least` or not finite.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.checks import require_choice, require_least, require_positive
+from vdd_ros.training.checks import require_choice, require_least, require_positive, require_seed
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +140,7 @@ class FitConfig:
         require_least(1, self, "steps", "batch")
         require_least(0, self, "observation_noise", "weight_decay")
         require_positive(self, "learning_rate")
+        require_seed(self.seed)
         if not 0.0 <= self.ema_decay < 1.0:
             raise ConfigurationError(f"ema_decay is {self.ema_decay}; it must be at least 0 and below 1")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.training.checks import require_choice, require_least, require_positive
+from vdd_ros.training.checks import require_choice, require_least, require_positive, require_seed
 from vdd_ros.training.configs import BackboneConfig, FitConfig, MixtureConfig, WindowConfig
 
 TeacherKind = Literal["ddpm", "beso"]
@@ -229,3 +229,11 @@ class ExportConfig:
     seed: int = 0
     novelty: bool = True
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that cannot be one.
+
+        Raises:
+            ConfigurationError: With its value and what is allowed.
+        """
+        require_seed(self.seed)
