@@ -98,6 +98,11 @@ class Following:
         self._waited_s = 0.0
         self.pause()
 
+    def go_on_from(self, other: "Following") -> None:
+        """Judge the same robot from now on for another policy: what was counted and waited for still counts."""
+        self.times_frozen |= other.times_frozen
+        self._waited_s = other._waited_s
+
     def pause(self) -> None:
         """Note that nothing is commanded for now; how long commands have waited still counts."""
         self._last_s = math.inf
@@ -129,7 +134,8 @@ class Following:
                 names = ", ".join(self._labels[index] for index in waits)
                 return (
                     f"the robot does not follow its commands, which waited for {self._timeout_s:g} s beside it: "
-                    f"{names}; free it, then begin an episode or activate the node again"
+                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives way on "
+                    "purpose, give the entry a greater max_error in the robot file"
                 )
         elif self._waited_s:
             self._waited_s = max(0.0, self._waited_s - elapsed_s)
