@@ -366,3 +366,32 @@ def test_what_is_done_for_a_loss_is_done_by_one_thread_at_a_time(tmp_path: Path,
         arm.rig.policy.act = broken  # type: ignore[method-assign, assignment]
     arm.tick(told=why == "broken")
     assert alone == [True]
+
+
+def seldom(folder: Path, *, frozen: bool) -> Arm:
+    """Return an arm that follows displacements, after 20 s in which its sensor spoke every 1.4 s."""
+    document = arm_document()
+    document["inputs"]["arm"]["max_age_s"] = 3.0
+    for entry in document["command"]["entries"]:
+        entry["relative_to"] = entry["measured"]
+    arm = Arm(folder, document)
+    arm.wants = np.array([0.02, -0.02])
+    for tick in range(600):
+        arm.tick(told=tick % 40 == 0)
+        if not frozen:
+            arm.places = arm.places + 0.1 * (arm.commands[-1] - arm.places)
+    return arm
+
+
+def test_a_sensor_that_is_slower_than_the_timeout_is_not_frozen(tmp_path: Path) -> None:
+    """Between two of its messages it has said nothing; `max_age_s` allows for that."""
+    arm = seldom(tmp_path, frozen=False)
+    assert (arm.blocked, arm.rig.loop.counters.losses, len(arm.commands)) == ("", 0, 600)
+    assert arm.rig.loop.commander.following.times_frozen == {"arm": 0}
+
+
+def test_a_slow_sensor_that_is_frozen_is_noticed(tmp_path: Path) -> None:
+    """With its next message or the one after."""
+    arm = seldom(tmp_path, frozen=True)
+    assert "arm has not changed in one bit" in arm.blocked
+    assert len(arm.commands) <= 81
