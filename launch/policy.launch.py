@@ -31,9 +31,9 @@ OTHER = {"student": "teacher", "teacher": "student"}
 SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
 RECORDER_READY = b"ready: every topic is subscribed"
 ARGUMENTS = {
-    "policy.launch.py": "policy compare_with robot record episode_topic seed shadow activate params_file use_sim_time",
-    "compare.launch.py": "",
-    "demo.launch.py": "task episodes",
+    "policy": "policy compare_with robot record episode_topic seed shadow activate params_file use_sim_time",
+    "compare": "",
+    "demo": "task episodes",
 }
 """The arguments of each launch file of this package, beside those of policy.launch.py, which hold in all of them."""
 
@@ -142,10 +142,15 @@ def _refuse_unknown(words: list[str]) -> None:
     folder = Path(__file__).resolve().parent
     for place, word in enumerate(words):
         file = Path(word)
-        if file.name in ARGUMENTS and (words[place - 1 : place] == ["vdd_ros"] or file.resolve().parent == folder):
-            known = list(dict.fromkeys(f"{ARGUMENTS['policy.launch.py']} {ARGUMENTS[file.name]}".split()))
-            names = [given.partition(":=")[0] for given in words[place + 1 :] if ":=" in given]
-            if unknown := [name for name in names if name not in known]:
+        name = file.name.removesuffix(".launch.py")
+        if (
+            name != file.name
+            and name in ARGUMENTS
+            and (words[place - 1 : place] == ["vdd_ros"] or file.resolve().parent == folder)
+        ):
+            known = list(dict.fromkeys(f"{ARGUMENTS['policy']} {ARGUMENTS[name]}".split()))
+            told = [given.partition(":=")[0] for given in words[place + 1 :] if ":=" in given]
+            if unknown := [each for each in told if each not in known]:
                 close = difflib.get_close_matches(unknown[0], known, n=1)
                 hint = f" (did you mean {close[0]}?)" if close else ""
                 raise ConfigurationError(f"no argument is called {printable(unknown[0])}{hint}; there are {known}")

@@ -374,7 +374,7 @@ def test_arguments_of_other_launch_files_are_theirs(
 
 def test_the_arguments_that_are_told_are_those_that_there_are(load: Callable[[str], Any]) -> None:
     told = {file: set(names.split()) for file, names in load("policy").ARGUMENTS.items()}
-    shared = told["policy.launch.py"]
+    shared = told["policy"]
     for file, names in told.items():
-        assert names | shared == set(arguments(load(file.partition(".")[0]))) | shared
+        assert names | shared == set(arguments(load(file))) | shared
     assert shared == set(arguments(load("policy")))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from threading import enumerate as enumerate_threads
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
@@ -188,3 +191,17 @@ with signals_noted() as received:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "[]\n" if ignored else f"[{int(signal.SIGHUP)}]\n")
+
+
+def test_transitions_that_are_not_possible_do_not_fill_the_log(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks gets an answer each time; the log gets a line."""
+    node = make_node()
+    lines: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    for _ in range(100):
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+        assert not node._service_change_state.callback(request, ChangeState.Response()).success
+    assert len(lines) == 1
+    assert "is not possible while unconfigured" in lines[0]

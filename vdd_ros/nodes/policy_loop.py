@@ -315,6 +315,7 @@ class PolicyLoop:
         self._relief = None
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
+        pilot.intake.count_on_from(self.intake)
         self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self.commander.relieve(pilot.channel, pilot.following)
         self.pilot = pilot

@@ -143,8 +143,8 @@ class Following:
                 names = ", ".join(self._labels[index] for index in waits)
                 return (
                     f"the robot does not follow its commands, which waited for {self._timeout_s:g} s beside it: "
-                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives way on "
-                    "purpose, give the entry a greater max_error in the robot file"
+                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives "
+                    "way on purpose, give the entry a greater max_error in the robot file"
                 )
         elif self._waited_s:
             self._waited_s = max(0.0, self._waited_s - elapsed_s)

@@ -148,6 +148,13 @@ class Intake:
         if other.goal is not None and other.goal.shape == self._goal_shape:
             self.goal = other.goal
 
+    def count_on_from(self, other: "Intake") -> None:
+        """Count on from what another policy's intake has counted of the same inputs, so that no counter goes back."""
+        self.times_stale |= other.times_stale
+        self._history.too_fast |= other.too_fast
+        for name, judge in self._continuity.items():
+            judge.refused = other.contradictions.get(name, 0)
+
     @property
     def too_fast(self) -> dict[str, int]:
         """Values that the next one replaced because they came faster than they are kept, by input."""
