@@ -1,5 +1,6 @@
 """Run a policy on a robot; optionally beside others in shadow mode, and with a recorder."""
 
+import difflib
 import sys
 from dataclasses import fields
 from functools import partial
@@ -24,10 +25,17 @@ from vdd_ros.nodes.arguments import unknown_parameters
 from vdd_ros.nodes.parameter_files import Section, read_sections
 from vdd_ros.nodes.policy_parameters import PolicyParameters
 from vdd_ros.policy.robot import RobotFile
+from vdd_ros.text import printable
 
 OTHER = {"student": "teacher", "teacher": "student"}
 SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
 RECORDER_READY = b"ready: every topic is subscribed"
+ARGUMENTS = {
+    "policy": "policy compare_with robot record episode_topic seed shadow activate params_file use_sim_time",
+    "compare": "",
+    "demo": "task episodes",
+}
+"""The arguments of each launch file of this package, beside those of policy.launch.py, which hold in all of them."""
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -75,6 +83,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _start(context: LaunchContext) -> list[Action]:
     """Describe the nodes; whatever is wrong with the arguments is told before anything starts."""
+    _refuse_unknown(sys.argv)
     given = context.launch_configurations
     robot = RobotFile.load(_absolute(given["robot"]))
     space = given.get("ros_namespace", "").strip("/")
@@ -123,6 +132,29 @@ def _start(context: LaunchContext) -> list[Action]:
             actions.append(RegisterEventHandler(ready))
         actions.append(_change(node, Transition.TRANSITION_CONFIGURE))
     return actions
+
+
+def _refuse_unknown(words: list[str]) -> None:
+    """Refuse an argument that no launch file has, which launch passes over: a robot would move despite `shadwo:=true`.
+
+    Only where the command line starts a launch file of this package; one that includes it has arguments of its own.
+    """
+    folder = Path(__file__).resolve().parent
+    for place, word in enumerate(words):
+        file = Path(word)
+        name = file.name.removesuffix(".launch.py")
+        if (
+            name != file.name
+            and name in ARGUMENTS
+            and (words[place - 1 : place] == ["vdd_ros"] or file.resolve().parent == folder)
+        ):
+            known = list(dict.fromkeys(f"{ARGUMENTS['policy']} {ARGUMENTS[name]}".split()))
+            told = [given.partition(":=")[0] for given in words[place + 1 :] if ":=" in given]
+            if unknown := [each for each in told if each not in known]:
+                close = difflib.get_close_matches(unknown[0], known, n=1)
+                hint = f" (did you mean {close[0]}?)" if close else ""
+                raise ConfigurationError(f"no argument is called {printable(unknown[0])}{hint}; there are {known}")
+            return
 
 
 def _shadows(given: dict[str, str]) -> dict[str, str]:

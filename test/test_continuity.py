@@ -14,6 +14,7 @@ from policy_files import write_mixture
 from robot_messages import pose
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.nodes.pilot import Pilot
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.robot import RobotFile
 
@@ -66,6 +67,7 @@ def test_a_second_publisher_does_not_swing_the_command(tmp_path: Path, first: tu
     assert arm.rig.loop.counters.contradicted > 100
     assert "changed by" in arm.rig.loop.intake.last_refusal
     assert "do two publish on this topic?" in arm.rig.loop.intake.last_refusal
+    assert "If not, give the entry a greater max_rate in the robot file" in arm.rig.loop.intake.last_refusal
 
 
 def test_the_command_goes_on_when_one_of_them_leaves(tmp_path: Path) -> None:
@@ -284,3 +286,20 @@ def test_what_waited_from_before_an_episode_is_not_of_it(tmp_path: Path) -> None
     rig.loop.tick(10.07, 0.0)
     assert rig.out.commands[-1] == pytest.approx([0.3, 0.0], abs=0.011)
     assert rig.loop.counters.refused_messages == 0
+
+
+def test_counters_of_inputs_do_not_go_back_where_another_policy_takes_over(tmp_path: Path) -> None:
+    """They are of the inputs, which stay the same."""
+    arm = Arm(tmp_path)
+    for _ in range(12):
+        told(arm, TRUE, ZEROS)
+    arm.rig.time_s += 1.0
+    arm.tick(told=False)
+    told(arm, *[TRUE] * 9, spacing_s=1e-5)
+    before = arm.rig.loop.intake
+    counted = before.contradictions, dict(before.times_stale), dict(before.too_fast)
+    assert all(0 not in each.values() for each in counted)
+    arm.rig.loop.take_over(Pilot.of(arm.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S))
+    after = arm.rig.loop.intake
+    assert (after.contradictions, after.times_stale, after.too_fast) == counted
+    assert after is not before

@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 from arm_rig import MAX_ERROR, MAX_STEP, Arm, arm_document
 from loop_rig import PERIOD_S
+from robot_messages import joint_state
+
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.nodes.pilot import Pilot
+from vdd_ros.policy.robot import RobotFile
 
 
 def steps(commands: np.ndarray) -> float:
@@ -283,3 +288,110 @@ def test_trajectories_that_are_followed_are_not_cut(tmp_path: Path, action_steps
     assert all(len(points) == 8 for points in chunked.arm.rig.out.trajectories)
     assert chunked.arm.rig.loop.commander.limits.waited.tolist() == [0, 0]
     assert not chunked.arm.blocked
+
+
+def standing(folder: Path) -> Arm:
+    """Return an arm whose robot did not follow for too long."""
+    arm = Arm(folder)
+    arm.wants = np.array([2.0, 0.1])
+    arm.run(2.0, noise=1e-4)
+    assert arm.blocked
+    return arm
+
+
+@pytest.mark.parametrize("back_s", [0.1, 1.0, 3600.0])
+def test_a_clock_that_is_set_back_does_not_let_a_robot_go(tmp_path: Path, back_s: float) -> None:
+    """Nobody has freed it: what is over with an episode or an activation is not over with a step of the clock."""
+    arm = standing(tmp_path)
+    sent = len(arm.commands)
+    arm.rig.time_s -= back_s
+    arm.run(2.0, noise=1e-4)
+    assert arm.rig.loop.counters.clock_jumps == 1
+    assert len(arm.commands) == sent
+    assert "does not follow" in arm.blocked
+    arm.rig.loop.new_episode()
+    arm.run(PERIOD_S)
+    assert (len(arm.commands), arm.blocked) == (sent + 1, "")
+
+
+def test_a_driver_that_wakes_after_the_clock_was_set_back_is_believed(tmp_path: Path) -> None:
+    arm = frozen_arm(tmp_path)
+    sent = len(arm.commands)
+    arm.rig.time_s -= 1.0
+    arm.run(1.0)
+    assert len(arm.commands) == sent
+    arm.places = np.array([0.15, 0.0])
+    arm.run(1.0, lag_s=0.05)
+    assert len(arm.commands) > sent
+
+
+def test_another_policy_does_not_make_the_wait_longer(tmp_path: Path) -> None:
+    """It is the same robot that does not follow."""
+    once, other = Arm(tmp_path), Arm(tmp_path)
+    for arm in (once, other):
+        arm.wants = np.array([2.0, 0.1])
+        arm.run(0.9, noise=1e-4)
+        assert not arm.blocked
+    pilot = Pilot.of(other.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S)
+    pilot.intake.receive("arm", joint_state(other.rig.time_s, shoulder=0.0, elbow=0.0), other.rig.time_s)
+    other.rig.loop.take_over(pilot)
+    ticks = []
+    for arm in (once, other):
+        while not arm.blocked:
+            arm.run(PERIOD_S, noise=1e-4)
+        ticks.append(arm.rig.loop.counters.ticks)
+    assert ticks[1] - ticks[0] in (0, 1)
+
+
+def test_where_a_robot_only_lags_the_error_says_what_helps(tmp_path: Path) -> None:
+    assert "greater max_error in the robot file" in standing(tmp_path).blocked
+
+
+@pytest.mark.parametrize("why", ["stale", "broken"])
+def test_what_is_done_for_a_loss_is_done_by_one_thread_at_a_time(tmp_path: Path, why: str) -> None:
+    """A watchdog, or a deactivation, may do the same at that moment, with the same message in hand."""
+    document = arm_document()
+    document["command"] |= {"on_loss": "call", "loss_service": "halt"}
+    arm = Arm(tmp_path, document)
+    arm.run(0.5, lag_s=0.05)
+    alone: list[bool] = []
+    arm.rig.out.call_for_help = lambda: alone.append(arm.rig.loop._sending.locked())  # type: ignore[method-assign]
+    if why == "stale":
+        arm.rig.time_s += 1.0
+    else:
+
+        def broken(*_: Any) -> None:
+            raise PolicyFileError("broken")
+
+        arm.rig.policy.act = broken  # type: ignore[method-assign, assignment]
+    arm.tick(told=why == "broken")
+    assert alone == [True]
+
+
+def seldom(folder: Path, *, frozen: bool) -> Arm:
+    """Return an arm that follows displacements, after 20 s in which its sensor spoke every 1.4 s."""
+    document = arm_document()
+    document["inputs"]["arm"]["max_age_s"] = 3.0
+    for entry in document["command"]["entries"]:
+        entry["relative_to"] = entry["measured"]
+    arm = Arm(folder, document)
+    arm.wants = np.array([0.02, -0.02])
+    for tick in range(600):
+        arm.tick(told=tick % 40 == 0)
+        if not frozen:
+            arm.places = arm.places + 0.1 * (arm.commands[-1] - arm.places)
+    return arm
+
+
+def test_a_sensor_that_is_slower_than_the_timeout_is_not_frozen(tmp_path: Path) -> None:
+    """Between two of its messages it has said nothing; `max_age_s` allows for that."""
+    arm = seldom(tmp_path, frozen=False)
+    assert (arm.blocked, arm.rig.loop.counters.losses, len(arm.commands)) == ("", 0, 600)
+    assert arm.rig.loop.commander.following.times_frozen == {"arm": 0}
+
+
+def test_a_slow_sensor_that_is_frozen_is_noticed(tmp_path: Path) -> None:
+    """With its next message or the one after."""
+    arm = seldom(tmp_path, frozen=True)
+    assert "arm has not changed in one bit" in arm.blocked
+    assert len(arm.commands) <= 81

@@ -336,3 +336,45 @@ def test_demo_adds_a_simulated_robot(load: Callable[[str], Any]) -> None:
     for name in ("episodes", "seed"):
         with pytest.raises(VddError, match="whole number"):
             check(SimpleNamespace(launch_configurations=arguments(module) | {name: "1.5"}))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["vdd_ros", "policy.launch.py", "policy:=teacher", "shadwo:=true"], r"shadwo \(did you mean shadow\?\)"),
+        (["vdd_ros", "policy.launch.py", "episodes:=3"], "episodes"),
+        ([str(ROOT / "launch" / "compare.launch.py"), "robot_file:=mine.yaml"], r"robot_file .*robot"),
+        (["vdd_ros", "demo.launch.py", "task:=avoiding", "enable_control:=false"], "enable_control"),
+        (["vdd_ros", "demo.launch.py", "\x1b[2J:=1"], r"\\x1b\[2J"),
+    ],
+)
+def test_an_argument_that_no_launch_file_has_is_refused(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    """Launch itself would pass it over, and the robot would move."""
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", *words])
+    with pytest.raises(VddError, match=told):
+        policy_actions(load)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["vdd_ros", "demo.launch.py", "task:=avoiding", "episodes:=3", "seed:=1"],
+        ["mine", "policy.launch.py", "speed:=fast"],
+        ["mine", "all.launch.py", "policy.launch.py:=x", "robot_file:=mine.yaml"],
+    ],
+)
+def test_arguments_of_other_launch_files_are_theirs(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", *words])
+    assert policy_actions(load)
+
+
+def test_the_arguments_that_are_told_are_those_that_there_are(load: Callable[[str], Any]) -> None:
+    told = {file: set(names.split()) for file, names in load("policy").ARGUMENTS.items()}
+    shared = told["policy"]
+    for file, names in told.items():
+        assert names | shared == set(arguments(load(file))) | shared
+    assert shared == set(arguments(load("policy")))

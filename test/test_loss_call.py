@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,3 +86,26 @@ def test_what_is_called_off_is_called_no_more(bench: Bench, call: LossCall, fail
     bench.node.create_timer(0.05, lambda: ticks.append(True))
     bench.wait(lambda: len(ticks) > 4, "the time of four calls")
     assert not failures
+
+
+def test_what_a_service_answers_is_told_safely_and_does_not_fill_the_log(
+    bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is somebody else's: one line, clipped; a service that is away for hours is no line a second."""
+    lines: list[str] = []
+    monkeypatch.setattr(loss_call, "AGAIN_S", 0.02)
+    monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
+    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+
+    def refuse(_request: Any, response: Any) -> Any:
+        response.message = "\x1b[2J" + "x" * 100_000
+        return response
+
+    bench.node.create_service(Trigger, SERVICE, refuse)
+    bench.wait(call._client.service_is_ready, "the service")
+    call.start()
+    bench.wait(lambda: len(failures) > 4, "calls in vain")
+    call.destroy()
+    assert len(lines) == 1
+    assert len(lines[0]) < 500
+    assert r"it failed: \x1b[2Jxxx" in lines[0]

@@ -5,10 +5,12 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import yaml
+from loop_rig import PERIOD_S, Rig
 from node_rig import AVOIDING, COMMANDS, MakeNode, Robot, started
 from policy_files import mixture_spec, novelty_of, write_mixture
 from ros_helpers import Bench
@@ -22,7 +24,10 @@ from std_msgs.msg import Float64MultiArray, String
 
 from vdd_ros.cli.doctor import examine
 from vdd_ros.nodes.message_types import LATCHED
+from vdd_ros.nodes.policy_diagnostics import Health
 from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.robot import RobotFile
 from vdd_ros.policy.spec import Novelty
 
 NEAR, FAR = (0.5, 0.1), (0.8, 0.4)
@@ -235,3 +240,44 @@ def test_long_texts_are_clipped_and_made_printable(make_node: MakeNode, watched:
     message, said = watched.said["policy"]
     assert all(len(text) < 2000 for text in (message, *said.values()))
     assert "\x1b" not in message + "".join(said.values())
+
+
+def told_by(rig: Rig, ticks: int, *, spacing_s: float = PERIOD_S) -> tuple[bytes, str]:
+    """Let a rig of Avoiding tick, and return what its health is then."""
+    health = Health(rig.loop)
+    for _ in range(ticks):
+        rig.time_s += spacing_s
+        rig.see(NEAR, NEAR, rig.time_s)
+        rig.loop.tick(rig.time_s, 0.0)
+    return health.judge(rig.time_s)
+
+
+def test_a_window_that_never_fills_is_told(tmp_path: Path) -> None:
+    """Observations that come so seldom that each begins anew: nothing is commanded, so the node is not `running`."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    for source in document["inputs"].values():
+        source["max_age_s"] = 0.2
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", history=3), expert="greedy")
+    rig = Rig(policy, RobotFile.from_dict(document), start_gate="window")
+    level, message = told_by(rig, 5, spacing_s=0.3)
+    assert (level, rig.out.commands) == (DiagnosticStatus.WARN, [])
+    assert "5 ticks waited" in message
+    assert told_by(rig, 10) == (DiagnosticStatus.OK, "running")
+
+
+def test_a_first_chunk_that_never_comes_is_told(tmp_path: Path) -> None:
+    """A device that hangs beside the ticks, so that no tick does."""
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
+    answer, answers = policy.act, Event()
+
+    def hang(*given: Any) -> Any:
+        answers.wait()
+        return answer(*given)
+
+    policy.act = hang  # type: ignore[method-assign]
+    rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=2, prefetch_ticks=1)
+    level, message = told_by(rig, 5)
+    answers.set()
+    rig.loop.close()
+    assert (level, rig.out.commands) == (DiagnosticStatus.WARN, [])
+    assert "5 ticks waited" in message

@@ -1,8 +1,12 @@
 """Transitions of the policy node that go wrong half-way, and its start by itself."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from threading import enumerate as enumerate_threads
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
@@ -19,6 +25,7 @@ from vdd_ros.nodes import runtime
 from vdd_ros.nodes.containment import ContainingExecutor
 from vdd_ros.nodes.policy_loop import PolicyLoop
 from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.nodes.policy_session import PolicySession
 from vdd_ros.nodes.policy_ticker import Ticker
 
 
@@ -151,3 +158,50 @@ def test_a_node_that_cannot_be_configured_leaves_no_thread(make_node: MakeNode, 
     for thread in {thread for thread in enumerate_threads() if thread.name == "prefetch"} - before:
         thread.join(10.0)
         assert not thread.is_alive()
+
+
+def test_a_node_that_was_told_to_leave_meanwhile_does_not_begin(
+    run: Any, nan_policy: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes when the file is loaded, and all that is left is to activate."""
+    activated: list[bool] = []
+    connect = PolicySession.connect
+
+    def told(session: PolicySession) -> None:
+        connect(session)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(PolicySession, "connect", told)
+    monkeypatch.setattr(PolicySession, "start", lambda _: activated.append(True))
+    assert run(policy_path=str(nan_policy)) == 0
+    assert not activated
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_terminal_that_is_gone_asks_to_leave(ignored: bool) -> None:
+    """As SIGTERM does, so that the robot is left as its file says; after nohup it goes on."""
+    code = f"""
+import os, signal
+if {ignored}:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from vdd_ros.nodes.leaving import signals_noted
+with signals_noted() as received:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print([int(number) for number in received])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n" if ignored else f"[{int(signal.SIGHUP)}]\n")
+
+
+def test_transitions_that_are_not_possible_do_not_fill_the_log(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks gets an answer each time; the log gets a line."""
+    node = make_node()
+    lines: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    for _ in range(100):
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+        assert not node._service_change_state.callback(request, ChangeState.Response()).success
+    assert len(lines) == 1
+    assert "is not possible while unconfigured" in lines[0]

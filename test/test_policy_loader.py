@@ -26,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.nodes import policy_loading, policy_session
+from vdd_ros.nodes.policy_source import Allowed as Source
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
 
@@ -223,9 +224,9 @@ def test_only_ordinary_files_are_opened(
     opened: list[Path] = []
     read = PolicyFile.read
 
-    def noted(file: Any) -> PolicyFile:
+    def noted(file: Any, *given: Any) -> PolicyFile:
         opened.append(Path(file))
-        return read(file)
+        return read(file, *given)
 
     monkeypatch.setattr("vdd_ros.nodes.policy_source.PolicyFile.read", noted)
     if how == "policy_path":
@@ -263,6 +264,28 @@ def test_a_node_can_be_bound_to_a_folder(make_node: MakeNode, robot: Robot, allo
         assert not answer.success
         assert "the only folder that this node loads policies from (parameter load_policy_from)" in answer.message
     assert call(node, robot, inside).success
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(
+    allowed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at where a path leads and the opening of the file, somebody puts a link in its place."""
+    folder, inside, outside = allowed
+    below = folder / "below"
+    below.mkdir()
+    (below / outside.name).write_bytes(inside.read_bytes())
+    bound = Source(str(folder))
+    assert bound.read(str(below / outside.name)).content == inside.read_bytes()
+    read = PolicyFile.read
+
+    def swap(*given: Any) -> PolicyFile:
+        below.rename(folder / "aside")
+        below.symlink_to(outside.parent)
+        return read(*given)
+
+    monkeypatch.setattr(PolicyFile, "read", swap)
+    with pytest.raises(PolicyFileError, match="leads out of"):
+        bound.read(str(below / outside.name))
 
 
 def test_a_node_can_be_bound_to_digests(make_node: MakeNode, robot: Robot, allowed: tuple[Path, Path, Path]) -> None:

@@ -1,4 +1,4 @@
-"""How a process is asked to leave, and how it leaves: SIGINT and SIGTERM at any moment."""
+"""How a process is asked to leave, and how it leaves: SIGINT, SIGTERM and SIGHUP at any moment."""
 
 import os
 import signal
@@ -12,21 +12,28 @@ _received: list[int] = []
 
 
 def asked_to_leave() -> bool:
-    """Tell whether SIGINT or SIGTERM has come; who waits long in the main thread asks this again and again."""
+    """Tell whether such a signal has come; who waits long in the main thread asks this again and again."""
     return bool(_received)
+
+
+def leaving_signals() -> list[signal.Signals]:
+    """Return the signals that ask to leave: also that of a terminal that is gone, unless it is ignored as by nohup."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 @contextmanager
 def signals_noted() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of ending the process."""
+    """Collect the signals that ask to leave in a list instead of ending the process."""
     _received.clear()
-    wanted = (signal.SIGINT, signal.SIGTERM)
+    wanted = leaving_signals()
     before = [signal.signal(number, lambda caught, _: _received.append(caught)) for number in wanted]
     try:
         yield _received
     finally:
         for number, handler in zip(wanted, before, strict=True):
             signal.signal(number, handler)
+        _received.clear()
 
 
 def leave(code: int) -> int:

@@ -7,6 +7,9 @@ from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
+from vdd_ros.nodes.containment import SparseLog
+from vdd_ros.text import printable
+
 AGAIN_S = 1.0
 
 
@@ -30,6 +33,7 @@ class LossCall:
         self._client = node.create_client(Trigger, service)
         self._failed = failed
         self._answer: Future | None = None
+        self._failures = SparseLog(node.get_logger().error)
         self._timer = node.create_timer(AGAIN_S, self._again, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
@@ -72,7 +76,7 @@ class LossCall:
         if result is not None and result.success:
             self.wanted = False
         else:
-            self._fail("it failed" if result is None else f"it failed: {result.message}")
+            self._fail("it failed" if result is None else f"it failed: {printable(result.message)}")
 
     def _forget(self) -> None:
         if self._answer is not None:
@@ -81,4 +85,4 @@ class LossCall:
 
     def _fail(self, why: str) -> None:
         self._failed()
-        self._node.get_logger().error(f"the service for losses {self._client.srv_name} was called, but {why}")
+        self._failures.tell(f"the service for losses {self._client.srv_name} was called, but {why}")

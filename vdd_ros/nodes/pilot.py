@@ -72,7 +72,7 @@ class Pilot:
             Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
             Guards(guards, spec, period_s, counters),
             channel,
-            Following(channel, columns, period_s=period_s, timeout_s=guards.follow_timeout_s),
+            Following(channel, columns, intake.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s),
             DecisionRecord(spec),
         )
 

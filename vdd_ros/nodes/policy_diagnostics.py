@@ -66,7 +66,9 @@ class Health:
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
         frozen = loop.commander.following.frozen
+        waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # a tick or two at the start are nothing
         problems = {
+            "ticks waited, all of them, for the first answer or, with start_gate: window, for a full window": waits,
             f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
             f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
             "answers were outside the limits that the policy file states": new["outside_limits"],

@@ -8,6 +8,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vdd_ros.errors import VddError
+from vdd_ros.nodes.containment import SparseLog
 
 
 class ReasonedLifecycleNode(LifecycleNode):
@@ -23,6 +24,7 @@ class ReasonedLifecycleNode(LifecycleNode):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.failure = ""
+        self._refusals = SparseLog(lambda text: self.get_logger().warning(text))
         # rclpy lets the error of an impossible transition escape from the service and end the process.
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._change_state_or_refuse
@@ -95,6 +97,6 @@ class ReasonedLifecycleNode(LifecycleNode):
         try:
             return self._change_state(request, response)
         except rclpy_implementation.RCLError:
-            self.get_logger().warning(f"refused: transition {request.transition.id} is not possible while {self.state}")
+            self._refusals.tell(f"refused: transition {request.transition.id} is not possible while {self.state}")
             response.success = False
             return response

@@ -212,6 +212,11 @@ class PolicyLoop:
         Args:
             since_s: Since when, by the time of arrival: messages that still wait from before are of another episode.
         """
+        self._forget(since_s)
+        self.commander.restart()
+
+    def _forget(self, since_s: float) -> None:
+        """Stop, and forget what was seen before a time, and which expert acted."""
         with self._sending:
             self.commander.stop()
         for pilot in self._pilots():
@@ -219,7 +224,6 @@ class PolicyLoop:
         self.pilot.chunks.reset()
         self._expert = None
         self._seen_s = -math.inf
-        self.commander.restart()
 
     def news(self) -> bool:
         """Whether every input brought something newer than what the last tick saw of all of them.
@@ -311,6 +315,7 @@ class PolicyLoop:
         self._relief = None
         self.pilot.chunks.close()
         pilot.count_in(self.counters)
+        pilot.intake.count_on_from(self.intake)
         self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self.commander.relieve(pilot.channel, pilot.following)
         self.pilot = pilot
@@ -321,13 +326,15 @@ class PolicyLoop:
         if now_s < self._now_s - self._period_s:
             self._now_s = now_s
             self.counters.clock_jumps += 1
-            self.new_episode()
+            self._forget(-math.inf)
+            self.commander.begin_anew()
         self._now_s = max(now_s, self._now_s)
 
     def _fail(self, error: VddError) -> None:
         """End commanding, because the policy cannot act."""
         self.pilot.guards.fault = str(error)
-        self.commander.lose()
+        with self._sending:
+            self.commander.lose()
         self.pilot.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
@@ -394,5 +401,6 @@ class PolicyLoop:
 
     def _lose_sight(self) -> None:
         """End commanding, because what is seen is not to be trusted."""
-        self.commander.lose()
+        with self._sending:
+            self.commander.lose()
         self.pilot.chunks.drop()

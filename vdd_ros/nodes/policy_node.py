@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.arguments import Executable, answered
 from vdd_ros.nodes.containment import CallbackErrors, answer_always
-from vdd_ros.nodes.leaving import leave
+from vdd_ros.nodes.leaving import asked_to_leave, leave
 from vdd_ros.nodes.parameters import current_parameters, declare_parameters, meant_parameters
 from vdd_ros.nodes.policy_diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
 from vdd_ros.nodes.policy_graph import Surroundings
@@ -66,6 +66,8 @@ class PolicyNode(ReasonedLifecycleNode):
         """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure."""
         if self.get_parameter("autostart").value:
             for transition in (self.trigger_configure, self.trigger_activate):
+                if asked_to_leave():
+                    return
                 transition()
                 if self.failure:
                     raise ConfigurationError(self.failure)

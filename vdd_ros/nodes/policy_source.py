@@ -64,7 +64,7 @@ class Allowed:
             raise PolicyFileError(
                 f"{printable(path)} is a file of the kernel. Give the path of an .onnx file made by vdd export."
             )
-        file = replace(PolicyFile.read(real or path), path=Path(path))
+        file = replace(PolicyFile.read(real or path, self._folder), path=Path(path))
         if self.digests and file.sha256 not in self.digests:
             raise ConfigurationError(
                 f"{printable(path)} has the SHA-256 {file.sha256}, which is not among those that this node loads "

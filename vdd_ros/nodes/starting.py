@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vdd_ros import middleware
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.leaving import leaving_signals
 
 EXECUTABLES = ("policy_node", "sim_robot_node", "bag_recorder")
 
@@ -21,7 +22,7 @@ def prepare() -> None:
     """
     if not _is_executable():
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in leaving_signals():
         signal.signal(number, lambda *_: os._exit(0))
     try:
         middleware.check()

@@ -119,9 +119,14 @@ class Commander:
     def relieve(self, channel: CommandChannel, following: Following) -> None:
         """Take the actions of another policy from now on; limits go on from the command before."""
         self.channel = channel
-        following.times_frozen |= self.following.times_frozen
+        following.go_on_from(self.following)
         self.following = following
         self._first_of_another = self._first_action == "refuse"
+
+    def begin_anew(self) -> None:
+        """Take the next command as the first one, where nobody said that the robot may move again if it was blocked."""
+        self._first = True
+        self.following.pause()
 
     def restart(self) -> None:
         """Take the next command as the first one, as at the start of an episode."""

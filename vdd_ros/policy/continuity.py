@@ -19,7 +19,7 @@ def max_rates(source: Input, observation: Sequence[NamedUnit], command: Command,
     """Return how fast each entry of an input may change, in the policy's units a second; inf where nothing tells.
 
     Where the robot file does not say so, it is `GENEROUS` times what `max_step` lets a command change that the entry
-    measures. A command without `max_step`, or with `max_error: .inf`, tells nothing.
+    measures, or is relative to. A command without `max_step` tells nothing.
     """
     units = {entry.name: entry.unit for entry in observation}
     rates = []
@@ -120,7 +120,8 @@ class Continuity:
             ):
                 return (
                     f"{name} changed by {change:.4g} within {elapsed_s:.2g} s, faster than its max_rate of {rate:.4g} "
-                    "a second; do two publish on this topic?"
+                    "a second; do two publish on this topic? If not, give the entry a greater max_rate in the robot "
+                    "file"
                 )
         return ""
 

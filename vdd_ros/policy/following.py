@@ -50,12 +50,14 @@ class Following:
     - A driver that is frozen goes on sending what it last measured, with fresh stamps: all that an input gives stays
       the same, bit by bit, while numbers of the command that it measures have gone half of their `max_error`. So
       neither coarse encoders nor a robot at rest are taken for one, nor one finger that is held while the arm moves.
+      A message of that time must have come: a sensor that is silent for long, though not stale, has said nothing.
 
     What happened longer than `timeout_s` ago counts less and less.
 
     Args:
         channel: The command.
         inputs: The columns of the observation that each input fills, by name.
+        stamps_s: The time of the newest message of each input, by name; changes as messages come.
         period_s: Time between ticks.
         timeout_s: How long the robot may not follow.
 
@@ -68,7 +70,13 @@ class Following:
     """
 
     def __init__(
-        self, channel: CommandChannel, inputs: Mapping[str, Sequence[int]], *, period_s: float, timeout_s: float = 1.0
+        self,
+        channel: CommandChannel,
+        inputs: Mapping[str, Sequence[int]],
+        stamps_s: Mapping[str, float],
+        *,
+        period_s: float,
+        timeout_s: float = 1.0,
     ) -> None:
         command = channel.command
         self.max_error = max_errors(command, period_s)
@@ -76,6 +84,7 @@ class Following:
         self.times_frozen: dict[str, int] = {}
         self.frozen: list[str] = []
         self.stuck: str | None = None
+        self._stamps_s = stamps_s
         self._timeout_s = timeout_s
         self._labels = [
             f"{entry.name} (max_error {error:.3g} {entry.unit})"
@@ -97,6 +106,11 @@ class Following:
         """Begin anew, as at the start of an episode."""
         self._waited_s = 0.0
         self.pause()
+
+    def go_on_from(self, other: "Following") -> None:
+        """Judge the same robot from now on for another policy: what was counted and waited for still counts."""
+        self.times_frozen |= other.times_frozen
+        self._waited_s = other._waited_s
 
     def pause(self) -> None:
         """Note that nothing is commanded for now; how long commands have waited still counts."""
@@ -129,7 +143,8 @@ class Following:
                 names = ", ".join(self._labels[index] for index in waits)
                 return (
                     f"the robot does not follow its commands, which waited for {self._timeout_s:g} s beside it: "
-                    f"{names}; free it, then begin an episode or activate the node again"
+                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives "
+                    "way on purpose, give the entry a greater max_error in the robot file"
                 )
         elif self._waited_s:
             self._waited_s = max(0.0, self._waited_s - elapsed_s)
@@ -140,13 +155,14 @@ class Following:
                 if self.frozen:
                     self.frozen = [name for name in self.frozen if name != source.name]
             elif source.stands_still(now_s, elapsed_s / self._timeout_s, command, origin):
-                if source.still_s(now_s) >= self._timeout_s:
+                still_s = source.still_s(self._stamps_s[source.name])
+                if still_s >= self._timeout_s:
                     self.stuck = source.name
                     return (
-                        f"{source.name} has not changed in one bit for {source.still_s(now_s):.2g} s, although the "
+                        f"{source.name} has not changed in one bit for {still_s:.2g} s, although the "
                         f"command of {self._labels[source.went_far]} did: is its driver frozen, or the robot stopped?"
                     )
-                if source.name not in self.frozen and source.still_s(now_s) >= 0.5 * self._timeout_s:
+                if source.name not in self.frozen and still_s >= 0.5 * self._timeout_s:
                     self.frozen.append(source.name)
                     self.times_frozen[source.name] += 1
         return ""
@@ -209,6 +225,6 @@ class _Source:
                 return True
         return False
 
-    def still_s(self, now_s: float) -> float:
-        """Return for how long it should have changed and did not."""
-        return 0.0 if self._still_since_s is None else now_s - self._still_since_s
+    def still_s(self, stamp_s: float) -> float:
+        """Return for how long it should have changed and did not, up to its newest message."""
+        return 0.0 if self._still_since_s is None else stamp_s - self._still_since_s

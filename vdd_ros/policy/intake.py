@@ -36,6 +36,7 @@ class Intake:
         last_refusal: Why the newest refused message or goal was refused.
         other_joints: What the newest message of none of an input's joints had instead, by input; empty where none came.
         times_stale: How often an input became stale, by input.
+        stamps_s: The stamp of the newest message, by input; -inf where none came.
     """
 
     def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
@@ -56,7 +57,7 @@ class Intake:
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
-        self._stamps_s = dict.fromkeys(self.inputs, -math.inf)
+        self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # What an input's age counts from: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
@@ -76,7 +77,7 @@ class Intake:
         self._begins_s = since_s
         self._history.reset()
         for name in self.inputs:
-            self._stamps_s[name] = self._since_s[name] = -math.inf
+            self.stamps_s[name] = self._since_s[name] = -math.inf
         self._doubted_until_s = -math.inf
         for judge in self._continuity.values():
             judge.reset()
@@ -96,7 +97,7 @@ class Intake:
         stamp = None if source.stamp == "arrival" else stamp_ns(message)
         if stamp is not None:
             stamp_s = stamp * 1e-9
-        elif now_s > (newest_s := self._stamps_s[name]):
+        elif now_s > (newest_s := self.stamps_s[name]):
             stamp_s = now_s
         else:  # they come in order, also where simulated time, or the clock's resolution, gives two of them one time
             stamp_s = math.nextafter(newest_s, math.inf)
@@ -121,7 +122,7 @@ class Intake:
             why = "stamp not newer than the last one" if usable(values) else _not_finite(source, values)
             self._refuse(f"{source.name}: {why}")
         else:
-            self._stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
+            self.stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
             if judge is not None:
                 judge.take(stamp_s)
 
@@ -147,6 +148,13 @@ class Intake:
         if other.goal is not None and other.goal.shape == self._goal_shape:
             self.goal = other.goal
 
+    def count_on_from(self, other: "Intake") -> None:
+        """Count on from what another policy's intake has counted of the same inputs, so that no counter goes back."""
+        self.times_stale |= other.times_stale
+        self._history.too_fast |= other.too_fast
+        for name, judge in self._continuity.items():
+            judge.refused = other.contradictions.get(name, 0)
+
     @property
     def too_fast(self) -> dict[str, int]:
         """Values that the next one replaced because they came faster than they are kept, by input."""
@@ -155,7 +163,7 @@ class Intake:
     @property
     def complete(self) -> bool:
         """Whether every input and, where the policy takes one, a goal was seen."""
-        return -math.inf not in self._stamps_s.values() and not self._waits_for_goal()
+        return -math.inf not in self.stamps_s.values() and not self._waits_for_goal()
 
     def covers(self, now_s: float) -> bool:
         """Whether a window at a time would hold nothing that was seen before the first message."""
@@ -163,7 +171,7 @@ class Intake:
 
     def newest_s(self) -> float:
         """Return the stamp up to which every input was seen; -inf where one was not."""
-        return min(self._stamps_s.values())
+        return min(self.stamps_s.values())
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that were not seen yet."""

@@ -29,17 +29,23 @@ class PolicyFile:
     sha256: str
 
     @classmethod
-    def read(cls, path: str | Path) -> "PolicyFile":
+    def read(cls, path: str | Path, folder: Path | None = None) -> "PolicyFile":
         """Read a file once, whole.
+
+        Args:
+            path: The file.
+            folder: Where it must lie, links followed, when it is opened, whatever the path led to before.
 
         Raises:
             PolicyFileError: There is none, it is no ordinary file (a folder, a pipe, a device), has more than
-                `MAX_FILE_BYTES`, or cannot be read.
+                `MAX_FILE_BYTES`, cannot be read, or lies elsewhere.
         """
         try:
             _check(path, os.stat(path))  # before it is opened: opening some devices acts
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
                 _check(path, os.fstat(stream.fileno()))
+                if folder is not None and not _lies_in(folder, stream.fileno()):
+                    _refuse(path, f"leads out of {printable(folder)} by now. Give a file that stays there")
                 content = stream.read(MAX_FILE_BYTES + 1)
         except FileNotFoundError:
             _refuse(path, "is not a file: nothing has that name. Give the path of an .onnx file made by vdd export")
@@ -58,6 +64,12 @@ def opened(file: "str | Path | PolicyFile") -> PolicyFile:
         PolicyFileError: As `PolicyFile.read`.
     """
     return file if isinstance(file, PolicyFile) else PolicyFile.read(file)
+
+
+def _lies_in(folder: Path, descriptor: int) -> bool:
+    """Return whether an open file lies in a folder; True where the system does not tell."""
+    link = f"/proc/self/fd/{descriptor}"
+    return not os.path.islink(link) or Path(os.readlink(link)).is_relative_to(folder)
 
 
 def _check(path: str | Path, found: os.stat_result) -> None:
