@@ -72,6 +72,7 @@ def test_shipped_file_fits_its_task() -> None:
         (("inputs", "tcp", "max_age_s"), 0, "inputs.tcp.max_age_s"),
         (("inputs", "tcp", "max_age_s"), "soon", "inputs.tcp.max_age_s"),
         (("inputs", "tcp", "max_age_s"), math.inf, "inputs.tcp.max_age_s"),
+        (("inputs", "tcp", "max_age_s"), 200, "inputs.tcp.max_age_s"),
         (("inputs", "tcp", "qos"), "fast", "inputs.tcp.qos"),
         (("inputs", "tcp", "entries"), {}, "inputs.tcp.entries"),
         (("inputs", "tcp", "entries"), {True: {"field": "x", "unit": "m"}}, "inputs.tcp.entries.True"),
@@ -96,6 +97,12 @@ def test_spoilt_field_is_named(document: Any, path: tuple[Any, ...], value: Any,
     with pytest.raises(RobotFileError) as error:
         RobotFile.from_dict(document)
     assert str(error.value).startswith(f"{names}: ")
+
+
+def test_an_age_in_milliseconds_is_answered_in_seconds(document: Any) -> None:
+    document["inputs"]["tcp"]["max_age_s"] = 200
+    with pytest.raises(RobotFileError, match=r"tcp\.max_age_s: is 200 seconds; .*write max_age_s: 0\.2$"):
+        RobotFile.from_dict(document)
 
 
 def test_unknown_key_suggests_the_known_one(document: Any) -> None:

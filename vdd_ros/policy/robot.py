@@ -21,6 +21,8 @@ JOINT_INTERFACES = tuple(JOINT_QUANTITIES)
 QOS_PROFILES = ("sensor_data", "reliable")
 STAMPS = ("header", "arrival")
 ON_LOSS = ("hold", "zero", "call")
+LONGEST_AGE_S = 10.0
+"""The largest `max_age_s`."""
 
 
 class NamedUnit(Protocol):
@@ -230,7 +232,7 @@ def _input(section: Section, name: str) -> Input:
         name=name,
         topic=section.topic("topic"),
         type=section.message_type("type"),
-        max_age_s=section.number("max_age_s", positive=True),
+        max_age_s=_max_age_s(section),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         stamp=section.choice("stamp", STAMPS, default="header"),
         entries=tuple(_input_entry(entries.section(entry), entry) for entry in entries.names()),
@@ -238,6 +240,18 @@ def _input(section: Section, name: str) -> Input:
     section.finish()
     check_input(source, section.path)
     return source
+
+
+def _max_age_s(section: Section) -> float:
+    """Return how old an input may be; an age in milliseconds would keep a robot going for minutes without looking."""
+    age_s = section.number("max_age_s", positive=True)
+    if age_s > LONGEST_AGE_S:
+        fail(
+            section.at("max_age_s"),
+            f"is {age_s:g} seconds; nothing that a robot acts on may be older than {LONGEST_AGE_S:g}. If milliseconds "
+            f"are meant, write max_age_s: {age_s / 1000:g}",
+        )
+    return age_s
 
 
 def _input_entry(section: Section, name: str) -> InputEntry:
