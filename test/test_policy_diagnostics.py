@@ -274,7 +274,7 @@ def test_a_first_chunk_that_never_comes_is_told(tmp_path: Path) -> None:
         answers.wait()
         return answer(*given)
 
-    policy.act = hang  # type: ignore[method-assign]
+    policy.act = hang  # type: ignore[method-assign, assignment]
     rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=2, prefetch_ticks=1)
     level, message = told_by(rig, 5)
     answers.set()

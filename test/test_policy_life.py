@@ -202,6 +202,7 @@ def test_transitions_that_are_not_possible_do_not_fill_the_log(
     monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
     for _ in range(100):
         request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
-        assert not node._service_change_state.callback(request, ChangeState.Response()).success
+        answer: Any = node._service_change_state.callback(request, ChangeState.Response())
+        assert not answer.success
     assert len(lines) == 1
     assert "is not possible while unconfigured" in lines[0]
