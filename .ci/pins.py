@@ -101,7 +101,9 @@ def install(extras: str) -> None:
             file = Path(folder) / f"requirements_{number}.txt"
             file.write_text("".join(f"{pin.requirement}\n" for pin in part), encoding="utf-8")
             # What comes as source is built with the setuptools that was installed before, not with what pip fetches.
-            _pip("install", "--require-hashes", "--no-build-isolation", "--use-pep517", "--requirement", str(file))
+            # The lines are all that is needed; for what one asks of another with an extra pip would want a hash again.
+            options = ("--require-hashes", "--no-deps", "--no-build-isolation", "--use-pep517")
+            _pip("install", *options, "--requirement", str(file))
     if unhashed := [pin.requirement for pin in chosen if not pin.sha256]:
         _pip("install", "--constraint", str(FILE), *unhashed)
     _pip("install", "--no-build-isolation", "--no-deps", "--editable", project)
