@@ -1,6 +1,7 @@
 """Fixtures for tests over real ROS 2: an own domain on this machine only, and nodes that are always taken down."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+# Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start and end.
+for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
