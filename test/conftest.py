@@ -17,7 +17,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 
-# Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start and end.
+# Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start.
 for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
