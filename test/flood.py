@@ -1,7 +1,7 @@
 """A sensor that floods: publishes an input of Avoiding until it is told to stop, then says how often a second.
 
 Run as `python flood.py INPUT RATE_HZ`; the rate is its only line of output. Messages are serialised before, but for
-their stamps, so that Python is fast enough.
+their stamps, so that Python is fast enough. What measures the robot is alive: its last digit changes.
 """
 
 import signal
@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 
+LAST_DIGIT = 2.0**-24  # of 0.5 in single precision
 STAMP_AT = 4  # in a message that begins with a header: after the encapsulation of four bytes
 
 
@@ -26,15 +27,18 @@ def main() -> None:
     node = rclpy.create_node(f"flood_{name}")
     best_effort = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = node.create_publisher(PoseStamped, f"{name}_pose", best_effort)
-    message = PoseStamped()
-    message.pose.position.x, message.pose.position.y = 0.5, 0.1
-    raw = bytearray(serialize_message(message))
+    raws = []
+    for x in (0.5, 0.5 + LAST_DIGIT if name == "tcp" else 0.5):
+        message = PoseStamped()
+        message.pose.position.x, message.pose.position.y = x, 0.1
+        raws.append(bytearray(serialize_message(message)))
     period_ns = round(1e9 / rate_hz)
     began = due = time.monotonic_ns()
     sent = 0
     while not stopped:
         while time.monotonic_ns() < due:
             time.sleep(0.0002)
+        raw = raws[sent % 2]
         struct.pack_into("<iI", raw, STAMP_AT, *divmod(time.time_ns(), 1_000_000_000))
         publisher.publish(bytes(raw))
         sent += 1
