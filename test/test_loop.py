@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from torch import Tensor, nn
 from toy_targets import small_demonstrations
 
@@ -74,6 +75,12 @@ def uninterrupted(tmp_path: Path) -> dict[str, Tensor]:
     loop = small_loop(tmp_path / "uninterrupted")
     loop.run(regression(loop), nothing, "test")
     return weights(loop)
+
+
+@pytest.fixture(autouse=True)
+def files_of_scalars_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of one process and second are told apart by a number that TensorBoard sorts as text: 10 before 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
 
 
 def logged_steps(folder: Path) -> list[int]:
