@@ -102,6 +102,9 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
 def test_a_whole_bag_is_told_to_be_one_after_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
     assert "is a whole bag of 30 messages, there is nothing to mend" in mended(capsys, bag, tmp_path / "out", code=2)
+    (bag / "more.mcap").write_bytes(b"whatever")
+    said = mended(capsys, bag, tmp_path / "out", code=2)
+    assert "nothing to mend; beside it lies more.mcap, which is not of it" in said
 
 
 def by_time(bag: Path) -> list[tuple[int, str]]:

@@ -19,7 +19,8 @@ from vdd_ros.text import printable
 METADATA = "metadata.yaml"
 PARTIAL = ".partial"
 MENDED, MENDING = ".mended", ".mending"
-SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+PACKED = ".zstd"
+SUFFIXES = (".mcap", ".db3", f".mcap{PACKED}", f".db3{PACKED}")
 
 _LONGEST_PATH = 4096
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -40,6 +41,7 @@ class BagLayout:
         metadata: The content of metadata.yaml; empty where there is none, or it cannot be used.
         problem: Why metadata.yaml cannot be used, in words; empty where it can.
         missing: Files that metadata.yaml names and that are not there.
+        unnamed: Files of bags beside them that metadata.yaml does not name, and that are not read.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class BagLayout:
     metadata: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
     missing: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
     @property
     def counted(self) -> list[tuple[str, str, int]]:
@@ -100,7 +103,11 @@ def find_bag(path: Path) -> BagLayout:
     if missing:
         problem = f"its file {printable(', '.join(missing))} is missing"
         missing = () if len(present) == len(files) else missing  # else they have new names
-    return BagLayout(path, present if problem or not files else files, metadata, problem, missing)
+    if problem or not files:
+        return BagLayout(path, present, metadata, problem, missing)
+    named = {file.name.removesuffix(PACKED) for file in files}  # a packed file and its copy are one
+    unnamed = tuple(file.name for file in present if file.name.removesuffix(PACKED) not in named)
+    return BagLayout(path, files, metadata, unnamed=unnamed)
 
 
 def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:

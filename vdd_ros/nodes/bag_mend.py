@@ -160,7 +160,10 @@ def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> No
     counted = sum(count for _, _, count in bag.counted)
     complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
     if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
-        raise RecordingError(f"{shown(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend")
+        beside = f"; beside it lies {printable(', '.join(bag.unnamed))}, which is not of it" if bag.unnamed else ""
+        raise RecordingError(
+            f"{shown(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend{beside}"
+        )
     if not len(contents):
         raise RecordingError(_nothing(bag, contents, []))
 
