@@ -106,3 +106,29 @@ def test_an_error_in_a_tick_ends_the_executor(
         robot.run_until(lambda: False, "the error")
     node.trigger_deactivate()
     assert node.state == "inactive"
+
+
+def test_what_arrives_on_an_earlier_topic_meanwhile_is_handed_over_before_what_follows_it(bench: Bench) -> None:
+    """Such as an episode's number, and the pose to which the robot leaps after it."""
+    seen: list[tuple[str, int]] = []
+    episode = bench.node.create_publisher(Int64, "/episode", LATCHED)
+    pose = bench.node.create_publisher(Int64, "/pose", LATCHED)
+
+    def on_pose(message: Int64, _: float) -> None:
+        seen.append(("pose", message.data))
+        if message.data == 0:
+            episode.publish(Int64(data=1))
+            episode.wait_for_all_acked()
+            pose.publish(Int64(data=1))
+            pose.wait_for_all_acked()
+
+    inputs = TickInputs(bench.node)
+    inputs.add(Int64, "/episode", lambda message, _: seen.append(("episode", message.data)), LATCHED)
+    inputs.add(Int64, "/pose", on_pose, LATCHED)
+    for topic in ("/episode", "/pose"):
+        bench.wait_for_match(topic, publishers=1, subscriptions=1)
+    pose.publish(Int64(data=0))
+    pose.wait_for_all_acked()
+    bench.wait(lambda: inputs.take() or len(seen) == 3, "all three")  # type: ignore[func-returns-value]
+    inputs.destroy()
+    assert seen == [("pose", 0), ("episode", 1), ("pose", 1)]

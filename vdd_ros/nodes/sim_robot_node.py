@@ -25,6 +25,8 @@ from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stam
 from vdd_ros.tasks import get_task
 
 ACKNOWLEDGE_S = 5.0
+ACKNOWLEDGED_WITHIN = Duration(seconds=1.0)
+"""Longest wait for listeners of each topic between two episodes."""
 FRAME = "world"
 
 
@@ -49,8 +51,10 @@ class SimRobotNode(Node):
     """Runs a number of episodes and leaves.
 
     Each control period it applies the newest command and publishes the next observation, every input with the same
-    stamp. An episode begins with its number on `episode`; the first observation is repeated until a command comes. Its
-    result goes to `~/result` as JSON, and after the last one a summary.
+    stamp. An episode begins with its number on `episode`, once the reliable listeners have acknowledged the last
+    observation of the one before, and they have the number before its first observation: so whoever sees the robot leap
+    knows why. The first observation is repeated until a command comes. The result goes to `~/result` as JSON, and after
+    the last one a summary.
 
     The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. Where they
     coincided, a command could miss its period, and a policy that adds displacements to what it observes would then
@@ -184,8 +188,14 @@ class SimRobotNode(Node):
             raise Leave(0)
 
     def _next_episode(self) -> None:
+        arrived = all([publisher.wait_for_all_acked(ACKNOWLEDGED_WITHIN) for _, _, publisher in self._inputs])
         self._robot.reset()
         self._episode.publish(Int64(data=self._robot.episode))
+        if not (self._episode.wait_for_all_acked(ACKNOWLEDGED_WITHIN) and arrived):
+            self.get_logger().warning(
+                f"episode {self._robot.episode} begins although not every listener has acknowledged it within "
+                f"{ACKNOWLEDGED_WITHIN.nanoseconds * 1e-9:g} s: to them the robot may seem to leap"
+            )
 
 
 def main(argv: list[str] | None = None) -> int:

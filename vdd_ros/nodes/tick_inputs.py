@@ -1,5 +1,6 @@
 """Subscriptions of which the tick takes the messages itself."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -45,27 +46,42 @@ class TickInputs:
         self._failed = failed
         self._group = _NobodysGroup()
         self._subscriptions: list[tuple[Subscription, Callback]] = []
+        self._taken: list[deque[tuple[Any, float]]] = []
         self._waiting: Any = None
 
     def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
-        """Subscribe to a topic; its messages are taken in the order in which topics were added."""
+        """Subscribe to a topic; topics are handed over in the order in which they were added."""
         subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
         self._subscriptions.append((subscription, callback))
+        self._taken.append(deque())
         self._waiting = None
 
     def take(self) -> None:
-        """Hand over what has arrived."""
-        for subscription, callback in self._subscriptions:
-            handle, kind = subscription.handle, subscription.msg_type
-            with handle:
-                for _ in range(MOST_AT_ONCE):
-                    try:
-                        taken = handle.take_message(kind, False)
-                        if taken is None:
-                            break
-                        callback(taken[0], 1e-9 * taken[1]["received_timestamp"])
-                    except Exception as error:  # of one message: the tick goes on
-                        self._fail(subscription.topic_name, error)
+        """Hand over what has arrived.
+
+        Topics are emptied from the last to the first and handed over from the first to the last. So what arrived on one
+        topic before something on a later one is handed over before it, also where both arrive meanwhile.
+        """
+        for (subscription, _), taken in zip(reversed(self._subscriptions), reversed(self._taken), strict=True):
+            self._empty(subscription, taken)
+        for (subscription, callback), taken in zip(self._subscriptions, self._taken, strict=True):
+            while taken:
+                try:
+                    callback(*taken.popleft())
+                except Exception as error:  # of one message: the tick goes on
+                    self._fail(subscription.topic_name, error)
+
+    def _empty(self, subscription: Subscription, taken: deque[tuple[Any, float]]) -> None:
+        handle, kind = subscription.handle, subscription.msg_type
+        with handle:
+            for _ in range(MOST_AT_ONCE):
+                try:
+                    found = handle.take_message(kind, False)
+                    if found is None:
+                        break
+                    taken.append((found[0], 1e-9 * found[1]["received_timestamp"]))
+                except Exception as error:  # of one message: the tick goes on
+                    self._fail(subscription.topic_name, error)
 
     def discard(self) -> None:
         """Forget what has arrived, but for the newest message of each latched topic."""
@@ -101,6 +117,7 @@ class TickInputs:
     def destroy(self) -> None:
         """Unsubscribe."""
         self._waiting = None
+        self._taken.clear()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop()[0])
 
