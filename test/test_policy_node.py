@@ -210,6 +210,7 @@ def test_shadow_mode_cannot_command(make_node: MakeNode, robot: Robot, bench: Be
     started(make_node("shadow", enable_control=False))
     robot.run_until(lambda: len(records) >= 20, "records of the shadow")
     sentinel = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    bench.wait_for_match(COMMANDS, publishers=1, subscriptions=1)
     sentinel.publish(Float64MultiArray(data=[7.0]))
     bench.wait(lambda: robot.commands, "the sentinel")
     assert [list(command.data) for command in robot.commands] == [[7.0]]

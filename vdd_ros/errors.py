@@ -56,6 +56,10 @@ class ProcessError(VddError):
     """A process that was started ended when it should not have, or could not be started."""
 
 
+class PluginError(VddError):
+    """What another package adds to vdd_ros cannot be used."""
+
+
 class HeldError(VddError):
     """A folder or a file is in use by another command, which the message names."""
 

@@ -26,7 +26,7 @@ from vdd_ros.tasks import get_task
 
 ACKNOWLEDGE_S = 5.0
 ACKNOWLEDGED_WITHIN = Duration(seconds=1.0)
-"""Longest wait for listeners of each topic between two episodes."""
+"""Longest wait for the listeners of `episode`."""
 FRAME = "world"
 
 
@@ -51,10 +51,9 @@ class SimRobotNode(Node):
     """Runs a number of episodes and leaves.
 
     Each control period it applies the newest command and publishes the next observation, every input with the same
-    stamp. An episode begins with its number on `episode`, once the reliable listeners have acknowledged the last
-    observation of the one before, and they have the number before its first observation: so whoever sees the robot leap
-    knows why. The first observation is repeated until a command comes. The result goes to `~/result` as JSON, and after
-    the last one a summary.
+    stamp. An episode begins with its number on `episode`, which every reliable listener has acknowledged before the
+    first observation goes out: so whoever sees the robot leap knows why. The first observation is repeated until a
+    command comes. The result goes to `~/result` as JSON, and after the last one a summary.
 
     The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. Where they
     coincided, a command could miss its period, and a policy that adds displacements to what it observes would then
@@ -188,12 +187,11 @@ class SimRobotNode(Node):
             raise Leave(0)
 
     def _next_episode(self) -> None:
-        arrived = all([publisher.wait_for_all_acked(ACKNOWLEDGED_WITHIN) for _, _, publisher in self._inputs])
         self._robot.reset()
         self._episode.publish(Int64(data=self._robot.episode))
-        if not (self._episode.wait_for_all_acked(ACKNOWLEDGED_WITHIN) and arrived):
+        if not self._episode.wait_for_all_acked(ACKNOWLEDGED_WITHIN):
             self.get_logger().warning(
-                f"episode {self._robot.episode} begins although not every listener has acknowledged it within "
+                f"episode {self._robot.episode} begins although not every listener has acknowledged its number within "
                 f"{ACKNOWLEDGED_WITHIN.nanoseconds * 1e-9:g} s: to them the robot may seem to leap"
             )
 

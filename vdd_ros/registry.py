@@ -1,0 +1,111 @@
+"""Places to plug in: what ships with vdd_ros, and what other packages add through entry points, by name.
+
+A package adds something with one line in its own metadata, such as
+
+    [project.entry-points."vdd_ros.tasks"]
+    pushing = "my_package.pushing:TASK"
+
+Nothing is imported before it is asked for by name.
+"""
+
+import difflib
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from vdd_ros.errors import PluginError, VddError
+from vdd_ros.text import printable
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """What belongs to one entry-point group, by name.
+
+    Args:
+        group: Entry-point group, such as "vdd_ros.tasks".
+        what: One of its members in words, such as "task".
+        kind: Type that every member must have.
+        error: Exception for a name that nobody has registered.
+        shipped: Name to "module:attribute" of what ships with vdd_ros.
+    """
+
+    def __init__(self, group: str, what: str, kind: type[T], error: type[VddError], shipped: Mapping[str, str]) -> None:
+        self.group = group
+        self._what = what
+        self._kind = kind
+        self._error = error
+        self._shipped = dict(shipped)
+        self._loaded: dict[str, T] = {}
+
+    def names(self) -> list[str]:
+        """Return all names, sorted, without importing anything that they stand for.
+
+        Raises:
+            PluginError: Two packages register one name.
+        """
+        return sorted({*self._shipped, *self._others})
+
+    def get(self, name: str) -> T:
+        """Return a member by name, which is imported now.
+
+        Raises:
+            VddError: `error`, if nobody has registered the name.
+            PluginError: Its module cannot be imported, or holds something else; two packages register one name.
+        """
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    @cached_property
+    def _others(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            if point.name in self._shipped:
+                raise PluginError(
+                    f"{_origin(point)} registers {self._what} '{printable(point.name)}', which ships with vdd_ros; "
+                    f"give it another name in its entry points ({self.group})"
+                )
+            other = found.setdefault(point.name, point)
+            if other.value != point.value:
+                raise PluginError(
+                    f"{self._what} '{printable(point.name)}' is registered by {_origin(other)} and by {_origin(point)} "
+                    f"({self.group}); uninstall one of them"
+                )
+        return found
+
+    def _load(self, name: str) -> T:
+        if name in self._shipped:
+            module, _, attribute = self._shipped[name].partition(":")
+            return self._checked(name, getattr(import_module(module), attribute), "vdd_ros")
+        point = self._others.get(name)
+        if point is None:
+            names = self.names()
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise self._error(f"unknown {self._what} '{printable(name)}'; known: {', '.join(names)}{hint}")
+        try:
+            member = point.load()
+        except VddError:
+            raise
+        except Exception as error:  # of somebody else's module, which may raise anything
+            raise PluginError(
+                f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from {printable(point.value)}: "
+                f"{type(error).__name__}: {printable(error)}"
+            ) from error
+        return self._checked(name, member, _origin(point))
+
+    def _checked(self, name: str, member: object, origin: str) -> T:
+        if not isinstance(member, self._kind):
+            raise PluginError(
+                f"{self._what} '{printable(name)}' of {origin} is a {type(member).__name__}; "
+                f"it must be a {self._kind.__module__}.{self._kind.__qualname__}"
+            )
+        return member
+
+
+def _origin(point: EntryPoint) -> str:
+    distribution = point.dist
+    return printable(f"{distribution.name} {distribution.version}" if distribution is not None else point.value)
