@@ -18,13 +18,13 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
-from vdd_ros.data.diagnostics import DIAGNOSTICS
-from vdd_ros.data.latency_bag import NODE_TOPICS, OPTIONAL_TOPICS
+from vdd_ros.bags.diagnostics import DIAGNOSTICS
+from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError, VddError
-from vdd_ros.nodes.arguments import unknown_parameters
-from vdd_ros.nodes.parameter_files import Section, read_sections
-from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.policy.robot import RobotFile
+from vdd_ros.nodes.policy.parameters import PolicyParameters
+from vdd_ros.nodes.ros.arguments import unknown_parameters
+from vdd_ros.nodes.ros.parameter_files import Section, read_sections
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 OTHER = {"student": "teacher", "teacher": "student"}

@@ -1,16 +1,18 @@
-"""The one reader of JSON and YAML that others wrote: bounded in size and depth, no key twice, no tracebacks.
+"""JSON and YAML: the one reader of what others wrote, bounded in size and depth, and the writer of our own JSON.
 
-Every function raises the error class that the caller names, with the source and what is wrong with it.
+Every reading function raises the error class that the caller names, with the source and what is wrong with it.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vdd_ros.errors import VddError
+from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
 MAX_JSON_BYTES = 64 << 20
@@ -235,3 +237,26 @@ def _reason(problem: BaseException) -> str:
 
 def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:
     raise error(f"{printable(source)} {problem}.")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, all of it or nothing; what is not finite becomes null.
+
+    Raises:
+        ConfigurationError: The system refuses the file.
+    """
+    text = json.dumps(without_nan(value), indent=2, allow_nan=False) + "\n"
+    try:
+        with replacing(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{printable(path)} could not be written: {error.strerror or error}") from error
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value of lists and dictionaries with null in place of what is not finite, as JSON needs it."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -92,8 +92,8 @@ class Registry(Generic[T]):
             raise
         except Exception as error:  # of somebody else's module, which may raise anything
             raise PluginError(
-                f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from {printable(point.value)}: "
-                f"{type(error).__name__}: {printable(error)}"
+                f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from "
+                f"{printable(point.value)}: {type(error).__name__}: {printable(error)}"
             ) from error
         return self._checked(name, member, _origin(point))
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.output import show, tell
-from vdd_ros.cli.places import OutputFolder
+from vdd_ros.console import show, tell
+from vdd_ros.places import OutputFolder
 
 HELP = "mend a bag: one whose recorder was killed, without metadata or index, split, or out of order"
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Mend and say what there is; return 1 if messages are, or may be, missing."""
-    from vdd_ros.nodes.bag_mend import mend
+    from vdd_ros.bags.repair import mend
 
     mended = mend(args.bag, args.out, force=args.force)
     if mended.replaced is not None:

@@ -10,16 +10,16 @@ from types import FrameType
 from typing import Any
 
 from vdd_ros import resources
-from vdd_ros.cli.demo_record import DemoRecord, read_demo
-from vdd_ros.cli.demo_run import TASK, Run, execute, plan
-from vdd_ros.cli.latency_report.build import Report, make_report
-from vdd_ros.cli.latency_report.tables import format_report
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFolder
-from vdd_ros.cli.report import write_json
-from vdd_ros.cli.result_folder import REPORT, result_folder
+from vdd_ros.console import show
+from vdd_ros.demo.episodes import DemoRecord, read_demo
+from vdd_ros.demo.result_folder import REPORT, result_folder
+from vdd_ros.demo.run import TASK, Run, execute, plan
+from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError, Terminated, VddError
-from vdd_ros.policy.robot import RobotFile
+from vdd_ros.evaluation.latency.report import Report, make_report
+from vdd_ros.evaluation.latency.tables import format_report
+from vdd_ros.places import OutputFolder
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
 HELP = "run student and teacher beside a simulated robot over ROS 2"
@@ -164,9 +164,9 @@ def interruptible_once() -> Iterator[None]:
 
 def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, Any]) -> bool:
     """Read the bags, write figures and page, fill the report, print it; return whether the demo went well."""
-    from vdd_ros.cli.latency_report.figures import draw_figures
-    from vdd_ros.cli.latency_report.page import write_page
-    from vdd_ros.cli.report_figure import save_figure
+    from vdd_ros.evaluation.latency.figures import draw_figures
+    from vdd_ros.evaluation.latency.page import write_page
+    from vdd_ros.evaluation.latency.stage_figure import save_figure
 
     commander = next(iter(demo.files))
     bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile, OutputFolder
-from vdd_ros.cli.report import write_json
+from vdd_ros.console import show
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.documents import write_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import holding
+from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.progress import progress
 from vdd_ros.tasks import Task, get_task, task_names
 from vdd_ros.tasks.rollout import Rollouts, replay

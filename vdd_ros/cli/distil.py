@@ -9,11 +9,11 @@ from vdd_ros.cli.options import config_from_options, refuse_foreign_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.training.method_configs import ConsistencyConfig, DistilConfig, MixtureFitConfig
-from vdd_ros.training.presets import Kind
+from vdd_ros.learning.methods.configs import ConsistencyConfig, DistilConfig, MixtureFitConfig
+from vdd_ros.learning.methods.presets import Kind
 
 if TYPE_CHECKING:
-    from vdd_ros.training.checkpoint import Card
+    from vdd_ros.learning.fit.checkpoint import Card
 
 HELP = "make a policy that acts in one pass: VDD and its rivals"
 
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace, demonstrations: DemonstrationSet, config: Any) -> "Card":
     """Train with the method of a configuration."""
-    from vdd_ros.training.consistency import distil_consistency
-    from vdd_ros.training.distil import distil
-    from vdd_ros.training.maximum_likelihood import fit_mixture
+    from vdd_ros.learning.methods.consistency import distil_consistency
+    from vdd_ros.learning.methods.maximum_likelihood import fit_mixture
+    from vdd_ros.learning.methods.vdd import distil
 
     if isinstance(config, MixtureFitConfig):
         return fit_mixture(demonstrations, args.out, config, args.resume, args.force)
@@ -97,7 +97,7 @@ def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSe
         raise ConfigurationError(f"'{args.method}' distils a teacher: name its checkpoint folder with --teacher DIR")
     if args.demos is not None:
         return DemonstrationSet.load(args.demos)
-    from vdd_ros.training.train import load_teacher
+    from vdd_ros.learning.methods.teacher import load_teacher
 
     load_teacher(args.teacher)  # that there is no teacher would be the better message
     if not (args.teacher / FILE_NAME).is_file():

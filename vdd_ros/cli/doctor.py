@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from vdd_ros import middleware
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile
-from vdd_ros.cli.report import write_json
-from vdd_ros.nodes.software import ros_facts
-from vdd_ros.policy.host import Jitter, host_facts, measure_jitter
-from vdd_ros.policy.machine import available_providers, runtime_versions
+from vdd_ros.console import show
+from vdd_ros.documents import write_json
+from vdd_ros.host.facts import available_providers, runtime_versions
+from vdd_ros.host.realtime import Jitter, host_facts, measure_jitter
+from vdd_ros.host.software import ros_facts
+from vdd_ros.places import OutputFile
 
 HELP = "what this host does for a control loop: clocks, limits, versions, jitter"
 

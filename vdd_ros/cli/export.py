@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
-from vdd_ros.cli.output import show, tell
-from vdd_ros.cli.places import OutputFile
-from vdd_ros.cli.report import write_json
+from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.documents import read_json
+from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.methods.configs import ExportConfig
+from vdd_ros.places import OutputFile
 from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
 from vdd_ros.policy.spec_checks import MAX_DEPTH, MAX_METADATA_BYTES
 from vdd_ros.text import printable
-from vdd_ros.training.method_configs import ExportConfig
 
 HELP = "write a trained model as one policy file (ONNX)"
 
@@ -36,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, print the table."""
     from vdd_ros.cli.policy_place import check_policy_place
-    from vdd_ros.training.checkpoint import load_model
-    from vdd_ros.training.export import export
+    from vdd_ros.learning.export.export import export
+    from vdd_ros.learning.fit.checkpoint import load_model
 
     _refuse_sampling_of_students(args)
     if not args.force:
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
-    from vdd_ros.training.checkpoint import load_model
+    from vdd_ros.learning.fit.checkpoint import load_model
 
     given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
     if given and (kind := load_model(args.checkpoint)[0].kind) not in DIFFUSION_KINDS:
@@ -81,7 +80,7 @@ def _read_fidelity(file: Path) -> dict[str, Any]:
 
 def _warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
     """Return what whoever runs the file should know of its training, a sentence each."""
-    from vdd_ros.training.dataset import small_deviations
+    from vdd_ros.learning.fit.windows import small_deviations
 
     found = []
     if _interrupted(spec):

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.machine import machine_facts, runtime_versions
+from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.spec import PolicySpec
@@ -18,9 +18,9 @@ from vdd_ros.progress import progress
 from vdd_ros.tasks import get_task
 
 if TYPE_CHECKING:
-    from vdd_ros.training.fidelity import FidelityConfig, FidelityReport
-    from vdd_ros.training.fidelity_calibration import Calibration
-    from vdd_ros.training.fidelity_statistics import AgainstFloor, Estimate
+    from vdd_ros.evaluation.fidelity.calibration import Calibration
+    from vdd_ros.evaluation.fidelity.report import FidelityConfig, FidelityReport
+    from vdd_ros.evaluation.fidelity.statistics import AgainstFloor, Estimate
 
 HELP = "compare a student's actions with its teacher's at the same states"
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table, write what was asked for."""
-    from vdd_ros.training.fidelity import PHASES, FidelityConfig, measure
+    from vdd_ros.evaluation.fidelity.report import PHASES, FidelityConfig, measure
 
     check_result_options(args)
     config = FidelityConfig(states=args.states, samples=args.samples, seed=args.seed)
@@ -65,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
         report, evidence = measure(teacher_file, student_file, demonstrations, config, bar.update)
     show(_format(args, (teacher, student), demonstrations, report))
     if args.stamp:
-        from vdd_ros.training.fidelity_stamp import stamp
+        from vdd_ros.evaluation.fidelity.stamp import stamp
 
         student_file = stamp(student_file, _headline(teacher_file, config, demonstrations, report))
     policies = ((teacher_file, teacher), (student_file, student))
     keep_result(args, _record(policies, config, demonstrations, report))
     if args.figure is not None:
-        from vdd_ros.cli.fidelity_figure import save_figure
+        from vdd_ros.evaluation.fidelity.figure import save_figure
 
         title = f"{args.student.name} ({student.kind}) against {args.teacher.name} ({teacher.kind})"
         save_figure(args.figure, report, evidence, student, title)

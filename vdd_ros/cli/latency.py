@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.latency_report.agreement import STATES
-from vdd_ros.cli.latency_report.build import make_report
-from vdd_ros.cli.latency_report.tables import format_report
-from vdd_ros.cli.output import show, tell
-from vdd_ros.cli.places import OutputFile, OutputFolder
-from vdd_ros.cli.report import WARMUP_TICKS
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.console import show, tell
+from vdd_ros.evaluation.latency.agreement import STATES
+from vdd_ros.evaluation.latency.report import make_report
+from vdd_ros.evaluation.latency.summary import WARMUP_TICKS
+from vdd_ros.evaluation.latency.tables import format_report
+from vdd_ros.places import OutputFile, OutputFolder
 
 HELP = "show where the time of each tick went, and how policies agree, from latency bags"
 
@@ -56,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
         tell(f"gap in the record: {gap}")
     keep_result(args, report.to_dict())
     if args.figure is not None:
-        from vdd_ros.cli.report_figure import save_figure
+        from vdd_ros.evaluation.latency.stage_figure import save_figure
 
         save_figure(args.figure, report.bags[0].nodes, report.bags[0].latency)
     if args.figures is not None or args.html is not None:
-        from vdd_ros.cli.latency_report.figures import draw_figures, save_figures
-        from vdd_ros.cli.latency_report.page import write_page
+        from vdd_ros.evaluation.latency.figures import draw_figures, save_figures
+        from vdd_ros.evaluation.latency.page import write_page
 
         figures = draw_figures(report)
         if args.figures is not None:

@@ -14,9 +14,9 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from vdd_ros import __version__
-from vdd_ros.cli.output import safe, silence, tell
-from vdd_ros.cli.places import check_places
+from vdd_ros.console import safe, silence, tell
 from vdd_ros.errors import Terminated, VddError
+from vdd_ros.places import check_places
 
 # Each command is the module vdd_ros.cli.<name> with HELP, add_arguments(parser) and run(args) -> exit code.
 COMMANDS = {

@@ -7,18 +7,28 @@ from typing import Any
 import numpy as np
 
 from vdd_ros import resources
-from vdd_ros.cli.evaluate import roll_out_seeds
-from vdd_ros.cli.fitting import fits, goals_of
-from vdd_ros.cli.novelty_probes import Floats, Found, Probe, anywhere, displaced, frozen, judge, novelty_of, swapped
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.console import show
+from vdd_ros.control.guards import GuardSettings
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.guards import GuardSettings
-from vdd_ros.policy.machine import runtime_versions
+from vdd_ros.evaluation.compatibility import fits, goals_of
+from vdd_ros.evaluation.novelty.probes import (
+    Floats,
+    Found,
+    Probe,
+    anywhere,
+    displaced,
+    frozen,
+    judge,
+    novelty_of,
+    swapped,
+)
+from vdd_ros.evaluation.rollouts import roll_out_seeds
+from vdd_ros.host.facts import runtime_versions
+from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.robot import RobotFile
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
 HELP = "how often a policy file's novelty raises a false alarm, and how often it notices what is new"
@@ -65,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     show(_table(args, bound, found))
     keep_result(args, _record(args, policy, demonstrations, found))
     if args.figure is not None:
-        from vdd_ros.cli.novelty_figure import save_figure
+        from vdd_ros.evaluation.novelty.figure import save_figure
 
         save_figure(args.figure, found, novelties, bound, args.policy.name)
     return 0

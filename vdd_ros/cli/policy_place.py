@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.learning.fit.card import Card
+from vdd_ros.policy.onnx_session import read_spec
 from vdd_ros.policy.policy_file import PolicyFile
-from vdd_ros.policy.session import read_spec
 from vdd_ros.text import printable
-from vdd_ros.training.card import Card
 
 
 def check_policy_place(file: Path, card: Card) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile
-from vdd_ros.cli.report import write_json
-from vdd_ros.policy.machine import machine_facts, runtime_versions
+from vdd_ros.console import show
+from vdd_ros.documents import write_json
+from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.providers import ENGINES, PROVIDERS, ProviderSettings
 

@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vdd_ros.cli.places import OutputFile
-from vdd_ros.cli.report import write_json
-from vdd_ros.documents import read_json
+from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
+from vdd_ros.places import OutputFile
 from vdd_ros.text import printable
 
 

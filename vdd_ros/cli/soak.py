@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from vdd_ros.bags.latency import NodeLatency, read_latency_bag
 from vdd_ros.cli.demo import Demo, interruptible_once
-from vdd_ros.cli.demo_processes import NodeProcesses
-from vdd_ros.cli.demo_run import Run, execute
-from vdd_ros.cli.misses import Miss, judge_deadlines, judge_silences
-from vdd_ros.cli.output import show
-from vdd_ros.cli.places import OutputFile, OutputFolder
-from vdd_ros.cli.report import without_nan, write_json
-from vdd_ros.cli.result_folder import REPORT, result_folder
-from vdd_ros.cli.sentinel import Absences, Sentinel
-from vdd_ros.cli.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
-from vdd_ros.data.latency_bag import NodeLatency, read_latency_bag
+from vdd_ros.console import show
+from vdd_ros.demo.node_processes import NodeProcesses
+from vdd_ros.demo.result_folder import REPORT, result_folder
+from vdd_ros.demo.run import Run, execute
+from vdd_ros.demo.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
+from vdd_ros.documents import without_nan, write_json
 from vdd_ros.errors import ConfigurationError, ProcessError, RecordingError, VddError
-from vdd_ros.policy.host import host_facts
+from vdd_ros.evaluation.latency.deadline_misses import Miss, judge_deadlines, judge_silences
+from vdd_ros.host.realtime import host_facts
+from vdd_ros.host.sentinel import Absences, Sentinel
+from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.progress import progress
 
 HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
@@ -154,7 +154,7 @@ def resident_mb(pid: int) -> float:
 
 def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> None:
     """Fill the report, draw the figure, print the table."""
-    from vdd_ros.cli.soak_figure import save_figure
+    from vdd_ros.demo.soak_figure import save_figure
 
     try:
         latencies = read_latency_bag(demo.out / "bag")

@@ -7,9 +7,9 @@ from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.training.method_configs import TrainConfig
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
-    from vdd_ros.training.train import train_teacher
+    from vdd_ros.learning.methods.teacher import train_teacher
 
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.options import add_config_options
-from vdd_ros.cli.output import show, tell
-from vdd_ros.cli.places import OutputFolder
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
-from vdd_ros.cli.training_figure import Curves, read_curves, save_figure
+from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
-from vdd_ros.policy.machine import machine_facts
-from vdd_ros.training.presets import PRESETS, Kind, preset
+from vdd_ros.host.facts import machine_facts
+from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
+from vdd_ros.learning.methods.presets import PRESETS, Kind, preset
+from vdd_ros.places import OutputFolder
 
 if TYPE_CHECKING:
-    from vdd_ros.training.checkpoint import Card
+    from vdd_ros.learning.fit.checkpoint import Card
 
 
 def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type) -> None:
@@ -45,7 +45,7 @@ def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
     """Warn of observation entries that hardly change."""
-    from vdd_ros.training.dataset import small_deviations
+    from vdd_ros.learning.fit.windows import small_deviations
 
     entries, deviations = demonstrations.header.observation, demonstrations.observation.std(axis=0).tolist()
     for problem in small_deviations(entries, deviations, least_deviation):
@@ -54,7 +54,7 @@ def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: flo
 
 def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
-    from vdd_ros.training.runs import FIGURE_FILE
+    from vdd_ros.learning.fit.run_folder import FIGURE_FILE
 
     check_result_options(args)
     start = time.perf_counter()
@@ -89,8 +89,8 @@ def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict
 
 
 def _format(report: dict[str, Any], folder: Path) -> str:
-    from vdd_ros.training.checkpoint import MODEL_FILE
-    from vdd_ros.training.runs import FIGURE_FILE
+    from vdd_ros.learning.fit.checkpoint import MODEL_FILE
+    from vdd_ros.learning.fit.run_folder import FIGURE_FILE
 
     machine = report["machine"]
     since = ", since it was resumed" if report["resumed"] else ""

@@ -1,5 +1,5 @@
 """ROS 2 nodes. The only layer that imports rclpy."""
 
-from vdd_ros.nodes.starting import prepare
+from vdd_ros.nodes.ros.starting import prepare
 
 prepare()

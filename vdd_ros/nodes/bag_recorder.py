@@ -11,14 +11,14 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 
+from vdd_ros.bags.writer import BagWriter
 from vdd_ros.errors import ConfigurationError, RecordingError, VddError
-from vdd_ros.nodes.arguments import Executable, answered
-from vdd_ros.nodes.bag_topics import common_type, offered_qos, subscription_qos
-from vdd_ros.nodes.bag_writer import BagWriter
-from vdd_ros.nodes.leaving import leave
-from vdd_ros.nodes.message_types import LATCHED, message_class
-from vdd_ros.nodes.parameters import parameter, read_parameters
-from vdd_ros.nodes.runtime import Leave, run
+from vdd_ros.nodes.recorder.topics import common_type, offered_qos, subscription_qos
+from vdd_ros.nodes.ros.arguments import Executable, answered
+from vdd_ros.nodes.ros.leaving import leave
+from vdd_ros.nodes.ros.messages import LATCHED, message_class
+from vdd_ros.nodes.ros.parameters import parameter, read_parameters
+from vdd_ros.nodes.ros.runtime import Leave, run
 
 DISCOVERY_PERIOD_S = 0.1
 FLUSH_PERIOD_S = 1.0
@@ -175,7 +175,7 @@ class BagRecorder(Node):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the recorder until a signal; see `vdd_ros.nodes.runtime.run`."""
+    """Run the recorder until a signal; see `vdd_ros.nodes.ros.runtime.run`."""
     code = answered(EXECUTABLE, argv)
     return leave(run(BagRecorder, argv)) if code is None else code
 

@@ -11,18 +11,18 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.nodes.arguments import Executable, answered
-from vdd_ros.nodes.containment import CallbackErrors, answer_always
-from vdd_ros.nodes.leaving import asked_to_leave, leave
-from vdd_ros.nodes.parameters import current_parameters, declare_parameters, meant_parameters
-from vdd_ros.nodes.policy_diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
-from vdd_ros.nodes.policy_graph import Surroundings
-from vdd_ros.nodes.policy_lifecycle import ReasonedLifecycleNode
-from vdd_ros.nodes.policy_loader import Loader
-from vdd_ros.nodes.policy_parameters import PolicyParameters
-from vdd_ros.nodes.policy_session import PolicySession
-from vdd_ros.nodes.policy_swap import HotSwap
-from vdd_ros.nodes.runtime import run
+from vdd_ros.nodes.policy.diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
+from vdd_ros.nodes.policy.loader import Loader
+from vdd_ros.nodes.policy.parameters import PolicyParameters
+from vdd_ros.nodes.policy.ros_graph import Surroundings
+from vdd_ros.nodes.policy.session import PolicySession
+from vdd_ros.nodes.policy.swap import HotSwap
+from vdd_ros.nodes.ros.arguments import Executable, answered
+from vdd_ros.nodes.ros.containment import CallbackErrors, answer_always
+from vdd_ros.nodes.ros.leaving import asked_to_leave, leave
+from vdd_ros.nodes.ros.lifecycle import ReasonedLifecycleNode
+from vdd_ros.nodes.ros.parameters import current_parameters, declare_parameters, meant_parameters
+from vdd_ros.nodes.ros.runtime import run
 from vdd_ros.policy.denormals import flush_denormals
 from vdd_ros.text import printable
 
@@ -219,7 +219,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the policy node; see `vdd_ros.nodes.runtime.run`."""
+    """Run the policy node; see `vdd_ros.nodes.ros.runtime.run`."""
     code = answered(EXECUTABLE, argv)
     return leave(run(PolicyNode, argv)) if code is None else code
 

@@ -13,15 +13,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, Int64, String
 
 from vdd_ros.errors import ConfigurationError, ObservationError
-from vdd_ros.nodes.arguments import Executable, answered
-from vdd_ros.nodes.containment import ending
-from vdd_ros.nodes.leaving import leave
-from vdd_ros.nodes.message_types import LATCHED, RELIABLE, command_message, message_class
-from vdd_ros.nodes.parameters import parameter, read_parameters
-from vdd_ros.nodes.runtime import Leave, run
-from vdd_ros.nodes.sim_episodes import EpisodeResult, Phase, SimulatedRobot
-from vdd_ros.policy.robot import RobotFile
-from vdd_ros.policy.robot_messages import CommandChannel, InputChannel, set_stamp
+from vdd_ros.nodes.ros.arguments import Executable, answered
+from vdd_ros.nodes.ros.containment import ending
+from vdd_ros.nodes.ros.leaving import leave
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, command_message, message_class
+from vdd_ros.nodes.ros.parameters import parameter, read_parameters
+from vdd_ros.nodes.ros.runtime import Leave, run
+from vdd_ros.nodes.sim_robot.episodes import EpisodeResult, Phase, SimulatedRobot
+from vdd_ros.robot.channels import CommandChannel, InputChannel, set_stamp
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
 ACKNOWLEDGE_S = 5.0
@@ -197,7 +197,7 @@ class SimRobotNode(Node):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the simulated robot; see `vdd_ros.nodes.runtime.run`."""
+    """Run the simulated robot; see `vdd_ros.nodes.ros.runtime.run`."""
     code = answered(EXECUTABLE, argv)
     return leave(run(SimRobotNode, argv)) if code is None else code
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import PolicyFileError, ProviderError
 from vdd_ros.policy.cuda_recording import ignore_recordings_elsewhere
-from vdd_ros.policy.graph import FLOAT, INT, Tensor, graph_inputs, graph_outputs
 from vdd_ros.policy.providers import PROVIDERS
+from vdd_ros.policy.signature import FLOAT, INT, Tensor, graph_inputs, graph_outputs
 from vdd_ros.policy.spec import PolicySpec
 
 HOST, DEVICE = "host", "device"

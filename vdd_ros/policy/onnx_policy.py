@@ -13,10 +13,10 @@ from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
+from vdd_ros.policy.onnx_session import Opened, open_session
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
-from vdd_ros.policy.session import Opened, open_session
 
 NOISES = ("mean", "full")
 ONE_ACTION = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks import avoiding, avoiding_demonstrator
+from vdd_ros.tasks.avoiding import demonstrator, sim
 from vdd_ros.tasks.base import TaskSim, TaskSpec
 
 
@@ -28,7 +28,7 @@ class Task:
 
 
 _TASKS = {
-    "avoiding": Task(avoiding.SPEC, avoiding.AvoidingSim, avoiding_demonstrator.demonstrate, 96),
+    "avoiding": Task(sim.SPEC, sim.AvoidingSim, demonstrator.demonstrate, 96),
 }
 
 

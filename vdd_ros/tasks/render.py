@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.files import replacing
-from vdd_ros.tasks import avoiding
+from vdd_ros.tasks.avoiding import sim as avoiding
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
 from vdd_ros.tasks.palette import palette
 

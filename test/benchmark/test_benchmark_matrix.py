@@ -1,0 +1,107 @@
+"""Which cells a benchmark has, in which order, and which of several processes takes which."""
+
+from collections.abc import Mapping
+
+import pytest
+
+pytest.importorskip("torch")
+
+from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, VARIANTS, expand, expand_ablations, unique
+from vdd_ros.benchmark.methods.training import lasting_settings, make_config
+from vdd_ros.benchmark.methods.workers import Place
+from vdd_ros.errors import ConfigurationError
+
+
+def test_teachers_have_one_seed_and_all_others_each() -> None:
+    cells = expand(["avoiding"], METHODS, 3, "gpt")
+    by_method = {name: [cell.model.seed for cell in cells if cell.method == name] for name in METHODS}
+    assert len(cells) == 10 + 7 * 3
+    assert all(seeds == ([0] if METHODS[name].steps else [0, 1, 2]) for name, seeds in by_method.items())
+
+
+def test_both_teachers_are_measured_with_1_2_4_8_and_16_steps_of_one_model() -> None:
+    cells = [cell for cell in expand(["avoiding"], METHODS, 1, "gpt") if cell.sampling]
+    steps = {name: sorted(c.sampling["steps"] for c in cells if c.model.name == name) for name in ("ddpm", "beso")}
+    assert steps == {"ddpm": [1, 2, 4, 8, 16], "beso": [1, 2, 4, 8, 16]}
+    assert len({cell.model for cell in cells}) == 2
+
+
+def test_teachers_come_before_what_is_distilled_from_them() -> None:
+    cells = expand(["avoiding"], ["vdd-beso", "em", "beso", "cd", "vdd-ddpm", "ddpm"], 2, "gpt")
+    place = {cell.model: number for number, cell in reversed(list(enumerate(cells)))}
+    distilled = [model for model in place if model.teacher]
+    assert len(distilled) == 6
+    assert all(place[model.teacher] < place[model] for model in distilled if model.teacher)
+
+
+def test_a_student_has_the_teacher_of_its_own_backbone_and_of_seed_0() -> None:
+    teacher = expand(["avoiding"], ["vdd-beso"], 3, "mlp")[2].model.teacher
+    assert teacher is not None
+    assert (teacher.name, teacher.backbone, teacher.seed) == ("beso", "mlp", 0)
+
+
+def test_the_ablations_vary_experts_gating_and_noise_beside_teacher_and_student() -> None:
+    cells = expand_ablations(["avoiding"], 1, "mlp")
+    assert [cell.method for cell in cells if cell.model.variant is None] == ["beso", "vdd-beso"]
+    configs = {
+        cell.model.variant: lasting_settings(make_config(cell.model, "cpu", None))
+        for cell in cells
+        if cell.method == "vdd-beso"
+    }
+    usual = configs.pop(None)
+    assert set(configs) == set(VARIANTS)
+    assert [configs[f"experts-{n}"]["experts"] for n in (1, 2, 4, 8, 16)] == [1, 2, 4, 8, 16]
+    for variant, changes in VARIANTS.items():
+        assert configs[variant] == usual | changes
+
+
+def test_what_two_parts_of_a_benchmark_share_is_there_once() -> None:
+    cells = unique([*expand(["avoiding"], METHODS, 1, "mlp"), *expand_ablations(["avoiding"], 1, "mlp")])
+    labels = [cell.label for cell in cells]
+    assert len(set(labels)) == len(labels) == len(METHODS) + len(VARIANTS)
+
+
+@pytest.mark.parametrize("backbone", ["gpt", "mlp"])
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_model_can_be_configured(name: str, backbone: str) -> None:
+    model = next(c.model for c in expand(["avoiding"], METHODS, 2, backbone) if c.model.name == name)
+    config = make_config(model, "cpu", 7)
+    assert (config.steps, config.seed, config.device) == (7, 0, "cpu")
+    assert getattr(config, "backbone", backbone) == backbone
+
+
+def test_settings_do_not_depend_on_the_device() -> None:
+    model = expand(["avoiding"], ["beso"], 1, "gpt")[0].model
+    assert lasting_settings(make_config(model, "cpu", None)) == lasting_settings(make_config(model, "auto", None))
+
+
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_each_process_starts_with_its_own_share_and_may_help_with_the_rest(world: int) -> None:
+    cells = expand(["avoiding"], METHODS, 1, "gpt")
+    orders = [Place(rank, world, rank, world).order(cells) for rank in range(world)]
+    assert all(sorted(c.label for c in order) == sorted(c.label for c in cells) for order in orders)
+    shares = [order[: len(cells[rank::world])] for rank, order in enumerate(orders)]
+    assert sorted(cell.label for share in shares for cell in share) == sorted(cell.label for cell in cells)
+
+
+def test_torchrun_says_which_process_this_is() -> None:
+    said = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    assert Place.of(said) == Place(5, 8, 1, 4)
+    assert Place.of(said).environment() == said
+    assert Place.of({}) == Place()
+    assert Place.of({"RANK": "1", "WORLD_SIZE": "2"}) == Place(1, 2, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"RANK": "2", "WORLD_SIZE": "2"},
+        {"RANK": "0"},
+        {"WORLD_SIZE": "2"},
+        {"RANK": "one", "WORLD_SIZE": "2"},
+        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"},
+    ],
+)
+def test_an_environment_that_contradicts_itself_is_refused(said: Mapping[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="RANK"):
+        Place.of(said)

@@ -1,0 +1,66 @@
+"""`vdd benchmark --speed`: what it writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from toy_targets import small_demonstrations
+
+from vdd_ros.benchmark.speed import command as racing
+from vdd_ros.cli.main import main
+
+RECORD = {
+    "task": "avoiding",
+    "backbone": "gpt",
+    "steps": 120,
+    "batch": 256,
+    "machine": {"cpu": "a processor", "cores": 2},
+    "product": {"samples_per_s": 3000.0, "seconds": [1.0, 2.0], "distance": [0.5, 0.1]},
+    "references": [
+        {
+            "learning_rate": 1e-4,
+            "samples_per_s": 1000.0,
+            "seconds": [4.0, 8.0],
+            "distance": [0.6, 0.3],
+            "speedup": 3.0,
+            "speedup_interval": [2.5, 3.5],
+            "time_speedup": 4.0,
+        }
+    ],
+}
+
+
+def test_the_table_of_a_race() -> None:
+    text = racing.table(RECORD)
+    assert "| vdd_ros | 3000 | 2 | 0.1000 | – | – |" in text
+    assert "| straightforward, learning rate 1.0e-04 | 1000 | 8 | 0.3000 | 3.0 [2.5, 3.5] | 4.0 times sooner |" in text
+    behind = {**RECORD["references"][0], "time_speedup": None}  # type: ignore[index]
+    assert "| not reached |" in racing.table({**RECORD, "references": [behind]})
+
+
+def test_a_report_quotes_the_race(tmp_path: Path) -> None:
+    assert racing.section(tmp_path, Path()) == []
+    (tmp_path / "benchmark_speed.json").write_text(json.dumps(RECORD))
+    title, text, table, figure = racing.section(tmp_path, Path("../results"))
+    assert title == "## Speed of distillation"
+    assert "120 expert steps of 256 states each" in text
+    assert table == racing.table(RECORD)
+    assert "(../results/benchmark_speed.png)" in figure
+    racing.draw_race(tmp_path)
+    assert (tmp_path / "benchmark_speed.png").stat().st_size > 1000
+
+
+def test_the_command_races(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_demonstrations().save(tmp_path / "D")
+    work = tmp_path / "work"
+    options = ["--methods", "none", "--backbone", "mlp", "--steps", "2", "--speed", "--speed-steps", "60"]
+    paths = ["--demos", str(tmp_path / "D"), "--work", str(work)]
+    assert main(["benchmark", *options, "--speed-rates", "1e-4", "2e-3", *paths]) == 0
+    record = json.loads((work / "benchmark_speed.json").read_text())
+    assert [found["learning_rate"] for found in record["references"]] == [1e-4, 2e-3]
+    assert racing.table(record) in capsys.readouterr().out
+    assert len(record["product"]["seconds"]) == 30
+    assert (work / "benchmark_speed.png").stat().st_size > 1000

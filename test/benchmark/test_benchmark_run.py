@@ -1,0 +1,318 @@
+"""`vdd benchmark` runs: what it keeps, how it goes on after interruptions, failures and beside other processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+
+from terminal import OnTerminal
+
+from vdd_ros.benchmark.methods import training
+from vdd_ros.benchmark.methods.inference_times import measure_cells
+from vdd_ros.benchmark.methods.locks import holding, read_json, read_seconds, timed
+from vdd_ros.benchmark.methods.maker import BusyError, Maker
+from vdd_ros.benchmark.methods.matrix import Cell, Model
+from vdd_ros.benchmark.methods.results import KEYS, read_results
+from vdd_ros.cli.main import main
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_tensors
+from vdd_ros.learning.methods.configs import TrainConfig
+from vdd_ros.learning.methods.teacher import load_teacher
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.tasks import get_task
+
+DEADLINE_S = 600.0
+METHODS = ["beso", "beso-1", "em", "vdd-beso"]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demos")
+    get_task("avoiding").demonstrate(2, 0, lambda: None).save(folder)
+    return folder
+
+
+def command(demos: Path, work: Path, *methods: str, steps: int = 3) -> list[str]:
+    """Return a tiny benchmark."""
+    fixed = ["--seeds", "1", "--backbone", "mlp", "--rollouts", "4", "--device", "cpu"]
+    files = ["--demos", str(demos), "--work", str(work)]
+    return ["benchmark", "--methods", *methods, "--steps", str(steps), *fixed, *files]
+
+
+def start(argv: list[str], **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vdd_ros.cli.main", *argv],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not happened():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def trainings(work: Path) -> dict[str, int]:
+    """Return how often the training of each model was started."""
+    folders = (work / "models").glob("*/checkpoint/tensorboard")
+    return {folder.parents[1].name.rpartition("-")[0]: len(list(folder.glob("events*"))) for folder in folders}
+
+
+def methods_in(work: Path) -> list[str]:
+    return sorted(record["method"] for record in read_results(work / "benchmark.json"))
+
+
+@pytest.fixture(scope="module")
+def finished(demos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("finished")
+    assert main(command(demos, work, *METHODS)) == 0
+    return work
+
+
+def test_each_cell_is_one_object_with_all_that_was_asked_for(finished: Path) -> None:
+    records = {record["method"]: record for record in read_results(finished / "benchmark.json")}
+    assert sorted(records) == sorted(METHODS)
+    assert all(set(KEYS) <= set(record) for record in records.values())
+    assert [records[name]["steps"] for name in METHODS] == [8, 1, 1, 1]
+    assert [records[name]["teacher"] for name in METHODS] == ["beso", "beso", None, "beso"]
+    assert [records[name]["experts"] for name in METHODS] == [None, None, 24, 24]
+    for record in records.values():
+        assert record["rollouts"] == 4
+        assert 0 < record["inference_s_interval"][0] <= record["inference_s_p50"] <= record["inference_s_interval"][1]
+        assert record["settings"]["steps"] == 3
+    assert len({record["inference_at"] for record in records.values()}) == 1
+
+
+def test_train_s_is_the_teachers_and_distil_s_the_students_own(finished: Path) -> None:
+    records = {record["method"]: record for record in read_results(finished / "benchmark.json")}
+    assert records["vdd-beso"]["train_s"] == records["beso"]["train_s"] == records["beso-1"]["train_s"] > 0
+    assert records["vdd-beso"]["distil_s"] > 0
+    assert records["em"]["train_s"] > 0
+    assert [records[name]["distil_s"] for name in ("beso", "beso-1", "em")] == [None] * 3
+
+
+def test_a_cell_names_the_policy_that_was_measured(finished: Path) -> None:
+    for record in read_results(finished / "benchmark.json"):
+        file = finished / "cells" / record["key"] / "policy.onnx"
+        assert sha256(file.read_bytes()).hexdigest() == record["policy_sha256"]
+        assert file.stat().st_size == record["policy_bytes"]
+        spec = OnnxPolicy.load(file).spec
+        assert (spec.teacher_sha256, spec.sampling_steps or 1) == (record["teacher_sha256"], record["steps"])
+
+
+def test_a_model_that_several_cells_share_is_trained_once(finished: Path) -> None:
+    assert trainings(finished) == {f"avoiding-{name}-mlp-0": 1 for name in ("beso", "em", "vdd-beso")}
+
+
+def test_what_is_finished_is_not_done_again(finished: Path, demos: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in finished.glob("*/*/*.json")}
+    content = (finished / "benchmark.json").read_text()
+    (finished / "benchmark.json").unlink()
+    assert main(command(demos, finished, *METHODS)) == 0
+    assert {file: file.stat().st_mtime_ns for file in finished.glob("*/*/*.json")} == before
+    assert (finished / "benchmark.json").read_text() == content
+
+
+def test_the_report_alone_runs_nothing(finished: Path, tmp_path: Path, capsys: Capture) -> None:
+    argv = ["benchmark", "--report-only", "--results", str(finished / "benchmark.json"), "--report", str(tmp_path)]
+    assert main([*argv, "--work", str(tmp_path / "work")]) == 0
+    assert "BESO teacher, 8 steps" in capsys.readouterr().out
+    assert (tmp_path / "benchmark_avoiding_mlp_methods.png").exists()
+    assert not (tmp_path / "work").exists()
+
+
+def test_times_are_measured_again_for_all_once_a_cell_is_new(finished: Path) -> None:
+    folders = sorted((finished / "cells").iterdir())
+    old = {record["inference_at"] for record in measure_cells(folders)}
+    file = folders[0] / "cell.json"
+    file.write_text(json.dumps((read_json(file) or {}) | {"inference_at": None}))
+    new = {record["inference_at"] for record in measure_cells(folders)}
+    assert len(old) == len(new) == 1
+    assert old != new
+
+
+def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path: Path) -> None:
+    argv = command(demos, tmp_path, "beso", steps=120)
+    command_line = OnTerminal(argv, {"OMP_NUM_THREADS": "1"})
+    try:
+        command_line.read_until(r"train:.* [1-9]\d*/120")
+        command_line.process.send_signal(signal.SIGTERM)
+        assert command_line.read_to_the_end() == 143
+    finally:
+        command_line.kill()
+    assert "0 of 1 cells are finished" in command_line.said
+    assert "the same command goes on" in command_line.said
+    (folder,) = (tmp_path / "models").iterdir()
+    done = json.loads(load_tensors(folder / "checkpoint" / STATE_FILE)[1])["step"]
+    assert 0 < done < 120
+    before = read_seconds(folder / "clock.json")
+    assert main(argv) == 0
+    assert load_teacher(folder / "checkpoint")[1].steps == 120
+    (record,) = read_results(tmp_path / "benchmark.json")
+    assert record["train_s"] == read_seconds(folder / "clock.json") > before > 0
+
+
+def test_a_kill_between_cells_loses_nothing(demos: Path, tmp_path: Path) -> None:
+    argv = command(demos, tmp_path, "beso", "em")
+    process = start(argv)
+    wait_until(lambda: read_results(tmp_path / "benchmark.json"), process)
+    process.kill()
+    process.communicate()
+    first = read_results(tmp_path / "benchmark.json")[0]
+    assert main(argv) == 0
+    assert methods_in(tmp_path) == ["beso", "em"]
+    again = next(record for record in read_results(tmp_path / "benchmark.json") if record["method"] == "beso")
+    assert again["finished_at"] == first["finished_at"]
+    assert trainings(tmp_path)["avoiding-beso-mlp-0"] == 1
+
+
+def test_several_commands_at_once_share_the_work(demos: Path, tmp_path: Path) -> None:
+    argv = command(demos, tmp_path, "beso", "em", "imc", steps=10)
+    other = start(argv)
+    assert main([*argv, "--jobs", "2"]) == 0
+    assert other.wait(timeout=DEADLINE_S) == 0
+    assert methods_in(tmp_path) == ["beso", "em", "imc"]
+    assert trainings(tmp_path) == {f"avoiding-{name}-mlp-0": 1 for name in ("beso", "em", "imc")}
+    assert (tmp_path / "logs" / "process_1.log").exists()
+
+
+def test_only_the_first_rank_reports(demos: Path, finished: Path, monkeypatch: Any, capsys: Capture) -> None:
+    for rank, reports in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("TQDM_DISABLE", "")  # which ranks above 0 set; afterwards it is what it was
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        assert main(command(demos, finished, "beso")) == 0
+        assert ("BESO teacher" in capsys.readouterr().out) is reports
+
+
+@pytest.fixture
+def maker(demos: Path, tmp_path: Path) -> Maker:
+    return Maker(tmp_path, tmp_path / "results.json", {"avoiding": DemonstrationSet.load(demos)}, 4, 3, "cpu")
+
+
+def test_what_another_process_is_at_is_left_to_it(maker: Maker) -> None:
+    cell = Cell("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
+    assert cell.model.teacher is not None
+    for folder, what in (
+        (maker.folder(cell), "vdd-beso-mlp-0"),
+        (maker.model_folder(cell.model), "vdd-beso-mlp-0"),
+        (maker.model_folder(cell.model.teacher), "avoiding-beso-mlp-0"),
+        (maker.cells, "inference times"),
+    ):
+        with holding(folder) as held, pytest.raises(BusyError, match=what):
+            assert held
+            maker.make(cell)
+    assert trainings(maker.work) == {}
+
+
+def test_the_key_says_what_the_figures_depend_on(maker: Maker, demos: Path) -> None:
+    cell = Cell("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
+    other = Maker(maker.work, maker.results, maker.demonstrations, rollouts=5, steps=3, device="auto")
+    longer = Maker(maker.work, maker.results, maker.demonstrations, rollouts=4, steps=4, device="cpu")
+    assert maker.folder(cell) != other.folder(cell)
+    assert maker.model_folder(cell.model) == other.model_folder(cell.model)
+    assert maker.model_folder(cell.model) != longer.model_folder(cell.model)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Make teachers fail; gives the folders in which one was to be trained."""
+    tried: list[Path] = []
+
+    def fail(_demonstrations: object, folder: Path, *_: object, resume: bool) -> None:
+        tried.append(folder)
+        raise ValueError("no such luck")
+
+    monkeypatch.setitem(training.TRAINERS, "train", training.Trainer(TrainConfig, fail))  # type: ignore[arg-type]
+    yield tried
+
+
+def test_a_failure_is_reported_once_and_the_others_go_on(
+    demos: Path, tmp_path: Path, broken: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    argv = command(demos, tmp_path, "beso", "beso-1", "vdd-beso", "em")
+    assert main(argv) == 1
+    assert len(broken) == 1
+    assert methods_in(tmp_path) == ["em"]
+    assert capsys.readouterr().err.count("\nfailed: avoiding-beso-mlp-0: ValueError('no such luck')") == 1
+    (note,) = (tmp_path / "models").glob("avoiding-beso*/failure.json")
+    assert "Traceback" in note.read_text()
+    monkeypatch.undo()
+    assert main(command(demos, tmp_path, "beso")) == 0
+    assert methods_in(tmp_path) == ["beso", "em"]
+    assert len({record["inference_at"] for record in read_results(tmp_path / "benchmark.json")}) == 1
+    assert not note.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0"], "--seeds is 0"),
+        (["--rollouts", "0"], "--rollouts is 0"),
+        (["--jobs", "0"], "--jobs is 0"),
+        (["--ablation-seeds", "-1"], "--ablation-seeds is -1"),
+        (["--tasks", "no-such-task"], "unknown task 'no-such-task'"),
+        (["--tasks", "avoiding", "other"], "--demos"),
+        (["--demos", "no-such-folder"], "no-such-folder"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    options: list[str], message: str, demos: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main([*command(demos, tmp_path, "em"), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_own_processes_and_torchrun_do_not_mix(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main([*command(demos, tmp_path, "em"), "--jobs", "2"]) == 2
+    assert "torchrun" in capsys.readouterr().err
+
+
+def test_a_folder_is_held_by_one_or_shared(tmp_path: Path) -> None:
+    with holding(tmp_path, shared=True) as first, holding(tmp_path, shared=True) as second:
+        assert first and second
+        with holding(tmp_path) as alone:
+            assert not alone
+    with holding(tmp_path) as alone, holding(tmp_path) as other, holding(tmp_path, shared=True) as sharing:
+        assert alone
+        assert not other and not sharing
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"seconds": "3"}', '{"seconds": -1}', '{"seconds": NaN}', "{}"])
+def test_a_clock_that_was_damaged_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "clock.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"clock\.json"):
+        read_seconds(tmp_path / "clock.json")
+
+
+def test_a_clock_goes_on_through_failures(tmp_path: Path) -> None:
+    file = tmp_path / "clock.json"
+    assert read_seconds(file) == 0.0
+    readings = []
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt), timed(file):
+            raise KeyboardInterrupt
+        readings.append(read_seconds(file))
+    assert 0 < readings[0] < readings[1] < readings[2]

@@ -1,0 +1,513 @@
+"""The policy node's tick, with messages and times made up here: what is commanded, when, and what is recorded."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from loop_rig import AVOIDING, PERIOD_S, Rig
+from policy_files import diffusion_parameters, mixture_parameters, mixture_spec, write_mixture, write_policy
+from robot_messages import joint_state, pose
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
+from vdd_ros.robot.robot_file import RobotFile
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> MakeRig:
+    """Make rigs for Avoiding's robot with a mixture whose numbers are known."""
+
+    def make(*, nan_above: float | None = None, control: bool = True, step_s: float = 0.001, **spec: Any) -> Rig:
+        path = write_mixture(tmp_path / "policy.onnx", nan_above=nan_above, **spec)
+        policy = OnnxPolicy.load(path, expert="greedy")
+        return Rig(policy, RobotFile.load(AVOIDING), control=control, step_s=step_s)
+
+    return make
+
+
+def expected_action(observation: np.ndarray, goal: np.ndarray | None = None, **spec: Any) -> np.ndarray:
+    """Return the likeliest expert's mean, within the policy's limits, from the closed form."""
+    parameters = mixture_parameters(mixture_spec(**spec))
+    mean = parameters.means(observation, goal)[parameters.gating(observation, goal).argmax()]
+    return np.clip(mean, -0.01, 0.01)
+
+
+def test_command_is_the_newest_value_plus_the_action(rig: MakeRig) -> None:
+    """What goes out is the set point of the robot file: desired position plus displacement."""
+    made = rig()
+    made.see((0.5, 0.1), (0.49, 0.09), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.49, 0.09]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+    assert made.out.records[0]["commanded"] == 1.0
+
+
+def test_nothing_is_commanded_before_every_input_was_seen(rig: MakeRig) -> None:
+    """The start gate: ticks are counted, nothing is commanded or recorded."""
+    made = rig()
+    made.loop.tick(10.0, 0.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.0), 10.0)
+    made.loop.tick(10.01, 0.0)
+    assert made.loop.intake.missing() == ("tcp",)
+    assert (made.loop.counters.ticks, made.loop.counters.waiting) == (2, 2)
+    assert not made.out.commands
+    assert not made.out.records
+
+
+def test_stale_input_stops_commands_until_it_comes_again(rig: MakeRig) -> None:
+    """An input older than max_age_s (0.2 s) stops commands, even if the other is fresh."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.15), 10.15)
+    made.loop.tick(10.19, 0.0)
+    made.loop.tick(10.21, 0.0)
+    assert made.loop.intake.stale(10.21) == ["tcp"]
+    assert (len(made.out.commands), made.loop.counters.stale) == (1, 1)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.3)
+    made.loop.tick(10.31, 0.0)
+    assert len(made.out.commands) == 2
+
+
+def test_age_is_that_of_the_oldest_input(rig: MakeRig) -> None:
+    """The record tells how old the oldest of the newest values was."""
+    made = rig()
+    made.receive("tcp", pose(0.5, 0.1, stamp_s=10.0), 10.0)
+    made.receive("desired", pose(0.5, 0.1, stamp_s=10.05), 10.05)
+    made.loop.tick(10.06, 0.0)
+    assert made.out.records[0]["observation_age_s"] == pytest.approx(0.06)
+
+
+def test_message_without_stamp_has_the_time_of_its_receipt(rig: MakeRig) -> None:
+    """Drivers that leave the stamp empty are dated by their arrival."""
+    made = rig()
+    made.receive("desired", pose(0.5, 0.1), 10.0)
+    made.receive("tcp", pose(0.5, 0.1), 10.02)
+    made.loop.tick(10.05, 0.0)
+    assert made.out.records[0]["observation_age_s"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("stamp_s", [9.0, 11.0])
+def test_clocks_that_differ_are_named(rig: MakeRig, stamp_s: float) -> None:
+    """A stamp that is off by more than max_age_s when it arrives is refused with the reason."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=9.9)
+    made.receive("tcp", pose(0.5, 0.1, stamp_s=stamp_s), 10.0)
+    assert made.loop.counters.refused_messages == 1
+    assert "are the clocks synchronised?" in made.loop.intake.last_refusal
+    made.loop.tick(10.01, 0.0)
+    assert len(made.out.commands) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e300])
+def test_observation_that_is_not_finite_is_refused(rig: MakeRig, value: float) -> None:
+    """A bad value never reaches the policy; the good one before it holds until it is stale."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.receive("tcp", pose(value, 0.1, stamp_s=10.05), 10.05)
+    made.loop.tick(10.1, 0.0)
+    assert made.loop.counters.refused_messages == 1
+    assert made.loop.intake.last_refusal == f"tcp: tcp_x is {value:g}, not finite in single precision"
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+
+
+def test_action_that_is_not_finite_is_dropped(rig: MakeRig) -> None:
+    """A NaN from the policy is counted, not commanded, and leaves no trace in the next command."""
+    made = rig(nan_above=0.6)
+    made.see((0.7, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert not made.out.commands
+    assert made.loop.commander.limits.refused == 1
+    assert made.out.records[0]["commanded"] == 0.0
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.02)
+    made.loop.tick(10.03, 0.0)
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+
+
+def test_command_is_limited_to_its_range(rig: MakeRig) -> None:
+    """Less than a step of 0.02 m outside its range (x up to 0.85 m) a robot is commanded back; further out, nothing."""
+    made = rig(action=tuple(ActionEntry(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
+    made.see((0.9, 0.1), (0.9, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert (made.loop.commander.limits.unreachable, made.out.commands) == (1, [])
+    made.see((0.86, 0.1), (0.86, 0.1), now_s=10.03)
+    made.loop.tick(10.04, 0.0)
+    assert made.loop.commander.limits.out_of_range[0] == 1
+    assert made.out.commands[0][0] == pytest.approx(0.85)
+
+
+def test_step_is_limited_from_the_value_it_is_relative_to(rig: MakeRig, tmp_path: Path) -> None:
+    """A displacement above max_step is cut; a robot that was moved elsewhere starts from where it is."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    for entry in document["command"]["entries"]:
+        entry["max_step"] = 1e-4
+    for entry in [entry for source in document["inputs"].values() for entry in source["entries"].values()]:
+        entry["max_rate"] = math.inf
+    made = Rig(rig().policy, RobotFile.from_dict(document))
+    for now_s, start in ((10.0, 0.4), (10.1, 0.7)):
+        made.see((start, 0.1), (start, 0.1), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+        wanted = expected_action(np.array([[start, 0.1, start, 0.1]]))[0]
+        assert made.out.commands[-1][0] == pytest.approx(start + math.copysign(1e-4, wanted), abs=1e-7)
+    assert made.loop.commander.limits.too_far[0] == 2
+
+
+def test_absolute_numbers_step_from_the_command_before(rig: MakeRig) -> None:
+    """Beside a relative number, an absolute one that nothing measures is free at first and then limited to its step."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    gripper = document["command"]["entries"][1]
+    del gripper["relative_to"], gripper["measured"], gripper["first_step"]
+    gripper["max_step"] = 1e-4
+    made = Rig(rig().policy, RobotFile.from_dict(document))
+    for now_s, y in ((10.0, -2.0), (10.1, 2.0)):
+        made.see((0.5, y), (0.5, y), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+    first, second = (expected_action(np.array([[0.5, y, 0.5, y]]))[1] for y in (-2.0, 2.0))
+    assert made.out.commands[0][1] == pytest.approx(first, abs=1e-7)
+    assert made.out.commands[1][1] == pytest.approx(first + math.copysign(1e-4, second - first), abs=1e-7)
+
+
+def test_shadow_mode_does_everything_but_command(rig: MakeRig) -> None:
+    """Records and experts come, commands do not."""
+    made = rig(control=False)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    assert not made.out.commands
+    assert len(made.out.experts) == 1
+    assert made.out.records[0]["commanded"] == 0.0
+    assert made.loop.counters.commands == 0
+
+
+def test_records_are_numbered_without_gap(rig: MakeRig) -> None:
+    """Ticks that wait or are stale make no gap, and neither does a new activation."""
+    made = rig()
+    made.loop.tick(9.9, 0.0)
+    for now_s in (10.0, 10.1, 10.5, 10.6):
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+    made.loop.tick(12.0, 0.0)
+    made.loop.start()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=13.0)
+    made.loop.tick(13.01, 0.0)
+    assert [record["seq"] for record in made.out.records] == [0, 1, 2, 3, 4]
+
+
+def test_durations_are_those_of_the_timer(rig: MakeRig) -> None:
+    """Four readings of a timer of 1 ms: each stage takes 1 ms, the total 3; bookkeeping is that of the tick before."""
+    made = rig()
+    for now_s in (10.0, 10.1):
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.tick(now_s, 0.002)
+    first, second = made.out.records
+    for stage, milliseconds in (("assemble_s", 1), ("inference_s", 1), ("publish_s", 1), ("total_s", 3)):
+        assert first[stage] == pytest.approx(1e-3 * milliseconds)
+    assert first["bookkeeping_s"] == 0.0
+    assert second["bookkeeping_s"] == pytest.approx(1e-3)
+    assert second["period_s"] == pytest.approx(5e-3)
+    assert second["lateness_s"] == 0.002
+    assert second["stamp_s"] == 10.1
+
+
+@pytest.mark.parametrize(("lateness_s", "missed"), [(0.031, 0.0), (0.033, 1.0)])
+def test_deadline_counts_the_late_start(rig: MakeRig, lateness_s: float, missed: float) -> None:
+    """With 3 ms of work in a period of 35 ms, a tick may start 32 ms late."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.0, lateness_s)
+    assert made.out.records[0]["deadline_missed"] == missed
+    assert made.loop.counters.deadline_misses == missed
+
+
+def test_rehearsals_change_nothing_that_comes_out(rig: MakeRig) -> None:
+    """Before inputs were seen, between ticks and with stale input: only the ticks are seen."""
+    plain, rehearsed = rig(), rig()
+    for now_s in (10.0, 10.1, 10.2):
+        for made in (plain, rehearsed):
+            if made is rehearsed:
+                made.loop.rehearse(now_s)
+            made.see((0.5, now_s - 10), (0.5, 0.1), now_s=now_s)
+            if made is rehearsed:
+                made.loop.rehearse(now_s)
+            made.loop.tick(now_s + 0.01, 0.0)
+    rehearsed.loop.rehearse(99.0)
+    assert vars(rehearsed.out) == vars(plain.out)
+    assert rehearsed.loop.counters == plain.loop.counters
+    limits = [(made.loop.commander.limits.accepted, *made.loop.commander.limits.too_far) for made in (plain, rehearsed)]
+    assert limits[0] == limits[1]
+
+
+def test_history_is_sampled_by_stamp(rig: MakeRig) -> None:
+    """Rows are one period of training apart, whatever the rate of messages and ticks."""
+    made = rig(history=2, rate_hz=10.0)
+    for now_s, x in ((10.0, 0.3), (10.04, 0.4), (10.1, 0.5)):
+        made.see((x, 0.1), (x, 0.1), now_s=now_s)
+    made.loop.tick(10.15, 0.0)
+    observation = np.array([[0.4, 0.1, 0.4, 0.1], [0.5, 0.1, 0.5, 0.1]])
+    expected = np.array([0.5, 0.1]) + expected_action(observation, history=2, rate_hz=10.0)
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+
+
+def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
+    """After a new episode the start gate is closed until every input came again."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    made.loop.new_episode()
+    made.loop.tick(10.02, 0.0)
+    assert len(made.out.commands) == 1
+    assert made.loop.intake.missing() == ("desired", "tcp")
+
+
+@pytest.mark.parametrize("kind", MIXTURE_KINDS)
+def test_every_kind_of_mixture_acts_and_names_its_expert(rig: MakeRig, kind: str) -> None:
+    """Students differ in how they were made; on the robot they are the same."""
+    made = rig(kind=kind)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
+    np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
+    assert len(made.out.experts) == 1
+
+
+@pytest.mark.parametrize("kind", DIFFUSION_KINDS + ONE_STEP_KINDS)
+def test_policies_without_experts_run_in_the_same_loop(tmp_path: Path, kind: str) -> None:
+    """A teacher or a one-step policy acts on the noise of its seed; only the expert is missing."""
+    policy = OnnxPolicy.load(write_policy(tmp_path / "policy.onnx", kind), seed=3)
+    made = Rig(policy, RobotFile.load(AVOIDING))
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    noise = np.random.default_rng(3).standard_normal(policy.spec.noise_shape, dtype=np.float32)
+    action = diffusion_parameters(policy.spec).sample(np.array([[0.5, 0.1, 0.5, 0.1]]), noise)[0]
+    np.testing.assert_allclose(made.out.commands, [np.array([0.5, 0.1]) + np.clip(action, -0.01, 0.01)], atol=1e-6)
+    assert not made.out.experts
+
+
+GOALS = np.array([[[0.6, 0.3, 0.6, 0.3], [0.7, 0.4, 0.7, 0.4]], [[0.2, 0.0, 0.2, 0.0], [0.1, 0.1, 0.1, 0.1]]])
+
+SEEN = np.array([[0.5, 0.1, 0.5, 0.1]])
+
+
+def test_nothing_is_commanded_before_the_first_goal(rig: MakeRig) -> None:
+    """The goal is one more start gate; rehearsals wait for it too."""
+    made = rig(goal_length=2)
+    made.loop.tick(9.9, 0.0)
+    assert made.loop.intake.missing() == ("desired", "tcp", "~/goal")
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.rehearse(10.0)
+    made.loop.tick(10.01, 0.0)
+    assert (made.loop.intake.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
+    made.loop.receive_goal(GOALS[0].ravel())
+    made.loop.tick(10.05, 0.0)
+    assert (made.loop.intake.missing(), len(made.out.commands)) == ((), 1)
+
+
+def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
+    """Over episodes too, and whatever the caller does with its array afterwards."""
+    made, expected = rig(goal_length=2), []
+    for now_s, new in ((10.0, 0), (10.1, None), (10.2, 1), (10.3, None)):
+        if new is not None:
+            message = GOALS[new].ravel().copy()
+            made.loop.receive_goal(message)
+            message[:] = 0
+            held = GOALS[new]
+        if now_s == 10.3:
+            made.loop.new_episode()
+        made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
+        made.loop.rehearse(now_s)
+        made.loop.tick(now_s + 0.01, 0.0)
+        expected.append(np.array([0.5, 0.1]) + expected_action(SEEN, held, goal_length=2))
+    np.testing.assert_allclose(made.out.commands, expected, atol=1e-6)
+    assert not np.allclose(expected[0], expected[2], atol=1e-4)
+    assert (made.loop.counters.goals, made.loop.counters.refused_goals) == (2, 0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("goal", "reason"),
+    [
+        ([], "~/goal: 0 numbers; it must be (2, 4) in one row"),
+        ([0.5] * 7, "~/goal: 7 numbers"),
+        ([0.5] * 16, "~/goal: 16 numbers"),
+        ([0.5] * 7 + [math.nan], "~/goal: value not finite in single precision"),
+        ([0.5] * 7 + [1e300], "~/goal: value not finite in single precision"),
+    ],
+)
+def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
+    rig: MakeRig, goal: list[float], reason: str
+) -> None:
+    """Counted, with the reason."""
+    made = rig(goal_length=2)
+    made.loop.receive_goal(goal)
+    assert (made.loop.counters.refused_goals, made.loop.intake.missing()[-1]) == (1, "~/goal")
+    made.loop.receive_goal(GOALS[0].ravel())
+    made.loop.receive_goal(goal)
+    assert (made.loop.counters.refused_goals, made.loop.counters.goals) == (2, 1)
+    assert made.loop.intake.last_refusal.startswith(reason)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    action = expected_action(SEEN, GOALS[0], goal_length=2)
+    np.testing.assert_allclose(made.out.commands, [np.array([0.5, 0.1]) + action], atol=1e-6)
+
+
+@pytest.fixture
+def joint_rig(tmp_path: Path) -> Rig:
+    """A robot with two joints whose velocities are commanded."""
+    observation = tuple(ObservationEntry(name, "rad") for name in ("shoulder", "elbow"))
+    action = tuple(ActionEntry(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
+    path = write_mixture(tmp_path / "joints.onnx", observation=observation, action=action, nan_above=1.0)
+    joints = {
+        entry.name: {"joint": f"{entry.name}_joint", "interface": "position", "unit": "rad"} for entry in observation
+    }
+    commands = [
+        {"name": f"{entry.name}_joint", "action": f"{entry.name}_velocity", "unit": "rad/s", "low": -1, "high": 1}
+        for entry in observation
+    ]
+    robot = RobotFile.from_dict(
+        {
+            "inputs": {
+                "arm": {
+                    "topic": "joint_states",
+                    "type": "sensor_msgs/msg/JointState",
+                    "max_age_s": 0.1,
+                    "entries": joints,
+                }
+            },
+            "command": {
+                "topic": "velocities",
+                "type": "std_msgs/msg/Float64MultiArray",
+                "on_loss": "zero",
+                "entries": [entry | {"max_step": 0.5} for entry in commands],
+            },
+        }
+    )
+    return Rig(OnnxPolicy.load(path, expert="greedy"), robot)
+
+
+def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
+    """A message without a joint or with the wrong length is counted, with the reason; a good one is taken."""
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1), 10.0)
+    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.intake.last_refusal
+    short = joint_state(10.01, shoulder_joint=0.1, elbow_joint=0.2)
+    short.position.pop()
+    joint_rig.receive("arm", short, 10.01)
+    assert "2 names but 1 values of position" in joint_rig.loop.intake.last_refusal
+    assert joint_rig.loop.counters.refused_messages == 2
+    assert joint_rig.loop.intake.missing() == ("arm",)
+    joint_rig.receive("arm", joint_state(10.02, elbow_joint=0.2, shoulder_joint=0.1), 10.02)
+    assert not joint_rig.loop.intake.missing()
+
+
+def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:
+    """With on_loss zero the robot is stopped by stale input, by a NaN action, and at deactivation."""
+    joint_rig.loop.tick(9.9, 0.0)
+    assert not joint_rig.out.commands, "a robot that was never commanded is left alone"
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1, elbow_joint=0.2), 10.0)
+    joint_rig.loop.tick(10.01, 0.0)
+    assert any(joint_rig.out.commands[0])
+    joint_rig.loop.tick(10.2, 0.0)
+    assert joint_rig.out.commands[1:] == [[0.0, 0.0]]
+    joint_rig.receive("arm", joint_state(10.3, shoulder_joint=2.0, elbow_joint=0.2), 10.3)
+    joint_rig.loop.tick(10.31, 0.0)
+    assert joint_rig.out.commands[2:] == [[0.0, 0.0]]
+    joint_rig.loop.stop()
+    assert joint_rig.out.commands[3:] == [[0.0, 0.0]]
+    joint_rig.loop.stop()
+    assert len(joint_rig.out.commands) == 4
+
+
+def test_velocities_become_zero_at_a_new_episode(joint_rig: Rig) -> None:
+    """A robot in motion does not wait with its last velocity for the first observation of the next episode."""
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1, elbow_joint=0.2), 10.0)
+    joint_rig.loop.tick(10.01, 0.0)
+    joint_rig.loop.new_episode()
+    assert joint_rig.out.commands[1:] == [[0.0, 0.0]]
+
+
+def test_hold_commands_nothing_at_the_end(rig: MakeRig) -> None:
+    """With on_loss hold the controller keeps the last set point."""
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    made.loop.stop()
+    assert len(made.out.commands) == 1
+
+
+@pytest.mark.parametrize("end", ["watch", "stop"])
+def test_what_a_tick_wants_that_hangs_is_not_commanded(rig: MakeRig, end: str) -> None:
+    """Another thread ends commanding while the policy has not answered; its answer comes to nothing."""
+    made = rig(step_s=0.0)
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    act, overdue = made.policy.act, []
+
+    def hang(*given: Any) -> Any:
+        made.timer.now_s += 0.034 + 0.05
+        overdue.append(made.loop.check_overdue())
+        made.timer.now_s += 0.002
+        if end == "watch":
+            overdue.append(made.loop.check_overdue())
+            overdue.append(made.loop.check_overdue())
+        else:
+            made.loop.stop()
+        made.timer.now_s -= 0.08  # so that the guard against late answers has nothing to say
+        return act(*given)
+
+    made.policy.act = hang  # type: ignore[method-assign, assignment]
+    made.loop.tick(10.02, 0.0)
+    counters = made.loop.counters
+    assert (counters.commands, counters.losses, counters.overruns) == (1, 1, 0)
+    assert (overdue, counters.hangs) == (([False, True, True], 1) if end == "watch" else ([False], 0))
+    assert not made.loop.check_overdue()
+    made.policy.act = act  # type: ignore[method-assign]
+    made.loop.tick(10.03, 0.0)
+    assert counters.commands == (2 if end == "watch" else 1)
+    made.loop.start()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.04)
+    made.loop.tick(10.05, 0.0)
+    assert counters.commands == (3 if end == "watch" else 2)
+
+
+def test_losses_are_told_before_anything_is_waited_for(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rig()
+    made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
+    made.loop.tick(10.01, 0.0)
+    lost: list[int] = []
+    monkeypatch.setattr(made.loop.pilot.chunks, "drop", lambda: lost.append(made.loop.counters.losses))
+    made.loop.tick(11.0, 0.0)
+    assert lost == [1]
+
+
+def test_a_goal_may_come_while_a_policy_is_relieved(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes in another thread than the ticks, which take the waiting policy away just then."""
+    made = rig(goal_length=1)
+
+    class Vanishing:
+        def __get__(self, loop: Any, owner: Any) -> Any:
+            return loop.__dict__.pop("waiting", None)
+
+    made.loop.__dict__["waiting"] = (made.loop.pilot, lambda: None)
+    monkeypatch.setattr(type(made.loop), "_relief", Vanishing(), raising=False)
+    monkeypatch.delitem(made.loop.__dict__, "_relief")
+    made.loop.receive_goal(np.zeros(4))
+    assert made.loop.counters.goals == 2
+
+
+def test_the_gate_of_the_window_waits_until_no_row_is_made_up(tmp_path: Path) -> None:
+    policy = OnnxPolicy.load(write_mixture(tmp_path / "policy.onnx", history=3), expert="greedy")
+    made = Rig(policy, RobotFile.load(AVOIDING), start_gate="window")
+    for tick in range(5):
+        now_s = 10.0 + PERIOD_S * tick
+        made.see((0.5, 0.1), (0.5, 0.1), now_s)
+        made.loop.tick(now_s, 0.0)
+    assert (made.loop.counters.waiting, len(made.out.commands)) == (2, 3)
+    with pytest.raises(ConfigurationError, match=r"start_gate is 'all'; use one of inputs, window\."):
+        Rig(policy, RobotFile.load(AVOIDING), start_gate="all")

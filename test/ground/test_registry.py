@@ -1,0 +1,73 @@
+"""Registries: names from entry points of installed packages, imported only when they are asked for."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from vdd_ros.errors import PluginError, TaskError
+from vdd_ros.registry import Registry
+
+
+def install(folder: Path, name: str, points: str, module: str = "") -> None:
+    """Write what pip leaves of a package: its metadata with entry points, and one module."""
+    metadata = folder / f"{name}-1.2.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    (metadata / "entry_points.txt").write_text(f"[vdd_ros.test]\n{points}\n")
+    (folder / f"{name}.py").write_text(module)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def registry() -> Registry[int]:
+    return Registry("vdd_ros.test", "number", int, TaskError, {"one": "vdd_ros.mcap_test:ONE", "size": "sys:maxsize"})
+
+
+def test_what_ships_is_found_without_any_other_package() -> None:
+    assert registry().names() == ["one", "size"]
+    assert registry().get("size") == sys.maxsize
+
+
+def test_another_package_adds_a_name_that_is_imported_only_when_it_is_asked_for(site: Path) -> None:
+    install(site, "added_number", "seven = added_number:SEVEN", "SEVEN = 7")
+    numbers = registry()
+    assert numbers.names() == ["one", "seven", "size"]
+    assert "added_number" not in sys.modules
+    assert numbers.get("seven") == 7
+    del sys.modules["added_number"]
+    assert numbers.get("seven") == 7
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one(site: Path) -> None:
+    with pytest.raises(TaskError, match="unknown number 'sise'; known: one, size; did you mean 'size'"):
+        registry().get("sise")
+
+
+@pytest.mark.parametrize(
+    ("points", "module", "message"),
+    [
+        ("seven = broken_number:SEVEN", "import nowhere", r"of broken_number 1.2 cannot be imported .*No module named"),
+        ("seven = broken_number:EIGHT", "SEVEN = 7", "broken_number 1.2 cannot be imported .*EIGHT"),
+        ("seven = broken_number:SEVEN", "SEVEN = 'seven'", "broken_number 1.2 is a str; it must be a builtins.int"),
+        ("size = broken_number:SEVEN", "SEVEN = 7", "broken_number 1.2 registers number 'size', which ships with"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_its_package(
+    points: str, module: str, message: str, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, "broken_number", points, module)
+    monkeypatch.delitem(sys.modules, "broken_number", raising=False)
+    with pytest.raises(PluginError, match=message):
+        registry().get("seven")
+
+
+def test_two_packages_with_one_name_are_refused_and_both_are_named(site: Path) -> None:
+    install(site, "first_number", "seven = first_number:SEVEN", "SEVEN = 7")
+    install(site, "second_number", "seven = second_number:SEVEN", "SEVEN = 7")
+    with pytest.raises(PluginError, match=r"first_number 1.2 and by second_number 1.2|second_number 1.2 and by first"):
+        registry().names()

@@ -1,0 +1,111 @@
+"""The service for losses is called until it succeeds, or until commanding goes on."""
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from ros_helpers import DEADLINE_S, Bench
+from std_srvs.srv import Trigger
+
+from vdd_ros.nodes.policy import failsafe_call as loss_call
+from vdd_ros.nodes.policy.failsafe_call import LossCall
+
+SERVICE = "halt"
+
+
+@pytest.fixture
+def failures() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def call(bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[LossCall]:
+    monkeypatch.setattr(loss_call, "AGAIN_S", 0.05)
+    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+    yield call
+    call.destroy()
+
+
+def serve(bench: Bench, *answers: bool) -> list[bool]:
+    """Answer calls so, the last answer again and again; return the list of the answers that were given."""
+    given: list[bool] = []
+
+    def answer(_request: Any, response: Any) -> Any:
+        response.success = answers[min(len(given), len(answers) - 1)]
+        given.append(response.success)
+        return response
+
+    bench.node.create_service(Trigger, SERVICE, answer)
+    return given
+
+
+def test_a_service_that_comes_later_is_called_then(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    call.start()
+    bench.wait(lambda: len(failures) > 2, "calls in vain")
+    given = serve(bench, True)
+    bench.wait(lambda: not call.wanted, "the answer")
+    assert given == [True]
+
+
+def test_a_call_that_failed_is_repeated(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    given = serve(bench, False, False, True)
+    bench.wait(call._client.service_is_ready, "the service")
+    call.start()
+    bench.wait(lambda: not call.wanted, "the right answer")
+    assert given == [False, False, True]
+    assert len(failures) == 2
+
+
+def test_a_call_has_time_to_be_answered(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    """Also where the timer by which calls are repeated is due just then."""
+    given = serve(bench, True)
+    bench.wait(call._client.service_is_ready, "the service")
+    call._timer.timer_period_ns = 500_000_000
+    call._timer.reset()
+    end = time.monotonic() + DEADLINE_S
+    while not call._timer.is_ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    call.start()
+    bench.wait(lambda: not call.wanted, "the answer")
+    assert given == [True]
+    assert not failures
+
+
+def test_what_is_called_off_is_called_no_more(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+    call.start()
+    bench.wait(lambda: len(failures) > 1, "calls in vain")
+    call.stop()
+    failures.clear()
+    ticks: list[bool] = []
+    bench.node.create_timer(0.05, lambda: ticks.append(True))
+    bench.wait(lambda: len(ticks) > 4, "the time of four calls")
+    assert not failures
+
+
+def test_what_a_service_answers_is_told_safely_and_does_not_fill_the_log(
+    bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is somebody else's: one line, clipped; a service that is away for hours is no line a second."""
+    lines: list[str] = []
+    monkeypatch.setattr(loss_call, "AGAIN_S", 0.02)
+    monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
+    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+
+    def refuse(_request: Any, response: Any) -> Any:
+        response.message = "\x1b[2J" + "x" * 100_000
+        return response
+
+    bench.node.create_service(Trigger, SERVICE, refuse)
+    bench.wait(call._client.service_is_ready, "the service")
+    call.start()
+    bench.wait(lambda: len(failures) > 4, "calls in vain")
+    call.destroy()
+    assert len(lines) == 1
+    assert len(lines[0]) < 500
+    assert r"it failed: \x1b[2Jxxx" in lines[0]

@@ -1,0 +1,505 @@
+"""The policy node over real DDS: transitions and their failures, topics, diagnostics, signals."""
+
+import json
+import math
+import signal
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from node_rig import AVOIDING, COMMANDS, FAST_HZ, MakeNode, Robot, started
+from policy_files import write_diffusion, write_mixture, write_policy
+from ros_helpers import DEADLINE_S, Bench, node_process
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
+from lifecycle_msgs.srv import ChangeState
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Float64MultiArray, Int64, String
+from trajectory_msgs.msg import JointTrajectory
+
+from vdd_ros.control.timing import LATENCY_LABELS
+from vdd_ros.nodes.policy.diagnostics import LONGEST
+from vdd_ros.nodes.policy.parameters import PolicyParameters
+from vdd_ros.nodes.policy_node import PolicyNode
+from vdd_ros.nodes.ros.messages import LATCHED
+from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
+from vdd_ros.text import printable
+
+
+def test_params_file_shows_every_parameter_with_its_default() -> None:
+    """The documented file and the declaration say the same."""
+    document = yaml.safe_load((AVOIDING.parents[1] / "policy_node.params.yaml").read_text())
+    declared = {item.name: item.default for item in fields(PolicyParameters)}
+    assert document == {"/**": {"ros__parameters": declared}}
+
+
+def test_policy_commands_the_robot(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """Observations go in; commands within a step, numbered records, experts and the policy's description come out."""
+    records = bench.collect(Float64MultiArray, "/policy/latency")
+    experts = bench.collect(Int64, "/policy/expert")
+    started(make_node())
+    robot.run_until(lambda: len(robot.commands) >= 20 and len(records) >= 20 and experts, "commands and records")
+    assert np.abs(np.array([c.data for c in robot.commands]) - [0.5, 0.1]).max() <= 0.0101
+    assert [dim.label for dim in records[0].layout.dim] == list(LATENCY_LABELS)
+    values = np.array([record.data for record in records])
+    first = int(values[0, 0])
+    assert values[:, 0].tolist() == list(range(first, first + len(values)))
+    assert (values[:, LATENCY_LABELS.index("inference_s")] > 0).all()
+    assert (values[:, LATENCY_LABELS.index("lateness_s")] >= 0).all()
+    info: list[Any] = bench.collect(String, "/policy/policy_info", LATCHED)
+    bench.wait(lambda: info, "the policy's description")
+    described = json.loads(info[0].data)
+    assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
+    assert len(described["policy_sha256"]) == 64
+    assert described["machine"]["provider"] == "cpu"
+    assert 0 <= described["jitter_floor"]["p50_s"] <= described["jitter_floor"]["max_s"]
+
+
+def test_decisions_carry_the_records_numbers_and_can_be_left_out(
+    make_node: MakeNode, robot: Robot, bench: Bench
+) -> None:
+    """Each tick of a one-step policy gives both; `publish_decisions: false` leaves the topic silent."""
+    records = bench.collect(Float64MultiArray, "/policy/latency")
+    decisions = bench.collect(Float64MultiArray, "/policy/decision")
+    silent = bench.collect(Float64MultiArray, "/silent/decision")
+    others = bench.collect(Float64MultiArray, "/silent/latency")
+    started(make_node())
+    started(make_node("silent", publish_decisions=False, enable_control=False))
+    robot.run_until(lambda: len(decisions) > 5 and len(others) > 5, "decisions")
+    labels = [dim.label for dim in decisions[0].layout.dim]
+    assert labels[:5] == ["seq", "stamp_s", "log_prob", "expert", "observation[0].desired_x"]
+    assert labels[-1] == "action.delta_desired_y"
+    numbers = {record.data[0]: record.data[1] for record in records}
+    shared = [decision for decision in decisions if decision.data[0] in numbers]
+    assert shared
+    assert all(numbers[decision.data[0]] == decision.data[1] for decision in shared)
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("parameters", "early_s"),
+    [
+        ({}, 0.5 / FAST_HZ),
+        ({"wake_early_s": 0.001}, 0.001),
+        ({"wake_early_s": 0.0}, 0.0),
+        ({"wake_early_s": 0.02}, 0.5 / FAST_HZ),
+        ({"use_sim_time": True}, 0.0),
+    ],
+)
+def test_description_says_how_early_it_wakes(make_node: MakeNode, parameters: dict[str, Any], early_s: float) -> None:
+    """As the parameter says, at most half a period, and never in simulated time."""
+    node = make_node(**parameters)
+    node.trigger_configure()
+    assert node.session is not None
+    assert node.session.info["wake_early_s"] == early_s
+
+
+def test_messages_are_received_without_the_executor(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """What arrives between waking and tick is taken in, each topic's messages in order."""
+    node = make_node()
+    node.trigger_configure()
+    session = node.session
+    assert session is not None
+    bench.wait_for_match("/tcp_pose", publishers=1, subscriptions=1)
+    bench.wait_for_match("/desired_pose", publishers=1, subscriptions=1)
+    end = time.monotonic() + DEADLINE_S
+    while session.loop.intake.missing():
+        assert time.monotonic() < end, "nothing was received"
+        robot.publish()
+        session._inputs.take()
+    assert not session.loop.intake.last_refusal
+
+
+def test_ticks_follow_simulated_time(make_node: MakeNode, bench: Bench) -> None:
+    """Every clock message brings a tick, though no time passes within one."""
+    loop = started(make_node(use_sim_time=True)).session.loop  # type: ignore[union-attr]
+    clock = bench.node.create_publisher(Clock, "/clock", 10)
+    inputs = Robot(bench).inputs
+    message, now = PoseStamped(), Clock()
+
+    def ticked() -> bool:
+        now.clock.nanosec += round(1e9 / FAST_HZ)
+        message.header.stamp = now.clock
+        clock.publish(now)
+        for publisher in inputs:
+            publisher.publish(message)
+        return loop.counters.records >= 5
+
+    now.clock.sec = 1000
+    bench.wait(ticked, "ticks")
+
+
+def commanded_as(kind: str, names: list[str], tmp_path: Path) -> Path:
+    """Write Avoiding's robot file with another type of command."""
+    document = yaml.safe_load(AVOIDING.read_text())
+    document["command"] |= {"type": kind, "frame_id": "base"}
+    for entry, name in zip(document["command"]["entries"], names, strict=True):
+        entry["name"] = name
+    path = tmp_path / "robot.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_command_as_joint_trajectory(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """One point with the joints by name, to be reached after one period; no stamp, which means now."""
+    file = commanded_as("trajectory_msgs/msg/JointTrajectory", ["slide_x", "slide_y"], tmp_path)
+    commands = bench.collect(JointTrajectory, COMMANDS)
+    started(make_node(robot_file=str(file)))
+    Robot(bench, JointTrajectory).run_until(lambda: commands, "a trajectory")
+    assert commands[0].joint_names == ["slide_x", "slide_y"]
+    assert np.abs(np.array(commands[0].points[0].positions) - [0.5, 0.1]).max() <= 0.0101
+    assert commands[0].points[0].time_from_start.nanosec == round(1e9 / FAST_HZ)
+    assert commands[0].header.stamp.sec == 0
+
+
+def velocities_as(kind: str, names: list[str], tmp_path: Path) -> dict[str, Any]:
+    """Write a policy that gives velocities, and a robot file with such commands; return both as parameters."""
+    file = commanded_as(kind, names, tmp_path)
+    document = yaml.safe_load(file.read_text())
+    document["command"]["on_loss"] = "zero"
+    for entry in document["command"]["entries"]:
+        del entry["relative_to"], entry["measured"], entry["first_step"]
+        entry |= {"unit": "mm/s", "low": -100, "high": 100, "max_step": ".inf"}
+    file.write_text(yaml.safe_dump(document))
+    action = tuple(
+        ActionEntry(f"delta_desired_{axis}", "m/s", low, low + 0.001) for axis, low in (("x", 0.02), ("y", 0.07))
+    )
+    policy = write_mixture(tmp_path / "velocities.onnx", action=action)
+    return {"robot_file": str(file), "policy_path": str(policy)}
+
+
+def test_command_as_twist(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """Stamped with the time of the command and with the frame of the robot file."""
+    files = velocities_as("geometry_msgs/msg/TwistStamped", ["twist.linear.x", "twist.linear.y"], tmp_path)
+    commands = bench.collect(TwistStamped, COMMANDS)
+    started(make_node(**files))
+    Robot(bench, TwistStamped).run_until(lambda: commands, "a twist")
+    assert commands[0].twist.linear.x == pytest.approx(20.5, abs=0.51)
+    assert commands[0].twist.linear.y == pytest.approx(70.5, abs=0.51)
+    assert commands[0].header.stamp.sec > 0
+    assert commands[0].header.frame_id == "base"
+
+
+def test_command_as_velocities_of_a_trajectory(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
+    """No velocity is ever sent as a position."""
+    files = velocities_as("trajectory_msgs/msg/JointTrajectory", ["slide_x", "slide_y"], tmp_path)
+    commands = bench.collect(JointTrajectory, COMMANDS)
+    node = started(make_node(**files))
+    Robot(bench, JointTrajectory).run_until(lambda: commands, "a trajectory")
+    node.trigger_deactivate()
+    bench.wait(lambda: not any(commands[-1].points[0].velocities), "zeros")
+    for command in commands:
+        assert command.joint_names == ["slide_x", "slide_y"]
+        assert not command.points[0].positions
+        assert len(command.points[0].velocities) == 2
+    assert list(commands[0].points[0].velocities) == pytest.approx([20.5, 70.5], abs=0.51)
+
+
+def test_shadow_mode_cannot_command(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """A shadow has no publisher of commands: the only command that arrives is the test's own."""
+    records = bench.collect(Float64MultiArray, "/shadow/latency")
+    started(make_node("shadow", enable_control=False))
+    robot.run_until(lambda: len(records) >= 20, "records of the shadow")
+    sentinel = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    bench.wait_for_match(COMMANDS, publishers=1, subscriptions=1)
+    sentinel.publish(Float64MultiArray(data=[7.0]))
+    bench.wait(lambda: robot.commands, "the sentinel")
+    assert [list(command.data) for command in robot.commands] == [[7.0]]
+    assert bench.node.count_publishers(COMMANDS) == 1
+
+
+def test_student_and_teacher_run_side_by_side(make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:
+    """One commands, the other shadows the same observations."""
+    teacher = write_diffusion(tmp_path / "teacher.onnx", steps=4)
+    records = [bench.collect(Float64MultiArray, f"/{name}/latency") for name in ("policy", "shadow")]
+    started(make_node())
+    started(make_node("shadow", policy_path=str(teacher), enable_control=False))
+    commanded = LATENCY_LABELS.index("commanded")
+
+    def commands() -> list[bool]:
+        return [any(record.data[commanded] for record in got) for got in records]
+
+    robot.run_until(lambda: all(len(got) >= 5 for got in records) and any(commands()), "records of both")
+    assert commands() == [True, False]
+
+
+@pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_path: Path, kind: str) -> None:
+    """Whatever made the file, the node runs it and says what it is."""
+    node = started(make_node(policy_path=str(write_policy(tmp_path / "policy.onnx", kind))))
+    robot.run_until(lambda: robot.commands, "a command")
+    assert np.abs(np.array(robot.commands[0].data) - [0.5, 0.1]).max() <= 0.0101
+    assert node.session is not None
+    assert (node.session.info["kind"], node.session.info["goal_length"]) == (kind, 0)
+    assert not node.get_subscriptions_info_by_topic("/policy/goal")
+    assert len(node.get_publishers_info_by_topic("/policy/expert")) == (kind in MIXTURE_KINDS)
+
+
+def test_goals_come_by_topic(
+    make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is commanded before the first; the next one changes what is commanded; a wrong one is told and dropped.
+
+    The publisher is of the usual kind, as `ros2 topic pub` makes it.
+    """
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
+    file = write_mixture(tmp_path / "policy.onnx", goal_length=2)
+    node = started(make_node(policy_path=str(file), expert="greedy"))
+    assert node.session is not None
+    loop = node.session.loop
+    robot.run_until(lambda: loop.intake.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
+    assert diagnose(node, bench).message.startswith("waiting for ~/goal")
+    assert not robot.commands
+
+    publisher = bench.node.create_publisher(Float64MultiArray, "/policy/goal", 10)
+    bench.wait_for_match("/policy/goal", publishers=1, subscriptions=1)
+    publisher.publish(Float64MultiArray(data=[0.6, 0.3] * 4))
+    robot.run_until(lambda: robot.commands, "a command")
+    first = np.array(robot.commands[0].data)
+    publisher.publish(Float64MultiArray(data=[-3.0, 2.0] * 4))
+    robot.run_until(lambda: np.abs(robot.commands[-1].data - first).max() > 1e-3, "another command")
+    second = robot.commands[-1].data
+
+    publisher.publish(Float64MultiArray(data=[0.6] * 7))
+    robot.run_until(lambda: loop.counters.refused_goals > 0, "the refusal")
+    status = diagnose(node, bench)
+    assert status.level != DiagnosticStatus.OK
+    assert "~/goal: 7 numbers" in status.message
+    assert {item.key: item.value for item in status.values}["refused_goals"] == "1"
+    commanded = loop.counters.commands
+    robot.run_until(lambda: loop.counters.commands > commanded, "a command")
+    assert robot.commands[-1].data == second
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"policy_path": ""}, "parameter policy_path is not set"),
+        ({"policy_path": "absent.onnx"}, "absent.onnx"),
+        ({"robot_file": "absent.yaml"}, "absent.yaml does not exist"),
+        ({"robot_file": ""}, "parameter robot_file is not set"),
+        ({"provider": "tensorrt"}, "provider"),
+        ({"expert": "best"}, "Expert selection 'best' is unknown"),
+        ({"noise": "loud"}, "Noise 'loud' is unknown"),
+        ({"polcy_path": "x"}, "unknown parameters: polcy_path; did you mean policy_path?"),
+        ({"episode_topic": "not a topic"}, "not a topic"),
+        ({"rate_hz": 1e-12}, "give rate_hz between 0.001 and 1000"),
+    ],
+)
+def test_configure_fails_with_the_reason(
+    make_node: MakeNode, bench: Bench, parameters: dict[str, Any], reason: str
+) -> None:
+    """Each way to be misconfigured leaves the node unconfigured, tells why, and leaves no topics behind."""
+    node = make_node(**parameters)
+    node.trigger_configure()
+    assert node.state == "unconfigured"
+    assert reason.lower() in node.failure.lower()
+    assert not node.get_publishers_info_by_topic(COMMANDS)
+    statuses = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
+    node.publish_diagnostics()
+    bench.wait(lambda: statuses, "diagnostics")
+    assert statuses[0].status[0].level == DiagnosticStatus.ERROR
+    assert statuses[0].status[0].message == printable(node.failure, LONGEST)
+
+
+def test_policy_that_does_not_fit_the_robot(make_node: MakeNode, tmp_path: Path) -> None:
+    """Names that the robot file lacks are listed."""
+    other = write_mixture(tmp_path / "other.onnx", observation=(ObservationEntry("wheel", "rad"),))
+    node = make_node(policy_path=str(other))
+    node.trigger_configure()
+    assert "wheel missing here" in node.failure
+
+
+def test_node_recovers_from_a_failed_configure(make_node: MakeNode, nan_policy: Path) -> None:
+    """Once the parameter is corrected, the same node configures; while inactive it refuses changes."""
+    node = make_node(policy_path="absent.onnx")
+    node.trigger_configure()
+    assert node.set_parameters([Parameter("policy_path", value=str(nan_policy))])[0].successful
+    node.trigger_configure()
+    assert (node.state, node.failure) == ("inactive", "")
+    refused = node.set_parameters([Parameter("enable_control", value=False)])[0]
+    assert not refused.successful
+    assert "only while unconfigured" in refused.reason
+    node.trigger_cleanup()
+    assert (node.state, node.session) == ("unconfigured", None)
+
+
+def test_whole_life_again(make_node: MakeNode, robot: Robot) -> None:
+    """Deactivate, clean up, configure and activate work again and again; shutdown works from active."""
+    node = make_node()
+    for _ in range(2):
+        started(node)
+        before = len(robot.commands)
+        robot.run_until(lambda before=before: len(robot.commands) > before, "a command")  # type: ignore[misc]
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+    started(node)
+    node.trigger_shutdown()
+    assert node.state == "finalized"
+    assert not node.get_publishers_info_by_topic(COMMANDS)
+
+
+def test_impossible_transition_is_refused(make_node: MakeNode, bench: Bench) -> None:
+    """Asking for a transition that the state does not have does not end the node."""
+    node = make_node()
+    client = bench.node.create_client(ChangeState, "/policy/change_state")
+    bench.wait(client.service_is_ready, "the service")
+    request = ChangeState.Request()
+    request.transition.id = 3  # activate, while unconfigured
+    answer = client.call_async(request)
+    bench.wait(answer.done, "the answer")
+    assert not answer.result().success
+    assert node.state == "unconfigured"
+
+
+def test_unexpected_exception_is_a_failure_with_a_reason(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is not swallowed, as rclpy does, but told."""
+    node = make_node()
+    monkeypatch.setattr(node, "activate", lambda: 1 / 0)
+    node.trigger_configure()
+    node.trigger_activate()
+    assert node.state == "inactive"
+    assert node.failure == "activate: ZeroDivisionError: division by zero"
+
+
+def diagnose(node: PolicyNode, bench: Bench) -> DiagnosticStatus:
+    """Return what a node says about itself now."""
+    statuses: list[Any] = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
+    node.publish_diagnostics()
+    bench.wait(lambda: statuses, "diagnostics")
+    return statuses[-1].status[0]
+
+
+def test_diagnostics_follow_the_inputs(
+    make_node: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting, running, NaN in an observation, NaN action and stale input each have their level and words.
+
+    They tell what is new since the last time, so the node's own timer must not come in between.
+    """
+    monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 3600.0)
+    node = started(make_node())
+    assert node.session is not None
+    loop = node.session.loop
+    assert diagnose(node, bench).message.startswith("waiting for desired, tcp")
+
+    robot.run_until(lambda: loop.counters.records > 50, "ticks")
+    diagnose(node, bench)
+    robot.run_until(lambda: loop.counters.records > 100, "ticks")
+    status = diagnose(node, bench)
+    values = {item.key: item.value for item in status.values}
+    assert status.level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
+    assert values["state"] == "active"
+    assert float(values["inference_p50_ms"]) > 0
+    assert int(values["statistics_count"]) > 0
+
+    robot.run_until(lambda: loop.counters.refused_messages > 0, "a refused message", y=math.nan)
+    status = diagnose(node, bench)
+    assert "is nan, not finite" in status.message
+    assert all(map(math.isfinite, np.ravel([command.data for command in robot.commands])))
+
+    robot.run_until(lambda: loop.commander.limits.refused > 0, "a dropped action", x=0.82)
+    assert diagnose(node, bench).level != DiagnosticStatus.OK
+
+    bench.wait(lambda: loop.counters.stale > 0, "stale input")
+    status = diagnose(node, bench)
+    assert (status.level, status.message[:6]) == (DiagnosticStatus.STALE, "stale:")
+
+
+def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    """Each names the other; a shadow is no rival, and neither is one that has gone."""
+    first, second = started(make_node("first")), started(make_node("second", enable_control=False))
+    robot.run_until(lambda: robot.commands, "commands")
+    assert "others command" not in diagnose(first, bench).message
+    assert second.session is not None
+    second.session.surroundings.look()
+    assert second.session.surroundings.rivals() == []
+    third = started(make_node("third"))
+    bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
+    bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")
+    assert diagnose(first, bench).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+    third.trigger_deactivate()
+    third.trigger_cleanup()
+    bench.wait(lambda: "others command" not in diagnose(first, bench).message, "the end of the warning")
+
+
+def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) -> None:
+    """A publisher of another type on an input's topic is an error that names both types."""
+    node = make_node()
+    node.trigger_configure()
+    elsewhere = rclpy.context.Context()  # one participant cannot have two types for a topic
+    rclpy.init(context=elsewhere)
+    try:
+        other = rclpy.create_node("elsewhere", context=elsewhere)
+        other.create_publisher(PointStamped, "tcp_pose", 10)
+        bench.wait(lambda: node.session and node.session.surroundings.wrong_types(), "the wrong type")
+        status = diagnose(node, bench)
+    finally:
+        rclpy.shutdown(context=elsewhere)
+    assert status.level == DiagnosticStatus.ERROR
+    assert "/tcp_pose is geometry_msgs/msg/PointStamped" in status.message
+    assert "geometry_msgs/msg/PoseStamped" in status.message
+
+
+def test_new_episode_starts_afresh(
+    make_node: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new number on the episode topic empties the history, the same number does not."""
+    node = started(make_node(episode_topic="episode"))
+    assert node.session is not None
+    loop = node.session.loop
+    new_episode, emptied = loop.new_episode, []
+
+    def noted(*given: Any) -> None:
+        new_episode(*given)
+        emptied.append(loop.intake.missing())
+
+    monkeypatch.setattr(loop, "new_episode", noted)
+    publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
+    robot.run_until(lambda: loop.counters.records > 0, "a tick")
+    publisher.publish(Int64(data=4))
+    bench.wait(lambda: emptied, "the history to be emptied")
+    robot.run_until(lambda: not loop.intake.missing(), "observations")
+    publisher.publish(Int64(data=4))
+    publisher.publish(Int64(data=5))
+    bench.wait(lambda: len(emptied) == 2, "the history to be emptied again")
+    assert emptied == [("desired", "tcp")] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_process_with_0(tmp_path: Path, nan_policy: Path, bench: Bench, number: signal.Signals) -> None:
+    """Started by itself and active, it deactivates and leaves with code 0."""
+    arguments = {"policy_path": nan_policy, "robot_file": AVOIDING, "autostart": "true"}
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", **arguments) as process:
+        bench.wait_for_match("/policy_node/policy_info", publishers=1)
+        process.signal(number)
+        assert process.wait() == 0, process.output
+        assert "Traceback" not in process.output
+
+
+def test_failed_autostart_ends_the_process_with_1(tmp_path: Path) -> None:
+    """Without a lifecycle manager nobody would see the failure: the process says why and ends."""
+    arguments = {"policy_path": tmp_path / "absent.onnx", "robot_file": AVOIDING, "autostart": "true"}
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", **arguments) as process:
+        assert process.wait() == 1
+        assert "absent.onnx" in process.output
+        assert "Traceback" not in process.output
+
+
+def test_parameter_of_the_wrong_type_ends_the_process_with_1(tmp_path: Path) -> None:
+    """A text for a number is refused by name."""
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", rate_hz="fast") as process:
+        assert process.wait() == 1
+        assert "rate_hz" in process.output
+        assert "Traceback" not in process.output

@@ -1,0 +1,124 @@
+"""Messages that are serialised once say the same as rclpy's own, whatever numbers are put in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from geometry_msgs.msg import TwistStamped
+from rclpy.serialization import deserialize_message
+from ros_helpers import Bench
+from rosbags.typesys import Stores, get_typestore
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.publishers import PublishedOutputs
+from vdd_ros.nodes.ros import preserialized as ready_message
+from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.robot.channels import CommandChannel, set_stamp
+from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, Layout, TrajectoryLayout
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.tasks import get_task
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+AVOIDING = Path(__file__).parents[2] / "config" / "robots" / "avoiding.yaml"
+VALUES = np.array([1.5, -0.0, 1e-310, -1e300])
+OTHERS = np.array([np.nan, np.inf, 3.0, 0.1])
+
+
+def twist() -> TwistStamped:
+    message = TwistStamped()
+    message.header.frame_id = "base"
+    return message
+
+
+def trajectory(points: int = 1) -> JointTrajectory:
+    message = JointTrajectory(points=[JointTrajectoryPoint() for _ in range(points)])
+    message.header.frame_id = "x"  # one letter: what follows is aligned anew
+    for number, point in enumerate(message.points):
+        point.time_from_start.nanosec = 1 + number
+    return message
+
+
+@pytest.mark.parametrize(
+    ("make", "layout"),
+    [
+        (Float64MultiArray, ArrayLayout(4)),
+        (trajectory, TrajectoryLayout(["elbow", "b", "cc", "ddd"])),
+        (twist, FieldLayout(["twist.angular.z", "twist.linear.x", "twist.linear.y", "twist.linear.z"])),
+    ],
+    ids=["array", "trajectory", "twist"],
+)
+def test_it_says_what_the_message_would(make: Any, layout: Layout) -> None:
+    stamped = hasattr(make(), "header")
+    ready = ReadyMessage(make(), 4, layout.write, stamped=stamped)
+    for values, stamp in ((VALUES, 1_795_497_329_626_421_200), (OTHERS, 999_999_999), (VALUES, 0)):
+        wanted = make()
+        layout.write(values, wanted)
+        if stamped:
+            set_stamp(wanted, stamp)
+        found = deserialize_message(ready.serialized(values, stamp), type(wanted))
+        assert repr(found) == repr(wanted)  # so that NaN equals NaN
+
+
+def test_every_point_of_a_trajectory_has_its_numbers() -> None:
+    layout = TrajectoryLayout(["a", "b"])
+
+    def fill(values: Any, message: JointTrajectory) -> None:
+        for number, point in enumerate(values.reshape(2, 2)):
+            layout.write_point(point, message, number)
+
+    found = deserialize_message(ReadyMessage(trajectory(2), 4, fill).serialized(VALUES), JointTrajectory)
+    wanted = trajectory(2)
+    fill(VALUES, wanted)
+    assert found == wanted
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 16])
+@pytest.mark.parametrize("joints", [1, 2, 6, 7])
+def test_a_trajectory_is_as_long_as_another_implementation_writes_it(points: int, joints: int) -> None:
+    """Also rosbags, which reads our bags and refuses what stands behind the end of a message."""
+    layout = TrajectoryLayout([f"joint_{number}" for number in range(joints)])
+
+    def fill(values: Any, message: JointTrajectory) -> None:
+        for number, point in enumerate(values.reshape(points, joints)):
+            layout.write_point(point, message, number)
+
+    content = ReadyMessage(trajectory(points), points * joints, fill).serialized(np.arange(float(points * joints)))
+    found: Any = STORE.deserialize_cdr(content, "trajectory_msgs/msg/JointTrajectory")
+    assert content == bytes(STORE.serialize_cdr(found, "trajectory_msgs/msg/JointTrajectory"))
+    assert [point.positions.tolist() for point in found.points] == np.arange(float(points * joints)).reshape(
+        points, joints
+    ).tolist()
+
+
+def test_what_was_given_out_stays_as_it_is() -> None:
+    ready = ReadyMessage(Float64MultiArray(), 4, ArrayLayout(4).write)
+    first = ready.serialized(VALUES)
+    before = bytes(first)
+    ready.serialized(OTHERS)
+    assert first == before
+
+
+def test_a_rehearsal_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it runs in the midst of a command: a loss is told from another thread than the one that rehearses."""
+    robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
+    channel = CommandChannel(robot.command, spec.observation, spec.action)
+    outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
+    sent: list[bytes] = []
+    monkeypatch.setattr(outputs._to_command, "publish", sent.append)
+    outputs.command(np.zeros(2))
+    outputs.rehearse(np.ones(2))
+    assert bytes(outputs._command._bytes) == sent[0]
+    outputs.destroy()
+
+
+@pytest.mark.parametrize("content", [b"", b"something else"])
+def test_another_serialisation_is_refused(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(ready_message, "serialize_message", lambda _: content)
+    with pytest.raises(ConfigurationError, match="rmw_fastrtps_cpp serialises Float64MultiArray"):
+        ReadyMessage(Float64MultiArray(), 4, ArrayLayout(4).write)

@@ -1,0 +1,134 @@
+"""Messages wait in the middleware until the tick takes them, over real DDS."""
+
+import time
+from typing import Any
+
+import pytest
+from node_rig import MakeNode, Robot, started
+from ros_helpers import Bench
+from std_msgs.msg import Int64
+
+from vdd_ros.nodes.ros.messages import LATCHED, SENSOR_DATA
+from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+
+TOPIC = "/number"
+
+
+class Numbers:
+    """Takes numbers from a topic into a list, and publishes some there."""
+
+    def __init__(self, bench: Bench, qos: Any = SENSOR_DATA) -> None:
+        self.bench = bench
+        self.taken: list[int] = []
+        self.received_s: list[float] = []
+        self.inputs = TickInputs(bench.node)
+        self.inputs.add(Int64, TOPIC, self._callback, qos)
+        self.publisher = bench.node.create_publisher(Int64, TOPIC, qos)
+        bench.wait_for_match(TOPIC, publishers=1, subscriptions=1)
+
+    def publish(self, *numbers: int) -> None:
+        for number in numbers:
+            self.publisher.publish(Int64(data=number))
+
+    def _callback(self, message: Int64, received_s: float) -> None:
+        self.taken.append(message.data)
+        self.received_s.append(received_s)
+
+
+@pytest.fixture
+def numbers(bench: Bench) -> Any:
+    made = Numbers(bench)
+    yield made
+    made.inputs.destroy()
+
+
+def test_no_executor_takes_them(numbers: Numbers, bench: Bench) -> None:
+    seen = bench.collect(Int64, TOPIC, SENSOR_DATA)
+    numbers.publish(1, 2, 3)
+    bench.wait(lambda: len(seen) == 3, "the numbers at another subscription")
+    assert numbers.taken == []
+    numbers.inputs.take()
+    assert numbers.taken == [1, 2, 3]
+    assert all(abs(time.time() - at) < 20 for at in numbers.received_s)
+
+
+def test_of_a_flood_the_newest_are_left(numbers: Numbers, bench: Bench) -> None:
+    seen = bench.collect(Int64, TOPIC, SENSOR_DATA)
+    numbers.publish(*range(1000))
+    bench.wait(lambda: seen and seen[-1] == Int64(data=999), "the last number")
+    numbers.inputs.take()
+    assert numbers.taken == list(range(990, 1000))
+
+
+def test_waiting_ends_with_an_arrival(numbers: Numbers) -> None:
+    began = time.monotonic()
+    numbers.inputs.wait(0.01)
+    assert time.monotonic() - began >= 0.01
+    numbers.publish(7)
+    numbers.inputs.wait(20.0)
+    numbers.inputs.take()
+    assert numbers.taken == [7]
+
+
+def test_what_came_before_the_start_is_forgotten_except_for_what_is_latched(bench: Bench) -> None:
+    for qos, expected in ((SENSOR_DATA, []), (LATCHED, [3])):
+        numbers = Numbers(bench, qos)
+        seen = bench.collect(Int64, TOPIC, qos)
+        numbers.publish(1, 2, 3)
+        bench.wait(lambda seen=seen: Int64(data=3) in seen, "the last number")  # type: ignore[misc]
+        numbers.inputs.discard()
+        numbers.inputs.take()
+        assert numbers.taken == expected
+        numbers.inputs.destroy()
+        bench.node.destroy_publisher(numbers.publisher)
+
+
+def test_a_node_that_is_destroyed_while_it_ticks_ends_its_thread(
+    make_node: MakeNode, robot: Robot, bench: Bench
+) -> None:
+    """Else the thread would use what is no longer there, and end the process."""
+    for trigger in ("timer", "observation"):
+        node = started(make_node(trigger, trigger=trigger))
+        before = len(robot.commands)
+        robot.run_until(lambda before=before: len(robot.commands) > before, "a command")  # type: ignore[misc]
+        bench.remove(node)
+        node.publish_diagnostics()  # which waited for the end of a tick: there is nothing left to publish with
+
+
+def test_an_error_in_a_tick_ends_the_executor(
+    make_node: MakeNode, robot: Robot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an error in a callback does: nothing is swallowed."""
+    node = started(make_node())
+    assert node.session is not None
+    monkeypatch.setattr(node.session.loop, "tick", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        robot.run_until(lambda: False, "the error")
+    node.trigger_deactivate()
+    assert node.state == "inactive"
+
+
+def test_what_arrives_on_an_earlier_topic_meanwhile_is_handed_over_before_what_follows_it(bench: Bench) -> None:
+    """Such as an episode's number, and the pose to which the robot leaps after it."""
+    seen: list[tuple[str, int]] = []
+    episode = bench.node.create_publisher(Int64, "/episode", LATCHED)
+    pose = bench.node.create_publisher(Int64, "/pose", LATCHED)
+
+    def on_pose(message: Int64, _: float) -> None:
+        seen.append(("pose", message.data))
+        if message.data == 0:
+            episode.publish(Int64(data=1))
+            episode.wait_for_all_acked()
+            pose.publish(Int64(data=1))
+            pose.wait_for_all_acked()
+
+    inputs = TickInputs(bench.node)
+    inputs.add(Int64, "/episode", lambda message, _: seen.append(("episode", message.data)), LATCHED)
+    inputs.add(Int64, "/pose", on_pose, LATCHED)
+    for topic in ("/episode", "/pose"):
+        bench.wait_for_match(topic, publishers=1, subscriptions=1)
+    pose.publish(Int64(data=0))
+    pose.wait_for_all_acked()
+    bench.wait(lambda: inputs.take() or len(seen) == 3, "all three")  # type: ignore[func-returns-value]
+    inputs.destroy()
+    assert seen == [("pose", 0), ("episode", 1), ("pose", 1)]

@@ -1,0 +1,135 @@
+"""Helpers for tests over real ROS 2: wait for conditions with a deadline, never for a time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from vdd_ros.bags.records import read_record
+
+RECORDS = ("/latency", "/decision")
+DEADLINE_S = 20.0  # discovery takes up to 3 s, more under load
+
+
+def _record_type() -> Any:
+    from sensor_msgs.msg import JointState
+
+    return JointState
+
+
+class LabelledRecord:
+    """A record, with `data` and `layout.dim` as an array with labels has them; read when a test looks at it."""
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    @property
+    def data(self) -> Any:
+        return read_record(self.message)[1]
+
+    @property
+    def layout(self) -> Any:
+        return SimpleNamespace(dim=[SimpleNamespace(label=label) for label in read_record(self.message)[0]])
+
+
+class Bench:
+    """Several nodes of one process under one executor, with a node of its own for the test's topics."""
+
+    def __init__(self, context: Any = None) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.executor = SingleThreadedExecutor(context=context)
+        self.node = rclpy.create_node("bench", context=context)
+        self._nodes: list[Any] = []
+        self.add(self.node)
+
+    def add(self, node: Any) -> Any:
+        """Spin a node along with the others and destroy it at the end."""
+        self._nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def remove(self, node: Any) -> None:
+        """Take a node down before the end."""
+        self._nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
+
+    def collect(self, message_type: Any, topic: str, qos: Any = 100) -> list[Any]:
+        """Subscribe to a topic and return the list that its messages go to.
+
+        Records, which policy nodes publish as a JointState, come as an array with labels where that is asked for.
+        """
+        messages: list[Any] = []
+        take = messages.append
+        if message_type.__name__ == "Float64MultiArray" and topic.endswith(RECORDS):
+            message_type, take = _record_type(), lambda record: messages.append(LabelledRecord(record))
+        self.node.create_subscription(message_type, topic, take, qos)
+        return messages
+
+    def wait(self, condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+        """Spin until a condition holds; fail, naming `what` was awaited, when the deadline passes."""
+        end = time.monotonic() + deadline_s
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {deadline_s} s in vain for {what}")
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def wait_for_match(self, topic: str, *, publishers: int = 0, subscriptions: int = 0) -> None:
+        """Wait until the test's node sees as many publishers and subscriptions of a topic, its own included."""
+        self.wait(
+            lambda: (
+                self.node.count_publishers(topic) >= publishers and self.node.count_subscribers(topic) >= subscriptions
+            ),
+            f"{publishers} publishers and {subscriptions} subscriptions of {topic}",
+        )
+
+    def close(self) -> None:
+        """Destroy all nodes."""
+        for node in list(self._nodes):
+            self.remove(node)
+        self.executor.shutdown()
+
+
+class NodeProcess:
+    """A node as a process of its own, with its output in a file."""
+
+    def __init__(self, module: str, ros_args: Sequence[str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, "--ros-args", *ros_args], stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, deadline_s: float = DEADLINE_S) -> int:
+        """Wait for its end and return the exit code."""
+        return self.process.wait(deadline_s)
+
+
+@contextmanager
+def node_process(module: str, log: Path, **parameters: object) -> Iterator[NodeProcess]:
+    """Run `python -m module` with parameters; it is killed if it is still there at the end."""
+    ros_args = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    running = NodeProcess(module, ros_args, log)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            os.kill(running.process.pid, signal.SIGKILL)
+            running.process.wait()

@@ -1,0 +1,69 @@
+"""Every figure that the pages quote is the one in results/, and the shipped policies are those that were measured."""
+
+from hashlib import sha256
+
+import pytest
+from checkout import CHECKOUT
+from readme_tables import TABLES, load_groups, load_results
+
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+
+QUOTING = ("README.md", "docs/install.md", "docs/latency.md")
+PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in QUOTING)
+SHIPPED = ("student", "teacher")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_pages_quote_the_results(name: str) -> None:
+    text = TABLES[name]()
+    assert text in PAGES, (
+        f"the pages lack this text of {name}; print it with python test/rigs/readme_tables.py:\n{text}"
+    )
+
+
+@pytest.mark.parametrize("policy", SHIPPED)
+def test_the_shipped_policy_is_the_measured_one(policy: str) -> None:
+    file = CHECKOUT / "models" / f"avoiding_{policy}.onnx"
+    assert sha256(file.read_bytes()).hexdigest() == load_results()[policy]["policy"]["sha256"]
+    assert file.stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("policy", SHIPPED)
+def test_the_shipped_policy_is_a_policy_file_with_parity(policy: str) -> None:
+    spec = OnnxPolicy.load(CHECKOUT / "models" / f"avoiding_{policy}.onnx").spec
+    assert spec.task == "avoiding"
+    assert spec.parity.max_error <= 1e-5
+    assert spec.parity.expert_mismatches == 0
+
+
+def test_the_shipped_student_was_distilled_from_the_measured_data() -> None:
+    student, teacher = (OnnxPolicy.load(CHECKOUT / "models" / f"avoiding_{name}.onnx").spec for name in SHIPPED)
+    assert student.data_sha256 == teacher.data_sha256
+    assert student.teacher_sha256 is not None
+
+
+def test_the_shipped_student_has_the_fidelity_to_the_shipped_teacher() -> None:
+    student = OnnxPolicy.load(CHECKOUT / "models" / "avoiding_student.onnx").spec
+    teacher = sha256((CHECKOUT / "models" / "avoiding_teacher.onnx").read_bytes()).hexdigest()
+    assert student.fidelity["against_teacher"]["teacher_file_sha256"] == teacher
+
+
+@pytest.mark.parametrize("name", ["ddpm", "beso"])
+def test_the_figures_hold(name: str) -> None:
+    groups = load_groups()
+    teacher, student = groups[name, None], groups[f"vdd-{name}", None]
+    assert all(cell["rollouts"] >= 480 for cell in (*teacher.cells, *student.cells))
+    assert len(student.cells) >= 3
+    assert teacher.success.mean >= 0.95
+    assert teacher.entropy.mean >= 0.85
+    assert student.success.mean >= teacher.success.mean - 0.02
+    assert student.entropy.mean >= 0.95 * teacher.entropy.mean
+    assert all(cell["train_s"] <= 20 * 60 for cell in teacher.cells)
+    assert all(cell["distil_s"] <= 10 * 60 for cell in student.cells)
+
+
+def test_the_latency_of_the_demo_holds() -> None:
+    results = load_results()
+    found = results["latency"]["comparison"]
+    assert found["ratio"] >= 0.6 * found["steps"]
+    assert all(node["missing"] == 0 for node in results["latency"]["nodes"])

@@ -1,0 +1,84 @@
+"""The scripted demonstrator of Avoiding: its data succeed when replayed and look like D3IL's gamepad data."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.tasks import get_task
+from vdd_ros.tasks.avoiding.sim import SPEC
+from vdd_ros.tasks.rollout import replay
+
+TASK = get_task("avoiding")
+
+
+@pytest.fixture(scope="module")
+def demonstrations() -> DemonstrationSet:
+    return TASK.demonstrate(96, 0, lambda: None)
+
+
+def test_all_succeed_when_replayed_and_go_where_they_say(demonstrations: DemonstrationSet) -> None:
+    replayed = replay(TASK.make_sim(96), demonstrations)
+    assert replayed.success.all()
+    assert (replayed.modes == demonstrations.modes).all()
+    assert (replayed.lengths == demonstrations.lengths).all()
+    for pairs, path in zip(demonstrations.episodes(), replayed.paths((0, 1, 2, 3)), strict=True):
+        assert path[:-1] == pytest.approx(demonstrations.observation[pairs], abs=1e-12)
+
+
+def test_there_are_four_of_each_route(demonstrations: DemonstrationSet) -> None:
+    assert TASK.default_demonstrations == 96
+    assert np.bincount(demonstrations.modes).tolist() == [4] * 24
+
+
+def test_the_actions_are_those_of_a_gamepad_with_a_dead_zone(demonstrations: DemonstrationSet) -> None:
+    size = np.abs(demonstrations.action)
+    assert ((size == 0) | ((size >= 0.005) & (size <= 1 / 120))).all()
+    assert (size[:, 0] == 0).any() and (size[:, 1] == 0).any()
+    assert (demonstrations.action[:, 0] < 0).any() and (demonstrations.action[:, 0] > 0).any()
+
+
+def test_the_desired_position_moves_by_the_action(demonstrations: DemonstrationSet) -> None:
+    for pairs in demonstrations.episodes():
+        desired, action = demonstrations.observation[pairs, :2], demonstrations.action[pairs]
+        assert np.diff(desired, axis=0) == pytest.approx(action[:-1], abs=1e-12)
+
+
+def test_the_lengths_are_those_of_d3il(demonstrations: DemonstrationSet) -> None:
+    assert demonstrations.lengths.max() <= 200
+    assert demonstrations.lengths.min() >= 0.63 / (1 / 120)  # the way to the goal at full deflection
+
+
+def test_no_two_demonstrations_of_a_route_are_alike(demonstrations: DemonstrationSet) -> None:
+    episodes = demonstrations.episodes()
+    for route in range(24):
+        same = [demonstrations.action[episodes[i]] for i in np.flatnonzero(demonstrations.modes == route)]
+        for one, other in pairwise(same):
+            assert one.shape != other.shape or not np.array_equal(one, other)
+
+
+def test_the_header_says_what_the_numbers_are(demonstrations: DemonstrationSet) -> None:
+    header = demonstrations.header
+    assert header.task == "avoiding"
+    assert header.observation == tuple((entry.name, entry.unit) for entry in SPEC.observation)
+    assert header.action == tuple((entry.name, entry.unit) for entry in SPEC.action)
+    assert (header.rate_hz, header.seed) == (SPEC.rate_hz, 0)
+
+
+def test_the_seed_decides_everything() -> None:
+    first, again, other = (TASK.demonstrate(5, seed, lambda: None).sha256 for seed in (7, 7, 8))
+    assert first == again != other
+
+
+def test_progress_is_told_after_each_episode() -> None:
+    calls: list[None] = []
+    TASK.demonstrate(3, 0, lambda: calls.append(None))
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("episodes", [0, -4])
+def test_no_episodes_are_refused(episodes: int) -> None:
+    with pytest.raises(DemonstrationError, match=f"{episodes} demonstrations"):
+        TASK.demonstrate(episodes, 0, lambda: None)

@@ -1,0 +1,1 @@
+"""rosbag2 without ROS: written, repaired and read back."""

@@ -1,0 +1,259 @@
+"""Make a whole bag of one that is not: cut off, without metadata or index, split, or out of order."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2.metadata import parse_qos
+
+from vdd_ros.bags.contents import BagContents, Channel, describe_losses
+from vdd_ros.bags.layout import MENDED, MENDING, METADATA, PARTIAL, SUFFIXES, BagLayout, find_bag, scan_bag, shown
+from vdd_ros.bags.mcap_scan import Scanned
+from vdd_ros.bags.reader import count_by_library
+from vdd_ros.bags.salvage import lock
+from vdd_ros.bags.types import definition_of
+from vdd_ros.bags.writer import BagWriter
+from vdd_ros.documents import parse_yaml
+from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
+
+_MADE = "made"
+_REPLACED = "replaced"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What came of a bag.
+
+    Attributes:
+        source: What was read; it is as it was.
+        output: The whole bag.
+        messages: How many messages it holds.
+        given_up: What could not be read, with its size, in words.
+        lost: Whether whole messages are, or may be, among that.
+        notes: What else there is to know, in words.
+        gaps: What is wrong with the sequence numbers, in words; empty if nothing is.
+        replaced: What an earlier try had left, and is gone; None if there was nothing.
+    """
+
+    source: Path
+    output: Path
+    messages: int
+    given_up: list[str]
+    lost: bool
+    notes: list[str]
+    gaps: str
+    replaced: Path | None = None
+
+
+def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mended:
+    """Copy every message that can be read of a bag, in the order of receipt, into a new one; the bag stays as it is.
+
+    Args:
+        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml,
+            or a file (.mcap, .db3).
+        output: Bag to make; by default `<bag>` of `<bag>.partial`, else `<name>.mended` beside the source.
+        force: Replace an output that exists, if it is a bag.
+
+    Raises:
+        RecordingError: There is no such bag, it is whole, it is being written or mended, not one message in it can be
+            read, or the output exists already or cannot be written.
+    """
+    bag = _find(path)
+    output = output or _output_of(path)
+    aside = output.with_name(output.name + MENDING)
+    with ExitStack() as stack:
+        for file in bag.files:
+            if not lock(stack.enter_context(file.open("rb")), shared=True):
+                raise RecordingError(f"{shown(file)} is being written; stop the recorder, which completes it")
+        replaced = _clear(aside, output)
+        _check_output(output, bag, force=force)
+        stack.enter_context(_workshop(aside))
+        contents = stack.enter_context(BagContents(aside))
+        scanned = scan_bag(bag, contents)
+        _refuse(bag, scanned, contents)
+        return replace(_write(bag, scanned, contents, output, aside), replaced=replaced)
+
+
+def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output: Path, aside: Path) -> Mended:
+    """Write the bag aside and put it into its place."""
+    made = aside / _MADE / output.name
+    made.parent.mkdir()
+    writer = BagWriter(made, aside / output.name)
+    left_out: list[str] = []
+    connections = _add_topics(writer, contents, left_out)
+    count = 0
+    for message in contents.messages():
+        connection = connections.get((message.channel.topic, message.channel.msgtype))
+        if connection is not None and writer.failure is None:
+            writer.write_to(connection, message.log_ns, message.content, message.publish_ns)
+            count += 1
+    if not count:
+        raise RecordingError(_nothing(bag, contents, left_out))
+    gaps = ""
+    try:
+        writer.close()
+    except RecordingError as error:
+        if writer.cause is not None:
+            raise RecordingError(
+                f"bag {shown(output)} could not be written: {writer.cause}; {shown(bag.path)} is as it was. "
+                "Make room, or name a place on another disk with --out"
+            ) from error
+        gaps = writer.describe_gaps()
+    _put(made, output, aside)
+    losses = list(contents.losses.values())
+    missing = [f"the file {shown(name)} is missing" for name in bag.missing]
+    missing += _uncovered(bag, scanned, contents)
+    given_up = [*describe_losses(contents.losses), *left_out, *missing]
+    lost = bool(left_out or missing) or not all(loss.harmless for loss in losses)
+    return Mended(bag.path, output, count, given_up, lost, contents.notes, gaps)
+
+
+def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> list[str]:
+    """Say in words how many messages are counted and were not found."""
+    counted = [one.counted for one in scanned]
+    expected = sum(count or 0 for count in counted) if None not in counted else 0
+    expected = max(expected, sum(count for _, _, count in bag.counted))
+    found = len(contents)
+    return [f"of {expected:,} messages that are counted {found:,} are found"] if found < expected else []
+
+
+def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -> dict[tuple[str, str], Connection]:
+    """Add each topic once for each of its types, and say which were left out."""
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for place, channel in enumerate(contents.channels):
+        grouped.setdefault((channel.topic, channel.msgtype), []).append(place)
+    counts, added = contents.counts(), {}
+    for (topic, msgtype), places in grouped.items():
+        channels = [contents.channels[place] for place in places]
+        count = sum(counts[place] for place in places)
+        try:
+            first = next((channel for channel in channels if channel.definition), channels[0])
+            if first.encoding != "cdr":
+                raise RecordingError(f"they are serialised as {printable(first.encoding)!r}; cdr is needed")
+            profiles = [profile for channel in channels for profile in _profiles(channel, contents.notes)]
+            added[topic, msgtype] = writer.add_topic(
+                topic, msgtype, list(dict.fromkeys(profiles)), definition=definition_of(first)
+            )
+        except RecordingError as error:
+            if count:
+                left_out.append(f"{count:,} messages of {printable(topic)} are left out: {error}")
+    return added
+
+
+def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
+    """Return the publishers' profiles of a channel; without them a bag can be read as well, so what is none is told."""
+    try:
+        return parse_qos(parse_yaml(channel.offered_qos, channel.topic, RecordingError) or [])
+    except Exception:  # profiles of others are parsed by a library that checks nothing
+        notes.append(f"the quality of service of {printable(channel.topic)} cannot be read and is left out")
+        return []
+
+
+def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> None:
+    """Raise RecordingError where there is nothing to mend, or nothing to make a bag of."""
+    counted = sum(count for _, _, count in bag.counted)
+    complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
+    if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
+        beside = f"; beside it lies {printable(', '.join(bag.unnamed))}, which is not of it" if bag.unnamed else ""
+        raise RecordingError(
+            f"{shown(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend{beside}"
+        )
+    if not len(contents):
+        raise RecordingError(_nothing(bag, contents, []))
+
+
+def _nothing(bag: BagLayout, contents: BagContents, left_out: list[str]) -> str:
+    reasons = [*describe_losses(contents.losses), *left_out] or ["its files are whole and empty"]
+    return f"{shown(bag.path)} holds no message that can be read, so no bag was made: {'; '.join(reasons)}"
+
+
+def _put(made: Path, output: Path, aside: Path) -> None:
+    """Move a bag to its place, and what is there, which was to be replaced, out of the way first."""
+    try:
+        replaced = output.exists()
+        if replaced:
+            output.rename(aside / _REPLACED)
+        try:
+            made.rename(output)
+        except OSError:
+            if replaced:
+                (aside / _REPLACED).rename(output)
+            raise
+    except OSError as error:
+        raise RecordingError(f"bag {shown(output)} could not be put into its place: {error}") from error
+
+
+@contextmanager
+def _workshop(aside: Path) -> Iterator[None]:
+    """Make a folder, locked as long as it is used, and remove it in the end."""
+    try:
+        aside.mkdir(parents=True)
+    except OSError as error:
+        raise RecordingError(f"{shown(aside)} cannot be made: {error}; give another place with --out") from error
+    try:
+        with (aside / _LOCK).open("wb") as file:
+            lock(file)
+            yield
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _clear(aside: Path, output: Path) -> Path | None:
+    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing.
+
+    A bag that it was about to replace goes back to its place.
+    """
+    if not os.path.lexists(aside):
+        return None
+    ours = {_MADE, _REPLACED, _LOCK, output.name}
+    if aside.is_symlink() or not aside.is_dir() or not ours.issuperset(path.name for path in aside.iterdir()):
+        raise RecordingError(
+            f"{shown(aside)} is in the way, and no earlier try left it; move it, or give another name with --out"
+        )
+    for path in aside.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                if not lock(file):
+                    raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+    if (aside / _REPLACED).exists() and not output.exists():
+        (aside / _REPLACED).rename(output)
+    shutil.rmtree(aside)
+    return aside
+
+
+def _find(path: Path) -> BagLayout:
+    partial = path.with_name(path.name + PARTIAL)
+    return find_bag(partial if not path.exists() and partial.exists() else path)
+
+
+def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
+    """Raise RecordingError where the output is there already and may not be replaced."""
+    if not os.path.lexists(output):
+        return
+    if not force:
+        raise RecordingError(
+            f"bag {shown(output)} exists already; remove it, give another name with --out, or replace it with --force"
+        )
+    place = output.resolve()
+    if any(place == file.resolve() or place in file.resolve().parents for file in bag.files):
+        raise RecordingError(f"{shown(output)} holds the bag that is to be mended; give another name with --out")
+    found = list(output.iterdir()) if output.is_dir() and not output.is_symlink() else None
+    if found is None or (found and not any(file.name == METADATA or file.name.endswith(SUFFIXES) for file in found)):
+        raise RecordingError(f"{shown(output)} is no bag, so that --force does not replace it; give another name")
+
+
+def _output_of(path: Path) -> Path:
+    if path.name.endswith(PARTIAL):
+        return path.with_name(path.name.removesuffix(PARTIAL))
+    if not path.exists():
+        return path
+    name = path.name
+    for suffix in SUFFIXES if path.is_file() else ():
+        name = name.removesuffix(suffix)
+    return path.with_name(name + MENDED)

@@ -1,0 +1,127 @@
+"""Reads a rosbag2 database (.db3) row by row, as far as it is whole."""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from vdd_ros.bags.contents import LAST_STAMP_NS, BagContents, Channel, Places
+from vdd_ros.errors import RecordingError
+from vdd_ros.text import printable
+
+MAGIC = b"SQLite format 3\x00"
+SIDECARS = ("-wal", "-journal")
+"""What a recorder that was killed leaves beside its database: rows that are not in it yet, or are to be undone."""
+_LARGEST = 1 << 40
+
+MALFORMED = "rows of a database that is cut off or damaged"
+
+
+def is_sqlite(path: Path) -> bool:
+    """Tell whether a file begins as databases do."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def scan_sqlite(contents: BagContents, path: Path) -> None:
+    """Add the messages of a database to `contents`; they are copied into its spool.
+
+    The database itself is only read: with a journal beside it, or where it was cut, a temporary copy is opened.
+
+    Raises:
+        RecordingError: It is no rosbag2 database, or its topics cannot be read.
+    """
+    beside = [path.with_name(path.name + end) for end in SIDECARS]
+    with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
+        target, options = path, "?mode=ro&immutable=1"
+        claimed = _claimed_size(path)
+        if claimed > path.stat().st_size or any(file.exists() and file.stat().st_size for file in beside):
+            target, options = Path(folder) / path.name, ""
+            for file in (path, *beside):
+                if file.exists():
+                    shutil.copyfile(file, Path(folder) / file.name)
+            if claimed > target.stat().st_size:  # what is behind a cut as zeros: else not even what is there is read
+                os.truncate(target, claimed)
+        try:
+            database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
+        except sqlite3.Error as error:
+            raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
+        try:
+            database.text_factory = lambda text: text.decode("utf-8", "replace")
+            _refuse_views(database, path)
+            channels = _channels(database, path)
+            unwanted = {number for number, channel in channels.items() if not contents.wanted(channel.topic)}
+            contents.add(contents.open(path), channels, _places(database, contents, unwanted))
+        finally:
+            database.close()
+
+
+def _claimed_size(path: Path) -> int:
+    """Return how many bytes a database should have by its header: size of a page (1 means 65536) times pages."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    page = int.from_bytes(head[16:18], "big")
+    size = (1 << 16 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+    return size if size <= _LARGEST else 0
+
+
+def _refuse_views(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is computed where a bag has tables: a few bytes can give rows without end."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
+    try:
+        found = database.execute(query).fetchone()
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
+    if found is not None:
+        raise RecordingError(f"{path} is no rosbag2 database: its {printable(found[0])} are a view, not a table")
+
+
+def _channels(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
+    try:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
+        wanted = ("id", "name", "type", "serialization_format", "offered_qos_profiles")
+        selected = ", ".join(name if name in columns else "''" for name in wanted)
+        rows = database.execute(f"SELECT {selected} FROM topics").fetchall()
+    except sqlite3.Error as error:
+        raise RecordingError(
+            f"{path} is a database whose topics cannot be read: {error}; nothing in it can be told apart"
+        ) from error
+    definitions = _definitions(database)
+    return {
+        number: Channel(str(name), str(msgtype), definitions.get(msgtype, ""), str(encoding), str(qos))
+        for number, name, msgtype, encoding, qos in rows
+        if isinstance(number, int)
+    }
+
+
+def _definitions(database: sqlite3.Connection) -> dict[Any, str]:
+    try:
+        rows = database.execute("SELECT topic_type, encoded_message_definition FROM message_definitions").fetchall()
+    except sqlite3.Error:  # bags before Iron have none
+        return {}
+    return {name: str(text) for name, text in rows}
+
+
+def _places(database: sqlite3.Connection, contents: BagContents, unwanted: Collection[int]) -> Places:
+    places = Places()
+    try:
+        rows = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+        for channel, stamp_ns, content in rows:
+            if channel in unwanted:
+                continue
+            if not (isinstance(channel, int) and isinstance(content, bytes) and _is_time(stamp_ns)):
+                contents.lose("rows that are no messages", len(content) if isinstance(content, bytes) else 0)
+                continue
+            offset = contents.keep(content)
+            places.add(channel, stamp_ns, stamp_ns, spooled=True, offset=offset, size=len(content))
+    except sqlite3.Error:
+        contents.lose(MALFORMED, 0)
+    return places
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value <= LAST_STAMP_NS

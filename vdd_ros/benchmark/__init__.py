@@ -1,0 +1,1 @@
+"""Benchmarks: of methods, of learning speed, of control at rate."""

@@ -1,0 +1,1 @@
+"""Methods side by side: trained, exported, rolled out, tabulated."""

@@ -1,0 +1,92 @@
+"""The report of a benchmark: Markdown tables with figures between them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vdd_ros.benchmark.markdown_block import fill_block
+from vdd_ros.benchmark.methods.figures import FIGURES, draw
+from vdd_ros.benchmark.methods.locks import holding
+from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.benchmark.methods.summary import group, settings_apart
+from vdd_ros.benchmark.methods.tables import TABLES
+from vdd_ros.benchmark.speed.command import draw_race, section
+from vdd_ros.files import replacing
+
+REPORT_FILE = "benchmark.md"
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+
+
+def write_report(records: list[Record], folder: Path) -> str:
+    """Write tables and figures of some cells into a folder; return the tables."""
+    text = render(records, folder, Path())
+    with holding(folder, wait=True):
+        for task, backbone in sections(records):
+            draw(group(records, task, backbone), folder, task, backbone)
+        draw_race(folder)
+        with replacing(folder / REPORT_FILE) as aside:
+            aside.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def update_page(page: Path, records: list[Record], figures: Path) -> None:
+    """Put the tables between the marks of a page.
+
+    Args:
+        page: Markdown with `BEGIN` and `END` on lines of their own.
+        records: The cells.
+        figures: Folder of the figures.
+
+    Raises:
+        ConfigurationError: The page lacks the marks.
+    """
+    tables = render(records, figures, Path(os.path.relpath(figures, page.parent)))
+    with holding(page.parent, wait=True):
+        fill_block(page, BEGIN, END, tables)
+
+
+def render(records: list[Record], folder: Path, figures: Path) -> str:
+    """Return the tables as Markdown.
+
+    Args:
+        records: The cells.
+        folder: Folder of the figures, and of the record of a race if there is one.
+        figures: The same, as seen from the page.
+    """
+    if not records:
+        return "Nothing has been measured yet."
+    parts = [_preface(records)]
+    for task, backbone in sections(records):
+        groups = group(records, task, backbone)
+        parts.append(f"## {task.capitalize()}, {backbone.upper()} backbone")
+        for title, table in TABLES.items():
+            if not (text := table(groups)):
+                continue
+            files = [drawing.file(task, backbone) for drawing in FIGURES.get(title, []) if drawing.applies(groups)]
+            parts += [f"### {title}", text, *(f"![{title}]({(figures / file).as_posix()})" for file in files)]
+    parts += section(folder, figures)
+    return "\n\n".join(parts)
+
+
+def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
+    """Return the tasks and backbones of some cells."""
+    return sorted({(record["task"], record["backbone"]) for record in records})
+
+
+def _preface(records: list[Record]) -> str:
+    def machine(facts: Record) -> str:
+        threads = f", {facts['threads']} threads" if "threads" in facts else ""
+        return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {facts['gpu']}" if facts.get("gpu") else "")
+
+    trained = sorted({machine(record["machine"]) for record in records})
+    timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
+    rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
+    lines = [
+        f"{len(records)} cells, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
+        "the 95 % interval that the rollouts of these seeds leave. Published figures are the VDD paper's, with GPT "
+        "backbones and in its own simulator. Inference is the median time of one action in one thread.",
+        f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
+    ]
+    if apart := settings_apart(records):
+        lines.append(f"Not all cells were measured alike: {', '.join(apart)}.")
+    return "\n\n".join(lines)

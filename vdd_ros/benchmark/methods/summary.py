@@ -1,0 +1,130 @@
+"""What cells say together: means over seeds with their spread and intervals, beside the paper's figures."""
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vdd_ros.benchmark.methods.matrix import METHODS, VARIANTS
+from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.tasks.metrics import wilson_interval
+
+# Published success, and its deviation over seeds where it is given, by task and method; all with GPT backbones.
+PAPER: dict[str, dict[str, tuple[float, float | None]]] = {
+    "avoiding": {
+        "ddpm": (0.94, None),
+        "beso": (0.96, None),
+        "ddpm-1": (0.09, None),
+        "beso-1": (0.84, None),
+        "cd": (0.82, 0.05),
+        "ctm": (0.93, 0.02),
+        "em": (0.65, 0.18),
+        "imc": (0.75, 0.08),
+        "vdd-paper-beso": (0.95, 0.01),
+        "vdd-ddpm": (0.92, 0.02),
+        "vdd-beso": (0.95, 0.01),
+    }
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over seeds.
+
+    Attributes:
+        mean: Of the seeds.
+        spread: Standard deviation over the seeds; None for a single one.
+        interval: 95 % interval of the mean for these very seeds: the rollouts are what is random in it.
+    """
+
+    mean: float
+    spread: float | None
+    interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        """Return it for a table."""
+        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
+        return f"{self.mean:.3f}{spread} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one method and variant that differ only in their seed.
+
+    Attributes:
+        cells: At least one.
+    """
+
+    cells: tuple[Record, ...]
+
+    def __getitem__(self, key: str) -> Any:
+        """Return what the cells have in common under a key."""
+        return self.cells[0][key]
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return str(self["method"])
+
+    @property
+    def label(self) -> str:
+        """Name for tables and figures."""
+        return METHODS[self.method].label
+
+    @property
+    def success(self) -> Figure:
+        """Success rate; Wilson's interval of all rollouts together."""
+        rollouts = sum(cell["rollouts"] for cell in self.cells)
+        successes = sum(round(cell["success"] * cell["rollouts"]) for cell in self.cells)
+        return self._figure("success", wilson_interval(successes, rollouts))
+
+    @property
+    def entropy(self) -> Figure:
+        """Task entropy; the seeds' independent intervals make that of their mean."""
+        mean, count = statistics.mean(cell["entropy"] for cell in self.cells), len(self.cells)
+        below, above = (
+            math.hypot(*(cell["entropy_interval"][side] - cell["entropy"] for cell in self.cells)) / count
+            for side in (0, 1)
+        )
+        return self._figure("entropy", (max(mean - below, 0.0), mean + above))
+
+    def mean(self, key: str) -> float | None:
+        """Return the mean of a number over the cells that have it; None if none has."""
+        values = [cell[key] for cell in self.cells if cell[key] is not None]
+        return statistics.mean(values) if values else None
+
+    def _figure(self, key: str, interval: tuple[float, float]) -> Figure:
+        values = [cell[key] for cell in self.cells]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return Figure(statistics.mean(values), spread, interval)
+
+
+Groups = dict[tuple[str, str | None], Group]
+"""Groups by method and variant."""
+
+
+def group(records: Iterable[Record], task: str, backbone: str) -> Groups:
+    """Return the groups of a task and backbone, in the order of the tables."""
+    found: dict[tuple[str, str | None], list[Record]] = {}
+    for record in records:
+        if (record["task"], record["backbone"]) == (task, backbone):
+            found.setdefault((record["method"], record["variant"]), []).append(record)
+    order = {name: number for number, name in enumerate([None, *METHODS, *VARIANTS])}
+    ranked = sorted(found, key=lambda name: (order[name[0]], order[name[1]]))
+    return {name: Group(tuple(sorted(found[name], key=lambda cell: cell["seed"]))) for name in ranked}
+
+
+def settings_apart(records: Iterable[Record]) -> list[str]:
+    """Return what differs over cells that should have it in common, in words; empty if nothing does."""
+    checks = {"rollouts": "rollouts", "inference_at": "runs of the inference times"}
+    values = {name: {record[key] for record in records} for key, name in checks.items()}
+    return [f"{len(found)} different {name}" for name, found in values.items() if len(found) > 1]
+
+
+def paper_success(task: str, method: str) -> str:
+    """Return the published success for a table, a dash where there is none."""
+    mean, spread = PAPER.get(task, {}).get(method, (None, None))
+    if mean is None:
+        return "–"
+    return f"{mean:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")

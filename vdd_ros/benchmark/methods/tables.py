@@ -1,0 +1,137 @@
+"""The tables of a benchmark, as Markdown; each is empty where no cell belongs into it."""
+
+from collections.abc import Callable, Iterable
+
+from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, SOURCES, VARIANTS
+from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success
+
+MIXTURES = ("em", "imc", "vdd-paper-beso", "vdd-ddpm", "vdd-beso")
+
+
+def methods_table(groups: Groups) -> str:
+    """Return success and entropy of every method."""
+    heads = (
+        "method",
+        "passes",
+        "success",
+        "published",
+        "task entropy",
+        "modes",
+        "inference, ms",
+        "made in, s",
+        "seeds",
+    )
+    rows = (
+        [
+            found.label,
+            str(found["steps"]),
+            str(found.success),
+            paper_success(found["task"], found.method),
+            str(found.entropy),
+            _number(found.mean("modes_found"), 1),
+            _milliseconds(found),
+            _number(found.mean("distil_s") or found.mean("train_s"), 0),
+            str(len(found.cells)),
+        ]
+        for found in whole(groups)
+    )
+    return _table(heads, rows)
+
+
+def steps_table(groups: Groups) -> str:
+    """Return inference time against sampling steps, students last."""
+    diffusion = sorted(
+        (found for found in whole(groups) if is_diffusion(found)), key=lambda f: (f["teacher"], f["steps"])
+    )
+    if not diffusion:
+        return ""
+    students = [found for found in whole(groups) if not is_diffusion(found)]
+    rows = (
+        [
+            found["teacher"].upper() if is_diffusion(found) else found.label,
+            str(found["steps"]),
+            found["sampler"] or "–",
+            _milliseconds(found),
+            _number(found.success.mean, 3),
+            _number(found.entropy.mean, 3),
+        ]
+        for found in (*diffusion, *students)
+    )
+    return _table(("policy", "steps", "sampler", "inference, ms", "success", "task entropy"), rows)
+
+
+def mixtures_table(groups: Groups) -> str:
+    """Return what the ways to train the same mixture come to; empty unless there are two."""
+    found = [groups[method, None] for method in MIXTURES if (method, None) in groups]
+    rows = (
+        [
+            one.label,
+            one["teacher"].upper() if one["teacher"] else "demonstrations",
+            str(one["experts"]),
+            str(one.success),
+            paper_success(one["task"], one.method),
+            str(one.entropy),
+        ]
+        for one in found
+    )
+    heads = ("mixture", "learns from", "experts", "success", "published", "task entropy")
+    return _table(heads, rows) if len(found) > 1 else ""
+
+
+def ablations_table(groups: Groups) -> str:
+    """Return the ablations below what they vary; empty if there is none."""
+    found = [groups[ABLATED, variant] for variant in (None, *VARIANTS) if (ABLATED, variant) in groups]
+    if not any(one["variant"] for one in found):
+        return ""
+    rows = (
+        [
+            one["variant"] or one.label,
+            str(one["experts"]),
+            one["settings"]["gating"],
+            one["settings"]["noise_scheme"],
+            str(one.success),
+            str(one.entropy),
+            str(len(one.cells)),
+        ]
+        for one in found
+    )
+    return _table(("variant", "experts", "gating", "noise levels", "success", "task entropy", "seeds"), rows)
+
+
+TABLES: dict[str, Callable[[Groups], str]] = {
+    "Success and diversity": methods_table,
+    "Inference time against steps": steps_table,
+    "Ways to train the mixture": mixtures_table,
+    "Ablations": ablations_table,
+}
+"""By title."""
+
+
+def whole(groups: Groups) -> list[Group]:
+    """Return the groups that are no ablations."""
+    return [found for (_, variant), found in groups.items() if variant is None]
+
+
+def is_diffusion(found: Group) -> bool:
+    """Tell whether a group samples in steps."""
+    return METHODS[found.method].steps is not None
+
+
+def teacher_of(groups: Groups) -> Group | None:
+    """Return the teacher of what the ablations vary."""
+    return groups.get((SOURCES[ABLATED].teacher or "", None))
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads, rows = list(heads), list(rows)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _milliseconds(found: Group) -> str:
+    seconds = found.mean("inference_s_p50")
+    return _number(None if seconds is None else 1e3 * seconds, 3)

@@ -1,0 +1,3 @@
+"""The policy node at control rate."""
+
+PARTS = ("networks", "ticks", "arrivals", "drivers", "swaps", "rates", "fifo")

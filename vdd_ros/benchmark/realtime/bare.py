@@ -1,0 +1,99 @@
+"""What a tick cannot do without, measured alone: the graph in ONNX Runtime, and rclpy's publish; and a bare echo."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from vdd_ros.benchmark.realtime.keeping import keep
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.host.realtime import HostSettings, settle
+from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, command_message, message_class
+from vdd_ros.nodes.ros.parameters import parameter, read_parameters
+from vdd_ros.nodes.ros.runtime import Leave, run
+from vdd_ros.nodes.ros.tick_thread import Deadlines
+from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.onnx_session import open_session
+from vdd_ros.policy.providers import ProviderSettings
+from vdd_ros.robot.layouts import command_layout
+from vdd_ros.robot.robot_file import RobotFile
+
+MODES = ("parts", "echo")
+
+
+@dataclass(frozen=True)
+class BareParameters:
+    """Parameters of the bare node."""
+
+    mode: str = parameter("parts", f"what it does: {', '.join(MODES)}")
+    policy_path: str = parameter("", "policy file, for parts")
+    robot_file: str = parameter("", "robot file")
+    rate_hz: float = parameter(200.0, "how often, for parts", 1.0, 10_000.0)
+    seconds: float = parameter(5.0, "for how long, for parts", 0.1, 86_400.0)
+    wake_early_s: float = parameter(0.003, "how long before each the graph is run, for parts", 0.0, 0.02)
+    fifo_priority: int = parameter(0, "SCHED_FIFO priority, for parts; 0: the ordinary scheduler", 0, 99)
+    output: str = parameter("", "file of the measurements (.npz), for parts")
+
+
+class Bare(Node):
+    """Does one thing only.
+
+    `parts` runs the graph and publishes at the node's rate, each timed. It wakes as early as the node does and runs the
+    graph until then, so that the core is as warm, and its clock as fast, as the node's. `echo` answers each message of
+    the robot file's last input with a command, from a callback of the executor, as the first example of rclpy does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("bare")
+        self._settings = settings = read_parameters(self, BareParameters)
+        if settings.mode not in MODES:
+            raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
+        robot = RobotFile.load(settings.robot_file)
+        self._answer = command_message(robot.command, 0.0)
+        command_layout(robot.command).write(np.zeros(len(robot.command.entries)), self._answer)
+        self._publisher = self.create_publisher(type(self._answer), robot.command.topic, RELIABLE)
+        if settings.mode == "echo":
+            source = robot.inputs[-1]
+            self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)
+            return
+        opened = open_session(settings.policy_path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
+        self._arrays = BoundArrays(opened.session, opened.spec, 1)
+        self._start = self.create_timer(0.5, self._measure)
+
+    def _echo(self, _message: Any) -> None:
+        self._publisher.publish(self._answer)
+
+    def _measure(self) -> None:
+        """Time both parts at absolute instants."""
+        for problem in settle(HostSettings(fifo_priority=self._settings.fifo_priority)):
+            raise ConfigurationError(problem)
+        deadlines = Deadlines(1.0 / self._settings.rate_hz)
+        end_ns = time.monotonic_ns() + round(self._settings.seconds * 1e9)
+        inference, publish = [], []
+        early_ns = round(1e9 * min(self._settings.wake_early_s, 0.5 / self._settings.rate_hz))
+        while deadlines.due_ns < end_ns:
+            time.sleep(1e-9 * max(0, deadlines.due_ns - early_ns - time.monotonic_ns()))
+            while time.monotonic_ns() < deadlines.due_ns:
+                self._arrays.run()
+            deadlines.step()
+            began = time.perf_counter()
+            self._arrays.run()
+            ran = time.perf_counter()
+            self._publisher.publish(self._answer)
+            inference.append(ran - began)
+            publish.append(time.perf_counter() - ran)
+        keep(self._settings.output, inference=np.array(inference), publish=np.array(publish))
+        raise Leave(0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the bare node; see `vdd_ros.nodes.ros.runtime.run`."""
+    return run(Bare, argv, SingleThreadedExecutor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Processes of the benchmark: a node that is measured, and the probe that plays the robot beside it."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros import resources
+from vdd_ros.demo.node_processes import NodeProcesses
+from vdd_ros.host.sentinel import Absences, Sentinel
+
+Arrays = dict[str, NDArray[Any]]
+
+NODE = "policy"
+POLL_S = 0.05
+A_DAY_S = 86_400.0
+
+
+class Stations:
+    """Starts nodes for one measurement after the other.
+
+    Args:
+        policy: Policy file that is measured.
+        robot_file: Robot file.
+        folder: For logs and measurements.
+        fifo_priority: Of the thread that ticks, and of what its bare parts run in; 0: the ordinary scheduler.
+    """
+
+    def __init__(self, policy: Path, robot_file: Path, folder: Path, fifo_priority: int = 0) -> None:
+        self._policy = policy
+        self._robot_file = robot_file
+        self._folder = folder
+        self._fifo_priority = fifo_priority
+
+    def node(self, rate_hz: float, seconds: float, **given: Any) -> Arrays:
+        """Measure the policy node.
+
+        Args:
+            rate_hz: Observations a second; where the node ticks by the clock, its rate too.
+            seconds: For how long.
+            given: Parameters of the node, and for the probe `wait_for_answers` and `next_policies`.
+
+        Returns:
+            What the probe keeps; see `vdd_ros.benchmark.realtime.probe.Probe`.
+        """
+        return self._measured(rate_hz, seconds, lambda _: nullcontext(), **given)
+
+    def _measured(
+        self,
+        rate_hz: float,
+        seconds: float,
+        beside: Callable[[NodeProcesses], AbstractContextManager[Any]],
+        **given: Any,
+    ) -> Arrays:
+        probe = {name: given.pop(name) for name in ("wait_for_answers", "next_policies") if name in given}
+        with self._processes() as nodes:
+            nodes.start(
+                NODE,
+                "vdd_ros.nodes.policy_node",
+                resources.path("config/policy_node.params.yaml"),
+                policy_path=str(self._policy),
+                robot_file=str(self._robot_file),
+                rate_hz=rate_hz,
+                autostart=True,
+                fifo_priority=self._fifo_priority,
+                **given,
+            )
+            with beside(nodes):
+                found = self._probe(nodes, rate_hz, seconds, **probe)
+            nodes.stop_well(NODE)
+        return found
+
+    def witnessed(self, rate_hz: float, seconds: float) -> tuple[Arrays, list[Absences]]:
+        """Measure the policy node as `node` does, while a sentinel watches the host; return what both saw."""
+        witnesses: list[Sentinel] = []
+
+        def watched(nodes: NodeProcesses) -> Sentinel:
+            witnesses.append(Sentinel(self._folder / "sentinel.npz", {NODE: nodes.pids[NODE]}))
+            return witnesses[0]
+
+        found = self._measured(rate_hz, seconds, watched)
+        return found, [witnesses[0].own, witnesses[0].nodes[NODE]]
+
+    def bare(self, rate_hz: float, seconds: float) -> Arrays:
+        """Measure the parts of a tick alone, while the probe receives; returns `inference` and `publish`, seconds."""
+        output = self._folder / "bare.npz"
+        with self._processes() as nodes:
+            given = {"policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
+            given |= {"fifo_priority": self._fifo_priority, "output": output}
+            self._beside_the_probe(nodes, "bare", given)
+        return _load(output)
+
+    def echo(self, rate_hz: float, seconds: float) -> Arrays:
+        """Measure a bare echo; returns what the probe keeps."""
+        with self._processes() as nodes:
+            self._start(nodes, "bare", mode="echo")
+            found = self._probe(nodes, rate_hz, seconds, wait_for_answers=True)
+            nodes.stop_well("bare")
+        return found
+
+    def driver(self, driver: str, rate_hz: float, seconds: float) -> Arrays:
+        """Measure one way to tick; returns `lateness` and `work` in seconds, `received` and the share of a core."""
+        output = self._folder / "driver.npz"
+        with self._processes() as nodes:
+            given = {"driver": driver, "policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
+            self._beside_the_probe(nodes, "drivers", given | {"output": output})
+        return _load(output)
+
+    def _probe(self, nodes: NodeProcesses, rate_hz: float, seconds: float, **given: Any) -> Arrays:
+        output = self._folder / "probe.npz"
+        self._start(nodes, "probe", rate_hz=rate_hz, seconds=seconds, output=output, **given)
+        _wait_for(nodes, "probe")
+        return _load(output)
+
+    def _beside_the_probe(self, nodes: NodeProcesses, executable: str, given: dict[str, Any]) -> None:
+        """Run a node that ends by itself."""
+        self._start(nodes, executable, **given)
+        unused = self._folder / "unused.npz"
+        self._start(nodes, "probe", rate_hz=given["rate_hz"], seconds=A_DAY_S, output=unused)
+        _wait_for(nodes, executable)
+        nodes.stop("probe")
+
+    def _start(self, nodes: NodeProcesses, executable: str, **parameters: Any) -> None:
+        texts = {name: str(value) if isinstance(value, Path) else value for name, value in parameters.items()}
+        nodes.start(
+            executable, f"vdd_ros.benchmark.realtime.{executable}", None, robot_file=str(self._robot_file), **texts
+        )
+
+    def _processes(self) -> NodeProcesses:
+        logs = Path(tempfile.mkdtemp(dir=self._folder, prefix="log_"))
+        return NodeProcesses(logs)
+
+
+@contextmanager
+def load(processes: int) -> Iterator[None]:
+    """Keep cores busy with as many processes of the usual priority."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(nodes: NodeProcesses, name: str) -> None:
+    """Wait until a node has ended; raises ProcessError if it or another one failed."""
+    while not nodes.ended(name):
+        time.sleep(POLL_S)
+
+
+def _load(file: Path) -> Arrays:
+    with np.load(file) as arrays:  # refuses pickles
+        return dict(arrays)

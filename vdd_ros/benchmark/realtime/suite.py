@@ -1,0 +1,269 @@
+"""`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from vdd_ros import resources
+from vdd_ros.benchmark.markdown_block import check_block
+from vdd_ros.benchmark.realtime import PARTS, judge
+from vdd_ros.benchmark.realtime.stations import Stations, load
+from vdd_ros.console import show, tell
+from vdd_ros.documents import read_json, write_json
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import updating
+from vdd_ros.host.facts import runtime_versions
+from vdd_ros.host.realtime import HostSettings, host_facts, settle
+from vdd_ros.places import check_file
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.text import printable
+
+MADE_BY = "vdd benchmark realtime"
+RATE_HZ = 200.0
+ARRIVAL_HZ = 100.0
+FIFO_PRIORITY = 50
+DRIVERS = ("timer", "events", "thread")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        rounds: Of ticks against parts, and of answers against an echo, by turns.
+        seconds: Of each measurement of these.
+        network_rounds: Of ten calls of each network.
+        backbones: Of the networks.
+        drivers_hz: Rates at which the ways to tick are compared.
+        drivers_s: Of each of them.
+        swaps: Hot swaps.
+        long_s: Of the run at 200 Hz.
+        fast_hz: Other rates at which the node runs.
+        fast_s: Of each of them.
+        fifo: Whether ticks, hot swaps and the run at 200 Hz are measured under SCHED_FIFO too.
+    """
+
+    rounds: int = 11
+    seconds: float = 3.0
+    network_rounds: int = 80
+    backbones: tuple[str, ...] = ("gpt", "mlp")
+    drivers_hz: tuple[float, ...] = (50.0, 200.0, 500.0, 1000.0)
+    drivers_s: float = 6.0
+    swaps: int = 10
+    long_s: float = 600.0
+    fast_hz: tuple[float, ...] = (500.0, 1000.0)
+    fast_s: float = 30.0
+    fifo: bool = True
+
+
+QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0, fifo=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write the figures, print them; return 0 whatever they are.
+
+    Raises:
+        HeldError: Another process measures into the same file; neither's figures would be right.
+    """
+    args.results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
+    with updating(args.results, wait_s=0.0):
+        return _run(args, args.results)
+
+
+def _run(args: argparse.Namespace, results: Path) -> int:
+    extent = QUICK if args.quick else Extent()
+    check_file("--results", results)
+    if args.docs is not None:
+        check_block(args.docs, judge.BEGIN, judge.END)
+    student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
+    before = _read(results) if args.only else {}
+    with TemporaryDirectory(prefix="vdd_realtime_") as folder:
+        record = measure(student, teacher, extent, Path(folder), args.only or PARTS, before)
+    record |= {"quick": args.quick}
+    show(judge.table(record))
+    write_json(results, record)
+    if args.docs is not None:
+        judge.update_page(args.docs, record)
+    if args.figure is not None:
+        judge.draw(args.figure, record)
+    return 0
+
+
+def measure(
+    student: Path,
+    teacher: Path,
+    extent: Extent,
+    folder: Path,
+    parts: Sequence[str] = PARTS,
+    before: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Measure one thing after the other; returns the record that results/realtime.json holds.
+
+    Args:
+        student: Policy file.
+        teacher: Policy file.
+        extent: How much is measured.
+        folder: For what comes and goes.
+        parts: Which of `PARTS`.
+        before: A record from which the other parts are kept.
+    """
+    robot_file = resources.path("config/robots/avoiding.yaml")
+    stations, ahead = (Stations(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
+    measurements: dict[str, Callable[[], dict[str, Any]]] = {
+        "networks": lambda: _networks(student, teacher, extent, folder),
+        "ticks": lambda: _ticks(stations, extent),
+        "arrivals": lambda: _arrivals(stations, extent),
+        "drivers": lambda: {"drivers": _drivers(stations, extent)},
+        "swaps": lambda: _swaps(stations, extent, student),
+        "rates": lambda: _rates(stations, extent),
+        "fifo": lambda: {"fifo": _fifo(ahead, extent, student)},
+    }
+    record: dict[str, Any] = dict(before) | {
+        "made_by": MADE_BY,
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": host_facts(),
+        "versions": runtime_versions(),
+    }
+    record["measured_at"] = dict(before.get("measured_at", {})) | dict.fromkeys(parts, record["at"])
+    for part in parts:
+        record |= measurements[part]()
+    return record
+
+
+def _read(results: Path) -> dict[str, Any]:
+    """Return the record whose other parts are kept; raises ConfigurationError where there is none that is whole."""
+    try:
+        record = read_json(results, ConfigurationError)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--only keeps the rest of a record: measure everything once. {error}") from error
+    measured_at = record.get("measured_at") if isinstance(record, dict) else None
+    if not isinstance(measured_at, dict):
+        raise ConfigurationError(
+            f"--only keeps the rest of the record in {results}, but that is none; measure everything once"
+        )
+    if missing := set(PARTS) - set(measured_at):
+        raise ConfigurationError(f"{results} lacks {', '.join(sorted(missing))}; measure everything once")
+    try:
+        judge.table(record), judge.render(record)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{printable(results)} holds other figures than this version writes ({type(error).__name__}: "
+            f"{printable(error)}); measure everything once"
+        ) from error
+    return dict(record)
+
+
+def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
+    """Race students against teachers."""
+    from vdd_ros.benchmark.realtime.networks import race
+
+    specs = OnnxPolicy.load(student).spec, OnnxPolicy.load(teacher).spec
+    networks = {backbone: race(*specs, backbone, folder, extent.network_rounds) for backbone in extent.backbones}
+    return {"speedup_over_n_step": networks[extent.backbones[0]]["speedup"], "networks": networks}
+
+
+def _rates(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Run the node for long at 200 Hz, and at the faster rates."""
+    _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
+    found, absences = stations.witnessed(RATE_HZ, extent.long_s)
+    rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, absences, RATE_HZ)}
+    for rate_hz in extent.fast_hz:
+        _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
+        rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)
+    return {"rates": rates, "missed_200hz": rates[f"{RATE_HZ:g}"]["missed_by_a_period"]}
+
+
+def _fifo(stations: Stations, extent: Extent, student: Path) -> dict[str, Any] | None:
+    """Measure ticks, hot swaps and the long run once more, under SCHED_FIFO; None where the host refuses it."""
+    if not extent.fifo:
+        return None
+    with ThreadPoolExecutor(1) as thread:  # what it is granted ends with it
+        refused = thread.submit(settle, HostSettings(fifo_priority=FIFO_PRIORITY)).result()
+    for problem in refused:
+        _say(f"nothing is measured under SCHED_FIFO: {problem}")
+    if refused:
+        return None
+    _say("under SCHED_FIFO:")
+    return _ticks(stations, extent) | _swaps(stations, extent, student) | _rates(stations, replace(extent, fast_hz=()))
+
+
+def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Measure whole ticks and their bare parts by turns."""
+    ticks, parts = [], []
+    for number in range(extent.rounds):
+        _say(f"ticks and their bare parts, round {number + 1} of {extent.rounds}")
+        ticks.append(judge.tick_times(stations.node(RATE_HZ, extent.seconds)))
+        bare = stations.bare(RATE_HZ, extent.seconds)
+        parts.append(bare["inference"] + bare["publish"])
+    over = [float(np.median(tick) / np.median(part)) for tick, part in zip(ticks, parts, strict=True)]
+    tails = [float(np.percentile(tick, 99) / np.median(tick)) for tick in ticks]
+    return {
+        "tick_over_parts_p50": float(np.median(over)),
+        "tick_p99_over_p50": float(np.median(tails)),
+        "ticks": {
+            "tick_over_parts_p50": over,
+            "tick_p99_over_p50": tails,
+            "tick_s": judge.percentiles(np.concatenate(ticks)),
+            "parts_s": judge.percentiles(np.concatenate(parts)),
+        },
+    }
+
+
+def _arrivals(stations: Stations, extent: Extent) -> dict[str, Any]:
+    """Measure answers to observations and to a bare echo by turns, and inference alone."""
+    over, answers, echoes, inferences = [], [], [], []
+    for number in range(extent.rounds):
+        _say(f"answers and a bare echo, round {number + 1} of {extent.rounds}")
+        node = stations.node(ARRIVAL_HZ, extent.seconds, trigger="observation", wait_for_answers=True)
+        echo = stations.echo(ARRIVAL_HZ, extent.seconds)["answers"]
+        inference = stations.bare(ARRIVAL_HZ, extent.seconds)["inference"]
+        answers.append(node["answers"])
+        echoes.append(echo)
+        inferences.append(inference)
+        over.append(float(np.nanmedian(node["answers"]) / (np.nanmedian(echo) + np.median(inference))))
+    return {
+        "arrival_over_echo_p50": float(np.median(over)),
+        "arrivals": {
+            "arrival_over_echo_p50": over,
+            "answer_s": judge.percentiles(np.concatenate(answers)),
+            "echo_s": judge.percentiles(np.concatenate(echoes)),
+            "inference_s": judge.percentiles(np.concatenate(inferences)),
+        },
+    }
+
+
+def _drivers(stations: Stations, extent: Extent) -> list[dict[str, Any]]:
+    """Compare what makes a node tick, alone and with every core busy."""
+    found = []
+    for busy in (0, host_facts()["cores"]):
+        for rate_hz in extent.drivers_hz:
+            for driver in DRIVERS:
+                _say(f"{driver} at {rate_hz:g} Hz, {busy} busy processes")
+                with load(busy):
+                    measured = stations.driver(driver, rate_hz, extent.drivers_s)
+                found.append({"driver": driver, "rate_hz": rate_hz, "busy": busy, **judge.driver(measured, rate_hz)})
+    return found
+
+
+def _swaps(stations: Stations, extent: Extent, student: Path) -> dict[str, Any]:
+    """Count the ticks that hot swaps cost."""
+    _say(f"{extent.swaps} hot swaps")
+    seconds = 1.0 + extent.swaps
+    found = stations.node(RATE_HZ, seconds, next_policies=[str(student)] * extent.swaps)
+    lost = judge.lost_ticks(found, RATE_HZ)
+    return {
+        "swap_ticks_lost": lost,
+        "swaps": {"asked": extent.swaps, "succeeded": int(found["swapped"].sum()), "ticks": len(found["records"])},
+    }
+
+
+def _say(what: str) -> None:
+    tell(what)

@@ -1,0 +1,1 @@
+"""A tick without ROS: messages in, commands out."""

@@ -1,0 +1,81 @@
+"""All that depends on the policy file: replaced as a whole where another policy takes over."""
+
+from dataclasses import dataclass
+
+from vdd_ros.control.chunks import Chunks
+from vdd_ros.control.counters import Counters
+from vdd_ros.control.decision import DecisionRecord
+from vdd_ros.control.following import Following
+from vdd_ros.control.guards import Guards, GuardSettings
+from vdd_ros.control.observer import Intake
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.robot_file import RobotFile
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A policy with what it sees, how it is asked and whether its answers are let through.
+
+    Attributes:
+        policy: The policy.
+        intake: What it sees.
+        chunks: Asks it.
+        guards: Judges its answers.
+        channel: Its actions as commands.
+        following: Judges whether the robot follows them.
+        decision: Its newest decision.
+    """
+
+    policy: OnnxPolicy
+    intake: Intake
+    chunks: Chunks
+    guards: Guards
+    channel: CommandChannel
+    following: Following
+    decision: DecisionRecord
+
+    @classmethod
+    def of(
+        cls,
+        policy: OnnxPolicy,
+        robot: RobotFile,
+        *,
+        period_s: float,
+        guards: GuardSettings = GuardSettings(),  # noqa: B008 - it is frozen
+        action_steps: int = 1,
+        prefetch_ticks: int = 0,
+    ) -> "Pilot":
+        """Put the parts together.
+
+        Args:
+            policy: The policy.
+            robot: The robot file.
+            period_s: Time between ticks.
+            guards: What is done about answers that are not to be trusted.
+            action_steps: See `Chunks`.
+            prefetch_ticks: See `Chunks`.
+
+        Raises:
+            RobotFileError: The robot file does not fit the policy.
+            ConfigurationError: The policy does not give what is asked for.
+        """
+        spec = policy.spec
+        robot.check(spec.observation, spec.action)
+        counters = Counters()
+        intake = Intake(spec, robot, counters, period_s)
+        channel = CommandChannel(robot.command, spec.observation, spec.action)
+        columns = {name: source.columns.tolist() for name, source in intake.inputs.items()}
+        return cls(
+            policy,
+            intake,
+            Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
+            Guards(guards, spec, period_s, counters),
+            channel,
+            Following(channel, columns, intake.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s),
+            DecisionRecord(spec),
+        )
+
+    def count_in(self, counters: Counters) -> None:
+        """Count there from now on."""
+        self.intake.counters = self.guards.counters = counters

@@ -1,0 +1,314 @@
+"""From actions to commands: what is added, bounded, refused, and done when there is nothing to command."""
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.control.counters import Counters
+from vdd_ros.control.following import Following, turns
+from vdd_ros.control.limits import CommandLimits
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.robot.channels import CommandChannel, Floats
+
+FIRST_ACTIONS = ("ramp", "refuse", "free")
+
+
+class Sender(Protocol):
+    """Where commands go; called within the tick, so implementations allocate as little as they can."""
+
+    def command(self, values: Floats) -> None:
+        """Send a command, (n,) in the units of the robot file."""
+        ...
+
+    def trajectory(self, values: Floats) -> None:
+        """Send commands, (m, n), of which the first is due now and each other one a period after the one before it."""
+        ...
+
+    def rehearse(self, values: Floats) -> None:
+        """Do what `command` does, but send nothing."""
+        ...
+
+    def call_for_help(self) -> None:
+        """Call the service that the robot file names for losses, again and again until it succeeds."""
+        ...
+
+    def call_off(self) -> None:
+        """Call it no longer, if it did not succeed yet."""
+        ...
+
+
+class Commander:
+    """Turns actions into commands that are safe to send.
+
+    A command is the first one at the start, and after every loss: the robot may have been moved. Where an observation
+    entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`; `refuse` sends
+    nothing until the command is within `first_step` of it; `free` sends the first command as it is. The first command
+    of another policy is refused likewise, and counts as a loss then.
+
+    Commands wait for a robot that does not follow, and end as a loss where it does not for too long: until the next
+    `restart`, or until an input that was frozen changes.
+
+    Args:
+        channel: The command of the robot file.
+        following: Judges whether the robot follows; in shadow mode, where others command it, nobody does.
+        counters: Where commands, refusals and losses are counted.
+        sender: Where commands go; None in shadow mode, where all but that is done.
+        period_s: Time between the points of a trajectory.
+        first_action: One of `FIRST_ACTIONS`.
+
+    Attributes:
+        channel: The same.
+        limits: What bounds the commands, with counters of its own.
+        following: The same.
+        blocked: Why nothing is commanded although the policy acts; empty if nothing keeps it from that.
+
+    Raises:
+        ConfigurationError: `first_action` is unknown, or it is `refuse` and a number is not measured.
+    """
+
+    def __init__(
+        self,
+        channel: CommandChannel,
+        following: Following,
+        counters: Counters,
+        sender: Sender | None,
+        *,
+        period_s: float,
+        first_action: str = "ramp",
+    ) -> None:
+        if first_action not in FIRST_ACTIONS:
+            raise ConfigurationError(f"first_action is {first_action!r}; use one of {', '.join(FIRST_ACTIONS)}.")
+        unmeasured = [e.name for e, known in zip(channel.command.entries, channel.measured, strict=True) if not known]
+        if first_action == "refuse" and unmeasured:
+            raise ConfigurationError(
+                f"first_action is 'refuse', but nothing measures {', '.join(unmeasured)}: name the observation entry "
+                "with `measured` in the robot file, or use 'ramp'."
+            )
+        self.channel = channel
+        self.following = following
+        self.blocked = ""
+        self._awaited: str | None = None
+        self._watches = sender is not None and following.watches
+        self.limits = CommandLimits(
+            channel.low, channel.high, channel.max_step, following.max_error, turns(channel.command)
+        )
+        self._first_action = first_action
+        self._counters = counters
+        self._sender = sender
+        self._rehearsed_limits = CommandLimits(channel.low, channel.high, channel.max_step)
+        self._command = np.zeros(len(channel.low))
+        self._rehearsed = np.zeros_like(self._command)
+        self._before = np.zeros_like(self._command)
+        self._measured = np.zeros_like(self._command)
+        self._period_s = period_s
+        self._points: NDArray[np.float64] = np.empty((0, len(self._command)))
+        self._sent_s = math.inf
+        self._planned = self._points
+        self._passed: list[float] = self._command.tolist()
+        self._first = True
+        self._first_of_another = False
+        self._engaged = False
+
+    @property
+    def starting(self) -> bool:
+        """Whether the next command is a first one."""
+        return self._first
+
+    def relieve(self, channel: CommandChannel, following: Following) -> None:
+        """Take the actions of another policy from now on; limits go on from the command before."""
+        self.channel = channel
+        following.go_on_from(self.following)
+        self.following = following
+        self._first_of_another = self._first_action == "refuse"
+
+    def begin_anew(self) -> None:
+        """Take the next command as the first one, where nobody said that the robot may move again if it was blocked."""
+        self._first = True
+        self.following.pause()
+
+    def restart(self) -> None:
+        """Take the next command as the first one, as at the start of an episode."""
+        self._first = True
+        self.blocked, self._awaited = "", None
+        self.following.restart()
+
+    def command(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
+        """Bound the command of an action (act_dim,) at an observation (obs_dim,), and send it; return whether it was.
+
+        An action that is not finite is refused, and counts as a loss; so is one for a robot that does not follow.
+        """
+        if not self._bound(action, newest, now_s):
+            return False
+        if self._sender is None:
+            return False
+        self._sender.command(self._command)
+        self._counters.commands += 1
+        return True
+
+    def elapse(self, now_s: float) -> None:
+        """Note how far the last trajectory is, at the beginning of a tick: the robot goes on where ticks are lost."""
+        if not len(self._planned):
+            return
+        passed = max(0, round((now_s - self._sent_s) / self._period_s))
+        self._planned = self._points[passed:]
+        if passed:
+            self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
+
+    def follow_up(self, newest: NDArray[np.float32], now_s: float) -> None:
+        """Note that the point of this tick is under way; cut the trajectory off where the robot does not follow it."""
+        if self._watches and not self._first:
+            self._watch_point(newest.tolist(), now_s)
+        self._planned = self._planned[1:]
+
+    def rehearse(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
+        """Do what `command` does, but send nothing, count nothing and forget it."""
+        seen = newest.tolist()
+        values = self.channel.wanted(action.tolist(), seen)
+        self._rehearsed_limits.follow(self.channel.origin(seen, self.limits.bounded))
+        self._rehearsed_limits.bound(values)
+        self._rehearsed[:] = values
+        if self._sender is not None:
+            self._sender.rehearse(self._rehearsed)
+
+    def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
+        """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
+
+        Each is bounded as if the one before it had been obeyed. One that is not finite ends the trajectory before it.
+        Whether the robot follows is looked at when a point is due.
+
+        Args:
+            actions: This tick's action and those after it.
+            newest: (obs_dim,) observation of this tick.
+            now_s: The time in seconds, on the clock of the stamps.
+        """
+        if len(self._points):
+            self.limits.follow(self._passed)
+        if not self._bound(actions[0], newest, now_s):
+            return False
+        points = np.empty((len(actions), len(self._command)))
+        points[0] = self._command
+        count = 1
+        for action in actions[1:]:
+            self.channel.from_action_after(action, points[count - 1], points[count])
+            if not self.limits.apply(points[count]):
+                break
+            count += 1
+        self._points, self._planned = points[:count], points[1:count]
+        self._sent_s, self._passed = now_s, points[0].tolist()
+        if self._sender is None:
+            return False
+        self._sender.trajectory(points[:count])
+        self._counters.commands += 1
+        return True
+
+    def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
+        """Put the command of an action into `_command`; return False where it is refused."""
+        if self.blocked and not self._let_go(newest):
+            self.lose()
+            return False
+        seen = newest.tolist()
+        values = self.channel.wanted(action.tolist(), seen)
+        if self._first or self._first_of_another:
+            self._command[:] = values
+        if self._first:
+            if not self._start(newest):
+                self._counters.first_refused += 1
+                return False
+        else:
+            if self._first_of_another and not self._is_near(newest):
+                self._counters.first_refused += 1
+                self.lose()
+                return False
+            if self.channel.any_relative:
+                self.limits.follow(self.channel.origin(seen, self.limits.bounded))
+        if not self.limits.bound(values, self.channel.measurements(seen) if self._watches else None):
+            self.lose()
+            return False
+        if self._watches and self._gives_up(seen, now_s, values, self.limits.origin):
+            return False
+        self._command[:] = values
+        if self._first and self._sender is not None:
+            self._sender.call_off()
+        self._first, self._first_of_another, self._engaged = False, False, True
+        return True
+
+    def lose(self) -> None:
+        """Do what the robot file wants when there is nothing to command; zeros are sent again at each call.
+
+        A trajectory that the robot still follows is cut off: it gets the point that is due now, and no more.
+        """
+        if not self._engaged:
+            return
+        if not self._first:
+            self._counters.losses += 1
+            if self._sender is not None:
+                if len(self._planned) and self.channel.command.on_loss != "zero":
+                    self._sender.trajectory(self._planned[:1])
+                if self.channel.command.on_loss == "call":
+                    self._sender.call_for_help()
+            self.following.pause()
+        self._first = True
+        self._planned = self._points = self._points[:0]
+        if self._sender is not None and self.channel.command.on_loss == "zero":
+            self._before.fill(0.0)
+            self._sender.command(self._before)
+
+    def stop(self) -> None:
+        """End, as at deactivation; a robot that obeys velocities is told to stand still."""
+        self.lose()
+        self._first, self._engaged = True, False
+
+    def _watch_point(self, seen: list[float], now_s: float) -> None:
+        """See whether the robot is near the point that is due; else send the nearest one where it is, and no more."""
+        limits, due = self.limits, self._passed
+        if len(self._planned):
+            due = self._planned[0].tolist()
+            measured = self.channel.measurements(seen)
+            if limits.is_beside(due, measured):
+                limits.waits = []
+            else:
+                limits.follow(self._passed)
+                limits.bound(due, measured)
+        if self._gives_up(seen, now_s, due, self._passed):
+            return
+        self._passed = due
+        if limits.waits and len(self._planned) and self._sender is not None:
+            self._planned = self._planned[:0]
+            self._before[:] = due
+            self._sender.trajectory(self._before[None])
+
+    def _gives_up(self, seen: list[float], now_s: float, command: list[float], origin: list[float]) -> bool:
+        """Whether the robot has not followed for too long; then end commanding."""
+        reason = self.following.look(now_s, seen, command, origin, self.limits.waits)
+        if not reason:
+            return False
+        self.blocked, self._awaited = reason, self.following.stuck
+        self._counters.not_followed += 1
+        self.lose()
+        return True
+
+    def _let_go(self, newest: NDArray[np.float32]) -> bool:
+        """Whether what kept the commands back is over: what was frozen has changed; commanding begins anew."""
+        if self._awaited is None or not self.following.moved(self._awaited, newest.tolist()):
+            return False
+        self.blocked, self._awaited = "", None
+        return True
+
+    def _start(self, newest: NDArray[np.float32]) -> bool:
+        """Prepare the limits for the first command; return False where it is too far from what is measured."""
+        self.limits.restart()
+        if self._first_action == "free" or not np.isfinite(self._command).all():
+            return True
+        if self._first_action == "refuse":
+            return self._is_near(newest)
+        self.channel.measure(newest, self._measured)
+        np.copyto(self._measured, self._command, where=self.channel.starts_anywhere)
+        self.limits.restart(self._measured)
+        return True
+
+    def _is_near(self, newest: NDArray[np.float32]) -> bool:
+        """Whether the command is within `first_step` of what is measured."""
+        self.channel.measure(newest, self._measured)
+        return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())

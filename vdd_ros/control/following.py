@@ -1,0 +1,230 @@
+"""Whether a robot follows its commands: it stays near them, and what measures it changes while they do."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_of, unit_factor
+from vdd_ros.robot.robot_file import Command, CommandEntry
+
+ERROR_S = 0.25
+LEAST_STEPS = 5
+_PLACES = (*POSITIONS, DIMENSIONLESS, None)
+"""Quantities of which a robot may lag behind; None: not known."""
+
+
+def max_errors(command: Command, period_s: float) -> list[float]:
+    """Return how far each number of a command may be from what measures it; inf where that is not bounded.
+
+    Where the robot file does not say so, it is as far as `max_step` a tick leads in `ERROR_S`, for that is how far a
+    robot lags behind that is slow to follow, and at least `LEAST_STEPS` steps. Velocities, efforts and the like are not
+    bounded: they do not add up while a robot is stopped.
+    """
+    return [_max_error(entry, period_s) for entry in command.entries]
+
+
+def turns(command: Command) -> list[float]:
+    """Return what is once around, in the unit of each number of a command; 0 for those that are no angles."""
+    return [turn(entry.unit) for entry in command.entries]
+
+
+def turn(unit: str) -> float:
+    """Return what is once around in a unit; 0 if it is not one of angles."""
+    return 2 * math.pi * unit_factor("rad", unit, unit) if quantity_of(unit) == ANGLE else 0.0
+
+
+def _max_error(entry: CommandEntry, period_s: float) -> float:
+    if entry.max_error is not None:
+        return entry.max_error
+    if quantity_of(entry.unit) not in _PLACES:
+        return math.inf
+    return max(LEAST_STEPS, ERROR_S / period_s) * entry.max_step
+
+
+class Following:
+    """Judges at each tick whether a robot follows, and says why not once it did not for too long.
+
+    - A robot that is stopped or held stays behind: the commands wait for it at `max_error`.
+    - A driver that is frozen goes on sending what it last measured, with fresh stamps: all that an input gives stays
+      the same, bit by bit, while numbers of the command that it measures have gone half of their `max_error`. So
+      neither coarse encoders nor a robot at rest are taken for one, nor one finger that is held while the arm moves.
+      A message of that time must have come: a sensor that is silent for long, though not stale, has said nothing.
+
+    What happened longer than `timeout_s` ago counts less and less.
+
+    Args:
+        channel: The command.
+        inputs: The columns of the observation that each input fills, by name.
+        stamps_s: The time of the newest message of each input, by name; changes as messages come.
+        period_s: Time between ticks.
+        timeout_s: How long the robot may not follow.
+
+    Attributes:
+        max_error: How far each number may be from what measures it, (n,).
+        watches: Whether any number is bounded.
+        frozen: Inputs that are frozen.
+        times_frozen: How often an input froze, by name.
+        stuck: The input that was frozen for too long, if that was the newest reason; else None.
+    """
+
+    def __init__(
+        self,
+        channel: CommandChannel,
+        inputs: Mapping[str, Sequence[int]],
+        stamps_s: Mapping[str, float],
+        *,
+        period_s: float,
+        timeout_s: float = 1.0,
+    ) -> None:
+        command = channel.command
+        self.max_error = max_errors(command, period_s)
+        self.watches = any(map(math.isfinite, self.max_error))
+        self.times_frozen: dict[str, int] = {}
+        self.frozen: list[str] = []
+        self.stuck: str | None = None
+        self._stamps_s = stamps_s
+        self._timeout_s = timeout_s
+        self._labels = [
+            f"{entry.name} (max_error {error:.3g} {entry.unit})"
+            for entry, error in zip(command.entries, self.max_error, strict=True)
+        ]
+        self._sources: list[_Source] = []
+        for name, columns in inputs.items():
+            far = {
+                index: 0.5 * error
+                for index, (column, error) in enumerate(zip(channel.measured_columns, self.max_error, strict=True))
+                if column in columns and math.isfinite(error)
+            }
+            if far:
+                self._sources.append(_Source(name, columns, far))
+                self.times_frozen[name] = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, as at the start of an episode."""
+        self._waited_s = 0.0
+        self.pause()
+
+    def go_on_from(self, other: "Following") -> None:
+        """Judge the same robot from now on for another policy: what was counted and waited for still counts."""
+        self.times_frozen |= other.times_frozen
+        self._waited_s = other._waited_s
+
+    def pause(self) -> None:
+        """Note that nothing is commanded for now; how long commands have waited still counts."""
+        self._last_s = math.inf
+        self.frozen = []
+        for source in self._sources:
+            source.restart()
+
+    def look(
+        self, now_s: float, newest: list[float], command: list[float], origin: list[float], waits: list[int]
+    ) -> str:
+        """Judge a command.
+
+        Args:
+            now_s: The time in seconds, on the clock of the stamps.
+            newest: The observation, obs_dim numbers.
+            command: n numbers.
+            origin: What its step was measured from, n numbers.
+            waits: Those of them that wait beside the robot.
+
+        Returns:
+            Why nothing more may be commanded; empty if the robot follows.
+        """
+        elapsed_s = min(max(0.0, now_s - self._last_s), self._timeout_s)
+        self._last_s = now_s
+        if waits:
+            self._waited_s += elapsed_s
+            if self._waited_s >= self._timeout_s:
+                self.stuck = None
+                names = ", ".join(self._labels[index] for index in waits)
+                return (
+                    f"the robot does not follow its commands, which waited for {self._timeout_s:g} s beside it: "
+                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives "
+                    "way on purpose, give the entry a greater max_error in the robot file"
+                )
+        elif self._waited_s:
+            self._waited_s = max(0.0, self._waited_s - elapsed_s)
+        for source in self._sources:
+            seen = source.of(newest)
+            if seen != source.seen:
+                source.change(seen)
+                if self.frozen:
+                    self.frozen = [name for name in self.frozen if name != source.name]
+            elif source.stands_still(now_s, elapsed_s / self._timeout_s, command, origin):
+                still_s = source.still_s(self._stamps_s[source.name])
+                if still_s >= self._timeout_s:
+                    self.stuck = source.name
+                    return (
+                        f"{source.name} has not changed in one bit for {still_s:.2g} s, although the "
+                        f"command of {self._labels[source.went_far]} did: is its driver frozen, or the robot stopped?"
+                    )
+                if source.name not in self.frozen and still_s >= 0.5 * self._timeout_s:
+                    self.frozen.append(source.name)
+                    self.times_frozen[source.name] += 1
+        return ""
+
+    def moved(self, name: str, newest: list[float]) -> bool:
+        """Whether an input has changed since it was last looked at."""
+        return any(source.moved(newest) for source in self._sources if source.name == name)
+
+
+class _Source:
+    """What an input gave last, and how far the numbers that it measures were commanded since.
+
+    Attributes:
+        name: Of the input.
+        of: Returns what it gives of an observation.
+        far: By number of the command that it measures, the way after which it must have changed.
+        seen: What it gave last; None if nothing.
+        went_far: The number of the command after which it should have changed.
+    """
+
+    def __init__(self, name: str, columns: Sequence[int], far: Mapping[int, float]) -> None:
+        self.name = name
+        first, last = min(columns), max(columns)
+        in_a_row = list(columns) == list(range(first, last + 1))
+        self.of: Callable[[list[float]], Any] = itemgetter(slice(first, last + 1)) if in_a_row else itemgetter(*columns)
+        self.far = dict(far)
+        self.went_far = 0
+        self.seen: Any = None
+        self._is_new = False
+        self.change(None)
+
+    def restart(self) -> None:
+        """Begin anew; what was seen is compared with what comes."""
+        self.change(self.seen)
+
+    def moved(self, newest: list[float]) -> bool:
+        """Whether the input has changed since it was last looked at; looks at it where it never was."""
+        seen = self.of(newest)
+        if self.seen is None:
+            self.seen = seen
+        return bool(seen != self.seen)
+
+    def change(self, seen: Any) -> None:
+        """Note that something has changed."""
+        self.seen = seen
+        if not self._is_new:
+            self._is_new = True
+            self._went = dict.fromkeys(self.far, 0.0)
+            self._still_since_s: float | None = None
+
+    def stands_still(self, now_s: float, share: float, command: list[float], origin: list[float]) -> bool:
+        """Note a command while nothing changed; whether it should have, after the commands since."""
+        self._is_new = False
+        if self._still_since_s is not None:
+            return True
+        for index, far in self.far.items():
+            self._went[index] += command[index] - origin[index] - share * self._went[index]
+            if abs(self._went[index]) >= far:
+                self._still_since_s, self.went_far = now_s, index
+                return True
+        return False
+
+    def still_s(self, stamp_s: float) -> float:
+        """Return for how long it should have changed and did not, up to its newest message."""
+        return 0.0 if self._still_since_s is None else stamp_s - self._still_since_s

@@ -1,0 +1,126 @@
+"""Guards between a policy's answer and its command: the answer came in time, and the question was one it was taught."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.control.commander import FIRST_ACTIONS
+from vdd_ros.control.counters import Counters
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.spec import PolicySpec
+
+ON_NOVELTY = ("ignore", "warn", "hold", "deactivate")
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """What is done about answers that are not to be trusted.
+
+    Attributes:
+        first_action: See `Commander`.
+        inference_limit_s: An action that comes longer than this after its tick began is not commanded; 0: one period.
+        on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
+            `deactivate`: the node ends commanding.
+        novelty_ticks: So many ticks in a row have to be outside before `hold` and `deactivate` act.
+        follow_timeout_s: How long the robot may not follow its commands; see `Following`.
+
+    Raises:
+        ConfigurationError: A value is not allowed.
+    """
+
+    first_action: str = "ramp"
+    inference_limit_s: float = 0.0
+    on_novelty: str = "warn"
+    novelty_ticks: int = 10
+    follow_timeout_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("first_action", FIRST_ACTIONS), ("on_novelty", ON_NOVELTY)):
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}.")
+        if not self.inference_limit_s >= 0:
+            raise ConfigurationError(f"inference_limit_s is {self.inference_limit_s}; it must be 0 or more.")
+        if not self.follow_timeout_s > 0:
+            raise ConfigurationError(f"follow_timeout_s is {self.follow_timeout_s}; it must be above 0.")
+        if self.novelty_ticks < 1:
+            raise ConfigurationError(f"novelty_ticks is {self.novelty_ticks}; it must be 1 or more.")
+
+
+class Guards:
+    """Judges each answer of a policy.
+
+    Args:
+        settings: What is done.
+        spec: Of the policy.
+        period_s: Time between ticks.
+        counters: Where overruns and novel observations are counted.
+
+    Attributes:
+        counters: Where overruns and novel observations are counted.
+        limit_s: An action that comes longer than this after its tick began is not commanded.
+        fault: Why the node must deactivate; empty if it need not.
+
+    Raises:
+        ConfigurationError: `hold` or `deactivate` is wanted and the policy file knows no novelty.
+    """
+
+    def __init__(self, settings: GuardSettings, spec: PolicySpec, period_s: float, counters: Counters) -> None:
+        if spec.novelty is None and settings.on_novelty in ("hold", "deactivate"):
+            raise ConfigurationError(
+                f"on_novelty is {settings.on_novelty!r}, but the policy file has no novelty: export it again with the "
+                "demonstrations that it learned from, or use 'ignore' or 'warn'."
+            )
+        self.fault = ""
+        self._settings = settings
+        self.limit_s = settings.inference_limit_s or period_s
+        self._bound = float("inf") if spec.novelty is None else spec.novelty.bound
+        self.counters = counters
+        self._in_a_row = 0
+        self._ranges = list(zip(*_rounded_limits(spec), strict=True))
+
+    def reset(self) -> None:
+        """Begin anew, as at activation."""
+        self.fault = ""
+        self._in_a_row = 0
+
+    def in_time(self, took_s: float) -> bool:
+        """Tell whether an action that comes so long after its tick began may be commanded.
+
+        All of the tick counts, not the inference alone: wherever the process was held up, the robot has gone on.
+        """
+        passed = took_s <= self.limit_s
+        self.counters.overruns += not passed
+        return passed
+
+    def check_limits(self, action: NDArray[np.float32]) -> None:
+        """Count an answer (m, act_dim) that is outside the limits which its own file states."""
+        for row in action.tolist():
+            for value, (low, high) in zip(row, self._ranges, strict=True):
+                if value < low or value > high:
+                    self.counters.outside_limits += 1
+                    return
+
+    def knows(self, novelty: float | None) -> bool:
+        """Tell whether an answer may be commanded, by the novelty of what it is about; None where nothing tells it."""
+        if novelty is None or -math.inf < novelty <= self._bound or self._settings.on_novelty == "ignore":
+            self._in_a_row = 0
+            return True
+        self.counters.novel += 1
+        self._in_a_row += 1
+        if self._in_a_row < self._settings.novelty_ticks or self._settings.on_novelty == "warn":
+            return True
+        if self._settings.on_novelty == "deactivate" and not self.fault:
+            self.fault = (
+                f"{self._in_a_row} observations in a row are outside what was demonstrated (novelty {novelty:.3g}, "
+                f"bound {self._bound:.3g})"
+            )
+        return False
+
+
+def _rounded_limits(spec: PolicySpec) -> tuple[list[float], list[float]]:
+    """Return the limits of an action, (act_dim,) each, wider by what rounding to single precision may add."""
+    low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
+    margin = 4 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
+    return (low - margin).tolist(), (high + margin).tolist()

@@ -1,0 +1,243 @@
+"""What a policy sees: messages of a robot's inputs and goals come in, windows of observations go out."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vdd_ros.control.continuity import Continuity, max_rates
+from vdd_ros.control.counters import Counters
+from vdd_ros.control.history import ObservationHistory, usable
+from vdd_ros.errors import ObservationError
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.robot.channels import InputChannel, stamp_ns
+from vdd_ros.robot.layouts import OtherJointsError
+from vdd_ros.robot.robot_file import Input, RobotFile
+
+GOAL = "~/goal"
+"""The topic of goals."""
+
+
+class Intake:
+    """Takes in messages and goals, refuses and counts what is not usable, and knows what is missing or stale.
+
+    Args:
+        spec: Of the policy.
+        robot: The robot file, checked against the policy.
+        counters: Where refusals are counted.
+        period_s: Time between ticks.
+
+    Attributes:
+        inputs: The channels of the robot file's inputs, by name.
+        counters: Where refusals are counted.
+        goal: The newest goal, (goal_length, obs_dim), or None.
+        last_refusal: Why the newest refused message or goal was refused.
+        other_joints: What the newest message of none of an input's joints had instead, by input; empty where none came.
+        times_stale: How often an input became stale, by input.
+        stamps_s: The stamp of the newest message, by input; -inf where none came.
+    """
+
+    def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
+        self.inputs = {source.name: InputChannel(source, spec.observation) for source in robot.inputs}
+        self.goal: NDArray[np.float32] | None = None
+        self.last_refusal = ""
+        self._goal_shape = (spec.goal_length, spec.obs_dim)
+        self.counters = counters
+        columns = {name: channel.columns.tolist() for name, channel in self.inputs.items()}
+        self._history = ObservationHistory(
+            columns,
+            history=spec.history,
+            period_s=spec.period_s,
+            max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
+        )
+        self.other_joints = dict.fromkeys(self.inputs, "")
+        self._begins_s = -math.inf
+        self.times_stale = dict.fromkeys(self.inputs, 0)
+        self._were_stale: list[str] = []
+        self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
+        self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
+        # What an input's age counts from: its stamp or its arrival, whichever is earlier.
+        self._since_s = dict.fromkeys(self.inputs, -math.inf)
+        self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
+        self._doubted_until_s = -math.inf
+        self._continuity = {}
+        units = {entry.name: entry.unit for entry in spec.observation}
+        for source in robot.inputs:
+            names = [entry.name for entry in source.entries]
+            rates = max_rates(source, spec.observation, robot.command, period_s)
+            forms = [units[name] for name in names]
+            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s)
+            if judge.watches:
+                self._continuity[source.name] = judge
+
+    def reset(self, since_s: float = -math.inf) -> None:
+        """Forget what was seen, but not the goal, and ignore what arrived before a time."""
+        self._begins_s = since_s
+        self._history.reset()
+        for name in self.inputs:
+            self.stamps_s[name] = self._since_s[name] = -math.inf
+        self._doubted_until_s = -math.inf
+        for judge in self._continuity.values():
+            judge.reset()
+
+    def receive(self, name: str, message: Any, now_s: float) -> None:
+        """Take in a message of an input.
+
+        Args:
+            name: Of one of the `inputs`.
+            message: The message; its stamp says what time its values are of, without one that is `now_s`.
+            now_s: When it arrived in seconds, on the clock of the stamps.
+        """
+        if now_s < self._begins_s:
+            return
+        channel, values = self.inputs[name], self._received[name]
+        source = channel.source
+        stamp = None if source.stamp == "arrival" else stamp_ns(message)
+        if stamp is not None:
+            stamp_s = stamp * 1e-9
+        elif now_s > (newest_s := self.stamps_s[name]):
+            stamp_s = now_s
+        else:  # they come in order, also where simulated time, or the clock's resolution, gives two of them one time
+            stamp_s = math.nextafter(newest_s, math.inf)
+        judge = self._continuity.get(name)
+        try:
+            channel.read(message, values)
+        except OtherJointsError as other:
+            self.counters.other_joints += 1
+            self.other_joints[name] = other.joints
+            return
+        except ObservationError as error:
+            self._refuse(f"{source.name}: {error}")
+            return
+        if abs(stamp_s - now_s) > source.max_age_s:
+            self._refuse(
+                f"{source.name}: arrived with a stamp {_age(now_s - stamp_s)}; are the clocks synchronised? Where they "
+                "cannot be, `stamp: arrival` in the robot file dates this input by its arrival"
+            )
+        elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
+            self._refuse(f"{source.name}: {why}")
+        elif not self._history.push(source.name, stamp_s, values):
+            why = "stamp not newer than the last one" if usable(values) else _not_finite(source, values)
+            self._refuse(f"{source.name}: {why}")
+        else:
+            self.stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
+            if judge is not None:
+                judge.take(stamp_s)
+
+    def receive_goal(self, values: ArrayLike) -> None:
+        """Take in a goal, which holds until the next one.
+
+        Args:
+            values: (goal_length * obs_dim,) in the policy's units: observation after observation, oldest first.
+        """
+        given = np.asarray(values, np.float64)
+        if given.shape != (math.prod(self._goal_shape),):
+            self.last_refusal = f"{GOAL}: {given.size} numbers; it must be {self._goal_shape} in one row"
+        elif not usable(given):
+            self.last_refusal = f"{GOAL}: value not finite in single precision"
+        else:
+            self.goal = given.astype(np.float32).reshape(self._goal_shape)
+            self.counters.goals += 1
+            return
+        self.counters.refused_goals += 1
+
+    def take_goal_of(self, other: "Intake") -> None:
+        """Take over the goal of another policy, if goals of both have the same form."""
+        if other.goal is not None and other.goal.shape == self._goal_shape:
+            self.goal = other.goal
+
+    def count_on_from(self, other: "Intake") -> None:
+        """Count on from what another policy's intake has counted of the same inputs, so that no counter goes back."""
+        self.times_stale |= other.times_stale
+        self._history.too_fast |= other.too_fast
+        for name, judge in self._continuity.items():
+            judge.refused = other.contradictions.get(name, 0)
+
+    @property
+    def too_fast(self) -> dict[str, int]:
+        """Values that the next one replaced because they came faster than they are kept, by input."""
+        return self._history.too_fast
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input and, where the policy takes one, a goal was seen."""
+        return -math.inf not in self.stamps_s.values() and not self._waits_for_goal()
+
+    def covers(self, now_s: float) -> bool:
+        """Whether a window at a time would hold nothing that was seen before the first message."""
+        return self.complete and self._history.covers(now_s)
+
+    def newest_s(self) -> float:
+        """Return the stamp up to which every input was seen; -inf where one was not."""
+        return min(self.stamps_s.values())
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the inputs, and the goal, that were not seen yet."""
+        return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
+
+    def others(self, names: Iterable[str]) -> str:
+        """Say of which of some inputs messages came, but only of joints of others; empty where of none."""
+        found = [
+            f"{name} gets only messages of other joints, {joints}"
+            for name in names
+            if (joints := self.other_joints.get(name))
+        ]
+        return "; ".join(found)
+
+    def stale(self, now_s: float) -> list[str]:
+        """Return the inputs that are older than they may be; one that was not at the last call is counted."""
+        since_s = self._since_s
+        found = [name for name, max_age_s in self._max_ages_s if now_s - since_s[name] > max_age_s]
+        if found != self._were_stale:
+            if self._history.complete:
+                for name in found:
+                    self.times_stale[name] += name not in self._were_stale
+            self._were_stale = found
+        return found
+
+    def doubted(self, now_s: float, *, starting: bool = False) -> list[str]:
+        """Return the inputs whose messages contradict each other, of late where the next command is a first one."""
+        if now_s > self._doubted_until_s:
+            return []
+        return [name for name, judge in self._continuity.items() if judge.is_doubted(now_s, starting=starting)]
+
+    @property
+    def contradictions(self) -> dict[str, int]:
+        """Messages that were refused because they contradict those before them, by input that is watched for it."""
+        return {name: judge.refused for name, judge in self._continuity.items()}
+
+    def age_s(self, now_s: float) -> float:
+        """Return the age of the input that is oldest; infinite where one was not seen."""
+        return now_s - min(self._since_s.values())
+
+    def sample(self, now_s: float) -> NDArray[np.float32]:
+        """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
+
+        Raises:
+            ObservationError: An input was not seen yet.
+        """
+        return self._history.sample(now_s)
+
+    def _waits_for_goal(self) -> bool:
+        return self.goal is None and self._goal_shape[0] > 0
+
+    def _contradiction(self, judge: Continuity, stamp_s: float, values: NDArray[np.float64], now_s: float) -> str:
+        why = judge.contradiction(stamp_s, values, now_s)
+        self._doubted_until_s = max(self._doubted_until_s, judge.may_be_doubted_until_s)
+        return why
+
+    def _refuse(self, reason: str) -> None:
+        self.counters.refused_messages += 1
+        self.last_refusal = reason
+
+
+def _not_finite(source: Input, values: NDArray[np.float64]) -> str:
+    """Name the first entry whose value is not usable."""
+    index = next(index for index in range(len(values)) if not usable(values[index : index + 1]))
+    return f"{source.entries[index].name} is {values[index]:g}, not finite in single precision"
+
+
+def _age(age_s: float) -> str:
+    return f"{age_s:.3f} s old" if age_s > 0 else f"{-age_s:.3f} s in the future"

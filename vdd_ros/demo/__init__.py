@@ -1,0 +1,1 @@
+"""Nodes as processes beside a simulated robot."""

@@ -1,0 +1,127 @@
+"""ROS nodes as child processes: started together, watched, ended in order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vdd_ros import middleware
+from vdd_ros.demo.ros_domains import take_domain
+from vdd_ros.errors import ProcessError
+
+STOP_DEADLINE_S = 10.0
+LOG_LINES = 15
+
+
+class NodeProcesses:
+    """Nodes of one ROS domain, seen by this machine only.
+
+    Leaving the context ends those that still run, the last started first: SIGINT, and SIGKILL after a deadline. They
+    are in sessions of their own, so that Ctrl-C in a terminal reaches only the process that ends them in order.
+
+    Args:
+        logs: Existing folder for one log a node.
+        domain_id: ROS domain; None for one that no other run on this machine has.
+
+    Raises:
+        ProcessError: There is no such domain any more.
+        ConfigurationError: The environment asks for a middleware that is not there.
+    """
+
+    def __init__(self, logs: Path, domain_id: int | None = None) -> None:
+        middleware.check()
+        self._logs = logs
+        self._domain_id = domain_id
+        self._locks: list[int] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = os.environ | {
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOG_DIR": str(logs),
+            "PYTHONUNBUFFERED": "1",
+        }
+        # The wheels of ROS leave this unset; an installation sets it.
+        self._environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process number of each node that was started and not stopped."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    def start(self, name: str, module: str, parameter_file: Path | None, **parameters: Any) -> None:
+        """Start a node.
+
+        Args:
+            name: Name of the node.
+            module: Module that runs it, such as `vdd_ros.nodes.policy_node`.
+            parameter_file: YAML with parameters; None for the node's defaults.
+            parameters: Values that replace those of the file.
+        """
+        given = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
+        command = [sys.executable, "-m", module, "--ros-args", "-r", f"__node:={name}"]
+        command += [*([] if parameter_file is None else ["--params-file", str(parameter_file)]), *given]
+        with self._log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=self._locks,
+            )
+
+    def ended(self, name: str) -> bool:
+        """Tell whether a node has ended; raises ProcessError if it or any other ended by itself with an error."""
+        for other, process in self._running.items():
+            code = process.poll()
+            if code is not None and (code != 0 or other != name):
+                raise self._error(other, code)
+        return self._running[name].poll() is not None
+
+    def stop(self, name: str) -> int:
+        """End a node by SIGINT, after a deadline by SIGKILL, and return its exit code."""
+        process = self._running[name]
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            code = process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        del self._running[name]
+        return code
+
+    def stop_well(self, name: str) -> None:
+        """End a node; raises ProcessError if its exit code is not 0."""
+        if (code := self.stop(name)) != 0:
+            raise self._error(name, code)
+
+    def output(self, name: str) -> str:
+        """Return what a node has logged so far."""
+        return self._log(name).read_text(encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> "NodeProcesses":
+        domain = self._domain_id
+        if domain is None:
+            domain, handle = take_domain()
+            self._locks.append(handle)
+        self._environment["ROS_DOMAIN_ID"] = str(domain)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in reversed(list(self._running)):
+            self.stop(name)
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _error(self, name: str, code: int) -> ProcessError:
+        tail = "\n".join(f"  {line}" for line in self.output(name).splitlines()[-LOG_LINES:])
+        return ProcessError(f"{name} ended with exit code {code}; the end of its log {self._log(name)}:\n{tail}")

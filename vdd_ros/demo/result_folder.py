@@ -1,0 +1,67 @@
+"""The folder of a command that is run again and again: it knows its earlier output, and keeps it until it has more."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vdd_ros.console import tell
+from vdd_ros.documents import read_json, write_json
+from vdd_ros.earlier import PREVIOUS, drop_earlier, earlier, set_aside
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import LOCK_FILE, holding
+from vdd_ros.text import printable
+
+REPORT = "report.json"
+OUTPUT = re.compile(
+    r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|report\.(json|html)|(latency|trajectories|soak)\.png|sentinel\.npz)"
+)
+"""Names of what demo and soak make in their folders; others there are the user's, and are left alone."""
+
+
+@contextmanager
+def result_folder(out: Path, made_by: str) -> Iterator[None]:
+    """Hold a command's folder, made if it is missing, while the block fills it.
+
+    An earlier result of the same command is moved aside, and removed when the block ends well; if not, standard error
+    tells where it is.
+
+    Args:
+        out: The folder.
+        made_by: The command, as its reports have it.
+
+    Raises:
+        ConfigurationError: The folder holds something else than results of that command.
+        HeldError: Another process is at it.
+    """
+    _check(out, made_by)
+    with holding(out):
+        _check(out, made_by)
+        set_aside(out, [path.name for path in out.iterdir() if OUTPUT.fullmatch(path.name)])
+        (out / "log").mkdir(parents=True)
+        write_json(out / REPORT, {"made_by": made_by, "status": "running"})
+        try:
+            yield
+        except BaseException:
+            if (place := earlier(out)) is not None:
+                tell(f"the result before this one is in {place}")
+            raise
+        drop_earlier(out)
+
+
+def _check(out: Path, made_by: str) -> None:
+    """Refuse a folder with anything in it, unless the command made it."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ConfigurationError(f"--out {printable(out)} is no folder; choose another name")
+    if all(path.name in (LOCK_FILE, PREVIOUS) for path in out.iterdir()):
+        return
+    try:
+        report = read_json(out / REPORT, ConfigurationError)
+    except ConfigurationError:
+        report = None
+    if not isinstance(report, dict) or report.get("made_by") != made_by:
+        raise ConfigurationError(
+            f"--out {printable(out)} exists and was not made by `{made_by}`; remove it or choose another folder"
+        )

@@ -1,0 +1,1 @@
+"""What policy files and bags are worth: figures and numbers, without torch."""

@@ -1,0 +1,1 @@
+"""How faithful a student is to its teacher."""

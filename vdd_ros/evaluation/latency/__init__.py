@@ -1,0 +1,1 @@
+"""What latency bags say."""

@@ -1,0 +1,1 @@
+"""How well a policy's novelty tells what is new."""

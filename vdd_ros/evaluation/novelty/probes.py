@@ -1,0 +1,171 @@
+"""Observations with which a policy's novelty is put to the test: known ones, and ones that were never demonstrated."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import Input
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ENLARGED = 0.2
+FROZEN_S = (0.2, 0.5, 1.0)
+ROWS_A_RUN = 4096
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Observations of one kind.
+
+    Attributes:
+        name: What was done to them.
+        outside: Whether they should be told from demonstrated ones.
+        observation: (N, obs_dim), physical units.
+        lengths: How many of them, one after the other, are an episode, (E,); None where they are no sequences.
+        distance: How far they were displaced, in the unit of the observation; None where that has no meaning.
+    """
+
+    name: str
+    outside: bool
+    observation: Floats
+    lengths: Ints | None = None
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a policy's novelty said about a probe.
+
+    Attributes:
+        name, outside, distance: As of the probe.
+        observations: How many there were.
+        beyond: Share of them beyond the bound.
+        p50: Median of the novelty, nats.
+        episodes: How many episodes they are; None where they are no sequences.
+        alarmed: Share of the episodes with `ticks` observations in a row beyond the bound.
+    """
+
+    name: str
+    outside: bool
+    distance: float | None
+    observations: int
+    beyond: float
+    p50: float
+    episodes: int | None
+    alarmed: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON."""
+        return asdict(self)
+
+
+def judge(probe: Probe, novelty: Floats, bound: float, ticks: int) -> Found:
+    """Summarise the novelty (N,) of a probe's observations, of which `ticks` in a row are an alarm."""
+    beyond = novelty > bound
+    alarms = None
+    if probe.lengths is not None:
+        alarms = [_in_a_row(episode) >= ticks for episode in np.split(beyond, np.cumsum(probe.lengths)[:-1])]
+    return Found(
+        probe.name,
+        probe.outside,
+        probe.distance,
+        len(novelty),
+        float(beyond.mean()),
+        float(np.median(novelty)),
+        None if alarms is None else len(alarms),
+        None if alarms is None else float(np.mean(alarms)),
+    )
+
+
+def novelty_of(policy: OnnxPolicy, observations: Floats) -> Floats:
+    """Return the novelty (N,) of observations (N, obs_dim); raises ConfigurationError where the file does not know."""
+    spec, found = policy.spec, []
+    if spec.novelty is None:
+        raise ConfigurationError("the policy file does not know novelty; export it again, with its demonstrations")
+    for start in range(0, len(observations), ROWS_A_RUN):
+        rows = observations[start : start + ROWS_A_RUN]
+        windows = np.repeat(rows[:, None], spec.history, axis=1)
+        goals = np.repeat(rows[:, None], spec.goal_length, axis=1) if spec.goal_length else None
+        found.append(policy.act_batch(windows, goals).novelty)
+    return np.concatenate(found).astype(np.float64)  # type: ignore[arg-type]
+
+
+def anywhere(demonstrations: DemonstrationSet, count: int, random: np.random.Generator) -> Probe:
+    """Return observations drawn evenly from the demonstrated box, enlarged by a fifth on every side."""
+    low, high = demonstrations.observation.min(0), demonstrations.observation.max(0)
+    margin = ENLARGED * (high - low)
+    drawn = random.uniform(low - margin, high + margin, (count, len(low)))
+    return Probe(f"anywhere in the box, {100 * ENLARGED:.0f} % enlarged", True, drawn)
+
+
+def displaced(
+    demonstrations: DemonstrationSet, source: Input, by: Sequence[float], random: np.random.Generator
+) -> Iterator[Probe]:
+    """Yield demonstrated observations whose entries of one input are moved by a distance, each in its own direction.
+
+    Args:
+        demonstrations: The demonstrations.
+        source: The input.
+        by: Distances in the unit of the observation.
+        random: Draws the directions.
+    """
+    columns = _columns(demonstrations, source)
+    for distance in by:
+        observation = demonstrations.observation.copy()
+        direction = random.normal(size=(len(observation), len(columns)))
+        observation[:, columns] += distance * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+        unit = demonstrations.header.observation[columns[0]][1]
+        yield Probe(f"{source.name} displaced by {distance:g} {unit}", True, observation, None, distance)
+
+
+def frozen(demonstrations: DemonstrationSet, source: Input, rate_hz: float) -> Iterator[Probe]:
+    """Yield demonstrated observations of which one input shows what it was some time ago."""
+    columns = _columns(demonstrations, source)
+    for age_s in FROZEN_S:
+        ticks = max(1, round(age_s * rate_hz))
+        parts = []
+        for pairs in demonstrations.episodes():
+            episode = demonstrations.observation[pairs]
+            late = episode[ticks:].copy()
+            late[:, columns] = episode[: len(late), columns]
+            parts.append(late)
+        if any(map(len, parts)):
+            yield Probe(f"{source.name} frozen for {age_s:g} s", True, np.concatenate(parts))
+
+
+def swapped(demonstrations: DemonstrationSet, sources: Sequence[Input]) -> Iterator[Probe]:
+    """Yield demonstrated observations with inputs in one another's place, and with entries of one input so."""
+    columns = {source.name: _columns(demonstrations, source) for source in sources}
+    for (one, first), (other, second) in pairwise(columns.items()):
+        if len(first) == len(second):
+            yield _exchanged(demonstrations, f"{one} and {other} exchanged", first, second)
+    for source in sources:
+        names = [entry.name for entry in source.entries]
+        for (one, here), (other, there) in pairwise(zip(names, columns[source.name], strict=True)):
+            yield _exchanged(demonstrations, f"{one} and {other} exchanged", [here], [there])
+
+
+def _exchanged(demonstrations: DemonstrationSet, name: str, one: list[int], other: list[int]) -> Probe:
+    observation = demonstrations.observation.copy()
+    observation[:, one + other] = observation[:, other + one]
+    return Probe(name, True, observation)
+
+
+def _columns(demonstrations: DemonstrationSet, source: Input) -> list[int]:
+    names = [name for name, _ in demonstrations.header.observation]
+    return [names.index(entry.name) for entry in source.entries]
+
+
+def _in_a_row(beyond: Bools) -> int:
+    """Return the longest run of true values."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], beyond, [False]]).astype(np.int8)))
+    return int((ends[1::2] - ends[::2]).max(initial=0))

@@ -1,0 +1,188 @@
+"""A process that wakes every millisecond and notes when the host was away: from itself, and from the nodes.
+
+Run as `python -m vdd_ros.host.sentinel FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
+"""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ProcessError
+
+PERIOD_S = 0.001
+LEAST_S = 0.0002
+"""What is shorter is not kept."""
+FIND_WAKES = 300
+"""After so many it looks for new threads."""
+DDS_THREADS = "dds."
+END_DEADLINE_S = 10.0
+_MODULE = "vdd_ros.host.sentinel"
+
+Floats = NDArray[np.float64]
+
+
+def _nothing() -> Floats:
+    return np.empty((0, 2))
+
+
+@dataclass(frozen=True)
+class Absences:
+    """When the host did not let a thread run that could have run.
+
+    Attributes:
+        spans: (n, 2) begin and end, seconds since the epoch; they may overlap.
+    """
+
+    spans: Floats = field(default_factory=_nothing)
+
+    def within(self, begin_s: float, end_s: float) -> float:
+        """Return for how long the host was away between two instants, in seconds."""
+        spans = np.clip(self.spans[self.spans[:, 0].argsort()], begin_s, end_s)
+        covered = np.maximum.accumulate(np.concatenate([[begin_s], spans[:-1, 1]]))
+        return float(np.maximum(spans[:, 1] - np.maximum(spans[:, 0], covered[: len(spans)]), 0.0).sum())
+
+
+class Sentinel:
+    """The process, as long as the context lasts.
+
+    Args:
+        file: Where it writes.
+        pids: Name to process of the nodes.
+
+    Attributes:
+        own: When the host was away from the sentinel: it woke late.
+        nodes: Name to when the host was away from a node: a thread of it waited for a core.
+        wakes: How often the sentinel woke.
+        failure: Why it did not see all of the time, so that it is no witness; empty if it did.
+    """
+
+    def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
+        self._file = file
+        self._pids = pids
+        self.own = Absences()
+        self.nodes = {name: Absences() for name in pids}
+        self.wakes = 0
+        self.failure = ""
+
+    def __enter__(self) -> "Sentinel":
+        command = [sys.executable, "-m", _MODULE, str(self._file), *map(str, self._pids.values())]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, start_new_session=True, stderr=log)
+        return self
+
+    def check(self) -> None:
+        """Raise ProcessError if it has ended by itself."""
+        if self._process.poll() is not None:
+            self._fail()
+            raise ProcessError(self.failure)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        alone = self._process.poll() is not None
+        self._process.terminate()
+        try:
+            self._process.wait(END_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if alone or self._process.returncode != 0 or not self._file.is_file():
+            self._fail()
+            return
+        with np.load(self._file, allow_pickle=False) as found:
+            self.own, self.wakes = Absences(found["own"]), int(found["wakes"])
+            self.nodes = {name: Absences(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
+
+    @property
+    def _log(self) -> Path:
+        return self._file.with_suffix(".log")
+
+    def _fail(self) -> None:
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        told = "".join(f": {line}" for line in said)
+        self.failure = f"the sentinel ended with exit code {self._process.returncode}, so nobody saw the host{told}"
+
+
+class _Waiting:
+    """How long the threads of a node have waited for a core, as the kernel counts it.
+
+    Of its threads those count that may run Python: one that waits while it holds the interpreter keeps the others from
+    running too. DDS names its own.
+
+    Attributes:
+        spans: Begin and end of every wait, one after the other.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._tasks = Path(f"/proc/{pid}/task")
+        self._threads: dict[str, tuple[int, float]] = {}
+        self.spans = array("d")
+
+    def find_threads(self) -> None:
+        """Follow those that are new."""
+        with suppress(OSError):
+            for task in self._tasks.iterdir():
+                if task.name not in self._threads and not (task / "comm").read_text().startswith(DDS_THREADS):
+                    file = os.open(task / "schedstat", os.O_RDONLY)
+                    self._threads[task.name] = file, _waited_s(file)
+
+    def look(self) -> None:
+        """Keep what each has waited since the last look; the kernel counts a wait when it is over."""
+        now = time.time()
+        for name, (file, before_s) in self._threads.items():
+            after_s = _waited_s(file)
+            if (waited_s := after_s - before_s) > LEAST_S:
+                self.spans.extend((now - waited_s, now))
+            self._threads[name] = file, after_s
+
+
+def _waited_s(file: int) -> float:
+    """Return the second number of schedstat, the time on a run queue; 0 where there is none (any more)."""
+    try:
+        return int(os.pread(file, 100, 0).split()[1]) * 1e-9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def watch(file: Path, pids: Sequence[int]) -> None:
+    """Wake every `PERIOD_S` until a signal comes, then write what was seen.
+
+    After a late wake the next one is due a period from then: a pause of the host is one wake, as late as it lasted.
+    """
+    ended: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _: ended.append(caught))
+    gc.disable()
+    own, waiting = array("d"), {pid: _Waiting(pid) for pid in pids}
+    wakes = 0
+    while not ended:
+        if wakes % FIND_WAKES == 0:
+            for one in waiting.values():
+                one.find_threads()
+        before = time.monotonic()
+        time.sleep(PERIOD_S)
+        lost = time.monotonic() - before - PERIOD_S
+        wakes += 1
+        if lost > LEAST_S:
+            now = time.time()
+            own.extend((now - lost, now))
+        for one in waiting.values():
+            one.look()
+    spans = {f"pid_{pid}": np.array(one.spans).reshape(-1, 2) for pid, one in waiting.items()}
+    np.savez(file, own=np.array(own).reshape(-1, 2), wakes=wakes, **spans)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]), [int(pid) for pid in sys.argv[2:]])

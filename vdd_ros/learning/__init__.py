@@ -1,0 +1,1 @@
+"""Everything that needs torch: networks, diffusion, students, methods, fitting, export."""

@@ -1,0 +1,219 @@
+"""Settings that trainings share: of networks, windows, fits and mixtures; without torch, so that help needs none."""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from vdd_ros.data.demonstrations import Header
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
+
+if TYPE_CHECKING:
+    import torch
+
+Covariance = Literal["diagonal", "full"]
+Gating = Literal["learned", "uniform"]
+ExpertStart = Literal["samples", "kmeans", "grid", "box"]
+Decay = Literal["cosine", "linear"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+Backbone = Literal["gpt", "mlp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Kind and size of a network.
+
+    Attributes:
+        backbone: `gpt` or `mlp`.
+        width: Features of each layer of the backbone.
+        layers: Number of its layers.
+        heads: Attention heads of a GPT.
+        octaves: Fourier octaves of the observations; 0 for plain ones.
+        dropout: Share of a GPT's activations and attention weights dropped while training.
+    """
+
+    backbone: Backbone = "gpt"
+    width: int = 72
+    layers: int = 4
+    heads: int = 4
+    octaves: int = 4
+    dropout: float = 0.0
+
+    def check_backbone(self) -> None:
+        """Refuse sizes that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        require_choice(self, "backbone", Backbone)
+        require_least(2, self, "width")
+        require_least(1, self, "layers", "heads")
+        require_least(0, self, "octaves")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ConfigurationError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        if self.backbone == "gpt" and self.width % self.heads:
+            raise ConfigurationError(
+                f"width is {self.width} and heads is {self.heads}; the width must be a multiple of the heads"
+            )
+
+    def backbone_settings(self) -> dict[str, Any]:
+        """Return these fields alone, for a `Shape`."""
+        return {field.name: getattr(self, field.name) for field in fields(BackboneConfig)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """What a policy sees of the demonstrations, and how much of them it does at a time.
+
+    Attributes:
+        history: Observations that the policy sees, the newest included.
+        horizon: Actions that it gives at a time.
+        goal_length: Future observations that say what to do; 0 for none.
+        least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
+            changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
+    """
+
+    history: int = 5
+    horizon: int = 1
+    goal_length: int = 0
+    least_deviation: float = 0.0
+
+    def check_windows(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        require_least(1, self, "history", "horizon")
+        require_least(0, self, "goal_length", "least_deviation")
+
+    def dimensions(self, header: Header) -> dict[str, Any]:
+        """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
+        return {
+            "history": self.history,
+            "obs_dim": len(header.observation),
+            "horizon": self.horizon,
+            "act_dim": len(header.action),
+            "goal_length": self.goal_length,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How to optimise a model.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: States a step.
+        learning_rate: Of AdamW, at the start.
+        decay: Of the learning rate to 0: `cosine` or `linear`.
+        weight_decay: Of AdamW.
+        ema_decay: Of the averaged weights that are kept, reached by (1 + n) / (10 + n).
+        observation_noise: Deviation of the noise added to observations, in standardised units: it widens the tube
+            around the demonstrations in which the policy knows what to do.
+        seed: Of weights, batches and noise.
+        device: Where to compute; `auto` takes CUDA where there is one.
+        precision: Of the networks' matrix products: `bfloat16` is mixed precision, for CUDA.
+        compile: Whether to compile the networks with torch.compile first: a minute, repaid by long runs on CUDA.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    decay: Decay = "cosine"
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.999
+    observation_noise: float = 0.03
+    seed: int = 0
+    device: Device = "auto"
+    precision: Precision = "float32"
+    compile: bool = False
+
+    def check_fit(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        for name, choices in (("decay", Decay), ("device", Device), ("precision", Precision)):
+            require_choice(self, name, choices)
+        require_least(1, self, "steps", "batch")
+        require_least(0, self, "observation_noise", "weight_decay")
+        require_positive(self, "learning_rate")
+        require_seed(self.seed)
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ConfigurationError(f"ema_decay is {self.ema_decay}; it must be at least 0 and below 1")
+
+    def pick_device(self) -> "torch.device":
+        """Return the device.
+
+        Raises:
+            ConfigurationError: There is no CUDA although it was asked for.
+        """
+        import torch
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigurationError("device is 'cuda', but torch finds none here; use --device cpu, or install CUDA")
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureSettings:
+    """Which mixture a network gives.
+
+    Attributes:
+        experts: Number of Gaussians.
+        covariance: `diagonal` or `full`.
+        gating: `learned`, or `uniform` over the experts in every state.
+        head_width: Features of each layer of the networks that read gating, means and deviations.
+        head_layers: Hidden layers of these networks; 0 for linear ones.
+        detach_gating: Whether the gating reads the backbone without training it.
+        floor: Least standard deviation, in standardised units.
+    """
+
+    experts: int = 24
+    covariance: Covariance = "diagonal"
+    gating: Gating = "learned"
+    head_width: int = 256
+    head_layers: int = 0
+    detach_gating: bool = False
+    floor: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureConfig(MixtureSettings, BackboneConfig):
+    """Which mixture to train, whatever trains it.
+
+    Attributes:
+        expert_start: Where experts start: at `samples` of the actions, at their clusters (`kmeans`), on a `grid` or
+            anywhere in a `box`.
+        start_bound: Half the side of grid and box, in standardised units.
+        revive_every: Steps between revivals of experts that the gating has abandoned; 0 for none.
+        revive_below: Share of an even gating below which an expert counts as abandoned.
+    """
+
+    expert_start: ExpertStart = "samples"
+    start_bound: float = 1.0
+    revive_every: int = 0
+    revive_below: float = 0.02
+
+    def check_mixture(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_backbone()
+        for name, choices in (("covariance", Covariance), ("gating", Gating), ("expert_start", ExpertStart)):
+            require_choice(self, name, choices)
+        require_least(1, self, "experts", "head_width")
+        require_least(0, self, "head_layers", "revive_every", "revive_below")
+        require_positive(self, "floor", "start_bound")
+        for name in ("floor", "revive_below"):
+            if getattr(self, name) >= 1.0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1")
+
+    def shape_settings(self) -> dict[str, Any]:
+        """Return the fields that shape the network, for a `StudentConfig`."""
+        shaping = (*fields(BackboneConfig), *fields(MixtureSettings))
+        return {field.name: getattr(self, field.name) for field in shaping}

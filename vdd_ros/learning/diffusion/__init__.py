@@ -1,0 +1,1 @@
+"""Diffusion models: noise levels, teachers, samplers, the probability-flow ODE."""

@@ -1,0 +1,55 @@
+"""Samplers of diffusion models, as single steps from one noise level to the next.
+
+In the coordinates of noise.py DDIM (Song et al. 2021, eta 0) IS Euler's method for the probability-flow ODE
+da/dsigma = (a - denoised) / sigma, and DDPM's ancestral step (Ho et al. 2020, eq. 7 on the visited levels) IS Euler's
+ancestral one (Karras et al. 2022); both names are understood.
+"""
+
+from collections.abc import Callable
+from typing import get_args
+
+from torch import Tensor
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.methods.configs import Sampler
+
+STOCHASTIC = ("ancestral", "euler-ancestral")
+
+Denoise = Callable[[Tensor, float], Tensor]
+"""From noisy actions (B, S, D) and their level to the mean of the clean actions (B, S, D)."""
+
+
+def passes(sampler: Sampler, steps: int) -> int:
+    """Return how often a sampler asks the network: Heun's method twice a step, but for the last."""
+    return 2 * steps - 1 if sampler == "heun" else steps
+
+
+def step(denoise: Denoise, action: Tensor, sigma: float, below: float, sampler: Sampler, draw: Tensor | None) -> Tensor:
+    """Go from one noise level to a lower one.
+
+    Args:
+        denoise: The model.
+        action: (B, S, D) at the level `sigma`.
+        sigma: Level of `action`.
+        below: Level of the result; 0 gives clean actions, for every sampler the denoised ones.
+        sampler: Which step to take.
+        draw: (B, S, D) standard normal, for a stochastic sampler unless `below` is 0.
+
+    Raises:
+        ConfigurationError: An unknown sampler.
+    """
+    if sampler not in get_args(Sampler):
+        raise ConfigurationError(f"sampler is '{sampler}'; allowed: {', '.join(get_args(Sampler))}")
+    clean = denoise(action, sigma)
+    if below == 0:
+        return clean
+    if sampler in STOCHASTIC:
+        if draw is None:
+            raise TypeError(f"the sampler '{sampler}' needs a draw for each step to a level above 0")
+        keep = (below / sigma) ** 2
+        return clean + (action - clean) * keep + draw * (below * (1 - keep) ** 0.5)
+    euler = clean + (action - clean) * (below / sigma)
+    if sampler != "heun":
+        return euler
+    slope = ((action - clean) / sigma + (euler - denoise(euler, below)) / below) / 2
+    return action + slope * (below - sigma)

@@ -1,0 +1,164 @@
+"""Export of checkpoints as policy files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.errors import CheckpointError, DemonstrationError
+from vdd_ros.files import replacing
+from vdd_ros.learning.diffusion.samplers import passes
+from vdd_ros.learning.export.graphs import DeterministicGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
+from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
+from vdd_ros.learning.export.onnx_graph import OPSET, PolicyGraph, write_graph
+from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
+from vdd_ros.learning.export.resolution import check_resolution
+from vdd_ros.learning.fit.checkpoint import Card, load_model
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.methods.configs import ExportConfig
+from vdd_ros.learning.methods.consistency import load_one_step
+from vdd_ros.learning.methods.teacher import load_teacher
+from vdd_ros.learning.methods.vdd import load_student
+from vdd_ros.policy.onnx_session import open_session
+from vdd_ros.policy.providers import ProviderSettings
+from vdd_ros.policy.spec import (
+    DETERMINISTIC,
+    DIFFUSION_KINDS,
+    METADATA_KEY,
+    MIXTURE_KINDS,
+    ONE_STEP_KINDS,
+    SCHEMA_VERSION,
+    ActionEntry,
+    ObservationEntry,
+    Parity,
+    PolicySpec,
+)
+from vdd_ros.policy.spec import Novelty as SpecNovelty
+from vdd_ros.policy.spec import Statistics as SpecStatistics
+
+EXPORTER = "torch.onnx TorchScript"
+
+
+def export(
+    folder: Path,
+    file: Path,
+    config: ExportConfig,
+    fidelity: dict[str, Any] | None = None,
+    demonstrations: DemonstrationSet | None = None,
+) -> PolicySpec:
+    """Write the checkpoint in `folder` as a policy file, whole or not at all.
+
+    Args:
+        folder: Checkpoint of a teacher or a student.
+        file: The policy file to write.
+        config: Settings.
+        fidelity: Measured figures to note in the metadata.
+        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps.
+
+    Returns:
+        The metadata written.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged or of a kind without a graph, or it learned from other
+            demonstrations.
+        DemonstrationError: The novelty is wanted, and there are no demonstrations, or too few.
+        ExportError: The file computes something else than torch, or the least digit of an observation moves its
+            actions; nothing is written.
+        PolicyFileError: A robot would refuse the file; nothing is written.
+    """
+    card, _ = load_model(folder)
+    graph = make_graph(folder, card, config)
+    graph.eval()
+    fitted = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else None
+    fixed = DeterministicGraph(graph, config.seed) if config.deterministic else None
+    acting = fixed or graph
+    whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
+    with replacing(file) as aside:
+        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside)
+        parity = measure_parity(graph, card, aside, config.seed, fixed.draws(PARITY_BATCH) if fixed else {})
+        check_resolution(acting, card, aside, config.seed)
+        spec = describe(card, graph, parity, config, fidelity or {}, fitted)
+        model = onnx.load(aside)
+        onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, aside)
+        open_session(aside, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)  # as a robot does
+    return spec
+
+
+def _fit_novelty(folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int) -> Fitted:
+    if demonstrations is None and not (folder / FILE_NAME).exists():
+        raise DemonstrationError(
+            f"'{folder}' keeps no demonstrations, from which the density of the observations is fitted; give those "
+            "that it learned from (--demos), or export without it (--no-novelty)"
+        )
+    demonstrations = demonstrations or DemonstrationSet.load(folder)
+    if demonstrations.sha256 != card.data_sha256:
+        raise CheckpointError(
+            f"'{folder}' learned from other demonstrations (sha256 {card.data_sha256[:12]}) than those given "
+            f"({demonstrations.sha256[:12]}); give the same"
+        )
+    return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed)
+
+
+def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
+    """Build the graph of a checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged or of a kind without a graph.
+    """
+    statistics = Statistics.from_lists(card.statistics)
+    if card.kind in DIFFUSION_KINDS:
+        return DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler, config.schedule)
+    if card.kind in MIXTURE_KINDS:
+        return MixtureGraph(load_student(folder)[0], statistics)
+    if card.kind in ONE_STEP_KINDS:
+        return OneStepGraph(load_one_step(folder)[0], statistics)
+    raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, of a kind that cannot be exported")
+
+
+def describe(
+    card: Card,
+    graph: PolicyGraph,
+    parity: Parity,
+    config: ExportConfig,
+    fidelity: dict[str, Any],
+    fitted: Fitted | None,
+) -> PolicySpec:
+    """Return the metadata of a policy file."""
+    lists = card.statistics
+    limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
+    diffusion, mixture = isinstance(graph, DiffusionGraph), isinstance(graph, MixtureGraph)
+    fixed = {DETERMINISTIC: True} if config.deterministic else {}
+    noise = {"noise": config.seed} if config.deterministic and not mixture else {}
+    sampling = {"sampler": config.sampler, "schedule": config.schedule, "passes": passes(config.sampler, config.steps)}
+    return PolicySpec(
+        schema_version=SCHEMA_VERSION,
+        kind=card.kind,
+        task=card.task,
+        observation=tuple(ObservationEntry(name, unit) for name, unit in card.observation),
+        action=tuple(ActionEntry(name, unit, low, high) for (name, unit), low, high in limits),
+        rate_hz=card.rate_hz,
+        history=card.model["history"],
+        horizon=card.model["horizon"],
+        goal_length=card.model["goal_length"],
+        experts=card.model["experts"] if mixture else None,
+        covariance=card.model["covariance"] if mixture else None,
+        sampling_steps=config.steps if diffusion else None,
+        statistics=SpecStatistics(
+            **{
+                name: tuple(lists[name])
+                for name in ("observation_mean", "observation_std", "action_mean", "action_std")
+            }
+        ),
+        teacher_sha256=card.teacher_sha256,
+        data_sha256=card.data_sha256,
+        seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
+        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
+        fidelity=fidelity,
+        settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {}), **fixed},
+        parity=parity,
+        novelty=None if fitted is None else SpecNovelty(fitted.bound, QUANTILE, len(fitted.weights)),
+    )

@@ -1,0 +1,312 @@
+"""The graphs of policy files: physical units in and out, limits applied, every random draw an input."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vdd_ros.learning.diffusion.teacher import Teacher
+from vdd_ros.learning.export.novelty import Novelty
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.methods.configs import Sampler, Schedule
+from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
+from vdd_ros.learning.students.mixture import MixtureStudent
+from vdd_ros.learning.students.one_step import OneStepModel
+from vdd_ros.policy.selection import LIKELIEST_EXPERT
+
+LIMIT_ROUNDING = 1e-6
+
+
+class PhysicalUnits(nn.Module):
+    """Standardises observations, and turns standardised actions into limited physical ones."""
+
+    observation_mean: Tensor
+    observation_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
+    standard_low: Tensor
+    standard_high: Tensor
+
+    def __init__(self, statistics: Statistics) -> None:
+        """Keep the statistics as constants of the graph."""
+        super().__init__()
+        for name in ("observation_mean", "observation_std", "action_mean", "action_std"):
+            self.register_buffer(name, getattr(statistics, name))
+        low, high = statistics.standard_limits()
+        inward = LIMIT_ROUNDING * (high - low)  # so that rounding to physical units does not pass a limit
+        self.register_buffer("standard_low", low + inward)
+        self.register_buffer("standard_high", high - inward)
+
+    def states(self, observation: Tensor, goal: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Standardise observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
+        return self.standard(observation), None if goal is None else self.standard(goal)
+
+    def standard(self, observation: Tensor) -> Tensor:
+        """Standardise observations (..., obs_dim)."""
+        return (observation - self.observation_mean) / self.observation_std
+
+    def limited(self, action: Tensor) -> Tensor:
+        """Clip standardised actions (B, horizon, act_dim) to the limits."""
+        return torch.clamp(action, self.standard_low, self.standard_high)
+
+    def physical(self, action: Tensor) -> Tensor:
+        """Turn standardised, limited actions (B, horizon, act_dim) into physical ones."""
+        return action * self.action_std + self.action_mean
+
+
+class DiffusionGraph(nn.Module):
+    """A teacher with its whole sampler: observation, (goal), noise -> action.
+
+    The levels are constants of the graph, so that ONNX Runtime computes their embeddings once, when it opens it.
+    """
+
+    outputs: tuple[str, ...] = ("action",)
+
+    def __init__(
+        self, teacher: Teacher, statistics: Statistics, steps: int, sampler: Sampler, schedule: Schedule
+    ) -> None:
+        """Fix the number of sampling steps, the sampler and its schedule.
+
+        Raises:
+            ConfigurationError: The teacher has fewer levels to visit.
+        """
+        super().__init__()
+        self.teacher = teacher
+        self.units = PhysicalUnits(statistics)
+        self.inputs = input_names(teacher.config)
+        self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
+        self.sampler: Sampler = sampler
+        self.schedule: Schedule = schedule
+        self.sigmas = teacher.visited(steps, schedule)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        drawn = chunked(self.chain(*inputs)[-1], self.noise_shape[1:])
+        return self.units.physical(self.units.limited(drawn))
+
+    def chain(self, *inputs: Tensor) -> list[Tensor]:
+        """Return the standardised action after each step, steps + 1 tensors (B, 1, D), the first one noise."""
+        *states, noise = inputs
+        context = self.teacher.encode(*self.units.states(*states))
+        draws = noise.reshape(-1, 1, self.noise_shape[0], self.teacher.size)
+        return self.teacher.chain(context, draws, self.sampler, self.schedule)
+
+
+class ChainGraph(nn.Module):
+    """The same sampler, showing every step: what the parity check looks at."""
+
+    outputs = ("chain",)
+
+    def __init__(self, graph: DiffusionGraph) -> None:
+        """Share everything with the graph that is exported."""
+        super().__init__()
+        self.graph = graph
+        self.inputs = graph.inputs
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return (B, steps + 1, D), standardised."""
+        return torch.cat(self.graph.chain(*inputs), dim=1)
+
+
+class OneStepGraph(nn.Module):
+    """A consistency model: observation, (goal), noise -> action, in one pass."""
+
+    outputs = ("action",)
+
+    def __init__(self, model: OneStepModel, statistics: Statistics) -> None:
+        """Wrap a model."""
+        super().__init__()
+        self.model = model
+        self.units = PhysicalUnits(statistics)
+        self.inputs = input_names(model.config)
+        self.noise_shape = (model.config.horizon, model.config.act_dim)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        *states, noise = inputs
+        drawn = self.model.sample(self.model.encode(*self.units.states(*states)), flat(noise))
+        return self.units.physical(self.units.limited(chunked(drawn, self.noise_shape)))
+
+
+class MixtureGraph(nn.Module):
+    """A student: observation, noise, expert_uniform -> action, expert, gating, log_prob."""
+
+    outputs = ("action", "expert", "gating", "log_prob")
+
+    def __init__(self, student: MixtureStudent, statistics: Statistics) -> None:
+        """Wrap a student."""
+        super().__init__()
+        self.student = student
+        self.units = PhysicalUnits(statistics)
+        self.inputs = (*input_names(student.config), "expert_uniform")
+        self.noise_shape = (student.config.horizon, student.config.act_dim)
+        self.log_volume = student.config.horizon * float(statistics.action_std.log().sum())
+        self.heads = joined_heads(student)
+
+    def _mixture(self, observation: Tensor, goal: Tensor | None) -> GaussianMixture:
+        """Return what the student does, with its linear heads as one operator."""
+        if self.heads is None:
+            return self.student(observation, goal)
+        config = self.student.config
+        sizes = (config.experts, config.experts * self.student.size, config.experts * self.student.entries)
+        return self.student.mixture(*self.heads(self.student.trunk(observation, goal)).split(sizes, dim=1))
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
+
+        Args:
+            *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim);
+                noise (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in
+                [0, 1) to sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
+        """
+        *states, noise, expert_uniform = inputs
+        mixture = self._mixture(*self.units.states(*states))
+        gating = mixture.log_gating.exp()
+        expert = select_expert(mixture.log_gating, gating, expert_uniform)
+        offset = flat(noise)
+        if mixture.diagonal:
+            drawn = pick(mixture.mean + mixture.factor * offset, expert)
+        else:
+            drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
+        action = self.units.limited(chunked(drawn, self.noise_shape))
+        return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
+
+
+class DeterministicGraph(nn.Module):
+    """A policy whose draws are constants, so that it takes observation and goal alone."""
+
+    noise: Tensor
+
+    def __init__(self, graph: DiffusionGraph | MixtureGraph | OneStepGraph, seed: int) -> None:
+        """Share everything with the graph of the policy.
+
+        Args:
+            graph: Of a mixture the likeliest expert acts, with its mean; others keep one draw of their noise, for they
+                have learned nothing about the point of zero noise, which lies between modes.
+            seed: Of that draw.
+        """
+        super().__init__()
+        self.graph = graph
+        self.units = graph.units
+        self.inputs = tuple(name for name in graph.inputs if name in ("observation", "goal"))
+        self.outputs = graph.outputs
+        self.noise_shape = graph.noise_shape
+        self.mixture = isinstance(graph, MixtureGraph)
+        drawn = np.random.default_rng(seed).standard_normal(graph.noise_shape)
+        self.register_buffer("noise", torch.tensor(drawn * (not self.mixture), dtype=torch.float32))
+
+    def draws(self, batch: int) -> dict[str, NDArray[np.float32]]:
+        """Return the constants as inputs of the policy's graph, (batch, ...)."""
+        noise = {"noise": np.repeat(self.noise.numpy()[None], batch, axis=0)}
+        return noise | ({"expert_uniform": np.full(batch, LIKELIEST_EXPERT, np.float32)} if self.mixture else {})
+
+    def forward(self, *states: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the policy does at observations (B, history, obs_dim), and goals where it takes them."""
+        batch = states[0].shape[0]
+        expanded = self.noise.expand(batch, *self.noise_shape)
+        draws = [expanded.reshape(-1, *self.noise_shape)]  # else the file would not know its outputs' shapes
+        if self.mixture:
+            draws.append(self.noise.new_full((1,), LIKELIEST_EXPERT).expand(batch))
+        given: Tensor | tuple[Tensor, ...] = self.graph(*states, *draws)
+        return given
+
+
+class NoveltyGraph(nn.Module):
+    """A policy with one more output: the novelty of its newest observation."""
+
+    def __init__(
+        self, graph: DiffusionGraph | MixtureGraph | OneStepGraph | DeterministicGraph, novelty: Novelty
+    ) -> None:
+        """Share everything with the graph of the policy."""
+        super().__init__()
+        self.graph = graph
+        self.novelty = novelty
+        self.inputs = graph.inputs
+        self.outputs = (*graph.outputs, "novelty")
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return what the policy does, and novelties (B,)."""
+        given = self.graph(*inputs)
+        newest = self.graph.units.standard(inputs[0])[:, -1]  # (B, obs_dim), from what the policy has standardised
+        return (*(given if isinstance(given, tuple) else (given,)), self.novelty(newest))
+
+
+def joined_heads(student: MixtureStudent) -> nn.Linear | None:
+    """Return the linear heads of a student, gating, mean and scale, as one; None where one of them is no linear one."""
+    if student.config.gating == "uniform" or student.config.head_layers:
+        return None
+    parts = [student.gating.last, student.mean.last, student.scale.last]
+    joined = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    with torch.no_grad():
+        joined.weight.copy_(torch.cat([part.weight for part in parts]))
+        joined.bias.copy_(torch.cat([part.bias for part in parts]))
+    return joined
+
+
+def input_names(shape: Shape) -> tuple[str, ...]:
+    """Return the inputs that every policy has."""
+    return ("observation", "goal", "noise") if shape.goal_length else ("observation", "noise")
+
+
+def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
+    """Choose experts, (B,), by inverse CDF of the gating (B, Z), the likeliest, or by number; see `MixtureGraph`.
+
+    An expert scores its number where the probabilities before it do not exceed a sampling `uniform`, or where it is
+    named; else its log probability, which is at most 0. The highest score wins: in few operators, because at batch 1
+    the number of operators is the cost.
+    """
+    experts = int(gating.shape[1])
+    numbers = torch.arange(experts)
+    before = gating @ torch.ones(experts, experts).triu(1)  # (B, Z): sum of the probabilities of earlier experts
+    draw = uniform[:, None]
+    wanted = (before <= draw) | (draw == -2.0 - numbers)
+    return torch.where(wanted, numbers.to(gating.dtype), log_gating).argmax(1)
+
+
+def pick(values: Tensor, expert: Tensor) -> Tensor:
+    """Return the values (B, Z, D) of one expert each, (B, 1, D)."""
+    rows = torch.eye(int(values.shape[1]))[:, None]  # (Z, 1, Z)
+    return rows[expert] @ values
+
+
+def flat(action: Tensor) -> Tensor:
+    """Flatten chunks (B, horizon, act_dim) to (B, 1, D)."""
+    return action if action.shape[1] == 1 else action.flatten(1)[:, None]
+
+
+def chunked(action: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Unflatten (B, 1, D) to chunks (B, horizon, act_dim)."""
+    return action if shape[0] == 1 else action.reshape(-1, *shape)
+
+
+def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> Tensor:
+    """Return the log density of standardised actions (B, 1, D) in physical units, (B,), in operators that ONNX has.
+
+    Args:
+        mixture: (B) mixtures over standardised actions.
+        action: (B, 1, D).
+        log_volume: Log of the physical volume of a standardised unit cube.
+    """
+    offset = action - mixture.mean  # (B, Z, D)
+    if mixture.diagonal:
+        residual, scale = offset / mixture.factor, mixture.factor
+    else:
+        residual = solve_lower(mixture.factor, offset)
+        scale = mixture.factor.diagonal(dim1=-2, dim2=-1)
+    constant = 0.5 * int(action.shape[2]) * math.log(2 * math.pi) + log_volume
+    joint = mixture.log_gating - (0.5 * residual * residual + scale.log()).sum(-1)
+    return torch.logsumexp(joint, dim=1) - constant
+
+
+def solve_lower(factor: Tensor, right: Tensor) -> Tensor:
+    """Solve L x = right by forward substitution; (B, Z, D, D) and (B, Z, D) give (B, Z, D)."""
+    solution: list[Tensor] = []
+    for row in range(right.shape[-1]):
+        known = right[..., row]
+        for column, value in enumerate(solution):
+            known = known - factor[..., row, column] * value
+        solution.append(known / factor[..., row, row])
+    return torch.stack(solution, dim=-1)

@@ -1,0 +1,62 @@
+"""Whether single precision suffices for the observations of a policy file: what their least digit does to actions."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vdd_ros.errors import ExportError
+from vdd_ros.learning.export.graphs import DeterministicGraph
+from vdd_ros.learning.export.onnx_graph import Inputs, PolicyGraph, open_graph
+from vdd_ros.learning.export.parity import draw_inputs
+from vdd_ros.learning.fit.checkpoint import Card
+from vdd_ros.policy.selection import named_expert
+
+LARGEST_SHARE = 0.01
+"""Of an action's range, by which the least significant digit of an observation may move it."""
+QUANTILE = 0.9
+"""Of the observations in which it must not: between two modes, a sampling chain is as good as discontinuous."""
+SAMPLES = 256
+
+
+def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: Path, seed: int) -> None:
+    """Refuse a file whose actions depend on less than single precision tells about an observation.
+
+    Each entry of random observations, and of goals, is moved by one unit of its least significant digit as float32; the
+    action of the file must not move by more than 1 % of its range in more than a tenth of them, nor may that digit be
+    more than the entry's deviation. Draws and the choice of the expert stay as they are.
+
+    Raises:
+        ExportError: With the entries and what to do.
+    """
+    run = open_graph(file, graph.outputs)
+    inputs = draw_inputs(graph, card, SAMPLES, np.random.default_rng(seed))
+    before = run(inputs)
+    if "expert_uniform" in inputs:
+        inputs = inputs | {"expert_uniform": named_expert(before["expert"])}
+    lists = card.statistics
+    span = np.array(lists["action_high"]) - np.array(lists["action_low"])
+    found = []
+    for number, (name, unit) in enumerate(card.observation):
+        after = run(_moved(inputs, number))["action"]
+        share = (np.abs(after - before["action"]) / span).reshape(SAMPLES, -1).max(1)  # (B,)
+        moved = float(np.quantile(share, QUANTILE))
+        mean, deviation = (lists[f"observation_{moment}"][number] for moment in ("mean", "std"))
+        if not moved <= LARGEST_SHARE or deviation < np.spacing(np.float32(abs(mean))):
+            found.append(f"{name} ({mean:.4g} {unit}, deviation {deviation:.2g} {unit}) by {100 * moved:.0f} %")
+    if found:
+        raise ExportError(
+            f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "
+            f"its range, or is more than the entry's deviation: that of {', '.join(found)}. These entries hardly "
+            "changed in the demonstrations; leave them out, or train again, which takes a larger deviation for them "
+            "(--least-deviation)"
+        )
+
+
+def _moved(inputs: Inputs, number: int) -> Inputs:
+    """Return inputs with one entry of all observations, now and in the future, moved by its least digit."""
+    moved = dict(inputs)
+    for name in ("observation", "goal"):
+        if name in inputs:
+            moved[name] = inputs[name].copy()
+            moved[name][..., number] = np.nextafter(inputs[name][..., number], np.float32(np.inf))
+    return moved

@@ -1,0 +1,245 @@
+"""The card of a checkpoint: what it is, read field by field, so that nothing later trips over a value."""
+
+import dataclasses
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+from vdd_ros.documents import parse_json
+from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.text import printable
+
+Config = TypeVar("Config", bound=Shape)
+
+FORMAT_VERSION = 1
+MAX_CARD_BYTES = 4 << 20
+MAX_TEXT = 200
+LARGEST = {
+    **{"layers": 1_000, "head_layers": 1_000, "octaves": 64, "levels": 100_000},
+    **{"history": 4_096, "goal_length": 4_096, "horizon": 4_096},
+}
+"""Of the sizes of a model that take time, or memory that is not in the file of its weights, where they are large."""
+LEAST = {"levels": 2, "experts": 1, "head_width": 1, "history": 1, "horizon": 1}
+MAX_SIZE = 1 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint is.
+
+    Attributes:
+        kind: Of the policy, as in policy files: `ddpm`, `vdd`.
+        task: Name of the task.
+        observation, action: (name, unit) of the entries.
+        rate_hz: Control rate.
+        statistics: `observation_` and `action_` `mean` and `std`, `action_low`, `action_high`: lists, SI units.
+        model: Arguments of the model's configuration.
+        settings: Arguments of the training's configuration.
+        steps: Training steps done.
+        data_sha256, teacher_sha256: What it was trained on.
+        versions: Package versions.
+    """
+
+    kind: str
+    task: str
+    observation: tuple[tuple[str, str], ...]
+    action: tuple[tuple[str, str], ...]
+    rate_hz: float
+    statistics: dict[str, list[float]]
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    steps: int
+    data_sha256: str
+    teacher_sha256: str | None
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the card as JSON."""
+        return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str, where: Path) -> "Card":
+        """Read a card.
+
+        Raises:
+            CheckpointError: It is damaged, of another version, lacks a field, or a field holds what it cannot.
+        """
+        fields = parse_json(text, f"the card of '{where}'", CheckpointError, max_bytes=MAX_CARD_BYTES)
+        if not isinstance(fields, dict):
+            raise CheckpointError(f"'{printable(where)}' has a damaged card (no JSON object); train or distil it again")
+        version = fields.pop("format_version", None)
+        if isinstance(version, bool) or version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"'{printable(where)}' has checkpoint version {printable(version)}; this version of vdd_ros reads "
+                f"{FORMAT_VERSION}"
+            )
+        return _CardFields(fields, where).read()
+
+
+class _CardFields:
+    """The fields of a card as they came."""
+
+    def __init__(self, fields: dict[str, Any], where: Path) -> None:
+        known = {field.name for field in dataclasses.fields(Card)}
+        self._fields, self._where = fields, where
+        if missing := sorted(known - fields.keys()):
+            self._refuse(f"lacks {', '.join(missing)}")
+        if unknown := sorted(fields.keys() - known):
+            self._refuse(f"has the unknown field {printable(unknown[0])}")
+
+    def read(self) -> Card:
+        observation, action = self._entries("observation"), self._entries("action")
+        sizes = {"observation": len(observation), "action": len(action)}
+        rate_hz, steps = self._fields["rate_hz"], self._fields["steps"]
+        if not _is_number(rate_hz) or rate_hz <= 0:
+            self._refuse(f"has the rate_hz {printable(rate_hz)}; it must be a number above 0")
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+            self._refuse(f"has {printable(steps)} steps; they must be a whole number, 0 or more")
+        teacher = self._fields["teacher_sha256"]
+        return Card(
+            kind=self._text("kind"),
+            task=self._text("task"),
+            observation=observation,
+            action=action,
+            rate_hz=float(rate_hz),
+            statistics=self._statistics(sizes),
+            model=self._scalars("model"),
+            settings=self._scalars("settings"),
+            steps=steps,
+            data_sha256=self._digest("data_sha256"),
+            teacher_sha256=None if teacher is None else self._digest("teacher_sha256"),
+            versions=self._scalars("versions"),
+        )
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise CheckpointError(
+            f"'{printable(self._where)}' has a card that {problem}; take another copy, or train or distil it again"
+        )
+
+    def _text(self, name: str) -> str:
+        value = self._fields[name]
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+            self._refuse(f"has the {name} {printable(value)!r}; it must be a text of 1 to {MAX_TEXT} characters")
+        return value
+
+    def _digest(self, name: str) -> str:
+        value = self._fields[name]
+        if not isinstance(value, str) or not _SHA256.fullmatch(value):
+            self._refuse(f"has the {name} {printable(value)!r}; it must have 64 hexadecimal digits")
+        return value
+
+    def _entries(self, name: str) -> tuple[tuple[str, str], ...]:
+        entries = self._fields[name]
+        if not isinstance(entries, list) or not entries or not all(_is_entry(entry) for entry in entries):
+            self._refuse(f"has no list of pairs of name and unit as its {name}")
+        names = [entry[0] for entry in entries]
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            self._refuse(f"has the {name} entry {printable(twice)!r} twice")
+        return tuple((entry[0], entry[1]) for entry in entries)
+
+    def _statistics(self, sizes: dict[str, int]) -> dict[str, list[float]]:
+        lists = self._fields["statistics"]
+        wanted = [field.name for field in dataclasses.fields(Statistics)]
+        if not isinstance(lists, dict) or sorted(lists) != sorted(wanted):
+            self._refuse(f"has other statistics than {', '.join(wanted)}")
+        for name, values in lists.items():
+            size = sizes[name.partition("_")[0]]
+            if not isinstance(values, list) or len(values) != size or not all(_is_number(value) for value in values):
+                self._refuse(f"has a {name} that is no list of {size} finite numbers")
+            if name.endswith("_std") and min(values) <= 0:
+                self._refuse(f"has a {name} of {min(values)}; deviations are above 0")
+        if any(low > high for low, high in zip(lists["action_low"], lists["action_high"], strict=True)):
+            self._refuse("has an action_low above its action_high")
+        return {name: [float(value) for value in values] for name, values in lists.items()}
+
+    def _scalars(self, name: str) -> dict[str, Any]:
+        values = self._fields[name]
+        if not isinstance(values, dict):
+            self._refuse(f"has no object as its {name}")
+        for key, value in values.items():
+            if not (value is None or isinstance(value, str | bool) or _is_number(value)):
+                self._refuse(f"has a {name}.{printable(key)} that is neither text nor a finite number")
+        return values
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in entry)
+    )
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether a value is a number that a float holds, and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Config:
+    """Build the configuration of the model that a card describes.
+
+    Raises:
+        CheckpointError: The card describes another model, one of sizes that cannot be meant, or one that does not fit
+            its own entries.
+    """
+
+    def refuse(problem: str) -> NoReturn:
+        raise CheckpointError(f"the card in '{printable(folder)}' describes another model ({problem}); make it again")
+
+    types = get_type_hints(config)
+    for name, value in card.model.items():
+        if name not in types:
+            refuse(f"unknown field {printable(name)!r}")
+        if not _fits(value, types[name]):
+            refuse(f"{name} is {printable(value)!r}")
+        least, most = LEAST.get(name, 0), LARGEST.get(name, MAX_SIZE)
+        if types[name] is int and not least <= value <= most:
+            refuse(f"{name} is {value}; it must be from {least} to {most:,}")
+        if types[name] is float and name != "dropout" and value <= 0:
+            refuse(f"{name} is {value}; it must be above 0")
+        if name == "floor" and value >= 1:
+            refuse(f"floor is {value}; it must be below 1")
+    try:
+        shape = config(**card.model)
+        shape.check_backbone()
+    except (ConfigurationError, TypeError) as error:
+        refuse(printable(error))
+    for name, entries in (("obs_dim", card.observation), ("act_dim", card.action)):
+        if getattr(shape, name) != len(entries):
+            refuse(f"{name} is {getattr(shape, name)}, but the card has {len(entries)} entries")
+    return shape
+
+
+def check_sizes(shape: Shape) -> None:
+    """Refuse, before it is trained, a model that `read_shape` would refuse afterwards.
+
+    Raises:
+        ConfigurationError: With the field, its value and what is allowed.
+    """
+    for field in dataclasses.fields(shape):
+        value, most = getattr(shape, field.name), LARGEST.get(field.name, MAX_SIZE)
+        if isinstance(value, int) and value > most:
+            raise ConfigurationError(f"{field.name} is {value}; it must be at most {most:,}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Tell whether a value from JSON is of a field's type: a number, a truth value or one of a `Literal`'s choices."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kind is float:
+        return _is_number(value)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -1,0 +1,94 @@
+"""What every model's training shares: how to optimise, on which device, what to keep."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.learning.configs import FitConfig
+from vdd_ros.learning.fit.checkpoint import Card, save_model
+from vdd_ros.learning.fit.memory import keep_freed_memory
+from vdd_ros.learning.fit.run_folder import versions
+from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
+from vdd_ros.learning.networks.backbones import Shape
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model and its loss.
+
+    Attributes:
+        module: Trained; its averaged weights are kept.
+        loss: Of one batch.
+        shape: Of the module, for the card.
+        compiled: Networks that --compile compiles.
+        after_step: Called after each optimiser step.
+        kept: Name of the submodule whose averaged weights are kept; empty for the whole module.
+    """
+
+    module: nn.Module
+    loss: LossFunction
+    shape: Shape
+    compiled: tuple[nn.Module, ...] = ()
+    after_step: Callable[[int, torch.Generator, nn.Module], None] = lambda step, generator, averaged: None
+    kept: str = ""
+
+
+def fit(
+    folder: Path, recipe: Recipe, config: FitConfig, card: Callable[[dict[str, Any]], Card], label: str, resume: bool
+) -> Card:
+    """Train a model to the end, or go on where a run stopped, and keep it in `folder`.
+
+    Args:
+        folder: Checkpoint folder, prepared.
+        recipe: What to train.
+        config: How.
+        card: Makes the card from the fields `model`, `settings`, `steps` and `versions`.
+        label: Of the progress bar.
+        resume: Continue the run in `folder`.
+
+    Returns:
+        The card of the finished model.
+
+    Raises:
+        CheckpointError: There is nothing to resume.
+        KeyboardInterrupt: The run was interrupted; a checkpoint is written.
+    """
+    optimisation = LoopConfig(
+        config.steps,
+        config.learning_rate,
+        decay=config.decay,
+        weight_decay=config.weight_decay,
+        ema_decay=config.ema_decay,
+    )
+    keep_freed_memory()
+    loop = TrainingLoop(folder, recipe.module, optimisation, config.seed)
+    if resume:
+        loop.resume()
+    if config.compile:
+        for network in recipe.compiled:
+            network.compile()
+    device = next(recipe.module.parameters()).device
+
+    def loss(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            return recipe.loss(generator, step)
+
+    def finished() -> Card:
+        return card(
+            {
+                "model": asdict(recipe.shape),
+                "settings": asdict(config),
+                "steps": loop.step,
+                "versions": versions(),
+            }
+        )
+
+    def save() -> None:
+        save_model(folder, loop.averaged.get_submodule(recipe.kept).state_dict(), finished())
+
+    loop.run(loss, save, label, recipe.after_step)
+    return finished()

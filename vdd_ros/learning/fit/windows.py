@@ -1,0 +1,228 @@
+"""Demonstrations as standardised training windows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
+from vdd_ros.policy.spec_checks import MAX_TEXT
+from vdd_ros.robot.quantities import UNITS
+from vdd_ros.text import printable
+
+LIMIT_MARGIN = 0.1
+LEAST_DEVIATION = 1e-3
+"""Of an observation entry that is taken by default, in the SI unit."""
+
+
+def usual_deviation(unit: str) -> float:
+    """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
+    return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the data are standardised with, and the limits of the actions; SI units.
+
+    Attributes:
+        observation_mean, observation_std: (obs_dim,).
+        action_mean, action_std: (act_dim,).
+        action_low, action_high: (act_dim,) the demonstrated range, widened by a tenth.
+    """
+
+    observation_mean: Tensor
+    observation_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
+    action_low: Tensor
+    action_high: Tensor
+
+    @classmethod
+    def of(cls, demonstrations: DemonstrationSet, least_deviation: float = 0.0) -> "Statistics":
+        """Compute the statistics of a demonstration set.
+
+        Args:
+            demonstrations: The set.
+            least_deviation: As in `WindowConfig`. Without it, an entry that changes by its rounding alone would make
+                any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
+
+        Raises:
+            DemonstrationError: An entry never changes, so that it cannot be standardised; or no policy file can hold
+                a name, the rate or a number.
+        """
+        _check_header(demonstrations.header)
+        moments = {}
+        for name, entries in (
+            ("observation", demonstrations.header.observation),
+            ("action", demonstrations.header.action),
+        ):
+            values = getattr(demonstrations, name)
+            deviation = values.std(axis=0)
+            constant = [entry for (entry, _), one in zip(entries, deviation, strict=True) if one < 1e-12]
+            if constant:
+                raise DemonstrationError(
+                    f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
+                )
+            if name == "observation":
+                floors = [least_deviation or usual_deviation(unit) for _, unit in entries]
+                deviation = np.maximum(deviation, floors)
+            moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
+            moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
+        low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
+        margin = LIMIT_MARGIN / 2 * (high - low)
+        found = cls(
+            **moments,
+            action_low=torch.tensor(low - margin, dtype=torch.float32),
+            action_high=torch.tensor(high + margin, dtype=torch.float32),
+        )
+        found._check_precision(demonstrations.header)
+        return found
+
+    def _check_precision(self, header: Header) -> None:
+        """Raise DemonstrationError where single precision, in which policies compute, does not hold the numbers."""
+        for name, entries in (("observation", header.observation), ("action", header.action)):
+            means, deviations = getattr(self, f"{name}_mean"), getattr(self, f"{name}_std")
+            told_apart = deviations >= means.abs() * torch.finfo(torch.float32).eps / 2
+            if name == "action":
+                told_apart &= (self.action_low < self.action_high) & (self.action_high - self.action_low).isfinite()
+            good = told_apart & (deviations > 0) & means.isfinite() & deviations.isfinite()
+            if bad := [printable(entry) for (entry, _), fits in zip(entries, good.tolist(), strict=True) if not fits]:
+                raise DemonstrationError(
+                    f"demonstrations: single precision does not hold the {name} entries {', '.join(bad)}: they are too "
+                    "large, or change by less than its least digit; take another unit or origin for them"
+                )
+
+    @classmethod
+    def from_lists(cls, lists: dict[str, list[float]]) -> "Statistics":
+        """Read what `to_lists` wrote."""
+        return cls(**{name: torch.tensor(values, dtype=torch.float32) for name, values in lists.items()})
+
+    def to_lists(self) -> dict[str, list[float]]:
+        """Return plain lists."""
+        return {name: value.tolist() for name, value in vars(self).items()}
+
+    def standard_limits(self) -> tuple[Tensor, Tensor]:
+        """Return the limits of standardised actions, each (act_dim,)."""
+        return (self.action_low - self.action_mean) / self.action_std, (
+            self.action_high - self.action_mean
+        ) / self.action_std
+
+
+def _check_header(header: Header) -> None:
+    """Raise DemonstrationError where a policy file of these demonstrations would be refused, however it is trained."""
+    for name, entries in (
+        ("task", [(header.task,)]),
+        ("observation", header.observation),
+        ("action", header.action),
+    ):
+        for text in (text for entry in entries for text in entry):
+            if text != text.strip() or printable(text, MAX_TEXT) != text:
+                raise DemonstrationError(
+                    f"demonstrations: {name} has the text '{printable(text)}', which no policy file can hold; it must "
+                    f"have at most {MAX_TEXT} printable characters, without spaces at its beginning or end"
+                )
+    if not SLOWEST_HZ <= header.rate_hz <= FASTEST_HZ:
+        raise DemonstrationError(
+            f"demonstrations: rate_hz is {header.rate_hz:g}; policies act at {SLOWEST_HZ:g} to {FASTEST_HZ:,.0f} Hz"
+        )
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Standardised training pairs.
+
+    Attributes:
+        observation: (K, history, obs_dim).
+        action: (K, D), each a chunk flattened to D = horizon * act_dim.
+        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them.
+        now: (K,) index of each window's newest observation in `states`.
+        last: (K,) index of the last observation of the same episode.
+        goal_length: Observations in a goal; 0 for none.
+    """
+
+    observation: Tensor
+    action: Tensor
+    states: Tensor
+    now: Tensor
+    last: Tensor
+    goal_length: int
+
+    @classmethod
+    def of(
+        cls,
+        demonstrations: DemonstrationSet,
+        statistics: Statistics,
+        history: int,
+        horizon: int,
+        goal_length: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> "Windows":
+        """Cut and standardise the windows of a demonstration set, and put them where they are used."""
+        observation, action = demonstrations.windows(history, horizon)
+        states = torch.from_numpy(demonstrations.observation.astype("float32"))
+        episodes = demonstrations.episodes()
+        nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - horizon + 1)) for pairs in episodes]
+        lasts = [torch.full((len(now),), pairs.stop - 1) for now, pairs in zip(nows, episodes, strict=True)]
+
+        def standard(values: Tensor) -> Tensor:
+            return ((values - statistics.observation_mean) / statistics.observation_std).to(device)
+
+        return cls(
+            standard(torch.from_numpy(observation)),
+            ((torch.from_numpy(action) - statistics.action_mean) / statistics.action_std).flatten(1).to(device),
+            standard(states),
+            torch.cat(nows).to(device),
+            torch.cat(lasts).to(device),
+            goal_length,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.action)
+
+    def draw_goals(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Draw what each window leads to: consecutive states of the same episode, at a uniformly drawn later time.
+
+        Args:
+            index: (B,) windows.
+            generator: Source of the times.
+
+        Returns:
+            (B, goal_length, obs_dim), oldest first, or None where there are no goals. Beyond an episode's end its last
+            state is repeated.
+        """
+        if self.goal_length == 0:
+            return None
+        now, last = self.now[index], self.last[index]
+        room = (last - self.goal_length + 1 - now).clamp(min=1)  # starts now + 1 to now + room
+        part = torch.rand(index.shape, generator=generator, device=generator.device)
+        start = now + 1 + (part * room).long()
+        steps = torch.arange(self.goal_length, device=index.device)
+        return self.states[torch.minimum(start[:, None] + steps, last[:, None])]
+
+
+def small_deviations(
+    entries: Iterable[tuple[str, str]], deviations: Iterable[float], least_deviation: float = 0.0
+) -> list[str]:
+    """Say which observation entries hardly changed in the demonstrations, and what to do; a sentence each.
+
+    Args:
+        entries: Name and unit.
+        deviations: Of the entries, as demonstrated or as taken.
+        least_deviation: As in `WindowConfig`.
+    """
+    found = []
+    for (name, unit), deviation in zip(entries, deviations, strict=True):
+        least = least_deviation or usual_deviation(unit)
+        if deviation <= least * (1 + 1e-6):  # float32 rounds it
+            found.append(
+                f"the observation entry {printable(name)} hardly changed in the demonstrations: its deviation is "
+                f"{deviation:.2g} {printable(unit)}, the least that is taken {least:.2g} {printable(unit)} "
+                "(--least-deviation). The policy knows nothing of other values; leave the entry out, or record it "
+                "changing."
+            )
+    return found

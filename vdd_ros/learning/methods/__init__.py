@@ -1,0 +1,1 @@
+"""Methods of training: teachers, distillation, maximum likelihood."""

@@ -1,0 +1,239 @@
+"""The settings of every training and of the export, and their defaults; without torch, so that help needs none."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
+from vdd_ros.learning.configs import BackboneConfig, FitConfig, MixtureConfig, WindowConfig
+
+TeacherKind = Literal["ddpm", "beso"]
+OneStepKind = Literal["cd", "ctm"]
+Solver = Literal["euler", "heun"]
+Update = Literal["multi-noise", "paper"]
+GatingOn = Literal["teacher", "data"]
+Metric = Literal["huber", "l2"]
+MixtureMethod = Literal["em", "imc"]
+NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
+Schedule = Literal["cosine", "linear", "exponential", "karras"]
+Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
+    """How to train a teacher.
+
+    Attributes:
+        teacher: `ddpm` or `beso`.
+        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        levels: Noise levels that a DDPM learns.
+        sigma_min: Least noise level that BESO learns.
+        sigma_max: Largest noise level that BESO learns.
+        sigma_data: Deviation of the actions that BESO's preconditioning assumes.
+    """
+
+    teacher: TeacherKind = "ddpm"
+    steps: int = 8_000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    draws: int = 4
+    levels: int = 64
+    sigma_min: float = 0.02
+    sigma_max: float = 3.0
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        self.check_backbone()
+        require_choice(self, "teacher", TeacherKind)
+        self.check_windows()
+        require_least(1, self, "draws")
+        require_least(2, self, "levels")
+        require_positive(self, "sigma_min", "sigma_max", "sigma_data")
+        if not self.sigma_min < self.sigma_max:
+            raise ConfigurationError(
+                f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilConfig(FitConfig, MixtureConfig):
+    """How to distil a teacher.
+
+    Attributes:
+        update: Of the experts: `multi-noise` or the `paper`'s.
+        gating_on: Whether the gating learns from actions of the `teacher` or of the `data`.
+        gating_every: Steps of the experts for each step of the gating.
+        draws: Actions drawn at each state by the multi-noise update, of experts that are drawn by their weights; 0 for
+            `samples` of every expert, as the paper's update does.
+        samples: Actions drawn from each expert that draws.
+        noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
+            lower end, or on the way down from its upper to its lower end (`anneal`).
+        min_noise: Lower end of the range of noise levels, in standardised units.
+        max_noise: Upper end of that range.
+        uniform_weight: Uniform share of the experts' weights, so that abandoned experts keep learning.
+        forward_kl: Share of the likelihood of the gating's actions that the experts learn from as well.
+        pool_copies: Noisy copies of each demonstrated state.
+        pool_samples: Teacher actions drawn at each of these.
+        teacher_steps: Sampling steps of those actions.
+    """
+
+    steps: int = 4_000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    update: Update = "multi-noise"
+    gating_on: GatingOn = "teacher"
+    gating_every: int = 1
+    draws: int = 8
+    samples: int = 1
+    noise_scheme: NoiseScheme = "log-uniform"
+    min_noise: float = 0.03
+    max_noise: float = 1.0
+    uniform_weight: float = 0.5
+    forward_kl: float = 0.1
+    pool_copies: int = 3
+    pool_samples: int = 8
+    teacher_steps: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        self.check_mixture()
+        require_choice(self, "update", Update)
+        require_choice(self, "gating_on", GatingOn)
+        require_choice(self, "noise_scheme", NoiseScheme)
+        require_least(1, self, "gating_every", "samples", "pool_copies", "pool_samples", "teacher_steps")
+        require_least(0, self, "forward_kl", "draws")
+        if not 0.0 < self.min_noise <= self.max_noise:
+            raise ConfigurationError(
+                f"the noise range is {self.min_noise} to {self.max_noise}; it must be positive and must not descend"
+            )
+        if not 0.0 <= self.uniform_weight <= 1.0:
+            raise ConfigurationError(f"uniform_weight is {self.uniform_weight}; it must be between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyConfig(FitConfig):
+    """How to distil a teacher into a one-step policy, whose backbone is the teacher's.
+
+    Attributes:
+        method: `cd` (Song et al. 2023) or `ctm` (Kim et al. 2024, without a GAN, as Prasad et al. 2024).
+        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
+        solver: Of the teacher's steps: `euler` or `heun`.
+        teacher_steps: Of CTM, levels that the teacher goes down, as far as the jump goes; CD's teacher goes down one.
+        target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
+        metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
+        huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
+        to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
+        dsm_weight: Of CTM's denoising score matching, whose noise drowns the rest at 1 in short runs.
+        start_from_teacher: Start from the teacher's weights.
+    """
+
+    method: OneStepKind = "ctm"
+    steps: int = 2_500
+    batch: int = 256
+    learning_rate: float = 1e-3
+    draws: int = 4
+    discretisation: int = 18
+    solver: Solver = "heun"
+    teacher_steps: int = 2
+    target_decay: float = 0.95
+    metric: Metric = "huber"
+    huber_width: float = 0.03
+    to_clean: float = 0.5
+    dsm_weight: float = 0.1
+    start_from_teacher: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        for name, choices in (("method", OneStepKind), ("solver", Solver), ("metric", Metric)):
+            require_choice(self, name, choices)
+        require_least(1, self, "draws", "teacher_steps")
+        require_least(2, self, "discretisation")
+        require_least(0, self, "dsm_weight")
+        require_positive(self, "huber_width")
+        if not 0.0 <= self.to_clean <= 1.0:
+            raise ConfigurationError(f"to_clean is {self.to_clean}; it must be between 0 and 1")
+        if not 0.0 <= self.target_decay < 1.0:
+            raise ConfigurationError(f"target_decay is {self.target_decay}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
+    """How to train a mixture from demonstrations.
+
+    Attributes:
+        method: `em` or `imc`.
+        eta: Of IMC: an expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
+    """
+
+    method: MixtureMethod = "em"
+    steps: int = 4_000
+    batch: int = 256
+    learning_rate: float = 2e-3
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_fit()
+        self.check_mixture()
+        require_choice(self, "method", MixtureMethod)
+        self.check_windows()
+        require_positive(self, "eta")
+
+    @property
+    def temperature(self) -> float:
+        """Price per nat of the curriculum's entropy: EM never leaves out a pair."""
+        return self.eta if self.method == "imc" else math.inf
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How to export.
+
+    Attributes:
+        steps: Sampling steps of a diffusion policy, inside the graph; students have none.
+        sampler: Of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler` are not,
+            `heun` asks the network twice a step.
+        schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
+            `exponential` or `karras`.
+        seed: Of the inputs of the parity check, of the fit of the novelty, and of a deterministic file's noise.
+        novelty: Whether the file gets a density of the demonstrated observations, as one more output.
+        deterministic: Whether the draws become constants, so that the file takes nothing but observation and goal:
+            of a mixture the likeliest expert and its mean, of other policies one noise, drawn from the seed.
+    """
+
+    steps: int = 8
+    sampler: Sampler = "ancestral"
+    schedule: Schedule = "karras"
+    seed: int = 0
+    novelty: bool = True
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that cannot be one.
+
+        Raises:
+            ConfigurationError: With its value and what is allowed.
+        """
+        require_seed(self.seed)

@@ -1,0 +1,1 @@
+"""Backbones: residual MLP and causal GPT."""

@@ -1,0 +1,68 @@
+"""The two backbones, residual MLP and causal GPT, behind one shape and two constructors."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from vdd_ros.learning.configs import BackboneConfig
+from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, GPTTrunk
+from vdd_ros.learning.networks.mlp import MLPDenoiser, MLPTrunk, StateEncoder
+
+Context = Any
+"""What `Denoiser.encode` returns: opaque, of one state each, never indexed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(BackboneConfig):
+    """Shape of a network from states to actions; everything needed to build it before its weights are loaded.
+
+    Attributes:
+        history, obs_dim: Window of observations.
+        goal_length: Future observations that say what to do; 0 for none.
+        horizon, act_dim: Chunk of actions.
+    """
+
+    history: int
+    obs_dim: int
+    horizon: int
+    act_dim: int
+    goal_length: int = 0
+
+    @property
+    def size(self) -> int:
+        """Entries of a flattened chunk of actions, D."""
+        return self.horizon * self.act_dim
+
+
+class Denoiser(Protocol):
+    """What the teachers, CD and CTM need of a network."""
+
+    def encode(self, observation: Tensor, goal: Tensor | None) -> Context:
+        """Encode states: observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
+
+    def __call__(self, context: Context, action: Tensor, condition: Tensor) -> Tensor:
+        """Map noisy actions (B, S, D) under noise levels (..., conditions), broadcast over (B, S), to (B, S, D)."""
+
+
+def make_denoiser(shape: Shape, conditions: int = 1) -> nn.Module:
+    """Build an untrained `Denoiser` that is told `conditions` noise levels."""
+    if shape.backbone == "mlp":
+        return MLPDenoiser(_encoder(shape), shape.width, shape.size, shape.layers, conditions)
+    return GPTDenoiser(_gpt(shape), shape.width, shape.horizon, shape.act_dim, conditions)
+
+
+def make_trunk(shape: Shape) -> nn.Module:
+    """Build an untrained network from observations and goals to features (B, width)."""
+    if shape.backbone == "mlp":
+        return MLPTrunk(_encoder(shape), shape.width, shape.layers)
+    return GPTTrunk(_gpt(shape), shape.width)
+
+
+def _encoder(shape: Shape) -> StateEncoder:
+    return StateEncoder(shape.goal_length + shape.history, shape.obs_dim, shape.width, shape.octaves)
+
+
+def _gpt(shape: Shape) -> GPT:
+    tokens = shape.goal_length + shape.history
+    return GPT(tokens, shape.obs_dim, shape.width, shape.layers, shape.heads, shape.octaves, shape.dropout)

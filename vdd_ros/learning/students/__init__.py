@@ -1,0 +1,1 @@
+"""Students: mixtures of experts and one-step policies."""

@@ -1,0 +1,165 @@
+"""The network from states to Gaussian mixtures over actions, and where its experts start."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from vdd_ros.learning.configs import ExpertStart, MixtureSettings
+from vdd_ros.learning.networks.backbones import Shape, make_trunk
+from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
+
+KMEANS_POINTS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig(MixtureSettings, Shape):
+    """Shape of a student."""
+
+
+class Head(nn.Module):
+    """Hidden layers and a linear one."""
+
+    def __init__(self, width: int, hidden: int, layers: int, outputs: int) -> None:
+        """Make a head; its last layer starts at nearly nothing."""
+        super().__init__()
+        widths = [width] + [hidden] * layers
+        self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.SiLU()) for n, m in pairwise(widths)))
+        self.last = nn.Linear(widths[-1], outputs)
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (B, width) to (B, outputs)."""
+        return self.last(self.hidden(h))
+
+
+class MixtureStudent(nn.Module):
+    """A network from standardised observations to a mixture over standardised actions."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        """Build an untrained student: experts of deviation 1 at random places; see `spread_experts`."""
+        super().__init__()
+        self.config = config
+        self.size = config.size
+        self.entries = self.size * (self.size + 1) // 2 if config.covariance == "full" else self.size
+        self.trunk = make_trunk(config)
+        head = (config.width, config.head_width, config.head_layers)
+        if config.gating == "learned":
+            self.gating = Head(*head, config.experts)
+        self.mean = Head(*head, config.experts * self.size)
+        self.scale = Head(*head, config.experts * self.entries)
+        self.spread_experts(torch.randn(config.experts, self.size))
+        with torch.no_grad():
+            diagonal = self.scale.last.bias.view(config.experts, self.entries)[:, : self.size]
+            diagonal.fill_(math.log(math.expm1(1.0 - config.floor)))
+
+    def spread_experts(self, places: Tensor) -> None:
+        """Start the experts' means at `places`, (experts, D), whatever the observation."""
+        with torch.no_grad():
+            self.mean.last.bias.copy_(places.flatten())
+
+    def forward(self, observation: Tensor, goal: Tensor | None = None) -> GaussianMixture:
+        """Return the mixtures for observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
+        h = self.trunk(observation, goal)
+        with torch.autocast(h.device.type, enabled=False):  # 8 bits would round means by more than a narrow deviation
+            h = h.float()
+            return self.mixture(self._logits(h), self.mean(h), self.scale(h))
+
+    def mixture(self, logits: Tensor, mean: Tensor, raw: Tensor) -> GaussianMixture:
+        """Return the mixtures of what the heads read: (B, Z), (B, Z * D) and (B, Z * entries)."""
+        log_gating = torch.log_softmax(logits, dim=1)
+        mean = mean.reshape(-1, self.config.experts, self.size)
+        raw = raw.reshape(-1, self.config.experts, self.entries)
+        if self.config.covariance == "diagonal":
+            return GaussianMixture(log_gating, mean, self._deviation(raw))
+        factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
+        return GaussianMixture(log_gating, mean, factor)
+
+    def _logits(self, h: Tensor) -> Tensor:
+        if self.config.gating == "uniform":
+            return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts)
+        return self.gating(h.detach() if self.config.detach_gating else h)
+
+    def _deviation(self, raw: Tensor) -> Tensor:
+        return nn.functional.softplus(raw) + self.config.floor
+
+    def _cholesky(self, scale: Tensor, below: Tensor) -> Tensor:
+        """Fill lower triangles: (B, Z, D) diagonals and (B, Z, D (D - 1) / 2) entries below, row by row."""
+        rows = []
+        used = 0
+        for row in range(self.size):
+            parts = [below[..., used : used + row], scale[..., row : row + 1]]
+            rows.append(nn.functional.pad(torch.cat(parts, dim=-1), (0, self.size - row - 1)))
+            used += row
+        return torch.stack(rows, dim=-2)  # (B, Z, D, D)
+
+    @torch.no_grad()
+    def split_expert(self, source: int, expert: int, jitter: Tensor | None = None) -> None:
+        """Make two equal halves of one expert, at the expense of another; the density of the one stays what it was.
+
+        Args:
+            source: The expert that is split; it shares its gating.
+            expert: The expert that becomes the other half.
+            jitter: (D,) moves the mean of the other half, so that the two can part.
+        """
+        for head in (self.gating.last, self.mean.last, self.scale.last):
+            for values in (head.weight, head.bias):
+                rows = values.unflatten(0, (self.config.experts, -1))
+                rows[expert] = rows[source]
+        self.gating.last.bias[[source, expert]] -= math.log(2)
+        if jitter is not None:
+            self.mean.last.bias.view(self.config.experts, self.size)[expert] += jitter
+
+
+def plan_revival(usage: Tensor, least: float) -> list[tuple[int, int]]:
+    """Return which expert each abandoned one should be split from: the most used at that point.
+
+    Args:
+        usage: (experts,) mean gating; experts below `least` / experts are abandoned.
+        least: Share of an even usage that counts as abandoned.
+
+    Returns:
+        Pairs (source, expert).
+    """
+    left, plan = usage.tolist(), []
+    for expert in [number for number, share in enumerate(left) if share < least / len(left)]:
+        source = max(range(len(left)), key=left.__getitem__)
+        plan.append((source, expert))
+        left[source] = left[expert] = left[source] / 2
+    return plan
+
+
+def expert_places(
+    start: ExpertStart, experts: int, actions: Tensor, bound: float, generator: torch.Generator
+) -> Tensor:
+    """Return where experts start, (experts, D).
+
+    `samples` are random actions, `kmeans` the centres of their clusters; `box` is uniform in a box, `grid` the first
+    nodes of a square one in it.
+
+    Args:
+        start: The way.
+        experts: How many.
+        actions: (N, D) actions of the teacher or of the data.
+        bound: Half the side of box and grid, in standardised units.
+        generator: Source of the random ways.
+    """
+    size = actions.shape[1]
+    if start == "samples":
+        return actions[torch.randint(len(actions), (experts,), generator=generator, device=generator.device)]
+    if start == "box":
+        return bound * (2 * torch.rand((experts, size), generator=generator, device=generator.device) - 1)
+    if start == "grid":
+        side = next(side for side in range(1, experts + 1) if side**size >= experts)
+        ticks = torch.linspace(-bound, bound, side) if side > 1 else torch.zeros(1)
+        number = torch.linspace(0, side**size - 1, experts).round().long()
+        return torch.stack([ticks[number // side**axis % side] for axis in range(size)], dim=1).to(actions.device)
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+
+    chosen = torch.randint(len(actions), (KMEANS_POINTS,), generator=generator, device=generator.device)
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
+    found = KMeans(experts, n_init=1, random_state=seed).fit(actions[chosen].cpu().numpy())
+    return torch.from_numpy(found.cluster_centers_).to(actions)

@@ -1,1 +1,0 @@
-"""Nodes that `vdd benchmark realtime` starts as processes of their own; no robot needs them."""

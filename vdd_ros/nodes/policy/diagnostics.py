@@ -1,0 +1,204 @@
+"""What /diagnostics and ~/policy_info say about a policy node."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.timing import LatencyStatistics
+from vdd_ros.host.facts import available_providers, runtime_versions
+from vdd_ros.host.realtime import host_facts
+from vdd_ros.host.software import ros_facts
+from vdd_ros.nodes.policy.parameters import PolicyParameters
+from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
+from vdd_ros.text import printable
+
+ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
+"""Of `~/policy_info`: what `/diagnostics` does not repeat every second."""
+LONGEST = 1000
+"""Characters of a text in `/diagnostics`: what it is about may come from a file or from the network."""
+STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
+
+
+class Health:
+    """Judges a loop once a second: problems count if they are new since the last time.
+
+    Args:
+        loop: The loop.
+        overdue_s: For how long a tick has been running that is overdue; 0 if none is.
+        explain: Says of inputs of which nothing was taken in why that may be, given whether messages come.
+    """
+
+    def __init__(
+        self,
+        loop: PolicyLoop,
+        overdue_s: Callable[[], float] = lambda: 0.0,
+        explain: Callable[[Sequence[str], bool], str] = lambda _, __: "",
+    ) -> None:
+        self._loop = loop
+        self._explain = explain
+        self._overdue_s = overdue_s
+        self._before: dict[str, int] = {}
+        self._now_s = -math.inf
+
+    def judge(self, now_s: float) -> tuple[bytes, str]:
+        """Return the level and the message of an active node."""
+        loop = self._loop
+        new = self._new_since()
+        refused = new["refused_messages"] + new["refused_goals"]
+        before_s, self._now_s = self._now_s, now_s
+        if overdue_s := self._overdue_s():
+            return DiagnosticStatus.ERROR, f"a tick has been running for {overdue_s:.1f} s; nothing is commanded"
+        if now_s == before_s:
+            return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
+        if loop.intake.missing():
+            missing = loop.intake.missing()
+            why = self._around(missing, new) + self._why(refused) + self._others(missing, new["other_joints"])
+            return DiagnosticStatus.WARN, f"waiting for {', '.join(missing)}" + why
+        if stale := loop.intake.stale(now_s):
+            why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
+            return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
+        if distrust := self._distrust(now_s):
+            return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
+        frozen = loop.commander.following.frozen
+        waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # a tick or two at the start are nothing
+        problems = {
+            "ticks waited, all of them, for the first answer or, with start_gate: window, for a full window": waits,
+            f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
+            f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
+            "answers were outside the limits that the policy file states": new["outside_limits"],
+            "actions were not finite and were dropped": new["refused_actions"],
+            "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
+            "first commands would have been too far from what is measured and were dropped": new["first_refused"],
+            "actions came too late and were dropped": new["overruns"],
+            "ticks were still running when their time was over": new["hangs"],
+            "calls of the service for losses failed": new["failed_calls"],
+            "observations were outside what was demonstrated": new["novel"],
+            "messages refused" + self._why(refused): refused,
+            "ticks missed their deadline": new["deadline_misses"],
+            "times the clock was set back": new["clock_jumps"],
+            f"policy files refused, the old one acts on: {loop.last_refused_policy}": new["refused_policies"],
+        }
+        found = [f"{count} {problem}" for problem, count in problems.items() if count]
+        return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
+
+    def _new_since(self) -> dict[str, int]:
+        """Return what each counter rose by since the last time."""
+        limits = self._loop.commander.limits
+        now = asdict(self._loop.counters) | {"refused_actions": limits.refused, "unreachable": limits.unreachable}
+        now["waited"] = int(limits.waited.sum())
+        before, self._before = self._before, now
+        return {name: value - before.get(name, 0) for name, value in now.items()}
+
+    def _distrust(self, now_s: float) -> str:
+        """Return why what comes from the robot is not believed; empty if it is."""
+        intake, commander = self._loop.intake, self._loop.commander
+        if doubted := intake.doubted(now_s, starting=commander.starting):
+            return f"messages contradict each other: {', '.join(doubted)}; last refused: {intake.last_refusal}"
+        return commander.blocked
+
+    def _waited(self) -> str:
+        """Return the names of the numbers that ever waited."""
+        limits, entries = self._loop.commander.limits, self._loop.commander.channel.command.entries
+        return ", ".join(entry.name for entry, count in zip(entries, limits.waited, strict=True) if count)
+
+    def _why(self, refused: int) -> str:
+        return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
+
+    def _around(self, inputs: Sequence[str], new: dict[str, int]) -> str:
+        comes = new["refused_messages"] + new["refused_goals"] + new["other_joints"] > 0
+        why = self._explain(inputs, comes)
+        return f": {why}" if why else ""
+
+    def _others(self, inputs: Iterable[str], new: int) -> str:
+        others = self._loop.intake.others(inputs) if new else ""
+        return f"; {others}" if others else ""
+
+
+def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, Any]:
+    """Return counters and percentiles in milliseconds."""
+    values: dict[str, Any] = asdict(loop.counters)
+    limits, entries = loop.commander.limits, loop.commander.channel.command.entries
+    values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
+    values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
+    values["last_refused_policy"] = loop.last_refused_policy
+    for index, entry in enumerate(entries):
+        values[f"limited_range.{entry.name}"] = limits.out_of_range[index]
+        values[f"limited_step.{entry.name}"] = limits.too_far[index]
+        values[f"limited_error.{entry.name}"] = limits.waited[index]
+    for name, count in loop.commander.following.times_frozen.items():
+        values[f"frozen.{name}"] = count
+    for name, count in loop.intake.contradictions.items():
+        values[f"contradictions.{name}"] = count
+    for name, count in loop.intake.too_fast.items():
+        values[f"too_fast.{name}"] = count
+    for name, count in loop.intake.times_stale.items():
+        values[f"stale.{name}"] = count
+    for stage in STAGES:
+        found = statistics.percentiles(stage)
+        name = stage.removesuffix("_s")
+        values |= {f"{name}_p{p}_ms": f"{1e3 * getattr(found, f'p{p}'):.4f}" for p in (50, 95, 99)}
+        values["statistics_count"] = found.count
+    return values
+
+
+def policy_info(
+    name: str,
+    path: str,
+    digest: str,
+    policy: OnnxPolicy,
+    parameters: PolicyParameters,
+    rate_hz: float,
+    warm_up: WarmUp,
+) -> dict[str, Any]:
+    """Return what a bag needs to tell which policy on which machine gave its latencies."""
+    spec = policy.spec
+    return {
+        "node": name,
+        "kind": spec.kind,
+        "task": spec.task,
+        "experts": spec.experts,
+        "sampling_steps": spec.sampling_steps,
+        "history": spec.history,
+        "horizon": spec.horizon,
+        "goal_length": spec.goal_length,
+        "policy": Path(path).name,
+        "policy_sha256": digest,
+        "rate_hz": rate_hz,
+        "control": parameters.enable_control,
+        "expert": parameters.expert,
+        "noise": parameters.noise,
+        "deterministic": spec.is_deterministic,
+        "action_steps": parameters.action_steps,
+        "prefetch_ticks": parameters.prefetch_ticks,
+        "seed": parameters.seed,
+        "warm_up_first_ms": 1e3 * warm_up.first_s,
+        "warm_up_median_ms": 1e3 * warm_up.median_s,
+        "parameters": asdict(parameters),
+        "versions": runtime_versions(),
+        "providers": available_providers(),
+        "ros": ros_facts(),
+        "machine": {
+            **host_facts(),
+            "provider": parameters.provider,
+            "binding": policy.binding,
+            "intra_op_threads": parameters.intra_op_threads,
+            "inter_op_threads": parameters.inter_op_threads,
+        },
+    }
+
+
+def key_values(values: dict[str, Any]) -> list[KeyValue]:
+    """Return values as diagnostics carry them; what is not text becomes JSON, and long texts are clipped."""
+    return [
+        KeyValue(
+            key=printable(key),
+            value=printable(value, LONGEST) if isinstance(value, str) else json.dumps(value, default=int),
+        )
+        for key, value in values.items()
+    ]

@@ -1,0 +1,88 @@
+"""Calls the service that a robot file names for losses, until it succeeds."""
+
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from vdd_ros.nodes.ros.containment import SparseLog
+from vdd_ros.text import printable
+
+AGAIN_S = 1.0
+
+
+class LossCall:
+    """A call of a `std_srvs/srv/Trigger` service that is repeated once a second until it succeeds.
+
+    A service may be away for a moment, or busy, just when it is needed; a call that got lost must not be the last.
+
+    Args:
+        node: The node that calls.
+        service: Name of the service.
+        failed: Called for each call that failed.
+
+    Attributes:
+        wanted: Whether it was asked for and did not succeed yet.
+    """
+
+    def __init__(self, node: Node, service: str, failed: Callable[[], None]) -> None:
+        self.wanted = False
+        self._node = node
+        self._client = node.create_client(Trigger, service)
+        self._failed = failed
+        self._answer: Future | None = None
+        self._failures = SparseLog(node.get_logger().error)
+        self._timer = node.create_timer(AGAIN_S, self._again, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def start(self) -> None:
+        """Call now, and go on until it succeeds; does not wait for the answer."""
+        self.wanted = True
+        self._timer.reset()  # or a call would be given up as soon as the timer happens to be due
+        self._call()
+
+    def stop(self) -> None:
+        """Call no longer."""
+        self.wanted = False
+        self._forget()
+
+    def destroy(self) -> None:
+        """Take the client down."""
+        self.stop()
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_client(self._client)
+
+    def _again(self) -> None:
+        if not self.wanted:
+            return
+        if self._answer is not None:
+            self._fail("it did not answer")
+        self._call()
+
+    def _call(self) -> None:
+        self._forget()
+        if self._client.service_is_ready():
+            self._answer = self._client.call_async(Trigger.Request())
+            self._answer.add_done_callback(self._judge)
+        else:
+            self._fail("it is not there")
+
+    def _judge(self, answer: Future) -> None:
+        if answer is not self._answer:
+            return
+        self._answer = None
+        result = answer.result()
+        if result is not None and result.success:
+            self.wanted = False
+        else:
+            self._fail("it failed" if result is None else f"it failed: {printable(result.message)}")
+
+    def _forget(self) -> None:
+        if self._answer is not None:
+            self._client.remove_pending_request(self._answer)
+            self._answer = None
+
+    def _fail(self, why: str) -> None:
+        self._failed()
+        self._failures.tell(f"the service for losses {self._client.srv_name} was called, but {why}")

@@ -1,0 +1,104 @@
+"""A loaded policy waits until it has seen its window, and takes over; or it is refused, and nothing has changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Timer
+
+from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.nodes.policy.loading import Loaded
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a policy that was to take over.
+
+    Attributes:
+        acts: Whether it acts now.
+        reason: Why it does not; empty where it acts.
+    """
+
+    acts: bool
+    reason: str
+
+    @classmethod
+    def refused(cls, reason: str) -> "Outcome":
+        """Return that it does not act, and why."""
+        return cls(False, reason or "no reason was given")
+
+
+ACTS = Outcome(True, "")
+Done = Callable[[Outcome], object]
+"""Told what became of a policy, from whatever thread."""
+
+
+class Relief:
+    """The policy that waits to take over, at most one.
+
+    Args:
+        loop: Of the policy that acts.
+        timeout_s: How long a policy may wait.
+        between_ticks: Calls a function while no tick runs.
+        now_s: The time in seconds, on the clock of the stamps.
+    """
+
+    def __init__(
+        self,
+        loop: PolicyLoop,
+        timeout_s: float,
+        between_ticks: Callable[[Callable[[], None]], None],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self._between_ticks = between_ticks
+        self._now_s = now_s
+        self._waiting: tuple[Loaded, Done, Timer] | None = None
+
+    def wait(self, loaded: Loaded, done: Done) -> None:
+        """Let a policy act from the tick on at which it has seen enough; refuse it if that takes too long."""
+        timer = Timer(self._timeout_s, self._between_ticks, (partial(self._expire, loaded),))
+        timer.daemon = True
+        self._waiting = loaded, done, timer
+        try:
+            self._loop.relieve(loaded.pilot, self._relieved)
+        except Exception:
+            self._waiting = None
+            raise
+        timer.start()
+
+    def end(self, *, hung: bool) -> None:
+        """Let the policy that waits take over now, as nothing ticks any more; refuse it where a tick does not end."""
+        if self._waiting is None:
+            return
+        loaded, _, _ = self._waiting
+        if hung:
+            self._refuse(loaded, "the tick that runs does not end")
+        elif self._loop.withdraw(loaded.pilot):
+            self._loop.take_over(loaded.pilot)
+            self._relieved()
+
+    def _relieved(self) -> None:
+        if self._waiting is not None:
+            _, done, timer = self._waiting
+            self._waiting = None
+            timer.cancel()
+            done(ACTS)
+
+    def _expire(self, loaded: Loaded) -> None:
+        intake, now_s = loaded.pilot.intake, self._now_s()
+        missing = intake.missing()
+        stale = [name for name in intake.stale(now_s) if name not in missing]
+        found = [f"{word} {', '.join(names)}" for word, names in (("waiting for", missing), ("stale:", stale)) if names]
+        why = "; ".join(found) or f"its window of {loaded.info['history']} observations is not full"
+        self._refuse(loaded, f"it could not take over within {self._timeout_s:g} s (parameter swap_timeout_s): {why}")
+
+    def _refuse(self, loaded: Loaded, reason: str) -> None:
+        """Let a policy wait no longer, if it still does."""
+        if self._waiting is None or self._waiting[0] is not loaded or not self._loop.withdraw(loaded.pilot):
+            return
+        _, done, timer = self._waiting
+        self._waiting = None
+        timer.cancel()
+        loaded.pilot.chunks.close()
+        done(Outcome.refused(reason))

@@ -1,0 +1,101 @@
+"""From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from rclpy.logging import get_logger
+
+from vdd_ros.control.active_policy import Pilot
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.diagnostics import policy_info
+from vdd_ros.nodes.policy.fitness import MemoryCheck, judge_speed
+from vdd_ros.nodes.policy.parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
+from vdd_ros.nodes.policy.source import Allowed
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import RobotFile
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A policy, ready to act.
+
+    Attributes:
+        pilot: The policy and what belongs to it.
+        info: Content of `~/policy_info`.
+        inference_s: Median time of its graph.
+    """
+
+    pilot: Pilot
+    info: dict[str, Any]
+    inference_s: float
+
+
+def load(
+    path: str,
+    robot: RobotFile,
+    parameters: PolicyParameters,
+    name: str,
+    rate_hz: float | None = None,
+    allowed: Allowed | None = None,
+) -> Loaded:
+    """Load a policy file for a robot.
+
+    Args:
+        path: The policy file.
+        robot: The robot file.
+        parameters: Of the node.
+        name: Of the node.
+        rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
+        allowed: Which files may be loaded; by default any.
+
+    Raises:
+        VddError: The file is not allowed or no policy file, does not fit the robot or the parameters, was made for
+            another rate or an impossible one, or is too slow or too large for this host.
+    """
+    began = perf_counter()
+    file = (allowed or Allowed()).read(path)
+    policy = OnnxPolicy.load(
+        file,
+        provider=parameters.provider_settings(),
+        expert=parameters.expert,
+        switch_ratio=parameters.switch_ratio,
+        noise=parameters.noise,
+        seed=parameters.seed,
+        intra_op_threads=parameters.intra_op_threads,
+        inter_op_threads=parameters.inter_op_threads,
+    )
+    own_hz = parameters.rate_hz or policy.spec.rate_hz
+    if not SLOWEST_HZ <= own_hz <= FASTEST_HZ:
+        raise ConfigurationError(
+            f"{own_hz:.6g} ticks a second cannot be kept; give rate_hz between {SLOWEST_HZ:g} and {FASTEST_HZ:g}"
+        )
+    if rate_hz is not None and abs(own_hz - rate_hz) > 1e-6 * rate_hz:
+        raise ConfigurationError(
+            f"{path} was made for {own_hz:.6g} Hz, but the node ticks at {rate_hz:.6g} Hz; set rate_hz, or configure "
+            "the node with this file"
+        )
+    memory = MemoryCheck(parameters)
+    warm_up = policy.warm_up(parameters.warmup_runs)
+    memory.judge(path, policy)
+    judge_speed(path, warm_up, parameters, 1.0 / own_hz, policy.warm_up)
+    pilot = Pilot.of(
+        policy,
+        robot,
+        period_s=1.0 / own_hz,
+        guards=parameters.guards(),
+        action_steps=parameters.action_steps,
+        prefetch_ticks=parameters.prefetch_ticks,
+    )
+    _warn_of_building(policy, path, name, perf_counter() - began)
+    info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)
+    return Loaded(pilot, info, warm_up.median_s)
+
+
+def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -> None:
+    """Tell that TensorRT's engines were not there when they were needed."""
+    if built := policy.engines_built:
+        get_logger(name.strip("/").replace("/", ".")).warning(
+            f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "
+            f"{policy.engine_folder}. Next time let `vdd prebuild {path} --provider tensorrt` do it before"
+        )

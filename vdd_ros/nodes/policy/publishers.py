@@ -1,0 +1,162 @@
+"""Publishes what the policy loop gives, in messages that were made ready before."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Int64, String
+
+from vdd_ros.control.counters import Counters
+from vdd_ros.control.decision import DecisionRecord
+from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
+from vdd_ros.nodes.policy.failsafe_call import LossCall
+from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_message
+from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
+from vdd_ros.robot.channels import CommandChannel, Floats
+from vdd_ros.robot.command_types import COMMANDS
+
+ACKNOWLEDGED_S = 0.2
+HELP_S = 0.8
+
+
+class PublishedOutputs:
+    """The topics of a policy node; in shadow mode there is no publisher of commands at all.
+
+    Args:
+        node: The node that publishes.
+        channel: The command of the robot file.
+        period_s: Time between ticks.
+        control: False for shadow mode.
+
+    Raises:
+        RobotFileError: The command's type is not installed, or lacks a field that the robot file names.
+        ConfigurationError: See `ReadyMessage`.
+    """
+
+    def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
+        self._channel = channel
+        self._period_s = period_s
+        self._trajectories: dict[int, ReadyMessage] = {}
+        command = command_message(channel.command, period_s)
+        channel.check(command)
+        self._clock = node.get_clock()
+        self._stamped = COMMANDS[channel.command.type].stamped
+        # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
+        self._command, self._rehearsed = (
+            ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
+        )
+        self._latency = ReadyRecord(LATENCY_LABELS)
+        self._expert = Int64()
+        self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
+        self._to_latency = node.create_publisher(JointState, "~/latency", RECORDS)
+        self._to_expert: Any = None  # only a mixture has experts
+        self._to_decision = node.create_publisher(JointState, "~/decision", RECORDS)
+        self._to_info = node.create_publisher(String, "~/policy_info", LATCHED)
+        self._publishers = [self._to_latency, self._to_decision, self._to_info]
+        self._node = node
+        self._control = control
+        self._counters = Counters()
+        self._help: LossCall | None = None
+        if control:
+            self._to_command = node.create_publisher(type(command), channel.command.topic, RELIABLE)
+            self._publishers.append(self._to_command)
+            if service := channel.command.loss_service:
+                self._help = LossCall(node, service, self._count_failed_call)
+
+    def command(self, values: Floats) -> None:
+        """See Outputs."""
+        self._to_command.publish(self._command.serialized(values, self._stamp_ns()))
+
+    def rehearse(self, values: Floats) -> None:
+        """See Sender."""
+        self._rehearsed.serialized(values, self._stamp_ns())
+
+    def trajectory(self, values: Floats) -> None:
+        """See Sender."""
+        ready = self._trajectories.get(len(values))
+        if ready is None:
+            ready = self._trajectories[len(values)] = self._ready_trajectory(*values.shape)
+        self._to_command.publish(ready.serialized(values.ravel()))
+
+    def call_for_help(self) -> None:
+        """See Sender; does not wait for the answer."""
+        if self._help is not None:
+            self._help.start()
+
+    def call_off(self) -> None:
+        """See Sender."""
+        if self._help is not None:
+            self._help.stop()
+
+    def count_in(self, counters: Counters) -> None:
+        """See Outputs."""
+        self._counters = counters
+
+    def farewell(self, spin: Callable[[float], object]) -> None:
+        """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
+
+        Args:
+            spin: Lets the node's executor work for so many seconds at most.
+        """
+        if not self._control:
+            return
+        self._to_command.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
+        end_s = time.monotonic() + HELP_S
+        while self._help is not None and self._help.wanted and (left_s := end_s - time.monotonic()) > 0:
+            spin(left_s)
+
+    def destroy(self) -> None:
+        """Take down what was made."""
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
+        if self._help is not None:
+            self._help.destroy()
+
+    def _count_failed_call(self) -> None:
+        self._counters.failed_calls += 1
+
+    def latency(self, record: LatencyRecord) -> None:
+        """See Outputs."""
+        self._to_latency.publish(self._latency.serialized(record.values))
+
+    def expert(self, expert: int) -> None:
+        """See Outputs."""
+        self._expert.data = expert
+        self._to_expert.publish(self._expert)
+
+    def expect_trajectories(self, most: int) -> None:
+        """Make the messages for up to so many points ready, so that no tick has to."""
+        for points in range(1, most + 1):
+            self._trajectories.setdefault(points, self._ready_trajectory(points, len(self._channel.low)))
+
+    def expect_decisions(self, labels: tuple[str, ...], *, experts: bool) -> None:
+        """See Outputs."""
+        if labels not in self._decisions:
+            self._decisions[labels] = ReadyRecord(labels)
+        if experts and self._to_expert is None:
+            self._to_expert = self._node.create_publisher(Int64, "~/expert", RECORDS)
+            self._publishers.append(self._to_expert)
+
+    def decision(self, record: DecisionRecord) -> None:
+        """See Outputs."""
+        self._to_decision.publish(self._decisions[record.labels].serialized(record.values))
+
+    def info(self, info: dict[str, Any]) -> None:
+        """Publish, for those who come later too, which policy runs on which machine."""
+        self._to_info.publish(String(data=json.dumps(info)))
+
+    def _stamp_ns(self) -> int:
+        return int(self._clock.now().nanoseconds) if self._stamped else 0
+
+    def _ready_trajectory(self, points: int, size: int) -> ReadyMessage:
+        """Return a trajectory of so many points of so many numbers."""
+
+        def fill(values: Floats, message: Any) -> None:
+            self._channel.write_trajectory(values.reshape(points, size), message)
+
+        return ReadyMessage(command_message(self._channel.command, self._period_s, points), points * size, fill)

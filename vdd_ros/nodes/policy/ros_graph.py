@@ -1,0 +1,216 @@
+"""What the graph of nodes tells about a policy node's topics: who is there, with which types and quality of service."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rclpy.duration import Infinite
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, LivelinessPolicy, QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from vdd_ros.control.observer import GOAL
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, qos_profile
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+UNKNOWN = "_NODE_NAME_UNKNOWN_"
+MOST_ALIKE = 3
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A topic that a policy node listens to.
+
+    Attributes:
+        what: Name of the input, as diagnostics call it.
+        topic: Full name of the topic.
+        type: Of its messages.
+        qos: With which the node subscribes.
+    """
+
+    what: str
+    topic: str
+    type: str
+    qos: QoSProfile
+
+
+class Surroundings:
+    """The other nodes on a policy node's topics.
+
+    Args:
+        node: The node.
+        robot: The robot file.
+        control: Whether the node commands.
+        episode_topic: Of episode numbers; empty if there is none.
+
+    Attributes:
+        takes_goals: Whether the node listens to goals.
+    """
+
+    def __init__(self, node: Node, robot: RobotFile, *, control: bool, episode_topic: str = "") -> None:
+        self.takes_goals = False
+        self._node = node
+        self._robot = robot
+        self._control = control
+        self._publishers: dict[str, list[TopicEndpointInfo]] = {}
+        self._listeners: list[TopicEndpointInfo] = []
+        self._inputs = [
+            self._watched(source.name, source.topic, source.type, qos_profile(source.qos)) for source in robot.inputs
+        ]
+        if episode_topic:
+            self._inputs.append(self._watched("episode_topic", episode_topic, "std_msgs/msg/Int64", LATCHED))
+
+    @property
+    def command_topic(self) -> str:
+        """Full name of the topic of commands."""
+        return str(self._node.resolve_topic_name(self._robot.command.topic))
+
+    @property
+    def inputs(self) -> list[Watched]:
+        """What the node listens to."""
+        goals = [self._watched(GOAL, GOAL, "std_msgs/msg/Float64MultiArray", RELIABLE)] if self.takes_goals else []
+        return self._inputs + goals
+
+    def look(self) -> None:
+        """Look at the graph; the other methods tell of what was seen then."""
+        topics = {each.topic for each in self.inputs} | ({self.command_topic} if self._control else set())
+        self._publishers = {topic: self._node.get_publishers_info_by_topic(topic) for topic in topics}
+        if self._control:
+            self._listeners = self._node.get_subscriptions_info_by_topic(self.command_topic)
+
+    def wrong_types(self) -> str:
+        """Say which topics others publish or expect with another type than the node does; empty if none."""
+        seen = [(each.topic, each.type, self._published(each.topic)) for each in self.inputs]
+        if self._control:
+            seen.append((self.command_topic, self._robot.command.type, self._listeners))
+        problems = []
+        for topic, expected, endpoints in seen:
+            types = {endpoint.topic_type for endpoint in endpoints} - {expected}
+            if types:
+                found = ", ".join(map(printable, sorted(types)))
+                problems.append(f"topic {topic} is {found}, but it must be {expected}")
+        return "; ".join(problems)
+
+    def mismatches(self) -> list[str]:
+        """Say with whom the node cannot talk, because their quality of service does not match, and why."""
+        found = []
+        for each in self.inputs:
+            for publisher in self._published(each.topic):
+                if reason := _incompatible(publisher.qos_profile, each.qos):
+                    found.append(f"{_name(publisher)} publishes {each.topic}, but nothing of it arrives here: {reason}")
+        if self._control:
+            for listener in self._listeners:
+                if reason := _incompatible(RELIABLE, listener.qos_profile):
+                    found.append(f"{_name(listener)} listens to {self.command_topic}, but hears nothing: {reason}")
+        return found
+
+    def explain(self, names: Iterable[str], *, comes: bool) -> str:
+        """Say of each of some inputs of which nothing was taken in why that is, as far as the graph tells.
+
+        Args:
+            names: Of the inputs.
+            comes: Whether messages come, though none that can be used.
+        """
+        watched = {each.what: each for each in self.inputs}
+        return "; ".join(self._explain(watched[name], comes=comes) for name in names if name in watched)
+
+    def _explain(self, each: Watched, *, comes: bool) -> str:
+        publishers = self._published(each.topic)
+        if not publishers:
+            alike = self._alike(each)
+            return f"nobody publishes {each.topic}" + (f", but there is {', '.join(alike)}" if alike else "")
+        right = [publisher for publisher in publishers if publisher.topic_type == each.type]
+        if not right:
+            types = ", ".join(sorted({printable(publisher.topic_type) for publisher in publishers}))
+            return f"{each.topic} is published as {types}, not as {each.type}"
+        matching = [publisher for publisher in right if not _incompatible(publisher.qos_profile, each.qos)]
+        if not matching:
+            reasons = (f"{_name(other)} ({_incompatible(other.qos_profile, each.qos)})" for other in right)
+            return f"{each.topic} is published with a quality of service that does not match: {', '.join(reasons)}"
+        what = "none of its messages is usable" if comes else "is silent"
+        return f"{', '.join(map(_name, matching))} publishes {each.topic}, but {what}"
+
+    def _alike(self, each: Watched) -> list[str]:
+        """Return names like that of a topic under which others publish: rather those of its type."""
+        node = self._node
+        present = {name: types for name, types in node.get_topic_names_and_types() if name != each.topic}
+        last = each.topic.rpartition("/")[2]
+        close = difflib.get_close_matches(each.topic, present, n=10, cutoff=0.7)
+        found = [name for name in present if name.rpartition("/")[2] == last or name in close]
+        found = [name for name in found if node.get_publishers_info_by_topic(name)]
+        return [printable(name) for name in sorted(found, key=lambda name: each.type not in present[name])[:MOST_ALIKE]]
+
+    def input_rivals(self) -> dict[str, list[str]]:
+        """Return, of each input that more than one publisher publishes, their names."""
+        found = {each.what: self._others(self._published(each.topic)) for each in self.inputs}
+        return {what: names for what, names in found.items() if len(names) > 1}
+
+    def rivals(self) -> list[str]:
+        """Return which other nodes publish commands too; in shadow mode there are no rivals."""
+        if not self._control:
+            return []
+        return self._others(self._published(self.command_topic))
+
+    def listeners(self) -> int | None:
+        """Return how many subscriptions get the commands; None in shadow mode."""
+        if not self._control:
+            return None
+        name = self.command_topic
+        return sum(own.get_subscription_count() for own in self._node.publishers if own.topic_name == name)
+
+    def _published(self, topic: str) -> list[TopicEndpointInfo]:
+        return self._publishers.get(topic, [])
+
+    def _others(self, endpoints: list[TopicEndpointInfo]) -> list[str]:
+        """Return the names of the nodes of endpoints, but not one of the node's own."""
+        own = self._node.get_name(), self._node.get_namespace()
+        names = [(endpoint.node_name, endpoint.node_namespace) for endpoint in endpoints]
+        if own in names:
+            names.remove(own)
+        return [_full(name, space) for name, space in names if name != UNKNOWN]  # else it comes or goes just now
+
+    def _watched(self, what: str, topic: str, kind: str, qos: QoSProfile) -> Watched:
+        try:
+            return Watched(what, str(self._node.resolve_topic_name(topic)), kind, qos)
+        except rclpy_implementation.RCLError:
+            raise ConfigurationError(
+                f"{what} is {printable(topic)!r}, which is no name of a topic; write letters, digits, _ and /, no "
+                "digit after a /, such as /arm/episode"
+            ) from None
+
+
+def _incompatible(offered: QoSProfile, wanted: QoSProfile) -> str:
+    """Say which quality of service a subscription wants and a publisher does not offer; empty if they match."""
+    verdict, reason = qos_check_compatible(_settled(offered), _settled(wanted))
+    if verdict != QoSCompatibility.ERROR:
+        return ""
+    problems = [part.strip().removeprefix("ERROR: ").lower() for part in reason.split(";") if "ERROR" in part]
+    return printable(" and ".join(problems))
+
+
+def _settled(profile: QoSProfile) -> QoSProfile:
+    """Return a profile with what the middleware makes of times that are not set: else they do not match their own."""
+    unset = profile.liveliness == LivelinessPolicy.SYSTEM_DEFAULT
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_ALL,  # of no importance here, but one is asked for
+        reliability=profile.reliability,
+        durability=profile.durability,
+        deadline=profile.deadline if profile.deadline.nanoseconds else Infinite,
+        liveliness=LivelinessPolicy.AUTOMATIC if unset else profile.liveliness,
+        liveliness_lease_duration=(
+            profile.liveliness_lease_duration if profile.liveliness_lease_duration.nanoseconds else Infinite
+        ),
+    )
+
+
+def _name(endpoint: TopicEndpointInfo) -> str:
+    return (
+        "a node without a name" if endpoint.node_name == UNKNOWN else _full(endpoint.node_name, endpoint.node_namespace)
+    )
+
+
+def _full(name: str, space: str) -> str:
+    return printable(f"{space.rstrip('/')}/{name}")

@@ -1,0 +1,288 @@
+"""Everything that a policy node has between configure and cleanup."""
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Float64MultiArray, Int64
+
+from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.observer import GOAL
+from vdd_ros.control.timing import LatencyStatistics
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.host.realtime import measure_jitter
+from vdd_ros.nodes.policy.diagnostics import Health
+from vdd_ros.nodes.policy.handover import ACTS, Done, Relief
+from vdd_ros.nodes.policy.loader import Loader
+from vdd_ros.nodes.policy.loading import Loaded, load
+from vdd_ros.nodes.policy.parameters import PolicyParameters
+from vdd_ros.nodes.policy.publishers import PublishedOutputs
+from vdd_ros.nodes.policy.ros_graph import Surroundings
+from vdd_ros.nodes.policy.source import Allowed
+from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
+from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
+from vdd_ros.nodes.ros.containment import CallbackErrors
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
+from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.robot.channels import InputChannel
+from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+JITTER_SLEEPS = 90  # of a millisecond each
+
+
+class PolicySession:
+    """A loaded policy on its robot's topics. Making it loads and checks; `connect` makes the topics.
+
+    Args:
+        node: The node.
+        parameters: Of the node.
+        loader: Loads policy files.
+        swap: Lets another policy file take over.
+        give_up: Ends commanding, with the reason.
+        errors: Where errors of callbacks are noted.
+        allowed: Whether the parameter `policy_path` names a file that may be loaded; by default it does.
+
+    Attributes:
+        info: Content of `~/policy_info`.
+        loop: What a tick does.
+        statistics: Percentiles of the records.
+        health: Judge of the loop.
+        surroundings: The other nodes on its topics.
+
+    Raises:
+        VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        parameters: PolicyParameters,
+        loader: Loader,
+        swap: HotSwap,
+        give_up: Callable[[str], None],
+        errors: CallbackErrors,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self._node = node
+        self._errors = errors
+        self._give_up = give_up
+        self._parameters = parameters
+        parameters.host()
+        self._allowed = parameters.allowed()
+        self._robot = RobotFile.load(parameters.robot_file)
+        self._name = node.get_fully_qualified_name()
+        self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
+        first = partial(load, parameters.policy_path, self._robot, parameters, self._name, allowed=allowed)
+        self._loaded = loader.load(first, parameters.load_timeout_s)
+        self._period_s = 1.0 / self._loaded.info["rate_hz"]
+        self._simulated_time = node.get_parameter("use_sim_time").value
+        self.surroundings = Surroundings(
+            node, self._robot, control=parameters.enable_control, episode_topic=parameters.episode_topic
+        )
+        self._episode: int | None = None
+        self._inputs = TickInputs(node, self._on_bad_message)
+        self._goals: Any = None
+        self._ticker: Ticker | None = None
+        self._outputs: PublishedOutputs | None = None
+        self._swap = swap
+        self._connected_to_swap = False
+        self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
+        # Simulated time stands still while a tick runs.
+        self._early_s = 0.0 if self._simulated_time else min(parameters.wake_early_s, self._period_s / 2)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Content of `~/policy_info`."""
+        refused = self._ticker.refused if self._ticker else None
+        own = {"wake_early_s": self._early_s, "jitter_floor": self._jitter_floor, "refused": refused}
+        return self._loaded.info | own
+
+    def connect(self) -> None:
+        """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
+        parameters, pilot = self._parameters, self._loaded.pilot
+        control, command = parameters.enable_control, self._robot.command
+        if parameters.send == "chunk" and not COMMANDS[command.type].has_points:
+            raise ConfigurationError(
+                f"send is 'chunk', but the robot file commands {command.type}; only a "
+                "trajectory_msgs/msg/JointTrajectory carries several actions"
+            )
+        self._outputs = PublishedOutputs(self._node, pilot.channel, self._period_s, control=control)
+        if parameters.send == "chunk":
+            self._outputs.expect_trajectories(pilot.policy.spec.horizon)
+        self.loop = PolicyLoop(
+            pilot,
+            self._outputs,
+            self.statistics,
+            period_s=self._period_s,
+            control=control,
+            first_action=parameters.first_action,
+            trajectories=parameters.send == "chunk",
+            decisions=parameters.publish_decisions,
+            start_gate=parameters.start_gate,
+        )
+        self._ticker = ticker = self._make_ticker()
+        ticker.make_ready_for(self._loaded)
+        self.health = Health(
+            self.loop, lambda: ticker.overdue_s, lambda names, comes: self.surroundings.explain(names, comes=comes)
+        )
+        self._relief = Relief(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
+        if topic := parameters.episode_topic:
+            self._inputs.add(Int64, topic, self._on_episode, LATCHED)
+        for source in self.loop.intake.inputs.values():
+            self._subscribe(source)
+        self._subscribe_to_goals(self._loaded)
+        self._outputs.info(self.info)
+        self._swap.connect(
+            SwapTarget(
+                load=self._load_beside,
+                timeout_s=parameters.load_timeout_s,
+                take_over=self._take_over,
+                taken_over=self._taken_over,
+                refused=self.loop.refuse_policy,
+            )
+        )
+        self._connected_to_swap = True
+
+    def start(self) -> None:
+        """Begin to tick; raises HungTickError while a tick from before has not ended."""
+        ticker = self._connected()
+        ticker.check()
+        self.loop.pilot.policy.seed(self._parameters.seed)
+        gc.collect()
+        if self._parameters.gc_freeze:
+            gc.freeze()
+        self._inputs.discard()
+        self.loop.start()
+        ticker.start()
+
+    def stop(self) -> str:
+        """End ticking and leave the robot as the robot file says, once more where that failed the last time.
+
+        Returns:
+            What was left undone; empty if nothing was.
+        """
+        with ExitStack() as stack:
+            stack.callback(gc.unfreeze)
+            if not self._connected_to_swap or self._ticker is None:
+                return ""
+            ticker = self._ticker
+            stack.callback(lambda: self._relief.end(hung=ticker.hung))
+            stack.callback(self.loop.stop)  # once more where it failed
+            try:
+                self.loop.stop()  # before a tick that may hang is waited for
+            finally:
+                undone = ticker.stop()
+            return undone
+
+    def farewell(self, spin: Callable[[float], object]) -> None:
+        """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.farewell`."""
+        if self._outputs:
+            self._outputs.farewell(spin)
+
+    def after_tick(self, function: Callable[[], None]) -> None:
+        """Call a function in the executor when it disturbs the ticks least; see `Ticker.after_tick`."""
+        self._connected().after_tick(function)
+
+    def destroy(self) -> None:
+        """Take publishers and subscriptions down, as far as they were made; one that fails does not keep the others."""
+        with ExitStack() as stack:
+            stack.callback(self._loaded.pilot.chunks.close)
+            if self._connected_to_swap:
+                stack.callback(self.loop.close)
+                stack.callback(self._swap.disconnect)
+            outputs, self._outputs = self._outputs, None
+            if outputs:
+                stack.callback(outputs.destroy)
+            if self._goals is not None:
+                stack.callback(self._node.destroy_subscription, self._goals)
+            stack.callback(self._inputs.destroy)
+
+    def _make_ticker(self) -> Ticker:
+        parameters = self._parameters
+        return Ticker(
+            self._node,
+            self.loop,
+            self._inputs,
+            TickSettings(
+                period_s=self._period_s,
+                early_s=self._early_s,
+                limit_s=parameters.inference_limit_s or self._period_s,
+                max_age_s=min(source.max_age_s for source in self._robot.inputs),
+                on_arrival=parameters.trigger == "observation",
+                simulated_time=self._simulated_time,
+                host=parameters.host(),
+            ),
+            now_s=self._now_s,
+            settled=self._tell,
+            give_up=self._give_up,
+        )
+
+    def _connected(self) -> Ticker:
+        """Return what ticks, which `connect` has made."""
+        if self._ticker is None:
+            raise ConfigurationError("the node is not connected to its topics; configure it again")
+        return self._ticker
+
+    def _subscribe(self, channel: InputChannel) -> None:
+        kind = message_class(channel.source.type)
+        channel.check(kind())
+        callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
+        self._inputs.add(kind, channel.source.topic, callback, qos)
+
+    def _subscribe_to_goals(self, loaded: Loaded) -> None:
+        """Listen to goals from the first policy on that takes some."""
+        if loaded.pilot.policy.spec.goal_length and self._goals is None:
+            self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
+            self.surroundings.takes_goals = True
+
+    def _on_input(self, name: str, message: Any, received_s: float) -> None:
+        now_s = self._now_s()
+        self.loop.receive(name, message, now_s, now_s if self._simulated_time else received_s or now_s)
+
+    def _on_bad_message(self, topic: str, error: Exception) -> None:
+        """Count a message that could not be decoded, or raised what nobody thought of, as refused."""
+        self._errors.note(f"topic {topic}", error)
+        self.loop.counters.refused_messages += 1
+        self.loop.intake.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
+
+    def _on_goal(self, message: Float64MultiArray) -> None:
+        self.loop.receive_goal(message.data)
+
+    def _on_episode(self, message: Int64, received_s: float) -> None:
+        if message.data != self._episode:
+            self._episode = message.data
+            self.loop.new_episode(-math.inf if self._simulated_time else received_s)
+
+    def _load_beside(self, path: str) -> Loaded:
+        return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"], self._allowed)
+
+    def _take_over(self, loaded: Loaded, done: Done) -> None:
+        """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
+        self._subscribe_to_goals(loaded)
+        if self._connected().ticking:
+            self._relief.wait(loaded, done)
+        else:
+            self.loop.take_over(loaded.pilot)
+            done(ACTS)
+
+    def _taken_over(self, loaded: Loaded) -> None:
+        """Tell that a policy acts now, and let the one before it go."""
+        before, self._loaded = [self._loaded], loaded
+        self._connected().make_ready_for(loaded)
+        self.after_tick(before.clear)  # ONNX Runtime holds Python's lock for a millisecond or more to free a session
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._outputs:
+            self._outputs.info(self.info)
+
+    def _now_s(self) -> float:
+        return 1e-9 * self._node.get_clock().now().nanoseconds if self._simulated_time else time.time()

@@ -1,0 +1,155 @@
+"""Another policy file takes over from the one that acts, without a tick being missed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from vdd_ros.errors import VddError
+from vdd_ros.nodes.policy.handover import Done, Outcome
+from vdd_ros.nodes.policy.loader import Loader
+from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.ros.containment import SparseLog
+from vdd_ros.text import printable
+
+CLOSED = "the node was cleaned up meanwhile"
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class SwapTarget:
+    """What a policy can be loaded for: the session of a configured node.
+
+    Attributes:
+        load: Loads the file of a path; runs in a thread of its own.
+        timeout_s: How long that may take.
+        take_over: Lets a loaded policy take over; tells its second argument, from whatever thread, what became of it.
+        taken_over: Called when it acts.
+        refused: Told why a file was not loaded.
+    """
+
+    load: Callable[[str], Loaded]
+    timeout_s: float
+    take_over: Callable[[Loaded, Done], None]
+    taken_over: Callable[[Loaded], None]
+    refused: Callable[[str], None]
+
+
+class HotSwap:
+    """The service `~/load_policy`: the file of the parameter `next_policy` is loaded beside the ticks and takes over.
+
+    It lives as long as the node. It answers when the new policy acts, or why it does not; then the old one acts on.
+
+    Args:
+        node: The node.
+        loader: Loads.
+    """
+
+    def __init__(self, node: LifecycleNode, loader: Loader) -> None:
+        self._node = node
+        self._loader = loader
+        self._target: SwapTarget | None = None
+        self._busy = False
+        self._awaited: Future | None = None
+        self._refusals = SparseLog(node.get_logger().error)
+        # In the node's own group, a call that waits would keep the ticks from running.
+        self._service = node.create_service(
+            Trigger, "~/load_policy", self._serve, callback_group=ReentrantCallbackGroup()
+        )
+
+    def connect(self, target: SwapTarget) -> None:
+        """Load for this from now on."""
+        self._target = target
+
+    def disconnect(self) -> None:
+        """Load for nobody; a call that waits is answered."""
+        self._target = None
+        if self._awaited is not None:
+            self._awaited.set_result(Outcome.refused(CLOSED))
+
+    async def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        path = self._node.get_parameter("next_policy").value
+        target = self._target
+        outcome = await self._swap(path, target)
+        response.success = outcome.acts
+        response.message = printable(outcome.reason, LONGEST_REASON)
+        if outcome.acts:
+            self._node.get_logger().info(f"{printable(path)} has taken over")
+            return response
+        what = f"{printable(path)}: " if path else ""
+        if target is not None:
+            target.refused(what + response.message)
+        self._refusals.tell(f"no other policy was loaded: {what}{response.message}")
+        return response
+
+    async def _swap(self, path: str, target: SwapTarget | None) -> Outcome:
+        if self._busy:
+            return Outcome.refused("another file is being loaded; call again when that is done")
+        if target is None:
+            return Outcome.refused("the node is not configured; configure it first")
+        if not path:
+            return Outcome.refused("the parameter next_policy is not set; set it to the path of a policy file")
+        self._busy = True
+        try:
+            outcome = await self._replace(path, target)
+            return outcome if self._target is target else Outcome.refused(CLOSED)
+        except Exception as error:  # nothing has changed: the old policy acts on
+            return Outcome.refused(_text(error))
+        finally:
+            self._busy = False
+            self._awaited = None
+
+    async def _replace(self, path: str, target: SwapTarget) -> Outcome:
+        """Load a policy and let it take over."""
+        result = await self._loaded(path, target)
+        if isinstance(result, Outcome):
+            return result
+        if not isinstance(result, Loaded):
+            return Outcome.refused(_text(result))
+        if self._target is not target:
+            result.pilot.chunks.close()
+            return Outcome.refused(CLOSED)
+        done = self._awaited = Future(executor=self._node.executor)
+        target.take_over(result, partial(self._settle, done))
+        outcome: Outcome = await done
+        if outcome.acts and self._target is target:
+            self._tell(path, result, target)
+        return outcome
+
+    async def _loaded(self, path: str, target: SwapTarget) -> Any:
+        """Return what was loaded, or why nothing was; the call is answered without it where the node is cleaned up."""
+        future: Future = Future(executor=self._node.executor)
+        self._awaited = future
+        self._loader.begin(partial(target.load, path), target.timeout_s, partial(self._settle, future))
+        return await future
+
+    def _tell(self, path: str, loaded: Loaded, target: SwapTarget) -> None:
+        """Tell that a policy acts, which it does even where that fails."""
+        try:
+            target.taken_over(loaded)
+        except Exception as error:
+            self._node.get_logger().error(
+                f"{printable(path)} acts, but telling so failed: {type(error).__name__}: {error}"
+            )
+
+    def _settle(self, future: Future, result: Any) -> None:
+        """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice itself."""
+        if future.done():
+            if isinstance(result, Loaded):
+                result.pilot.chunks.close()
+            return
+        future.set_result(result)
+        if self._node.executor is not None:
+            self._node.executor.wake()
+
+
+def _text(error: Any) -> str:
+    """Return what is told of an error, and never nothing."""
+    if isinstance(error, VddError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else "nothing was loaded"

@@ -1,0 +1,288 @@
+"""Ticks a policy loop: by the clock, on arrival or in simulated time, watched from beside it."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.watchdog import INTERVAL_S, Watchdog
+from vdd_ros.errors import HungTickError
+from vdd_ros.host.realtime import HostSettings, settle
+from vdd_ros.nodes.policy.early_wake import Anticipation, EarlyWake, Rehearsals
+from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.ros.containment import ending
+from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.nodes.ros.tick_thread import STOP_S, Deadlines, TickThread, end_executor
+
+LONGEST_WAIT_S = 0.05
+
+
+@dataclass(frozen=True)
+class TickSettings:
+    """When and how a loop ticks.
+
+    Attributes:
+        period_s: Time between ticks.
+        early_s: How long before a tick the node wakes and rehearses.
+        limit_s: How long the policy may take.
+        max_age_s: How old an input may be; where none is looked at for longer, that is a loss.
+        on_arrival: Whether a tick follows the arrival of observations instead of the clock.
+        simulated_time: Whether time is that of /clock.
+        host: What is asked of the host.
+    """
+
+    period_s: float
+    early_s: float
+    limit_s: float
+    max_age_s: float
+    on_arrival: bool
+    simulated_time: bool
+    host: HostSettings
+
+
+class Ticker:
+    """Ticks a loop, in a thread of its own except in simulated time.
+
+    Args:
+        node: The node.
+        loop: What a tick does.
+        inputs: What it takes in before.
+        settings: When and how.
+        now_s: The time in seconds, on the clock of the stamps.
+        settled: Called in the executor once it is known what the host refuses.
+        give_up: Called in the executor with the reason why commanding must end.
+
+    Attributes:
+        refused: What the host refused of what was asked; None as long as that is not known.
+        ticking: Whether it ticks.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        loop: PolicyLoop,
+        inputs: TickInputs,
+        settings: TickSettings,
+        *,
+        now_s: Callable[[], float],
+        settled: Callable[[], None],
+        give_up: Callable[[str], None],
+    ) -> None:
+        self.refused: list[str] | None = None
+        self.ticking = False
+        self._node = node
+        self._loop = loop
+        self._inputs = inputs
+        self._settings = settings
+        self._now_s = now_s
+        self._tell_settled = settled
+        self._give_up = give_up
+        self._thread: TickThread | None = None
+        self._hung: TickThread | None = None
+        self._watchdog: Watchdog | None = None
+        self._timer: Any = None
+        self._gives_up = self._settled = self._stands_still = False
+        self._afterwards: deque[Callable[[], None]] = deque()
+        self._asked_at = 0
+        self._between: Callable[[], None] | None = None
+
+    @property
+    def hung(self) -> bool:
+        """Whether a tick that was given up is still running."""
+        return self._hung is not None and self._hung.running
+
+    def check(self) -> None:
+        """Raise HungTickError while a tick that was given up is still running."""
+        if self.hung:
+            raise HungTickError(
+                "a tick from before the last deactivation is still running, so nothing can tick; activate again when "
+                "the device answers, or start the process anew"
+            )
+
+    def start(self) -> None:
+        """Begin to tick."""
+        settings, node = self._settings, self._node
+        self.ticking = True
+        self._gives_up = self._settled = self._stands_still = False
+        self._deadlines = Deadlines(settings.period_s)
+        self._watchdog = Watchdog(self._check_overdue, self._log, max(INTERVAL_S, settings.period_s))
+        if settings.simulated_time and not settings.on_arrival:
+            self._settle()
+            self._timer = node.create_timer(settings.period_s, self._on_timer, clock=node.get_clock())
+            self._due_ns = self._next_due_ns()
+        else:
+            step = self._await_arrival if settings.on_arrival else self._await_deadline
+            self._thread = TickThread(self._settle, step, partial(end_executor, node))
+
+    def stop(self) -> str:
+        """End ticking; a tick that does not end is given up. Return what was left undone; empty if nothing was."""
+        self.ticking = False
+        thread, self._thread = self._thread, None
+        ended = thread is None or thread.stop(STOP_S)
+        if not ended:
+            self._hung = thread
+        self._end_timers()
+        self._call_all()
+        return "" if ended else f"a tick did not end within {STOP_S:g} s; it was given up and commands nothing"
+
+    def after_tick(self, function: Callable[[], None]) -> None:
+        """Call a function in the executor: where a thread ticks just after a tick, when the next one is farthest.
+
+        What runs for a millisecond just before a tick would hold that up, with Python's lock or on the same core, so
+        only one is called after each. All are called at once where none ended since the last time that this was asked:
+        a tick may be far off, or never come.
+        """
+        ticks, before = self._loop.counters.ticks, self._asked_at
+        self._asked_at = ticks
+        overdue = bool(self._afterwards) and ticks == before
+        self._afterwards.append(function)
+        if self._thread is None or overdue:
+            self._call_all()
+
+    def _call_all(self) -> None:
+        """Call what waits for the end of a tick."""
+        while (function := self._next_afterwards()) is not None:
+            function()
+
+    def _next_afterwards(self) -> Callable[[], None] | None:
+        with suppress(IndexError):
+            return self._afterwards.popleft()
+        return None
+
+    def make_ready_for(self, loaded: Loaded) -> None:
+        """Rehearse for as long as this policy takes."""
+        rehearsals = Rehearsals(
+            self._settings.early_s,
+            loaded.inference_s,
+            now_ns=self._node_now_ns if self._settings.simulated_time else time.monotonic_ns,
+            rehearse=self._rehearse,
+            receive=self._inputs.take,
+        )
+        self._wake = EarlyWake(rehearsals, 0.5 * self._settings.period_s)
+        self._ahead = Anticipation(rehearsals, self._has_news)
+
+    def _rehearse(self) -> None:
+        self._loop.rehearse(self._now_s())
+
+    def _has_news(self) -> bool:
+        return self._loop.news()
+
+    def _settle(self) -> None:
+        """Ask the host for what the thread that ticks shall have."""
+        self.refused = settle(self._settings.host)
+        for problem in self.refused:
+            self._node.get_logger().warning(problem)
+        self._settled = True
+        self._in_executor(self._tell_settled)
+
+    def _await_deadline(self, thread: TickThread) -> None:
+        """Tick when it is due."""
+        wake, due_ns = self._wake, self._deadlines.due_ns
+        if thread.sleep_until(due_ns - wake.ahead_ns):
+            late_ns = wake.until(due_ns)
+            self._deadlines.step()
+            if thread.stopping:  # it may have been given up in a rehearsal
+                return
+            self._tick(self._now_s(), late_ns * 1e-9)
+            self._call_afterwards()
+
+    def _await_arrival(self, thread: TickThread) -> None:
+        """Tick when every input has brought something new; and in time where none does, to notice what is missing."""
+        ahead = self._ahead
+        until_due_s = 1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns())
+        if sleep_s := ahead.sleep_s():
+            self._call_afterwards()
+            self._inputs.wait(min(sleep_s, until_due_s, LONGEST_WAIT_S))
+            self._inputs.take()
+        else:
+            ahead.watch()
+        now_s = self._now_s()
+        if thread.stopping:
+            return
+        if self._loop.news():
+            ahead.arrived()
+            self._tick(now_s, 0.0)
+            self._call_afterwards()
+        elif time.monotonic_ns() >= self._deadlines.due_ns:
+            self._deadlines.step()
+            if not self._loop.intake.complete or self._loop.intake.stale(now_s):
+                self._tick(now_s, 0.0)
+
+    def _on_timer(self) -> None:
+        """Tick in simulated time."""
+        try:
+            late_ns = self._wake.until(self._due_ns)
+            self._due_ns = self._next_due_ns()
+            self._tick(self._now_s(), late_ns * 1e-9)
+        except Exception as error:  # as in the thread that ticks
+            raise ending(self._node, error) from None
+
+    def _tick(self, now_s: float, lateness_s: float) -> None:
+        self._loop.tick(now_s, lateness_s)
+        guards = self._loop.pilot.guards
+        if guards.fault and not self._gives_up:
+            self._gives_up = True
+            self._in_executor(self._give_up, guards.fault)
+
+    def between_ticks(self, function: Callable[[], None]) -> None:
+        """Call a function where no tick runs meanwhile."""
+        if self._thread is None:
+            self._in_executor(function)
+        else:
+            self._between = function
+
+    def _call_afterwards(self) -> None:
+        if (urgent := self._between) is not None:
+            self._between = None
+            urgent()
+        if (function := self._next_afterwards()) is not None:
+            self._in_executor(function)
+
+    def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function where it may change the node's state."""
+        if self._node.executor is None:
+            self._node.get_logger().fatal("the node ticks, but nothing spins it")
+        else:
+            self._node.executor.create_task(function, *arguments)
+
+    def _check_overdue(self) -> bool:
+        """Return whether a tick, or the rehearsal before it, does not end, and end commanding then."""
+        if self._loop.check_overdue():
+            return True
+        late_s = 1e-9 * (time.monotonic_ns() - self._deadlines.due_ns)
+        allowed_s = max(self._settings.period_s, self._settings.limit_s) + self._settings.max_age_s
+        if self._thread is None or not self._settled or late_s <= allowed_s:
+            self._stands_still = False
+            return False
+        self._loop.counters.hangs += not self._stands_still
+        self._stands_still = True
+        self._loop.lose()
+        return True
+
+    @property
+    def overdue_s(self) -> float:
+        """For how long a tick has been running that is overdue; 0 if none is."""
+        return 0.0 if self._watchdog is None else self._watchdog.overdue_s
+
+    def _log(self, error: Exception) -> None:
+        self._node.get_logger().error(f"{type(error).__name__}: {error}")
+
+    def _end_timers(self) -> None:
+        watchdog, self._watchdog = self._watchdog, None
+        timer, self._timer = self._timer, None
+        if watchdog is not None:
+            watchdog.stop()
+        if timer is not None:
+            self._node.destroy_timer(timer)
+
+    def _next_due_ns(self) -> int:
+        return self._node_now_ns() + int(self._timer.time_until_next_call())
+
+    def _node_now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)

@@ -1,0 +1,66 @@
+"""Message classes, quality of service and ready messages for what a robot file says."""
+
+import difflib
+import importlib
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+
+from vdd_ros.bags.records import names_of
+from vdd_ros.errors import RobotFileError
+from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.robot_file import Command
+from vdd_ros.text import printable
+
+RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # a tick needs the newest alone
+RECORDS = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Of what a tick reports: a recorder that is briefly busy, or that the publisher learns of late, misses none."""
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def message_class(type_name: str) -> Any:
+    """Return the class of a message type, such as `sensor_msgs/msg/JointState`.
+
+    Raises:
+        RobotFileError: Its package is not installed, or has no such message.
+    """
+    package, _, name = type_name.split("/")
+    try:
+        module = importlib.import_module(f"{package}.msg")
+        return getattr(module, name)
+    except ImportError:
+        problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
+    except AttributeError:
+        close = difflib.get_close_matches(name, dir(module), n=1)
+        hint = f" (did you mean {package}/msg/{close[0]}?)" if close else ""
+        problem = f"{package} has no such message{hint}; `ros2 interface package {package}` lists those that it has"
+    raise RobotFileError(f"message type {printable(type_name)}: {problem}")
+
+
+def qos_profile(name: str) -> QoSProfile:
+    """Return the profile of an input: `sensor_data` or `reliable`."""
+    return RELIABLE if name == "reliable" else SENSOR_DATA
+
+
+def command_message(command: Command, period_s: float, points: int = 1) -> Any:
+    """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
+
+    A trajectory gets so many points, to be reached `period_s` apart. Its stamp stays zero, which controllers take as
+    now; see `CommandType`.
+    """
+    message, kind = message_class(command.type)(), COMMANDS[command.type]
+    if kind.has_points:
+        message.points = [message_class("trajectory_msgs/msg/JointTrajectoryPoint")() for _ in range(points)]
+        for number, point in enumerate(message.points, start=1):
+            at_ns = round(number * period_s * 1e9)
+            point.time_from_start.sec, point.time_from_start.nanosec = divmod(at_ns, 1_000_000_000)
+    if kind.has_header:
+        message.header.frame_id = command.frame_id
+    return message
+
+
+def record_message(labels: tuple[str, ...]) -> JointState:
+    """Return a message for records with these labels, without numbers; see `vdd_ros.bags.records`."""
+    return JointState(name=list(names_of(labels)))

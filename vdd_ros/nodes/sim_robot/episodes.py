@@ -1,0 +1,97 @@
+"""One simulated robot: a task stepped one control period at a time, driven by absolute commands."""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.tasks import Task
+from vdd_ros.tasks.base import Floats
+
+SETTLE_PERIODS = 5
+
+
+class Phase(Enum):
+    """Where an episode stands."""
+
+    SETTLING = "settling"
+    """Just reset: commands are ignored, for they may answer observations of the episode before."""
+    WAITING = "waiting"
+    """The first command starts the episode."""
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """How an episode went.
+
+    Attributes:
+        episode: Number of the episode, from 0.
+        success: The goal was reached.
+        mode: Which of the task's ways it took; None where it did not succeed.
+        steps: Control periods from the first command to the end.
+    """
+
+    episode: int
+    success: bool
+    mode: int | None
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result for JSON."""
+        return asdict(self)
+
+
+class SimulatedRobot:
+    """Episodes of a task on one robot.
+
+    Attributes:
+        observation: (obs_dim,) the newest observation, in the task's units.
+        phase: Where the present episode stands.
+        episode: Its number.
+    """
+
+    def __init__(self, task: Task, channel: CommandChannel, seed: int) -> None:
+        self._sim = task.make_sim(1)
+        self._channel = channel
+        self._seed = seed
+        self._command: Floats = np.zeros(len(channel.low))
+        self._action: Floats = np.zeros(len(task.spec.action))
+        self.episode = -1
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the next episode."""
+        self.episode += 1
+        self.observation = self._sim.reset(self._seed + self.episode)[0]
+        self.phase = Phase.SETTLING
+        self._settling = SETTLE_PERIODS
+        self._steps = 0
+
+    def command(self, values: Floats) -> None:
+        """Take the newest command, (n,), in the units of the robot file; it holds until the next one."""
+        if self.phase is Phase.WAITING:
+            self.phase = Phase.RUNNING
+        if self.phase is Phase.RUNNING:
+            self._command[:] = values
+
+    def advance(self) -> EpisodeResult | None:
+        """Let one control period pass; return the result when the episode ends with it."""
+        if self.phase is Phase.SETTLING:
+            self._settling -= 1
+            if self._settling == 0:
+                self.phase = Phase.WAITING
+        if self.phase is not Phase.RUNNING:
+            return None
+        self._channel.to_action(self._command, self.observation, self._action)
+        step = self._sim.step(self._action[None])
+        self.observation = step.observation[0]
+        self._steps += 1
+        if not (step.terminated[0] or step.truncated[0]):
+            return None
+        self.phase = Phase.ENDED
+        success = bool(step.success[0])
+        return EpisodeResult(self.episode, success, int(self._sim.modes()[0]) if success else None, self._steps)

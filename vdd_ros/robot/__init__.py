@@ -1,0 +1,1 @@
+"""The robot file: messages and named values."""

@@ -1,0 +1,189 @@
+"""Reads and writes the fields that a robot file names.
+
+Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
+The live node, the simulated robot and the conversion of bags share this code.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import RobotFileError
+from vdd_ros.robot.layouts import FieldLayout, TrajectoryLayout, command_layout, input_layout
+from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.robot_file import Command, Input, NamedUnit
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Numbers = NDArray[np.floating[Any]]
+
+
+class InputChannel:
+    """One input of a robot file, between its messages and the observation.
+
+    Attributes:
+        source: What the robot file says.
+        columns: (n,) columns of the observation that this input fills.
+    """
+
+    def __init__(self, source: Input, observation: Sequence[NamedUnit]) -> None:
+        """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
+        self.source = source
+        self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
+        self._layout = input_layout(source.entries)
+
+    def check(self, message: Any) -> None:
+        """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
+        for entry in self.source.entries:
+            path = f"inputs.{self.source.name}.entries.{entry.name}"
+            if entry.field is not None:
+                _check_number(message, entry.field, f"{path}.field")
+            elif not hasattr(message, "name") or not hasattr(message, str(entry.interface)):
+                raise RobotFileError(f"{path}.joint: {self.source.type} has no joints; use sensor_msgs/msg/JointState")
+
+    def read(self, message: Any, out: Floats) -> None:
+        """Copy the entries out of a message into `out`, (n,), in the policy's units.
+
+        Raises:
+            ObservationError: The message lacks a joint, or its lengths contradict each other.
+        """
+        self._layout.read(message, out)
+        out /= self._factors
+
+    def write(self, observation: Numbers, message: Any) -> None:
+        """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message."""
+        self._layout.write(observation[self.columns] * self._factors, message)
+
+
+class CommandChannel:
+    """The command of a robot file, between a policy's action and the command's messages.
+
+    Attributes:
+        command: What the robot file says.
+        low, high, max_step: (n,) limits in the units of the message.
+        relative: (n,) which numbers are relative to an observation entry.
+        any_relative: Whether any is relative.
+        measured: (n,) which numbers an observation entry measures.
+        starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
+            nor others that a loss brings to zero, which start from there.
+        first_step: (n,) how far from there the first command may be.
+        measured_columns: n columns of the observation that measure them; None where none does.
+    """
+
+    def __init__(self, command: Command, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
+        """Bind a command to the observation and action of a policy or task; see `RobotFile.check` for the errors."""
+        self.command = command
+        self.low = np.array([entry.low for entry in command.entries])
+        self.high = np.array([entry.high for entry in command.entries])
+        self.max_step = np.array([entry.max_step for entry in command.entries])
+        self.relative = np.array([entry.relative_to is not None for entry in command.entries])
+        self.any_relative = bool(self.relative.any())
+        self.measured = np.array([entry.measured is not None for entry in command.entries])
+        rates = np.array(command.rates)
+        self.starts_anywhere = ~(self.measured | rates | (command.on_loss == "zero"))
+        self.first_step = np.array([entry.first_step for entry in command.entries])
+        self._layout = command_layout(command)
+        self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
+        self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
+        bases = self._base.tolist(), self._base_factor.tolist()
+        self._references = list(zip(self.relative.tolist(), *bases, strict=True))
+        self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
+        self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
+        self.measured_columns = [
+            int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
+        ]
+        self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
+
+    def check(self, message: Any) -> None:
+        """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
+        if isinstance(self._layout, FieldLayout):
+            for index, field in enumerate(self._layout.fields):
+                _check_number(message, field, f"command.entries[{index}].name")
+
+    def origin(self, seen: list[float], before: list[float]) -> list[float]:
+        """Return what the step of the command, n numbers, is measured from: its reference, else the command before.
+
+        Args:
+            seen: The observation, obs_dim numbers; each call of numpy takes longer than the arithmetic of so few.
+            before: The command before, n numbers.
+        """
+        return [
+            seen[index] * factor if relative else last
+            for last, (relative, index, factor) in zip(before, self._references, strict=True)
+        ]
+
+    def measure(self, observation: Numbers, out: Floats) -> None:
+        """Put into `out`, (n,), where the numbers are now: that observation entry, or zero where none measures them."""
+        np.multiply(observation[self._now], self._now_factor, out=out)
+
+    def measurements(self, seen: list[float]) -> list[float]:
+        """Return what `measure` gives, of an observation of obs_dim numbers."""
+        return [seen[index] * factor for index, factor in self._measurements]
+
+    def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
+        """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""
+        out[:] = self.wanted(action.tolist(), observation.tolist())
+
+    def wanted(self, action: list[float], seen: list[float]) -> list[float]:
+        """Return the command, n numbers, for an action of act_dim numbers at an observation of obs_dim numbers."""
+        return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
+
+    def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
+        """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""
+        np.multiply(before, self.relative, out=out)
+        out += action[self._action] * self._action_factor
+
+    def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
+        """Put into `out`, (act_dim,), the action that commands `values`, (n,), at an observation, (obs_dim,)."""
+        out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
+
+    def read(self, message: Any, out: Floats) -> None:
+        """Copy the command, (n,), out of a message; raises ObservationError where it does not hold it."""
+        self._layout.read(message, out)
+
+    def write(self, values: Floats, message: Any) -> None:
+        """Put a command, (n,), into a message."""
+        self._layout.write(values, message)
+
+    def write_trajectory(self, values: Floats, message: Any) -> None:
+        """Put commands, (m, n), one after the other, into a JointTrajectory with m points."""
+        if not isinstance(self._layout, TrajectoryLayout):
+            raise TypeError(f"{self.command.type} has no points")
+        for number, point in enumerate(values):
+            self._layout.write_point(point, message, number)
+
+
+def stamp_ns(message: Any) -> int | None:
+    """Return the stamp of a message in nanoseconds, or None where it has no header or the stamp is zero."""
+    header = getattr(message, "header", None)
+    if header is None:
+        return None
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or None
+
+
+def set_stamp(message: Any, stamp: int) -> None:
+    """Set the stamp of a message, in nanoseconds, where it has a header."""
+    header = getattr(message, "header", None)
+    if header is not None:
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+
+
+def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[NamedUnit]) -> tuple[Indices, Floats]:
+    """Return, for each name and unit, the entry's index and the factor to that unit; index and factor 0 for no name."""
+    found = {entry.name: (index, entry.unit) for index, entry in enumerate(entries)}
+    bound = [
+        (0, 0.0) if name is None else (found[name][0], unit_factor(found[name][1], unit, name)) for name, unit in wanted
+    ]
+    return np.array([index for index, _ in bound], dtype=np.int64), np.array([factor for _, factor in bound])
+
+
+def _check_number(message: Any, field: str, path: str) -> None:
+    try:
+        value = attrgetter(field)(message)
+    except AttributeError as error:
+        raise RobotFileError(f"{path}: {type(message).__name__} has no field {field!r}: {error}") from None
+    if not isinstance(value, int | float):
+        raise RobotFileError(f"{path}: {field!r} of {type(message).__name__} is {type(value).__name__}, not a number")

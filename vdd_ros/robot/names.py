@@ -1,0 +1,62 @@
+"""Names as ROS 2 writes them: topics, message types and fields, with what is wrong with others."""
+
+import difflib
+import re
+
+from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.fields import FIELDS, JOINT_STATE
+
+_TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+_TYPE = re.compile(r"([a-z][a-z0-9_]*)(?:/|\.|::)(?:msg(?:/|\.|::))?([A-Z][A-Za-z0-9]*)")
+_FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_KNOWN_TYPES = (JOINT_STATE, *COMMANDS, *FIELDS)
+
+
+def topic_problem(name: str) -> str:
+    """Return why ROS 2 allows no such topic or service, as the rest of a sentence; empty where it does."""
+    if _TOPIC.fullmatch(name):
+        return ""
+    strange = sorted(set(re.findall(r"[^A-Za-z0-9_/~]", name)))
+    why = f" with {' and '.join(map(repr, strange[:5]))}" if strange else ""
+    near = _near_topic(name)
+    hint = f", perhaps {near}" if near else ""
+    return (
+        f"{why}; names of topics and services consist of letters, digits and '_', no part between two '/' begins with "
+        f"a digit or is empty, and '~' stands for the node's own name, in front of a '/' (`ros2 topic list` shows the "
+        f"names that there are{hint})"
+    )
+
+
+def usual_type(name: str) -> str | None:
+    """Return a message type as `package/msg/Name`, from that or what can only mean it; else None."""
+    found = _TYPE.fullmatch(name)
+    return f"{found[1]}/msg/{found[2]}" if found else None
+
+
+def type_problem(name: str) -> str:
+    """Return why a text is no message type, as the rest of a sentence."""
+    parts = [part for part in re.split(r"[/.:]+", name) if part]
+    if len(parts) > 1 and parts[1] in ("srv", "action"):
+        return f", which is {'a service' if parts[1] == 'srv' else 'an action'}; it must be a message type"
+    last = parts[-1].lower() if parts else ""
+    names = {known.rpartition("/")[2].lower(): known for known in _KNOWN_TYPES}
+    close = difflib.get_close_matches(last, names, n=1, cutoff=0.8)
+    hint = f" (did you mean {names[close[0]]}?)" if close else ""
+    return f"; a message type is written package/msg/Name{hint}"
+
+
+def field_problem(name: str) -> str:
+    """Return why a text is no dot-path, as the rest of a sentence; empty where it is one."""
+    if _FIELD.fullmatch(name):
+        return ""
+    if "[" in name:
+        return "; elements of arrays cannot be read, only fields that are numbers, their names joined by points"
+    return "; a field is given by its lower-case names, joined by points"
+
+
+def _near_topic(name: str) -> str:
+    """Return an allowed name that is near another one, or nothing."""
+    near = re.sub(r"[^A-Za-z0-9_/]", "_", name.removeprefix("~").strip())
+    near = re.sub("/+", "/", near)
+    near = "~/" + near.lstrip("/") if name.startswith("~") else near
+    return near if near != name and _TOPIC.fullmatch(near) else ""

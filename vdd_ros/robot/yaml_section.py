@@ -1,0 +1,250 @@
+"""A mapping of a robot file that knows its own path, so that every error can name the field and how to write it."""
+
+import difflib
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NoReturn
+
+from vdd_ros.errors import RobotFileError
+from vdd_ros.robot.names import field_problem, topic_problem, type_problem, usual_type
+from vdd_ros.text import printable
+
+EXAMPLES = {
+    "inputs": "inputs: {arm: {topic: /joint_states, type: sensor_msgs/msg/JointState, max_age_s: 0.2, entries: {…}}}",
+    "command": "command: {topic: /commands, type: std_msgs/msg/Float64MultiArray, on_loss: hold, entries: […]}",
+    "topic": "topic: /joint_states",
+    "type": "type: sensor_msgs/msg/JointState",
+    "max_age_s": "max_age_s: 0.2",
+    "qos": "qos: sensor_data",
+    "field": "field: pose.position.x",
+    "joint": "joint: elbow_joint",
+    "interface": "interface: position",
+    "unit": "unit: rad",
+    "on_loss": "on_loss: hold",
+    "loss_service": "loss_service: /controller/stop",
+    "frame_id": "frame_id: base_link",
+    "name": "name: elbow_joint",
+    "action": "action: elbow_position",
+    "relative_to": "relative_to: elbow",
+    "measured": "measured: elbow",
+    "low": "low: -1.5",
+    "high": "high: 1.5",
+    "max_step": "max_step: 0.05",
+    "first_step": "first_step: 0.1",
+    "max_error": "max_error: 0.1",
+    "max_rate": "max_rate: 3.0",
+    "stamp": "stamp: arrival",
+}
+"""How a line with each key looks, for errors."""
+_OF_COMMAND = {
+    "topic": "topic: /arm_controller/joint_trajectory",
+    "type": "type: trajectory_msgs/msg/JointTrajectory",
+}
+"""The same for keys that look otherwise in the command."""
+_INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
+_COMMAND_ENTRIES = (
+    "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
+)
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_BEGINS_AS_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
+_INFINITE = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+
+
+def fail(path: str, problem: str, allowed: Collection[str] = (), example: str = "") -> NoReturn:
+    """Raise RobotFileError for the field at `path`, listing what is allowed there and how it is written."""
+    listed = f" {printable(', '.join(allowed), 2000)}" if allowed else ""
+    shown = f"; write it as in `{example}`" if example else ""
+    raise RobotFileError(f"{printable(path)}: {printable(problem, 1000)}{listed}{shown}")
+
+
+class Section:
+    """A mapping of the file, its path in the file, and which of its keys were used.
+
+    Every getter raises RobotFileError, naming the path and how to write it, where the key is missing or its value is
+    not allowed.
+
+    Attributes:
+        path: Where it is in the file; empty for the whole of it.
+    """
+
+    def __init__(self, value: Any, path: str, example: str = "") -> None:
+        if not isinstance(value, Mapping) or not value:
+            what = "is empty; it must" if value is None else "must"
+            given = "" if value is None else f", not {shown(value)}"
+            fail(path or "the document", f"{what} be a mapping with at least one key{given}", example=example)
+        self._value = value
+        self.path = path
+        self._used: set[str] = set()
+        self._known: set[str] = set()
+
+    def at(self, key: str) -> str:
+        """Return the path of a key."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def names(self) -> list[str]:
+        """Return the keys, where they are names that the user chose."""
+        for key in self._value:
+            if not isinstance(key, str):
+                fail(self.at(str(key)), f"{_misread(key)}; names must be text (quote it), as in `{_quoted(key)}: …`")
+        return list(self._value)
+
+    def has(self, key: str) -> bool:
+        """Tell whether a key is there."""
+        self._known.add(key)
+        return key in self._value
+
+    def get(self, key: str) -> Any:
+        """Return any value."""
+        self._used.add(key)
+        if key not in self._value:
+            close = difflib.get_close_matches(key, [other for other in map(str, self._value) if other != key], n=1)
+            instead = f", but {close[0]!r} is there, which is not known here" if close else ""
+            self.refuse(key, f"is missing{instead}")
+        return self._value[key]
+
+    def section(self, key: str) -> "Section":
+        """Return a mapping below this one."""
+        example = _INPUT_ENTRIES if key == "entries" else EXAMPLES.get(key, "")
+        return Section(self.get(key), self.at(key), example)
+
+    def sections(self, key: str) -> list["Section"]:
+        """Return a list of mappings."""
+        value = self.get(key)
+        if not isinstance(value, list) or not value:
+            given = "is empty; it must" if value is None else "must"
+            instead = "" if value is None else f", not {shown(value)}"
+            fail(self.at(key), f"{given} be a list with at least one entry{instead}", example=_COMMAND_ENTRIES)
+        return [Section(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value)]
+
+    def text(self, key: str) -> str:
+        """Return text that is not empty."""
+        value = self.get(key)
+        if isinstance(value, bool | int | float) or _is_date(value):
+            fail(self.at(key), f"{_misread(value)}; put quotes around it, as in `{key}: {_quoted(value)}`")
+        if not isinstance(value, str) or not value:
+            given = f"must be text, not {shown(value)}"
+            self.refuse(key, "is empty; give it a value, or leave the line out" if value is None else given)
+        return value
+
+    def unit(self, key: str) -> str:
+        """Return a unit; the number 1 is the unit of what has none."""
+        value = self.get(key)
+        return "1" if value == 1 and type(value) is int else self.text(key)
+
+    def topic(self, key: str) -> str:
+        """Return the name of a topic or service, as ROS 2 allows them; a slash at its end is taken off."""
+        value = self.text(key)
+        taken = value.rstrip("/")
+        if problem := topic_problem(taken):
+            self.refuse(key, f"is {shown(value)}{problem}")
+        return taken
+
+    def field(self, key: str) -> str:
+        """Return the dot-path of a field, such as `pose.position.x`."""
+        value = self.text(key)
+        if problem := field_problem(value):
+            self.refuse(key, f"is {shown(value)}{problem}")
+        return value
+
+    def message_type(self, key: str, allowed: Sequence[str] = ()) -> str:
+        """Return a message type such as `sensor_msgs/msg/JointState`, in whichever way ROS writes them."""
+        value = self.text(key)
+        usual = usual_type(value)
+        if usual is None:
+            self.refuse(key, f"is {shown(value)}{type_problem(value)}", allowed)
+        if allowed and usual not in allowed:
+            self.refuse(key, f"is {shown(value)}; allowed are", allowed)
+        return usual
+
+    def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:
+        """Return one of the allowed words."""
+        if default is not None and not self.has(key):
+            self._used.add(key)
+            return default
+        value = self.get(key)
+        if value not in allowed:
+            given = _misread(value) if value is None or isinstance(value, bool) else f"is {shown(value)}"
+            begun = [word for word in allowed if word.startswith(str(value).lower() or " ")]
+            close = begun or difflib.get_close_matches(str(value).lower(), allowed, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            self.refuse(key, f"{given}{hint}; allowed are", allowed)
+        return str(value)
+
+    def number(self, key: str, *, positive: bool = False, infinite: bool = False) -> float:
+        """Return a number that is finite, unless `infinite`, and above zero where `positive`.
+
+        Text that is nothing but a number is one too: YAML 1.1 reads `5e-2` as text, for it has no point.
+        """
+        given = self.get(key)
+        value = _number(given)
+        if value is None:
+            self.refuse(key, f"must be a number, not {_why_no_number(given)}")
+        if math.isinf(value) and not infinite:
+            self.refuse(key, f"must be finite, not {given!r}")
+        if positive and value <= 0:
+            self.refuse(key, f"must be above zero, not {given!r}")
+        return value
+
+    def finish(self) -> None:
+        """Refuse the keys that nobody asked for."""
+        for key in self._value:
+            if key not in self._used:
+                known = sorted(self._used | self._known)
+                close = difflib.get_close_matches(str(key), known, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                fail(self.at(str(key)), f"is not known here{hint}; allowed are", known)
+
+    def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
+        """Raise RobotFileError for a key, with how to write it."""
+        examples = EXAMPLES | _OF_COMMAND if self.path == "command" else EXAMPLES
+        fail(self.at(key), problem, allowed, examples.get(key, ""))
+
+
+def shown(value: object) -> str:
+    """Return a value of the file for an error: one line, clipped."""
+    return printable(repr(value), 100)
+
+
+def _number(value: object) -> float | None:
+    """Return a value as a number, or None where it is none."""
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value):
+            return float(value)
+        return _INFINITE.get(value.lower().lstrip("+").replace(".", ""))
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _why_no_number(value: object) -> str:
+    """Return a value that is no number, with what may have been meant."""
+    if isinstance(value, bool):
+        return f"{str(value).lower()}, as which YAML reads on, off, yes and no"
+    if value is None:
+        return "nothing: the line is empty"
+    if isinstance(value, str) and (begins := _BEGINS_AS_NUMBER.match(value)):
+        return f"{shown(value)}: give the number alone, with a point and without a unit ({begins[0].replace(',', '.')})"
+    return shown(value)
+
+
+def _misread(value: object) -> str:
+    """Say what YAML made of a word."""
+    if isinstance(value, bool):
+        return f"is {value}: YAML reads {'on, yes and true' if value else 'off, no and false'} without quotes as that"
+    if value is None:
+        return "is empty: YAML reads null, ~ and nothing as that"
+    return f"is {shown(value)}, which YAML reads as a {'date' if _is_date(value) else 'number'}"
+
+
+def _quoted(value: object) -> str:
+    """Return how a word that YAML misreads is written."""
+    word = ("on" if value else "off") if isinstance(value, bool) else "null" if value is None else printable(value, 40)
+    return f'"{word}"'
+
+
+def _is_date(value: object) -> bool:
+    return hasattr(value, "isoformat")

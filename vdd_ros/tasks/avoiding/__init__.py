@@ -1,0 +1,1 @@
+"""Avoiding, a task of D3IL."""

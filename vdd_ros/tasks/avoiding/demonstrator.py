@@ -1,0 +1,176 @@
+"""A scripted demonstrator for Avoiding whose data look like D3IL's gamepad data.
+
+A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as
+none (the dead zone of D3IL), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of
+the 24 routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead
+zone it gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead
+it looks and how hard it pushes differ from episode to episode.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.tasks.avoiding.sim import ROW_Y, SPEC, START, AvoidingSim
+
+STICK_MAX = 1.0 / 120.0
+STICK_DEAD = 0.005
+PULSE_STEPS = 3
+MAX_DEMONSTRATION_STEPS = 200
+MAX_TRIES = 50
+
+GAP_CENTRES = ((0.425, 0.575), (0.355, 0.5, 0.645), (0.285, 0.425, 0.575, 0.715))
+"""Where the demonstrator crosses each row on average, in m; the clear width is at least 35 mm to either side."""
+GAP_SPREAD = 0.008
+ARRIVE, LEAVE = 0.045, 0.05
+"""Distance in m before and behind a row on which the route runs straight ahead."""
+PATH_STEP = 0.002
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What differs from one episode to the next.
+
+    Attributes:
+        route: (P, 2) points of the intended path in m, 2 mm apart.
+        speed: Usual deflection of the stick in m a step.
+        look_ahead: Distance in m of the point that the demonstrator steers at.
+        tremor: Deviation of the deflection in m a step.
+    """
+
+    route: Floats
+    speed: float
+    look_ahead: float
+    tremor: float
+
+    @classmethod
+    def draw(cls, route: int, random: np.random.Generator) -> "Habits":
+        """Draw the habits of one episode along `route`, 0 to 23."""
+        return cls(
+            route=draw_path((route // 12, route % 12 // 4, route % 4), random),
+            speed=random.uniform(0.0075, 0.0095),
+            look_ahead=random.uniform(0.03, 0.045),
+            tremor=random.uniform(0.0002, 0.0005),
+        )
+
+
+def draw_path(gaps: tuple[int, int, int], random: np.random.Generator) -> Floats:
+    """Draw a path through the given gap of each row: straight past a row, then across the lane, (P, 2) in m."""
+    corners = [np.array(START)]
+    for row_y, gap, centres in zip(ROW_Y, gaps, GAP_CENTRES, strict=True):
+        x = centres[gap] + random.uniform(-GAP_SPREAD, GAP_SPREAD)
+        arrive = row_y - ARRIVE
+        spare = max(arrive - corners[-1][1] - 0.5 * abs(x - corners[-1][0]), 0.0)
+        corners.append(corners[-1] + (0.0, spare * random.uniform(0.0, 0.5)))
+        corners.append(np.array((x, arrive - spare * random.uniform(0.0, 0.4))))
+        corners.append(np.array((x, row_y + LEAVE)))
+    corners.append(corners[-1] + (0.0, 0.15))
+    points = np.array(corners)
+    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    stations = np.arange(0.0, travelled[-1], PATH_STEP)
+    return np.stack([np.interp(stations, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+class Stick:
+    """One hand on a gamepad: decides a deflection each control step."""
+
+    def __init__(self, habits: Habits, random: np.random.Generator) -> None:
+        """Take the habits of one episode."""
+        self._habits = habits
+        self._random = random
+        self._nearest = 0
+        self._tremor = np.zeros(2)
+        self._pulse = np.zeros(2)
+        self._pulse_left = np.zeros(2, dtype=np.int64)
+
+    def act(self, desired: Floats) -> Floats:
+        """Return the action, (2,) in m, at the desired position, (2,) in m."""
+        habits = self._habits
+        self._tremor = 0.8 * self._tremor + habits.tremor * self._random.standard_normal(2)
+        wish = self._direction(desired) * habits.speed + self._tremor
+        return np.array([self._press(axis, float(wish[axis])) for axis in (0, 1)])
+
+    def _direction(self, desired: Floats) -> Floats:
+        ahead = self._habits.route[self._nearest : self._nearest + 40]
+        self._nearest += int(np.argmin(np.hypot(*(ahead - desired).T)))
+        target = min(self._nearest + round(self._habits.look_ahead / PATH_STEP), len(self._habits.route) - 1)
+        offset = self._habits.route[target] - desired
+        return offset / np.hypot(*offset)
+
+    def _press(self, axis: int, wish: float) -> float:
+        """Turn a wished deflection into one that the gamepad can give: as it is, or in pulses of the right share."""
+        if abs(wish) >= STICK_DEAD:
+            self._pulse_left[axis] = 0
+            return float(np.clip(wish, -STICK_MAX, STICK_MAX))
+        if self._pulse_left[axis] == 0:
+            size = self._random.uniform(STICK_DEAD, 0.007)
+            pressed = self._random.random() < abs(wish) / size
+            self._pulse[axis] = np.sign(wish) * size if pressed else 0.0
+            self._pulse_left[axis] = self._random.integers(1, PULSE_STEPS + 1)
+        self._pulse_left[axis] -= 1
+        return float(self._pulse[axis])
+
+
+def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Demonstrate one route, 0 to 23, until it succeeds.
+
+    Returns:
+        Observations (T, 4) and actions (T, 2) in m, T at most 200.
+
+    Raises:
+        DemonstrationError: No try succeeded, which would be a fault of the demonstrator.
+    """
+    for _ in range(MAX_TRIES):
+        stick, sim = Stick(Habits.draw(route, random), random), AvoidingSim(1)
+        observation = sim.reset()
+        observations, actions = [], []
+        for _ in range(MAX_DEMONSTRATION_STEPS):
+            action = stick.act(observation[0, :2])
+            observations.append(observation[0])
+            actions.append(action)
+            result = sim.step(action[None])
+            observation = result.observation
+            if result.terminated[0]:
+                break
+        if result.success[0] and sim.modes()[0] == route:
+            return np.array(observations), np.array(actions)
+    raise DemonstrationError(f"no demonstration of route {route} succeeded in {MAX_TRIES} tries; please report this")
+
+
+def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:
+    """Demonstrate the 24 routes in turn.
+
+    Args:
+        episodes: Number of episodes; 24 of them hold each route once.
+        seed: Seed; the same seed gives the same demonstrations.
+        progress: Called after each episode.
+
+    Raises:
+        DemonstrationError: `episodes` is not positive.
+    """
+    if episodes < 1:
+        raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
+    random = np.random.default_rng(seed)
+    routes = np.arange(episodes, dtype=np.int64) % SPEC.modes
+    observations, actions = [], []
+    for route in routes:
+        observation, action = demonstrate_route(int(route), random)
+        observations.append(observation)
+        actions.append(action)
+        progress()
+    header = Header(
+        task=SPEC.name,
+        observation=tuple((entry.name, entry.unit) for entry in SPEC.observation),
+        action=tuple((entry.name, entry.unit) for entry in SPEC.action),
+        rate_hz=SPEC.rate_hz,
+        source="scripted gamepad demonstrator",
+        seed=seed,
+    )
+    lengths = np.array([len(action) for action in actions], dtype=np.int64)
+    return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, routes)

@@ -1,1 +1,0 @@
-"""Networks, teachers, students, distillation and export. The only layer that imports torch."""
