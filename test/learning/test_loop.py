@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 from torch import Tensor, nn
 from toy_targets import small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_model, load_tensors, save_tensors
+from vdd_ros.learning.fit.figure import read_curves
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
 from vdd_ros.learning.methods.teacher import train_teacher
@@ -78,15 +78,13 @@ def uninterrupted(tmp_path: Path) -> dict[str, Tensor]:
 
 
 @pytest.fixture(autouse=True)
-def files_of_scalars_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def files_of_scalars_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of one process and second are told apart by a number that TensorBoard sorts as text: 10 before 9."""
-    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(1000))
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
 
 
 def logged_steps(folder: Path) -> list[int]:
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return [event.step for event in events.Scalars("loss")]
+    return read_curves(folder)["loss"].steps
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

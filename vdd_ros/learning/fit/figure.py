@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vdd_ros.evaluation.plots import colour, log_ticks
 from vdd_ros.files import replacing
@@ -23,15 +24,33 @@ Curves = dict[str, Curve]
 
 
 def read_curves(folder: Path) -> Curves:
-    """Read the scalars of the run in a checkpoint folder, through every interruption of it."""
+    """Read the scalars of the run in a checkpoint folder, through every interruption of it.
+
+    Each event file is read by itself, in the order in which they were begun, and what one holds from the first step of
+    the next one on is left out. TensorBoard reads them in the order of their names, which for files of one second says
+    nothing, and then leaves out what came later.
+    """
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for scalars in sorted((_scalars(file) for file in (folder / TENSORBOARD_FOLDER).glob("events*")), key=_began):
+        for name, events in scalars.items():
+            earlier = [point for point in curves.get(name, []) if point[0] < events[0].step]
+            curves[name] = earlier + [(event.step, event.value) for event in events]
+    return {
+        name: Curve([step for step, _ in points], [value for _, value in points]) for name, points in curves.items()
+    }
+
+
+def _scalars(file: Path) -> dict[str, list[Any]]:
+    """Return the scalar events of one file by name; each list has at least one."""
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
-    events = EventAccumulator(str(folder / TENSORBOARD_FOLDER), size_guidance={SCALARS: 0})
+    events = EventAccumulator(str(file), size_guidance={SCALARS: 0})
     events.Reload()
-    return {
-        name: Curve([event.step for event in events.Scalars(name)], [event.value for event in events.Scalars(name)])
-        for name in events.Tags()[SCALARS]
-    }
+    return {name: events.Scalars(name) for name in events.Tags()[SCALARS]}
+
+
+def _began(scalars: dict[str, list[Any]]) -> float:
+    return min((events[0].wall_time for events in scalars.values()), default=-math.inf)
 
 
 def save_figure(path: Path, curves: Curves, title: str) -> None:
