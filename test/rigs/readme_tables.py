@@ -68,7 +68,7 @@ def latency_summary() -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, no GPU; {ticks} in one bag, both nodes running, no gap in the "
         f"sequence numbers. The student's inference ({student:.2f} MB) is {ratio} than {found['steps']} passes of the "
-        f"teacher ({teacher:.2f} MB). All of the student's tick that is not inference takes "
+        f"teacher ({teacher:.2f} MB). Everything else in the student's tick takes "
         f"{found['student_overhead_s'] * 1e6:.0f} µs."
     )
 
