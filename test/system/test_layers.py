@@ -24,6 +24,7 @@ SHARED_MODULES = (
     "documents",
     "earlier",
     "errors",
+    "features",
     "files",
     "console",
     "middleware",

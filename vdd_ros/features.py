@@ -1,0 +1,210 @@
+"""Named numbers and arrays, and the one comparison of two sets of them.
+
+A policy, a task, a demonstration set, a checkpoint and a robot file each say what is observed and what is commanded, as
+a `Signature` of `Feature`s. Wherever two of them meet, `Signature.check` tells whether they fit.
+"""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vdd_ros.errors import VddError
+from vdd_ros.text import printable
+
+SCALAR: tuple[int, ...] = ()
+FLOAT32 = "float32"
+DTYPES = (FLOAT32, "uint8", "uint16", "int32", "int64", "bool")
+"""Number types that a feature can have, as numpy names them."""
+RATE_TOLERANCE = 1e-3
+"""Relative; rates that differ by less are the same."""
+_SHOWN = 8  # names in one part of an error
+_LONGEST = 60  # characters of a name there
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named number or array of an observation or an action.
+
+    Attributes:
+        name: Unique within its observation or action.
+        unit: SI unit as text; "1" for what has none, such as the pixels of an image.
+        low, high: Limits in `unit`; infinite where there are none. Two features that differ only in them are alike.
+        shape: Of the array; () for a number.
+        dtype: Type of its numbers, one of `DTYPES`.
+    """
+
+    name: str
+    unit: str = "1"
+    low: float = -math.inf
+    high: float = math.inf
+    shape: tuple[int, ...] = SCALAR
+    dtype: str = FLOAT32
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether this is one floating-point number, which shares a vector with others of its kind."""
+        return self.shape == SCALAR and self.dtype == FLOAT32
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether both limits are finite."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    @property
+    def form(self) -> str:
+        """Number type and shape in words: "one number", "uint8, 96 x 96 x 3"."""
+        sizes = " x ".join(map(str, self.shape)) or "one number"
+        return sizes if self.dtype == FLOAT32 else f"{printable(self.dtype, _LONGEST)}, {sizes}"
+
+    def __str__(self) -> str:
+        """Name with unit, and form where it is no plain number."""
+        form = "" if self.is_scalar else f", {self.form}"
+        return f"{printable(self.name, _LONGEST)} ({printable(self.unit, _LONGEST)}{form})"
+
+
+class Difference(NamedTuple):
+    """Where one signature differs from another: `part` is observation, action or rate, `problem` ends a sentence."""
+
+    part: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the {self.part} {self.problem}"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is observed and what is commanded, and how often.
+
+    Attributes:
+        observation: Features of the observation, in order.
+        action: Features of the action, in order.
+        rate_hz: Control rate in Hz; None where any will do, as for a robot file.
+    """
+
+    observation: tuple[Feature, ...]
+    action: tuple[Feature, ...]
+    rate_hz: float | None = None
+
+    def check(self, wanted: "Signature", have: str, want: str, mend: str, error: type[VddError]) -> None:
+        """Refuse another signature than the one that is wanted.
+
+        Args:
+            wanted: The other signature.
+            have: Whose signature this is, such as "the demonstrations".
+            want: Whose the other is, such as "the task 'avoiding'".
+            mend: What to do about it, the end of a sentence.
+            error: The exception to raise.
+
+        Raises:
+            VddError: `error`, with everything that differs: names, their order, units, shapes, types and the rate.
+        """
+        if found := self.differences(wanted):
+            raise error(f"{have} cannot be used with {want}: {'; '.join(map(str, found))}. To mend it, {mend}")
+
+    def differences(self, wanted: "Signature", *, by_name: bool = False) -> list[Difference]:
+        """Return where this differs from what is wanted; nothing if both fit together.
+
+        Args:
+            wanted: The other signature.
+            by_name: Features are found by name and their units converted: neither order nor unit matters.
+        """
+        found = [
+            Difference(part, problem)
+            for part, have, want in (
+                ("observation", self.observation, wanted.observation),
+                ("action", self.action, wanted.action),
+            )
+            for problem in _problems(have, want, by_name)
+        ]
+        if not same_rate(self.rate_hz, wanted.rate_hz):
+            found.append(Difference("rate", f"is {self.rate_hz:.6g} Hz instead of {wanted.rate_hz:.6g} Hz"))
+        return found
+
+
+def same_rate(one: float | None, other: float | None) -> bool:
+    """Return whether two control rates in Hz are the same; None fits any."""
+    return one is None or other is None or math.isclose(one, other, rel_tol=RATE_TOLERANCE)
+
+
+def listed(features: Sequence[Feature]) -> str:
+    """Return features as one readable list, clipped where there are many."""
+    more = f" and {len(features) - _SHOWN:,} more" if len(features) > _SHOWN else ""
+    return ", ".join(map(str, features[:_SHOWN])) + more
+
+
+def to_pairs(features: Sequence[Feature]) -> list[list[str]]:
+    """Return plain numbers as pairs of name and unit, as files keep them."""
+    return [[feature.name, feature.unit] for feature in features]
+
+
+def from_pairs(value: object, most: int, longest: int) -> tuple[Feature, ...]:
+    """Read what `to_pairs` wrote.
+
+    Args:
+        value: From JSON.
+        most: How many features there may be.
+        longest: Characters of a name or a unit.
+
+    Raises:
+        ValueError: What is wrong, the end of a sentence that begins with whose features they are.
+    """
+    if not isinstance(value, list) or not 0 < len(value) <= most:
+        raise ValueError(f"is no list of 1 to {most:,} pairs of name and unit")
+    for pair in value:
+        texts = pair if isinstance(pair, list) and len(pair) == 2 else [None]
+        if not all(isinstance(text, str) and 0 < len(text) <= longest for text in texts):
+            raise ValueError(f"holds {printable(pair)}, not a pair of name and unit")
+    names = [name for name, _ in value]
+    if twice := next((name for name in names if names.count(name) > 1), None) if len({*names}) < len(names) else None:
+        raise ValueError(f"has the entry '{printable(twice)}' twice")
+    return tuple(Feature(name, unit) for name, unit in value)
+
+
+def _problems(have: Sequence[Feature], want: Sequence[Feature], by_name: bool) -> list[str]:
+    """Return what is wrong with features, each the end of a sentence."""
+    ours, theirs = ({feature.name: feature for feature in features} for features in (have, want))
+    missing = [feature for feature in want if feature.name not in ours]
+    unknown = [feature for feature in have if feature.name not in theirs]
+    problems = []
+    if missing:
+        problems.append(f"lacks {listed(missing)}")
+    if unknown:
+        problems.append(f"has {listed(unknown)}, which the other does not have{_near(unknown, missing)}")
+    both = [(feature, theirs[feature.name]) for feature in have if feature.name in theirs]
+    problems += [
+        f"has {printable(one.name, _LONGEST)} {how}" for one, other in both if (how := _how(one, other, by_name))
+    ]
+    if not by_name and not missing and not unknown and [*ours] != [*theirs]:
+        problems.append(f"is in the order {listed(have)} instead of {listed(want)}")
+    if len(ours) < len(have):
+        problems.append("has a name more than once")
+    return problems
+
+
+def _how(have: Feature, want: Feature, by_name: bool) -> str:
+    """Return how features of one name differ; empty if they do not."""
+    found = []
+    if have.unit != want.unit and not by_name:
+        found.append(f"in {printable(have.unit, _LONGEST)} instead of {printable(want.unit, _LONGEST)}")
+    if (have.shape, have.dtype) != (want.shape, want.dtype):
+        found.append(f"as {have.form} instead of {want.form}")
+    return " and ".join(found)
+
+
+def _near(unknown: Sequence[Feature], missing: Sequence[Feature]) -> str:
+    """Return the names that may be meant by unknown ones."""
+    wanted = [feature.name for feature in missing]
+    near = [
+        f"'{printable(found[0], _LONGEST)}' for '{printable(feature.name, _LONGEST)}'"
+        for feature in unknown[:_SHOWN]
+        if (found := _close(feature.name, wanted))
+    ]
+    return f" (did you mean {', '.join(near)}?)" if near else ""
+
+
+def _close(name: str, wanted: Sequence[str]) -> list[str]:
+    lower = {other.lower(): other for other in wanted[:100]}
+    return [lower[close] for close in difflib.get_close_matches(name.lower()[:200], lower, n=1)]
