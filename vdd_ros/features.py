@@ -6,6 +6,7 @@ a `Signature` of `Feature`s. Wherever two of them meet, `Signature.check` tells 
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -157,9 +158,9 @@ def from_pairs(value: object, most: int, longest: int) -> tuple[Feature, ...]:
         texts = pair if isinstance(pair, list) and len(pair) == 2 else [None]
         if not all(isinstance(text, str) and 0 < len(text) <= longest for text in texts):
             raise ValueError(f"holds {printable(pair)}, not a pair of name and unit")
-    names = [name for name, _ in value]
-    if twice := next((name for name in names if names.count(name) > 1), None) if len({*names}) < len(names) else None:
-        raise ValueError(f"has the entry '{printable(twice)}' twice")
+    counts = Counter(name for name, _ in value)
+    if len(counts) < len(value):
+        raise ValueError(f"has the entry '{printable(counts.most_common(1)[0][0])}' twice")
     return tuple(Feature(name, unit) for name, unit in value)
 
 

@@ -14,8 +14,8 @@ pytest.importorskip("rclpy")
 from geometry_msgs.msg import PoseStamped
 
 from vdd_ros.benchmark.realtime.probe import noisy_messages
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry
 from vdd_ros.robot.channels import InputChannel, set_stamp
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
@@ -45,7 +45,7 @@ def test_a_node_does_not_take_it_for_frozen(
     tmp_path: Path, channels: dict[str, InputChannel], choose: Callable[[list[Any], int], Any], frozen: int
 ) -> None:
     """As it would one that repeats its message."""
-    action = tuple(ActionEntry(f"delta_desired_{axis}", "m", 0.009, 0.01) for axis in "xy")
+    action = tuple(Feature(f"delta_desired_{axis}", "m", 0.009, 0.01) for axis in "xy")
     rig = Rig(OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", action=action)), RobotFile.load(AVOIDING))
     messages = {name: noisy_messages(channel, PoseStamped, OBSERVATION) for name, channel in channels.items()}
     for tick in range(90):

@@ -11,6 +11,9 @@ import numpy as np
 import policy_files
 import pytest
 from policy_files import (
+    DIFFUSIONS,
+    MIXTURES,
+    ONE_STEPS,
     MixtureParameters,
     mixture_parameters,
     mixture_spec,
@@ -24,15 +27,9 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import fits
 from vdd_ros.evaluation.rollouts import evaluate_policy
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import (
-    DIFFUSION_KINDS,
-    MIXTURE_KINDS,
-    ONE_STEP_KINDS,
-    ActionEntry,
-    ObservationEntry,
-    PolicySpec,
-)
+from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.metrics import wilson_interval
 
@@ -99,8 +96,8 @@ def save_demonstrations(folder: Path, *goals: float, pairs: int = 3, unit: str =
     observation[:, -1, 0] = goals
     header = Header(
         task="avoiding",
-        observation=tuple((entry.name, unit) for entry in get_task("avoiding").spec.observation),
-        action=tuple((entry.name, entry.unit) for entry in get_task("avoiding").spec.action),
+        observation=tuple(Feature(entry.name, unit) for entry in get_task("avoiding").spec.observation),
+        action=get_task("avoiding").spec.action,
         rate_hz=get_task("avoiding").spec.rate_hz,
         source="test",
     )
@@ -214,7 +211,7 @@ def test_other_commands_get_the_same_scores_without_a_word(
     assert json.loads(json.dumps(scores)) == {"pooled": record["pooled"], "per_seed": record["per_seed"]}
 
 
-@pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+@pytest.mark.parametrize("kind", MIXTURES + DIFFUSIONS + ONE_STEPS)
 def test_every_kind_of_policy_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     policy = write_policy(tmp_path / "policy.onnx", kind, horizon=2)
     assert evaluate(policy, "--rollouts", "3", "--json", str(tmp_path / "out.json")) == 0
@@ -354,11 +351,11 @@ NAMES = [entry.name for entry in get_task("avoiding").spec.observation]
     ("overrides", "message"),
     [
         ({"task": "pushing"}, "made for the task 'pushing', not for 'avoiding'"),
-        ({"observation": tuple(ObservationEntry(name, "m") for name in reversed(NAMES))}, "observation is tcp_y"),
-        ({"observation": tuple(ObservationEntry(name, "mm") for name in NAMES)}, r"desired_x \(mm\)"),
-        ({"observation": tuple(ObservationEntry(name, "m") for name in NAMES[:3])}, "observation is"),
-        ({"action": (ActionEntry("dx", "m", -1, 1), ActionEntry("dy", "m", -1, 1))}, "action is dx"),
-        ({"rate_hz": 10.0}, "acts at 10 Hz, but the task 'avoiding' runs at 28.5714 Hz"),
+        ({"observation": tuple(Feature(name, "m") for name in reversed(NAMES))}, "is in the order tcp_y"),
+        ({"observation": tuple(Feature(name, "mm") for name in NAMES)}, "has desired_x in mm instead of m"),
+        ({"observation": tuple(Feature(name, "m") for name in NAMES[:3])}, r"lacks tcp_y \(m\)"),
+        ({"action": (Feature("dx", "m", -1, 1), Feature("dy", "m", -1, 1))}, r"action has dx \(m\), dy \(m\), which"),
+        ({"rate_hz": 10.0}, "policy cannot be used with the task 'avoiding': the rate is 10 Hz instead of 28.5714 Hz"),
     ],
 )
 def test_a_policy_that_does_not_fit_the_task_is_refused(overrides: dict[str, Any], message: str) -> None:
@@ -371,7 +368,7 @@ def test_a_policy_that_does_not_fit_is_refused_before_any_rollout(
 ) -> None:
     policy = write_mixture(tmp_path / "policy.onnx", rate_hz=10.0)
     assert evaluate(policy) == 2
-    assert "acts at 10 Hz" in capsys.readouterr().err
+    assert "the rate is 10 Hz" in capsys.readouterr().err
 
 
 def test_actions_that_are_not_finite_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """`vdd fidelity`: table, record, figure, and the figures in the student's file."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from vdd_ros.cli.main import main
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.evaluation.fidelity.stamp import STAMP, stamp
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry
 from vdd_ros.tasks import get_task
 
 SMALL = ["--states", "8", "--samples", "64"]
@@ -93,7 +93,7 @@ def test_the_figure_is_drawn(teacher: Path, demos: Path, tmp_path: Path, kind: s
     if kind == "one action":
         found = get_task("avoiding").demonstrate(2, 7, lambda: None)
         header = found.header
-        entry = ActionEntry(*header.action[0], -0.01, 0.01)
+        entry = replace(header.action[0], low=-0.01, high=0.01)
         demos = tmp_path / "demos"
         one = type(found)(
             type(header)(header.task, header.observation, header.action[:1], header.rate_hz, header.source),

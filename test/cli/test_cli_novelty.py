@@ -28,8 +28,7 @@ BOUND = Novelty(4.0, 0.999, 8)
 def demonstrations(episodes: int = 3, length: int = 40) -> DemonstrationSet:
     """Return episodes in which every observation is another one: entry k is k + t / 100, from 10 episodes on."""
     spec = get_task("avoiding").spec
-    names = [tuple((entry.name, entry.unit) for entry in entries) for entries in (spec.observation, spec.action)]
-    header = Header("avoiding", names[0], names[1], spec.rate_hz, "a test", 5)
+    header = Header("avoiding", spec.observation, spec.action, spec.rate_hz, "a test", 5)
     time, lengths = np.arange(episodes * length)[:, None], np.full(episodes, length)
     observation = np.arange(4.0) + time / 100
     return DemonstrationSet(header, observation, np.zeros((len(time), 2)), lengths, np.zeros(episodes, int))

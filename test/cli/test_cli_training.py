@@ -85,7 +85,7 @@ def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos:
     sha256 = DemonstrationSet.load(demos).sha256
     assert DemonstrationSet.load(teacher).sha256 == card.data_sha256 == sha256
     report = json.loads((teacher / "report.json").read_text())
-    assert (report["kind"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
+    assert (report["method"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
     assert report["seconds"] > 0
     assert report["resumed"] is False
     config = TrainConfig(backbone="mlp", steps=120, batch=8, width=8, layers=1, octaves=1)
@@ -100,7 +100,7 @@ def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos:
 def test_a_student_is_distilled_from_the_teachers_folder_alone(student: Path, teacher: Path) -> None:
     card = load_student(student)[1]
     report = json.loads((student / "report.json").read_text())
-    assert (report["kind"], report["steps"], report["settings"]["experts"]) == ("vdd", 60, 3)
+    assert (report["method"], report["steps"], report["settings"]["experts"]) == ("vdd", 60, 3)
     assert report["seconds"] > 0
     assert report["teacher_sha256"] == card.teacher_sha256 == model_sha256(teacher)
     assert set(read_curves(student)) == set(report["last"]) == {"disagreement", "gating_entropy", "experts_used"}
@@ -151,7 +151,7 @@ def test_every_method_makes_a_policy_of_its_kind(tmp_path: Path, teacher: Path, 
     size = [] if method in ("cd", "ctm") else TINY  # a consistency model has the shape of its teacher
     argv = ["distil", "--method", method, *source, "--out", str(tmp_path / "S"), *size, "--steps", "2"]
     assert main(argv) == 0
-    assert load_model(tmp_path / "S")[0].kind == method
+    assert load_model(tmp_path / "S")[0].method == method
 
 
 def test_a_beso_teacher_is_distilled_from_its_folder_alone(tmp_path: Path, demos: Path) -> None:

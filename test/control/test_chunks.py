@@ -13,8 +13,8 @@ from robot_messages import joint_state
 
 from vdd_ros.control.chunks import Chunks
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 from vdd_ros.robot.robot_file import RobotFile
 
 HORIZON = 6
@@ -238,8 +238,8 @@ def an_arm(tmp_path: Path, max_age_s: float = 0.5, **rig: Any) -> Rig:
     path = write_mixture(
         tmp_path / "arm.onnx",
         horizon=5,
-        observation=(ObservationEntry("elbow", "rad"),),
-        action=(ActionEntry("elbow_position", "rad", -3.0, 3.0),),
+        observation=(Feature("elbow", "rad"),),
+        action=(Feature("elbow_position", "rad", -3.0, 3.0),),
     )
     entry = {"name": "elbow", "action": "elbow_position", "unit": "rad", "low": -1, "high": 1, "max_step": 0.1}
     robot = RobotFile.from_dict({

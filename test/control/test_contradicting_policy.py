@@ -9,11 +9,12 @@ from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import mixture_spec, replace_metadata, write_mixture
 
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, Novelty
+from vdd_ros.policy.spec import Novelty
 from vdd_ros.robot.robot_file import RobotFile
 
-WIDE = tuple(ActionEntry(f"delta_desired_{axis}", "m", -0.01, 0.01) for axis in "xy")
+WIDE = tuple(Feature(f"delta_desired_{axis}", "m", -0.01, 0.01) for axis in "xy")
 
 
 def rig(policy: OnnxPolicy, **settings: Any) -> Rig:
@@ -31,7 +32,7 @@ def run(made: Rig, ticks: int) -> None:
 def test_answers_outside_the_limits_of_the_file_are_counted(tmp_path: Path, horizon: int) -> None:
     """The metadata state another range than the graph clips to; the robot file's limits hold in any case."""
     path = write_mixture(tmp_path / "p.onnx", action=WIDE, horizon=horizon)
-    narrow = tuple(ActionEntry(entry.name, "m", -1e-6, 1e-6) for entry in WIDE)
+    narrow = tuple(Feature(entry.name, "m", -1e-6, 1e-6) for entry in WIDE)
     replace_metadata(path, mixture_spec(action=narrow, horizon=horizon).to_json())
     made = rig(OnnxPolicy.load(path, expert="greedy"))
     run(made, 5)
@@ -43,7 +44,7 @@ def test_answers_outside_the_limits_of_the_file_are_counted(tmp_path: Path, hori
 @pytest.mark.parametrize("horizon", [1, 4])
 def test_answers_at_the_limits_are_within_them(tmp_path: Path, limit: float, horizon: int) -> None:
     """Graphs clip in single precision, which rounds the limits."""
-    action = tuple(ActionEntry(entry.name, "m", -limit, limit) for entry in WIDE)
+    action = tuple(Feature(entry.name, "m", -limit, limit) for entry in WIDE)
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", action=action, horizon=horizon), expert="greedy")
     act = policy.act
     for bound in (-limit, limit):
@@ -56,7 +57,7 @@ def test_answers_at_the_limits_are_within_them(tmp_path: Path, limit: float, hor
 
 def test_chunks_that_are_asked_for_ahead_are_looked_at_too(tmp_path: Path) -> None:
     path = write_mixture(tmp_path / "p.onnx", action=WIDE, horizon=8)
-    narrow = tuple(ActionEntry(entry.name, "m", -1e-6, 1e-6) for entry in WIDE)
+    narrow = tuple(Feature(entry.name, "m", -1e-6, 1e-6) for entry in WIDE)
     replace_metadata(path, mixture_spec(action=narrow, horizon=8).to_json())
     made = rig(OnnxPolicy.load(path, expert="greedy"), action_steps=4)
     run(made, 8)

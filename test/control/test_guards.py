@@ -14,8 +14,9 @@ from robot_messages import joint_state
 
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.errors import ConfigurationError, RobotFileError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, Novelty, ObservationEntry
+from vdd_ros.policy.spec import Novelty
 from vdd_ros.robot.robot_file import RobotFile
 
 KNOWN, NOVEL = (0.2, 0.2), (0.8, 0.4)
@@ -142,8 +143,8 @@ def arm(tmp_path: Path) -> Callable[..., Rig]:
     def make(*, on_loss: dict[str, Any] | None = None, entry: dict[str, Any] | None = None, **guards: Any) -> Rig:
         path = write_mixture(
             tmp_path / "arm.onnx",
-            observation=(ObservationEntry("elbow", "rad"),),
-            action=(ActionEntry("elbow_position", "rad", 0.399, 0.401),),
+            observation=(Feature("elbow", "rad"),),
+            action=(Feature("elbow_position", "rad", 0.399, 0.401),),
         )
         command = {"name": "elbow", "action": "elbow_position", "unit": "deg", "low": -90, "high": 90, "max_step": 5.0}
         reading = {"elbow": {"joint": "elbow", "interface": "position", "unit": "rad"}}

@@ -13,9 +13,9 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from vdd_ros.features import Feature
 from vdd_ros.nodes.policy.diagnostics import Health
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 from vdd_ros.robot.robot_file import RobotFile
 
 JOINTS = ("shoulder", "elbow")
@@ -37,8 +37,8 @@ def make(tmp_path: Path) -> Callable[..., Rig]:
         document = {"inputs": inputs if apart else {"arm": source | {"entries": entries}}, "command": target}
         path = write_mixture(
             tmp_path / "arm.onnx",
-            observation=tuple(ObservationEntry(name, "rad") for name in JOINTS),
-            action=tuple(ActionEntry(f"{name}_go", "rad", -1.0, 1.0) for name in JOINTS),
+            observation=tuple(Feature(name, "rad") for name in JOINTS),
+            action=tuple(Feature(f"{name}_go", "rad", -1.0, 1.0) for name in JOINTS),
         )
         return Rig(OnnxPolicy.load(path, expert="greedy"), RobotFile.from_dict(document))
 

@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 import yaml
 from loop_rig import AVOIDING, PERIOD_S, Rig
-from policy_files import diffusion_parameters, mixture_parameters, mixture_spec, write_mixture, write_policy
+from policy_files import (
+    DIFFUSIONS,
+    MIXTURES,
+    ONE_STEPS,
+    diffusion_parameters,
+    mixture_parameters,
+    mixture_spec,
+    write_mixture,
+    write_policy,
+)
 from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
 from vdd_ros.robot.robot_file import RobotFile
 
 MakeRig = Callable[..., Rig]
@@ -135,7 +144,7 @@ def test_action_that_is_not_finite_is_dropped(rig: MakeRig) -> None:
 
 def test_command_is_limited_to_its_range(rig: MakeRig) -> None:
     """Less than a step of 0.02 m outside its range (x up to 0.85 m) a robot is commanded back; further out, nothing."""
-    made = rig(action=tuple(ActionEntry(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
+    made = rig(action=tuple(Feature(n, "m", -1.0, 1.0) for n in ("delta_desired_x", "delta_desired_y")))
     made.see((0.9, 0.1), (0.9, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     assert (made.loop.commander.limits.unreachable, made.out.commands) == (1, [])
@@ -267,10 +276,10 @@ def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
     assert made.loop.intake.missing() == ("desired", "tcp")
 
 
-@pytest.mark.parametrize("kind", MIXTURE_KINDS)
+@pytest.mark.parametrize("kind", MIXTURES)
 def test_every_kind_of_mixture_acts_and_names_its_expert(rig: MakeRig, kind: str) -> None:
     """Students differ in how they were made; on the robot they are the same."""
-    made = rig(kind=kind)
+    made = rig(method=kind)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
@@ -278,7 +287,7 @@ def test_every_kind_of_mixture_acts_and_names_its_expert(rig: MakeRig, kind: str
     assert len(made.out.experts) == 1
 
 
-@pytest.mark.parametrize("kind", DIFFUSION_KINDS + ONE_STEP_KINDS)
+@pytest.mark.parametrize("kind", DIFFUSIONS + ONE_STEPS)
 def test_policies_without_experts_run_in_the_same_loop(tmp_path: Path, kind: str) -> None:
     """A teacher or a one-step policy acts on the noise of its seed; only the expert is missing."""
     policy = OnnxPolicy.load(write_policy(tmp_path / "policy.onnx", kind), seed=3)
@@ -361,8 +370,8 @@ def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
 @pytest.fixture
 def joint_rig(tmp_path: Path) -> Rig:
     """A robot with two joints whose velocities are commanded."""
-    observation = tuple(ObservationEntry(name, "rad") for name in ("shoulder", "elbow"))
-    action = tuple(ActionEntry(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
+    observation = tuple(Feature(name, "rad") for name in ("shoulder", "elbow"))
+    action = tuple(Feature(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
     path = write_mixture(tmp_path / "joints.onnx", observation=observation, action=action, nan_above=1.0)
     joints = {
         entry.name: {"joint": f"{entry.name}_joint", "interface": "position", "unit": "rad"} for entry in observation

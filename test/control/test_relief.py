@@ -13,8 +13,8 @@ from robot_messages import joint_state
 
 from vdd_ros.control.active_policy import Pilot
 from vdd_ros.errors import RobotFileError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 from vdd_ros.robot.robot_file import RobotFile
 
 PLACE = (0.5, 0.1)
@@ -116,7 +116,7 @@ def test_a_goal_is_passed_on_if_it_has_the_same_form(tmp_path: Path) -> None:
 
 def test_a_policy_of_another_robot_is_refused(other: Callable[..., Pilot]) -> None:
     with pytest.raises(RobotFileError, match="does not fit the observation"):
-        other(observation=(ObservationEntry("elbow", "rad"),))
+        other(observation=(Feature("elbow", "rad"),))
 
 
 @pytest.mark.parametrize(("wants", "commands", "refused"), [(0.45, [0.4, 0.45], 0), (2.0, [0.4], 1)])
@@ -139,8 +139,8 @@ def test_the_first_command_of_another_policy_is_a_first_command(
     })  # fmt: skip
     path = write_mixture(
         tmp_path / "arm.onnx",
-        observation=(ObservationEntry("elbow", "rad"),),
-        action=(ActionEntry("elbow_position", "rad", -3.0, 3.0),),
+        observation=(Feature("elbow", "rad"),),
+        action=(Feature("elbow_position", "rad", -3.0, 3.0),),
     )
 
     def policy(position: float) -> OnnxPolicy:

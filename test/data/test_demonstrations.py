@@ -15,8 +15,10 @@ import pytest
 
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature
 
-HEADER = Header("toy", (("x", "m"), ("v", "m/s"), ("w", "rad")), (("dx", "m"), ("dy", "m")), 20.0, "a test", 3)
+OBSERVATION = (Feature("x", "m"), Feature("v", "m/s"), Feature("w", "rad"))
+HEADER = Header("toy", OBSERVATION, (Feature("dx", "m"), Feature("dy", "m")), 20.0, "a test", 3)
 LENGTHS = (4, 1, 6)
 
 
@@ -36,7 +38,7 @@ def saved(folder: Path, **changes: Any) -> Path:
     """Write a file by hand, with members replaced; None leaves a member out."""
     demonstrations = toy()
     members: dict[str, Any] = {
-        "header": np.array(json.dumps({"format_version": 1, **demonstrations.header.__dict__})),
+        "header": np.array(json.dumps({"format_version": 1, **demonstrations.header.to_dict()})),
         **{name: getattr(demonstrations, name) for name in ("observation", "action", "lengths", "modes")},
     }
     members = {name: value for name, value in (members | changes).items() if value is not None}
@@ -141,7 +143,7 @@ def test_arrays_that_contradict_each_other_are_refused(changes: dict[str, Any], 
         ({"lengths": np.array(LENGTHS, np.int32)}, "'lengths' is int32, not int64"),
         ({"header": replace(HEADER, task="")}, "wrong header are not written: its task is ''"),
         ({"header": replace(HEADER, rate_hz=0.0)}, "wrong header are not written: its rate_hz is 0"),
-        ({"header": replace(HEADER, action=(("dx", "m"), ("dx", "m")))}, "has the entry 'dx' twice"),
+        ({"header": replace(HEADER, action=(Feature("dx", "m"), Feature("dx", "m")))}, "has the entry 'dx' twice"),
     ],
 )
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -174,7 +176,7 @@ def test_every_damaged_byte_is_refused_or_harmless(tmp_path: Path) -> None:
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
-    header = np.array(json.dumps({"format_version": 2, **HEADER.__dict__}))
+    header = np.array(json.dumps({"format_version": 2, **HEADER.to_dict()}))
     with pytest.raises(DemonstrationError, match="format version 2; this version of vdd_ros reads 1"):
         DemonstrationSet.load(saved(tmp_path, header=header))
 
@@ -224,7 +226,7 @@ def test_one_bare_array_is_refused(tmp_path: Path) -> None:
         ({"header": np.array("[1]")}, "no JSON object"),
         ({"header": np.array('{"format_version": 1}')}, "malformed header"),
         (
-            {"header": np.array(json.dumps({"format_version": 1, **HEADER.__dict__, "colour": "red"}))},
+            {"header": np.array(json.dumps({"format_version": 1, **HEADER.to_dict(), "colour": "red"}))},
             "malformed header",
         ),
         ({"lengths": np.array([4.0, 1.0, 6.0])}, "'lengths' is float64, not int64"),
@@ -254,7 +256,7 @@ def test_a_failing_write_leaves_the_set_that_was_there(tmp_path: Path, monkeypat
 
 
 def with_header(**changes: Any) -> Any:
-    fields = {"format_version": 1, **HEADER.__dict__, **changes}
+    fields = {"format_version": 1, **HEADER.to_dict(), **changes}
     return np.array(json.dumps({name: value for name, value in fields.items() if value != "left out"}))
 
 

@@ -14,7 +14,8 @@ from vdd_ros.errors import ConfigurationError, DemonstrationError, PolicyFileErr
 from vdd_ros.evaluation.fidelity.modes import INSIDE
 from vdd_ros.evaluation.fidelity.report import MEASURES, FidelityConfig, FidelityReport, measure
 from vdd_ros.evaluation.fidelity.states import check_pair, choose_states, seen_by
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry, PolicySpec
+from vdd_ros.features import Feature
+from vdd_ros.policy.spec import PolicySpec
 
 SPEC = mixture_spec()
 SMALL = FidelityConfig(states=12, samples=256)
@@ -28,13 +29,13 @@ def demonstrations() -> DemonstrationSet:
     rng = np.random.default_rng(0)
     observation, lengths = rng.normal(0.3, 0.3, (51, 4)), np.array([30, 1, 20])
     observation[:, 0] = np.arange(51) / 100
-    entries = (
-        tuple((entry.name, entry.unit) for entry in SPEC.observation),
-        tuple((entry.name, entry.unit) for entry in SPEC.action),
-    )
     action = rng.normal(0, 0.002, (51, 2))
     return DemonstrationSet(
-        Header("avoiding", *entries, SPEC.rate_hz, "test"), observation, action, lengths, -1 + 0 * lengths
+        Header("avoiding", SPEC.observation, SPEC.action, SPEC.rate_hz, "test"),
+        observation,
+        action,
+        lengths,
+        -1 + 0 * lengths,
     )
 
 
@@ -171,10 +172,10 @@ def test_a_goal_is_the_end_of_the_own_episode(demonstrations: DemonstrationSet) 
     ("overrides", "message"),
     [
         ({"horizon": 4}, "the teacher's horizon is 1, but the student's is 4"),
-        ({"rate_hz": 10.0}, "rate_hz is 28.5714, but the student's is 10"),
+        ({"rate_hz": 10.0}, "the rate is 28.5714 Hz instead of 10 Hz"),
         ({"goal_length": 2}, "sees 0 observations of a goal and the student 2"),
-        ({"observation": (ObservationEntry("q", "rad"),)}, r"the student's is q \(rad\)"),
-        ({"action": (ActionEntry("delta_desired_x", "mm", -9.0, 9.0),)}, r"the student's is delta_desired_x \(mm\)"),
+        ({"observation": (Feature("q", "rad"),)}, r"observation lacks q \(rad\)"),
+        ({"action": (Feature("delta_desired_x", "mm", -9.0, 9.0),)}, "has delta_desired_x in m instead of mm"),
     ],
 )
 def test_policies_that_do_not_fit_are_refused(overrides: dict[str, Any], message: str) -> None:
@@ -185,9 +186,9 @@ def test_policies_that_do_not_fit_are_refused(overrides: dict[str, Any], message
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({"observation": (("q", "rad"),) * 4}, r"observation is q \(rad\)"),
-        ({"action": (("dx", "m"), ("dy", "m"))}, r"action is dx \(m\)"),
-        ({"rate_hz": 10.0}, "taken at 10 Hz"),
+        ({"observation": tuple(Feature(f"q{k}", "rad") for k in range(4))}, r"observation has q0 \(rad\)"),
+        ({"action": (Feature("dx", "m"), Feature("dy", "m"))}, r"action has dx \(m\)"),
+        ({"rate_hz": 10.0}, "the rate is 10 Hz instead"),
     ],
 )
 def test_demonstrations_that_do_not_fit_are_refused(

@@ -12,12 +12,12 @@ from scipy.stats import multivariate_normal
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.evaluation.fidelity.density import MixtureFile
 from vdd_ros.evaluation.fidelity.states import Seen
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry
 
 
-def actions(*limits: tuple[float, float]) -> tuple[ActionEntry, ...]:
-    return tuple(ActionEntry(f"a{k}", "m", float(low), float(high)) for k, (low, high) in enumerate(limits))
+def actions(*limits: tuple[float, float]) -> tuple[Feature, ...]:
+    return tuple(Feature(f"a{k}", "m", float(low), float(high)) for k, (low, high) in enumerate(limits))
 
 
 WIDE = {"action": actions((-1, 1), (-1, 1))}
@@ -93,7 +93,7 @@ def test_where_limits_hide_all_experts_the_density_is_unknown(tmp_path: Path) ->
 
 
 def test_a_policy_without_a_density_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="ddpm policy has no density"):
+    with pytest.raises(ConfigurationError, match=r"A diffusion policy \(ddpm\) has no density"):
         MixtureFile(write_diffusion(tmp_path / "policy.onnx"))
 
 

@@ -16,12 +16,12 @@ from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.control.decision import HEAD, decision_labels
 from vdd_ros.evaluation.latency.agreement import MISSING_FILE, Agreement, agreements
 from vdd_ros.evaluation.latency.pairs import pair_decisions
+from vdd_ros.features import Feature
 from vdd_ros.policy.density import draw
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry
 
 PERIOD_S = 0.035
-WIDE = tuple(ActionEntry(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
+WIDE = tuple(Feature(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
 
 
 def node(
@@ -155,7 +155,7 @@ def test_states_at_which_limits_hide_the_mixture_are_left_out_and_counted(tmp_pa
     ]
     limit = float(np.median(reach))
     names = ("delta_desired_x", "delta_desired_y")
-    setting = Setting(tmp_path, experts=1, action=tuple(ActionEntry(name, "m", -limit, limit) for name in names))
+    setting = Setting(tmp_path, experts=1, action=tuple(Feature(name, "m", -limit, limit) for name in names))
     actions = np.zeros((300, 2))
     found = setting.compare(setting.student(actions), setting.other(actions)).same
     assert found is not None

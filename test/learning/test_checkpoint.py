@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from toy_targets import small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.features import Feature
 from vdd_ros.learning.fit.checkpoint import (
     CARD_FILE,
     MODEL_FILE,
@@ -36,10 +37,11 @@ from vdd_ros.learning.students.mixture import StudentConfig
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
 CARD = Card(
-    kind="ddpm",
+    structure="diffusion",
+    method="ddpm",
     task="avoiding",
-    observation=(("x", "m"), ("y", "m")),
-    action=(("u", "m/s"),),
+    observation=(Feature("x", "m"), Feature("y", "m")),
+    action=(Feature("u", "m/s"),),
     rate_hz=20.0,
     statistics={
         **{"observation_mean": [0.5, 0.25], "observation_std": [1.0, 2.0], "action_mean": [0.25], "action_std": [0.5]},
@@ -119,11 +121,14 @@ def without(field: str) -> Callable[[dict[str, Any]], Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda fields: {**fields, "format_version": 2}, "has checkpoint version 2; this version of vdd_ros reads 1"),
+        (
+            lambda fields: {**fields, "format_version": 3},
+            "checkpoint version 3; this version of vdd_ros reads 1 and 2",
+        ),
         (without("format_version"), "has checkpoint version None"),
-        (without("kind"), "has a card that lacks kind"),
+        (without("structure"), "has a card that lacks structure"),
         (without("observation"), "has a card that lacks observation"),
-        (lambda fields: {**fields, "action": [["u"]]}, "no list of pairs of name and unit as its action"),
+        (lambda fields: {**fields, "action": [["u"]]}, r"has a wrong action: it holds .*, not a pair of name and unit"),
         (lambda fields: {**fields, "surprise": 1}, "has the unknown field surprise"),
         (lambda fields: 5, "has a damaged card"),
     ],
@@ -137,15 +142,19 @@ def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("kind", 5, "has the kind '5'; it must be a text"),
-        ("kind", "", "has the kind ''"),
+        ("method", 5, "has the method '5'; it must be a text"),
+        ("method", "", "has the method ''"),
+        ("structure", "vdd", "has the structure 'vdd' and the method 'ddpm'; the structure must be one of mixture"),
+        ("structure", [], "has the structure '[]'"),
+        ("warnings", "none", "has no list of at most 100 texts as its warnings"),
+        ("warnings", [5], "has the warning '5'"),
         ("task", ["avoiding"], "has the task"),
         ("task", "x" * 300, "has the task"),
-        ("observation", {}, "has no list of pairs of name and unit as its observation"),
-        ("observation", [], "has no list of pairs"),
-        ("observation", ["xm", "ym"], "has no list of pairs"),
-        ("observation", [["x", "m"], ["x", "m"]], "has the observation entry 'x' twice"),
-        ("action", [["u", 3]], "has no list of pairs"),
+        ("observation", {}, "has a wrong observation: it is no list of 1 to"),
+        ("observation", [], "has a wrong observation: it is no list of"),
+        ("observation", ["xm", "ym"], "not a pair of name and unit"),
+        ("observation", [["x", "m"], ["x", "m"]], "has a wrong observation: it has the entry 'x' twice"),
+        ("action", [["u", 3]], "not a pair of name and unit"),
         ("rate_hz", 0, "has the rate_hz 0; it must be a number above 0"),
         ("rate_hz", "20", "has the rate_hz 20"),
         ("rate_hz", True, "has the rate_hz True"),
@@ -193,7 +202,7 @@ def test_an_entry_that_comes_twice_among_many_is_found_at_once(tmp_path: Path) -
     """Comparing each with each would take hours for what fits into a card."""
     entries = [[f"x{k}", "m"] for k in range(100_000)]
     write(tmp_path, json.dumps({**json.loads(CARD.to_json()), "observation": [*entries, entries[-1]]}))
-    with pytest.raises(CheckpointError, match="has the observation entry 'x99999' twice"):
+    with pytest.raises(CheckpointError, match="has a wrong observation: it has the entry 'x99999' twice"):
         load_model(tmp_path)
 
 
@@ -272,7 +281,7 @@ def test_a_model_that_cannot_be_is_refused_before_it_is_built(
 
 def test_a_least_deviation_that_no_student_has_is_refused(tmp_path: Path) -> None:
     shape = StudentConfig(history=1, obs_dim=2, horizon=1, act_dim=1, floor=1.5)
-    save_model(tmp_path, TENSORS, replace(CARD, kind="vdd", model=asdict(shape)))
+    save_model(tmp_path, TENSORS, replace(CARD, structure="mixture", method="vdd", model=asdict(shape)))
     with pytest.raises(CheckpointError, match=r"floor is 1\.5; it must be below 1"):
         load_student(tmp_path)
 
@@ -310,7 +319,7 @@ def test_a_loaded_teacher_is_frozen(teacher: Path) -> None:
     network, card = load_teacher(teacher)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert card.kind == "ddpm"
+    assert card.method == "ddpm"
 
 
 @pytest.mark.parametrize("crash_at", [1, 2])

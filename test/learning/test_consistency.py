@@ -422,7 +422,7 @@ def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder:
     card = distil_consistency(teacher_folder, small_demonstrations(), tmp_path, config)
     model, again = load_one_step(tmp_path)
     assert again == card
-    assert (card.kind, card.steps, card.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
+    assert (card.method, card.steps, card.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
     assert card.settings == dataclasses.asdict(config)
     assert (model.config.history, model.config.horizon, model.config.goal_length) == (3, 2, 1)
     sample = model.sample(model.encode(torch.randn(5, 3, 4), torch.randn(5, 1, 4)), 9 * torch.randn(5, 7, 4))

@@ -13,6 +13,7 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature
 from vdd_ros.learning.fit.windows import Statistics, Windows, small_deviations
 
 
@@ -82,8 +83,8 @@ def test_an_entry_that_hardly_changes_is_standardised_with_the_least_deviation_o
     demonstrations = small_demonstrations()
     observation = demonstrations.observation.copy()
     observation[:, 2] = 0.3 + 1e-9 * np.random.default_rng(0).normal(size=len(observation))
-    names = [name for name, _ in demonstrations.header.observation]
-    header = replace(demonstrations.header, observation=tuple((name, unit) for name in names))
+    features = tuple(replace(one, unit=unit) for one in demonstrations.header.observation)
+    header = replace(demonstrations.header, observation=features)
     deviations = Statistics.of(replace(demonstrations, header=header, observation=observation), given).observation_std
     assert deviations[2] == pytest.approx(least, rel=1e-6)
     others = np.maximum(np.delete(observation, 2, axis=1).std(axis=0), least)
@@ -91,7 +92,7 @@ def test_an_entry_that_hardly_changes_is_standardised_with_the_least_deviation_o
 
 
 def test_small_deviations_are_told_with_what_to_do() -> None:
-    entries = (("tcp_x", "m"), ("tcp\x1b_y", "m"), ("tilt", "deg"))
+    entries = (Feature("tcp_x", "m"), Feature("tcp\x1b_y", "m"), Feature("tilt", "deg"))
     (first, second) = small_deviations(entries, (0.2, 1e-9, float(np.float32(0.18 / np.pi))))
     assert "entry tcp\\x1b_y hardly changed" in first
     assert "1e-09 m, the least that is taken 0.001 m" in first

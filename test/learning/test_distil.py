@@ -157,7 +157,7 @@ def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path,
     card = distil(teacher, small_demonstrations(), tmp_path, config)
     student, again = load_student(tmp_path)
     assert again == card
-    assert (card.kind, card.steps, card.teacher_sha256) == ("vdd", 3, model_sha256(teacher))
+    assert (card.method, card.steps, card.teacher_sha256) == ("vdd", 3, model_sha256(teacher))
     assert card.statistics == Statistics.of(small_demonstrations()).to_lists()
     assert (student.config.history, student.config.horizon) == (3, 2)
     assert card.settings == dataclasses.asdict(config)
@@ -195,7 +195,7 @@ def test_every_teacher_can_be_distilled_with_goals_and_chunks(tmp_path: Path, ki
     made = train_teacher(small_demonstrations(), tmp_path / "T", config)
     teacher, card = load_teacher(tmp_path / "T")
     assert card == made
-    assert (card.kind, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
+    assert (card.method, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
     distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", DistilConfig(**shape, experts=3, pool_copies=1))
     student, _ = load_student(tmp_path / "S")
     assert (student.config.goal_length, student.config.horizon) == (2, 4)

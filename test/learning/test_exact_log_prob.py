@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from vdd_ros.features import Feature
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.fit.checkpoint import Card, save_model
@@ -36,8 +37,8 @@ def card(student: MixtureStudent, size: int) -> Card:
         "action_low": [mean - 1e3 * std for mean, std in zip(MEAN[:size], STD[:size], strict=True)],
         "action_high": [mean + 1e3 * std for mean, std in zip(MEAN[:size], STD[:size], strict=True)],
     }
-    names: Any = (("x", "m"), ("force", "N"))
-    return Card("vdd", "toy", names, names[:size], 10.0, statistics, shape, {}, 0, "0" * 64, None, {})
+    names: Any = (Feature("x", "m"), Feature("force", "N"))
+    return Card("mixture", "vdd", "toy", names, names[:size], 10.0, statistics, shape, {}, 0, "0" * 64, None, {})
 
 
 def policy_file(size: int, covariance: Covariance, folder: Path) -> Path:

@@ -16,6 +16,7 @@ from toy_targets import Target, random_mixture, small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.features import Feature
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.methods.configs import MixtureFitConfig
 from vdd_ros.learning.methods.maximum_likelihood import Curriculum, fit_mixture, mixture_loss
@@ -33,7 +34,9 @@ TOY = MixtureFitConfig(
 
 def demonstrations_of(observation: Tensor, action: Tensor) -> DemonstrationSet:
     """Return one episode of pairs that have nothing to do with one another."""
-    header = Header("toy", (("s", "m"),), tuple((f"a{k}", "m") for k in range(action.shape[1])), 10.0, "drawn")
+    header = Header(
+        "toy", (Feature("s", "m"),), tuple(Feature(f"a{k}", "m") for k in range(action.shape[1])), 10.0, "drawn"
+    )
     lengths = np.array([len(observation)])
     return DemonstrationSet(header, observation.double().numpy(), action.double().numpy(), lengths, np.array([-1]))
 
@@ -233,7 +236,7 @@ def test_the_card_says_what_was_trained(tmp_path: Path, method: str) -> None:
     card = fit_mixture(demonstrations, tmp_path, config)
     student, again = load_student(tmp_path)
     assert again == card
-    assert (card.kind, card.steps, card.teacher_sha256) == (method, 3, None)
+    assert (card.method, card.steps, card.teacher_sha256) == (method, 3, None)
     assert card.data_sha256 == demonstrations.sha256
     assert card.settings == dataclasses.asdict(config)
     mixture = student(torch.randn(5, 2, 4), torch.randn(5, 2, 4))

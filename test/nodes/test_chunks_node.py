@@ -26,7 +26,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from vdd_ros.benchmark.realtime.judge import WARM_UP, lost_ticks
 from vdd_ros.control.timing import LATENCY_LABELS
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
+from vdd_ros.features import Feature
 
 HZ = 50.0
 HORIZON = 8
@@ -43,8 +43,8 @@ class Arm:
         self.bench = bench
         self.trajectories: list[JointTrajectory] = bench.collect(JointTrajectory, "arm/joint_trajectory")
         self._states = bench.node.create_publisher(JointState, "joint_states", 10)
-        observation = tuple(ObservationEntry(name, "rad") for name in JOINTS)
-        action = tuple(ActionEntry(f"{name}_position", "rad", -3.0, 3.0) for name in JOINTS)
+        observation = tuple(Feature(name, "rad") for name in JOINTS)
+        action = tuple(Feature(f"{name}_position", "rad", -3.0, 3.0) for name in JOINTS)
         policy = write_mixture(folder / "arm.onnx", observation=observation, action=action, horizon=HORIZON)
         self.arguments = {"policy_path": str(policy), "robot_file": str(self._write(folder / "arm.yaml"))}
         self.arguments |= {"rate_hz": HZ, "action_steps": STEPS}  # type: ignore[dict-item]

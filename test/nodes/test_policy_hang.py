@@ -19,8 +19,8 @@ pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from vdd_ros.control.watchdog import Watchdog
+from vdd_ros.features import Feature
 from vdd_ros.nodes.policy_node import PolicyNode
-from vdd_ros.policy.spec import ActionEntry
 
 
 def zero_on_loss(tmp_path: Path) -> Path:
@@ -42,7 +42,7 @@ def hanging(
     """A node of which the policy does not answer until the event is set, after it has commanded."""
     monkeypatch.setattr("vdd_ros.nodes.policy.ticker.STOP_S", 0.3)
     early_s = 0.002 if request.param == "in a rehearsal" else 0.0
-    action = tuple(ActionEntry(name, "m/s", -0.01, 0.01) for name in ("delta_desired_x", "delta_desired_y"))
+    action = tuple(Feature(name, "m/s", -0.01, 0.01) for name in ("delta_desired_x", "delta_desired_y"))
     file = write_mixture(tmp_path / "policy.onnx", action=action)
     node = started(make_node(policy_path=str(file), robot_file=str(zero_on_loss(tmp_path)), wake_early_s=early_s))
     robot.run_until(lambda: len(robot.commands) > 5, "commands")

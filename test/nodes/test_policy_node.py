@@ -21,17 +21,18 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PointStamped, PoseStamped, TwistStamped
 from lifecycle_msgs.srv import ChangeState
+from policy_files import DIFFUSIONS, MIXTURES, ONE_STEPS
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray, Int64, String
 from trajectory_msgs.msg import JointTrajectory
 
 from vdd_ros.control.timing import LATENCY_LABELS
+from vdd_ros.features import Feature
 from vdd_ros.nodes.policy.diagnostics import LONGEST
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros.messages import LATCHED
-from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, ObservationEntry
 from vdd_ros.text import printable
 
 
@@ -171,7 +172,7 @@ def velocities_as(kind: str, names: list[str], tmp_path: Path) -> dict[str, Any]
         entry |= {"unit": "mm/s", "low": -100, "high": 100, "max_step": ".inf"}
     file.write_text(yaml.safe_dump(document))
     action = tuple(
-        ActionEntry(f"delta_desired_{axis}", "m/s", low, low + 0.001) for axis, low in (("x", 0.02), ("y", 0.07))
+        Feature(f"delta_desired_{axis}", "m/s", low, low + 0.001) for axis, low in (("x", 0.02), ("y", 0.07))
     )
     policy = write_mixture(tmp_path / "velocities.onnx", action=action)
     return {"robot_file": str(file), "policy_path": str(policy)}
@@ -232,7 +233,7 @@ def test_student_and_teacher_run_side_by_side(make_node: MakeNode, robot: Robot,
     assert commands() == [True, False]
 
 
-@pytest.mark.parametrize("kind", MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+@pytest.mark.parametrize("kind", MIXTURES + DIFFUSIONS + ONE_STEPS)
 def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_path: Path, kind: str) -> None:
     """Whatever made the file, the node runs it and says what it is."""
     node = started(make_node(policy_path=str(write_policy(tmp_path / "policy.onnx", kind))))
@@ -241,7 +242,7 @@ def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_pa
     assert node.session is not None
     assert (node.session.info["kind"], node.session.info["goal_length"]) == (kind, 0)
     assert not node.get_subscriptions_info_by_topic("/policy/goal")
-    assert len(node.get_publishers_info_by_topic("/policy/expert")) == (kind in MIXTURE_KINDS)
+    assert len(node.get_publishers_info_by_topic("/policy/expert")) == (kind in MIXTURES)
 
 
 def test_goals_come_by_topic(
@@ -314,7 +315,7 @@ def test_configure_fails_with_the_reason(
 
 def test_policy_that_does_not_fit_the_robot(make_node: MakeNode, tmp_path: Path) -> None:
     """Names that the robot file lacks are listed."""
-    other = write_mixture(tmp_path / "other.onnx", observation=(ObservationEntry("wheel", "rad"),))
+    other = write_mixture(tmp_path / "other.onnx", observation=(Feature("wheel", "rad"),))
     node = make_node(policy_path=str(other))
     node.trigger_configure()
     assert "wheel missing here" in node.failure

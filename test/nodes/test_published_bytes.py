@@ -25,6 +25,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.timing import LatencyRecord
+from vdd_ros.features import Feature
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, message_class
 from vdd_ros.nodes.ros.preserialized import serialized_exactly
@@ -32,7 +33,6 @@ from vdd_ros.robot.channels import CommandChannel
 from vdd_ros.robot.command_types import COMMANDS
 from vdd_ros.robot.quantities import VELOCITIES
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks.base import Entry
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
@@ -78,8 +78,8 @@ class Sent:
     """Outputs of a policy node of which the bytes are kept."""
 
     def __init__(self, bench: Bench, file: RobotFile, monkeypatch: pytest.MonkeyPatch) -> None:
-        action = [Entry(entry.action, entry.unit) for entry in file.command.entries]
-        channel = CommandChannel(file.command, [Entry("o", "1")], action)
+        action = [Feature(entry.action, entry.unit) for entry in file.command.entries]
+        channel = CommandChannel(file.command, [Feature("o", "1")], action)
         self.outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
         self.bytes: list[bytes] = []
         for publisher in self.outputs._publishers:

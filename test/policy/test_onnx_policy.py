@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from policy_files import (
+    DIFFUSIONS,
+    MIXTURES,
+    ONE_STEPS,
     Floats,
     MixtureParameters,
     diffusion_parameters,
@@ -22,12 +25,13 @@ from policy_files import (
 )
 
 from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import DIFFUSION_KINDS, MIXTURE_KINDS, ONE_STEP_KINDS, ActionEntry, PolicySpec
+from vdd_ros.policy.spec import PolicySpec
 
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
-WIDE = tuple(ActionEntry(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
-KINDS = (*MIXTURE_KINDS, *DIFFUSION_KINDS, *ONE_STEP_KINDS)
+WIDE = tuple(Feature(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
+KINDS = (*MIXTURES, *DIFFUSIONS, *ONE_STEPS)
 GOAL = np.array([[0.6, 0.3, 0.6, 0.3], [0.7, 0.4, 0.7, 0.4]])
 SHAPES = [{}, {"covariance": "full"}, {"history": 3, "horizon": 2, "covariance": "full"}]
 
@@ -103,13 +107,13 @@ def test_mixture_reads_the_parameters_out_of_the_graph(tmp_path: Path, shape: di
 def test_mixture_tells_which_experts_were_clipped(tmp_path: Path) -> None:
     free = mixture_parameters(mixture_spec(action=WIDE)).means(OBSERVATION)
     low = float(np.sort(free[:, 0])[:2].mean())
-    action = (ActionEntry("delta_desired_x", "m", low, 1.0), WIDE[1])
+    action = (Feature("delta_desired_x", "m", low, 1.0), WIDE[1])
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", action=action))
     assert_array_equal(policy.mixture(OBSERVATION).clipped, free[:, 0] < low)
 
 
 def test_actions_are_clipped_to_the_limits_of_the_metadata(tmp_path: Path) -> None:
-    action = (ActionEntry("delta_desired_x", "m", -0.001, 0.0005), ActionEntry("delta_desired_y", "m", 0.5, 0.6))
+    action = (Feature("delta_desired_x", "m", -0.001, 0.0005), Feature("delta_desired_y", "m", 0.5, 0.6))
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", action=action), noise="full")
     actions = policy.act_batch(np.tile(OBSERVATION, (200, 1, 1))).action[:, 0]
     assert_allclose([actions[:, 0].min(), actions[:, 0].max()], [-0.001, 0.0005])
@@ -283,7 +287,7 @@ def test_an_observation_that_is_not_finite_is_refused_and_named(tmp_path: Path, 
 
 def test_a_diffusion_policy_has_no_mixture(tmp_path: Path) -> None:
     policy = OnnxPolicy.load(write_diffusion(tmp_path / "p.onnx"))
-    with pytest.raises(ConfigurationError, match="ddpm policy has no mixture"):
+    with pytest.raises(ConfigurationError, match=r"A diffusion policy \(ddpm\) has no experts"):
         policy.mixture(OBSERVATION)
 
 

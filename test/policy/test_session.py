@@ -1,6 +1,7 @@
 """Every way a policy file, a provider or an option can be wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from policy_files import (
 )
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
+from vdd_ros.features import Feature
 from vdd_ros.policy import onnx_session as session
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.providers import ProviderSettings
 
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
 
@@ -78,14 +81,14 @@ def test_a_graph_that_fails_while_it_runs_is_an_error_of_the_file(tmp_path: Path
     ("changes", "message"),
     [
         ({"schema_version": 9}, "schema_version: 9 was made by a newer vdd_ros"),
-        ({"kind": "transformer"}, "field kind: 'transformer'"),
+        ({"structure": "transformer"}, "field structure: 'transformer'"),
         ({"statistics": None}, "field statistics"),
         ({"history": 2}, r"input observation has the shape \['B', 1, 4\], but its metadata call for \[B, 2, 4\]"),
         ({"goal_length": 2}, "inputs are observation, noise, expert_uniform, but its metadata call for .*goal"),
         ({"horizon": 3}, r"input noise has the shape .* \[B, 3, 2\]"),
         ({"experts": 5}, r"output gating has the shape .* \[B, 5\]"),
         (
-            {"kind": "ddpm", "experts": None, "covariance": None, "sampling_steps": 4},
+            {"structure": "diffusion", "experts": None, "covariance": None, "sampling_steps": 4},
             "inputs are observation, noise, expert_uniform, but its metadata call for observation, noise",
         ),
     ],
@@ -97,6 +100,42 @@ def test_metadata_that_are_wrong_or_contradict_the_graph_are_refused(
     path = replace_metadata(write_mixture(tmp_path / "p.onnx"), metadata)
     with pytest.raises(PolicyFileError, match=rf"p\.onnx: .*{message}"):
         OnnxPolicy.load(path)
+
+
+CAMERA = Feature("camera", shape=(4, 6, 3), dtype="uint8")
+
+
+def write_camera_policy(path: Path, dtype: int = onnx.TensorProto.UINT8, height: int = 4) -> Path:
+    """Write a policy that takes an image too, which its action does not depend on."""
+    model = onnx.load(write_mixture(path))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("camera", dtype, ["B", 1, height, 6, 3]))
+    onnx.save(model, path)
+    spec = mixture_spec()
+    return replace_metadata(path, replace(spec, observation=(*spec.observation, CAMERA)).to_json())
+
+
+def test_a_policy_of_arrays_is_read_and_checked_and_not_run(tmp_path: Path) -> None:
+    path = write_camera_policy(tmp_path / "p.onnx")
+    opened = session.open_session(path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
+    assert opened.spec.arrays == (CAMERA,)
+    with pytest.raises(
+        PolicyFileError, match=r"p\.onnx observes camera \(1, uint8, 4 x 6 x 3\); .* reads such .* cannot run them yet"
+    ):
+        OnnxPolicy.load(path)
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        ({"dtype": onnx.TensorProto.FLOAT}, r"input camera is a tensor\(float\); it must be a tensor\(uint8\)"),
+        ({"height": 5}, r"input camera has the shape \['B', 1, 5, 6, 3\], .* \[B, 1, 4, 6, 3\]"),
+    ],
+)
+def test_an_array_that_the_graph_takes_otherwise_is_refused(
+    tmp_path: Path, graph: dict[str, int], message: str
+) -> None:
+    with pytest.raises(PolicyFileError, match=message):
+        OnnxPolicy.load(write_camera_policy(tmp_path / "p.onnx", **graph))
 
 
 def test_more_sampling_steps_than_the_graph_has_are_refused(tmp_path: Path) -> None:

@@ -3,18 +3,26 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from policy_files import diffusion_spec, mixture_spec
 
 from vdd_ros.errors import PolicyFileError
-from vdd_ros.policy.spec import ActionEntry, Novelty, PolicySpec
+from vdd_ros.features import Feature
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.signature import Tensor, graph_inputs
+from vdd_ros.policy.spec import METADATA_KEY, Novelty, PolicySpec, Statistics
+from vdd_ros.policy.structure import OLD_KINDS
+from vdd_ros.tasks.avoiding.sim import SPEC
 
 DESIGN_FIELDS = [
-    "schema_version", "kind", "task", "observation", "action", "rate_hz", "history", "horizon", "goal_length",
-    "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256", "seeds", "versions",
-    "fidelity", "settings", "parity", "novelty",
+    "schema_version", "structure", "method", "task", "observation", "action", "rate_hz", "history", "horizon",
+    "goal_length", "experts", "covariance", "sampling_steps", "statistics", "teacher_sha256", "data_sha256",
+    "warnings", "seeds", "versions", "fidelity", "settings", "parity", "novelty",
 ]  # fmt: skip
 
 
@@ -22,9 +30,11 @@ DESIGN_FIELDS = [
     "spec",
     [
         mixture_spec(covariance="full", settings={"lr": 1e-3, "widths": [64, 64]}, seeds={"train": 3}),
-        mixture_spec(task=None, teacher_sha256="0" * 64, rate_hz=50, kind="imc"),
+        mixture_spec(task=None, teacher_sha256="0" * 64, rate_hz=50, method="imc"),
         diffusion_spec(history=3, horizon=8, goal_length=2),
-        diffusion_spec(kind="ctm", sampling_steps=None),
+        diffusion_spec(method="ctm", sampling_steps=None),
+        diffusion_spec(structure="diffusion", method="flow matching, mine"),
+        mixture_spec(warnings=("the teacher learned from unknown demonstrations",)),
         mixture_spec(novelty=Novelty(bound=-3.5, quantile=0.999, components=16)),
     ],
 )
@@ -36,7 +46,7 @@ def test_reading_what_was_written_gives_an_equal_spec(spec: PolicySpec) -> None:
 
 def test_derived_properties() -> None:
     mixture, diffusion = mixture_spec(horizon=4, rate_hz=50.0), diffusion_spec(horizon=4, sampling_steps=16)
-    one_step = diffusion_spec(kind="cd", sampling_steps=None)
+    one_step = diffusion_spec(method="cd", sampling_steps=None)
     assert (mixture.obs_dim, mixture.act_dim, mixture.period_s) == (4, 2, 0.02)
     assert (mixture.is_mixture, diffusion.is_mixture, one_step.is_mixture) == (True, False, False)
     assert (mixture.noise_shape, diffusion.noise_shape, one_step.noise_shape) == ((4, 2), (16, 4, 2), (1, 2))
@@ -70,8 +80,16 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("colour", to="red"), "colour"),
         (_set("observation", 2, "frame", to="base"), r"observation\[2\].frame"),
         (_set("schema_version", to=True), "schema_version"),
-        (_set("kind", to="gan"), "kind"),
-        (_set("kind", to=["vdd"]), "kind"),
+        (_set("structure", to="gan"), "structure"),
+        (_set("structure", to=["mixture"]), "structure"),
+        (_set("method", to=["vdd"]), "method"),
+        (_set("method", to=""), "method"),
+        (_set("method", to="vdd\x1b[2J"), "method"),
+        (_set("kind", to="vdd"), "kind"),
+        (_set("warnings", to=None), "warnings"),
+        (_set("warnings", to=["a"] * 101), "warnings"),
+        (_set("warnings", to=[1]), r"warnings\[0\]"),
+        (_set("warnings", to=["fine", "x" * 1001]), r"warnings\[1\]"),
         (_set("task", to=""), "task"),
         (_set("observation", to=[]), "observation"),
         (_set("observation", to="x"), "observation"),
@@ -114,7 +132,7 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("novelty", to={"bound": 1.0, "quantile": float("nan"), "components": 2}), "novelty.quantile"),
         (_set("parity", "max_error", to=float("nan")), "parity.max_error"),
         # What parses and would fill the memory, hold a tick for ever or reach a terminal.
-        (_set("schema_version", to=3.0), "schema_version"),
+        (_set("schema_version", to=4.0), "schema_version"),
         (_set("rate_hz", to=1e-300), "rate_hz"),
         (_set("rate_hz", to=1e300), "rate_hz"),
         (_set("history", to=10**9), "history"),
@@ -152,7 +170,7 @@ def test_a_wrong_mixture_is_refused_and_the_field_is_named(
         (_set("experts", to=4), "experts"),
         (_set("covariance", to="full"), "covariance"),
         (_set("sampling_steps", to=None), "sampling_steps"),
-        (_set("kind", to="cd"), "sampling_steps"),
+        (_set("structure", to="one_step"), "sampling_steps"),
         (_set("sampling_steps", to=10**9), "sampling_steps"),
         (lambda document: document.update(sampling_steps=10_000, horizon=100), "sampling_steps"),
     ],
@@ -165,13 +183,13 @@ def test_a_wrong_diffusion_policy_is_refused(change: Callable[[dict[str, Any]], 
 
 
 def test_another_version_is_named_before_its_unknown_fields() -> None:
-    with pytest.raises(PolicyFileError, match="schema_version: 1 is unknown; this vdd_ros reads the versions 2 and 3"):
+    with pytest.raises(PolicyFileError, match="1 is unknown; this vdd_ros reads the versions 2, 3 and 4"):
         PolicySpec.from_json('{"schema_version": 1, "cameras": []}')
 
 
-@pytest.mark.parametrize("version", [4, 400, 10**30])
+@pytest.mark.parametrize("version", [5, 400, 10**30])
 def test_a_newer_version_asks_for_an_update(version: int) -> None:
-    with pytest.raises(PolicyFileError, match=r"made by a newer vdd_ros.*Update vdd_ros here"):
+    with pytest.raises(PolicyFileError, match="made by a newer vdd_ros, update this one; it reads"):
         PolicySpec.from_json(json.dumps({"schema_version": version, "cameras": []}))
 
 
@@ -188,10 +206,133 @@ def test_settings_that_no_reader_takes_are_not_written(value: Any) -> None:
         mixture_spec(settings={"note": value})
 
 
-def test_a_file_of_version_2_has_no_novelty() -> None:
-    document = json.loads(mixture_spec().to_json()) | {"schema_version": 2}
+def older(spec: PolicySpec, version: int) -> dict[str, Any]:
+    """Return metadata as an older version wrote them."""
+    document = json.loads(spec.to_json()) | {"schema_version": version, "kind": spec.method}
+    newer = ("structure", "method", "warnings", *(["novelty"] if version == 2 else []))
+    return {name: value for name, value in document.items() if name not in newer}
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("method", OLD_KINDS)
+def test_files_of_older_versions_are_read_as_those_of_the_newest(method: str, version: int) -> None:
+    """Their kind was the method, and told the structure too; version 2 knew no novelty."""
+    if OLD_KINDS[method] == "mixture":
+        spec = mixture_spec(method=method)
+    else:
+        spec = diffusion_spec(method=method, sampling_steps=8 if OLD_KINDS[method] == "diffusion" else None)
+    read = PolicySpec.from_json(json.dumps(older(spec, version)))
+    assert read == spec
+    assert (read.structure, read.method, read.warnings) == (OLD_KINDS[method], method, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "gan"}, "field kind: 'gan' is not allowed; it must be one of vdd, em, imc, ddpm, beso, cd, ctm"),
+        ({"kind": ["vdd"]}, "field kind: "),
+        ({"structure": "mixture"}, "field structure: unknown"),
+        ({"schema_version": 4}, "field structure: missing"),
+    ],
+)
+def test_a_wrong_file_of_version_3_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(PolicyFileError, match=message):
+        PolicySpec.from_json(json.dumps(older(mixture_spec(), 3) | change))
+
+
+def test_version_3_must_say_whether_it_knows_novelty() -> None:
+    document = older(mixture_spec(), 3)
     del document["novelty"]
-    assert PolicySpec.from_json(json.dumps(document)) == mixture_spec()
+    with pytest.raises(PolicyFileError, match="field novelty: missing"):
+        PolicySpec.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(("name", "structure"), [("student", "mixture"), ("teacher", "diffusion")])
+def test_the_files_that_shipped_with_version_3_are_read_on(name: str, structure: str) -> None:
+    file = Path(__file__).parent / "files" / f"avoiding_{name}_v3.onnx"
+    text = next(each.value for each in onnx.load(file).metadata_props if each.key == METADATA_KEY)
+    assert json.loads(text)["schema_version"] == 3
+    policy = OnnxPolicy.load(file)
+    assert (policy.spec.structure, policy.spec.method) == (structure, json.loads(text)["kind"])
+    assert policy.spec.signature.differences(SPEC.signature) == []
+    observation = np.tile(policy.spec.statistics.observation_mean, (policy.spec.history, 1))
+    assert np.isfinite(policy.act(observation).action).all()
+
+
+CAMERA = Feature("camera", "1", shape=(96, 128, 3), dtype="uint8")
+LIT = Feature("lit", "1", dtype="bool")
+
+
+def array_spec(*arrays: Feature, **overrides: Any) -> PolicySpec:
+    return mixture_spec(observation=(*mixture_spec().observation[:2], *arrays), **SMALL | overrides)
+
+
+SMALL = {"statistics": Statistics((0.1, 0.2), (1.0, 1.0), (0.0, 0.0), (1.0, 1.0))}
+
+
+def test_arrays_are_inputs_of_their_own_named_as_they_are() -> None:
+    depth = Feature("depth", "mm", 0.0, 5000.0, shape=(48, 64), dtype="uint16")
+    spec = array_spec(CAMERA, LIT, depth, history=2)
+    assert PolicySpec.from_json(spec.to_json()) == spec
+    assert (spec.obs_dim, spec.arrays) == (2, (CAMERA, LIT, depth))
+    inputs = graph_inputs(spec)
+    assert list(inputs) == ["observation", "camera", "lit", "depth", "noise", "expert_uniform"]
+    assert inputs["observation"] == Tensor((2, 2))
+    assert inputs["camera"] == Tensor((2, 96, 128, 3), "tensor(uint8)")
+    assert inputs["lit"] == Tensor((2,), "tensor(bool)")
+    assert inputs["depth"] == Tensor((2, 48, 64), "tensor(uint16)")
+
+
+def test_without_plain_numbers_there_is_no_vector() -> None:
+    spec = diffusion_spec(observation=(CAMERA,), statistics=Statistics((), (), (0.0, 0.0), (1.0, 1.0)))
+    assert list(graph_inputs(spec)) == ["camera", "noise"]
+
+
+def test_plain_numbers_are_written_without_form_and_limits() -> None:
+    document = json.loads(array_spec(LIT).to_json())
+    assert document["observation"][1:] == [
+        {"name": "desired_y", "unit": "m"},
+        {"name": "lit", "unit": "1", "shape": [], "dtype": "bool"},
+    ]
+    assert document["action"][0] == {"name": "delta_desired_x", "unit": "m", "low": -0.01, "high": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"shape": "large"}, r"observation\[2\].shape"),
+        ({"shape": [96, 0, 3]}, r"observation\[2\].shape\[1\]"),
+        ({"shape": [96.5]}, r"observation\[2\].shape\[0\]"),
+        ({"shape": [True]}, r"observation\[2\].shape\[0\]"),
+        ({"shape": [1] * 9}, r"observation\[2\].shape"),
+        ({"shape": [20_000, 20_000]}, r"observation\[2\].shape"),
+        ({"dtype": "float64"}, r"observation\[2\].dtype"),
+        ({"dtype": ["uint8"]}, r"observation\[2\].dtype"),
+        ({"dtype": None}, r"observation\[2\].dtype"),
+        ({"name": "noise"}, r"observation\[2\].name"),
+        ({"name": "action"}, r"observation\[2\].name"),
+        ({"low": "0"}, r"observation\[2\].low"),
+        ({"low": 5.0, "high": 4.0}, r"observation\[2\].low"),
+        ({"encoding": "rgb8"}, r"observation\[2\].encoding"),
+    ],
+)
+def test_a_wrong_array_is_refused(change: dict[str, Any], field: str) -> None:
+    document = json.loads(array_spec(CAMERA).to_json())
+    document["observation"][2] |= change
+    with pytest.raises(PolicyFileError, match=f"field {field}:"):
+        PolicySpec.from_json(json.dumps(document))
+
+
+def test_goals_of_arrays_and_actions_of_arrays_are_refused() -> None:
+    with pytest.raises(PolicyFileError, match=r"field goal_length: .* 0 where arrays are observed, here camera"):
+        array_spec(CAMERA, goal_length=1)
+    action = mixture_spec().action
+    with pytest.raises(PolicyFileError, match=r"field action\[1\].shape: \[2\] .*left out"):
+        mixture_spec(action=(action[0], replace(action[1], shape=(2,))))
+    with pytest.raises(PolicyFileError, match=r"field action\[0\].dtype: 'int64'"):
+        mixture_spec(action=(replace(action[0], dtype="int64"), action[1]))
+    with pytest.raises(PolicyFileError, match=r"field action\[0\].high: inf"):
+        mixture_spec(action=(Feature("free", "m", low=0.0), action[1]))
 
 
 @pytest.mark.parametrize("text", ["", "{", "vdd"])
@@ -211,6 +352,6 @@ def test_a_spec_built_in_code_is_checked_too() -> None:
     with pytest.raises(PolicyFileError, match=r"action\[1\].name"):
         replace(spec, action=(spec.action[0], replace(spec.action[1], name=spec.action[0].name)))
     with pytest.raises(PolicyFileError, match="field action:"):
-        replace(spec, action=[ActionEntry("x", "m", 0.0, 1.0)])  # type: ignore[arg-type]
+        replace(spec, action=[Feature("x", "m", 0.0, 1.0)])  # type: ignore[arg-type]
     with pytest.raises(PolicyFileError, match="field settings:"):
         replace(spec, settings={"loss": object()})

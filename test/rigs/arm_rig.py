@@ -10,8 +10,8 @@ from loop_rig import PERIOD_S, Rig
 from policy_files import write_mixture
 from robot_messages import joint_state
 
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 from vdd_ros.robot.robot_file import RobotFile
 
 JOINTS = ("shoulder", "elbow")
@@ -61,8 +61,8 @@ class Arm:
     ) -> None:
         path = write_mixture(
             folder / "arm.onnx",
-            observation=tuple(map(ObservationEntry, JOINTS, units)),
-            action=tuple(ActionEntry(f"{joint}_target", "rad", -4.0, 4.0) for joint in JOINTS),
+            observation=tuple(map(Feature, JOINTS, units)),
+            action=tuple(Feature(f"{joint}_target", "rad", -4.0, 4.0) for joint in JOINTS),
             horizon=horizon,
         )
         policy = OnnxPolicy.load(path, expert="greedy")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vdd_ros.features import Feature
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.checkpoint import Card
 from vdd_ros.learning.fit.fit import Recipe, fit
@@ -21,6 +22,7 @@ from vdd_ros.learning.methods.state_pool import Pool
 from vdd_ros.learning.methods.vdd import load_student, start_student, vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
+from vdd_ros.policy.structure import MIXTURE
 
 FAR = 1e3
 
@@ -189,11 +191,12 @@ def _card(target: Target, made: dict[str, Any]) -> Card:
     statistics = {f"{name}_std": values for name, values in ones.items()}
     statistics |= {f"{name}_mean": [0.0] * len(values) for name, values in ones.items()}
     statistics |= {"action_low": [-FAR] * target.size, "action_high": [FAR] * target.size}
-    names = tuple((f"a{entry}", "1") for entry in range(target.size))
+    names = tuple(Feature(f"a{entry}") for entry in range(target.size))
     return Card(
-        kind="vdd",
+        structure=MIXTURE,
+        method="vdd",
         task="exact target",
-        observation=(("s", "1"),),
+        observation=(Feature("s"),),
         action=names,
         rate_hz=1.0,
         statistics=statistics,

@@ -19,7 +19,7 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.service import Service
 from std_srvs.srv import Trigger
 
-from vdd_ros.policy.spec import ActionEntry
+from vdd_ros.features import Feature
 
 HELP = "/hold_robot"
 
@@ -111,5 +111,5 @@ def robot_file(folder: Path, on_loss: str) -> Path:
 
 def write_velocities(path: Path) -> Path:
     """Write a policy that gives chunks of velocities."""
-    action = tuple(ActionEntry(f"velocity_{axis}", "m/s", -0.2, 0.2) for axis in "xy")
+    action = tuple(Feature(f"velocity_{axis}", "m/s", -0.2, 0.2) for axis in "xy")
     return write_mixture(path, action=action, horizon=8)

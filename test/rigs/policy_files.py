@@ -9,43 +9,43 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
-from vdd_ros.policy.spec import (
-    DIFFUSION_KINDS,
-    METADATA_KEY,
-    MIXTURE_KINDS,
-    SCHEMA_VERSION,
-    ActionEntry,
-    ObservationEntry,
-    Parity,
-    PolicySpec,
-    Statistics,
-)
+from vdd_ros.features import Feature
+from vdd_ros.policy.spec import METADATA_KEY, SCHEMA_VERSION, Parity, PolicySpec, Statistics
+from vdd_ros.policy.structure import DIFFUSION, MIXTURE, OLD_KINDS, ONE_STEP
 
 Floats = NDArray[np.float64]
+
+MIXTURES, DIFFUSIONS, ONE_STEPS = (
+    tuple(method for method, structure in OLD_KINDS.items() if structure == wanted)
+    for wanted in (MIXTURE, DIFFUSION, ONE_STEP)
+)
+"""Methods that ship, by the structure of what they make."""
 
 
 def mixture_spec(**overrides: Any) -> PolicySpec:
     """Return the spec of a mixture with Avoiding's entries; any field can be overridden."""
-    return _spec({"kind": "vdd", "experts": 4, "covariance": "diagonal", "sampling_steps": None} | overrides)
+    return _spec({"method": "vdd", "experts": 4, "covariance": "diagonal", "sampling_steps": None} | overrides)
 
 
 def diffusion_spec(**overrides: Any) -> PolicySpec:
     """Return the spec of a diffusion policy with Avoiding's entries; any field can be overridden."""
-    return _spec({"kind": "ddpm", "experts": None, "covariance": None, "sampling_steps": 8} | overrides)
+    return _spec({"method": "ddpm", "experts": None, "covariance": None, "sampling_steps": 8} | overrides)
 
 
 def _spec(values: dict[str, Any]) -> PolicySpec:
     defaults: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
+        "structure": OLD_KINDS.get(values["method"]),
         "task": "avoiding",
-        "observation": tuple(ObservationEntry(n, "m") for n in ("desired_x", "desired_y", "tcp_x", "tcp_y")),
-        "action": tuple(ActionEntry(n, "m", -0.01, 0.01) for n in ("delta_desired_x", "delta_desired_y")),
+        "observation": tuple(Feature(n, "m") for n in ("desired_x", "desired_y", "tcp_x", "tcp_y")),
+        "action": tuple(Feature(n, "m", -0.01, 0.01) for n in ("delta_desired_x", "delta_desired_y")),
         "rate_hz": 1000 / 35,
         "history": 1,
         "horizon": 1,
         "goal_length": 0,
         "teacher_sha256": None,
         "data_sha256": None,
+        "warnings": (),
         "seeds": {},
         "versions": {},
         "fidelity": {},
@@ -295,11 +295,11 @@ def write_diffusion(
     return _write(path, graph, spec, constants | _shared_constants(spec, nan_above))
 
 
-def write_policy(path: Path, kind: str, **overrides: Any) -> Path:
-    """Write a policy of any kind; a diffusion policy takes 4 steps."""
-    if kind in MIXTURE_KINDS:
-        return write_mixture(path, kind=kind, **overrides)
-    return write_diffusion(path, kind=kind, steps=4 if kind in DIFFUSION_KINDS else None, **overrides)
+def write_policy(path: Path, method: str, **overrides: Any) -> Path:
+    """Write a policy of the structure that a method makes; a diffusion policy takes 4 steps."""
+    if method in MIXTURES:
+        return write_mixture(path, method=method, **overrides)
+    return write_diffusion(path, method=method, steps=4 if method in DIFFUSIONS else None, **overrides)
 
 
 def replace_metadata(path: Path, text: str | None) -> Path:

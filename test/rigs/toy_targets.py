@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.features import Feature
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.checkpoint import load_model, save_model
@@ -144,8 +145,8 @@ def small_demonstrations(episodes: int = 4, length: int = 12, seed: int = 0) -> 
     names = ("desired_x", "desired_y", "tcp_x", "tcp_y")
     header = Header(
         "avoiding",
-        tuple((name, "m") for name in names),
-        tuple((f"delta_{name}", "m") for name in names[:2]),
+        tuple(Feature(name, "m") for name in names),
+        tuple(Feature(f"delta_{name}", "m") for name in names[:2]),
         1000 / 35,
         "random walk",
         seed,

@@ -13,15 +13,15 @@ import yaml
 from robot_messages import joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
+from vdd_ros.features import Feature
 from vdd_ros.robot.channels import CommandChannel, InputChannel, set_stamp, stamp_ns
 from vdd_ros.robot.layouts import JointLayout
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks.base import Entry
 
 AVOIDING = Path(__file__).parents[2] / "config" / "robots" / "avoiding.yaml"
-OBSERVATION = [Entry(name, "m") for name in ("desired_x", "desired_y", "tcp_x", "tcp_y")]
-ACTION = [Entry(name, "m") for name in ("delta_desired_x", "delta_desired_y")]
+OBSERVATION = [Feature(name, "m") for name in ("desired_x", "desired_y", "tcp_x", "tcp_y")]
+ACTION = [Feature(name, "m") for name in ("delta_desired_x", "delta_desired_y")]
 
 
 @pytest.fixture
@@ -141,14 +141,16 @@ def test_unreadable_files(tmp_path: Path) -> None:
 def test_names_are_compared_with_the_policy() -> None:
     """Missing and superfluous names are listed, and a unit that cannot be converted is refused."""
     robot = RobotFile.load(AVOIDING)
-    with pytest.raises(RobotFileError, match="goal missing here; tcp_y not part of it; the observation consists of"):
-        robot.check([*OBSERVATION[:3], Entry("goal", "m")], ACTION)
     with pytest.raises(
-        RobotFileError, match=r"^robot file .*avoiding\.yaml: command.entries: does not fit the action: grip"
+        RobotFileError, match=r"lacks goal \(m\); has tcp_y \(m\), .*; the observation consists of desired_x"
     ):
-        robot.check(OBSERVATION, [*ACTION, Entry("grip", "m")])
+        robot.check([*OBSERVATION[:3], Feature("goal", "m")], ACTION)
+    with pytest.raises(
+        RobotFileError, match=r"^robot file .*avoiding\.yaml: command.entries: does not fit the action: lacks grip"
+    ):
+        robot.check(OBSERVATION, [*ACTION, Feature("grip", "m")])
     with pytest.raises(RobotFileError, match=r"inputs.tcp.entries.tcp_y.unit: 'm' cannot be converted to 'rad'"):
-        robot.check([*OBSERVATION[:3], Entry("tcp_y", "rad")], ACTION)
+        robot.check([*OBSERVATION[:3], Feature("tcp_y", "rad")], ACTION)
 
 
 def test_units() -> None:
@@ -182,12 +184,12 @@ def test_message_class_without_the_field(document: Any) -> None:
     with pytest.raises(RobotFileError, match="is str, not a number"):
         InputChannel(RobotFile.from_dict(document).inputs[1], OBSERVATION).check(pose())
     with pytest.raises(RobotFileError, match=r"inputs.arm.entries.elbow.joint: .* has no joints"):
-        InputChannel(joint_robot().inputs[0], [Entry("elbow", "rad"), Entry("shoulder", "rad")]).check(pose())
+        InputChannel(joint_robot().inputs[0], [Feature("elbow", "rad"), Feature("shoulder", "rad")]).check(pose())
 
 
 def test_joints_are_found_by_name() -> None:
     """The order of a JointState does not matter, other joints are ignored, and degrees become radians."""
-    channel = InputChannel(joint_robot().inputs[0], [Entry("shoulder", "rad"), Entry("elbow", "rad")])
+    channel = InputChannel(joint_robot().inputs[0], [Feature("shoulder", "rad"), Feature("elbow", "rad")])
     values, observation = np.empty(2), np.empty(2)
     for message in (
         joint_state(elbow_joint=90.0, shoulder_joint=180.0),
@@ -214,7 +216,7 @@ def test_memory_does_not_grow_with_the_orders_of_joints() -> None:
 
 def test_joint_state_that_does_not_fit() -> None:
     """Missing joints and lengths that contradict each other are refused."""
-    channel = InputChannel(joint_robot().inputs[0], [Entry("shoulder", "rad"), Entry("elbow", "rad")])
+    channel = InputChannel(joint_robot().inputs[0], [Feature("shoulder", "rad"), Feature("elbow", "rad")])
     with pytest.raises(ObservationError, match=r"lacks the joints \['shoulder_joint'\]"):
         channel.read(joint_state(elbow_joint=1.0), np.empty(2))
     short = joint_state(elbow_joint=1.0, shoulder_joint=2.0)
@@ -243,7 +245,7 @@ def test_command_is_an_absolute_set_point() -> None:
 
 def test_command_in_other_units() -> None:
     """A twist takes the action's speed in the unit of the robot file."""
-    channel = CommandChannel(joint_robot().command, [], [Entry("speed", "m/s")])
+    channel = CommandChannel(joint_robot().command, [], [Feature("speed", "m/s")])
     vector = SimpleNamespace(x=0.0)
     message = SimpleNamespace(twist=SimpleNamespace(linear=vector))
     channel.check(message)

@@ -17,14 +17,13 @@ from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import ActionEntry, ObservationEntry
 from vdd_ros.robot.channels import CommandChannel
 from vdd_ros.robot.command_types import COMMANDS
 from vdd_ros.robot.fields import FIELDS, field_quantity
 from vdd_ros.robot.quantities import UNITS, quantity_of, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks.base import Entry
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
@@ -159,7 +158,7 @@ def paths(fields: Any, before: str = "") -> list[str]:
 def test_a_trajectory_carries_velocities(unit: str) -> None:
     """They are written as velocities, never as positions, and read back from there."""
     channel = CommandChannel(
-        RobotFile.from_dict(robot(TRAJECTORY, unit, on_loss="zero")).command, [], [Entry("go", unit)]
+        RobotFile.from_dict(robot(TRAJECTORY, unit, on_loss="zero")).command, [], [Feature("go", unit)]
     )
     point = SimpleNamespace(positions=[], velocities=[], accelerations=[], effort=[])
     message = SimpleNamespace(joint_names=[], points=[point])
@@ -289,8 +288,8 @@ def test_velocities_start_from_zero_whatever_a_loss_does(tmp_path: Any, on_loss:
     """With `ramp`, the first command of a velocity that nothing measures is one step from standing still."""
     path = write_mixture(
         tmp_path / "policy.onnx",
-        observation=(ObservationEntry("elbow", "rad"),),
-        action=(ActionEntry("go", "rad/s", 0.899, 0.9),),
+        observation=(Feature("elbow", "rad"),),
+        action=(Feature("go", "rad/s", 0.899, 0.9),),
     )
     rig = Rig(OnnxPolicy.load(path), RobotFile.from_dict(robot(unit="rad/s", on_loss=on_loss)))
     rig.receive("arm", joint_state(10.0, elbow_joint=0.1), 10.0)
@@ -303,8 +302,8 @@ def test_a_trajectory_of_velocities_ends_in_zeros_alone(tmp_path: Any) -> None:
     path = write_mixture(
         tmp_path / "policy.onnx",
         horizon=5,
-        observation=(ObservationEntry("elbow", "rad"),),
-        action=(ActionEntry("go", "rad/s", 0.5, 0.9),),
+        observation=(Feature("elbow", "rad"),),
+        action=(Feature("go", "rad/s", 0.5, 0.9),),
     )
     file = RobotFile.from_dict(robot(TRAJECTORY, "rad/s", on_loss="zero", max_step=math.inf))
     rig = Rig(OnnxPolicy.load(path), file, trajectories=True, action_steps=4)

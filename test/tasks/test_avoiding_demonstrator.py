@@ -62,8 +62,8 @@ def test_no_two_demonstrations_of_a_route_are_alike(demonstrations: Demonstratio
 def test_the_header_says_what_the_numbers_are(demonstrations: DemonstrationSet) -> None:
     header = demonstrations.header
     assert header.task == "avoiding"
-    assert header.observation == tuple((entry.name, entry.unit) for entry in SPEC.observation)
-    assert header.action == tuple((entry.name, entry.unit) for entry in SPEC.action)
+    assert header.observation == SPEC.observation
+    assert header.action == SPEC.action
     assert (header.rate_hz, header.seed) == (SPEC.rate_hz, 0)
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, TaskError
-from vdd_ros.tasks.base import Bools, Entry, Floats, Ints, StepResult, TaskSpec
+from vdd_ros.features import Feature
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec
 from vdd_ros.tasks.rollout import replay, roll_out
 
 ENDS_AT = np.array([3, 5, 2, 99])
@@ -20,7 +21,7 @@ LIMIT = 7
 class Counting:
     """An episode's observation is (its steps, its number, the seed); it sums up the actions."""
 
-    spec = TaskSpec("counting", tuple(Entry(name, "1") for name in "abc"), (Entry("u", "1"),), 10.0, LIMIT, 4)
+    spec = TaskSpec("counting", tuple(Feature(name, "1") for name in "abc"), (Feature("u", "1"),), 10.0, LIMIT, 4)
 
     def __init__(self) -> None:
         self.reset()
@@ -79,7 +80,7 @@ def test_windows_repeat_the_first_observation_and_then_move(history: int) -> Non
 def test_windows_are_those_that_training_cuts_from_the_same_episode() -> None:
     policy = Recorder()
     rollouts = roll_out(Counting(), policy, history=3)
-    header = Header("counting", tuple((name, "1") for name in "abc"), (("u", "1"),), 10.0, "a test")
+    header = Header("counting", Counting.spec.observation, Counting.spec.action, 10.0, "a test")
     steps = int(rollouts.lengths[1])
     recorded = DemonstrationSet(
         header, rollouts.observations[1, :steps], rollouts.actions[1, :steps], np.array([steps]), np.array([1])
@@ -182,7 +183,7 @@ def test_what_a_policy_says_of_ended_episodes_does_not_matter() -> None:
 
 
 def test_a_replay_executes_what_was_recorded_and_then_zeros() -> None:
-    header = Header("counting", tuple((name, "1") for name in "abc"), (("u", "1"),), 10.0, "a test")
+    header = Header("counting", Counting.spec.observation, Counting.spec.action, 10.0, "a test")
     lengths = np.array([3, 5, 2, 4])
     actions = np.arange(1.0, 15.0)[:, None]
     sim = Counting()

@@ -70,8 +70,9 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+_TEXTS = ("kind", "structure", "method", "policy", "policy_sha256", "expert", "noise")
 _KNOWN: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("kind", "policy", "policy_sha256", "expert", "noise"), ("a text", _is_text)),
+    **dict.fromkeys(_TEXTS, ("a text", _is_text)),
     "sampling_steps": (f"a whole number from 1 to {_MOST_STEPS:,}", _is_steps),
     "rate_hz": ("a finite number above 0", _is_rate),
     **dict.fromkeys(("jitter_floor", "machine"), ("an object", _is_object)),

@@ -105,7 +105,8 @@ def _record(
             "file": args.policy.name,
             "sha256": opened.sha256,
             "bytes": opened.size,
-            "kind": policy.kind,
+            "structure": policy.structure,
+            "method": policy.method,
             "experts": policy.experts,
             "sampling_steps": policy.sampling_steps,
             "history": policy.history,
@@ -136,7 +137,7 @@ def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> s
     elif policy.is_deterministic:
         what = "deterministic: one noise, kept in the file"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
-    return f"{args.policy.name} in {task.name}: {policy.kind}, {what}"
+    return f"{args.policy.name} in {task.name}: {policy.method}, {what}"
 
 
 def _draw(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:

@@ -12,8 +12,9 @@ from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.places import OutputFile
-from vdd_ros.policy.spec import DIFFUSION_KINDS, PolicySpec
+from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.spec_checks import MAX_DEPTH, MAX_METADATA_BYTES
+from vdd_ros.policy.structure import DIFFUSION
 from vdd_ros.text import printable
 
 HELP = "write a trained model as one policy file (ONNX)"
@@ -58,10 +59,10 @@ def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
     from vdd_ros.learning.fit.checkpoint import load_model
 
     given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
-    if given and (kind := load_model(args.checkpoint)[0].kind) not in DIFFUSION_KINDS:
+    if given and (card := load_model(args.checkpoint)[0]).structure != DIFFUSION:
         raise ConfigurationError(
             f"{' and '.join(given)}: only diffusion policies take sampling steps, but '{args.checkpoint}' holds a "
-            f"'{kind}' policy; omit the option"
+            f"{card.structure} policy; omit the option"
         )
 
 
@@ -82,14 +83,13 @@ def _warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
     """Return what whoever runs the file should know of its training, a sentence each."""
     from vdd_ros.learning.fit.windows import small_deviations
 
-    found = []
+    found = [f"{warning}." for warning in spec.warnings]
     if _interrupted(spec):
         found.append(
             f"the training of '{checkpoint}' ended after {_steps(spec)}. Finish it with --resume and export it again, "
             "unless that is meant."
         )
-    entries = [(entry.name, entry.unit) for entry in spec.observation]
-    return found + small_deviations(entries, spec.statistics.observation_std)
+    return found + small_deviations(spec.vector, spec.statistics.observation_std)
 
 
 def _interrupted(spec: PolicySpec) -> bool:
@@ -107,7 +107,7 @@ def _format(spec: PolicySpec, file: Path) -> str:
     parity = spec.parity
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
-        "kind": f"{spec.kind}, {_inside(spec)}",
+        "method": f"{spec.method}, {_inside(spec)}",
         "training": _steps(spec) + (", interrupted" if _interrupted(spec) else ""),
         "draws": _draws(spec),
         "size": f"{file.stat().st_size / 1e6:.2f} MB",

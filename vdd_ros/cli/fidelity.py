@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     if args.figure is not None:
         from vdd_ros.evaluation.fidelity.figure import save_figure
 
-        title = f"{args.student.name} ({student.kind}) against {args.teacher.name} ({teacher.kind})"
+        title = f"{args.student.name} ({student.method}) against {args.teacher.name} ({teacher.method})"
         save_figure(args.figure, report, evidence, student, title)
     return 0
 
@@ -146,7 +146,8 @@ def _facts(file: PolicyFile, policy: PolicySpec) -> dict[str, Any]:
     return {
         "file": file.path.name,
         "sha256": file.sha256,
-        "kind": policy.kind,
+        "structure": policy.structure,
+        "method": policy.method,
         "experts": policy.experts,
         "sampling_steps": policy.sampling_steps,
         "history": policy.history,
@@ -172,8 +173,8 @@ def _format(
     teacher, student = policies
     states = "held-out demonstrations" if _held_out(demonstrations, policies) else "the TRAINING demonstrations"
     rows = [
-        f"{args.student.name} ({student.kind}) against {args.teacher.name} ({teacher.kind}): {args.states} states of "
-        f"{states}, {args.samples} actions each",
+        f"{args.student.name} ({student.method}) against {args.teacher.name} ({teacher.method}): {args.states} states "
+        f"of {states}, {args.samples} actions each",
         _ROW.format("", "student", "", "floor", "difference", "").rstrip(),
         *(_format_measure(TITLES[name], found) for name, found in report.measures.items()),
         "  floor: the teacher against itself; in brackets the 95 % interval of the mean over states",

@@ -26,11 +26,11 @@ def check_policy_place(file: Path, card: Card) -> None:
         spec = read_spec(PolicyFile.read(file))
     except PolicyFileError as error:
         raise ConfigurationError(f"--out {printable(file)} exists and is no policy file ({error}); {mend}") from error
-    names = ("kind", "task", "data_sha256", "teacher_sha256")
+    names = ("structure", "method", "task", "data_sha256", "teacher_sha256")
     settings = {name: spec.settings.get(name) for name in card.settings}  # the file's has those of its export too
     if settings != card.settings or any(getattr(spec, name) != getattr(card, name) for name in names):
         seed = printable(spec.settings.get("seed"), 20)
         raise ConfigurationError(
-            f"--out {printable(file)} holds another policy: {spec.kind} of {printable(spec.task)}, seed {seed}, other "
-            f"training; {mend}"
+            f"--out {printable(file)} holds another policy: {spec.method} of {printable(spec.task)}, seed {seed}, "
+            f"other training; {mend}"
         )

@@ -10,6 +10,7 @@ from vdd_ros.errors import DemonstrationError
 from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.base import TaskSpec
+from vdd_ros.text import printable
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -39,14 +40,10 @@ def fits(header: Header, task: TaskSpec) -> None:
     Raises:
         DemonstrationError: The task, the names, the units or their order, or the rate differ.
     """
-    for what, has, needs in (
-        ("task", header.task, task.name),
-        ("observation", header.observation, tuple((entry.name, entry.unit) for entry in task.observation)),
-        ("action", header.action, tuple((entry.name, entry.unit) for entry in task.action)),
-        ("rate", round(header.rate_hz, 2), round(task.rate_hz, 2)),
-    ):
-        if has != needs:
-            raise DemonstrationError(
-                f"the demonstrations have the {what} {has}, but the task '{task.name}' has {needs}; "
-                f"make some with 'vdd demos {task.name}'"
-            )
+    mend = f"make some with 'vdd demos {printable(task.name)}'"
+    if header.task != task.name:
+        raise DemonstrationError(
+            f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
+        )
+    name = f"the task '{printable(task.name)}'"
+    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)

@@ -67,14 +67,17 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
     curves = read_curves(args.out)
     report = _report(card, curves, seconds, resumed=args.resume)
     show(_format(report, args.out))
-    save_figure(args.out / FIGURE_FILE, curves, f"{card.kind} on {card.task}, seed {card.settings['seed']}")
+    for warning in card.warnings:
+        tell(f"warning: {warning}. A policy file of this model says so too.")
+    save_figure(args.out / FIGURE_FILE, curves, f"{card.method} on {card.task}, seed {card.settings['seed']}")
     keep_result(args, report)
     return 0
 
 
 def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict[str, Any]:
     return {
-        "kind": card.kind,
+        "structure": card.structure,
+        "method": card.method,
         "task": card.task,
         "steps": card.steps,
         "seconds": seconds,
@@ -83,6 +86,7 @@ def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict
         "settings": card.settings,
         "data_sha256": card.data_sha256,
         "teacher_sha256": card.teacher_sha256,
+        "warnings": card.warnings,
         "machine": machine_facts(),
         "versions": card.versions,
     }
@@ -101,5 +105,5 @@ def _format(report: dict[str, Any], folder: Path) -> str:
         "weights": f"{folder / MODEL_FILE}",
         "figure": f"{folder / FIGURE_FILE}",
     }
-    title = f"{report['kind']} on {report['task']}, seed {report['settings']['seed']}"
+    title = f"{report['method']} on {report['task']}, seed {report['settings']['seed']}"
     return "\n".join([title, *(f"  {name:<16}{text}" for name, text in rows.items())])

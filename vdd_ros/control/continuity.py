@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from vdd_ros.control.following import turn
 from vdd_ros.control.history import usable
+from vdd_ros.features import Feature
 from vdd_ros.robot.quantities import unit_factor
-from vdd_ros.robot.robot_file import Command, Input, NamedUnit
+from vdd_ros.robot.robot_file import Command, Input
 
 GENEROUS = 10.0
 """How many times faster than commands may change, what measures them may: robots overshoot, and are moved by hand."""
 
 
-def max_rates(source: Input, observation: Sequence[NamedUnit], command: Command, period_s: float) -> list[float]:
+def max_rates(source: Input, observation: Sequence[Feature], command: Command, period_s: float) -> list[float]:
     """Return how fast each entry of an input may change, in the policy's units a second; inf where nothing tells.
 
     Where the robot file does not say so, it is `GENEROUS` times what `max_step` lets a command change that the entry

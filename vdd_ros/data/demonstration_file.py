@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature, from_pairs
 from vdd_ros.text import printable
 
 ARRAYS = {"header": "text", "observation": "float64", "action": "float64", "lengths": "int64", "modes": "int64"}
@@ -129,7 +130,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def check_header(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a set's header, entries as tuples.
+    """Return the fields of a set's header, with features for its entries.
 
     Raises:
         ValueError: A field is missing, unknown or holds what it cannot.
@@ -150,18 +151,8 @@ def check_header(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, **{name: _entries(name, fields[name]) for name in ("observation", "action")}}
 
 
-def _entries(name: str, entries: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(entries, list) or not 0 < len(entries) <= MAX_ENTRIES:
-        raise ValueError(f"its {name} is no list of 1 to {MAX_ENTRIES:,} pairs of name and unit")
-    for entry in entries:
-        if (
-            not isinstance(entry, list)
-            or len(entry) != 2
-            or not all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in entry)
-        ):
-            raise ValueError(f"its {name} holds {printable(entry)}, not a pair of name and unit")
-    names = [entry[0] for entry in entries]
-    if len(set(names)) < len(names):
-        twice = next(one for one in names if names.count(one) > 1)
-        raise ValueError(f"its {name} has the entry '{printable(twice)}' twice")
-    return tuple((entry[0], entry[1]) for entry in entries)
+def _entries(name: str, pairs: object) -> tuple[Feature, ...]:
+    try:
+        return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT)
+    except ValueError as error:
+        raise ValueError(f"its {name} {error}") from None

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstration_file import ARRAYS, MAX_BYTES, check_header, read_file
 from vdd_ros.data.foreign import OWN, describe
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature, Signature, listed, to_pairs
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
@@ -25,18 +27,27 @@ class Header:
 
     Attributes:
         task: Name of the task.
-        observation, action: (name, unit) of each entry, in order.
+        observation, action: Features, in order; plain numbers, of which name and unit are kept.
         rate_hz: Rate at which the pairs were sampled.
         source: Who or what demonstrated.
         seed: Seed of a scripted demonstrator, else None.
     """
 
     task: str
-    observation: tuple[tuple[str, str], ...]
-    action: tuple[tuple[str, str], ...]
+    observation: tuple[Feature, ...]
+    action: tuple[Feature, ...]
     rate_hz: float
     source: str
     seed: int | None = None
+
+    @property
+    def signature(self) -> Signature:
+        """What was observed and commanded, and how often."""
+        return Signature(self.observation, self.action, self.rate_hz)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the header as JSON has it."""
+        return asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,10 @@ class DemonstrationSet:
                 raise DemonstrationError(
                     f"demonstrations: '{name}' is {kind}, not {ARRAYS[name]}; convert it with astype('{ARRAYS[name]}')"
                 )
+        if arrays := [one for one in (*self.header.observation, *self.header.action) if not one.is_scalar]:
+            raise DemonstrationError(
+                f"demonstrations: {listed(arrays)} cannot be kept; this version keeps numbers of the type float32 alone"
+            )
         pairs = int(self.lengths.sum())
         expected = {
             "observation": (pairs, len(self.header.observation)),
@@ -93,7 +108,7 @@ class DemonstrationSet:
     @property
     def sha256(self) -> str:
         """Hex digest of the header and all numbers."""
-        digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.header.to_dict(), sort_keys=True).encode())
         for name in _HASHED:
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return digest.hexdigest()
@@ -133,9 +148,9 @@ class DemonstrationSet:
             DemonstrationError: It could not be read again: a field of the header cannot be, or there is too much.
         """
         target = folder / FILE_NAME
-        header = json.dumps({"format_version": FORMAT_VERSION, **asdict(self.header)})
+        header = json.dumps({"format_version": FORMAT_VERSION, **self.header.to_dict()})
         try:
-            check_header(json.loads(json.dumps(asdict(self.header))))
+            check_header(json.loads(json.dumps(self.header.to_dict())))
         except ValueError as error:
             raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
         if (total := sum(getattr(self, name).nbytes for name in _HASHED)) > MAX_BYTES:

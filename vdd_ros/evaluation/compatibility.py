@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.features import Signature
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks.base import TaskSpec
+from vdd_ros.text import printable
 
 
 def fits(policy: PolicySpec, task: TaskSpec) -> None:
@@ -19,19 +21,13 @@ def fits(policy: PolicySpec, task: TaskSpec) -> None:
         raise ConfigurationError(
             f"the policy was made for the task '{policy.task}', not for '{task.name}'; omit --task"
         )
-    for what in ("observation", "action"):
-        has = [f"{entry.name} ({entry.unit})" for entry in getattr(policy, what)]
-        needs = [f"{entry.name} ({entry.unit})" for entry in getattr(task, what)]
-        if has != needs:
-            raise ConfigurationError(
-                f"the policy's {what} is {', '.join(has)}, but the task '{task.name}' has {', '.join(needs)}, in this "
-                "order; give a policy that was trained on this task"
-            )
-    if not np.isclose(policy.rate_hz, task.rate_hz, rtol=1e-3, atol=0):
-        raise ConfigurationError(
-            f"the policy acts at {policy.rate_hz:g} Hz, but the task '{task.name}' runs at {task.rate_hz:g} Hz; train "
-            "it on demonstrations of that rate"
-        )
+    policy.signature.check(
+        task.signature,
+        "the policy",
+        f"the task '{printable(task.name)}'",
+        "give a policy that was trained on demonstrations of this task",
+        ConfigurationError,
+    )
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:
@@ -49,12 +45,13 @@ def goals_of(demonstrations: DemonstrationSet, policy: PolicySpec) -> NDArray[np
     Raises:
         ConfigurationError: The set's observation is not the policy's, or an episode is shorter than a goal.
     """
-    needs = tuple((entry.name, entry.unit) for entry in policy.observation)
-    if demonstrations.header.observation != needs:
-        raise ConfigurationError(
-            f"--goals: the demonstrations observe {demonstrations.header.observation}, but the policy {needs}; give "
-            "demonstrations of the policy's task"
-        )
+    Signature(demonstrations.header.observation, ()).check(
+        Signature(policy.observation, ()),
+        "--goals: the demonstrations",
+        "the policy",
+        "give demonstrations of the policy's task",
+        ConfigurationError,
+    )
     if demonstrations.lengths.min() < policy.goal_length:
         raise ConfigurationError(
             f"--goals: an episode has {demonstrations.lengths.min()} observations, but a goal of the policy has "

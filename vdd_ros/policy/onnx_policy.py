@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.errors import ConfigurationError, ObservationError, PolicyFileError
+from vdd_ros.features import listed
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
@@ -17,6 +18,8 @@ from vdd_ros.policy.onnx_session import Opened, open_session
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.text import printable
 
 NOISES = ("mean", "full")
 ONE_ACTION = (
@@ -92,8 +95,9 @@ class OnnxPolicy:
     def __init__(self, opened: Opened, selector: ExpertSelector, noise: str, seed: int) -> None:
         if noise not in NOISES:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
-        self._session, self.spec, self._engines, self.sha256, self.size = opened
+        self._session, self.spec, self._engines, self.sha256, self.size, _ = opened
         spec = self.spec
+        _refuse_arrays(spec, opened.path)
         self._selector = selector
         self._draws_noise = not spec.is_deterministic and (noise == "full" or not spec.is_mixture)
         self._draws_expert = spec.is_mixture and not spec.is_deterministic
@@ -134,8 +138,8 @@ class OnnxPolicy:
             inter_op_threads: Threads across operators; unused while operators run in sequence.
 
         Raises:
-            PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, or its
-                metadata is missing, wrong or contradicts it.
+            PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, its
+                metadata is missing, wrong or contradicts it, or it observes arrays.
             ProviderError: The provider was not granted.
             ConfigurationError: Another argument has a value that is not allowed.
         """
@@ -275,7 +279,7 @@ class OnnxPolicy:
         """
         spec = self.spec
         if spec.experts is None:
-            raise ConfigurationError(f"A {spec.kind} policy has no mixture; give a vdd, em or imc policy.")
+            raise ConfigurationError(f"A {spec.structure} policy ({spec.method}) has no experts; give a mixture.")
         if spec.is_deterministic:
             raise ConfigurationError(ONE_ACTION)
         self._put(self._inputs, np.asarray(observation), None if goal is None else np.asarray(goal))
@@ -340,6 +344,16 @@ class OnnxPolicy:
             f"The {name} has the shape {shape}; this policy takes {expected}: "
             f"{'history' if name == 'observation' else 'goal_length'}, oldest first, and "
             f"{', '.join(entry.name for entry in self.spec.observation)}."
+        )
+
+
+def _refuse_arrays(spec: PolicySpec, path: Path) -> None:
+    """Refuse a policy whose file is right and whose observations nothing here can give it yet."""
+    if spec.arrays:
+        raise PolicyFileError(
+            f"{printable(path)} observes {listed(spec.arrays)}; this vdd_ros reads such policy files, but cannot run "
+            "them yet: it runs policies whose observation entries are single numbers of the type float32. Update "
+            "vdd_ros, or give a policy without arrays."
         )
 
 

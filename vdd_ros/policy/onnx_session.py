@@ -34,6 +34,7 @@ class Opened(NamedTuple):
         engines: TensorRT's; None with other providers.
         sha256: Of the file.
         size: Of the file in bytes.
+        path: Of the file.
     """
 
     session: onnxruntime.InferenceSession
@@ -41,6 +42,7 @@ class Opened(NamedTuple):
     engines: EngineCache | None
     sha256: str
     size: int
+    path: Path
 
 
 def open_session(
@@ -79,7 +81,7 @@ def open_session(
     if provider.name != "cpu":
         shapes = {name: tensor.shape for name, tensor in graph_inputs(spec).items()}
         session = _create_on_gpu(policy, options, provider, provider_options(provider, shapes, engines))
-    return Opened(session, spec, engines, policy.sha256, len(policy.content))
+    return Opened(session, spec, engines, policy.sha256, len(policy.content), policy.path)
 
 
 def read_spec(file: PolicyFile) -> PolicySpec:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from vdd_ros.features import DTYPES, FLOAT32
 from vdd_ros.policy.spec import PolicySpec
 
 FLOAT, INT = "tensor(float)", "tensor(int64)"
+_TYPES = {
+    dtype: FLOAT if dtype == FLOAT32 else f"tensor({dtype})" for dtype in DTYPES
+}  # numpy's words in ONNX Runtime's
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,9 @@ class Tensor:
 
 def graph_inputs(spec: PolicySpec) -> dict[str, Tensor]:
     """Return the inputs that a graph with this metadata must have."""
-    inputs = {"observation": Tensor((spec.history, spec.obs_dim))}
+    inputs = {"observation": Tensor((spec.history, spec.obs_dim))} if spec.vector else {}
+    for feature in spec.arrays:
+        inputs[feature.name] = Tensor((spec.history, *feature.shape), _TYPES[feature.dtype])
     if not spec.is_deterministic:
         inputs["noise"] = Tensor(spec.noise_shape)
     if spec.goal_length:

@@ -9,11 +9,10 @@ from typing import Any
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.features import Feature, Signature
 from vdd_ros.policy.spec_checks import (
-    MAX_COUNT,
     MAX_DEPTH,
     MAX_METADATA_BYTES,
-    build_all,
     check_choice,
     check_count,
     check_list,
@@ -24,14 +23,13 @@ from vdd_ros.policy.spec_checks import (
     names,
     refuse,
 )
+from vdd_ros.policy.spec_features import check_action, check_observation, read_action, read_observation, to_objects
+from vdd_ros.policy.structure import DIFFUSION, MIXTURE, OLD_KINDS, STRUCTURES
 from vdd_ros.text import printable
 
 METADATA_KEY = "vdd_ros.policy"
-SCHEMA_VERSION = 3
-READ_VERSIONS = (2, SCHEMA_VERSION)  # 2: without novelty
-MIXTURE_KINDS = ("vdd", "em", "imc")
-DIFFUSION_KINDS = ("ddpm", "beso")
-ONE_STEP_KINDS = ("cd", "ctm")
+SCHEMA_VERSION = 4
+READ_VERSIONS = (2, 3, SCHEMA_VERSION)
 COVARIANCES = ("diagonal", "full")
 
 MAX_NUMBERS = 1_000_000
@@ -41,6 +39,9 @@ MAX_WINDOW = 100_000
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
 """The setting of files whose draws are constants."""
+MAX_WARNINGS = 100
+MAX_WARNING = 1_000
+"""Characters of a warning."""
 
 _MOST_SAMPLES = 2**53
 _DIGIT = 2.0**-24  # half of float32's least significant digit, relative: what is told apart at best
@@ -48,26 +49,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class ObservationEntry:
-    """One named number of an observation; `unit` is SI as text, "1" where there is none."""
-
-    name: str
-    unit: str
-
-
-@dataclass(frozen=True)
-class ActionEntry:
-    """One named number of an action and the limits that the graph applies to it, in `unit`."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Statistics:
-    """What the graph normalises with, per entry and in physical units."""
+    """What the graph normalises with, per number and in physical units; arrays have none here."""
 
     observation_mean: tuple[float, ...]
     observation_std: tuple[float, ...]
@@ -115,10 +98,11 @@ class PolicySpec:
     """
 
     schema_version: int
-    kind: str
+    structure: str
+    method: str
     task: str | None
-    observation: tuple[ObservationEntry, ...]
-    action: tuple[ActionEntry, ...]
+    observation: tuple[Feature, ...]
+    action: tuple[Feature, ...]
     rate_hz: float
     history: int
     horizon: int
@@ -129,6 +113,7 @@ class PolicySpec:
     statistics: Statistics
     teacher_sha256: str | None
     data_sha256: str | None
+    warnings: tuple[str, ...]
     seeds: Mapping[str, Any]
     versions: Mapping[str, Any]
     fidelity: Mapping[str, Any]
@@ -138,28 +123,25 @@ class PolicySpec:
 
     def __post_init__(self) -> None:
         _check_version(self.schema_version)
-        check_choice("kind", self.kind, MIXTURE_KINDS + DIFFUSION_KINDS + ONE_STEP_KINDS)
+        check_choice("structure", self.structure, STRUCTURES)
+        check_text("method", self.method)
         if self.task is not None:
             check_text("task", self.task)
-        _check_entries("observation", self.observation, ObservationEntry)
-        _check_entries("action", self.action, ActionEntry)
-        for i, entry in enumerate(self.action):
-            check_number(f"action[{i}].low", entry.low)
-            check_number(f"action[{i}].high", entry.high)
-            if entry.low >= entry.high:
-                refuse(f"action[{i}].low", entry.low, f"below high, which is {entry.high}")
         check_number("rate_hz", self.rate_hz, positive=True)
         if not SLOWEST_HZ <= self.rate_hz <= FASTEST_HZ:
             refuse("rate_hz", self.rate_hz, f"between {SLOWEST_HZ:g} and {FASTEST_HZ:,.0f}")
         check_count("history", self.history)
         check_count("horizon", self.horizon)
         check_count("goal_length", self.goal_length, least=0)
-        self._check_kind_fields()
+        check_observation(self.observation, self.history)
+        check_action(self.action)
+        self._check_structure()
         self._check_statistics()
         for name in ("teacher_sha256", "data_sha256"):
             digest = getattr(self, name)
             if digest is not None and not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
                 refuse(name, digest, "null or 64 lower-case hexadecimal digits")
+        _check_warnings(self.warnings)
         for name in ("seeds", "versions", "fidelity", "settings"):
             check_object(name, getattr(self, name))
         if not isinstance(self.settings.get(DETERMINISTIC, False), bool):
@@ -180,18 +162,18 @@ class PolicySpec:
         )
         if isinstance(raw, dict) and "schema_version" in raw:
             _check_version(raw["schema_version"])  # before the fields: another version has other fields
-            if raw["schema_version"] < SCHEMA_VERSION:
-                raw = {"novelty": None, **raw, "schema_version": SCHEMA_VERSION}
-        values = dict(members("", raw, cls))
-        values["observation"] = build_all("observation", values["observation"], ObservationEntry)
-        values["action"] = build_all("action", values["action"], ActionEntry)
-        statistics = members("statistics", values["statistics"], Statistics)
+            raw = _upgraded(raw)
+        values = dict(members("", raw, names(cls)))
+        values["observation"] = read_observation(values["observation"])
+        values["action"] = read_action(values["action"])
+        statistics = members("statistics", values["statistics"], names(Statistics))
         values["statistics"] = Statistics(
             **{name: tuple(check_list(f"statistics.{name}", value)) for name, value in statistics.items()}
         )
-        values["parity"] = Parity(**members("parity", values["parity"], Parity))
+        values["warnings"] = tuple(check_list("warnings", values["warnings"]))
+        values["parity"] = Parity(**members("parity", values["parity"], names(Parity)))
         if values["novelty"] is not None:
-            values["novelty"] = Novelty(**members("novelty", values["novelty"], Novelty))
+            values["novelty"] = Novelty(**members("novelty", values["novelty"], names(Novelty)))
         return cls(**values)
 
     def to_json(self) -> str:
@@ -200,7 +182,8 @@ class PolicySpec:
         Raises:
             PolicyFileError: It is larger than what is read.
         """
-        text = json.dumps(asdict(self), allow_nan=False)
+        features = {"observation": to_objects(self.observation), "action": to_objects(self.action)}
+        text = json.dumps(asdict(self) | features, allow_nan=False)
         if len(text) > MAX_METADATA_BYTES:
             raise PolicyFileError(
                 f"Policy metadata have {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Note fewer "
@@ -211,7 +194,7 @@ class PolicySpec:
     @property
     def is_mixture(self) -> bool:
         """Whether the policy is a mixture of experts."""
-        return self.kind in MIXTURE_KINDS
+        return self.structure == MIXTURE
 
     @property
     def is_deterministic(self) -> bool:
@@ -219,13 +202,28 @@ class PolicySpec:
         return self.settings.get(DETERMINISTIC) is True
 
     @property
+    def signature(self) -> Signature:
+        """What the policy observes and commands, and how often."""
+        return Signature(self.observation, self.action, self.rate_hz)
+
+    @property
+    def vector(self) -> tuple[Feature, ...]:
+        """The plain numbers of an observation, which the graph takes as one input, in order."""
+        return tuple(feature for feature in self.observation if feature.is_scalar)
+
+    @property
+    def arrays(self) -> tuple[Feature, ...]:
+        """The rest of an observation, such as images, of which the graph takes each as an input of its own."""
+        return tuple(feature for feature in self.observation if not feature.is_scalar)
+
+    @property
     def obs_dim(self) -> int:
-        """Number of entries of one observation."""
-        return len(self.observation)
+        """Number of plain numbers in one observation."""
+        return len(self.vector)
 
     @property
     def act_dim(self) -> int:
-        """Number of entries of one action."""
+        """Number of numbers in one action."""
         return len(self.action)
 
     @property
@@ -239,18 +237,21 @@ class PolicySpec:
         """Control period in seconds."""
         return 1.0 / self.rate_hz
 
-    def _check_kind_fields(self) -> None:
+    def _check_structure(self) -> None:
+        """Check the fields that only some structures have."""
         if self.is_mixture:
             check_count("experts", self.experts)
             check_choice("covariance", self.covariance, COVARIANCES)
         else:
             for name in ("experts", "covariance"):
                 if getattr(self, name) is not None:
-                    refuse(name, getattr(self, name), f"null for the kind {self.kind!r}, which is not a mixture")
-        if self.kind in DIFFUSION_KINDS:
+                    refuse(name, getattr(self, name), f"null for the structure {self.structure!r}, which has none")
+        if self.structure == DIFFUSION:
             check_count("sampling_steps", self.sampling_steps)
         elif self.sampling_steps is not None:
-            refuse("sampling_steps", self.sampling_steps, f"null for the kind {self.kind!r}, which takes one step")
+            refuse("sampling_steps", self.sampling_steps, f"null for the structure {self.structure!r}: it has one step")
+        if self.goal_length and self.arrays:
+            refuse("goal_length", self.goal_length, f"0 where arrays are observed, here {self.arrays[0]}")
 
     def _check_sizes(self) -> None:
         """Refuse what would fill the memory: arrays of these sizes are made for one observation."""
@@ -272,7 +273,7 @@ class PolicySpec:
                 where = f"statistics.{name}_{moment}"
                 values = getattr(self.statistics, f"{name}_{moment}")
                 if not isinstance(values, tuple) or len(values) != dim:
-                    refuse(where, values, f"a list of {dim} numbers, one for each entry of the {name}")
+                    refuse(where, values, f"a list of {dim} numbers, one for each number of the {name}")
                 for i, value in enumerate(values):
                     check_number(f"{where}[{i}]", value, positive=moment == "std")
         for i, (mean, std) in enumerate(
@@ -303,30 +304,38 @@ class PolicySpec:
         check_count("novelty.components", self.novelty.components)
 
 
+def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata of an older version as those of the newest: a `kind` was the method, and implied the structure.
+
+    Raises:
+        PolicyFileError: A field is missing or unknown, or the kind is.
+    """
+    if raw["schema_version"] == SCHEMA_VERSION:
+        return raw
+    known = {"novelty": None, **raw} if raw["schema_version"] == 2 else raw
+    new = ("structure", "method", "warnings")
+    known = dict(members("", known, ["kind", *(name for name in names(PolicySpec) if name not in new)]))
+    kind = known.pop("kind")
+    check_choice("kind", kind, tuple(OLD_KINDS))
+    return {**known, "schema_version": SCHEMA_VERSION, "structure": OLD_KINDS[kind], "method": kind, "warnings": []}
+
+
 def _check_version(value: object) -> None:
+    versions = f"{', '.join(map(str, READ_VERSIONS[:-1]))} and {READ_VERSIONS[-1]}"
     if isinstance(value, int) and not isinstance(value, bool) and value > SCHEMA_VERSION:
         raise PolicyFileError(
-            f"Policy metadata, field schema_version: {printable(value)} was made by a newer vdd_ros; this one reads "
-            f"the versions {' and '.join(map(str, READ_VERSIONS))}. Update vdd_ros here, or export the policy again "
-            "with this version."
+            f"Policy metadata, field schema_version: {printable(value)} was made by a newer vdd_ros, update this one; "
+            f"it reads the versions {versions}. Or export the policy again with this version."
         )
     if isinstance(value, bool) or not isinstance(value, int) or value not in READ_VERSIONS:
         raise PolicyFileError(
             f"Policy metadata, field schema_version: {printable(repr(value))} is unknown; this vdd_ros reads the "
-            f"versions {' and '.join(map(str, READ_VERSIONS))}. Export the policy again with this version, or install "
-            "the one that made it."
+            f"versions {versions}. Export the policy again with this version, or install the one that made it."
         )
 
 
-def _check_entries(field: str, entries: object, entry_type: type[ObservationEntry] | type[ActionEntry]) -> None:
-    if not isinstance(entries, tuple) or not 1 <= len(entries) <= MAX_COUNT:
-        refuse(field, entries, f"a list of 1 to {MAX_COUNT:,} entries")
-    seen: set[str] = set()
-    for i, entry in enumerate(entries):
-        if not isinstance(entry, entry_type):
-            refuse(f"{field}[{i}]", entry, "an object like " + names(entry_type))
-        check_text(f"{field}[{i}].name", entry.name)
-        check_text(f"{field}[{i}].unit", entry.unit)
-        if entry.name in seen:
-            refuse(f"{field}[{i}].name", entry.name, "different from the names of the other entries")
-        seen.add(entry.name)
+def _check_warnings(warnings: object) -> None:
+    if not isinstance(warnings, tuple) or len(warnings) > MAX_WARNINGS:
+        refuse("warnings", warnings, f"a list of at most {MAX_WARNINGS} texts")
+    for index, warning in enumerate(warnings):
+        check_text(f"warnings[{index}]", warning, MAX_WARNING)

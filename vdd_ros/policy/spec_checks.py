@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import PolicyFileError
@@ -17,8 +17,6 @@ MAX_COUNT = 10_000
 MAX_TEXT = 200
 LARGEST = 3.4028234663852886e38
 """Of float32, in which graphs compute."""
-
-_T = TypeVar("_T")
 
 
 def refuse(field: str, value: object, allowed: str) -> NoReturn:
@@ -43,10 +41,10 @@ def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
         refuse(field, value, "one of " + ", ".join(allowed))
 
 
-def check_text(field: str, value: object) -> None:
+def check_text(field: str, value: object, most: int = MAX_TEXT) -> None:
     """Refuse what is no name that can be shown."""
-    if not isinstance(value, str) or not value or value != value.strip() or printable(value, MAX_TEXT) != value:
-        refuse(field, value, f"a text of 1 to {MAX_TEXT} printable characters, without spaces at its beginning or end")
+    if not isinstance(value, str) or not value or value != value.strip() or printable(value, most) != value:
+        refuse(field, value, f"a text of 1 to {most:,} printable characters, without spaces at its beginning or end")
 
 
 def check_number(field: str, value: object, *, positive: bool = False) -> None:
@@ -88,32 +86,26 @@ def check_list(field: str, value: object) -> list[Any]:
     return value
 
 
-def names(cls: type) -> str:
+def names(cls: type) -> list[str]:
     """List the fields of a dataclass."""
-    return ", ".join(field.name for field in fields(cls))
+    return [field.name for field in fields(cls)]
 
 
-def members(where: str, raw: object, cls: type) -> dict[str, Any]:
-    """Return the members of a JSON object that must have exactly the fields of a dataclass."""
+def members(where: str, raw: object, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the members of a JSON object that must have some and may have others."""
+    known = [*needed, *optional]
     if not isinstance(raw, dict):
-        refuse(where or "(all of it)", raw, "an object with the members " + names(cls))
+        refuse(where or "(all of it)", raw, "an object with the members " + ", ".join(known))
     prefix = f"{where}." if where else ""
-    expected = [field.name for field in fields(cls)]
-    for name in expected:
+    for name in needed:
         if name not in raw:
             raise PolicyFileError(
                 f"Policy metadata, field {prefix}{name}: missing. Export the policy again with vdd export."
             )
     for name in raw:
-        if name not in expected:
+        if name not in known:
             raise PolicyFileError(
-                f"Policy metadata, field {prefix}{printable(name, 60)}: unknown; known here are {', '.join(expected)}. "
+                f"Policy metadata, field {prefix}{printable(name, 60)}: unknown; known here are {', '.join(known)}. "
                 "Remove it, or put it into settings."
             )
     return raw
-
-
-def build_all(field: str, raw: object, entry_type: type[_T]) -> tuple[_T, ...]:
-    """Return entries of a list of JSON objects."""
-    items = check_list(field, raw)
-    return tuple(entry_type(**members(f"{field}[{i}]", item, entry_type)) for i, item in enumerate(items))

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.features import Feature
 from vdd_ros.robot.layouts import FieldLayout, TrajectoryLayout, command_layout, input_layout
 from vdd_ros.robot.quantities import unit_factor
-from vdd_ros.robot.robot_file import Command, Input, NamedUnit
+from vdd_ros.robot.robot_file import Command, Input
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -29,7 +30,7 @@ class InputChannel:
         columns: (n,) columns of the observation that this input fills.
     """
 
-    def __init__(self, source: Input, observation: Sequence[NamedUnit]) -> None:
+    def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
         """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
         self.source = source
         self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
@@ -73,7 +74,7 @@ class CommandChannel:
         measured_columns: n columns of the observation that measure them; None where none does.
     """
 
-    def __init__(self, command: Command, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
+    def __init__(self, command: Command, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
         """Bind a command to the observation and action of a policy or task; see `RobotFile.check` for the errors."""
         self.command = command
         self.low = np.array([entry.low for entry in command.entries])
@@ -171,7 +172,7 @@ def set_stamp(message: Any, stamp: int) -> None:
         header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
 
 
-def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[NamedUnit]) -> tuple[Indices, Floats]:
+def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[Feature]) -> tuple[Indices, Floats]:
     """Return, for each name and unit, the entry's index and the factor to that unit; index and factor 0 for no name."""
     found = {entry.name: (index, entry.unit) for index, entry in enumerate(entries)}
     bound = [

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
+from vdd_ros.features import Feature, Signature
 from vdd_ros.robot.checks import check_command, check_input, check_references
 from vdd_ros.robot.command_types import COMMANDS
 from vdd_ros.robot.fields import JOINT_QUANTITIES
@@ -23,20 +24,6 @@ STAMPS = ("header", "arrival")
 ON_LOSS = ("hold", "zero", "call")
 LONGEST_AGE_S = 10.0
 """The largest `max_age_s`."""
-
-
-class NamedUnit(Protocol):
-    """Anything with a name and a unit, such as an entry of a policy's or a task's observation."""
-
-    @property
-    def name(self) -> str:
-        """Name of the entry."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """SI unit as text."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -187,24 +174,37 @@ class RobotFile:
         """All input entries, input after input."""
         return tuple(entry for source in self.inputs for entry in source.entries)
 
-    def check(self, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
+    @property
+    def signature(self) -> Signature:
+        """What the robot gives and takes, in the units of its messages and at any rate."""
+        return Signature(
+            tuple(Feature(entry.name, entry.unit) for entry in self.input_entries),
+            tuple(Feature(entry.action, entry.unit) for entry in self.command.entries),
+        )
+
+    def check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
         """Check that the names are those of a policy or task, and that every unit can be converted.
 
         Args:
-            observation: Entries of its observation.
-            action: Entries of its action.
+            observation: Features of its observation.
+            action: Features of its action.
 
         Raises:
-            RobotFileError: A name is missing or superfluous, or a unit does not fit.
+            RobotFileError: A name is missing or superfluous, a feature is an array, or a unit does not fit.
         """
         try:
             self._check(observation, action)
         except RobotFileError as error:
             raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
 
-    def _check(self, observation: Sequence[NamedUnit], action: Sequence[NamedUnit]) -> None:
-        _compare_names("inputs", "observation", [e.name for e in self.input_entries], observation)
-        _compare_names("command.entries", "action", [e.action for e in self.command.entries], action)
+    def _check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
+        wanted = Signature(tuple(observation), tuple(action))
+        places = {"observation": "inputs", "action": "command.entries"}
+        if found := self.signature.differences(wanted, by_name=True):
+            part = found[0].part
+            problems = "; ".join(difference.problem for difference in found if difference.part == part)
+            names = [feature.name for feature in getattr(wanted, part)]
+            fail(places[part], f"does not fit the {part}: {problems}; the {part} consists of", names)
         units = {entry.name: entry.unit for entry in observation}
         for source in self.inputs:
             for entry in source.entries:
@@ -327,17 +327,6 @@ def _max_error(section: Section) -> float | None:
     if not section.has("measured") and not section.has("relative_to"):
         fail(section.at("max_error"), "needs `measured`, the observation entry that tells where this number is now")
     return section.number("max_error", positive=True, infinite=True)
-
-
-def _compare_names(path: str, what: str, have: Sequence[str], want: Sequence[NamedUnit]) -> None:
-    names = [entry.name for entry in want]
-    missing = [name for name in names if name not in have]
-    extra = [name for name in have if name not in names]
-    if missing or extra:
-        told = ((missing, "missing here"), (extra, "not part of it"))
-        wrong = "; ".join(f"{', '.join(group)} {why}" for group, why in told if group)
-        fail(path, f"does not fit the {what}: {wrong}; the {what} consists of", names)
-    _refuse_duplicates(path, f"{what} entries", have)
 
 
 def _refuse_duplicates(path: str, what: str, names: Sequence[str]) -> None:

@@ -6,17 +6,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.features import Feature, Signature
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One named number of an observation or an action, with its unit (SI, as text)."""
-
-    name: str
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -25,19 +19,24 @@ class TaskSpec:
 
     Attributes:
         name: Name on the command line and in policy files.
-        observation: Entries of the observation, in order.
-        action: Entries of the action, in order.
+        observation: Features of the observation, in order.
+        action: Features of the action, in order.
         rate_hz: Control rate in Hz.
         max_steps: Steps after which an episode is truncated.
         modes: Number of distinguishable ways to succeed; the base of the task entropy.
     """
 
     name: str
-    observation: tuple[Entry, ...]
-    action: tuple[Entry, ...]
+    observation: tuple[Feature, ...]
+    action: tuple[Feature, ...]
     rate_hz: float
     max_steps: int
     modes: int
+
+    @property
+    def signature(self) -> Signature:
+        """What is observed and commanded, and how often."""
+        return Signature(self.observation, self.action, self.rate_hz)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.state_pool import Pool, draw_pool
 from vdd_ros.learning.methods.vdd import TeacherSource, start_student, vdd_loss
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
+from vdd_ros.policy.structure import MIXTURE
 
 JUDGED_STATES, JUDGED_SAMPLES = 128, 64
 
@@ -178,7 +179,7 @@ def _race(
     loss = vdd_loss(student, source.teacher, pool, config)
     recipe = Recipe(student, loss, student.config, after_step=turn)
     with TemporaryDirectory() as folder:
-        fit(Path(folder), recipe, config, lambda made: source.card("vdd", made), "speed", resume=False)
+        fit(Path(folder), recipe, config, lambda made: source.card(MIXTURE, "vdd", made), "speed", resume=False)
     return product, clocks
 
 

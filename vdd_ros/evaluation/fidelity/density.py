@@ -50,7 +50,9 @@ class MixtureFile:
         found = open_session(file, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
         self._session, self.spec = found.session, found.spec
         if self.spec.experts is None:
-            raise ConfigurationError(f"A {self.spec.kind} policy has no density; give a vdd, em or imc policy.")
+            raise ConfigurationError(
+                f"A {self.spec.structure} policy ({self.spec.method}) has no density; give a mixture."
+            )
         if self.spec.is_deterministic:
             raise ConfigurationError(ONE_ACTION)
         self._experts = self.spec.experts

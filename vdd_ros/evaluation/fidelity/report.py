@@ -173,7 +173,7 @@ def measure(
     for policy in (teacher, student):
         if policy.spec.is_deterministic:
             raise ConfigurationError(
-                f"the {policy.spec.kind} policy file is deterministic, and fidelity compares what policies draw; "
+                f"the {policy.spec.method} policy file is deterministic, and fidelity compares what policies draw; "
                 "export it without --deterministic"
             )
     check_pair(teacher.spec, student.spec)
@@ -216,7 +216,7 @@ def draw(
     actions = np.concatenate([part.action for part in parts]).astype(np.float64)
     if not np.isfinite(actions).all():
         raise PolicyFileError(
-            f"the {policy.spec.kind} policy gives actions that are not finite at states of the demonstrations; "
+            f"the {policy.spec.method} policy gives actions that are not finite at states of the demonstrations; "
             "train it or export it again"
         )
     shape = (-1, samples)

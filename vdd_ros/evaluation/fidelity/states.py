@@ -34,20 +34,14 @@ def check_pair(teacher: PolicySpec, student: PolicySpec) -> None:
     Raises:
         ConfigurationError: Entries, units, horizon or rate differ, or only one of them takes a goal.
     """
-    for what in ("observation", "action"):
-        theirs, ours = ([f"{e.name} ({e.unit})" for e in getattr(spec, what)] for spec in (teacher, student))
-        if theirs != ours:
-            raise ConfigurationError(
-                f"the teacher's {what} is {', '.join(theirs)}, but the student's is {', '.join(ours)}; give two "
-                "policies of one task"
-            )
-    for what in ("horizon", "rate_hz"):
-        theirs, ours = getattr(teacher, what), getattr(student, what)
-        if not np.isclose(theirs, ours, rtol=1e-3, atol=0):
-            raise ConfigurationError(
-                f"the teacher's {what} is {theirs:g}, but the student's is {ours:g}; both must be the same, for their "
-                "actions are compared one to one"
-            )
+    teacher.signature.check(
+        student.signature, "the teacher", "the student", "give two policies of one task and rate", ConfigurationError
+    )
+    if teacher.horizon != student.horizon:
+        raise ConfigurationError(
+            f"the teacher's horizon is {teacher.horizon}, but the student's is {student.horizon}; both must be the "
+            "same, for their actions are compared one to one"
+        )
     if bool(teacher.goal_length) != bool(student.goal_length):
         raise ConfigurationError(
             f"the teacher sees {teacher.goal_length} observations of a goal and the student {student.goal_length}; "
@@ -61,20 +55,13 @@ def check_demonstrations(demonstrations: DemonstrationSet, policy: PolicySpec) -
     Raises:
         ConfigurationError: Entries, units or the rate differ.
     """
-    header = demonstrations.header
-    for what in ("observation", "action"):
-        has = [f"{name} ({unit})" for name, unit in getattr(header, what)]
-        needs = [f"{entry.name} ({entry.unit})" for entry in getattr(policy, what)]
-        if has != needs:
-            raise ConfigurationError(
-                f"the demonstrations' {what} is {', '.join(has)}, but the policies' is {', '.join(needs)}; give "
-                "demonstrations of the policies' task"
-            )
-    if not np.isclose(header.rate_hz, policy.rate_hz, rtol=1e-3, atol=0):
-        raise ConfigurationError(
-            f"the demonstrations were taken at {header.rate_hz:g} Hz, but the policies act at {policy.rate_hz:g} Hz; "
-            "give demonstrations of that rate"
-        )
+    demonstrations.header.signature.check(
+        policy.signature,
+        "the demonstrations",
+        "the policies",
+        "give demonstrations of the policies' task and rate",
+        ConfigurationError,
+    )
 
 
 def seen_by(policy: PolicySpec, demonstrations: DemonstrationSet) -> tuple[Seen, NDArray[np.float64]]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.evaluation.latency.intervals import mean_interval
 from vdd_ros.evaluation.latency.pairs import Pairs, pair_decisions
+from vdd_ros.evaluation.latency.policies import structure_of
 from vdd_ros.evaluation.latency.same_states import SameStates, at_same_states
 from vdd_ros.evaluation.latency.summary import period_of
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import MIXTURE_KINDS
+from vdd_ros.policy.structure import MIXTURE
 
 Floats = NDArray[np.float64]
 
@@ -134,10 +135,10 @@ def agreements(
     """
     found, left_out = [], []
     for student in nodes:
-        if student.info.get("kind") not in MIXTURE_KINDS or not student.decisions:
+        if structure_of(student.info) != MIXTURE or not student.decisions:
             continue
         for other in nodes:
-            if other is student or (other.info.get("kind") in MIXTURE_KINDS and other.node < student.node):
+            if other is student or (structure_of(other.info) == MIXTURE and other.node < student.node):
                 continue
             pairs = pair_decisions(student, other, warmup, period_of(student))
             if isinstance(pairs, str):

@@ -39,7 +39,10 @@ _SECTIONS: tuple[tuple[str, str, Sequence[str]], ...] = (
 LIMITS = ("rtprio_limit", "memlock_limit")
 UNLIMITED = -1
 """How the kernel says that there is no limit."""
-POLICY = ("kind", "policy", "policy_sha256", "sampling_steps", "rate_hz", "expert", "noise", "control", "wake_early_s")
+POLICY = (
+    *("structure", "method", "kind", "policy", "policy_sha256", "warnings", "sampling_steps", "rate_hz"),
+    *("expert", "noise", "control", "wake_early_s"),
+)
 _SPREAD_TITLES = ("mean", "95 % interval", "5 %", "50 %", "95 %")
 
 

@@ -1,11 +1,13 @@
-"""The policy files behind the nodes of a bag, found by their hashes."""
+"""The policies behind the nodes of a bag: their files, found by hashes, and their structures."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.structure import OLD_KINDS, STRUCTURES
 
 SHIPPED = ("models/avoiding_student.onnx", "models/avoiding_teacher.onnx")
 
@@ -41,6 +43,19 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
             )
         found[digest] = file
     return {digest: file for digest, file in found.items() if digest in wanted}
+
+
+def structure_of(info: Mapping[str, Any]) -> str | None:
+    """Return the structure of the policy that a node ran, also of older bags, which name the method as its `kind`.
+
+    Args:
+        info: What the node said about itself.
+
+    Returns:
+        One of `STRUCTURES`, or None where the bag does not tell.
+    """
+    structure = info.get("structure", OLD_KINDS.get(str(info.get("kind"))))
+    return structure if structure in STRUCTURES else None
 
 
 def _hash(file: Path) -> str:

@@ -82,7 +82,7 @@ class NodeReport:
     @property
     def passes(self) -> int | None:
         """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
-        if "kind" not in self.info:
+        if not {"structure", "kind"} & self.info.keys():
             return None
         steps = self.info.get("sampling_steps")
         return steps if isinstance(steps, int) and steps > 0 else 1

@@ -123,7 +123,7 @@ def displaced(
         observation = demonstrations.observation.copy()
         direction = random.normal(size=(len(observation), len(columns)))
         observation[:, columns] += distance * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-        unit = demonstrations.header.observation[columns[0]][1]
+        unit = demonstrations.header.observation[columns[0]].unit
         yield Probe(f"{source.name} displaced by {distance:g} {unit}", True, observation, None, distance)
 
 
@@ -161,7 +161,7 @@ def _exchanged(demonstrations: DemonstrationSet, name: str, one: list[int], othe
 
 
 def _columns(demonstrations: DemonstrationSet, source: Input) -> list[int]:
-    names = [name for name, _ in demonstrations.header.observation]
+    names = [entry.name for entry in demonstrations.header.observation]
     return [names.index(entry.name) for entry in source.entries]
 
 

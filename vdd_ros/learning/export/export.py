@@ -1,5 +1,6 @@
 """Export of checkpoints as policy files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novel
 from vdd_ros.learning.export.onnx_graph import OPSET, PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
+from vdd_ros.learning.fit.card import origin_warning
 from vdd_ros.learning.fit.checkpoint import Card, load_model
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.methods.configs import ExportConfig
@@ -25,18 +27,15 @@ from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.spec import (
     DETERMINISTIC,
-    DIFFUSION_KINDS,
     METADATA_KEY,
-    MIXTURE_KINDS,
-    ONE_STEP_KINDS,
     SCHEMA_VERSION,
-    ActionEntry,
-    ObservationEntry,
     Parity,
     PolicySpec,
 )
 from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
+from vdd_ros.policy.structure import DIFFUSION, MIXTURE
+from vdd_ros.text import printable
 
 EXPORTER = "torch.onnx TorchScript"
 
@@ -55,14 +54,15 @@ def export(
         file: The policy file to write.
         config: Settings.
         fidelity: Measured figures to note in the metadata.
-        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps.
+        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps. With others
+            the file has a warning.
 
     Returns:
         The metadata written.
 
     Raises:
-        CheckpointError: The checkpoint is missing, damaged or of a kind without a graph, or it learned from other
-            demonstrations.
+        CheckpointError: The checkpoint is missing or damaged, or it observes or commands something else than was
+            demonstrated.
         DemonstrationError: The novelty is wanted, and there are no demonstrations, or too few.
         ExportError: The file computes something else than torch, or the least digit of an observation moves its
             actions; nothing is written.
@@ -71,7 +71,8 @@ def export(
     card, _ = load_model(folder)
     graph = make_graph(folder, card, config)
     graph.eval()
-    fitted = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else None
+    fitted, warnings = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else (None, ())
+    card = replace(card, warnings=(*card.warnings, *warnings))
     fixed = DeterministicGraph(graph, config.seed) if config.deterministic else None
     acting = fixed or graph
     whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
@@ -88,35 +89,39 @@ def export(
     return spec
 
 
-def _fit_novelty(folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int) -> Fitted:
+def _fit_novelty(
+    folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int
+) -> tuple[Fitted, tuple[str, ...]]:
+    """Return the density of the observations, and warnings where it may not be that of what the policy learned from."""
     if demonstrations is None and not (folder / FILE_NAME).exists():
         raise DemonstrationError(
             f"'{folder}' keeps no demonstrations, from which the density of the observations is fitted; give those "
             "that it learned from (--demos), or export without it (--no-novelty)"
         )
     demonstrations = demonstrations or DemonstrationSet.load(folder)
-    if demonstrations.sha256 != card.data_sha256:
-        raise CheckpointError(
-            f"'{folder}' learned from other demonstrations (sha256 {card.data_sha256[:12]}) than those given "
-            f"({demonstrations.sha256[:12]}); give the same"
-        )
-    return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed)
+    demonstrations.header.signature.check(
+        card.signature,
+        "the demonstrations",
+        f"the checkpoint '{printable(folder)}'",
+        "give those that it learned from (--demos), or export without novelty (--no-novelty)",
+        CheckpointError,
+    )
+    warnings = origin_warning(card, demonstrations.sha256, "the policy", "novelty is judged by")
+    return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed), warnings
 
 
 def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
     """Build the graph of a checkpoint.
 
     Raises:
-        CheckpointError: The checkpoint is damaged or of a kind without a graph.
+        CheckpointError: The checkpoint is damaged.
     """
     statistics = Statistics.from_lists(card.statistics)
-    if card.kind in DIFFUSION_KINDS:
+    if card.structure == DIFFUSION:
         return DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler, config.schedule)
-    if card.kind in MIXTURE_KINDS:
+    if card.structure == MIXTURE:
         return MixtureGraph(load_student(folder)[0], statistics)
-    if card.kind in ONE_STEP_KINDS:
-        return OneStepGraph(load_one_step(folder)[0], statistics)
-    raise CheckpointError(f"'{folder}' holds a '{card.kind}' policy, of a kind that cannot be exported")
+    return OneStepGraph(load_one_step(folder)[0], statistics)
 
 
 def describe(
@@ -136,10 +141,11 @@ def describe(
     sampling = {"sampler": config.sampler, "schedule": config.schedule, "passes": passes(config.sampler, config.steps)}
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
-        kind=card.kind,
+        structure=card.structure,
+        method=card.method,
         task=card.task,
-        observation=tuple(ObservationEntry(name, unit) for name, unit in card.observation),
-        action=tuple(ActionEntry(name, unit, low, high) for (name, unit), low, high in limits),
+        observation=card.observation,
+        action=tuple(replace(entry, low=low, high=high) for entry, low, high in limits),
         rate_hz=card.rate_hz,
         history=card.model["history"],
         horizon=card.model["horizon"],
@@ -155,6 +161,7 @@ def describe(
         ),
         teacher_sha256=card.teacher_sha256,
         data_sha256=card.data_sha256,
+        warnings=card.warnings,
         seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
         versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
         fidelity=fidelity,

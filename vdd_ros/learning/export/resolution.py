@@ -36,13 +36,15 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: 
     lists = card.statistics
     span = np.array(lists["action_high"]) - np.array(lists["action_low"])
     found = []
-    for number, (name, unit) in enumerate(card.observation):
+    for number, entry in enumerate(card.observation):
         after = run(_moved(inputs, number))["action"]
         share = (np.abs(after - before["action"]) / span).reshape(SAMPLES, -1).max(1)  # (B,)
         moved = float(np.quantile(share, QUANTILE))
         mean, deviation = (lists[f"observation_{moment}"][number] for moment in ("mean", "std"))
         if not moved <= LARGEST_SHARE or deviation < np.spacing(np.float32(abs(mean))):
-            found.append(f"{name} ({mean:.4g} {unit}, deviation {deviation:.2g} {unit}) by {100 * moved:.0f} %")
+            found.append(
+                f"{entry.name} ({mean:.4g} {entry.unit}, deviation {deviation:.2g} {entry.unit}) by {100 * moved:.0f} %"
+            )
     if found:
         raise ExportError(
             f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "

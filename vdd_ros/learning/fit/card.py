@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,17 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_ty
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.features import Feature, Signature, from_pairs, to_pairs
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.policy.spec import MAX_WARNING, MAX_WARNINGS
+from vdd_ros.policy.structure import OLD_KINDS, STRUCTURES
 from vdd_ros.text import printable
 
 Config = TypeVar("Config", bound=Shape)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, FORMAT_VERSION)  # 1: the method's name implied the structure, nothing was doubtful
 MAX_CARD_BYTES = 4 << 20
 MAX_TEXT = 200
 LARGEST = {
@@ -36,34 +39,44 @@ class Card:
     """What a checkpoint is.
 
     Attributes:
-        kind: Of the policy, as in policy files: `ddpm`, `vdd`.
+        structure: Of the policy's graph, as in policy files: `mixture`, `diffusion`, `one_step`.
+        method: How it was trained: `vdd`, `ddpm`.
         task: Name of the task.
-        observation, action: (name, unit) of the entries.
+        observation, action: Features, of which name and unit are kept.
         rate_hz: Control rate.
         statistics: `observation_` and `action_` `mean` and `std`, `action_low`, `action_high`: lists, SI units.
         model: Arguments of the model's configuration.
         settings: Arguments of the training's configuration.
         steps: Training steps done.
-        data_sha256, teacher_sha256: What it was trained on.
+        data_sha256, teacher_sha256: What it was trained on; None where that is unknown, or there was no teacher.
+        warnings: What is doubtful about that, a sentence each; policy files repeat it.
         versions: Package versions.
     """
 
-    kind: str
+    structure: str
+    method: str
     task: str
-    observation: tuple[tuple[str, str], ...]
-    action: tuple[tuple[str, str], ...]
+    observation: tuple[Feature, ...]
+    action: tuple[Feature, ...]
     rate_hz: float
     statistics: dict[str, list[float]]
     model: dict[str, Any]
     settings: dict[str, Any]
     steps: int
-    data_sha256: str
+    data_sha256: str | None
     teacher_sha256: str | None
     versions: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def signature(self) -> Signature:
+        """What the policy observes and commands, and how often."""
+        return Signature(self.observation, self.action, self.rate_hz)
 
     def to_json(self) -> str:
         """Return the card as JSON."""
-        return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=2)
+        features = {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
+        return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self), **features}, indent=2)
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> "Card":
@@ -76,11 +89,14 @@ class Card:
         if not isinstance(fields, dict):
             raise CheckpointError(f"'{printable(where)}' has a damaged card (no JSON object); train or distil it again")
         version = fields.pop("format_version", None)
-        if isinstance(version, bool) or version != FORMAT_VERSION:
+        if isinstance(version, bool) or version not in READ_VERSIONS:
             raise CheckpointError(
                 f"'{printable(where)}' has checkpoint version {printable(version)}; this version of vdd_ros reads "
-                f"{FORMAT_VERSION}"
+                f"{' and '.join(map(str, READ_VERSIONS))}"
             )
+        if version == 1 and "kind" in fields:
+            kind = fields.pop("kind")
+            fields |= {"structure": OLD_KINDS.get(str(kind), ""), "method": kind, "warnings": []}
         return _CardFields(fields, where).read()
 
 
@@ -103,9 +119,9 @@ class _CardFields:
             self._refuse(f"has the rate_hz {printable(rate_hz)}; it must be a number above 0")
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             self._refuse(f"has {printable(steps)} steps; they must be a whole number, 0 or more")
-        teacher = self._fields["teacher_sha256"]
         return Card(
-            kind=self._text("kind"),
+            structure=self._structure(),
+            method=self._text("method"),
             task=self._text("task"),
             observation=observation,
             action=action,
@@ -115,8 +131,9 @@ class _CardFields:
             settings=self._scalars("settings"),
             steps=steps,
             data_sha256=self._digest("data_sha256"),
-            teacher_sha256=None if teacher is None else self._digest("teacher_sha256"),
+            teacher_sha256=self._digest("teacher_sha256"),
             versions=self._scalars("versions"),
+            warnings=self._warnings(),
         )
 
     def _refuse(self, problem: str) -> NoReturn:
@@ -130,21 +147,35 @@ class _CardFields:
             self._refuse(f"has the {name} {printable(value)!r}; it must be a text of 1 to {MAX_TEXT} characters")
         return value
 
-    def _digest(self, name: str) -> str:
+    def _structure(self) -> str:
+        value = self._fields["structure"]
+        if value not in STRUCTURES:
+            self._refuse(
+                f"has the structure {printable(value)!r} and the method {printable(self._fields['method'])!r}; the "
+                f"structure must be one of {', '.join(STRUCTURES)}"
+            )
+        return str(value)
+
+    def _warnings(self) -> tuple[str, ...]:
+        value = self._fields["warnings"]
+        if not isinstance(value, list) or len(value) > MAX_WARNINGS:
+            self._refuse(f"has no list of at most {MAX_WARNINGS} texts as its warnings")
+        for text in value:
+            if not isinstance(text, str) or not 0 < len(text) <= MAX_WARNING:
+                self._refuse(f"has the warning {printable(text)!r}; it must be a text of 1 to {MAX_WARNING} characters")
+        return tuple(value)
+
+    def _digest(self, name: str) -> str | None:
         value = self._fields[name]
-        if not isinstance(value, str) or not _SHA256.fullmatch(value):
-            self._refuse(f"has the {name} {printable(value)!r}; it must have 64 hexadecimal digits")
+        if value is not None and not (isinstance(value, str) and _SHA256.fullmatch(value)):
+            self._refuse(f"has the {name} {printable(value)!r}; it must be null or have 64 hexadecimal digits")
         return value
 
-    def _entries(self, name: str) -> tuple[tuple[str, str], ...]:
-        entries = self._fields[name]
-        if not isinstance(entries, list) or not entries or not all(_is_entry(entry) for entry in entries):
-            self._refuse(f"has no list of pairs of name and unit as its {name}")
-        names = [entry[0] for entry in entries]
-        if len(set(names)) < len(names):
-            twice = Counter(names).most_common(1)[0][0]
-            self._refuse(f"has the {name} entry {printable(twice)!r} twice")
-        return tuple((entry[0], entry[1]) for entry in entries)
+    def _entries(self, name: str) -> tuple[Feature, ...]:
+        try:
+            return from_pairs(self._fields[name], MAX_SIZE, MAX_TEXT)
+        except ValueError as error:
+            self._refuse(f"has a wrong {name}: it {error}")
 
     def _statistics(self, sizes: dict[str, int]) -> dict[str, list[float]]:
         lists = self._fields["statistics"]
@@ -171,12 +202,28 @@ class _CardFields:
         return values
 
 
-def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, list)
-        and len(entry) == 2
-        and all(isinstance(text, str) and 0 < len(text) <= MAX_TEXT for text in entry)
-    )
+def require_structure(card: Card, structure: str, folder: Path) -> None:
+    """Refuse a checkpoint of another structure than the one that is needed; raises CheckpointError."""
+    if card.structure != structure:
+        raise CheckpointError(
+            f"'{printable(folder)}' holds a {card.structure} policy made by '{printable(card.method)}', but a "
+            f"{structure} policy is needed here"
+        )
+
+
+def origin_warning(card: Card, given: str, who: str, used: str) -> tuple[str, ...]:
+    """Say where demonstrations are not known to be those that a model learned from; nothing where they are.
+
+    Args:
+        card: Of the model.
+        given: Digest of the demonstrations.
+        who: The model in words, such as "the teacher".
+        used: What was done with the demonstrations, such as "it was distilled at the states of".
+    """
+    if card.data_sha256 == given:
+        return ()
+    learned = f"other demonstrations (sha256 {card.data_sha256[:12]})" if card.data_sha256 else "unknown demonstrations"
+    return (f"{who} learned from {learned}; {used} those with the sha256 {given[:12]}",)
 
 
 def _is_number(value: object) -> bool:

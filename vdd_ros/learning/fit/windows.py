@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature
 from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
 from vdd_ros.policy.spec_checks import MAX_TEXT
 from vdd_ros.robot.quantities import UNITS
@@ -62,13 +63,13 @@ class Statistics:
         ):
             values = getattr(demonstrations, name)
             deviation = values.std(axis=0)
-            constant = [entry for (entry, _), one in zip(entries, deviation, strict=True) if one < 1e-12]
+            constant = [entry.name for entry, one in zip(entries, deviation, strict=True) if one < 1e-12]
             if constant:
                 raise DemonstrationError(
                     f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
                 )
             if name == "observation":
-                floors = [least_deviation or usual_deviation(unit) for _, unit in entries]
+                floors = [least_deviation or usual_deviation(entry.unit) for entry in entries]
                 deviation = np.maximum(deviation, floors)
             moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
             moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
@@ -90,7 +91,7 @@ class Statistics:
             if name == "action":
                 told_apart &= (self.action_low < self.action_high) & (self.action_high - self.action_low).isfinite()
             good = told_apart & (deviations > 0) & means.isfinite() & deviations.isfinite()
-            if bad := [printable(entry) for (entry, _), fits in zip(entries, good.tolist(), strict=True) if not fits]:
+            if bad := [printable(entry.name) for entry, fits in zip(entries, good.tolist(), strict=True) if not fits]:
                 raise DemonstrationError(
                     f"demonstrations: single precision does not hold the {name} entries {', '.join(bad)}: they are too "
                     "large, or change by less than its least digit; take another unit or origin for them"
@@ -114,12 +115,12 @@ class Statistics:
 
 def _check_header(header: Header) -> None:
     """Raise DemonstrationError where a policy file of these demonstrations would be refused, however it is trained."""
-    for name, entries in (
-        ("task", [(header.task,)]),
-        ("observation", header.observation),
-        ("action", header.action),
+    for name, texts in (
+        ("task", [header.task]),
+        ("observation", [text for entry in header.observation for text in (entry.name, entry.unit)]),
+        ("action", [text for entry in header.action for text in (entry.name, entry.unit)]),
     ):
-        for text in (text for entry in entries for text in entry):
+        for text in texts:
             if text != text.strip() or printable(text, MAX_TEXT) != text:
                 raise DemonstrationError(
                     f"demonstrations: {name} has the text '{printable(text)}', which no policy file can hold; it must "
@@ -206,17 +207,18 @@ class Windows:
 
 
 def small_deviations(
-    entries: Iterable[tuple[str, str]], deviations: Iterable[float], least_deviation: float = 0.0
+    entries: Iterable[Feature], deviations: Iterable[float], least_deviation: float = 0.0
 ) -> list[str]:
     """Say which observation entries hardly changed in the demonstrations, and what to do; a sentence each.
 
     Args:
-        entries: Name and unit.
+        entries: Of the observation.
         deviations: Of the entries, as demonstrated or as taken.
         least_deviation: As in `WindowConfig`.
     """
     found = []
-    for (name, unit), deviation in zip(entries, deviations, strict=True):
+    for entry, deviation in zip(entries, deviations, strict=True):
+        name, unit = entry.name, entry.unit
         least = least_deviation or usual_deviation(unit)
         if deviation <= least * (1 + 1e-6):  # float32 rounds it
             found.append(

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.diffusion.probability_flow import follow, path_down, trajectory_levels
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import Card, read_shape
+from vdd_ros.learning.fit.card import Card, read_shape, require_structure
 from vdd_ros.learning.fit.checkpoint import read_model
 from vdd_ros.learning.fit.fit import Recipe, fit
 from vdd_ros.learning.fit.run_folder import build, run_folder
@@ -22,8 +21,7 @@ from vdd_ros.learning.methods.teacher import with_noise
 from vdd_ros.learning.methods.vdd import TeacherSource
 from vdd_ros.learning.networks.backbones import Context, Shape
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel, land
-from vdd_ros.policy.spec import ONE_STEP_KINDS
-from vdd_ros.text import printable
+from vdd_ros.policy.structure import ONE_STEP
 
 
 class Distillation(nn.Module):
@@ -73,7 +71,7 @@ def distil_consistency(
 
     Args:
         teacher_folder: Checkpoint of the teacher.
-        demonstrations: What the teacher was trained on.
+        demonstrations: What the teacher was trained on; the card warns where that is not known, or is not so.
         folder: Checkpoint folder of the policy.
         config: Settings.
         resume: Continue the run in `folder`.
@@ -83,8 +81,8 @@ def distil_consistency(
         The card of the finished policy.
 
     Raises:
-        CheckpointError: The teacher is missing or was trained on other data, or `folder` is the teacher's or holds
-            another run.
+        CheckpointError: The teacher is missing or does not fit the demonstrations, or `folder` is the teacher's or
+            holds another run.
         HeldError: Another process trains in `folder`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
@@ -104,7 +102,9 @@ def distil_consistency(
             kept="student",
         )
         begin()
-        return fit(folder, recipe, config, lambda made: source.card(config.method, made), config.method, resume)
+        return fit(
+            folder, recipe, config, lambda made: source.card(ONE_STEP, config.method, made), config.method, resume
+        )
 
 
 def start_student(teacher: Teacher, config: ConsistencyConfig) -> OneStepModel:
@@ -236,9 +236,6 @@ def load_one_step(folder: Path) -> tuple[OneStepModel, Card]:
         CheckpointError: There is none, it is damaged, or it is of another kind.
     """
     model = read_model(folder)
-    if model.card.kind not in ONE_STEP_KINDS:
-        raise CheckpointError(
-            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a one-step policy (cd, ctm) is needed here"
-        )
+    require_structure(model.card, ONE_STEP, folder)
     policy = build(OneStepModel, read_shape(OneStepConfig, model.card, folder), model, folder)
     return policy.requires_grad_(False).eval(), model.card

@@ -37,6 +37,7 @@ from vdd_ros.learning.methods.state_pool import Pool
 from vdd_ros.learning.methods.teacher import card_of, with_noise
 from vdd_ros.learning.methods.vdd import Revival, gating_scalars, start_student
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
+from vdd_ros.policy.structure import MIXTURE
 
 
 def fit_mixture(
@@ -52,7 +53,7 @@ def fit_mixture(
         force: Replace what `folder` holds, once the new run has ended well.
 
     Returns:
-        The card of the finished mixture, of kind `em` or `imc`.
+        The card of the finished mixture, made by `em` or `imc`.
 
     Raises:
         CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
@@ -74,7 +75,7 @@ def fit_mixture(
         recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
 
         def card(fields: dict[str, Any]) -> Card:
-            return card_of(demonstrations, statistics, config.method, fields)
+            return card_of(demonstrations, statistics, MIXTURE, config.method, fields)
 
         begin()
         return fit(folder, recipe, config, card, config.method, resume)

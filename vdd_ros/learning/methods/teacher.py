@@ -8,16 +8,14 @@ import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.fit.card import Card, check_sizes, read_shape
+from vdd_ros.learning.fit.card import Card, check_sizes, read_shape, require_structure
 from vdd_ros.learning.fit.checkpoint import Model, read_model
 from vdd_ros.learning.fit.fit import Recipe, fit
 from vdd_ros.learning.fit.run_folder import build, run_folder
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.policy.spec import DIFFUSION_KINDS
-from vdd_ros.text import printable
+from vdd_ros.policy.structure import DIFFUSION
 
 
 def train_teacher(
@@ -46,7 +44,7 @@ def train_teacher(
         recipe = _recipe(demonstrations, statistics, config)
 
         def card(fields: dict[str, Any]) -> Card:
-            return card_of(demonstrations, statistics, config.teacher, fields)
+            return card_of(demonstrations, statistics, DIFFUSION, config.teacher, fields)
 
         begin()
         return fit(folder, recipe, config, card, "train", resume)
@@ -87,11 +85,14 @@ def with_noise(observation: Tensor, deviation: float, generator: torch.Generator
     return observation + deviation * noise
 
 
-def card_of(demonstrations: DemonstrationSet, statistics: Statistics, kind: str, fields: dict[str, Any]) -> Card:
+def card_of(
+    demonstrations: DemonstrationSet, statistics: Statistics, structure: str, method: str, fields: dict[str, Any]
+) -> Card:
     """Return the card of a model that was trained on demonstrations."""
     header = demonstrations.header
     return Card(
-        kind=kind,
+        structure=structure,
+        method=method,
         task=header.task,
         observation=header.observation,
         action=header.action,
@@ -116,9 +117,6 @@ def load_teacher(folder: Path) -> tuple[Teacher, Card]:
 def read_teacher(folder: Path) -> tuple[Teacher, Model]:
     """Read a trained teacher, frozen, with the checkpoint that it was read from; raises as `load_teacher` does."""
     model = read_model(folder)
-    if model.card.kind not in DIFFUSION_KINDS:
-        raise CheckpointError(
-            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a teacher (ddpm or beso) is needed here"
-        )
+    require_structure(model.card, DIFFUSION, folder)
     teacher = build(Teacher, read_shape(TeacherConfig, model.card, folder), model, folder)
     return teacher.requires_grad_(False).eval(), model

@@ -15,7 +15,7 @@ from vdd_ros.learning.configs import (
 )
 from vdd_ros.learning.diffusion.noise_levels import draw_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import Card, check_sizes, read_shape
+from vdd_ros.learning.fit.card import Card, check_sizes, origin_warning, read_shape, require_structure
 from vdd_ros.learning.fit.checkpoint import read_model
 from vdd_ros.learning.fit.fit import Recipe, fit
 from vdd_ros.learning.fit.run_folder import build, run_folder
@@ -34,7 +34,7 @@ from vdd_ros.learning.methods.vdd_objective import (
 )
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig, expert_places, plan_revival
-from vdd_ros.policy.spec import MIXTURE_KINDS
+from vdd_ros.policy.structure import MIXTURE
 from vdd_ros.text import printable
 
 UPDATES: dict[str, Callable[..., ExpertUpdate]] = {"multi-noise": multi_noise_update, "paper": paper_update}
@@ -52,7 +52,8 @@ def distil(
 
     Args:
         teacher_folder: Checkpoint of the teacher.
-        demonstrations: What the teacher was trained on: it gives the states.
+        demonstrations: What the teacher was trained on: it gives the states. The card warns where that is not known,
+            or is not so.
         folder: Checkpoint folder of the student.
         config: Settings.
         resume: Continue the run in `folder`.
@@ -62,8 +63,8 @@ def distil(
         The card of the finished student.
 
     Raises:
-        CheckpointError: The teacher is missing or was trained on other data, or `folder` is the teacher's or holds
-            another run.
+        CheckpointError: The teacher is missing or does not fit the demonstrations, or `folder` is the teacher's or
+            holds another run.
         HeldError: Another process trains in `folder`.
         ConfigurationError: The teacher does not know the noise levels, or has fewer than `teacher_steps`.
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
@@ -93,51 +94,67 @@ def distil(
         loss = vdd_loss(student, source.teacher, pool, config)
         recipe = Recipe(student, loss, shape, (student.trunk, source.teacher.network), revive)  # type: ignore[arg-type]
         begin()
-        return fit(folder, recipe, config, lambda made: source.card("vdd", made), "distil", resume)
+        return fit(folder, recipe, config, lambda made: source.card(MIXTURE, "vdd", made), "distil", resume)
 
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher with the demonstrations it was trained on.
+    """A teacher with demonstrations whose states it is asked at.
 
     Attributes:
         teacher: Frozen.
         teacher_card: Of the teacher.
         sha256: Of the bytes that it was read from, weights and card.
-        windows: Its training pairs.
+        windows: Training pairs of the demonstrations, standardised as the teacher's were.
+        data_sha256: Of the demonstrations.
+        warnings: Why it may not have learned from them.
     """
 
     teacher: Teacher
     teacher_card: Card
     sha256: str
     windows: Windows
+    data_sha256: str
+    warnings: tuple[str, ...]
 
     @classmethod
     def load(cls, folder: Path, demonstrations: DemonstrationSet, device: torch.device) -> "TeacherSource":
         """Read a teacher.
 
         Raises:
-            CheckpointError: There is none, or it was trained on other demonstrations.
+            CheckpointError: There is none, or it observes or commands something else than was demonstrated.
         """
         teacher, model = read_teacher(folder)
         card = model.card
-        if card.data_sha256 != demonstrations.sha256:
-            raise CheckpointError(
-                f"the teacher in '{folder}' was trained on other demonstrations (sha256 {card.data_sha256[:12]}) than "
-                f"those given ({demonstrations.sha256[:12]}); give the same"
-            )
+        demonstrations.header.signature.check(
+            card.signature,
+            "the demonstrations",
+            f"the teacher in '{printable(folder)}'",
+            "give those that it was trained on (--demos), or others of the same robot and rate",
+            CheckpointError,
+        )
         shape, statistics = teacher.config, Statistics.from_lists(card.statistics)
         windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
-        return cls(teacher.to(device), card, model.sha256, windows)
+        given = demonstrations.sha256
+        warnings = origin_warning(card, given, "the teacher", "it was distilled at the states of")
+        return cls(teacher.to(device), card, model.sha256, windows, given, warnings)
 
     def dimensions(self) -> dict[str, Any]:
         """Return what a student of this teacher takes and gives."""
         shape = self.teacher.config
         return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
 
-    def card(self, kind: str, made: dict[str, Any]) -> Card:
+    def card(self, structure: str, method: str, made: dict[str, Any]) -> Card:
         """Return the card of a student of this teacher."""
-        return replace(self.teacher_card, kind=kind, teacher_sha256=self.sha256, **made)
+        return replace(
+            self.teacher_card,
+            structure=structure,
+            method=method,
+            teacher_sha256=self.sha256,
+            data_sha256=self.data_sha256,
+            warnings=(*self.teacher_card.warnings, *self.warnings),
+            **made,
+        )
 
 
 def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed: int) -> MixtureStudent:
@@ -219,9 +236,6 @@ def load_student(folder: Path) -> tuple[MixtureStudent, Card]:
         CheckpointError: There is none, it is damaged, or it is of another kind.
     """
     model = read_model(folder)
-    if model.card.kind not in MIXTURE_KINDS:
-        raise CheckpointError(
-            f"'{folder}' holds a '{printable(model.card.kind)}' policy, but a mixture (vdd, em, imc) is needed here"
-        )
+    require_structure(model.card, MIXTURE, folder)
     student = build(MixtureStudent, read_shape(StudentConfig, model.card, folder), model, folder)
     return student.requires_grad_(False).eval(), model.card

@@ -160,7 +160,8 @@ def policy_info(
     spec = policy.spec
     return {
         "node": name,
-        "kind": spec.kind,
+        "structure": spec.structure,
+        "method": spec.method,
         "task": spec.task,
         "experts": spec.experts,
         "sampling_steps": spec.sampling_steps,
@@ -174,6 +175,7 @@ def policy_info(
         "expert": parameters.expert,
         "noise": parameters.noise,
         "deterministic": spec.is_deterministic,
+        "warnings": list(spec.warnings),
         "action_steps": parameters.action_steps,
         "prefetch_ticks": parameters.prefetch_ticks,
         "seed": parameters.seed,

@@ -75,7 +75,7 @@ class MemoryCheck:
         grown_mb = (_resident_bytes() - self._before) / _MIB
         if self._limit_mb and grown_mb > self._limit_mb:
             raise ConfigurationError(
-                f"{printable(path)} ({policy.spec.kind}) needs {grown_mb:.0f} MB to run, but memory_limit_mb allows "
+                f"{printable(path)} ({policy.spec.method}) needs {grown_mb:.0f} MB to run, but memory_limit_mb allows "
                 f"{self._limit_mb:g} MB; use a smaller policy, or set memory_limit_mb if this host can spare that"
             )
 

@@ -166,8 +166,8 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         progress()
     header = Header(
         task=SPEC.name,
-        observation=tuple((entry.name, entry.unit) for entry in SPEC.observation),
-        action=tuple((entry.name, entry.unit) for entry in SPEC.action),
+        observation=SPEC.observation,
+        action=SPEC.action,
         rate_hz=SPEC.rate_hz,
         source="scripted gamepad demonstrator",
         seed=seed,

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.base import Bools, Entry, Floats, Ints, StepResult, TaskSpec
+from vdd_ros.features import Feature
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec
 
 SPEC = TaskSpec(
     name="avoiding",
-    observation=(Entry("desired_x", "m"), Entry("desired_y", "m"), Entry("tcp_x", "m"), Entry("tcp_y", "m")),
-    action=(Entry("delta_desired_x", "m"), Entry("delta_desired_y", "m")),
+    observation=(Feature("desired_x", "m"), Feature("desired_y", "m"), Feature("tcp_x", "m"), Feature("tcp_y", "m")),
+    action=(Feature("delta_desired_x", "m"), Feature("delta_desired_y", "m")),
     rate_hz=1000.0 / 35.0,
     max_steps=250,
     modes=24,

@@ -1,0 +1,121 @@
+"""The entries of observation and action in a policy's metadata: read, checked, written."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from vdd_ros.features import DTYPES, FLOAT32, SCALAR, Feature
+from vdd_ros.policy.spec_checks import (
+    MAX_COUNT,
+    check_choice,
+    check_count,
+    check_list,
+    check_number,
+    check_text,
+    members,
+    refuse,
+)
+
+MAX_ARRAY = 100_000_000
+"""Numbers in the window of one array: four images of 24 megapixels."""
+MAX_AXES = 8
+MAX_SIZE = 1_000_000
+"""Of one axis."""
+TENSORS = (
+    *("observation", "goal", "noise", "expert_uniform"),
+    *("action", "expert", "gating", "log_prob", "novelty"),
+)
+"""Names of the graph's other inputs and outputs, which no array can have."""
+_OBSERVED = ("name", "unit")
+_LIMITS = ("low", "high")
+_FORM = ("shape", "dtype")
+
+
+def read_observation(raw: object) -> tuple[Feature, ...]:
+    """Return the features of a list of JSON objects; raises PolicyFileError where a member is missing or unknown."""
+    return _read("observation", raw, _OBSERVED, (*_LIMITS, *_FORM))
+
+
+def read_action(raw: object) -> tuple[Feature, ...]:
+    """Return the features of a list of JSON objects, which must have limits; raises as `read_observation` does."""
+    return _read("action", raw, (*_OBSERVED, *_LIMITS), _FORM)
+
+
+def to_objects(features: Sequence[Feature]) -> list[dict[str, Any]]:
+    """Return features as JSON objects, without what is as usual."""
+    return [_object(feature) for feature in features]
+
+
+def check_observation(features: object, history: int) -> None:
+    """Refuse what cannot be an observation; raises PolicyFileError with the field."""
+    for where, feature in _checked("observation", features):
+        if not feature.is_scalar:
+            _check_array(where, feature, history)
+
+
+def check_action(features: object) -> None:
+    """Refuse what cannot be an action: each entry is one limited number; raises PolicyFileError with the field."""
+    for where, feature in _checked("action", features):
+        for name in _LIMITS:
+            check_number(f"{where}.{name}", getattr(feature, name))
+        if feature.shape != SCALAR:
+            refuse(f"{where}.shape", list(feature.shape), "left out: an action is a list of numbers")
+        if feature.dtype != FLOAT32:
+            refuse(f"{where}.dtype", feature.dtype, f"{FLOAT32}, or left out")
+
+
+def _read(field: str, raw: object, needed: Sequence[str], optional: Sequence[str]) -> tuple[Feature, ...]:
+    found = [members(f"{field}[{index}]", item, needed, optional) for index, item in enumerate(check_list(field, raw))]
+    return tuple(map(_feature, found))
+
+
+def _feature(item: dict[str, Any]) -> Feature:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+    return Feature(**values)
+
+
+def _object(feature: Feature) -> dict[str, Any]:
+    limits = {name: value for name in _LIMITS if math.isfinite(value := getattr(feature, name))}
+    form = {} if feature.is_scalar else {"shape": list(feature.shape), "dtype": feature.dtype}
+    return {"name": feature.name, "unit": feature.unit, **limits, **form}
+
+
+def _checked(field: str, features: object) -> list[tuple[str, Feature]]:
+    """Return each feature with its place, its members being of the right types; refuse what is none."""
+    if not isinstance(features, tuple) or not 1 <= len(features) <= MAX_COUNT:
+        refuse(field, features, f"a list of 1 to {MAX_COUNT:,} entries")
+    seen: set[str] = set()
+    placed = [(f"{field}[{index}]", feature) for index, feature in enumerate(features)]
+    for where, feature in placed:
+        if not isinstance(feature, Feature):
+            refuse(where, feature, "an object with a name and a unit")
+        check_text(f"{where}.name", feature.name)
+        check_text(f"{where}.unit", feature.unit)
+        if feature.name in seen:
+            refuse(f"{where}.name", feature.name, "different from the names of the other entries")
+        seen.add(feature.name)
+        _check_limits(where, feature)
+        check_choice(f"{where}.dtype", feature.dtype, DTYPES)
+        if not isinstance(feature.shape, tuple) or len(feature.shape) > MAX_AXES:
+            refuse(f"{where}.shape", feature.shape, f"a list of at most {MAX_AXES} sizes")
+        for axis, size in enumerate(feature.shape):
+            check_count(f"{where}.shape[{axis}]", size, most=MAX_SIZE)
+    return placed
+
+
+def _check_limits(where: str, feature: Feature) -> None:
+    for name, none in zip(_LIMITS, (-math.inf, math.inf), strict=True):
+        if (value := getattr(feature, name)) != none:
+            check_number(f"{where}.{name}", value)
+    if feature.low >= feature.high:
+        refuse(f"{where}.low", feature.low, f"below high, which is {feature.high}")
+
+
+def _check_array(where: str, feature: Feature, history: int) -> None:
+    """Refuse an array that would fill the memory, or whose name as an input of the graph is taken."""
+    if feature.name in TENSORS:
+        refuse(f"{where}.name", feature.name, f"none of {', '.join(TENSORS)}, which name other tensors of the graph")
+    if history * math.prod(feature.shape) > MAX_ARRAY:
+        refuse(
+            f"{where}.shape", list(feature.shape), f"such that {history:,} of them have at most {MAX_ARRAY:,} numbers"
+        )
