@@ -30,6 +30,7 @@ from vdd_ros.evaluation.rollouts import evaluate_policy
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.structure import OLD_KINDS
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.metrics import wilson_interval
 
@@ -153,7 +154,7 @@ def test_the_record_says_what_was_measured_and_where(two_ways: Path, tmp_path: P
     record = json.loads(file.read_text())
     assert record["policy"]["sha256"] == sha256(two_ways.read_bytes()).hexdigest()
     assert record["policy"]["bytes"] == two_ways.stat().st_size
-    assert (record["policy"]["kind"], record["policy"]["experts"], record["task"]) == ("vdd", 2, "avoiding")
+    assert (record["policy"]["method"], record["policy"]["experts"], record["task"]) == ("vdd", 2, "avoiding")
     settings = {"rollouts_a_seed": 4, "action_steps": 1, "expert": "sample", "noise": "mean", "goals_sha256": None}
     assert record["settings"] == settings
     assert record["seeds"] == [0]
@@ -216,7 +217,8 @@ def test_every_kind_of_policy_is_evaluated(tmp_path: Path, capsys: pytest.Captur
     policy = write_policy(tmp_path / "policy.onnx", kind, horizon=2)
     assert evaluate(policy, "--rollouts", "3", "--json", str(tmp_path / "out.json")) == 0
     record = json.loads((tmp_path / "out.json").read_text())
-    assert (record["policy"]["kind"], record["pooled"]["rollouts"]) == (kind, 3)
+    assert (record["policy"]["method"], record["policy"]["structure"]) == (kind, OLD_KINDS[kind])
+    assert record["pooled"]["rollouts"] == 3
     assert f"policy.onnx in avoiding: {kind}, " in capsys.readouterr().out
 
 

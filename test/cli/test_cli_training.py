@@ -115,6 +115,20 @@ def test_demonstrations_can_be_named(tmp_path: Path, teacher: Path, demos: Path,
     assert (tmp_path / "S" / MODEL_FILE).read_bytes() == (student / MODEL_FILE).read_bytes()
 
 
+def test_a_teacher_of_other_demonstrations_is_distilled_with_a_warning(
+    tmp_path: Path, teacher: Path, capsys: Capture
+) -> None:
+    get_task("avoiding").demonstrate(3, 9, lambda: None).save(tmp_path / "D")
+    out = ["--json", str(tmp_path / "s.json")]
+    assert main(distil(teacher, tmp_path / "S", "--steps", "1", "--demos", str(tmp_path / "D"), *out)) == 0
+    learned = "the teacher learned from other demonstrations (sha256 "
+    assert f"warning: {learned}" in capsys.readouterr().err
+    assert json.loads((tmp_path / "s.json").read_text())["warnings"][0].startswith(learned)
+    assert main(export(tmp_path / "S", tmp_path / "s.onnx", "--json", str(tmp_path / "e.json"))) == 0
+    assert f"warning: {learned}" in capsys.readouterr().err
+    assert json.loads((tmp_path / "e.json").read_text())["policy"]["warnings"][0].startswith(learned)
+
+
 def test_the_table_names_the_time_the_last_values_and_the_files(tmp_path: Path, teacher: Path, capsys: Capture) -> None:
     assert main(distil(teacher, tmp_path, "--steps", "1")) == 0
     printed = capsys.readouterr().out

@@ -170,7 +170,7 @@ def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
         ("settings", {"seed": float("inf")}, "has a settings.seed that is neither"),
         ("versions", [], "has no object as its versions"),
         ("data_sha256", "0" * 63, "has the data_sha256"),
-        ("data_sha256", None, "has the data_sha256 'None'"),
+        ("data_sha256", 5, "has the data_sha256 '5'; it must be null or have 64"),
         ("teacher_sha256", 5, "has the teacher_sha256"),
     ],
 )
@@ -214,8 +214,27 @@ def test_a_card_that_is_not_json_is_refused(tmp_path: Path) -> None:
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
     save_model(tmp_path, TENSORS, CARD)
-    with pytest.raises(CheckpointError, match=r"holds a 'ddpm' policy, but a mixture \(vdd, em, imc\) is needed"):
+    with pytest.raises(
+        CheckpointError, match="holds a diffusion policy made by 'ddpm', but a mixture policy is needed"
+    ):
         load_student(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "structure"), [("ddpm", "diffusion"), ("em", "mixture"), ("ctm", "one_step")])
+def test_a_card_of_version_1_is_read_on(tmp_path: Path, kind: str, structure: str) -> None:
+    """Its kind was the method, and told the structure too."""
+    card = json.loads(CARD.to_json()) | {"format_version": 1, "kind": kind}
+    write(tmp_path, json.dumps({k: v for k, v in card.items() if k not in ("structure", "method", "warnings")}))
+    assert load_model(tmp_path)[0] == replace(CARD, structure=structure, method=kind)
+    write(tmp_path, json.dumps({**card, "kind": "gan"}))
+    with pytest.raises(CheckpointError, match="has the structure '' and the method 'gan'"):
+        load_model(tmp_path)
+
+
+def test_what_is_unknown_and_doubtful_is_kept(tmp_path: Path) -> None:
+    card = replace(CARD, data_sha256=None, warnings=("the teacher learned from unknown demonstrations",))
+    save_model(tmp_path, TENSORS, card)
+    assert load_model(tmp_path)[0] == card
 
 
 @pytest.fixture(scope="module")

@@ -150,8 +150,8 @@ def test_without_goals_there_are_none() -> None:
     [
         ({"task": "a task "}, "task has the text 'a task ', which no policy file can hold"),
         ({"task": "x" * 300}, "at most 200 printable characters"),
-        ({"observation": tuple((f"o{k}\x1b", "m") for k in range(4))}, r"observation has the text 'o0\\x1b'"),
-        ({"action": (("u", "m"), ("v", " m"))}, "action has the text ' m'"),
+        ({"observation": tuple(Feature(f"o{k}\x1b", "m") for k in range(4))}, r"observation has the text 'o0\\x1b'"),
+        ({"action": (Feature("u", "m"), Feature("v", " m"))}, "action has the text ' m'"),
         ({"rate_hz": 1e6}, "rate_hz is 1e[+]06; policies act at 0.001 to 100,000 Hz"),
     ],
 )

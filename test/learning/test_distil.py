@@ -14,14 +14,17 @@ import torch
 from toy_targets import Target, exact_teacher, observations, small_demonstrations
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.learning.fit.checkpoint import model_sha256
+from vdd_ros.features import Feature
+from vdd_ros.learning.export.export import export
+from vdd_ros.learning.fit.checkpoint import load_model, model_sha256, save_model
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
+from vdd_ros.learning.methods.configs import DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.learning.methods.state_pool import Pool
 from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
 from vdd_ros.learning.methods.vdd import Revival, distil, gating_scalars, load_student, vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "octaves": 1, "batch": 4, "steps": 3}
 TINY = DistilConfig(**SMALL, experts=3, pool_copies=2, pool_samples=2)
@@ -166,15 +169,56 @@ def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path,
     assert mixture.diagonal == (config.covariance == "diagonal")
 
 
-def test_other_demonstrations_than_the_teachers_are_refused(tmp_path: Path, teacher: Path) -> None:
-    with pytest.raises(CheckpointError, match="was trained on other demonstrations"):
-        distil(teacher, small_demonstrations(seed=1), tmp_path / "S", TINY)
+@pytest.mark.parametrize("known", [True, False])
+def test_other_demonstrations_than_the_teachers_are_a_warning_that_card_and_file_keep(
+    tmp_path: Path, teacher: Path, known: bool
+) -> None:
+    """A teacher that others trained does not know its demonstrations."""
+    card, tensors = load_model(teacher)
+    save_model(tmp_path / "T", tensors, card if known else dataclasses.replace(card, data_sha256=None))
+    other = small_demonstrations(seed=1)
+    distil(tmp_path / "T", other, tmp_path / "S", TINY)
+    card = load_student(tmp_path / "S")[1]
+    learned = (
+        f"other demonstrations (sha256 {small_demonstrations().sha256[:12]})" if known else "unknown demonstrations"
+    )
+    expected = (
+        f"the teacher learned from {learned}; it was distilled at the states of those with the sha256 "
+        f"{other.sha256[:12]}",
+    )
+    assert (card.data_sha256, card.warnings) == (other.sha256, expected)
+    export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
+    spec = OnnxPolicy.load(tmp_path / "s.onnx").spec
+    assert (spec.data_sha256, spec.warnings) == (other.sha256, expected)
+
+
+def test_the_teachers_own_demonstrations_are_no_warning(tmp_path: Path, teacher: Path) -> None:
+    assert distil(teacher, small_demonstrations(), tmp_path, TINY).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate_hz": 20.0}, "the rate is 20 Hz instead of 28.5714 Hz"),
+        (
+            {"action": (Feature("delta_desired_x", "mm"), Feature("delta_desired_y", "m"))},
+            "delta_desired_x in mm instead",
+        ),
+    ],
+)
+def test_demonstrations_of_something_else_are_refused(
+    tmp_path: Path, teacher: Path, change: dict[str, Any], message: str
+) -> None:
+    found = small_demonstrations()
+    other = dataclasses.replace(found, header=dataclasses.replace(found.header, **change))
+    with pytest.raises(CheckpointError, match=f"the demonstrations cannot be used with the teacher in .*{message}"):
+        distil(teacher, other, tmp_path / "S", TINY)
     assert not (tmp_path / "S").exists()
 
 
 def test_a_student_is_no_teacher(tmp_path: Path, teacher: Path) -> None:
     distil(teacher, small_demonstrations(), tmp_path / "S", TINY)
-    with pytest.raises(CheckpointError, match="holds a 'vdd' policy, but a teacher"):
+    with pytest.raises(CheckpointError, match="holds a mixture policy made by 'vdd', but a diffusion policy is needed"):
         distil(tmp_path / "S", small_demonstrations(), tmp_path / "S2", TINY)
 
 

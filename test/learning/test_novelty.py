@@ -1,5 +1,6 @@
 """The density of the demonstrated observations: against scikit-learn's, and what its bound lets through."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError
+from vdd_ros.features import Feature
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 from vdd_ros.learning.fit.windows import Statistics
@@ -89,13 +91,31 @@ def test_a_file_without_it(tmp_path: Path) -> None:
     assert OnnxPolicy.load(tmp_path / "e.onnx").act(np.zeros((5, 4))).novelty is None
 
 
+def test_other_demonstrations_are_a_warning_in_the_file(tmp_path: Path) -> None:
+    fit_mixture(small_demonstrations(), tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
+    other = small_demonstrations(seed=1)
+    warnings = export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=other).warnings
+    learned = small_demonstrations().sha256[:12]
+    assert warnings == (
+        f"the policy learned from other demonstrations (sha256 {learned}); novelty is judged by those with the sha256 "
+        f"{other.sha256[:12]}",
+    )
+    assert OnnxPolicy.load(tmp_path / "e.onnx").spec.warnings == warnings
+    assert export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig()).warnings == ()
+
+
+def in_millimetres(found: DemonstrationSet) -> DemonstrationSet:
+    observation = tuple(Feature(one.name, "mm") for one in found.header.observation)
+    return replace(found, header=replace(found.header, observation=observation))
+
+
 def test_demonstrations_that_do_not_do_are_refused(tmp_path: Path) -> None:
     few = small_demonstrations(episodes=1)
     fit_mixture(few, tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
     with pytest.raises(DemonstrationError, match=r"takes two episodes.* there is one.*--no-novelty"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
-    with pytest.raises(CheckpointError, match="learned from other demonstrations"):
-        export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=circles())
+    with pytest.raises(CheckpointError, match="the demonstrations cannot be used with the checkpoint"):
+        export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=in_millimetres(circles()))
     (tmp_path / "E" / "demonstrations.npz").unlink()
     with pytest.raises(DemonstrationError, match=r"keeps no demonstrations.*--demos"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())

@@ -33,6 +33,7 @@ from vdd_ros.nodes.policy.diagnostics import LONGEST
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros.messages import LATCHED
+from vdd_ros.policy.structure import OLD_KINDS
 from vdd_ros.text import printable
 
 
@@ -59,7 +60,8 @@ def test_policy_commands_the_robot(make_node: MakeNode, robot: Robot, bench: Ben
     info: list[Any] = bench.collect(String, "/policy/policy_info", LATCHED)
     bench.wait(lambda: info, "the policy's description")
     described = json.loads(info[0].data)
-    assert (described["node"], described["kind"], described["sampling_steps"]) == ("/policy", "vdd", None)
+    assert (described["node"], described["structure"], described["method"]) == ("/policy", "mixture", "vdd")
+    assert (described["sampling_steps"], described["warnings"]) == (None, [])
     assert len(described["policy_sha256"]) == 64
     assert described["machine"]["provider"] == "cpu"
     assert 0 <= described["jitter_floor"]["p50_s"] <= described["jitter_floor"]["max_s"]
@@ -240,7 +242,8 @@ def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_pa
     robot.run_until(lambda: robot.commands, "a command")
     assert np.abs(np.array(robot.commands[0].data) - [0.5, 0.1]).max() <= 0.0101
     assert node.session is not None
-    assert (node.session.info["kind"], node.session.info["goal_length"]) == (kind, 0)
+    assert (node.session.info["method"], node.session.info["goal_length"]) == (kind, 0)
+    assert node.session.info["structure"] == OLD_KINDS[kind]
     assert not node.get_subscriptions_info_by_topic("/policy/goal")
     assert len(node.get_publishers_info_by_topic("/policy/expert")) == (kind in MIXTURES)
 

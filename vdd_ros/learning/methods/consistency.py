@@ -87,7 +87,7 @@ def distil_consistency(
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
-    settings = {**asdict(config), "teacher_sha256": source.sha256}
+    settings = {**asdict(config), "teacher_sha256": source.sha256, "data_sha256": source.data_sha256}
     with run_folder(
         folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
     ) as begin:

@@ -72,7 +72,7 @@ def distil(
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
     source.teacher.check_range(config.min_noise, config.max_noise)
     source.teacher.visited(config.teacher_steps)
-    settings = {**asdict(config), "teacher_sha256": source.sha256}
+    settings = {**asdict(config), "teacher_sha256": source.sha256, "data_sha256": source.data_sha256}
     with run_folder(
         folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
     ) as begin:
