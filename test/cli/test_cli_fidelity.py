@@ -20,7 +20,7 @@ SMALL = ["--states", "8", "--samples", "64"]
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_diffusion(tmp_path_factory.mktemp("teacher") / "teacher.onnx", steps=3)
+    return write_diffusion(tmp_path_factory.mktemp("teacher") / "teacher.onnx", steps=3, data_sha256=64 * "0")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def student(tmp_path: Path) -> Path:
-    return write_mixture(tmp_path / "student.onnx", fidelity={"note": 1})
+    return write_mixture(tmp_path / "student.onnx", fidelity={"note": 1}, data_sha256=64 * "1")
 
 
 def fidelity(teacher: Path, student: Path, *options: str) -> int:
@@ -70,6 +70,15 @@ def test_the_training_demonstrations_are_called_by_their_name(
     student = write_mixture(tmp_path / "student.onnx", data_sha256=digest)
     assert fidelity(teacher, student, "--demos", str(demos)) == 0
     assert "8 states of the TRAINING demonstrations" in capsys.readouterr().out
+
+
+def test_what_a_policy_learned_from_may_be_unknown(
+    teacher: Path, demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student, file = write_mixture(tmp_path / "student.onnx", data_sha256=None), tmp_path / "out.json"
+    assert fidelity(teacher, student, "--demos", str(demos), "--json", str(file)) == 0
+    assert "8 states of demonstrations that may be those of the training" in capsys.readouterr().out
+    assert json.loads(file.read_text())["demonstrations"]["held_out"] is None
 
 
 def test_by_default_the_task_s_demonstrator_makes_new_demonstrations(

@@ -157,8 +157,19 @@ def _facts(file: PolicyFile, policy: PolicySpec) -> dict[str, Any]:
     }
 
 
-def _held_out(demonstrations: DemonstrationSet, policies: tuple[PolicySpec, PolicySpec]) -> bool:
-    return demonstrations.sha256 not in {policy.data_sha256 for policy in policies}
+def _held_out(demonstrations: DemonstrationSet, policies: tuple[PolicySpec, PolicySpec]) -> bool | None:
+    """Return whether neither policy learned from the demonstrations; None where one does not say what it did."""
+    learned = {policy.data_sha256 for policy in policies}
+    if demonstrations.sha256 in learned:
+        return False
+    return None if None in learned else True
+
+
+_STATES = {
+    True: "held-out demonstrations",
+    False: "the TRAINING demonstrations",
+    None: "demonstrations that may be those of the training",
+}
 
 
 _ROW = "  {:<29}{:>8}  {:<18}{:>8}{:>12}  {:<18}"
@@ -171,10 +182,9 @@ def _format(
     report: "FidelityReport",
 ) -> str:
     teacher, student = policies
-    states = "held-out demonstrations" if _held_out(demonstrations, policies) else "the TRAINING demonstrations"
     rows = [
         f"{args.student.name} ({student.method}) against {args.teacher.name} ({teacher.method}): {args.states} states "
-        f"of {states}, {args.samples} actions each",
+        f"of {_STATES[_held_out(demonstrations, policies)]}, {args.samples} actions each",
         _ROW.format("", "student", "", "floor", "difference", "").rstrip(),
         *(_format_measure(TITLES[name], found) for name, found in report.measures.items()),
         "  floor: the teacher against itself; in brackets the 95 % interval of the mean over states",
