@@ -16,6 +16,7 @@ from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.control.decision import HEAD, decision_labels
 from vdd_ros.evaluation.latency.agreement import MISSING_FILE, Agreement, agreements
 from vdd_ros.evaluation.latency.pairs import pair_decisions
+from vdd_ros.evaluation.latency.policies import structure_of
 from vdd_ros.features import Feature
 from vdd_ros.policy.density import draw
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -244,3 +245,22 @@ def test_two_mixtures_are_compared_once(tmp_path: Path) -> None:
     twin = node("/twin", setting.labels, setting.values(actions), stamps=setting.stamps, kind="vdd")
     found, _ = agreements([setting.student(actions), twin], {}, warmup=0)
     assert [(agreed.agreement.student, agreed.agreement.other) for agreed in found] == [("/student", "/twin")]
+
+
+@pytest.mark.parametrize(
+    ("info", "structure"),
+    [
+        ({"structure": "mixture", "method": "mine"}, "mixture"),
+        ({"kind": "imc"}, "mixture"),
+        ({"kind": "beso"}, "diffusion"),
+        ({"kind": "cd"}, "one_step"),
+        ({"structure": "one_step", "kind": "vdd"}, "one_step"),
+        ({"kind": "gan"}, None),
+        ({"structure": "vdd"}, None),
+        ({}, None),
+    ],
+)
+def test_the_structure_of_a_policy_is_read_out_of_newer_and_older_bags(
+    info: dict[str, Any], structure: str | None
+) -> None:
+    assert structure_of(info) == structure

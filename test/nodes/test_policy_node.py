@@ -321,7 +321,7 @@ def test_policy_that_does_not_fit_the_robot(make_node: MakeNode, tmp_path: Path)
     other = write_mixture(tmp_path / "other.onnx", observation=(Feature("wheel", "rad"),))
     node = make_node(policy_path=str(other))
     node.trigger_configure()
-    assert "wheel missing here" in node.failure
+    assert "does not fit the observation: lacks wheel (rad)" in node.failure
 
 
 def test_node_recovers_from_a_failed_configure(make_node: MakeNode, nan_policy: Path) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
 from vdd_ros.features import Feature
-from vdd_ros.policy.spec import METADATA_KEY, SCHEMA_VERSION, Parity, PolicySpec, Statistics
+from vdd_ros.policy.spec import METADATA_KEY, Parity, PolicySpec, Statistics
+from vdd_ros.policy.spec_versions import SCHEMA_VERSION
 from vdd_ros.policy.structure import DIFFUSION, MIXTURE, OLD_KINDS, ONE_STEP
 
 Floats = NDArray[np.float64]

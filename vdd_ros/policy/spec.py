@@ -24,12 +24,10 @@ from vdd_ros.policy.spec_checks import (
     refuse,
 )
 from vdd_ros.policy.spec_features import check_action, check_observation, read_action, read_observation, to_objects
-from vdd_ros.policy.structure import DIFFUSION, MIXTURE, OLD_KINDS, STRUCTURES
-from vdd_ros.text import printable
+from vdd_ros.policy.spec_versions import check_version, upgraded
+from vdd_ros.policy.structure import DIFFUSION, MIXTURE, STRUCTURES
 
 METADATA_KEY = "vdd_ros.policy"
-SCHEMA_VERSION = 4
-READ_VERSIONS = (2, 3, SCHEMA_VERSION)
 COVARIANCES = ("diagonal", "full")
 
 MAX_NUMBERS = 1_000_000
@@ -122,7 +120,7 @@ class PolicySpec:
     novelty: Novelty | None
 
     def __post_init__(self) -> None:
-        _check_version(self.schema_version)
+        check_version(self.schema_version)
         check_choice("structure", self.structure, STRUCTURES)
         check_text("method", self.method)
         if self.task is not None:
@@ -161,8 +159,8 @@ class PolicySpec:
             text, "The policy metadata", PolicyFileError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH
         )
         if isinstance(raw, dict) and "schema_version" in raw:
-            _check_version(raw["schema_version"])  # before the fields: another version has other fields
-            raw = _upgraded(raw)
+            check_version(raw["schema_version"])  # before the fields: another version has other fields
+            raw = upgraded(raw, names(cls))
         values = dict(members("", raw, names(cls)))
         values["observation"] = read_observation(values["observation"])
         values["action"] = read_action(values["action"])
@@ -302,36 +300,6 @@ class PolicySpec:
         if self.novelty.quantile > 1:
             refuse("novelty.quantile", self.novelty.quantile, "1 or less")
         check_count("novelty.components", self.novelty.components)
-
-
-def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return metadata of an older version as those of the newest: a `kind` was the method, and implied the structure.
-
-    Raises:
-        PolicyFileError: A field is missing or unknown, or the kind is.
-    """
-    if raw["schema_version"] == SCHEMA_VERSION:
-        return raw
-    known = {"novelty": None, **raw} if raw["schema_version"] == 2 else raw
-    new = ("structure", "method", "warnings")
-    known = dict(members("", known, ["kind", *(name for name in names(PolicySpec) if name not in new)]))
-    kind = known.pop("kind")
-    check_choice("kind", kind, tuple(OLD_KINDS))
-    return {**known, "schema_version": SCHEMA_VERSION, "structure": OLD_KINDS[kind], "method": kind, "warnings": []}
-
-
-def _check_version(value: object) -> None:
-    versions = f"{', '.join(map(str, READ_VERSIONS[:-1]))} and {READ_VERSIONS[-1]}"
-    if isinstance(value, int) and not isinstance(value, bool) and value > SCHEMA_VERSION:
-        raise PolicyFileError(
-            f"Policy metadata, field schema_version: {printable(value)} was made by a newer vdd_ros, update this one; "
-            f"it reads the versions {versions}. Or export the policy again with this version."
-        )
-    if isinstance(value, bool) or not isinstance(value, int) or value not in READ_VERSIONS:
-        raise PolicyFileError(
-            f"Policy metadata, field schema_version: {printable(repr(value))} is unknown; this vdd_ros reads the "
-            f"versions {versions}. Export the policy again with this version, or install the one that made it."
-        )
 
 
 def _check_warnings(warnings: object) -> None:

@@ -28,12 +28,12 @@ from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.spec import (
     DETERMINISTIC,
     METADATA_KEY,
-    SCHEMA_VERSION,
     Parity,
     PolicySpec,
 )
 from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
+from vdd_ros.policy.spec_versions import SCHEMA_VERSION
 from vdd_ros.policy.structure import DIFFUSION, MIXTURE
 from vdd_ros.text import printable
 

@@ -1,0 +1,48 @@
+"""Versions of a policy's metadata: which are read, and the older ones as the newest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from vdd_ros.errors import PolicyFileError
+from vdd_ros.policy.spec_checks import check_choice, members
+from vdd_ros.policy.structure import OLD_KINDS
+from vdd_ros.text import printable
+
+SCHEMA_VERSION = 4
+READ_VERSIONS = (2, 3, SCHEMA_VERSION)
+"""2 knew no novelty; 2 and 3 named the method alone, as `kind`."""
+
+
+def upgraded(raw: dict[str, Any], newest: Sequence[str]) -> dict[str, Any]:
+    """Return metadata of an older version as those of the newest: a `kind` was the method, and implied the structure.
+
+    Args:
+        raw: Of a version that `check_version` accepts.
+        newest: Fields of the newest version.
+
+    Raises:
+        PolicyFileError: A field is missing or unknown, or the kind is.
+    """
+    if raw["schema_version"] == SCHEMA_VERSION:
+        return raw
+    known = {"novelty": None, **raw} if raw["schema_version"] == 2 else raw
+    new = ("structure", "method", "warnings")
+    known = dict(members("", known, ["kind", *(name for name in newest if name not in new)]))
+    kind = known.pop("kind")
+    check_choice("kind", kind, tuple(OLD_KINDS))
+    return {**known, "schema_version": SCHEMA_VERSION, "structure": OLD_KINDS[kind], "method": kind, "warnings": []}
+
+
+def check_version(value: object) -> None:
+    """Refuse a version that is not read here; raises PolicyFileError, which tells a newer one from nonsense."""
+    versions = f"{', '.join(map(str, READ_VERSIONS[:-1]))} and {READ_VERSIONS[-1]}"
+    if isinstance(value, int) and not isinstance(value, bool) and value > SCHEMA_VERSION:
+        raise PolicyFileError(
+            f"Policy metadata, field schema_version: {printable(value)} was made by a newer vdd_ros, update this one; "
+            f"it reads the versions {versions}. Or export the policy again with this version."
+        )
+    if isinstance(value, bool) or not isinstance(value, int) or value not in READ_VERSIONS:
+        raise PolicyFileError(
+            f"Policy metadata, field schema_version: {printable(repr(value))} is unknown; this vdd_ros reads the "
+            f"versions {versions}. Export the policy again with this version, or install the one that made it."
+        )
