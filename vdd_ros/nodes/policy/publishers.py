@@ -13,12 +13,14 @@ from std_msgs.msg import Int64, String
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
+from vdd_ros.errors import RobotFileError
 from vdd_ros.nodes.policy.failsafe_call import LossCall
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_message
-from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.nodes.ros.preserialized import ReadyMessage, number_range
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
 from vdd_ros.robot.channels import CommandChannel, Floats
-from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.robot_file import Command
+from vdd_ros.text import printable
 
 ACKNOWLEDGED_S = 0.2
 HELP_S = 0.8
@@ -45,11 +47,12 @@ class PublishedOutputs:
         command = command_message(channel.command, period_s)
         channel.check(command)
         self._clock = node.get_clock()
-        self._stamped = COMMANDS[channel.command.type].stamped
+        self._stamped = channel.command.message.stamped
         # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
         self._command, self._rehearsed = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
         )
+        _check_ranges(channel.command, self._command)
         self._latency = ReadyRecord(LATENCY_LABELS)
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
@@ -81,7 +84,7 @@ class PublishedOutputs:
         ready = self._trajectories.get(len(values))
         if ready is None:
             ready = self._trajectories[len(values)] = self._ready_trajectory(*values.shape)
-        self._to_command.publish(ready.serialized(values.ravel()))
+        self._to_command.publish(ready.serialized(values.ravel(), self._stamp_ns()))
 
     def call_for_help(self) -> None:
         """See Sender; does not wait for the answer."""
@@ -159,4 +162,18 @@ class PublishedOutputs:
         def fill(values: Floats, message: Any) -> None:
             self._channel.write_trajectory(values.reshape(points, size), message)
 
-        return ReadyMessage(command_message(self._channel.command, self._period_s, points), points * size, fill)
+        message = command_message(self._channel.command, self._period_s, points)
+        return ReadyMessage(message, points * size, fill, stamped=self._stamped)
+
+
+def _check_ranges(command: Command, message: ReadyMessage) -> None:
+    """Refuse limits that the numbers of the message cannot hold, or that would be passed where those are rounded."""
+    for index, (entry, dtype) in enumerate(zip(command.entries, message.dtypes, strict=True)):
+        low, high = number_range(dtype)
+        rounded = dtype.kind != "f"
+        if low <= entry.low and entry.high <= high and not (rounded and (entry.low % 1 or entry.high % 1)):
+            continue
+        raise RobotFileError(
+            f"command.entries[{index}]: low is {entry.low:g} and high is {entry.high:g}, but {printable(entry.name)} "
+            f"in a {command.type} is {dtype}; give {'whole numbers' if rounded else 'limits'} from {low:g} to {high:g}"
+        )

@@ -31,7 +31,7 @@ from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.robot.channels import InputChannel
-from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -109,10 +109,10 @@ class PolicySession:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
         parameters, pilot = self._parameters, self._loaded.pilot
         control, command = parameters.enable_control, self._robot.command
-        if parameters.send == "chunk" and not COMMANDS[command.type].has_points:
+        if parameters.send == "chunk" and not command.message.has_points:
             raise ConfigurationError(
-                f"send is 'chunk', but the robot file commands {command.type}; only a "
-                "trajectory_msgs/msg/JointTrajectory carries several actions"
+                f"send is 'chunk', but the robot file commands {command.type}; several actions are carried by "
+                f"{', '.join(command_types(points=True))} only"
             )
         self._outputs = PublishedOutputs(self._node, pilot.channel, self._period_s, control=control)
         if parameters.send == "chunk":
