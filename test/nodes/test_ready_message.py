@@ -158,15 +158,15 @@ def test_what_was_given_out_stays_as_it_is() -> None:
     assert first == before
 
 
-def test_a_rehearsal_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it runs in the midst of a command: a loss is told from another thread than the one that rehearses."""
+def test_a_dry_run_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it runs in the midst of a command: the fail-safe sends from another thread than dry runs."""
     robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
     channel = CommandChannel(robot.command, spec.observation, spec.action)
     outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
     sent: list[bytes] = []
     monkeypatch.setattr(outputs._to_command, "publish", sent.append)
     outputs.command(np.zeros(2))
-    outputs.rehearse(np.ones(2))
+    outputs.dry_run(np.ones(2))
     assert bytes(outputs._command._bytes) == sent[0]
     outputs.destroy()
 

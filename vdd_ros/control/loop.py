@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.chunks import Step
 from vdd_ros.control.commander import Commander
 from vdd_ros.control.counters import Counters
-from vdd_ros.control.observer import Intake
+from vdd_ros.control.observer import Observer
 from vdd_ros.control.outputs import Outputs
 from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
 from vdd_ros.errors import ConfigurationError, VddError
@@ -25,10 +25,10 @@ PATIENCE_S = 0.05
 
 
 class PolicyLoop:
-    """A policy on a robot, which another policy may relieve between two ticks.
+    """A policy on a robot, which another policy may replace between two ticks.
 
     Args:
-        pilot: The policy and what belongs to it.
+        active: The policy and what belongs to it.
         outputs: Where commands and records go.
         statistics: Percentiles of the records.
         period_s: Time between ticks.
@@ -41,7 +41,7 @@ class PolicyLoop:
         timer: What durations are measured with, in seconds.
 
     Attributes:
-        pilot: The policy that acts.
+        active: The policy that acts.
         commander: What becomes of its actions.
         counters: What happened so far.
         last_refused_policy: Which file did not take over, and why; empty if none.
@@ -52,7 +52,7 @@ class PolicyLoop:
 
     def __init__(
         self,
-        pilot: Pilot,
+        active: ActivePolicy,
         outputs: Outputs,
         statistics: LatencyStatistics,
         *,
@@ -69,22 +69,22 @@ class PolicyLoop:
         self.counters = Counters()
         outputs.count_in(self.counters)
         self.last_refused_policy = ""
-        self.pilot = pilot
-        self.pilot.count_in(self.counters)
+        self.active = active
+        self.active.count_in(self.counters)
         self.commander = Commander(
-            pilot.channel,
-            pilot.following,
+            active.channel,
+            active.following,
             self.counters,
             outputs if control else None,
             period_s=period_s,
             first_action=first_action,
         )
-        self._relief: tuple[Pilot, Callable[[], None]] | None = None
+        self._handover: tuple[ActivePolicy, Callable[[], None]] | None = None
         self._trajectories = trajectories
         self._decisions = decisions
         self._whole_window = start_gate == "window"
         self._outputs = outputs
-        outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
+        outputs.expect_decisions(active.decision.labels, experts=active.policy.spec.is_mixture)
         self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
@@ -99,28 +99,28 @@ class PolicyLoop:
         self.start()
 
     @property
-    def intake(self) -> Intake:
+    def observer(self) -> Observer:
         """What the policy sees."""
-        return self.pilot.intake
+        return self.active.observer
 
-    def relieve(self, pilot: Pilot, relieved: Callable[[], None]) -> None:
+    def hand_over(self, successor: ActivePolicy, handed_over: Callable[[], None]) -> None:
         """Let another policy take over as soon as it has seen as much as its window holds, between two ticks.
 
         The command goes on from where it is: limits and guards of the first command are not begun anew.
 
         Args:
-            pilot: The other policy; the goal of the present one is passed on if it has the same form.
-            relieved: Called once it has taken over.
+            successor: The other policy; the goal of the present one is passed on if it has the same form.
+            handed_over: Called once it has taken over.
         """
-        pilot.intake.take_goal_of(self.intake)
-        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
-        self._relief = pilot, relieved
+        successor.observer.take_goal_of(self.observer)
+        self._outputs.expect_decisions(successor.decision.labels, experts=successor.policy.spec.is_mixture)
+        self._handover = successor, handed_over
 
-    def withdraw(self, pilot: Pilot) -> bool:
+    def cancel(self, successor: ActivePolicy) -> bool:
         """Let a policy wait no longer to take over; between ticks only. Return whether it was still waiting."""
-        if self._relief is None or self._relief[0] is not pilot:
+        if self._handover is None or self._handover[0] is not successor:
             return False
-        self._relief = None
+        self._handover = None
         return True
 
     def refuse_policy(self, reason: str) -> None:
@@ -129,7 +129,7 @@ class PolicyLoop:
         self.last_refused_policy = reason
 
     def receive(self, name: str, message: Any, now_s: float, received_s: float = math.inf) -> None:
-        """Take in a message; see `Intake.receive`.
+        """Take in a message; see `Observer.receive`.
 
         Args:
             name: Of an input.
@@ -139,35 +139,35 @@ class PolicyLoop:
         """
         self._follow_clock(now_s)
         arrived_s = min(received_s, now_s)  # later only where the clock was set back meanwhile
-        for pilot in self._pilots():
-            pilot.intake.receive(name, message, arrived_s)
+        for policy in self._policies():
+            policy.observer.receive(name, message, arrived_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
-        """Take in a goal; see `Intake.receive_goal`."""
-        for pilot in self._pilots():
-            pilot.intake.receive_goal(values)
+        """Take in a goal; see `Observer.receive_goal`."""
+        for policy in self._policies():
+            policy.observer.receive_goal(values)
 
     def close(self) -> None:
         """End what runs beside the ticks."""
-        for pilot in self._pilots():
-            pilot.chunks.close()
+        for policy in self._policies():
+            policy.chunks.close()
 
-    def _pilots(self) -> tuple[Pilot, ...]:
-        """Return the policy that acts and the one that waits to relieve it."""
-        relief = self._relief  # which a tick may take away meanwhile
-        return (self.pilot,) if relief is None else (self.pilot, relief[0])
+    def _policies(self) -> tuple[ActivePolicy, ...]:
+        """Return the policy that acts and the one that waits to take over."""
+        handover = self._handover  # which a tick may take away meanwhile
+        return (self.active,) if handover is None else (self.active, handover[0])
 
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
         self._ended = False
-        self.pilot.guards.reset()
+        self.active.guards.reset()
         self._statistics.reset()
         self._began = self._timer()
         self._bookkeeping_s = 0.0
 
     def stop(self) -> None:
-        """End, as at deactivation: the robot is left as the robot file says for losses.
+        """End, as at deactivation: the robot is left as `on_loss` of the robot file says.
 
         From whatever thread; what ticks want is not commanded any more, until it is started again.
         """
@@ -176,11 +176,11 @@ class PolicyLoop:
             self._elapse()
             self.commander.stop()
 
-    def lose(self) -> None:
-        """Do what the robot file says for losses, from whatever thread, as where no tick begins when it should."""
+    def enter_failsafe(self) -> None:
+        """Do what `on_loss` of the robot file says, from whatever thread, as where no tick begins when it should."""
         with self._sending:
             self._elapse()
-            self.commander.lose()
+            self.commander.enter_failsafe()
 
     def _elapse(self) -> None:
         """Note how far the robot is on its last trajectory by now, which it follows whether anything ticks or not."""
@@ -189,13 +189,13 @@ class PolicyLoop:
             self.commander.elapse(self._ticked_s + since_s)
 
     def check_overdue(self) -> bool:
-        """Tell whether a tick should have ended long ago; then do, at once, what the robot file says for losses.
+        """Tell whether a tick should have ended long ago; then enter the fail-safe at once.
 
         From whatever thread; what that tick wants is not commanded any more. A tick is overdue when it has run for
         longer than an inference may take, plus a period or 50 ms, whichever is longer.
         """
         tick, since = self.counters.ticks, self._running_since  # in this order: a tick may end in between
-        limit_s = self.pilot.guards.limit_s + max(self._period_s, PATIENCE_S)
+        limit_s = self.active.guards.limit_s + max(self._period_s, PATIENCE_S)
         if since is None or self._timer() - since <= limit_s:
             return False
         with self._sending:
@@ -203,7 +203,7 @@ class PolicyLoop:
                 self._barred = tick
                 self.counters.hangs += 1
                 self._elapse()
-                self.commander.lose()
+                self.commander.enter_failsafe()
         return True
 
     def new_episode(self, since_s: float = -math.inf) -> None:
@@ -219,9 +219,9 @@ class PolicyLoop:
         """Stop, and forget what was seen before a time, and which expert acted."""
         with self._sending:
             self.commander.stop()
-        for pilot in self._pilots():
-            pilot.intake.reset(since_s)
-        self.pilot.chunks.reset()
+        for policy in self._policies():
+            policy.observer.reset(since_s)
+        self.active.chunks.reset()
         self._expert = None
         self._seen_s = -math.inf
 
@@ -231,16 +231,16 @@ class PolicyLoop:
         Not sooner than half a period after that tick: the limits of a command's step are for one tick a period, so a
         sensor that floods must not make the robot faster.
         """
-        return self.intake.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
+        return self.observer.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
 
-    def rehearse(self, now_s: float) -> None:
-        """Do what a tick at this time would do, but for what leaves the node, and forget it."""
-        if self.intake.complete and not self.intake.stale(now_s):
+    def dry_run(self, now_s: float) -> None:
+        """Dry-run a tick: the same computation, nothing published, no state kept."""
+        if self.observer.complete and not self.observer.stale(now_s):
             with suppress(VddError):  # the tick will meet it too
-                window = self.intake.sample(now_s)
-                action = self.pilot.chunks.rehearse(window, self.intake.goal)
+                window = self.observer.sample(now_s)
+                action = self.active.chunks.dry_run(window, self.observer.goal)
                 if action is not None and not self._trajectories:
-                    self.commander.rehearse(action, window[-1])
+                    self.commander.dry_run(action, window[-1])
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -263,14 +263,14 @@ class PolicyLoop:
         self._ticked_s = now_s
         if self._trajectories:
             self.commander.elapse(now_s)
-        if self._relief is not None:
-            self._let_relieve(*self._relief, now_s)
+        if self._handover is not None:
+            self._try_hand_over(*self._handover, now_s)
         observation = self._observe(now_s)
         if observation is None:
             return
         assembled = self._timer()
         try:
-            step = self.pilot.chunks.next(observation, self.intake.goal)
+            step = self.active.chunks.next(observation, self.observer.goal)
         except VddError as error:
             self._fail(error)
             return
@@ -283,7 +283,7 @@ class PolicyLoop:
         record["stamp_s"] = now_s
         record["period_s"] = period_s
         record["lateness_s"] = lateness_s
-        record["observation_age_s"] = self.intake.age_s(now_s)
+        record["observation_age_s"] = self.observer.age_s(now_s)
         record["assemble_s"] = assembled - began
         record["inference_s"] = math.nan
         record["publish_s"] = published - inferred
@@ -302,23 +302,23 @@ class PolicyLoop:
         self.counters.deadline_misses += missed
         self._bookkeeping_s = self._timer() - published
 
-    def _let_relieve(self, pilot: Pilot, relieved: Callable[[], None], now_s: float) -> None:
+    def _try_hand_over(self, successor: ActivePolicy, handed_over: Callable[[], None], now_s: float) -> None:
         """Let another policy take over if it has seen enough and has an answer for this tick."""
-        if not pilot.intake.covers(now_s):
+        if not successor.observer.covers(now_s):
             return
-        if pilot.chunks.prime(pilot.intake.sample(now_s), pilot.intake.goal):
-            self.take_over(pilot)
-            relieved()
+        if successor.chunks.prime(successor.observer.sample(now_s), successor.observer.goal):
+            self.take_over(successor)
+            handed_over()
 
-    def take_over(self, pilot: Pilot) -> None:
+    def take_over(self, successor: ActivePolicy) -> None:
         """Let another policy act from now on; between ticks only."""
-        self._relief = None
-        self.pilot.chunks.close()
-        pilot.count_in(self.counters)
-        pilot.intake.count_on_from(self.intake)
-        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
-        self.commander.relieve(pilot.channel, pilot.following)
-        self.pilot = pilot
+        self._handover = None
+        self.active.chunks.close()
+        successor.count_in(self.counters)
+        successor.observer.count_on_from(self.observer)
+        self._outputs.expect_decisions(successor.decision.labels, experts=successor.policy.spec.is_mixture)
+        self.commander.hand_over(successor.channel, successor.following)
+        self.active = successor
         self._expert = None
 
     def _follow_clock(self, now_s: float) -> None:
@@ -332,30 +332,30 @@ class PolicyLoop:
 
     def _fail(self, error: VddError) -> None:
         """End commanding, because the policy cannot act."""
-        self.pilot.guards.fault = str(error)
+        self.active.guards.fault = str(error)
         with self._sending:
-            self.commander.lose()
-        self.pilot.chunks.drop()
+            self.commander.enter_failsafe()
+        self.active.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
         with self._sending:
             if self._may(step, took_s) and step is not None:
                 return self._send(step, newest, now_s)
-            self.commander.lose()
+            self.commander.enter_failsafe()
         if step is not None:
-            self.pilot.chunks.drop()
+            self.active.chunks.drop()
         return False
 
     def _may(self, step: Step | None, took_s: float) -> bool:
         """Whether what a step wants may be commanded."""
         if step is None:
-            if self.pilot.chunks.starting:
+            if self.active.chunks.starting:
                 self.counters.waiting += 1
             else:
                 self.counters.overruns += 1
             return False
-        guards, follows = self.pilot.guards, self._trajectories and step.act is None
+        guards, follows = self.active.guards, self._trajectories and step.act is None
         in_time = follows or guards.in_time(took_s)
         known = step.act is None or guards.knows(step.act.novelty)
         return in_time and known and not (guards.fault or self._ended or self._barred == self.counters.ticks)
@@ -371,9 +371,9 @@ class PolicyLoop:
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""
         self.counters.decisions += 1
-        self.pilot.guards.check_limits(step.actions)
+        self.active.guards.check_limits(step.actions)
         if self._decisions and step.window is not None:
-            decision = self.pilot.decision
+            decision = self.active.decision
             decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
             self._outputs.decision(decision)
         if act.novelty is not None:
@@ -385,22 +385,22 @@ class PolicyLoop:
 
     def _observe(self, now_s: float) -> NDArray[np.float32] | None:
         """Return the observation history, or None where an input or the goal was not seen, or is not to be trusted."""
-        if not self.intake.complete or (self._whole_window and not self.intake.covers(now_s)):
+        if not self.observer.complete or (self._whole_window and not self.observer.covers(now_s)):
             self.counters.waiting += 1
             return None
-        if self.intake.stale(now_s):
+        if self.observer.stale(now_s):
             self.counters.stale += 1
-            self._lose_sight()
+            self._distrust()
             return None
-        if self.intake.doubted(now_s, starting=self.commander.starting):
+        if self.observer.doubted(now_s, starting=self.commander.starting):
             self.counters.contradicted += 1
-            self._lose_sight()
+            self._distrust()
             return None
-        self._seen_s = self.intake.newest_s()
-        return self.intake.sample(now_s)
+        self._seen_s = self.observer.newest_s()
+        return self.observer.sample(now_s)
 
-    def _lose_sight(self) -> None:
+    def _distrust(self) -> None:
         """End commanding, because what is seen is not to be trusted."""
         with self._sending:
-            self.commander.lose()
-        self.pilot.chunks.drop()
+            self.commander.enter_failsafe()
+        self.active.chunks.drop()

@@ -68,7 +68,7 @@ class CommandChannel:
         any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
         starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
-            nor others that a loss brings to zero, which start from there.
+            nor others that the fail-safe brings to zero, which start from there.
         first_step: (n,) how far from there the first command may be.
         measured_columns: n columns of the observation that measure them; None where none does.
     """

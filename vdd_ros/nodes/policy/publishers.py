@@ -14,7 +14,7 @@ from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
 from vdd_ros.errors import RobotFileError
-from vdd_ros.nodes.policy.failsafe_call import LossCall
+from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_message
 from vdd_ros.nodes.ros.preserialized import ReadyMessage, number_range
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
@@ -23,7 +23,7 @@ from vdd_ros.robot.robot_file import Command
 from vdd_ros.text import printable
 
 ACKNOWLEDGED_S = 0.2
-HELP_S = 0.8
+REQUEST_S = 0.8
 
 
 class PublishedOutputs:
@@ -48,8 +48,8 @@ class PublishedOutputs:
         channel.check(command)
         self._clock = node.get_clock()
         self._stamped = channel.command.message.stamped
-        # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
-        self._command, self._rehearsed = (
+        # Dry runs have one of their own: the fail-safe sends from another thread, which must not be mixed with theirs.
+        self._command, self._dry_command = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
         )
         _check_ranges(channel.command, self._command)
@@ -64,20 +64,20 @@ class PublishedOutputs:
         self._node = node
         self._control = control
         self._counters = Counters()
-        self._help: LossCall | None = None
+        self._request: FailsafeCall | None = None
         if control:
             self._to_command = node.create_publisher(type(command), channel.command.topic, RELIABLE)
             self._publishers.append(self._to_command)
             if service := channel.command.loss_service:
-                self._help = LossCall(node, service, self._count_failed_call)
+                self._request = FailsafeCall(node, service, self._count_failed_call)
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
         self._to_command.publish(self._command.serialized(values, self._stamp_ns()))
 
-    def rehearse(self, values: Floats) -> None:
+    def dry_run(self, values: Floats) -> None:
         """See Sender."""
-        self._rehearsed.serialized(values, self._stamp_ns())
+        self._dry_command.serialized(values, self._stamp_ns())
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""
@@ -86,21 +86,21 @@ class PublishedOutputs:
             ready = self._trajectories[len(values)] = self._ready_trajectory(*values.shape)
         self._to_command.publish(ready.serialized(values.ravel(), self._stamp_ns()))
 
-    def call_for_help(self) -> None:
+    def request_stop(self) -> None:
         """See Sender; does not wait for the answer."""
-        if self._help is not None:
-            self._help.start()
+        if self._request is not None:
+            self._request.start()
 
-    def call_off(self) -> None:
+    def cancel_request(self) -> None:
         """See Sender."""
-        if self._help is not None:
-            self._help.stop()
+        if self._request is not None:
+            self._request.stop()
 
     def count_in(self, counters: Counters) -> None:
         """See Outputs."""
         self._counters = counters
 
-    def farewell(self, spin: Callable[[float], object]) -> None:
+    def flush(self, spin: Callable[[float], object]) -> None:
         """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
 
         Args:
@@ -109,16 +109,16 @@ class PublishedOutputs:
         if not self._control:
             return
         self._to_command.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
-        end_s = time.monotonic() + HELP_S
-        while self._help is not None and self._help.wanted and (left_s := end_s - time.monotonic()) > 0:
+        end_s = time.monotonic() + REQUEST_S
+        while self._request is not None and self._request.wanted and (left_s := end_s - time.monotonic()) > 0:
             spin(left_s)
 
     def destroy(self) -> None:
         """Take down what was made."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
-        if self._help is not None:
-            self._help.destroy()
+        if self._request is not None:
+            self._request.destroy()
 
     def _count_failed_call(self) -> None:
         self._counters.failed_calls += 1
