@@ -133,7 +133,7 @@ def test_a_policy_that_takes_over_brings_its_labels(tmp_path: Path, ticking: boo
     other = ActivePolicy.of(OnnxPolicy.load(write_mixture(tmp_path / "b.onnx", history=3)), ROBOT, period_s=PERIOD_S)
     handed_over: list[Any] = []
     if ticking:
-        rig.loop.hand_over(other, lambda: handed_over.append(True))
+        rig.loop.swap.hand_over(other, lambda: handed_over.append(True))
     else:
         rig.loop.take_over(other)
     assert other.decision.labels in rig.out.expected

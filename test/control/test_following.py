@@ -355,7 +355,7 @@ def test_what_is_done_for_a_loss_is_done_by_one_thread_at_a_time(tmp_path: Path,
     arm = Arm(tmp_path, document)
     arm.run(0.5, lag_s=0.05)
     alone: list[bool] = []
-    arm.rig.out.request_stop = lambda: alone.append(arm.rig.loop._sending.locked())  # type: ignore[method-assign]
+    arm.rig.out.request_stop = lambda: alone.append(arm.rig.loop._interruption.sending.locked())  # type: ignore[method-assign]
     if why == "stale":
         arm.rig.time_s += 1.0
     else:

@@ -71,7 +71,7 @@ def test_a_policy_that_takes_over_in_motion_is_not_refused() -> None:
         if len(behind) % 20 == 0:
             settings = GuardSettings(first_action="refuse")
             active = ActivePolicy.of(student(seed=len(behind)), robot, period_s=PERIOD_S, guards=settings)
-            rig.loop.hand_over(active, lambda: None)
+            rig.loop.swap.hand_over(active, lambda: None)
 
     run_episodes(rig, robot, each=hand_over)
     assert max(behind) > robot.command.entries[0].max_step

@@ -486,17 +486,18 @@ def test_losses_are_told_before_anything_is_waited_for(rig: MakeRig, monkeypatch
     assert lost == [1]
 
 
-def test_a_goal_may_come_while_a_policy_is_relieved(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_goal_may_come_while_a_policy_takes_over(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes in another thread than the ticks, which take the waiting policy away just then."""
     made = rig(goal_length=1)
 
     class Vanishing:
-        def __get__(self, loop: Any, owner: Any) -> Any:
-            return loop.__dict__.pop("waiting", None)
+        def __get__(self, swap: Any, owner: Any) -> Any:
+            return swap.__dict__.pop("given", None)
 
-    made.loop.__dict__["waiting"] = (made.loop.active, lambda: None)
-    monkeypatch.setattr(type(made.loop), "_handover", Vanishing(), raising=False)
-    monkeypatch.delitem(made.loop.__dict__, "_handover")
+    swap = made.loop.swap
+    swap.__dict__["given"] = (swap.active, lambda: None)
+    monkeypatch.setattr(type(swap), "waiting", Vanishing(), raising=False)
+    monkeypatch.delitem(swap.__dict__, "waiting")
     made.loop.receive_goal(np.zeros(4))
     assert made.loop.counters.goals == 2
 

@@ -58,7 +58,7 @@ def test_the_other_policy_acts_once_it_has_seen_its_window(
 ) -> None:
     run(rig, 3)
     told: list[int] = []
-    rig.loop.hand_over(other(history=history), lambda: told.append(rig.loop.counters.ticks))
+    rig.loop.swap.hand_over(other(history=history), lambda: told.append(rig.loop.counters.ticks))
     run(rig, 8)
     by_old = 3 + history  # the tick in which the window is full is already the new one's
     assert told == [by_old]
@@ -74,7 +74,7 @@ def test_a_teacher_relieves_a_student(rig: Rig, tmp_path: Path) -> None:
     run(rig, 2)
     experts = len(rig.out.experts)
     policy = OnnxPolicy.load(write_diffusion(tmp_path / "teacher.onnx"))
-    rig.loop.hand_over(ActivePolicy.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S), lambda: None)
+    rig.loop.swap.hand_over(ActivePolicy.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S), lambda: None)
     run(rig, 2)
     assert (len(rig.out.commands), len(rig.out.experts)) == (4, experts)
 
@@ -82,7 +82,7 @@ def test_a_teacher_relieves_a_student(rig: Rig, tmp_path: Path) -> None:
 def test_counters_and_refusals_go_on(rig: Rig, other: Callable[..., ActivePolicy]) -> None:
     """What both saw while the other waited counts once."""
     run(rig, 1)
-    rig.loop.hand_over(other(history=3), lambda: None)
+    rig.loop.swap.hand_over(other(history=3), lambda: None)
     rig.see((np.nan, 0.0), PLACE, rig.time_s + 0.01)
     assert rig.loop.counters.refused_messages == 1
     run(rig, 6)
@@ -94,7 +94,7 @@ def test_counters_and_refusals_go_on(rig: Rig, other: Callable[..., ActivePolicy
 def test_a_new_episode_empties_the_window_of_the_one_who_waits(rig: Rig, other: Callable[..., ActivePolicy]) -> None:
     run(rig, 1)
     told: list[int] = []
-    rig.loop.hand_over(other(history=3), lambda: told.append(rig.loop.counters.ticks))
+    rig.loop.swap.hand_over(other(history=3), lambda: told.append(rig.loop.counters.ticks))
     run(rig, 2)
     rig.loop.new_episode()
     run(rig, 4)
@@ -108,7 +108,7 @@ def test_a_goal_is_passed_on_if_it_has_the_same_form(tmp_path: Path) -> None:
     for goal_length, takes_over in ((1, True), (2, False)):
         policy = OnnxPolicy.load(write_mixture(tmp_path / "new.onnx", seed=5, goal_length=goal_length))
         active = ActivePolicy.of(policy, robot, period_s=PERIOD_S)
-        rig.loop.hand_over(active, lambda: None)
+        rig.loop.swap.hand_over(active, lambda: None)
         run(rig, 3)
         assert (rig.loop.active is active) == takes_over
     rig.loop.receive_goal([0.6, 0.3, 0.6, 0.3] * 2)
@@ -154,7 +154,7 @@ def test_the_first_command_of_another_policy_is_a_first_command(
     rig = Rig(policy(0.4), robot, first_action="refuse")
     rig.receive("arm", joint_state(1.0, elbow=0.4), 1.0)
     rig.loop.tick(1.0, 0.0)
-    rig.loop.hand_over(ActivePolicy.of(policy(wants), robot, period_s=PERIOD_S), lambda: None)
+    rig.loop.swap.hand_over(ActivePolicy.of(policy(wants), robot, period_s=PERIOD_S), lambda: None)
     rig.receive("arm", joint_state(1.1, elbow=0.4), 1.1)
     rig.loop.tick(1.1, 0.0)
     assert np.array(rig.out.commands)[:, 0].tolist() == pytest.approx(commands, abs=1e-6)

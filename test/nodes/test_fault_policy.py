@@ -107,7 +107,7 @@ def test_cleanup_while_a_file_is_loaded(make_node: MakeNode, watched: Watched, t
     loop = node.session.loop
     answer = ask(node, watched, write_mixture(tmp_path / "next.onnx", history=30))
     if answered:
-        watched.run_until(lambda: loop._handover is not None, "a policy that waits")
+        watched.run_until(lambda: loop.swap.waiting is not None, "a policy that waits")
     else:
         watched.run_until(lambda: node.session and node.session._swap and node.session._swap._busy, "the call")
     node.trigger_deactivate()

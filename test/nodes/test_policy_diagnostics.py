@@ -235,7 +235,7 @@ def test_long_texts_are_clipped_and_made_printable(make_node: MakeNode, watched:
     """What came from a file or from the network is not repeated every second, and cannot act on a terminal."""
     node = started(make_node())
     assert node.session is not None
-    node.session.loop.refuse_policy("\x1b[31m" + "x" * 20_000_000)
+    node.session.loop.swap.refuse("\x1b[31m" + "x" * 20_000_000)
     watched.await_diagnosis(lambda _, values: "characters)" in values["last_refused_policy"], "the refusal")
     message, said = watched.said["policy"]
     assert all(len(text) < 2000 for text in (message, *said.values()))

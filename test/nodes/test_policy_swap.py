@@ -19,7 +19,7 @@ from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
-from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.policy_swap import PolicySwap
 from vdd_ros.control.timing import LATENCY_LABELS
 from vdd_ros.nodes.policy.handover import ACTS, Done
 from vdd_ros.nodes.policy.loader import Loader
@@ -115,7 +115,7 @@ def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
     answer = client.call_async(Trigger.Request())
     assert node.session is not None
     loop = node.session.loop
-    robot.run_until(lambda: loop._handover is not None, "a policy that waits")
+    robot.run_until(lambda: loop.swap.waiting is not None, "a policy that waits")
     return answer
 
 
@@ -173,7 +173,7 @@ def test_an_error_while_taking_over_refuses_the_file(
     node = started(make_node())
     path = write_mixture(tmp_path / "next.onnx", history=3)
     with monkeypatch.context() as patched:
-        patched.setattr(PolicyLoop, "hand_over", broken)
+        patched.setattr(PolicySwap, "hand_over", broken)
         answer = call(node, robot, path)
     assert (answer.success, answer.message) == (False, "ZeroDivisionError: broken")
     assert node.session is not None

@@ -82,7 +82,7 @@ class Health:
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
             "times the clock was set back": new["clock_jumps"],
-            f"policy files refused, the old one acts on: {loop.last_refused_policy}": new["refused_policies"],
+            f"policy files refused, the old one acts on: {loop.swap.last_refused}": new["refused_policies"],
         }
         found = [f"{count} {problem}" for problem, count in problems.items() if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
@@ -126,7 +126,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
     values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
-    values["last_refused_policy"] = loop.last_refused_policy
+    values["last_refused_policy"] = loop.swap.last_refused
     for index, entry in enumerate(entries):
         values[f"limited_range.{entry.name}"] = limits.out_of_range[index]
         values[f"limited_step.{entry.name}"] = limits.too_far[index]

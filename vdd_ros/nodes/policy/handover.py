@@ -61,7 +61,7 @@ class Handover:
         timer.daemon = True
         self._waiting = loaded, done, timer
         try:
-            self._loop.hand_over(loaded.active, self._handed_over)
+            self._loop.swap.hand_over(loaded.active, self._handed_over)
         except Exception:
             self._waiting = None
             raise
@@ -74,7 +74,7 @@ class Handover:
         loaded, _, _ = self._waiting
         if hung:
             self._refuse(loaded, "the tick that runs does not end")
-        elif self._loop.cancel(loaded.active):
+        elif self._loop.swap.cancel(loaded.active):
             self._loop.take_over(loaded.active)
             self._handed_over()
 
@@ -95,7 +95,7 @@ class Handover:
 
     def _refuse(self, loaded: LoadedPolicy, reason: str) -> None:
         """Let a policy wait no longer, if it still does."""
-        if self._waiting is None or self._waiting[0] is not loaded or not self._loop.cancel(loaded.active):
+        if self._waiting is None or self._waiting[0] is not loaded or not self._loop.swap.cancel(loaded.active):
             return
         _, done, timer = self._waiting
         self._waiting = None

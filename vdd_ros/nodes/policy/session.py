@@ -146,7 +146,7 @@ class PolicySession:
                 timeout_s=parameters.load_timeout_s,
                 take_over=self._take_over,
                 taken_over=self._taken_over,
-                refused=self.loop.refuse_policy,
+                refused=self.loop.swap.refuse,
             )
         )
         self._connected_to_swap = True

@@ -211,7 +211,8 @@ class Ticker:
             self._call_afterwards()
         elif time.monotonic_ns() >= self._deadlines.due_ns:
             self._deadlines.step()
-            if not self._loop.observer.complete or self._loop.observer.stale(now_s):
+            observer = self._loop.observer
+            if not observer.complete or observer.stale(now_s):
                 self._tick(now_s, 0.0)
 
     def _on_timer(self) -> None:
@@ -225,7 +226,7 @@ class Ticker:
 
     def _tick(self, now_s: float, lateness_s: float) -> None:
         self._loop.tick(now_s, lateness_s)
-        guards = self._loop.active.guards
+        guards = self._loop.swap.active.guards
         if guards.fault and not self._gives_up:
             self._gives_up = True
             self._in_executor(self._abort, guards.fault)
