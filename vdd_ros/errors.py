@@ -60,6 +60,10 @@ class PluginError(VddError):
     """What another package adds to vdd_ros cannot be used."""
 
 
+class ConformanceError(VddError):
+    """What another package adds to vdd_ros does not do what vdd_ros relies on."""
+
+
 class HeldError(VddError):
     """A folder or a file is in use by another command, which the message names."""
 

@@ -289,6 +289,6 @@ def test_what_a_node_says_about_itself_is_a_json_object(tmp_path: Path, info: st
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 10_000, "1e999", "NaN", "\x1b[2J", "true", "-0", "½", ""])
 def test_odd_values_in_diagnostics_count_nothing(tmp_path: Path, value: str) -> None:
-    said = [("/student: policy", {"ticks": "3", "losses": value, "stale": "2", "\x1b[2J": "5"})]
+    said = [("/student: policy", {"ticks": "3", "failsafes": value, "stale": "2", "\x1b[2J": "5"})]
     (node,) = read_latency_bag(write_bag(tmp_path / "bag", {"/student": records_of(3)}, diagnostics=said))
     assert node.counters == {"stale": 2, "\\x1b[2J": 5}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vdd_ros.benchmark.realtime import PARTS, judge
 from vdd_ros.benchmark.realtime import suite as realtime
 from vdd_ros.errors import ConfigurationError, VddError
-from vdd_ros.host.sentinel import Absences
+from vdd_ros.host.monitor import Preemptions
 
 LABELS = ("seq", "stamp_s", "period_s", "lateness_s", "total_s", "deadline_missed")
 RATE_HZ = 200.0
@@ -58,11 +58,11 @@ def test_a_miss_is_the_hosts_where_a_witness_saw_it_away() -> None:
     """Two ticks that take 1.5 and 2.5 periods; during the second one the host was away."""
     found = measured(total_s=at({20: 1.5 * PERIOD_S, 40: 2.5 * PERIOD_S}, 0.3 * PERIOD_S))
     began = found["records"][judge.WARM_UP + 40, LABELS.index("stamp_s")]
-    away = Absences(np.array([[began, began + 2 * PERIOD_S]]))
-    judged = judge.blame(found, [Absences(), away], RATE_HZ)
+    away = Preemptions(np.array([[began, began + 2 * PERIOD_S]]))
+    judged = judge.blame(found, [Preemptions(), away], RATE_HZ)
     assert (judged["missed_explained"], judged["missed_by_a_period_explained"]) == (1, 1)
     assert [miss["seq"] for miss in judged["misses"]] == [20, 40]
-    nothing = judge.blame(found, [Absences()], RATE_HZ)
+    nothing = judge.blame(found, [Preemptions()], RATE_HZ)
     assert (nothing["missed_explained"], nothing["missed_by_a_period_explained"]) == (0, 0)
 
 
@@ -104,7 +104,7 @@ def test_networks_are_compared_within_each_round() -> None:
 
 def a_record() -> dict[str, Any]:
     times = judge.percentiles(np.linspace(1e-4, 2e-4, 101))
-    node = judge.punctuality(measured(), RATE_HZ) | judge.blame(measured(), [Absences()], RATE_HZ)
+    node = judge.punctuality(measured(), RATE_HZ) | judge.blame(measured(), [Preemptions()], RATE_HZ)
     drivers = [
         {"driver": name, "rate_hz": 200.0, "busy": busy, "lateness_s": times, "missed": 1, "cpu": 0.25}
         for name in ("timer", "thread")

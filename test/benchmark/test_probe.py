@@ -58,5 +58,5 @@ def test_a_node_does_not_take_it_for_frozen(
     assert rig.loop.commander.following.times_frozen == {"tcp": frozen}
     assert rig.loop.counters.not_followed == frozen
     assert rig.loop.commander.limits.waited.tolist() == [0, 0]
-    assert rig.loop.intake.contradictions == {"desired": 0, "tcp": 0}
+    assert rig.loop.observer.contradictions == {"desired": 0, "tcp": 0}
     assert (len(rig.out.commands) == 90) == (not frozen)

@@ -46,8 +46,8 @@ def run(chunks: Chunks, ticks: range) -> list[tuple[float, float] | None]:
     for tick in ticks:
         step = chunks.next(np.full((1, 4), tick, np.float32), None)
         done.append(None if step is None else tuple(step.actions[0].tolist()))
-        if chunks._asked is not None and chunks._policy.gate is None:  # type: ignore[attr-defined]
-            chunks._asked.result(10.0)
+        if chunks._requested is not None and chunks._policy.gate is None:  # type: ignore[attr-defined]
+            chunks._requested.result(10.0)
     return done
 
 
@@ -77,7 +77,7 @@ def test_a_late_answer_costs_the_ticks_that_it_is_late() -> None:
     policy.gate = Event()
     assert run(chunks, range(2, 5)) == [(0, 2), None, None]
     assert not chunks.starting
-    asked = chunks._asked
+    asked = chunks._requested
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
@@ -93,7 +93,7 @@ def test_the_first_answer_is_waited_for_in_no_tick() -> None:
     chunks = Chunks(policy, action_steps=2, prefetch_ticks=2)  # type: ignore[arg-type]
     assert run(chunks, range(3)) == [None, None, None]
     starting = [chunks.starting]
-    asked = chunks._asked
+    asked = chunks._requested
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
@@ -109,11 +109,11 @@ def test_what_is_dropped_is_not_waited_for() -> None:
     policy.gate = Event()
     chunks = Chunks(policy, action_steps=3, prefetch_ticks=1)  # type: ignore[arg-type]
     run(chunks, range(1))
-    dropped = chunks._asked
+    dropped = chunks._requested
     assert dropped is not None
     chunks.reset()
     assert run(chunks, range(1, 3)) == [None, None]
-    assert chunks._asked is None
+    assert chunks._requested is None
     policy.gate.set()
     dropped.result(10.0)
     policy.gate = None
@@ -128,7 +128,7 @@ def test_another_policy_is_primed_before_it_takes_over() -> None:
     chunks = Chunks(policy, action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
     policy.gate = Event()
     assert [chunks.prime(np.full((1, 4), tick, np.float32), None) for tick in (7, 8)] == [False, False]
-    asked = chunks._asked
+    asked = chunks._requested
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
@@ -157,7 +157,7 @@ def test_an_answer_of_which_nothing_is_left_is_asked_anew() -> None:
     run(chunks, range(2))
     policy.gate = Event()
     assert run(chunks, range(2, 6)) == [(0, 2), None, None, None]
-    asked = chunks._asked
+    asked = chunks._requested
     assert asked is not None
     policy.gate.set()
     asked.result(10.0)
@@ -186,8 +186,8 @@ def test_an_error_of_the_thread_comes_out_in_the_tick() -> None:
 
     policy.act = fail  # type: ignore[method-assign, assignment]
     assert chunks.next(np.zeros((1, 4), np.float32), None) is None
-    assert chunks._asked is not None
-    chunks._asked.exception(10.0)
+    assert chunks._requested is not None
+    chunks._requested.exception(10.0)
     with pytest.raises(ValueError, match="no answer"):
         chunks.next(np.zeros((1, 4), np.float32), None)
     chunks.close()
@@ -289,7 +289,7 @@ def test_a_loss_cuts_a_trajectory_off(tmp_path: Path, after: int, how: str) -> N
     rig.loop.stop()
     plan, hold = rig.out.trajectories
     assert hold == [plan[after]]
-    assert rig.loop.counters.losses == 1
+    assert rig.loop.counters.failsafes == 1
 
 
 def test_a_trajectory_that_has_ended_needs_no_end(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_nor_does_one_that_ended_while_nothing_ticked(tmp_path: Path) -> None:
     rig = an_arm(tmp_path, action_steps=4)
     move(rig, 2)
     rig.loop.tick(rig.time_s + 1.0, 0.0)
-    assert (len(rig.out.trajectories), rig.loop.counters.losses) == (1, 1)
+    assert (len(rig.out.trajectories), rig.loop.counters.failsafes) == (1, 1)
 
 
 def test_a_policy_slower_than_a_period_acts_ahead(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_policy_slower_than_a_period_acts_ahead(tmp_path: Path) -> None:
         rig.time_s += PERIOD_S
         rig.see((0.3, 0.1), (0.3, 0.1), rig.time_s)
         rig.loop.tick(rig.time_s, 0.0)
-        asked = rig.loop.pilot.chunks._asked
+        asked = rig.loop.active.chunks._requested
         assert asked is not None
         if tick % 3 == 1:
             gate.set()

@@ -13,7 +13,7 @@ from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import write_mixture
 from robot_messages import pose
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import RobotFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
@@ -33,7 +33,7 @@ def told(arm: Arm, *places: Sequence[float], spacing_s: float = 0.004) -> None:
 
 def contradictions(arm: Arm) -> int:
     """Return the refused messages."""
-    return arm.rig.loop.intake.contradictions["arm"]
+    return arm.rig.loop.observer.contradictions["arm"]
 
 
 def displacing() -> dict[str, Any]:
@@ -63,11 +63,11 @@ def test_a_second_publisher_does_not_swing_the_command(tmp_path: Path, first: tu
     assert (np.diff(arm.commands[:, 0]) >= -1e-9).all(), "it never swings back"
     assert contradictions(arm) == 120
     assert arm.rig.loop.counters.refused_messages == 120
-    assert arm.rig.loop.counters.losses == 1
+    assert arm.rig.loop.counters.failsafes == 1
     assert arm.rig.loop.counters.contradicted > 100
-    assert "changed by" in arm.rig.loop.intake.last_refusal
-    assert "do two publish on this topic?" in arm.rig.loop.intake.last_refusal
-    assert "If not, give the entry a greater max_rate in the robot file" in arm.rig.loop.intake.last_refusal
+    assert "changed by" in arm.rig.loop.observer.last_refusal
+    assert "do two publish on this topic?" in arm.rig.loop.observer.last_refusal
+    assert "If not, give the entry a greater max_rate in the robot file" in arm.rig.loop.observer.last_refusal
 
 
 def test_the_command_goes_on_when_one_of_them_leaves(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_publishers_that_take_turns_do_not_pass(tmp_path: Path, seconds: float) 
     for turn in range(20):
         for _ in range(round(seconds / PERIOD_S)):
             told(arm, (TRUE, ZEROS)[turn % 2])
-            losses += [arm.rig.loop.counters.losses] * (len(arm.commands) - len(losses))
+            losses += [arm.rig.loop.counters.failsafes] * (len(arm.commands) - len(losses))
     leaps = np.abs(np.diff(arm.commands[:, 0])) > 0.5
     assert (np.diff(losses)[leaps] == 1).all()
     assert np.count_nonzero(leaps) == (19 if seconds > 3 * MAX_AGE_S else 0)
@@ -124,7 +124,7 @@ def test_a_real_jump_is_a_loss_and_then_believed(tmp_path: Path) -> None:
         told(arm, elsewhere)
         silent_s += PERIOD_S
         assert silent_s < 1.0
-    assert arm.rig.loop.counters.losses == 1
+    assert arm.rig.loop.counters.failsafes == 1
     assert silent_s <= 2 * MAX_AGE_S + 3 * PERIOD_S
     assert arm.commands[-1] == pytest.approx([-2.0 + MAX_STEP, 1.0 - MAX_STEP])
 
@@ -150,7 +150,7 @@ def test_an_input_that_comes_back_elsewhere_after_a_gap_begins_anew(tmp_path: Pa
     arm.tell(elsewhere)
     arm.rig.loop.tick(arm.rig.time_s, 0.0)
     assert arm.rig.loop.counters.stale == 0
-    assert (len(arm.commands), arm.rig.loop.counters.losses) == (sent, 1)
+    assert (len(arm.commands), arm.rig.loop.counters.failsafes) == (sent, 1)
     for _ in range(8):
         told(arm, elsewhere)
     assert arm.commands[-1] == pytest.approx(elsewhere)
@@ -162,7 +162,7 @@ def test_one_wrong_message_is_left_out_and_no_more(tmp_path: Path) -> None:
     for number in range(60):
         told(arm, (0.0, 0.0), *([(0.0, 2.0)] if number % 20 == 10 else []))
     assert contradictions(arm) == 3
-    assert (len(arm.commands), arm.rig.loop.counters.losses) == (60, 0)
+    assert (len(arm.commands), arm.rig.loop.counters.failsafes) == (60, 0)
 
 
 @pytest.mark.parametrize("speed", [0.5, 5.0, 0.95 * ALLOWED / PERIOD_S])
@@ -193,7 +193,7 @@ def test_an_angle_that_jumps_by_once_around_contradicts_nothing(tmp_path: Path, 
     """An encoder that gives -pi to pi; half of that is a contradiction."""
     around = 2 * math.pi if unit == "rad" else 360.0
     arm = Arm(tmp_path, arm_document(max_error=math.inf), units=(unit, unit))
-    document = arm.rig.loop.intake.inputs["arm"].source.entries
+    document = arm.rig.loop.observer.inputs["arm"].source.entries
     assert [entry.unit for entry in document] == ["rad", "rad"]
     for tick in range(100):
         angle = 0.1 * tick
@@ -209,11 +209,11 @@ def test_what_is_refused_for_another_reason_is_no_contradiction(tmp_path: Path) 
     arm = Arm(tmp_path)
     told(arm, ZEROS)
     arm.tell(TRUE, later_s=-0.02)
-    assert "stamp not newer" in arm.rig.loop.intake.last_refusal
+    assert "stamp not newer" in arm.rig.loop.observer.last_refusal
     for later_s, value in ((0.01, math.nan), (0.02, math.inf), (0.03, 1e300)):
-        arm.rig.loop.intake.last_refusal = ""
+        arm.rig.loop.observer.last_refusal = ""
         arm.tell((value, 0.0), later_s=later_s)
-        assert "not finite" in arm.rig.loop.intake.last_refusal
+        assert "not finite" in arm.rig.loop.observer.last_refusal
     assert contradictions(arm) == 0
 
 
@@ -240,7 +240,7 @@ def test_a_second_publisher_of_the_reference_does_not_swing_the_command(tmp_path
         rig.receive("tcp", pose(0.6, 0.3, rig.time_s), rig.time_s)
         rig.loop.tick(rig.time_s, 0.0)
     assert len(rig.out.commands) < 2 or np.abs(np.diff(rig.out.commands, axis=0)).max() < 0.05
-    assert rig.loop.intake.contradictions == {"desired": 120, "tcp": 0}
+    assert rig.loop.observer.contradictions == {"desired": 120, "tcp": 0}
 
 
 @pytest.mark.parametrize("measured", [True, False])
@@ -251,8 +251,8 @@ def test_a_rate_of_the_robot_file(tmp_path: Path, measured: bool) -> None:
         rig.time_s += PERIOD_S
         rig.see((0.5, 0.1), (x, 0.1), rig.time_s)
         rig.loop.tick(rig.time_s, 0.0)
-    assert rig.loop.intake.contradictions == {"desired": 0, "tcp": 1}
-    assert "tcp: tcp_x changed by 0.1 within" in rig.loop.intake.last_refusal
+    assert rig.loop.observer.contradictions == {"desired": 0, "tcp": 1}
+    assert "tcp: tcp_x changed by 0.1 within" in rig.loop.observer.last_refusal
 
 
 @pytest.mark.parametrize("rates", [{}, {"tcp_x": math.inf, "tcp_y": math.inf}])
@@ -263,7 +263,7 @@ def test_no_rate(tmp_path: Path, rates: dict[str, float]) -> None:
         rig.time_s += PERIOD_S
         rig.see((x, 0.1), (x, 0.1), rig.time_s)
         rig.loop.tick(rig.time_s, 0.0)
-    assert (rig.loop.intake.contradictions, len(rig.out.commands)) == ({}, 3)
+    assert (rig.loop.observer.contradictions, len(rig.out.commands)) == ({}, 3)
 
 
 @pytest.mark.parametrize("rate", [0, -1.0, "fast", math.nan])
@@ -281,7 +281,7 @@ def test_what_waited_from_before_an_episode_is_not_of_it(tmp_path: Path) -> None
     rig.loop.tick(10.0, 0.0)
     rig.loop.new_episode(10.05)
     rig.see((0.8, 0.4), (0.8, 0.4), 10.04)
-    assert rig.loop.intake.missing() == ("desired", "tcp")
+    assert rig.loop.observer.missing() == ("desired", "tcp")
     rig.see((0.3, 0.0), (0.3, 0.0), 10.06)
     rig.loop.tick(10.07, 0.0)
     assert rig.out.commands[-1] == pytest.approx([0.3, 0.0], abs=0.011)
@@ -296,10 +296,10 @@ def test_counters_of_inputs_do_not_go_back_where_another_policy_takes_over(tmp_p
     arm.rig.time_s += 1.0
     arm.tick(told=False)
     told(arm, *[TRUE] * 9, spacing_s=1e-5)
-    before = arm.rig.loop.intake
+    before = arm.rig.loop.observer
     counted = before.contradictions, dict(before.times_stale), dict(before.too_fast)
     assert all(0 not in each.values() for each in counted)
-    arm.rig.loop.take_over(Pilot.of(arm.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S))
-    after = arm.rig.loop.intake
+    arm.rig.loop.take_over(ActivePolicy.of(arm.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S))
+    after = arm.rig.loop.observer
     assert (after.contradictions, after.times_stale, after.too_fast) == counted
     assert after is not before

@@ -75,7 +75,7 @@ def test_an_expert_that_there_is_not_ends_commanding(tmp_path: Path, how: str) -
     made = rig(policy)
     run(made, 3)
     assert not made.out.commands
-    assert "expert 7 acted" in made.loop.pilot.guards.fault
+    assert "expert 7 acted" in made.loop.active.guards.fault
 
 
 def test_a_novelty_that_is_not_finite_is_no_reassurance(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import diffusion_spec, mixture_parameters, mixture_spec, write_diffusion, write_mixture
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.decision import HEAD, DecisionRecord, decision_labels
 from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
@@ -102,10 +102,10 @@ def test_a_prefetched_decision_shows_what_the_question_saw(tmp_path: Path) -> No
     """The question is one tick old, its answer's action belongs to this tick; the next question changes neither."""
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=3), expert="greedy")
     rig = Rig(policy, ROBOT, prefetch_ticks=1)
-    chunks, seen = rig.loop.pilot.chunks, []
+    chunks, seen = rig.loop.active.chunks, []
     for tick in range(4):
-        if chunks._asked is not None:
-            chunks._asked.result()
+        if chunks._requested is not None:
+            chunks._requested.result()
         now_s, place = 10.0 + PERIOD_S * tick, (0.3 + 0.02 * tick, 0.1)
         rig.see(place, place, now_s)
         rig.loop.tick(now_s, 0.0)
@@ -130,13 +130,13 @@ def test_a_policy_that_takes_over_brings_its_labels(tmp_path: Path, ticking: boo
     """They are made ready before its first tick, so that the tick need not."""
     rig = Rig(OnnxPolicy.load(write_mixture(tmp_path / "a.onnx")), ROBOT)
     run(rig, 1)
-    relief = Pilot.of(OnnxPolicy.load(write_mixture(tmp_path / "b.onnx", history=3)), ROBOT, period_s=PERIOD_S)
-    relieved: list[Any] = []
+    other = ActivePolicy.of(OnnxPolicy.load(write_mixture(tmp_path / "b.onnx", history=3)), ROBOT, period_s=PERIOD_S)
+    handed_over: list[Any] = []
     if ticking:
-        rig.loop.relieve(relief, lambda: relieved.append(True))
+        rig.loop.swap.hand_over(other, lambda: handed_over.append(True))
     else:
-        rig.loop.take_over(relief)
-    assert relief.decision.labels in rig.out.expected
+        rig.loop.take_over(other)
+    assert other.decision.labels in rig.out.expected
     for tick in range(1, 8):
         now_s = 10.0 + PERIOD_S * tick
         rig.see((0.3, 0.1), (0.3, 0.1), now_s)

@@ -10,7 +10,7 @@ from arm_rig import MAX_ERROR, MAX_STEP, Arm, arm_document
 from loop_rig import PERIOD_S
 from robot_messages import joint_state
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -29,7 +29,7 @@ def test_commands_wait_beside_a_robot_that_stands(tmp_path: Path) -> None:
     assert arm.commands[-1] == pytest.approx([MAX_ERROR, 0.1], abs=1e-3)
     assert arm.rig.loop.commander.limits.waited[0] > 0
     assert arm.rig.loop.commander.limits.waited[1] == 0
-    assert (arm.blocked, arm.rig.loop.counters.losses) == ("", 0)
+    assert (arm.blocked, arm.rig.loop.counters.failsafes) == ("", 0)
 
 
 @pytest.mark.parametrize("timeout_s", [0.5, 1.0, 3.0])
@@ -44,11 +44,11 @@ def test_a_longer_wait_is_a_loss_until_the_next_episode(tmp_path: Path, timeout_
     assert "does not follow its commands" in arm.blocked
     assert "shoulder (max_error 0.143 rad)" in arm.blocked
     assert "elbow" not in arm.blocked
-    assert (arm.rig.loop.counters.not_followed, arm.rig.loop.counters.losses) == (1, 1)
+    assert (arm.rig.loop.counters.not_followed, arm.rig.loop.counters.failsafes) == (1, 1)
     sent = len(arm.commands)
     arm.places = np.array([0.5, -0.5])
     arm.run(2.0, noise=1e-3)
-    assert (len(arm.commands), arm.rig.loop.counters.losses) == (sent, 1)
+    assert (len(arm.commands), arm.rig.loop.counters.failsafes) == (sent, 1)
     arm.rig.loop.new_episode()
     arm.run(PERIOD_S, noise=0.0)
     assert arm.commands[sent:] == pytest.approx(np.array([[0.5 + MAX_STEP, -0.5 + MAX_STEP]]), abs=1e-6)
@@ -74,7 +74,7 @@ def test_a_robot_that_is_let_go_does_not_leap(tmp_path: Path) -> None:
     arm.run(3.0, lag_s=0.08)
     assert arm.places == pytest.approx([1.0, -1.0], abs=1e-2)
     assert steps(arm.commands) <= MAX_STEP + 1e-9
-    assert (arm.blocked, arm.rig.loop.counters.losses) == ("", 0)
+    assert (arm.blocked, arm.rig.loop.counters.failsafes) == ("", 0)
 
 
 def test_a_robot_that_is_pushed_away_is_followed_step_by_step(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_robots_that_lag_are_not_taken_for_one_that_stands(tmp_path: Path, lag_s
         arm.run(6.0, lag_s=lag_s, grid=grid)
     arm.run(20.0, lag_s=lag_s, grid=grid)
     counters = arm.rig.loop.counters
-    assert (arm.blocked, counters.losses, counters.not_followed) == ("", 0, 0)
+    assert (arm.blocked, counters.failsafes, counters.not_followed) == ("", 0, 0)
     assert arm.rig.loop.commander.limits.waited.tolist() == [0, 0]
     assert arm.rig.loop.commander.following.times_frozen == {"arm": 0}
 
@@ -129,7 +129,7 @@ def test_a_driver_that_is_frozen_is_noticed_although_its_stamps_are_fresh(tmp_pa
     assert ["arm"] in told
     assert arm.rig.loop.commander.following.times_frozen == {"arm": 1}
     assert arm.rig.loop.commander.limits.waited.tolist() == [0, 0]
-    assert (arm.rig.loop.counters.not_followed, arm.rig.loop.counters.losses) == (1, 1)
+    assert (arm.rig.loop.counters.not_followed, arm.rig.loop.counters.failsafes) == (1, 1)
 
 
 def frozen_arm(folder: Path, document: dict[str, Any] | None = None) -> Arm:
@@ -206,7 +206,7 @@ def test_nobody_follows_a_shadow(tmp_path: Path) -> None:
     arm = Arm(tmp_path, control=False)
     arm.wants = np.array([2.0, 0.1])
     arm.run(5.0)
-    assert (arm.blocked, arm.rig.loop.counters.losses) == ("", 0)
+    assert (arm.blocked, arm.rig.loop.counters.failsafes) == ("", 0)
     assert arm.rig.loop.commander.limits.waited.tolist() == [0, 0]
 
 
@@ -269,14 +269,14 @@ def test_trajectories_wait_too(tmp_path: Path, action_steps: int) -> None:
     assert np.abs(np.array(chunked.due) - place)[-20:].max() <= MAX_ERROR + MAX_STEP + 1e-3
     assert chunked.due[-1] == pytest.approx(place + np.array([MAX_ERROR, -MAX_ERROR]), abs=1e-3)
     assert steps(np.array(chunked.due)) <= MAX_STEP + 1e-9
-    assert (chunked.arm.blocked, chunked.arm.rig.loop.counters.losses) == ("", 0)
+    assert (chunked.arm.blocked, chunked.arm.rig.loop.counters.failsafes) == ("", 0)
     chunked.run(0.5, stands=False)
     assert steps(np.array(chunked.due)) <= MAX_STEP + 1e-9
     chunked.run(2.0, stands=True)
     assert "does not follow" in chunked.arm.blocked
     sent = len(chunked.arm.rig.out.trajectories)
     chunked.run(1.0, stands=True)
-    assert (len(chunked.arm.rig.out.trajectories), chunked.arm.rig.loop.counters.losses) == (sent, 1)
+    assert (len(chunked.arm.rig.out.trajectories), chunked.arm.rig.loop.counters.failsafes) == (sent, 1)
 
 
 @pytest.mark.parametrize("action_steps", [1, 4, 8])
@@ -332,9 +332,9 @@ def test_another_policy_does_not_make_the_wait_longer(tmp_path: Path) -> None:
         arm.wants = np.array([2.0, 0.1])
         arm.run(0.9, noise=1e-4)
         assert not arm.blocked
-    pilot = Pilot.of(other.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S)
-    pilot.intake.receive("arm", joint_state(other.rig.time_s, shoulder=0.0, elbow=0.0), other.rig.time_s)
-    other.rig.loop.take_over(pilot)
+    active = ActivePolicy.of(other.rig.policy, RobotFile.from_dict(arm_document()), period_s=PERIOD_S)
+    active.observer.receive("arm", joint_state(other.rig.time_s, shoulder=0.0, elbow=0.0), other.rig.time_s)
+    other.rig.loop.take_over(active)
     ticks = []
     for arm in (once, other):
         while not arm.blocked:
@@ -355,7 +355,7 @@ def test_what_is_done_for_a_loss_is_done_by_one_thread_at_a_time(tmp_path: Path,
     arm = Arm(tmp_path, document)
     arm.run(0.5, lag_s=0.05)
     alone: list[bool] = []
-    arm.rig.out.call_for_help = lambda: alone.append(arm.rig.loop._sending.locked())  # type: ignore[method-assign]
+    arm.rig.out.request_stop = lambda: alone.append(arm.rig.loop._interruption.sending.locked())  # type: ignore[method-assign]
     if why == "stale":
         arm.rig.time_s += 1.0
     else:
@@ -386,7 +386,7 @@ def seldom(folder: Path, *, frozen: bool) -> Arm:
 def test_a_sensor_that_is_slower_than_the_timeout_is_not_frozen(tmp_path: Path) -> None:
     """Between two of its messages it has said nothing; `max_age_s` allows for that."""
     arm = seldom(tmp_path, frozen=False)
-    assert (arm.blocked, arm.rig.loop.counters.losses, len(arm.commands)) == ("", 0, 600)
+    assert (arm.blocked, arm.rig.loop.counters.failsafes, len(arm.commands)) == ("", 0, 600)
     assert arm.rig.loop.commander.following.times_frozen == {"arm": 0}
 
 

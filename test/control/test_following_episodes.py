@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from loop_rig import AVOIDING, PERIOD_S, Rig
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.nodes.sim_robot.episodes import Phase, SimulatedRobot
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -56,7 +56,7 @@ def test_episodes_of_the_simulated_robot_raise_nothing(ticks_a_period: int) -> N
     commander, counters = rig.loop.commander, rig.loop.counters
     assert (commander.blocked, commander.limits.waited.tolist()) == ("", [0, 0])
     assert commander.following.times_frozen == {"tcp": 0}
-    assert rig.loop.intake.contradictions == {"desired": 0, "tcp": 0}
+    assert rig.loop.observer.contradictions == {"desired": 0, "tcp": 0}
     assert (counters.not_followed, counters.contradicted, counters.outside_limits) == (0, 0, 0)
 
 
@@ -66,14 +66,14 @@ def test_a_policy_that_takes_over_in_motion_is_not_refused() -> None:
     rig = Rig(student(seed=1), robot, first_action="refuse")
     behind: list[float] = []
 
-    def relieve(simulated: SimulatedRobot) -> None:
+    def hand_over(simulated: SimulatedRobot) -> None:
         behind.append(float(np.abs(simulated.observation[:2] - simulated.observation[2:]).max()))
         if len(behind) % 20 == 0:
             settings = GuardSettings(first_action="refuse")
-            pilot = Pilot.of(student(seed=len(behind)), robot, period_s=PERIOD_S, guards=settings)
-            rig.loop.relieve(pilot, lambda: None)
+            active = ActivePolicy.of(student(seed=len(behind)), robot, period_s=PERIOD_S, guards=settings)
+            rig.loop.swap.hand_over(active, lambda: None)
 
-    run_episodes(rig, robot, each=relieve)
+    run_episodes(rig, robot, each=hand_over)
     assert max(behind) > robot.command.entries[0].max_step
     assert (rig.loop.counters.first_refused, rig.loop.commander.blocked) == (0, "")
 
@@ -90,5 +90,5 @@ def test_a_tool_that_stands_while_its_set_point_goes_on_ends_the_commands() -> N
             desired[:] = rig.out.commands[-1]
     max_error = rig.loop.commander.following.max_error
     assert (np.abs(np.array(rig.out.commands) - tool) <= np.array(max_error) + 1e-6).all()
-    assert (rig.loop.counters.not_followed, rig.loop.counters.losses) == (1, 1)
+    assert (rig.loop.counters.not_followed, rig.loop.counters.failsafes) == (1, 1)
     assert rig.loop.commander.blocked

@@ -70,8 +70,8 @@ def test_novel_observations(
     rig = make(on_novelty=on_novelty, novelty_ticks=2)
     assert run(rig, KNOWN, NOVEL, NOVEL, NOVEL, KNOWN) == sent
     assert rig.loop.counters.novel == novel
-    assert rig.loop.counters.losses == (1 if sent[-1] < 5 else 0)
-    assert ("outside what was demonstrated" in rig.loop.pilot.guards.fault) == fault
+    assert rig.loop.counters.failsafes == (1 if sent[-1] < 5 else 0)
+    assert ("outside what was demonstrated" in rig.loop.active.guards.fault) == fault
     expected = [novelty_of(mixture_spec(), np.array([[*p, *p]])) for p in (KNOWN, NOVEL, NOVEL, NOVEL, KNOWN)]
     assert [record["novelty"] for record in rig.out.records] == pytest.approx(expected, rel=1e-5)
 
@@ -92,7 +92,7 @@ def test_an_action_that_comes_too_late_is_dropped(make: Callable[..., Rig]) -> N
         run(rig, KNOWN, KNOWN)
         assert len(rig.out.commands) == commands
         assert rig.loop.counters.overruns == 2 - commands
-        assert rig.loop.counters.losses == 0
+        assert rig.loop.counters.failsafes == 0
 
 
 @pytest.mark.parametrize("stage", ["observation", "policy", "chunk"])
@@ -101,7 +101,7 @@ def test_wherever_a_tick_is_held_up_nothing_late_is_commanded(tmp_path: Path, st
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
     rig = Rig(policy, RobotFile.load(AVOIDING), action_steps=4 if stage == "chunk" else 1)
     run(rig, KNOWN)
-    held, name = (rig.loop.intake, "sample") if stage == "observation" else (rig.loop.pilot.chunks, "next")
+    held, name = (rig.loop.observer, "sample") if stage == "observation" else (rig.loop.active.chunks, "next")
     do = getattr(held, name)
 
     def hold_up(*given: Any) -> Any:
@@ -110,7 +110,7 @@ def test_wherever_a_tick_is_held_up_nothing_late_is_commanded(tmp_path: Path, st
 
     setattr(held, name, hold_up)
     assert run(rig, KNOWN) == [1]
-    assert (rig.loop.counters.overruns, rig.loop.counters.losses) == (1, 1)
+    assert (rig.loop.counters.overruns, rig.loop.counters.failsafes) == (1, 1)
     setattr(held, name, do)
     assert run(rig, KNOWN) == [2]
 
@@ -122,7 +122,7 @@ def test_a_late_tick_does_not_cut_a_trajectory_that_is_followed(tmp_path: Path) 
     run(rig, KNOWN)
     rig.timer.step_s = 1.1 * PERIOD_S
     run(rig, KNOWN)
-    assert (rig.loop.counters.overruns, rig.loop.counters.losses, len(rig.out.trajectories)) == (0, 0, 1)
+    assert (rig.loop.counters.overruns, rig.loop.counters.failsafes, len(rig.out.trajectories)) == (0, 0, 1)
 
 
 def test_switches_between_experts_are_counted(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_the_first_command_ramps_from_what_is_measured(arm: Callable[..., Rig]) 
     assert move(rig, 10, 14, 18, 22) == [15, 20, 22.9, 22.9]
     rig.time_s += 1.0
     rig.loop.tick(rig.time_s, 0.0)
-    assert rig.loop.counters.losses == 1
+    assert rig.loop.counters.failsafes == 1
     assert move(rig, 60, 58) == [55, 50]
 
 

@@ -53,7 +53,7 @@ def test_a_robot_does_not_leap_back_after_lost_ticks(tmp_path: Path, lost: int, 
     followed.pass_periods(1)
     if end == "loss":
         followed.arm.wants = np.full(2, math.nan)
-        followed.arm.rig.loop.pilot.chunks.drop()
+        followed.arm.rig.loop.active.chunks.drop()
     followed.tick()
     for _ in range(6):
         followed.pass_periods(1)
@@ -75,18 +75,18 @@ def test_the_end_of_a_trajectory_is_where_the_robot_is_by_then(tmp_path: Path, w
         followed.tick()
     (*_, plan) = rig.out.trajectories
     if way == "hangs":
-        run = rig.loop.pilot.chunks.next
+        run = rig.loop.active.chunks.next
 
         def hang(*given: Any) -> Any:
             rig.timer.now_s += periods * PERIOD_S
             assert rig.loop.check_overdue()
             return run(*given)
 
-        rig.loop.pilot.chunks.next = hang  # type: ignore[method-assign, assignment]
+        rig.loop.active.chunks.next = hang  # type: ignore[method-assign, assignment]
         followed.pass_periods(1)
         followed.tick()
     else:
         rig.timer.now_s += (periods - 0.5) * PERIOD_S
-        (rig.loop.lose if way == "no tick begins" else rig.loop.stop)()
+        (rig.loop.enter_failsafe if way == "no tick begins" else rig.loop.stop)()
     assert rig.out.trajectories[-1] == [plan[2 + periods]]
-    assert rig.loop.counters.losses == 1
+    assert rig.loop.counters.failsafes == 1

@@ -46,7 +46,7 @@ def make(tmp_path: Path) -> Callable[..., Rig]:
 
 
 def see(rig: Rig, time_s: float, **positions: float) -> None:
-    for name in rig.loop.intake.inputs:
+    for name in rig.loop.observer.inputs:
         rig.receive(
             name, joint_state(time_s, **{f"{joint}_joint": value for joint, value in positions.items()}), time_s
         )
@@ -65,7 +65,7 @@ def test_messages_of_other_joints_are_not_refused(make: Callable[..., Rig]) -> N
             rig.loop.tick(time_s, 0.0)
     counters = rig.loop.counters
     assert counters.refused_messages == 0
-    assert not rig.loop.intake.last_refusal
+    assert not rig.loop.observer.last_refusal
     assert counters.other_joints == 400
     assert counters.commands == 50
     assert health.judge(11.0) == (DiagnosticStatus.OK, "running")
@@ -108,10 +108,10 @@ def test_what_is_ours_and_wrong_is_refused_with_the_reason(
         message = joint_state(10.0 + number, shoulder_joint=0.1, elbow_joint=0.2)
         spoil(message)
         rig.receive("arm", message, 10.0 + number)
-        assert reason in rig.loop.intake.last_refusal
+        assert reason in rig.loop.observer.last_refusal
     assert rig.loop.counters.refused_messages == 3
     assert rig.loop.counters.other_joints == 0
-    assert rig.loop.intake.missing() == ("arm",)
+    assert rig.loop.observer.missing() == ("arm",)
 
 
 def test_joints_that_come_in_parts_are_inputs_of_their_own(make: Callable[..., Rig]) -> None:
@@ -122,7 +122,7 @@ def test_joints_that_come_in_parts_are_inputs_of_their_own(make: Callable[..., R
             see(rig, 10.0 + 0.01 * number, shoulder=0.1)
             see(rig, 10.0 + 0.01 * number, elbow=0.2)
         rig.loop.tick(10.05, 0.0)
-    assert "make each part an input of its own on the same topic" in together.loop.intake.last_refusal
+    assert "make each part an input of its own on the same topic" in together.loop.observer.last_refusal
     assert (together.loop.counters.refused_messages, together.loop.counters.commands) == (8, 0)
     assert (apart.loop.counters.refused_messages, apart.loop.counters.commands) == (0, 1)
     assert apart.loop.counters.other_joints == 8
@@ -130,7 +130,7 @@ def test_joints_that_come_in_parts_are_inputs_of_their_own(make: Callable[..., R
 
 def test_names_of_others_neither_fill_the_memory_nor_the_text(make: Callable[..., Rig]) -> None:
     rig = make()
-    layout: Any = rig.loop.intake.inputs["arm"]._layout
+    layout: Any = rig.loop.observer.inputs["arm"]._layout
     for number in range(300):
         rig.receive("arm", joint_state(10.0, **{f"\x1b[31m{number}_{'x' * 100_000}": 0.0}), 10.0)
     many = joint_state(10.0, **{f"joint_{number}": 0.0 for number in range(5000)})
@@ -138,10 +138,10 @@ def test_names_of_others_neither_fill_the_memory_nor_the_text(make: Callable[...
     assert rig.loop.counters.other_joints == 301
     assert len(layout._order) <= 100
     assert not any(len(names) > 1000 for names in layout._order)
-    shown = rig.loop.intake.other_joints["arm"]
+    shown = rig.loop.observer.other_joints["arm"]
     assert len(shown) < 300
     rig.receive("arm", joint_state(10.0, **{"\x1b[31m" + "x" * 100_000: 0.0}), 10.0)
-    shown = rig.loop.intake.other_joints["arm"]
+    shown = rig.loop.observer.other_joints["arm"]
     assert "\x1b" not in shown
     assert len(shown) < 300
 
@@ -152,7 +152,7 @@ def test_an_error_that_is_raised_again_does_not_grow(make: Callable[..., Rig]) -
     lengths = []
     for number in range(50):
         see(rig, 10.0 + number, pan=0.0)
-        layout: Any = rig.loop.intake.inputs["arm"]._layout
+        layout: Any = rig.loop.observer.inputs["arm"]._layout
         error = layout._order["pan_joint",]
         trace, length = error.__traceback__, 0
         while trace is not None:

@@ -64,7 +64,7 @@ def test_nothing_is_commanded_before_every_input_was_seen(rig: MakeRig) -> None:
     made.loop.tick(10.0, 0.0)
     made.receive("desired", pose(0.5, 0.1, stamp_s=10.0), 10.0)
     made.loop.tick(10.01, 0.0)
-    assert made.loop.intake.missing() == ("tcp",)
+    assert made.loop.observer.missing() == ("tcp",)
     assert (made.loop.counters.ticks, made.loop.counters.waiting) == (2, 2)
     assert not made.out.commands
     assert not made.out.records
@@ -77,7 +77,7 @@ def test_stale_input_stops_commands_until_it_comes_again(rig: MakeRig) -> None:
     made.receive("desired", pose(0.5, 0.1, stamp_s=10.15), 10.15)
     made.loop.tick(10.19, 0.0)
     made.loop.tick(10.21, 0.0)
-    assert made.loop.intake.stale(10.21) == ["tcp"]
+    assert made.loop.observer.stale(10.21) == ["tcp"]
     assert (len(made.out.commands), made.loop.counters.stale) == (1, 1)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.3)
     made.loop.tick(10.31, 0.0)
@@ -109,7 +109,7 @@ def test_clocks_that_differ_are_named(rig: MakeRig, stamp_s: float) -> None:
     made.see((0.5, 0.1), (0.5, 0.1), now_s=9.9)
     made.receive("tcp", pose(0.5, 0.1, stamp_s=stamp_s), 10.0)
     assert made.loop.counters.refused_messages == 1
-    assert "are the clocks synchronised?" in made.loop.intake.last_refusal
+    assert "are the clocks synchronised?" in made.loop.observer.last_refusal
     made.loop.tick(10.01, 0.0)
     assert len(made.out.commands) == 1
 
@@ -123,7 +123,7 @@ def test_observation_that_is_not_finite_is_refused(rig: MakeRig, value: float) -
     made.receive("tcp", pose(value, 0.1, stamp_s=10.05), 10.05)
     made.loop.tick(10.1, 0.0)
     assert made.loop.counters.refused_messages == 1
-    assert made.loop.intake.last_refusal == f"tcp: tcp_x is {value:g}, not finite in single precision"
+    assert made.loop.observer.last_refusal == f"tcp: tcp_x is {value:g}, not finite in single precision"
     expected = np.array([0.5, 0.1]) + expected_action(np.array([[0.5, 0.1, 0.5, 0.1]]))
     np.testing.assert_allclose(made.out.commands, [expected], atol=1e-6)
 
@@ -236,21 +236,21 @@ def test_deadline_counts_the_late_start(rig: MakeRig, lateness_s: float, missed:
     assert made.loop.counters.deadline_misses == missed
 
 
-def test_rehearsals_change_nothing_that_comes_out(rig: MakeRig) -> None:
+def test_dry_runs_change_nothing_that_comes_out(rig: MakeRig) -> None:
     """Before inputs were seen, between ticks and with stale input: only the ticks are seen."""
-    plain, rehearsed = rig(), rig()
+    plain, tried = rig(), rig()
     for now_s in (10.0, 10.1, 10.2):
-        for made in (plain, rehearsed):
-            if made is rehearsed:
-                made.loop.rehearse(now_s)
+        for made in (plain, tried):
+            if made is tried:
+                made.loop.dry_run(now_s)
             made.see((0.5, now_s - 10), (0.5, 0.1), now_s=now_s)
-            if made is rehearsed:
-                made.loop.rehearse(now_s)
+            if made is tried:
+                made.loop.dry_run(now_s)
             made.loop.tick(now_s + 0.01, 0.0)
-    rehearsed.loop.rehearse(99.0)
-    assert vars(rehearsed.out) == vars(plain.out)
-    assert rehearsed.loop.counters == plain.loop.counters
-    limits = [(made.loop.commander.limits.accepted, *made.loop.commander.limits.too_far) for made in (plain, rehearsed)]
+    tried.loop.dry_run(99.0)
+    assert vars(tried.out) == vars(plain.out)
+    assert tried.loop.counters == plain.loop.counters
+    limits = [(made.loop.commander.limits.accepted, *made.loop.commander.limits.too_far) for made in (plain, tried)]
     assert limits[0] == limits[1]
 
 
@@ -273,7 +273,7 @@ def test_new_episode_forgets_what_was_seen(rig: MakeRig) -> None:
     made.loop.new_episode()
     made.loop.tick(10.02, 0.0)
     assert len(made.out.commands) == 1
-    assert made.loop.intake.missing() == ("desired", "tcp")
+    assert made.loop.observer.missing() == ("desired", "tcp")
 
 
 @pytest.mark.parametrize("kind", MIXTURES)
@@ -306,17 +306,17 @@ SEEN = np.array([[0.5, 0.1, 0.5, 0.1]])
 
 
 def test_nothing_is_commanded_before_the_first_goal(rig: MakeRig) -> None:
-    """The goal is one more start gate; rehearsals wait for it too."""
+    """The goal is one more start gate; warm_up_runs wait for it too."""
     made = rig(goal_length=2)
     made.loop.tick(9.9, 0.0)
-    assert made.loop.intake.missing() == ("desired", "tcp", "~/goal")
+    assert made.loop.observer.missing() == ("desired", "tcp", "~/goal")
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
-    made.loop.rehearse(10.0)
+    made.loop.dry_run(10.0)
     made.loop.tick(10.01, 0.0)
-    assert (made.loop.intake.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
+    assert (made.loop.observer.missing(), made.loop.counters.waiting, made.out.commands) == (("~/goal",), 2, [])
     made.loop.receive_goal(GOALS[0].ravel())
     made.loop.tick(10.05, 0.0)
-    assert (made.loop.intake.missing(), len(made.out.commands)) == ((), 1)
+    assert (made.loop.observer.missing(), len(made.out.commands)) == ((), 1)
 
 
 def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
@@ -331,7 +331,7 @@ def test_a_goal_holds_until_the_next_one(rig: MakeRig) -> None:
         if now_s == 10.3:
             made.loop.new_episode()
         made.see((0.5, 0.1), (0.5, 0.1), now_s=now_s)
-        made.loop.rehearse(now_s)
+        made.loop.dry_run(now_s)
         made.loop.tick(now_s + 0.01, 0.0)
         expected.append(np.array([0.5, 0.1]) + expected_action(SEEN, held, goal_length=2))
     np.testing.assert_allclose(made.out.commands, expected, atol=1e-6)
@@ -356,11 +356,11 @@ def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
     """Counted, with the reason."""
     made = rig(goal_length=2)
     made.loop.receive_goal(goal)
-    assert (made.loop.counters.refused_goals, made.loop.intake.missing()[-1]) == (1, "~/goal")
+    assert (made.loop.counters.refused_goals, made.loop.observer.missing()[-1]) == (1, "~/goal")
     made.loop.receive_goal(GOALS[0].ravel())
     made.loop.receive_goal(goal)
     assert (made.loop.counters.refused_goals, made.loop.counters.goals) == (2, 1)
-    assert made.loop.intake.last_refusal.startswith(reason)
+    assert made.loop.observer.last_refusal.startswith(reason)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     action = expected_action(SEEN, GOALS[0], goal_length=2)
@@ -404,15 +404,15 @@ def joint_rig(tmp_path: Path) -> Rig:
 def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
     """A message without a joint or with the wrong length is counted, with the reason; a good one is taken."""
     joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1), 10.0)
-    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.intake.last_refusal
+    assert "lacks the joints ['elbow_joint']" in joint_rig.loop.observer.last_refusal
     short = joint_state(10.01, shoulder_joint=0.1, elbow_joint=0.2)
     short.position.pop()
     joint_rig.receive("arm", short, 10.01)
-    assert "2 names but 1 values of position" in joint_rig.loop.intake.last_refusal
+    assert "2 names but 1 values of position" in joint_rig.loop.observer.last_refusal
     assert joint_rig.loop.counters.refused_messages == 2
-    assert joint_rig.loop.intake.missing() == ("arm",)
+    assert joint_rig.loop.observer.missing() == ("arm",)
     joint_rig.receive("arm", joint_state(10.02, elbow_joint=0.2, shoulder_joint=0.1), 10.02)
-    assert not joint_rig.loop.intake.missing()
+    assert not joint_rig.loop.observer.missing()
 
 
 def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:
@@ -473,7 +473,7 @@ def test_what_a_tick_wants_that_hangs_is_not_commanded(rig: MakeRig, end: str) -
     made.policy.act = hang  # type: ignore[method-assign, assignment]
     made.loop.tick(10.02, 0.0)
     counters = made.loop.counters
-    assert (counters.commands, counters.losses, counters.overruns) == (1, 1, 0)
+    assert (counters.commands, counters.failsafes, counters.overruns) == (1, 1, 0)
     assert (overdue, counters.hangs) == (([False, True, True], 1) if end == "watch" else ([False], 0))
     assert not made.loop.check_overdue()
     made.policy.act = act  # type: ignore[method-assign]
@@ -490,22 +490,23 @@ def test_losses_are_told_before_anything_is_waited_for(rig: MakeRig, monkeypatch
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     lost: list[int] = []
-    monkeypatch.setattr(made.loop.pilot.chunks, "drop", lambda: lost.append(made.loop.counters.losses))
+    monkeypatch.setattr(made.loop.active.chunks, "drop", lambda: lost.append(made.loop.counters.failsafes))
     made.loop.tick(11.0, 0.0)
     assert lost == [1]
 
 
-def test_a_goal_may_come_while_a_policy_is_relieved(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_goal_may_come_while_a_policy_takes_over(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes in another thread than the ticks, which take the waiting policy away just then."""
     made = rig(goal_length=1)
 
     class Vanishing:
-        def __get__(self, loop: Any, owner: Any) -> Any:
-            return loop.__dict__.pop("waiting", None)
+        def __get__(self, swap: Any, owner: Any) -> Any:
+            return swap.__dict__.pop("given", None)
 
-    made.loop.__dict__["waiting"] = (made.loop.pilot, lambda: None)
-    monkeypatch.setattr(type(made.loop), "_relief", Vanishing(), raising=False)
-    monkeypatch.delitem(made.loop.__dict__, "_relief")
+    swap = made.loop.swap
+    swap.__dict__["given"] = (swap.active, lambda: None)
+    monkeypatch.setattr(type(swap), "waiting", Vanishing(), raising=False)
+    monkeypatch.delitem(swap.__dict__, "waiting")
     made.loop.receive_goal(np.zeros(4))
     assert made.loop.counters.goals == 2
 

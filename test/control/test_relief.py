@@ -11,7 +11,7 @@ from loop_rig import AVOIDING, PERIOD_S, Rig
 from policy_files import mixture_parameters, mixture_spec, write_diffusion, write_mixture
 from robot_messages import joint_state
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -26,12 +26,12 @@ def rig(tmp_path: Path) -> Rig:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Callable[..., Pilot]:
+def other(tmp_path: Path) -> Callable[..., ActivePolicy]:
     """Make another policy for the same robot."""
 
-    def make(seed: int = 5, **spec: Any) -> Pilot:
+    def make(seed: int = 5, **spec: Any) -> ActivePolicy:
         path = write_mixture(tmp_path / "new.onnx", seed=seed, **spec)
-        return Pilot.of(OnnxPolicy.load(path, expert="greedy"), RobotFile.load(AVOIDING), period_s=PERIOD_S)
+        return ActivePolicy.of(OnnxPolicy.load(path, expert="greedy"), RobotFile.load(AVOIDING), period_s=PERIOD_S)
 
     return make
 
@@ -53,10 +53,12 @@ def expected(seed: int, history: int = 1) -> Any:
 
 
 @pytest.mark.parametrize("history", [1, 4])
-def test_the_other_policy_acts_once_it_has_seen_its_window(rig: Rig, other: Callable[..., Pilot], history: int) -> None:
+def test_the_other_policy_acts_once_it_has_seen_its_window(
+    rig: Rig, other: Callable[..., ActivePolicy], history: int
+) -> None:
     run(rig, 3)
     told: list[int] = []
-    rig.loop.relieve(other(history=history), lambda: told.append(rig.loop.counters.ticks))
+    rig.loop.swap.hand_over(other(history=history), lambda: told.append(rig.loop.counters.ticks))
     run(rig, 8)
     by_old = 3 + history  # the tick in which the window is full is already the new one's
     assert told == [by_old]
@@ -65,34 +67,34 @@ def test_the_other_policy_acts_once_it_has_seen_its_window(rig: Rig, other: Call
     rest = len(commands) - by_old + 1
     np.testing.assert_allclose(commands[by_old - 1 :], np.tile(expected(5, history), (rest, 1)), atol=1e-6)
     assert [record["seq"] for record in rig.out.records] == list(range(11))
-    assert rig.loop.counters.losses == 0
+    assert rig.loop.counters.failsafes == 0
 
 
 def test_a_teacher_relieves_a_student(rig: Rig, tmp_path: Path) -> None:
     run(rig, 2)
     experts = len(rig.out.experts)
     policy = OnnxPolicy.load(write_diffusion(tmp_path / "teacher.onnx"))
-    rig.loop.relieve(Pilot.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S), lambda: None)
+    rig.loop.swap.hand_over(ActivePolicy.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S), lambda: None)
     run(rig, 2)
     assert (len(rig.out.commands), len(rig.out.experts)) == (4, experts)
 
 
-def test_counters_and_refusals_go_on(rig: Rig, other: Callable[..., Pilot]) -> None:
+def test_counters_and_refusals_go_on(rig: Rig, other: Callable[..., ActivePolicy]) -> None:
     """What both saw while the other waited counts once."""
     run(rig, 1)
-    rig.loop.relieve(other(history=3), lambda: None)
+    rig.loop.swap.hand_over(other(history=3), lambda: None)
     rig.see((np.nan, 0.0), PLACE, rig.time_s + 0.01)
     assert rig.loop.counters.refused_messages == 1
     run(rig, 6)
     rig.see((np.nan, 0.0), PLACE, rig.time_s + 0.01)
     assert rig.loop.counters.refused_messages == 2
-    assert rig.loop.intake.last_refusal == "desired: desired_x is nan, not finite in single precision"
+    assert rig.loop.observer.last_refusal == "desired: desired_x is nan, not finite in single precision"
 
 
-def test_a_new_episode_empties_the_window_of_the_one_who_waits(rig: Rig, other: Callable[..., Pilot]) -> None:
+def test_a_new_episode_empties_the_window_of_the_one_who_waits(rig: Rig, other: Callable[..., ActivePolicy]) -> None:
     run(rig, 1)
     told: list[int] = []
-    rig.loop.relieve(other(history=3), lambda: told.append(rig.loop.counters.ticks))
+    rig.loop.swap.hand_over(other(history=3), lambda: told.append(rig.loop.counters.ticks))
     run(rig, 2)
     rig.loop.new_episode()
     run(rig, 4)
@@ -105,16 +107,16 @@ def test_a_goal_is_passed_on_if_it_has_the_same_form(tmp_path: Path) -> None:
     rig.loop.receive_goal([0.6, 0.3, 0.6, 0.3])
     for goal_length, takes_over in ((1, True), (2, False)):
         policy = OnnxPolicy.load(write_mixture(tmp_path / "new.onnx", seed=5, goal_length=goal_length))
-        pilot = Pilot.of(policy, robot, period_s=PERIOD_S)
-        rig.loop.relieve(pilot, lambda: None)
+        active = ActivePolicy.of(policy, robot, period_s=PERIOD_S)
+        rig.loop.swap.hand_over(active, lambda: None)
         run(rig, 3)
-        assert (rig.loop.pilot is pilot) == takes_over
+        assert (rig.loop.active is active) == takes_over
     rig.loop.receive_goal([0.6, 0.3, 0.6, 0.3] * 2)
     run(rig, 2)
-    assert rig.loop.pilot is pilot
+    assert rig.loop.active is active
 
 
-def test_a_policy_of_another_robot_is_refused(other: Callable[..., Pilot]) -> None:
+def test_a_policy_of_another_robot_is_refused(other: Callable[..., ActivePolicy]) -> None:
     with pytest.raises(RobotFileError, match="does not fit the observation"):
         other(observation=(Feature("elbow", "rad"),))
 
@@ -152,8 +154,8 @@ def test_the_first_command_of_another_policy_is_a_first_command(
     rig = Rig(policy(0.4), robot, first_action="refuse")
     rig.receive("arm", joint_state(1.0, elbow=0.4), 1.0)
     rig.loop.tick(1.0, 0.0)
-    rig.loop.relieve(Pilot.of(policy(wants), robot, period_s=PERIOD_S), lambda: None)
+    rig.loop.swap.hand_over(ActivePolicy.of(policy(wants), robot, period_s=PERIOD_S), lambda: None)
     rig.receive("arm", joint_state(1.1, elbow=0.4), 1.1)
     rig.loop.tick(1.1, 0.0)
     assert np.array(rig.out.commands)[:, 0].tolist() == pytest.approx(commands, abs=1e-6)
-    assert (rig.loop.counters.first_refused, rig.loop.counters.losses) == (refused, refused)
+    assert (rig.loop.counters.first_refused, rig.loop.counters.failsafes) == (refused, refused)

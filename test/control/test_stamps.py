@@ -43,8 +43,8 @@ def test_a_foreign_clock_is_told_with_its_mend(tmp_path: Path, stamp: str | None
     made = rig(tmp_path, stamp)
     made.receive("tcp", pose(0.5, 0.1, stamp_s=5000.0 + offset_s), 5000.0)
     assert made.loop.counters.refused_messages == 1
-    assert told in made.loop.intake.last_refusal
-    assert "`stamp: arrival` in the robot file dates this input by its arrival" in made.loop.intake.last_refusal
+    assert told in made.loop.observer.last_refusal
+    assert "`stamp: arrival` in the robot file dates this input by its arrival" in made.loop.observer.last_refusal
 
 
 @pytest.mark.parametrize("stamp", ["arrival", "header"])

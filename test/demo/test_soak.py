@@ -27,7 +27,7 @@ from vdd_ros.demo.soak_figure import save_figure
 from vdd_ros.demo.soak_judge import Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines, judge_silences
-from vdd_ros.host.sentinel import Absences, Sentinel
+from vdd_ros.host.monitor import HostMonitor, Preemptions
 
 SECONDS = np.arange(0, 600.0)
 PERIOD_S = 0.035
@@ -115,8 +115,8 @@ def test_a_miss_is_explained_by_pauses_of_the_host_within_it(
     taken[150] = 0.040
     due = 1000 + 150 * PERIOD_S
     spans = np.array([(due + start, due + start + length) for start, length in pauses]).reshape(-1, 2)
-    for witnesses in ([Absences(spans), Absences()], [Absences(), Absences(spans)]):
-        (miss,) = judge_deadlines(latency(taken), witnesses)
+    for monitors in ([Preemptions(spans), Preemptions()], [Preemptions(), Preemptions(spans)]):
+        (miss,) = judge_deadlines(latency(taken), monitors)
         assert (miss.seq, miss.explained) == (150, explained)
         assert miss.due_s == pytest.approx(due)
         assert miss.usual_s == pytest.approx(0.001)
@@ -128,26 +128,26 @@ def test_ticks_that_did_not_act_are_missed_too() -> None:
     whole = latency(np.full(200, 0.001))
     values = np.delete(whole.values, [60, *range(150, 158)], axis=0)
     holes = NodeLatency("/n", whole.labels, values, whole.sequence)
-    assert judge_deadlines(holes, [Absences()]) == []
-    (miss,) = judge_silences(holes, [Absences()])
+    assert judge_deadlines(holes, [Preemptions()]) == []
+    (miss,) = judge_silences(holes, [Preemptions()])
     assert miss.due_s == pytest.approx(1000 + 150 * PERIOD_S)
     assert miss.taken_s == pytest.approx(8 * PERIOD_S + 0.001)
     assert not miss.explained
-    away = Absences(np.array([(miss.due_s, miss.due_s + 0.2)]))
-    assert judge_silences(holes, [Absences(), away])[0].explained
+    away = Preemptions(np.array([(miss.due_s, miss.due_s + 0.2)]))
+    assert judge_silences(holes, [Preemptions(), away])[0].explained
 
 
 def test_of_a_span_no_more_counts_than_lies_within() -> None:
-    absences = Absences(np.array([(20.0, 21.0), (10.0, 12.0), (11.0, 11.5), (11.5, 12.5)]))
-    assert absences.within(0.0, 30.0) == 2.5 + 1.0
-    assert absences.within(11.25, 20.5) == 1.25 + 0.5
-    assert absences.within(13.0, 19.0) == absences.within(22.0, 23.0) == 0.0
+    preemptions = Preemptions(np.array([(20.0, 21.0), (10.0, 12.0), (11.0, 11.5), (11.5, 12.5)]))
+    assert preemptions.within(0.0, 30.0) == 2.5 + 1.0
+    assert preemptions.within(11.25, 20.5) == 1.25 + 0.5
+    assert preemptions.within(13.0, 19.0) == preemptions.within(22.0, 23.0) == 0.0
 
 
 def test_first_ticks_may_miss_their_deadlines() -> None:
     taken = np.full(100, 0.001)
     taken[[3, 19]] = 0.5
-    assert judge_deadlines(latency(taken), [Absences()]) == []
+    assert judge_deadlines(latency(taken), [Preemptions()]) == []
 
 
 def test_a_process_that_has_ended_has_no_memory() -> None:
@@ -158,63 +158,63 @@ def test_a_process_that_has_ended_has_no_memory() -> None:
     assert not Growth("n", math.nan, math.nan).leaks
 
 
-def test_the_sentinel_notices_that_it_was_stopped(tmp_path: Path) -> None:
+def test_the_monitor_notices_that_it_was_stopped(tmp_path: Path) -> None:
     """A stopped process is what a host looks like that is away."""
-    with Sentinel(tmp_path / "s.npz", {}) as sentinel:
-        wait_until(lambda: switches(sentinel._process.pid) > 200, "the sentinel's wakes")
-        stat = Path(f"/proc/{sentinel._process.pid}/stat")
+    with HostMonitor(tmp_path / "s.npz", {}) as monitor:
+        wait_until(lambda: switches(monitor._process.pid) > 200, "its wakes")
+        stat = Path(f"/proc/{monitor._process.pid}/stat")
         before = time.time()
-        sentinel._process.send_signal(signal.SIGSTOP)
+        monitor._process.send_signal(signal.SIGSTOP)
         wait_until(lambda: ") T " in stat.read_text() and time.time() > before + 0.2, "its stop")
-        sentinel._process.send_signal(signal.SIGCONT)
-        after, seen = time.time(), switches(sentinel._process.pid)
-        wait_until(lambda: switches(sentinel._process.pid) > seen + 10, "its going on")
-    assert sentinel.wakes > 100
-    begin, end = max(sentinel.own.spans, key=lambda span: float(span[1] - span[0]))
+        monitor._process.send_signal(signal.SIGCONT)
+        after, seen = time.time(), switches(monitor._process.pid)
+        wait_until(lambda: switches(monitor._process.pid) > seen + 10, "its going on")
+    assert monitor.wakes > 100
+    begin, end = max(monitor.own.spans, key=lambda span: float(span[1] - span[0]))
     assert end - begin > 0.19
     assert before - 0.01 < begin < after
 
 
-def test_the_sentinel_notices_that_a_process_waits_for_a_core(tmp_path: Path) -> None:
+def test_the_monitor_notices_that_a_process_waits_for_a_core(tmp_path: Path) -> None:
     """Two that never sleep share one core: each waits about half of the time."""
     core = min(os.sched_getaffinity(0))
     busy = [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
     rivals = [subprocess.Popen(busy) for _ in range(2)]
     try:
         wait_until(lambda: all(processor_s(rival.pid) > 0.2 for rival in rivals), "both to run")
-        with Sentinel(tmp_path / "s.npz", {"one": rivals[0].pid}) as sentinel:
-            wait_until(lambda: switches(sentinel._process.pid) > 50, "the sentinel")
+        with HostMonitor(tmp_path / "s.npz", {"one": rivals[0].pid}) as monitor:
+            wait_until(lambda: switches(monitor._process.pid) > 50, "the monitor")
             began, used = time.time(), processor_s(rivals[0].pid)
             wait_until(lambda: time.time() > began + 1.0, "a second")
             ended, used = time.time(), processor_s(rivals[0].pid) - used
-            seen = switches(sentinel._process.pid)
-            wait_until(lambda: switches(sentinel._process.pid) > seen + 10, "its going on")
+            seen = switches(monitor._process.pid)
+            wait_until(lambda: switches(monitor._process.pid) > seen + 10, "its going on")
     finally:
         for rival in rivals:
             rival.kill()
             rival.wait()
-    waited = sentinel.nodes["one"].within(began, ended)
+    waited = monitor.nodes["one"].within(began, ended)
     assert waited == pytest.approx(ended - began - used, abs=0.15)
     assert waited > 0.2
 
 
-def test_a_sentinel_that_ends_by_itself_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vdd_ros.host.sentinel._MODULE", "vdd_ros.cli.nowhere")
-    with Sentinel(tmp_path / "s.npz", {}) as sentinel:
-        sentinel._process.wait()
+def test_a_monitor_that_ends_by_itself_is_an_error_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vdd_ros.host.monitor._MODULE", "vdd_ros.cli.nowhere")
+    with HostMonitor(tmp_path / "s.npz", {}) as monitor:
+        monitor._process.wait()
         with pytest.raises(
-            ProcessError, match=r"the sentinel ended with exit code 1, so nobody saw the host: .*nowhere"
+            ProcessError, match=r"the host monitor ended with exit code 1, so nobody saw the host: .*nowhere"
         ):
-            sentinel.check()
-    assert "exit code 1" in sentinel.failure
+            monitor.check()
+    assert "exit code 1" in monitor.failure
 
 
-def test_a_sentinel_that_cannot_keep_what_it_saw_is_an_error_too(tmp_path: Path) -> None:
+def test_a_monitor_that_cannot_keep_what_it_saw_is_an_error_too(tmp_path: Path) -> None:
     (tmp_path / "s.npz").mkdir()
-    with Sentinel(tmp_path / "s.npz", {}) as sentinel:
-        wait_until(lambda: switches(sentinel._process.pid) > 200, "the sentinel's wakes")
-        sentinel.check()
-    assert "IsADirectoryError" in sentinel.failure
+    with HostMonitor(tmp_path / "s.npz", {}) as monitor:
+        wait_until(lambda: switches(monitor._process.pid) > 200, "its wakes")
+        monitor.check()
+    assert "IsADirectoryError" in monitor.failure
 
 
 class FakeNodes:
@@ -277,13 +277,13 @@ def test_where_there_is_no_bag_the_node_that_died_is_the_reason(
     assert report["reason"].startswith(died)
 
 
-def test_without_a_sentinel_no_miss_is_called_unexplained(
+def test_without_a_monitor_no_miss_is_called_unexplained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vdd_ros.host.sentinel._MODULE", "vdd_ros.cli.nowhere")
+    monkeypatch.setattr("vdd_ros.host.monitor._MODULE", "vdd_ros.cli.nowhere")
     report = soak_of_fakes(tmp_path / "out", monkeypatch, FakeNodes(""), 60.0)
     (problem,) = report["problems"]
-    assert problem.startswith("the sentinel ended with exit code 1, so nobody saw the host")
+    assert problem.startswith("the host monitor ended with exit code 1, so nobody saw the host")
     assert [miss["explained"] for miss in report["misses"]] == [None]
     assert problem in capsys.readouterr().out
 
@@ -360,7 +360,7 @@ def test_a_few_seconds_of_everything(
     assert set(report["ticks"]) == {"/student", "/teacher"}
     assert not any("missing" in problem or "begins" in problem for problem in report["problems"])
     assert report["host_away"]["wakes"] > 1000
-    assert set(report["host_away"]) == {"wakes", "sentinel", "student", "teacher", "sim_robot"}
+    assert set(report["host_away"]) == {"wakes", "monitor", "student", "teacher", "sim_robot"}
     stopped = [miss for miss in report["misses"] if miss["node"] == "/student" and miss["taken_s"] > 0.25]
     assert stopped
     assert not any(miss["explained"] for miss in stopped)

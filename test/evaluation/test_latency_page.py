@@ -130,7 +130,7 @@ def test_the_page_tells_limits_versions_and_what_the_host_refused(tmp_path: Path
 
 
 def test_what_the_nodes_counted_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The last message with counters says it; what goes well, what is no number and what others say does not count."""
+    """The last message with counters says it, in an older bag under an older name; what goes well does not count."""
     good = {"state": "active", "seed": "7", "ticks": "900", "records": "900", "commands": "880", "listeners": "1"}
     diagnostics = [
         ("/student: policy", good | {"losses": "1"}),
@@ -144,9 +144,9 @@ def test_what_the_nodes_counted_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     file, numbers = tmp_path / "r.html", tmp_path / "n.json"
     assert main(["latency", str(bag), "--html", str(file), "--json", str(numbers)]) == 0
     found = {node["node"]: node["counters"] for node in json.loads(numbers.read_text())["nodes"]}
-    assert found == {"/student": {"losses": 2, "limited_step.x": 31}, "/teacher": {}, "/third": None}
+    assert found == {"/student": {"failsafes": 2, "limited_step.x": 31}, "/teacher": {}, "/third": None}
     said = capsys.readouterr().out
-    for text in ("counted by the node: losses 2, limited_step.x 31", "counted by the node: nothing"):
+    for text in ("counted by the node: failsafes 2, limited_step.x 31", "counted by the node: nothing"):
         assert said.count(text) == 1
         assert Page(file.read_text()).text.count(text) == 1
 

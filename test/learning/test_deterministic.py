@@ -112,7 +112,7 @@ def test_it_is_a_policy_file_that_draws_nothing(files: dict[str, tuple[Path, Pat
     observation = np.tile(spec.statistics.observation_mean, (spec.history, 1))
     goal = np.tile(observation[0], (spec.goal_length, 1)) if spec.goal_length else None
     policies[0].warm_up(2)
-    policies[0].rehearse(observation, goal)
+    policies[0].dry_run(observation, goal)
     actions = [policy.act(observation, goal).action.copy() for policy in policies for _ in range(2)]
     batch = policies[0].act_batch(observation[None], None if goal is None else goal[None])
     for action in [*actions, batch.action[0]]:

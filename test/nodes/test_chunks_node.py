@@ -146,7 +146,7 @@ def test_a_trajectory_is_cut_off_at_a_loss(make_node: MakeNode, arm: Arm, way: s
     if way == "deactivated":
         node.trigger_deactivate()
     else:
-        arm.bench.wait(lambda: counters.losses, "the loss")
+        arm.bench.wait(lambda: counters.failsafes, "the loss")
     arm.bench.wait(lambda: len(arm.trajectories[-1].points) == 1, "the point to stop at", 5.0)
     check_form(arm.trajectories[-1], 1)
     plan, end = points(arm.trajectories[-2]), points(arm.trajectories[-1])[0]

@@ -30,7 +30,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from vdd_ros.nodes.policy.ros_graph import Surroundings
+from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.ros.containment import CallbackErrors, ContainingExecutor, Leave, NodeFailed, SparseLog
 
 NODES = {
@@ -271,7 +271,7 @@ def test_a_message_that_cannot_be_decoded_is_one_refused_message(make_node: Make
     inputs._subscriptions[0] = (subscription, fail)
     counters = node.session.loop.counters
     watched.run_until(lambda: counters.refused_messages, "the refusal")
-    assert "OverflowError: stamp out of range" in node.session.loop.intake.last_refusal
+    assert "OverflowError: stamp out of range" in node.session.loop.observer.last_refusal
     watched.run_for_commands(20)
     assert (node.state, node.failure) == ("active", "")
 
@@ -283,7 +283,7 @@ def test_diagnostics_that_fail_say_so(make_node: MakeNode, bench: Bench, monkeyp
     node = started(make_node())
     watched.run_for_commands()
     with monkeypatch.context() as patch:
-        patch.setattr(Surroundings, "rivals", lambda _: 1 / 0)
+        patch.setattr(GraphMonitor, "other_publishers", lambda _: 1 / 0)
         watched.await_diagnosis(lambda message, _: "the diagnostics failed: ZeroDivisionError" in message, "the error")
         watched.run_for_commands(20)
     watched.await_diagnosis(lambda message, _: message == "running", "what it says when all is well")

@@ -53,7 +53,7 @@ def test_clock_set_back_begins_anew(rig: Callable[..., Rig], back_s: float) -> N
     made.loop.tick(now_s, 0.0)
     made.loop.tick(now_s + 0.03, 0.0)
     assert len(made.out.commands) == 5
-    assert (made.loop.counters.clock_jumps, made.loop.counters.losses) == (1, 1)
+    assert (made.loop.counters.clock_jumps, made.loop.counters.failsafes) == (1, 1)
     run(made, now_s + 0.04, 3, place=0.7)
     assert len(made.out.commands) == 8
     assert made.out.commands[5][0] == pytest.approx(0.7, abs=0.021)
@@ -90,8 +90,8 @@ def test_messages_that_waited_do_not_set_the_clock_back(rig: Callable[..., Rig])
             at_s = before_s + late * PERIOD_S
             made.receive(name, pose(0.5 + 0.01 * late, 0.1, stamp_s=at_s), now_s, at_s)
     made.loop.tick(now_s, 0.0)
-    assert (len(made.out.commands), made.loop.counters.clock_jumps, made.loop.counters.losses) == (6, 0, 0)
-    assert made.loop.intake.sample(now_s)[:, 0] == pytest.approx([0.51, 0.52, 0.53])
+    assert (len(made.out.commands), made.loop.counters.clock_jumps, made.loop.counters.failsafes) == (6, 0, 0)
+    assert made.loop.observer.sample(now_s)[:, 0] == pytest.approx([0.51, 0.52, 0.53])
     assert made.loop.counters.refused_messages == 0
 
 
@@ -108,14 +108,14 @@ def test_message_from_before_the_clock_was_set_back(rig: Callable[..., Rig], bac
     commanded = len(made.out.commands)
     run(made, now_s + MAX_AGE_S + 3 * PERIOD_S, 3, place=0.7)
     assert len(made.out.commands) == commanded + 3
-    assert made.loop.intake.newest_s() == pytest.approx(now_s + MAX_AGE_S + 5 * PERIOD_S)
+    assert made.loop.observer.newest_s() == pytest.approx(now_s + MAX_AGE_S + 5 * PERIOD_S)
 
 
 def test_clock_set_forward_makes_all_stale_until_it_comes_again(rig: Callable[..., Rig]) -> None:
     made = rig(history=3)
     now_s = run(made, 100.0, 5) + HOUR_S
     made.loop.tick(now_s, 0.0)
-    assert (len(made.out.commands), made.loop.counters.stale, made.loop.counters.losses) == (5, 1, 1)
+    assert (len(made.out.commands), made.loop.counters.stale, made.loop.counters.failsafes) == (5, 1, 1)
     run(made, now_s + 0.01, 2, place=0.7)
     assert len(made.out.commands) == 7
 
@@ -126,8 +126,8 @@ def test_after_a_loss_no_row_of_the_window_is_from_before_it(rig: Callable[..., 
     now_s = run(made, 100.0, 5) + 2 * MAX_AGE_S
     made.loop.tick(now_s, 0.0)
     made.see((0.7, 0.2), (0.7, 0.2), now_s + 0.01)
-    assert made.loop.intake.sample(now_s + 0.02) == pytest.approx(
-        made.loop.intake.sample(now_s + 0.02)[-1:].repeat(3, 0)
+    assert made.loop.observer.sample(now_s + 0.02) == pytest.approx(
+        made.loop.observer.sample(now_s + 0.02)[-1:].repeat(3, 0)
     )
 
 
@@ -190,7 +190,7 @@ def test_node_that_was_held_up_goes_on(make_node: MakeNode, bench: Bench, monkey
     released.set()
     watched.run_until(lambda: loop.counters.commands > before + 5, "commands")
     assert loop.counters.clock_jumps == 0
-    assert loop.counters.losses <= loop.counters.stale + loop.counters.overruns  # on a busy machine
+    assert loop.counters.failsafes <= loop.counters.stale + loop.counters.overruns  # on a busy machine
     watched.check()
 
 
@@ -238,8 +238,8 @@ def test_the_systems_clock_jumps(
     watched.run_for_commands(20, offset_s=jump_s)
     watched.await_diagnosis(lambda _, values: int(values[counter]) > before, "the counter", offset_s=jump_s)
     assert (node.state, counters.clock_jumps) == ("active", int(jump_s < 0))
-    times_stale = max(node.session.loop.intake.times_stale.values())  # more than the jump's on a busy machine only
-    assert 1 <= counters.losses <= int(jump_s < 0) + times_stale + counters.overruns
+    times_stale = max(node.session.loop.observer.times_stale.values())  # more than the jump's on a busy machine only
+    assert 1 <= counters.failsafes <= int(jump_s < 0) + times_stale + counters.overruns
     watched.check()
 
 

@@ -35,7 +35,7 @@ def unseen(node: PolicyNode, moved: MovedRobot) -> Counters:
     """Observe nothing until the node notices; return its counters."""
     assert node.session is not None
     loop = node.session.loop
-    moved.bench.wait(lambda: loop.intake.stale(time.time()), "stale inputs")
+    moved.bench.wait(lambda: loop.observer.stale(time.time()), "stale inputs")
     stale = loop.counters.stale
     moved.bench.wait(lambda: loop.counters.stale > stale, "the loss")
     return loop.counters
@@ -111,7 +111,7 @@ def test_a_graph_that_fails(make_node: MakeNode, moved: MovedRobot, monkeypatch:
         raise PolicyFileError("the device is gone")
 
     assert node.session is not None
-    monkeypatch.setattr(node.session.loop.pilot.policy, "act", fail)
+    monkeypatch.setattr(node.session.loop.active.policy, "act", fail)
     moved.bench.wait(lambda: node.state == "inactive", "deactivation")
     moved.check_left(time.time())
 
@@ -129,8 +129,8 @@ def test_an_error_that_nobody_thought_of(
         raise RuntimeError("nobody thought of this")
 
     assert node.session is not None
-    monkeypatch.setattr(node.session.loop.pilot.policy, "act", fail)
-    monkeypatch.setattr(node.session.loop.pilot.policy, "rehearse", fail)
+    monkeypatch.setattr(node.session.loop.active.policy, "act", fail)
+    monkeypatch.setattr(node.session.loop.active.policy, "dry_run", fail)
     with pytest.raises(RuntimeError, match="nobody thought"):
         moved.observations.run_until(lambda: False, "the error")
     node.close()  # as `runtime.run` does
@@ -143,18 +143,18 @@ class Hang:
     def __init__(self, node: PolicyNode, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert node.session is not None
         self.hangs, self.released = Event(), Event()
-        policy = node.session.loop.pilot.policy
-        act, rehearse = policy.act, policy.rehearse
+        policy = node.session.loop.active.policy
+        act, dry_run = policy.act, policy.dry_run
 
         def held(do: Callable[..., Any], *arguments: Any) -> Any:
             self.hangs.set()
             self.released.wait(20)
             return do(*arguments)
 
-        # A rehearsal acts, so both are replaced by what was there before.
-        monkeypatch.setattr(policy, "act", lambda *given: act(*given) if where == "rehearsal" else held(act, *given))
+        # A dry run acts, so both are replaced by what was there before.
+        monkeypatch.setattr(policy, "act", lambda *given: act(*given) if where == "dry run" else held(act, *given))
         monkeypatch.setattr(
-            policy, "rehearse", lambda *given: held(rehearse, *given) if where == "rehearsal" else act(*given)
+            policy, "dry_run", lambda *given: held(dry_run, *given) if where == "dry run" else act(*given)
         )
 
 
@@ -172,7 +172,7 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
         each.released.set()
 
 
-WHERE = pytest.mark.parametrize("where", ["tick", "rehearsal", "prefetch"])
+WHERE = pytest.mark.parametrize("where", ["tick", "dry run", "prefetch"])
 AHEAD = {"action_steps": 4, "prefetch_ticks": 2}
 
 
@@ -199,7 +199,7 @@ def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Calla
     assert not moved.moves(hung_s)
     assert moved.is_left()
     assert node.session is not None
-    losses = node.session.loop.counters.losses
+    losses = node.session.loop.counters.failsafes
     assert losses
     assert moved.called_for(losses)
 
@@ -249,7 +249,7 @@ def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: Mo
     moved.move()
     moved.serve()
     pass_time(moved.bench, 2.5 * AGAIN_S, moved.observations.publish)
-    assert len(moved.calls) <= counters.losses - 1  # a busy machine may lose commands again, which is another matter
+    assert len(moved.calls) <= counters.failsafes - 1  # a busy machine may lose commands again, which is another matter
 
 
 def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     watched.await_diagnosis(lambda message, _: "nobody listens" in message, "the warning")
     assert watched.value("listeners") == 0
     ticks, heard = counters.ticks, len(watched.commands)
-    losses, excused = counters.losses, counters.stale + counters.overruns
+    losses, excused = counters.failsafes, counters.stale + counters.overruns
     watched.pass_time(0.5, watched.publish)
     assert counters.ticks > ticks + 20
     assert len(watched.commands) == heard
@@ -273,5 +273,5 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     watched.run_for_commands(20)
     watched.await_diagnosis(lambda message, _: "nobody listens" not in message, "the end of the warning")
     assert (node.state, watched.value("listeners")) == ("active", 1)
-    assert counters.losses - losses <= counters.stale + counters.overruns - excused  # where this process was held up
+    assert counters.failsafes - losses <= counters.stale + counters.overruns - excused  # where this process was held up
     watched.check()

@@ -107,7 +107,7 @@ def test_cleanup_while_a_file_is_loaded(make_node: MakeNode, watched: Watched, t
     loop = node.session.loop
     answer = ask(node, watched, write_mixture(tmp_path / "next.onnx", history=30))
     if answered:
-        watched.run_until(lambda: loop._relief is not None, "a policy that waits")
+        watched.run_until(lambda: loop.swap.waiting is not None, "a policy that waits")
     else:
         watched.run_until(lambda: node.session and node.session._swap and node.session._swap._busy, "the call")
     node.trigger_deactivate()
@@ -130,19 +130,19 @@ def test_graph_that_fails_while_it_acts(make_node: MakeNode, watched: Watched, m
     node = started(make_node())
     watched.run_for_commands()
     assert node.session is not None
-    policy = node.session.loop.pilot.policy
+    policy = node.session.loop.active.policy
 
     def fail(*_: Any) -> None:
         raise PolicyFileError("the device is gone")
 
     with monkeypatch.context() as broken:
         broken.setattr(policy, "act", fail)
-        broken.setattr(policy, "rehearse", fail)
+        broken.setattr(policy, "dry_run", fail)
         watched.run_until(lambda: node.state == "inactive", "deactivation")
         commanded = len(watched.commands)
         watched.await_diagnosis(lambda message, _: "the device is gone" in message, "the reason")
     assert len(watched.commands) == commanded
-    assert watched.value("losses") >= 1
+    assert watched.value("failsafes") >= 1
     node.trigger_activate()
     watched.run_for_commands()
     assert node.state == "active"

@@ -160,7 +160,7 @@ def rate_hz(times_s: Any) -> float:
 def warns_of_rival(watched: Watched, name: str, other: str) -> bool:
     """Whether a node's newest diagnostics name another node that commands the robot, and nothing worse."""
     message, values = watched.said[name]
-    named = f"{COMMANDS}: {other}" in message and values["rivals"] not in NOBODY
+    named = f"{COMMANDS}: {other}" in message and values["other_publishers"] not in NOBODY
     return named and watched.levels[name] == DiagnosticStatus.WARN
 
 
@@ -170,14 +170,16 @@ def test_two_nodes_on_one_command_topic(
     """Both keep to their limits and tell of each other, until one has gone."""
     node = make_node("second", rate_hz=0.0)
     with policy_node(watched, nan_policy, tmp_path / "log"):
-        watched.await_diagnosis(lambda _, values: values["rivals"] in NOBODY, "nobody else", "policy_node")
+        watched.await_diagnosis(lambda _, values: values["other_publishers"] in NOBODY, "nobody else", "policy_node")
         started(node)
         for name, other in (("policy_node", "/second"), ("second", "/policy_node")):
             watched.await_diagnosis(lambda *_, of=(name, other): warns_of_rival(watched, *of), "the rival", name)
         watched.run_for_commands(50)
         node.trigger_deactivate()
         node.trigger_cleanup()
-        watched.await_diagnosis(lambda _, values: values["rivals"] in NOBODY, "the other one to be gone", "policy_node")
+        watched.await_diagnosis(
+            lambda _, values: values["other_publishers"] in NOBODY, "the other one to be gone", "policy_node"
+        )
         watched.run_for_commands(5)
 
 

@@ -43,7 +43,7 @@ def test_sensor_that_stops(make_node: MakeNode, watched: Watched) -> None:
     commanded = len(watched.commands)
 
     def stale(message: str, values: dict[str, str]) -> bool:
-        counted = int(values["stale"]) > 0 and int(values["losses"]) >= 1
+        counted = int(values["stale"]) > 0 and int(values["failsafes"]) >= 1
         return message.startswith("stale: desired, tcp") and counted
 
     watched.await_diagnosis(stale, "stale inputs", valid=None)
@@ -61,7 +61,7 @@ def test_one_of_two_sensors_stops(make_node: MakeNode, watched: Watched) -> None
     watched.pass_time(MAX_AGE_S, lambda: watched.send("desired", 0.5, 0.1, time.time_ns()))
     assert len(watched.commands) == commanded
     watched.run_for_commands(20)
-    watched.await_diagnosis(lambda _, values: int(values["losses"]) >= 1, "the loss")
+    watched.await_diagnosis(lambda _, values: int(values["failsafes"]) >= 1, "the loss")
     assert node.state == "active"
 
 
@@ -116,7 +116,7 @@ def test_bursts_that_are_not_finite(make_node: MakeNode, watched: Watched, value
     for _ in range(3):
         watched.run_for_commands()
         watched.pass_time(1.5 * MAX_AGE_S, lambda: watched.publish(y=value, valid=False))
-    counted = ("refused_messages", "losses")
+    counted = ("refused_messages", "failsafes")
     watched.await_diagnosis(lambda _, values: all(int(values[name]) >= 3 for name in counted), "refusals and losses")
     watched.run_for_commands()
     assert node.state == "active"
@@ -132,7 +132,7 @@ def test_a_robot_that_is_seen_far_outside_its_range(make_node: MakeNode, watched
     watched.pass_time(MAX_AGE_S, lambda: watched.publish(y=5.0))
     assert len(watched.commands) == commanded
     watched.run_for_commands()
-    assert (node.state, watched.value("losses") >= 1) == ("active", True)
+    assert (node.state, watched.value("failsafes") >= 1) == ("active", True)
 
 
 def test_policy_that_gives_nan(make_node: MakeNode, watched: Watched) -> None:

@@ -1,4 +1,4 @@
-"""The service for losses is called until it succeeds, or until commanding goes on."""
+"""`loss_service` is called until it succeeds, or until commanding goes on."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ros_helpers import DEADLINE_S, Bench
 from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.policy import failsafe_call as loss_call
-from vdd_ros.nodes.policy.failsafe_call import LossCall
+from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
 
 SERVICE = "halt"
 
@@ -24,9 +24,9 @@ def failures() -> list[bool]:
 
 
 @pytest.fixture
-def call(bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[LossCall]:
+def call(bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[FailsafeCall]:
     monkeypatch.setattr(loss_call, "AGAIN_S", 0.05)
-    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+    call = FailsafeCall(bench.node, SERVICE, lambda: failures.append(True))
     yield call
     call.destroy()
 
@@ -44,7 +44,7 @@ def serve(bench: Bench, *answers: bool) -> list[bool]:
     return given
 
 
-def test_a_service_that_comes_later_is_called_then(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+def test_a_service_that_comes_later_is_called_then(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
     call.start()
     bench.wait(lambda: len(failures) > 2, "calls in vain")
     given = serve(bench, True)
@@ -52,7 +52,7 @@ def test_a_service_that_comes_later_is_called_then(bench: Bench, call: LossCall,
     assert given == [True]
 
 
-def test_a_call_that_failed_is_repeated(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+def test_a_call_that_failed_is_repeated(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
     given = serve(bench, False, False, True)
     bench.wait(call._client.service_is_ready, "the service")
     call.start()
@@ -61,7 +61,7 @@ def test_a_call_that_failed_is_repeated(bench: Bench, call: LossCall, failures: 
     assert len(failures) == 2
 
 
-def test_a_call_has_time_to_be_answered(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+def test_a_call_has_time_to_be_answered(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
     """Also where the timer by which calls are repeated is due just then."""
     given = serve(bench, True)
     bench.wait(call._client.service_is_ready, "the service")
@@ -77,7 +77,7 @@ def test_a_call_has_time_to_be_answered(bench: Bench, call: LossCall, failures: 
     assert not failures
 
 
-def test_what_is_called_off_is_called_no_more(bench: Bench, call: LossCall, failures: list[bool]) -> None:
+def test_what_is_called_off_is_called_no_more(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
     call.start()
     bench.wait(lambda: len(failures) > 1, "calls in vain")
     call.stop()
@@ -95,7 +95,7 @@ def test_what_a_service_answers_is_told_safely_and_does_not_fill_the_log(
     lines: list[str] = []
     monkeypatch.setattr(loss_call, "AGAIN_S", 0.02)
     monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
-    call = LossCall(bench.node, SERVICE, lambda: failures.append(True))
+    call = FailsafeCall(bench.node, SERVICE, lambda: failures.append(True))
 
     def refuse(_request: Any, response: Any) -> Any:
         response.message = "\x1b[2J" + "x" * 100_000

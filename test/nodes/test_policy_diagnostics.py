@@ -111,7 +111,7 @@ def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watc
     watched.run_for_commands()
     watched.await_diagnosis(lambda message, _: "tcp has not changed in one bit" in message, "the frozen input")
     assert watched.levels["policy"] == DiagnosticStatus.ERROR
-    counted = ("not_followed", "frozen.tcp", "losses")
+    counted = ("not_followed", "frozen.tcp", "failsafes")
     watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
     watched.run_for_commands(x=0.52)
 
@@ -130,7 +130,7 @@ def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watch
     assert watched.levels["policy"] == DiagnosticStatus.ERROR
     assert "do two publish on this topic?" in watched.said["policy"][0]
     watched.run_for_commands()
-    counted = ("contradictions.desired", "contradicted", "losses")
+    counted = ("contradictions.desired", "contradicted", "failsafes")
     watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
     assert "contradictions.tcp" not in watched.said["policy"][1]
 
@@ -146,9 +146,9 @@ def test_what_was_not_demonstrated(
     watched.await_diagnosis(lambda _, values: int(values["novel"]) >= 5, "novel observations", x=FAR[0], y=FAR[1])
     if on_novelty == "warn":
         watched.run_for_commands(x=FAR[0], y=FAR[1])
-        assert watched.value("losses") <= watched.value("stale") + watched.value("overruns")  # on a busy machine
+        assert watched.value("failsafes") <= watched.value("stale") + watched.value("overruns")  # on a busy machine
         return
-    watched.await_diagnosis(lambda _, values: int(values["losses"]) > 0, "a loss", x=FAR[0], y=FAR[1])
+    watched.await_diagnosis(lambda _, values: int(values["failsafes"]) > 0, "a loss", x=FAR[0], y=FAR[1])
     if on_novelty == "hold":
         assert node.state == "active"
         watched.run_for_commands()
@@ -179,12 +179,12 @@ def test_who_listens_and_who_else_commands_is_told(
     robot.run_until(lambda: values(said())["listeners"] == "1", "a listener")
     assert "nobody listens" not in said().message
     rival = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
-    robot.run_until(lambda: values(said())["rivals"] == "1", "the rival")
+    robot.run_until(lambda: values(said())["other_publishers"] == "1", "the rival")
     told = len(arrays)
     robot.run_until(lambda: len(arrays) > told + 3, "more diagnostics")
     assert logged.count(f"others command the robot too, on {COMMANDS}: /bench") == 1
     bench.node.destroy_publisher(rival)
-    robot.run_until(lambda: values(said())["rivals"] == "0", "the end of the rival")
+    robot.run_until(lambda: values(said())["other_publishers"] == "0", "the end of the rival")
 
 
 def values(status: Any) -> dict[str, str]:
@@ -219,13 +219,13 @@ def test_the_start_gate_waits_for_the_whole_window(make_node: MakeNode, robot: R
     assert node.session is not None
     loop = node.session.loop
     covered: list[bool] = []
-    act = loop.pilot.chunks.next
+    act = loop.active.chunks.next
 
     def noted(*args: Any) -> Any:
-        covered.append(loop.intake.covers(loop._now_s))
+        covered.append(loop.observer.covers(loop._now_s))
         return act(*args)
 
-    loop.pilot.chunks.__dict__["next"] = noted
+    loop.active.chunks.__dict__["next"] = noted
     robot.run_until(lambda: robot.commands, "a command")
     assert covered
     assert all(covered)
@@ -235,7 +235,7 @@ def test_long_texts_are_clipped_and_made_printable(make_node: MakeNode, watched:
     """What came from a file or from the network is not repeated every second, and cannot act on a terminal."""
     node = started(make_node())
     assert node.session is not None
-    node.session.loop.refuse_policy("\x1b[31m" + "x" * 20_000_000)
+    node.session.loop.swap.refuse("\x1b[31m" + "x" * 20_000_000)
     watched.await_diagnosis(lambda _, values: "characters)" in values["last_refused_policy"], "the refusal")
     message, said = watched.said["policy"]
     assert all(len(text) < 2000 for text in (message, *said.values()))

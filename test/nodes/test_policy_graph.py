@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from std_msgs.msg import Float64MultiArray
 
-from vdd_ros.nodes.policy.ros_graph import UNKNOWN, Surroundings
+from vdd_ros.nodes.policy.ros_graph import UNKNOWN, GraphMonitor
 from vdd_ros.robot.robot_file import RobotFile
 
 POSE = "geometry_msgs/msg/PoseStamped"
@@ -56,14 +56,14 @@ class Graph:
         return [(name, sorted({each.topic_type for each in found})) for name, found in self.published.items()]
 
 
-def surroundings(graph: Graph, tmp_path: Path, qos: str = "sensor_data", **options: Any) -> Surroundings:
+def surroundings(graph: Graph, tmp_path: Path, qos: str = "sensor_data", **options: Any) -> GraphMonitor:
     """Look at a graph with Avoiding's robot file, its inputs with this quality of service."""
     document = yaml.safe_load(AVOIDING.read_text())
     for source in document["inputs"].values():
         source["qos"] = qos
     file = tmp_path / "robot.yaml"
     file.write_text(yaml.safe_dump(document))
-    made = Surroundings(graph, RobotFile.load(file), **({"control": True} | options))  # type: ignore[arg-type]
+    made = GraphMonitor(graph, RobotFile.load(file), **({"control": True} | options))  # type: ignore[arg-type]
     made.look()
     return made
 
@@ -124,7 +124,7 @@ def test_several_publishers_of_an_input_are_named(tmp_path: Path) -> None:
         "/tcp_pose": [endpoint("driver"), endpoint("zeros", space="/test")],
         "/desired_pose": [endpoint("driver"), endpoint(UNKNOWN)],
     }
-    assert surroundings(graph, tmp_path).input_rivals() == {"tcp": ["/driver", "/test/zeros"]}
+    assert surroundings(graph, tmp_path).other_input_publishers() == {"tcp": ["/driver", "/test/zeros"]}
 
 
 def test_over_dds_the_node_says_what_does_not_match(
@@ -151,7 +151,7 @@ def test_over_dds_the_node_says_what_does_not_match(
             "input tcp has 2 publishers, which may contradict each other: /bench, /bench" in message
             and "/bench publishes /tcp_pose, but nothing of it arrives here: best effort publisher" in message
             and f"/bench listens to {COMMANDS}, but hears nothing: volatile publisher and transient" in message
-            and values["input_rivals"] == "2"
+            and values["other_input_publishers"] == "2"
         )
 
     watched.await_diagnosis(told, "both")

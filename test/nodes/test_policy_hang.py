@@ -35,19 +35,19 @@ def zero_on_loss(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["in a tick", "in a rehearsal"])
+@pytest.fixture(params=["in a tick", "in a dry run"])
 def hanging(
     make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[PolicyNode, Event]]:
     """A node of which the policy does not answer until the event is set, after it has commanded."""
     monkeypatch.setattr("vdd_ros.nodes.policy.ticker.STOP_S", 0.3)
-    early_s = 0.002 if request.param == "in a rehearsal" else 0.0
+    early_s = 0.002 if request.param == "in a dry run" else 0.0
     action = tuple(Feature(name, "m/s", -0.01, 0.01) for name in ("delta_desired_x", "delta_desired_y"))
     file = write_mixture(tmp_path / "policy.onnx", action=action)
     node = started(make_node(policy_path=str(file), robot_file=str(zero_on_loss(tmp_path)), wake_early_s=early_s))
     robot.run_until(lambda: len(robot.commands) > 5, "commands")
     assert node.session is not None
-    policy, answers = node.session.loop.pilot.policy, Event()
+    policy, answers = node.session.loop.active.policy, Event()
     act = policy.act
 
     def hang(*args: Any, **options: Any) -> Any:

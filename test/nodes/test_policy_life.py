@@ -109,10 +109,10 @@ def test_a_failed_deactivation_can_be_made_good(
         broken.setattr(PolicyLoop, "stop", fail)
         node.trigger_deactivate()
     assert (node.state, node.failure) == ("active", "deactivate: ZeroDivisionError: broken")
-    assert counters.losses <= counters.stale + counters.overruns  # on a busy machine
+    assert counters.failsafes <= counters.stale + counters.overruns  # on a busy machine
     node.trigger_deactivate()
     assert (node.state, node.failure) == ("inactive", "")
-    assert 1 <= counters.losses <= 1 + counters.stale + counters.overruns
+    assert 1 <= counters.failsafes <= 1 + counters.stale + counters.overruns
     assert len(unfrozen) == 2
 
 
@@ -121,7 +121,7 @@ def test_giving_up_comes_too_late(make_node: MakeNode) -> None:
     node = started(make_node())
     for transition in (node.trigger_deactivate, node.trigger_cleanup):
         transition()
-        node.give_up("too novel")
+        node.abort("too novel")
         assert node.failure == ""
 
 

@@ -191,7 +191,7 @@ def test_without_next_policy_no_empty_name_is_logged(
     assert "]:  was" not in said
     assert ": :" not in said
     assert node.session is not None
-    assert node.session.loop.last_refused_policy.startswith("the parameter next_policy is not set")
+    assert node.session.loop.swap.last_refused.startswith("the parameter next_policy is not set")
 
 
 def odd_file(folder: Path, kind: str) -> tuple[Path, str]:

@@ -46,4 +46,4 @@ def test_a_file_that_changes_while_it_is_loaded_is_described_by_what_acts(
     monkeypatch.setattr(OnnxPolicy, "load", load_and_spoil)
     parameters = PolicyParameters(policy_path=str(path), robot_file=str(AVOIDING))
     loaded = load(str(path), RobotFile.load(AVOIDING), parameters, "/policy")
-    assert loaded.info["policy_sha256"] == loaded.pilot.policy.sha256 == digest
+    assert loaded.info["policy_sha256"] == loaded.active.policy.sha256 == digest

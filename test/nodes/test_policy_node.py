@@ -115,11 +115,11 @@ def test_messages_are_received_without_the_executor(make_node: MakeNode, robot: 
     bench.wait_for_match("/tcp_pose", publishers=1, subscriptions=1)
     bench.wait_for_match("/desired_pose", publishers=1, subscriptions=1)
     end = time.monotonic() + DEADLINE_S
-    while session.loop.intake.missing():
+    while session.loop.observer.missing():
         assert time.monotonic() < end, "nothing was received"
         robot.publish()
         session._inputs.take()
-    assert not session.loop.intake.last_refusal
+    assert not session.loop.observer.last_refusal
 
 
 def test_ticks_follow_simulated_time(make_node: MakeNode, bench: Bench) -> None:
@@ -260,7 +260,7 @@ def test_goals_come_by_topic(
     node = started(make_node(policy_path=str(file), expert="greedy"))
     assert node.session is not None
     loop = node.session.loop
-    robot.run_until(lambda: loop.intake.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
+    robot.run_until(lambda: loop.observer.missing() == ("~/goal",) and loop.counters.waiting > 5, "ticks that wait")
     assert diagnose(node, bench).message.startswith("waiting for ~/goal")
     assert not robot.commands
 
@@ -427,8 +427,8 @@ def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: R
     robot.run_until(lambda: robot.commands, "commands")
     assert "others command" not in diagnose(first, bench).message
     assert second.session is not None
-    second.session.surroundings.look()
-    assert second.session.surroundings.rivals() == []
+    second.session.graph_monitor.look()
+    assert second.session.graph_monitor.other_publishers() == []
     third = started(make_node("third"))
     bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
     bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")
@@ -447,7 +447,7 @@ def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) 
     try:
         other = rclpy.create_node("elsewhere", context=elsewhere)
         other.create_publisher(PointStamped, "tcp_pose", 10)
-        bench.wait(lambda: node.session and node.session.surroundings.wrong_types(), "the wrong type")
+        bench.wait(lambda: node.session and node.session.graph_monitor.wrong_types(), "the wrong type")
         status = diagnose(node, bench)
     finally:
         rclpy.shutdown(context=elsewhere)
@@ -467,14 +467,14 @@ def test_new_episode_starts_afresh(
 
     def noted(*given: Any) -> None:
         new_episode(*given)
-        emptied.append(loop.intake.missing())
+        emptied.append(loop.observer.missing())
 
     monkeypatch.setattr(loop, "new_episode", noted)
     publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
     robot.run_until(lambda: loop.counters.records > 0, "a tick")
     publisher.publish(Int64(data=4))
     bench.wait(lambda: emptied, "the history to be emptied")
-    robot.run_until(lambda: not loop.intake.missing(), "observations")
+    robot.run_until(lambda: not loop.observer.missing(), "observations")
     publisher.publish(Int64(data=4))
     publisher.publish(Int64(data=5))
     bench.wait(lambda: len(emptied) == 2, "the history to be emptied again")

@@ -19,11 +19,11 @@ from ros_helpers import Bench
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
-from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.policy_swap import PolicySwap
 from vdd_ros.control.timing import LATENCY_LABELS
 from vdd_ros.nodes.policy.handover import ACTS, Done
 from vdd_ros.nodes.policy.loader import Loader
-from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.policy.session import PolicySession
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy_node import PolicyNode
@@ -115,7 +115,7 @@ def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
     answer = client.call_async(Trigger.Request())
     assert node.session is not None
     loop = node.session.loop
-    robot.run_until(lambda: loop._relief is not None, "a policy that waits")
+    robot.run_until(lambda: loop.swap.waiting is not None, "a policy that waits")
     return answer
 
 
@@ -159,7 +159,7 @@ def test_a_file_that_waits_when_the_node_is_deactivated_takes_over_at_once(
     assert answer.result().success
     assert node.session is not None
     assert node.session.info["policy"] == "long.onnx"
-    assert node.session.loop.pilot.policy.spec.history == 3000
+    assert node.session.loop.active.policy.spec.history == 3000
 
 
 def broken(*_: Any, **__: Any) -> None:
@@ -173,11 +173,11 @@ def test_an_error_while_taking_over_refuses_the_file(
     node = started(make_node())
     path = write_mixture(tmp_path / "next.onnx", history=3)
     with monkeypatch.context() as patched:
-        patched.setattr(PolicyLoop, "relieve", broken)
+        patched.setattr(PolicySwap, "hand_over", broken)
         answer = call(node, robot, path)
     assert (answer.success, answer.message) == (False, "ZeroDivisionError: broken")
     assert node.session is not None
-    assert node.session.loop.pilot.policy.spec.history == 1
+    assert node.session.loop.active.policy.spec.history == 1
     assert call(node, robot, path).success
 
 
@@ -196,18 +196,18 @@ def test_a_policy_that_acts_is_not_refused_for_what_is_told_of_it(
 
 def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
     """Neither the end of loading nor taking over waits for something else that happens in the node."""
-    loaded = Loaded(SimpleNamespace(), {}, 0.0)  # type: ignore[arg-type]
+    loaded = LoadedPolicy(SimpleNamespace(), {}, 0.0)  # type: ignore[arg-type]
     node = rclpy.create_node("sleeper")
     node.declare_parameter("next_policy", "next.onnx")
 
-    def load(_: str) -> Loaded:
+    def load(_: str) -> LoadedPolicy:
         Event().wait(0.3)  # the executor sleeps by then
         return loaded
 
-    def take_over(_: Loaded, done: Done) -> None:
+    def take_over(_: LoadedPolicy, done: Done) -> None:
         Timer(0.3, done, (ACTS,)).start()
 
-    told: list[Loaded] = []
+    told: list[LoadedPolicy] = []
     swap = HotSwap(node, Loader())  # type: ignore[arg-type]
     swap.connect(SwapTarget(load, 10.0, take_over, told.append, lambda _: None))
     executor = SingleThreadedExecutor()
@@ -234,7 +234,7 @@ def test_the_old_policy_is_freed_after_a_tick(
     node = started(make_node())
     robot.run_until(lambda: robot.commands, "a command")
     assert node.session is not None
-    old, alive = ref(node.session.loop.pilot.policy), []
+    old, alive = ref(node.session.loop.active.policy), []
     monkeypatch.setattr(PolicySession, "_tell", lambda _: alive.append(old() is not None))
     gc.disable()
     try:

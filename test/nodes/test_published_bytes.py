@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, message_class
 from vdd_ros.nodes.ros.preserialized import serialized_exactly
 from vdd_ros.robot.channels import CommandChannel
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.quantities import VELOCITIES
+from vdd_ros.robot.messages import command_types, find_message
+from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.quantities import SPEED, units_of
 from vdd_ros.robot.robot_file import RobotFile
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -59,15 +61,16 @@ def read_own(content: bytes, type_name: str) -> Any:
 
 def robot(kind: str, size: int, unit: str) -> RobotFile:
     """Return a robot file with so many numbers in its command."""
-    names = COMMANDS[kind].fields[:size] or [f"joint_{'x' * number}" for number in range(size)]
+    message = find_message(kind)
+    names = message.field_names[:size] or [f"joint_{'x' * number}" for number in range(size)]
     on_loss = "zero" if unit.endswith("/s") else "hold"
     entries = [
         {"name": name, "action": f"a{index}", "unit": unit, "low": -9.0, "high": 9.0, "max_step": 1.0}
         for index, name in enumerate(names)
     ]
-    if COMMANDS[kind].fields:
+    if message.fields:
         for entry in entries:
-            entry["unit"] = "rad/s" if "angular" in str(entry["name"]) else "m/s"
+            entry["unit"] = units_of(message.quantities(str(entry["name"])))[0]
     state = {"topic": "state", "type": "std_msgs/msg/Float64", "max_age_s": 1.0}
     inputs = {"state": state | {"entries": {"o": {"field": "data", "unit": "1"}}}}
     command = {"topic": "command", "type": kind, "on_loss": on_loss, "entries": entries}
@@ -86,6 +89,12 @@ class Sent:
             monkeypatch.setattr(publisher, "publish", self.bytes.append)
 
 
+def fits(message: Message, size: int) -> bool:
+    """Whether a command can have so many numbers."""
+    fields = len(message.field_names)
+    return not fields or (size == fields if message.complete else size <= fields)
+
+
 COMMANDED = [
     (kind, size, unit)
     for kind, unit in (
@@ -93,14 +102,18 @@ COMMANDED = [
         (TRAJECTORY, "rad"),
         (TRAJECTORY, "rad/s"),
         ("geometry_msgs/msg/TwistStamped", "m/s"),
+        ("geometry_msgs/msg/PoseStamped", "m"),
+        ("sensor_msgs/msg/JointState", "rad"),
+        ("sensor_msgs/msg/JointState", "rad/s"),
+        ("sensor_msgs/msg/JointState", "Nm"),
     )
     for size in SIZES
-    if size <= len(COMMANDS[kind].fields or range(max(SIZES)))
+    if fits(find_message(kind), size)
 ]
 
 
 def test_every_type_of_command_is_tried() -> None:
-    assert {kind for kind, _, _ in COMMANDED} == set(COMMANDS)
+    assert {kind for kind, _, _ in COMMANDED} == set(command_types())
 
 
 @pytest.mark.parametrize(("kind", "size", "unit"), COMMANDED)
@@ -111,7 +124,7 @@ def test_a_command_has_no_bytes_that_are_not_its_own(
     sent = Sent(bench, robot(kind, size, unit), monkeypatch)
     values = np.arange(1.0, size + 1)
     sent.outputs.command(values)
-    counts = POINTS if COMMANDS[kind].has_points else ()
+    counts = POINTS if find_message(kind).has_points else ()
     for points in counts:
         sent.outputs.trajectory(values + np.arange(points)[:, None])
     sent.outputs.destroy()
@@ -129,26 +142,44 @@ def test_a_command_has_no_bytes_that_are_not_its_own(
         assert not any(len(getattr(point, empty)) for point in last.points)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, row in COMMANDS.items() if row.has_header])
+@pytest.mark.parametrize("kind", [kind for kind in command_types() if find_message(kind).has_header])
 @pytest.mark.parametrize("frame", ["", "b", "base", "base_link"])
 def test_a_stamped_command_has_the_time_and_its_frame(
     kind: str, frame: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stamp of zero means "now" in a trajectory alone; in any other message it means 1970."""
-    unit = "m/s" if set(COMMANDS[kind].quantities) == set(VELOCITIES) else "rad"
-    file = robot(kind, 2, unit)
+    message = find_message(kind)
+    size = len(message.field_names) if message.complete else 2
+    unit = "m/s" if message.quantities("twist.linear.x") == (SPEED,) else "rad"
+    file = robot(kind, size, unit)
     file = RobotFile(file.inputs, type(file.command)(**vars(file.command) | {"frame_id": frame}))
     sent = Sent(bench, file, monkeypatch)
     before = bench.node.get_clock().now().nanoseconds
-    sent.outputs.command(np.ones(2))
+    sent.outputs.command(np.ones(size))
     sent.outputs.destroy()
     header = read(sent.bytes[0], kind).header
     stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
     assert header.frame_id == frame
-    if COMMANDS[kind].stamped:
+    if message.stamped:
         assert before <= stamp <= bench.node.get_clock().now().nanoseconds
     else:
         assert (kind, stamp) == (TRAJECTORY, 0)
+
+
+def test_points_of_a_type_whose_zero_stamp_is_not_now_are_stamped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a type that another package adds may be."""
+    file = robot(TRAJECTORY, 2, "rad")
+    message = replace(file.command.message, keeps_zero_stamp=False)
+    sent = Sent(bench, replace(file, command=replace(file.command, message=message)), monkeypatch)
+    before = bench.node.get_clock().now().nanoseconds
+    sent.outputs.trajectory(np.ones((3, 2)))
+    sent.outputs.command(np.ones(2))
+    sent.outputs.destroy()
+    for content in sent.bytes:
+        stamp = read(content, TRAJECTORY).header.stamp
+        assert before <= stamp.sec * 1_000_000_000 + stamp.nanosec <= bench.node.get_clock().now().nanoseconds
 
 
 def test_no_tick_makes_a_trajectory_ready(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

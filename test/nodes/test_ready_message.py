@@ -8,19 +8,21 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import Point32, TwistStamped
 from rclpy.serialization import deserialize_message
 from ros_helpers import Bench
 from rosbags.typesys import Stores, get_typestore
-from std_msgs.msg import Float64MultiArray
+from sensor_msgs.msg import BatteryState, RegionOfInterest
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, Int32MultiArray, UInt8MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros import preserialized as ready_message
-from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.nodes.ros.preserialized import ReadyMessage, serialized_exactly
 from vdd_ros.robot.channels import CommandChannel, set_stamp
-from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, Layout, TrajectoryLayout
+from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, Layout
+from vdd_ros.robot.messages.joint_trajectory import TrajectoryLayout
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -65,6 +67,58 @@ def test_it_says_what_the_message_would(make: Any, layout: Layout) -> None:
         assert repr(found) == repr(wanted)  # so that NaN equals NaN
 
 
+@pytest.mark.parametrize(
+    ("make", "layout", "values"),
+    [
+        (Point32, FieldLayout(["z", "x", "y"]), [1e-3, -2.5, 1e30]),
+        (Float32MultiArray, ArrayLayout(3, code="f"), [0.1, np.inf, -0.0]),
+        (Int32MultiArray, ArrayLayout(3, code="i"), [2.4, -2.6, 2**31 - 1]),
+        (UInt8MultiArray, ArrayLayout(3, code="B"), [0.2, 127.5, 254.9]),
+        (RegionOfInterest, FieldLayout(["do_rectify", "width", "x_offset"]), [1.0, 639.6, 3.0]),
+        (BatteryState, FieldLayout(["present", "percentage", "power_supply_status"]), [0.0, 0.31, 3.4]),
+    ],
+    ids=lambda given: getattr(given, "__name__", ""),
+)
+def test_numbers_of_every_type_are_replaced(make: Any, layout: Layout, values: list[float]) -> None:
+    """As the message would hold them: float32, or the nearest whole number."""
+    ready = ReadyMessage(make(), 3, layout.write)
+    for given in (np.array(values), np.array([1.0, 0.0, 1.0]), np.array(values)):
+        wanted = make()
+        layout.write(given, wanted)
+        assert deserialize_message(ready.serialized(given), make) == deserialize_message(
+            serialized_exactly(wanted), make
+        )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 65])
+def test_each_of_many_numbers_is_found(count: int) -> None:
+    """Also where a number is written before those that stand in front of it."""
+    order = np.random.default_rng(count).permutation(count)
+
+    def fill(values: Any, message: Float64MultiArray) -> None:
+        message.data = values[order].tolist()
+
+    values = np.random.default_rng(0).random(count)
+    found = deserialize_message(ReadyMessage(Float64MultiArray(), count, fill).serialized(values), Float64MultiArray)
+    assert list(found.data) == values[order].tolist()
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda values, message: setattr(message, "data", (2 * values).tolist()),
+        lambda values, message: setattr(message, "data", [*values.tolist(), values[0]]),
+        lambda values, message: setattr(message, "data", values[:-1].tolist()),
+        lambda values, message: setattr(message, "data", values[values > 0].tolist()),
+        lambda values, message: setattr(message, "data", [values[0], values[0] + values[1], values[2]]),
+    ],
+    ids=["scaled", "twice", "left out", "of other lengths", "mixed"],
+)
+def test_numbers_that_do_not_stand_in_one_field_each_are_refused(fill: Any) -> None:
+    with pytest.raises(ConfigurationError, match="the 3 numbers of a command are not found in a Float64MultiArray"):
+        ReadyMessage(Float64MultiArray(), 3, fill)
+
+
 def test_every_point_of_a_trajectory_has_its_numbers() -> None:
     layout = TrajectoryLayout(["a", "b"])
 
@@ -104,15 +158,15 @@ def test_what_was_given_out_stays_as_it_is() -> None:
     assert first == before
 
 
-def test_a_rehearsal_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it runs in the midst of a command: a loss is told from another thread than the one that rehearses."""
+def test_a_dry_run_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it runs in the midst of a command: the fail-safe sends from another thread than dry runs."""
     robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
     channel = CommandChannel(robot.command, spec.observation, spec.action)
     outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
     sent: list[bytes] = []
     monkeypatch.setattr(outputs._to_command, "publish", sent.append)
     outputs.command(np.zeros(2))
-    outputs.rehearse(np.ones(2))
+    outputs.dry_run(np.ones(2))
     assert bytes(outputs._command._bytes) == sent[0]
     outputs.destroy()
 

@@ -232,18 +232,18 @@ def test_warm_up_times_the_runs_and_leaves_no_trace(tmp_path: Path) -> None:
     "options", [{"noise": "full"}, {"expert": "sticky", "switch_ratio": 1.5}, {"expert": "sticky", "noise": "full"}]
 )
 @pytest.mark.parametrize("write", [write_mixture, write_diffusion])
-def test_rehearsals_leave_no_trace(tmp_path: Path, write: Any, options: dict[str, Any]) -> None:
+def test_dry_runs_leave_no_trace(tmp_path: Path, write: Any, options: dict[str, Any]) -> None:
     path = write(tmp_path / "p.onnx")
-    plain, rehearsed = (OnnxPolicy.load(path, seed=3, **options) for _ in range(2))
+    plain, tried = (OnnxPolicy.load(path, seed=3, **options) for _ in range(2))
     for seed in range(30):
-        rehearsed.rehearse(_observation(plain.spec, seed + 100))
+        tried.dry_run(_observation(plain.spec, seed + 100))
         observation = _observation(plain.spec, seed)
-        expected, found = plain.act(observation), rehearsed.act(observation)
+        expected, found = plain.act(observation), tried.act(observation)
         assert_array_equal(found.action, expected.action)
         assert found.expert == expected.expert
     with pytest.raises(ObservationError):
-        rehearsed.rehearse(np.full_like(observation, np.nan))
-    assert_array_equal(rehearsed.act(observation).action, plain.act(observation).action)
+        tried.dry_run(np.full_like(observation, np.nan))
+    assert_array_equal(tried.act(observation).action, plain.act(observation).action)
 
 
 @pytest.mark.parametrize("write", [write_mixture, write_diffusion])
@@ -316,7 +316,7 @@ def test_every_kind_acts_as_its_closed_form_with_and_without_a_goal(
         expected = diffusion_parameters(policy.spec).sample(observation, noise, goal)
     assert_allclose(policy.act(observation, goal).action, expected, atol=1e-7)
     policy.seed(7)
-    policy.rehearse(observation, goal)
+    policy.dry_run(observation, goal)
     policy.warm_up(2)
     goals = None if goal is None else goal[None]
     assert_allclose(policy.act_batch(observation[None], goals).action[0], expected, atol=1e-7)
@@ -335,7 +335,7 @@ def _calls(policy: OnnxPolicy, goal: Floats | None) -> list[Callable[[], object]
     goals = None if goal is None else goal[None]
     return [
         lambda: policy.act(OBSERVATION, goal),
-        lambda: policy.rehearse(OBSERVATION, goal),
+        lambda: policy.dry_run(OBSERVATION, goal),
         lambda: policy.mixture(OBSERVATION, goal),
         lambda: policy.act_batch(OBSERVATION[None], goals),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from robot_messages import pose
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.guards import GuardSettings
@@ -37,13 +37,13 @@ class Collected:
     def trajectory(self, values: Any) -> None:
         self.trajectories.append(values.tolist())
 
-    def rehearse(self, values: Any) -> None:
+    def dry_run(self, values: Any) -> None:
         """Nothing leaves."""
 
-    def call_for_help(self) -> None:
+    def request_stop(self) -> None:
         self.calls += 1
 
-    def call_off(self) -> None:
+    def cancel_request(self) -> None:
         self.calls_off += 1
 
     def count_in(self, counters: Counters) -> None:
@@ -97,7 +97,7 @@ class Rig:
         self.timer = FakeTimer(step_s)
         settings = GuardSettings(**guards)
         self.loop = PolicyLoop(
-            Pilot.of(
+            ActivePolicy.of(
                 policy,
                 robot,
                 period_s=PERIOD_S,

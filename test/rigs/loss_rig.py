@@ -89,7 +89,7 @@ class MovedRobot:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.losses = int({item.key: item.value for item in status.values}.get("losses", self.losses))
+            self.losses = int({item.key: item.value for item in status.values}.get("failsafes", self.losses))
 
     def _serve(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self.calls.append(time.time())

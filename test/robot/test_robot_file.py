@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from robot_messages import joint_state, pose
+from robot_messages import header, joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.features import Feature
@@ -245,13 +245,15 @@ def test_command_in_other_units() -> None:
     """A twist takes the action's speed in the unit of the robot file."""
     channel = CommandChannel(joint_robot().command, [], [Feature("speed", "m/s")])
     vector = SimpleNamespace(x=0.0)
-    message = SimpleNamespace(twist=SimpleNamespace(linear=vector))
+    message = SimpleNamespace(header=header(), twist=SimpleNamespace(linear=vector))
     channel.check(message)
     command = np.empty(1)
     channel.from_action(np.array([0.05]), np.empty(1), command)
     channel.write(command, message)
     assert vector.x == pytest.approx(50.0)
     with pytest.raises(RobotFileError, match=r"command.entries\[0\].name"):
+        channel.check(SimpleNamespace(header=header()))
+    with pytest.raises(RobotFileError, match=r"command.type: SimpleNamespace has no header, unlike the registered"):
         channel.check(SimpleNamespace())
 
 

@@ -20,14 +20,14 @@ from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.channels import CommandChannel
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.fields import FIELDS, field_quantity
+from vdd_ros.robot.messages import MESSAGES, command_types, find_message
 from vdd_ros.robot.quantities import UNITS, quantity_of, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
 ARRAY = "std_msgs/msg/Float64MultiArray"
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
 TWIST = "geometry_msgs/msg/TwistStamped"
+POSE = "geometry_msgs/msg/PoseStamped"
 READING = {"joint": "elbow_joint", "interface": "position", "unit": "rad"}
 
 
@@ -139,19 +139,19 @@ def test_every_number_of_the_standard_messages_has_a_quantity() -> None:
     for name in [*names, "nav_msgs/msg/Odometry"]:
         fields = [field for field in numbers(store, name) if not field.startswith(("header.", "time_"))]
         fields = [field for field in fields if not field.endswith("variance")]
-        unknown = [field for field in fields if field_quantity(name, field) is None]
+        unknown = [field for field in fields if not find_message(name).field_quantities(field)]
         assert unknown == (fields if name in no_meaning else []), name
-    for name in FIELDS:
-        for field in paths(FIELDS[name]):
+    for name in MESSAGES.names():
+        for field in find_message(name).field_names:
             assert field in numbers(store, name), name
 
 
-def paths(fields: Any, before: str = "") -> list[str]:
-    return [
-        path
-        for name, below in fields.items()
-        for path in ([before + name] if isinstance(below, str) else paths(below, f"{before}{name}."))
-    ]
+def test_every_message_type_says_whether_it_has_a_header() -> None:
+    """Against the definitions of Jazzy."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name in MESSAGES.names():
+        fields = [field for field, _ in store.get_msgdef(name).fields]
+        assert find_message(name).has_header == ("header" in fields), name
 
 
 @pytest.mark.parametrize("unit", ["rad/s", "m/s", "deg/s"])
@@ -175,7 +175,7 @@ def test_a_trajectory_of_positions_and_velocities_is_refused() -> None:
     document = robot(TRAJECTORY, "rad")
     entries = document["command"]["entries"]
     entries.append(entries[0] | {"name": "rail", "action": "slide", "unit": "m/s"})
-    assert "command.entries: mix velocities (rail) and positions (elbow_joint)" in refusal(document)
+    assert "command.entries: mix positions (elbow_joint) and velocities (rail)" in refusal(document)
     entries[1]["unit"] = "m"
     RobotFile.from_dict(document)
 
@@ -276,11 +276,12 @@ def test_every_unit_has_one_quantity_and_spellings_agree() -> None:
 def test_every_command_type_with_a_header_is_stamped_or_means_now() -> None:
     """Against the real definitions: a type that is added without a stamp fails here."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    for name, kind in COMMANDS.items():
-        fields = [field for field, _ in store.get_msgdef(name).fields]
-        assert kind.has_header == ("header" in fields)
-        assert kind.has_points == ("points" in fields)
-        assert kind.stamped == (kind.has_header and name != TRAJECTORY)
+    assert {ARRAY, TRAJECTORY, TWIST, POSE, "sensor_msgs/msg/JointState"} == set(command_types())
+    for name in command_types():
+        message, fields = find_message(name), [field for field, _ in store.get_msgdef(name).fields]
+        assert message.has_points == ("points" in fields)
+        assert message.stamped == ("header" in fields and name != TRAJECTORY)
+    assert command_types(points=True) == [TRAJECTORY]
 
 
 @pytest.mark.parametrize("on_loss", ["call", "zero"])

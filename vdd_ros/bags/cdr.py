@@ -1,19 +1,34 @@
 """Where a message ends once it is serialised as CDR, as all middlewares of ROS 2 in use do, and where it has gaps."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from vdd_ros.errors import ConfigurationError
 
 HEADER = 4
-_SIZES = {
-    **dict.fromkeys(("boolean", "octet", "char", "int8", "uint8"), 1),
-    **dict.fromkeys(("int16", "uint16"), 2),
-    **dict.fromkeys(("int32", "uint32", "float"), 4),
-    **dict.fromkeys(("int64", "uint64", "double"), 8),
+_NUMBERS = {
+    **{name: np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")},
+    "boolean": np.dtype(np.bool_),
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
 }
+_SIZES = {"octet": 1, "char": 1, **{name: kind.itemsize for name, kind in _NUMBERS.items()}}
 _LIST = re.compile(r"sequence<([^,<>]+)(?:, \d+)?>")
 _ARRAY = re.compile(r"(.+)\[\d+\]")
+
+
+class Number(NamedTuple):
+    """A number of a serialised message.
+
+    Attributes:
+        place: Where its first byte stands.
+        dtype: Its type.
+    """
+
+    place: int
+    dtype: np.dtype[Any]
 
 
 class CdrExtent:
@@ -25,6 +40,7 @@ class CdrExtent:
     Attributes:
         length: In bytes, the header included.
         gaps: Bytes that belong to nothing, left out to align what follows them.
+        numbers: All numbers of the message, in order; lengths of texts and lists are none.
 
     Raises:
         ConfigurationError: The message has a field of a type that is not known here.
@@ -32,6 +48,7 @@ class CdrExtent:
 
     def __init__(self, message: Any) -> None:
         self.gaps: list[slice] = []
+        self.numbers: list[Number] = []
         self.length = HEADER
         self._message(message)
 
@@ -40,13 +57,15 @@ class CdrExtent:
             self._value(getattr(message, name), kind)
 
     def _value(self, value: Any, kind: str) -> None:
-        if size := _SIZES.get(kind):
-            self._numbers(size, 1)
+        if kind in _SIZES:
+            self._items((value,), kind)
         elif kind.startswith("string"):
-            self._numbers(4, 1)
+            self._align(4)
+            self.length += 4
             self.length += len(value.encode()) + 1
         elif found := _LIST.fullmatch(kind):
-            self._numbers(4, 1)
+            self._align(4)
+            self.length += 4
             self._items(value, found[1])
         elif found := _ARRAY.fullmatch(kind):
             self._items(value, found[1])
@@ -56,15 +75,17 @@ class CdrExtent:
             raise ConfigurationError(f"a field of the type {kind} cannot be published here")
 
     def _items(self, values: Any, kind: str) -> None:
-        if size := _SIZES.get(kind):
-            self._numbers(size, len(values))
-            return
-        for value in values:
-            self._value(value, kind)
+        size = _SIZES.get(kind)
+        if size is None:
+            for value in values:
+                self._value(value, kind)
+        elif len(values):
+            self._align(size)
+            first, self.length = self.length, self.length + size * len(values)
+            if (dtype := _NUMBERS.get(kind)) is not None:
+                self.numbers += [Number(place, dtype) for place in range(first, self.length, size)]
 
-    def _numbers(self, size: int, count: int) -> None:
-        if not count:
-            return
+    def _align(self, size: int) -> None:
         if missing := (HEADER - self.length) % size:
             self.gaps.append(slice(self.length, self.length + missing))
-        self.length += missing + size * count
+            self.length += missing

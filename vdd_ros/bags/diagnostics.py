@@ -13,17 +13,21 @@ _STARTED = "ticks"  # a node that is not configured says nothing but its state
 _PLAIN = ("ticks", "records", "commands", "goals", "decisions", "expert_switches", "statistics_count", "listeners")
 """Numbers of what is as it should be."""
 _MOST_DIGITS = 18
+_EARLIER = {"losses": "failsafes", "rivals": "other_publishers", "input_rivals": "other_input_publishers"}
+"""Names of counters in older bags, and what they are called now."""
 
 
 def newest_values(messages: Iterable[Any]) -> dict[str, dict[str, str]]:
     """Return each policy node's last values from messages (diagnostic_msgs/DiagnosticArray) in the order of receipt.
+
+    Counters of older bags get the names that they have now.
 
     Statuses of others than policy nodes, and those without counters, are passed over.
     """
     found = {}
     for message in messages:
         for status in message.status:
-            values = {pair.key: pair.value for pair in status.values}
+            values = {_EARLIER.get(pair.key, pair.key): pair.value for pair in status.values}
             if status.name.endswith(_NAME) and _STARTED in values:
                 found[printable(status.name.removesuffix(_NAME))] = values
     return found

@@ -18,9 +18,9 @@ from vdd_ros.demo.run import Run, execute
 from vdd_ros.demo.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
 from vdd_ros.documents import without_nan, write_json
 from vdd_ros.errors import ConfigurationError, ProcessError, RecordingError, VddError
-from vdd_ros.evaluation.latency.deadline_misses import Miss, judge_deadlines, judge_silences
+from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss, judge_deadlines, judge_silences
+from vdd_ros.host.monitor import HostMonitor, Preemptions
 from vdd_ros.host.realtime import host_facts
-from vdd_ros.host.sentinel import Absences, Sentinel
 from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.progress import progress
 
@@ -95,14 +95,14 @@ class Seen:
         began_s: When the first sample of memory was taken, seconds since the epoch.
         seconds: (n,) of the samples, since then.
         megabytes: Node to its resident memory, (n,).
-        sentinel: What it saw.
-        ended: Why a node or the sentinel ended badly; empty if none did.
+        monitor: Of the host.
+        ended: Why a node or the host monitor ended badly; empty if none did.
     """
 
     began_s: float
     seconds: Floats
     megabytes: dict[str, Floats]
-    sentinel: Sentinel
+    monitor: HostMonitor
     ended: str
 
 
@@ -110,15 +110,15 @@ def _observe(demo: Demo, seconds: float) -> Seen:
     """Run the nodes, and note once a second how much memory each has."""
     times: list[float] = []
     memory: dict[str, list[float]] = {}
-    sentinels: list[Sentinel] = []
+    monitors: list[HostMonitor] = []
 
     def watch(nodes: NodeProcesses, _run: Run) -> None:
         began = time.monotonic()
-        witness = Sentinel(demo.out / "sentinel.npz", {name: nodes.pids[name] for name in (*demo.files, ROBOT)})
-        sentinels.append(witness)
-        with witness, progress(round(seconds), "soak", "second") as bar:
+        monitor = HostMonitor(demo.out / "host_monitor.npz", {name: nodes.pids[name] for name in (*demo.files, ROBOT)})
+        monitors.append(monitor)
+        with monitor, progress(round(seconds), "soak", "second") as bar:
             while (now := time.monotonic() - began) < seconds:
-                witness.check()
+                monitor.check()
                 if nodes.ended(ROBOT):
                     raise ProcessError("the simulated robot ended before the soak did; raise its episodes")
                 if now >= len(times) * SAMPLE_S:
@@ -137,7 +137,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
         if not times:
             raise
         ended = str(error)
-    return Seen(began_s, np.array(times), {n: np.array(m) for n, m in memory.items()}, sentinels[0], ended)
+    return Seen(began_s, np.array(times), {n: np.array(m) for n, m in memory.items()}, monitors[0], ended)
 
 
 def resident_mb(pid: int) -> float:
@@ -162,8 +162,8 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
         raise (ProcessError(f"{seen.ended}\n{error}") if seen.ended else error) from None
     growths = [judge_memory(name, seen.seconds, values, warm_up_s) for name, values in seen.megabytes.items()]
     records = [judge_record(node.node, node.sequence) for node in latencies]
-    misses = [miss for node in latencies for miss in _misses(node, seen.sentinel)]
-    blind = seen.sentinel.failure
+    misses = [miss for node in latencies for miss in _misses(node, seen.monitor)]
+    blind = seen.monitor.failure
     wrong = problems(growths, records, [] if blind else misses)
     wrong += dict.fromkeys(filter(None, (seen.ended, blind)))
     report.update(
@@ -173,30 +173,32 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
         ticks={node.node: len(node.values) for node in latencies},
         misses=[asdict(miss) | {"explained": None if blind else miss.explained} for miss in misses],
         host_away={
-            "wakes": seen.sentinel.wakes,
-            **{name: _sums(one) for name, one in {"sentinel": seen.sentinel.own, **seen.sentinel.nodes}.items()},
+            "wakes": seen.monitor.wakes,
+            **{name: _sums(one) for name, one in {"monitor": seen.monitor.own, **seen.monitor.nodes}.items()},
         },
     )
-    show(_table(growths, latencies, misses, seen.sentinel))
+    show(_table(growths, latencies, misses, seen.monitor))
     show("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
     save_figure(demo.out / "soak.png", seen.began_s, seen.seconds, seen.megabytes, misses, warm_up_s)
     show(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
 
 
-def _misses(latency: NodeLatency, sentinel: Sentinel) -> list[Miss]:
-    """Return what a node missed; where it did not act at all, its inputs' source is a witness too."""
-    witnesses = [sentinel.own, sentinel.nodes[latency.node.rpartition("/")[2]]]
-    late = judge_deadlines(latency, witnesses)
-    silent = judge_silences(latency, [*witnesses, sentinel.nodes[ROBOT]])
+def _misses(latency: NodeLatency, monitor: HostMonitor) -> list[DeadlineMiss]:
+    """Return what a node missed; where it did not act at all, its inputs' source is a monitor too."""
+    monitors = [monitor.own, monitor.nodes[latency.node.rpartition("/")[2]]]
+    late = judge_deadlines(latency, monitors)
+    silent = judge_silences(latency, [*monitors, monitor.nodes[ROBOT]])
     return sorted({miss.seq: miss for miss in late + silent}.values(), key=lambda miss: miss.seq)
 
 
-def _sums(absences: Absences) -> dict[str, float]:
-    away = absences.spans[:, 1] - absences.spans[:, 0]
+def _sums(preemptions: Preemptions) -> dict[str, float]:
+    away = preemptions.spans[:, 1] - preemptions.spans[:, 0]
     return {"times": len(away), "longest_s": float(away.max(initial=0.0)), "sum_s": float(away.sum())}
 
 
-def _table(growths: list[Growth], latencies: list[NodeLatency], misses: list[Miss], sentinel: Sentinel) -> str:
+def _table(
+    growths: list[Growth], latencies: list[NodeLatency], misses: list[DeadlineMiss], monitor: HostMonitor
+) -> str:
     row = "  {:<16}{:>14}{:>14}{:>12}{:>10}{:>10}{:>14}"
     lines = [row.format("", "MB after 1 min", "MB at the end", "growth, MB", "ticks", "missed", "unexplained")]
     nodes = {node.node.rpartition("/")[2]: node for node in latencies}
@@ -205,12 +207,12 @@ def _table(growths: list[Growth], latencies: list[NodeLatency], misses: list[Mis
         if node := nodes.get(growth.name):
             own = [miss for miss in misses if miss.node == node.node]
             counts = [str(len(node.values)), str(len(own)), str(sum(not miss.explained for miss in own))]
-            counts[2] = "?" if sentinel.failure else counts[2]
+            counts[2] = "?" if monitor.failure else counts[2]
         memory = (growth.before_mb, growth.after_mb, growth.growth_mb)
         lines.append(
             row.format(growth.name, *("–" if np.isnan(value) else f"{value:.2f}" for value in memory), *counts)
         )
-    for name, absences in {"the sentinel": sentinel.own, **sentinel.nodes}.items():
-        away = _sums(absences)
+    for name, preemptions in {"the host monitor": monitor.own, **monitor.nodes}.items():
+        away = _sums(preemptions)
         lines.append(f"  the host was away from {name} for {away['sum_s']:.2f} s, {away['longest_s']:.3f} s at a time")
     return "\n".join(lines)

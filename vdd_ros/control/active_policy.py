@@ -7,19 +7,19 @@ from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.following import Following
 from vdd_ros.control.guards import Guards, GuardSettings
-from vdd_ros.control.observer import Intake
+from vdd_ros.control.observer import Observer
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.channels import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 
 
 @dataclass(frozen=True)
-class Pilot:
+class ActivePolicy:
     """A policy with what it sees, how it is asked and whether its answers are let through.
 
     Attributes:
         policy: The policy.
-        intake: What it sees.
+        observer: What it sees.
         chunks: Asks it.
         guards: Judges its answers.
         channel: Its actions as commands.
@@ -28,7 +28,7 @@ class Pilot:
     """
 
     policy: OnnxPolicy
-    intake: Intake
+    observer: Observer
     chunks: Chunks
     guards: Guards
     channel: CommandChannel
@@ -45,7 +45,7 @@ class Pilot:
         guards: GuardSettings = GuardSettings(),  # noqa: B008 - it is frozen
         action_steps: int = 1,
         prefetch_ticks: int = 0,
-    ) -> "Pilot":
+    ) -> "ActivePolicy":
         """Put the parts together.
 
         Args:
@@ -63,19 +63,19 @@ class Pilot:
         spec = policy.spec
         robot.check(spec.observation, spec.action)
         counters = Counters()
-        intake = Intake(spec, robot, counters, period_s)
+        observer = Observer(spec, robot, counters, period_s)
         channel = CommandChannel(robot.command, spec.observation, spec.action)
-        columns = {name: source.columns.tolist() for name, source in intake.inputs.items()}
+        columns = {name: source.columns.tolist() for name, source in observer.inputs.items()}
         return cls(
             policy,
-            intake,
+            observer,
             Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
             Guards(guards, spec, period_s, counters),
             channel,
-            Following(channel, columns, intake.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s),
+            Following(channel, columns, observer.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s),
             DecisionRecord(spec),
         )
 
     def count_in(self, counters: Counters) -> None:
         """Count there from now on."""
-        self.intake.counters = self.guards.counters = counters
+        self.observer.counters = self.guards.counters = counters

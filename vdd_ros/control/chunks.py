@@ -16,8 +16,8 @@ from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
 Floats32 = NDArray[np.float32]
 
 
-class Answer(NamedTuple):
-    """What the policy gave: its act, what that took if it was before this tick, this tick's place, what it saw."""
+class Result(NamedTuple):
+    """One inference result: the act, its duration if prefetched, this tick's place in the chunk, window and goal."""
 
     act: Act
     inference_s: float
@@ -46,8 +46,8 @@ class Step(NamedTuple):
     goal: NDArray[np.floating] | None
 
 
-class _Asker:
-    """A thread that asks a policy one question after the other; the process does not wait for it at its end.
+class InferenceWorker:
+    """A thread that runs a policy for one request after the other; the process does not wait for it at its end.
 
     It is made where the policy is loaded, so that it has nothing of the thread that ticks: neither its priority nor
     its core.
@@ -56,40 +56,40 @@ class _Asker:
     def __init__(self, policy: OnnxPolicy, timer: Callable[[], float]) -> None:
         self._policy = policy
         self._timer = timer
-        self._questions: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self._requests: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
         Thread(target=self._run, daemon=True, name="prefetch").start()
 
-    def ask(
+    def request(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, *, anew: bool
     ) -> "Future[tuple[Act, float]]":
-        """Ask; the future gives the act, and the seconds that it took. `anew` begins an episode before."""
-        answer: Future[tuple[Act, float]] = Future()
-        self._questions.put((observation, goal, anew, answer))
-        return answer
+        """Request an act; the future gives it, and the seconds that it took. `anew` begins an episode before."""
+        future: Future[tuple[Act, float]] = Future()
+        self._requests.put((observation, goal, anew, future))
+        return future
 
     def close(self) -> None:
-        """End after the question that is open."""
-        self._questions.put(None)
+        """End after the request that runs."""
+        self._requests.put(None)
 
     def _run(self) -> None:
-        while (question := self._questions.get()) is not None:
-            observation, goal, anew, answer = question
+        while (request := self._requests.get()) is not None:
+            observation, goal, anew, future = request
             try:
                 if anew:
                     self._policy.reset()
                 began = self._timer()
                 act = self._policy.act(observation, goal)
-                answer.set_result((act, self._timer() - began))
+                future.set_result((act, self._timer() - began))
             except Exception as error:  # the tick raises it
-                answer.set_exception(error)
+                future.set_exception(error)
 
 
 class Chunks:
     """Executes the first `action_steps` actions of each chunk, and then asks for the next one.
 
-    Without prefetching the policy is asked within the tick that needs an answer. With it, it is asked `prefetch_ticks`
+    Without prefetching the policy runs within the tick that needs its result. With it, it is requested `prefetch_ticks`
     earlier, in a thread of its own, which ONNX Runtime lets run beside this one, and at the start in the first tick, so
-    that no tick waits. The answer is about the instant of the question: the first actions of the chunk belong to ticks
+    that no tick waits. The result is about the instant of the request: the first actions of the chunk belong to ticks
     that have passed, and are left out.
 
     Args:
@@ -125,58 +125,58 @@ class Chunks:
         self.starting = True
         self._policy = policy
         self._chunk = np.zeros((horizon, policy.spec.act_dim), np.float32)
-        # The window of the answer in hand and that of the open question.
+        # The window of the result in hand and that of the open request.
         self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
-        self._asked_goal: NDArray[np.floating] | None = None
-        self._asker = _Asker(policy, timer) if prefetch_ticks else None
-        self._asked: Future[tuple[Act, float]] | None = None
+        self._requested_goal: NDArray[np.floating] | None = None
+        self._worker = InferenceWorker(policy, timer) if prefetch_ticks else None
+        self._requested: Future[tuple[Act, float]] | None = None
         self._dropped: Future[tuple[Act, float]] | None = None
         self._anew = False
-        self._since_asked = 0
+        self._since_request = 0
         self._index = 0
         self._left = 0
 
     def reset(self) -> None:
-        """Start a new episode: forget the chunk, the open question and which expert acted."""
+        """Start a new episode: forget the chunk, the open request and which expert acted."""
         self.drop()
-        if self._asker is None:
+        if self._worker is None:
             self._policy.reset()
         else:
             self._anew = True
 
     def drop(self) -> None:
-        """Forget the chunk and the open question, without waiting for its answer: the next tick asks again."""
-        if self._asked is not None:
-            self._dropped, self._asked = self._asked, None
+        """Forget the chunk and the open request, without waiting for its result: the next tick makes another."""
+        if self._requested is not None:
+            self._dropped, self._requested = self._requested, None
         self._left = 0
         self.starting = True
 
     def close(self) -> None:
         """End the thread, without waiting for it."""
         self.drop()
-        if self._asker is not None:
-            self._asker.close()
+        if self._worker is not None:
+            self._worker.close()
 
     def prime(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> bool:
-        """Tell whether `next` has an answer; until then ask, once a tick, instead of `next`.
+        """Tell whether `next` has a result; until then request one, called once a tick instead of `next`.
 
         Raises:
             ObservationError, PolicyFileError: As `OnnxPolicy.act`.
         """
-        if self._asker is None:
+        if self._worker is None:
             return True
-        if self._asked is None:
-            self._ask(observation, goal)
-        elif self._asked.done():
+        if self._requested is None:
+            self._request(observation, goal)
+        elif self._requested.done():
             return True
         else:
-            self._since_asked += 1
+            self._since_request += 1
         return False
 
-    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Floats32 | None:
-        """Ask for nothing, where the next tick will ask within itself; return the first action (act_dim,) that came."""
-        if self._left == 0 and self._asker is None:
-            return self._policy.rehearse(observation, goal).action[0]
+    def dry_run(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Floats32 | None:
+        """Run the policy without using the result, if the next tick will run it itself; return its first action."""
+        if self._left == 0 and self._worker is None:
+            return self._policy.dry_run(observation, goal).action[0]
         return None
 
     def next(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Step | None:
@@ -187,51 +187,51 @@ class Chunks:
             goal: (goal_length, obs_dim), or None.
 
         Raises:
-            ObservationError, PolicyFileError: As `OnnxPolicy.act`, also about a question of a tick before.
+            ObservationError, PolicyFileError: As `OnnxPolicy.act`, also for a request of a tick before.
         """
-        self._since_asked += 1
-        answer = None
+        self._since_request += 1
+        result = None
         if self._left == 0:
-            answer = self._answer(observation, goal)
-            if answer is None:
+            result = self._result(observation, goal)
+            if result is None:
                 return None
-            self._index = answer.place
-            self._chunk[:] = answer.act.action
+            self._index = result.place
+            self._chunk[:] = result.act.action
             self._left = min(self.action_steps, len(self._chunk) - self._index)
             self.starting = False
         actions = self._chunk[self._index :]
-        if answer is None:
+        if result is None:
             step = Step(actions, self._index, None, np.nan, None, None)
         else:
-            step = Step(actions, self._index, answer.act, answer.inference_s, answer.window, answer.goal)
+            step = Step(actions, self._index, result.act, result.inference_s, result.window, result.goal)
         self._index += 1
         self._left -= 1
-        if self._asker is not None and self._left < self.prefetch_ticks and self._asked is None:
-            self._ask(observation, goal)
+        if self._worker is not None and self._left < self.prefetch_ticks and self._requested is None:
+            self._request(observation, goal)
         return step
 
-    def _answer(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Answer | None:
-        """Return the answer for this tick, if there is one; else see to it that there will be."""
-        if self._asker is None:
-            return Answer(self._policy.act(observation, goal), np.nan, 0, observation, goal)
-        if self._asked is not None and self._asked.done():
-            asked, self._asked = self._asked, None
-            act, inference_s = asked.result()
-            if self._since_asked < len(self._chunk):
-                return Answer(act, inference_s, self._since_asked, self._windows[1], self._asked_goal)
+    def _result(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Result | None:
+        """Return the result for this tick, if there is one; else see to it that there will be."""
+        if self._worker is None:
+            return Result(self._policy.act(observation, goal), np.nan, 0, observation, goal)
+        if self._requested is not None and self._requested.done():
+            done, self._requested = self._requested, None
+            act, inference_s = done.result()
+            if self._since_request < len(self._chunk):
+                return Result(act, inference_s, self._since_request, self._windows[1], self._requested_goal)
             self.starting = False  # it came, but so late that nothing of it is left
-        if self._asked is None:
-            self._ask(observation, goal)
+        if self._requested is None:
+            self._request(observation, goal)
         return None
 
-    def _ask(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> None:
-        """Ask about this tick, unless a dropped question is still open: its window must last until then."""
-        if self._asker is None or (self._dropped is not None and not self._dropped.done()):
+    def _request(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> None:
+        """Request this tick's act, unless a dropped request is still open: its window must last until then."""
+        if self._worker is None or (self._dropped is not None and not self._dropped.done()):
             return
         self._dropped = None
         self._windows.reverse()
         self._windows[1][:] = observation
-        self._asked_goal = None if goal is None else goal.copy()
-        self._asked = self._asker.ask(self._windows[1], self._asked_goal, anew=self._anew)
+        self._requested_goal = None if goal is None else goal.copy()
+        self._requested = self._worker.request(self._windows[1], self._requested_goal, anew=self._anew)
         self._anew = False
-        self._since_asked = 0
+        self._since_request = 0

@@ -26,15 +26,15 @@ class Sender(Protocol):
         """Send commands, (m, n), of which the first is due now and each other one a period after the one before it."""
         ...
 
-    def rehearse(self, values: Floats) -> None:
+    def dry_run(self, values: Floats) -> None:
         """Do what `command` does, but send nothing."""
         ...
 
-    def call_for_help(self) -> None:
-        """Call the service that the robot file names for losses, again and again until it succeeds."""
+    def request_stop(self) -> None:
+        """Call the `loss_service` of the robot file, again and again until it succeeds."""
         ...
 
-    def call_off(self) -> None:
+    def cancel_request(self) -> None:
         """Call it no longer, if it did not succeed yet."""
         ...
 
@@ -42,18 +42,18 @@ class Sender(Protocol):
 class Commander:
     """Turns actions into commands that are safe to send.
 
-    A command is the first one at the start, and after every loss: the robot may have been moved. Where an observation
-    entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`; `refuse` sends
-    nothing until the command is within `first_step` of it; `free` sends the first command as it is. The first command
-    of another policy is refused likewise, and counts as a loss then.
+    A command is the first one at the start, and after every fail-safe: the robot may have been moved. Where an
+    observation entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`;
+    `refuse` sends nothing until the command is within `first_step` of it; `free` sends the first command as it is. The
+    first command of another policy is refused likewise, which enters the fail-safe.
 
-    Commands wait for a robot that does not follow, and end as a loss where it does not for too long: until the next
+    Commands wait for a robot that does not follow. Where it does not for too long, the fail-safe holds until the next
     `restart`, or until an input that was frozen changes.
 
     Args:
         channel: The command of the robot file.
         following: Judges whether the robot follows; in shadow mode, where others command it, nobody does.
-        counters: Where commands, refusals and losses are counted.
+        counters: Where commands, refusals and fail-safes are counted.
         sender: Where commands go; None in shadow mode, where all but that is done.
         period_s: Time between the points of a trajectory.
         first_action: One of `FIRST_ACTIONS`.
@@ -97,9 +97,9 @@ class Commander:
         self._first_action = first_action
         self._counters = counters
         self._sender = sender
-        self._rehearsed_limits = CommandLimits(channel.low, channel.high, channel.max_step)
+        self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step)
         self._command = np.zeros(len(channel.low))
-        self._rehearsed = np.zeros_like(self._command)
+        self._dry_command = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
         self._period_s = period_s
@@ -116,7 +116,7 @@ class Commander:
         """Whether the next command is a first one."""
         return self._first
 
-    def relieve(self, channel: CommandChannel, following: Following) -> None:
+    def hand_over(self, channel: CommandChannel, following: Following) -> None:
         """Take the actions of another policy from now on; limits go on from the command before."""
         self.channel = channel
         following.go_on_from(self.following)
@@ -137,7 +137,7 @@ class Commander:
     def command(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """Bound the command of an action (act_dim,) at an observation (obs_dim,), and send it; return whether it was.
 
-        An action that is not finite is refused, and counts as a loss; so is one for a robot that does not follow.
+        An action that is not finite is refused and enters the fail-safe; so does one for a robot that does not follow.
         """
         if not self._bound(action, newest, now_s):
             return False
@@ -162,15 +162,15 @@ class Commander:
             self._watch_point(newest.tolist(), now_s)
         self._planned = self._planned[1:]
 
-    def rehearse(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
+    def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Do what `command` does, but send nothing, count nothing and forget it."""
         seen = newest.tolist()
         values = self.channel.wanted(action.tolist(), seen)
-        self._rehearsed_limits.follow(self.channel.origin(seen, self.limits.bounded))
-        self._rehearsed_limits.bound(values)
-        self._rehearsed[:] = values
+        self._dry_limits.follow(self.channel.origin(seen, self.limits.bounded))
+        self._dry_limits.bound(values)
+        self._dry_command[:] = values
         if self._sender is not None:
-            self._sender.rehearse(self._rehearsed)
+            self._sender.dry_run(self._dry_command)
 
     def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
@@ -206,7 +206,7 @@ class Commander:
     def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """Put the command of an action into `_command`; return False where it is refused."""
         if self.blocked and not self._let_go(newest):
-            self.lose()
+            self.enter_failsafe()
             return False
         seen = newest.tolist()
         values = self.channel.wanted(action.tolist(), seen)
@@ -219,35 +219,35 @@ class Commander:
         else:
             if self._first_of_another and not self._is_near(newest):
                 self._counters.first_refused += 1
-                self.lose()
+                self.enter_failsafe()
                 return False
             if self.channel.any_relative:
                 self.limits.follow(self.channel.origin(seen, self.limits.bounded))
         if not self.limits.bound(values, self.channel.measurements(seen) if self._watches else None):
-            self.lose()
+            self.enter_failsafe()
             return False
         if self._watches and self._gives_up(seen, now_s, values, self.limits.origin):
             return False
         self._command[:] = values
         if self._first and self._sender is not None:
-            self._sender.call_off()
+            self._sender.cancel_request()
         self._first, self._first_of_another, self._engaged = False, False, True
         return True
 
-    def lose(self) -> None:
-        """Do what the robot file wants when there is nothing to command; zeros are sent again at each call.
+    def enter_failsafe(self) -> None:
+        """Do what `on_loss` says where there is nothing to command; zeros are sent again at each call.
 
         A trajectory that the robot still follows is cut off: it gets the point that is due now, and no more.
         """
         if not self._engaged:
             return
         if not self._first:
-            self._counters.losses += 1
+            self._counters.failsafes += 1
             if self._sender is not None:
                 if len(self._planned) and self.channel.command.on_loss != "zero":
                     self._sender.trajectory(self._planned[:1])
                 if self.channel.command.on_loss == "call":
-                    self._sender.call_for_help()
+                    self._sender.request_stop()
             self.following.pause()
         self._first = True
         self._planned = self._points = self._points[:0]
@@ -257,7 +257,7 @@ class Commander:
 
     def stop(self) -> None:
         """End, as at deactivation; a robot that obeys velocities is told to stand still."""
-        self.lose()
+        self.enter_failsafe()
         self._first, self._engaged = True, False
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
@@ -286,7 +286,7 @@ class Commander:
             return False
         self.blocked, self._awaited = reason, self.following.stuck
         self._counters.not_followed += 1
-        self.lose()
+        self.enter_failsafe()
         return True
 
     def _let_go(self, newest: NDArray[np.float32]) -> bool:

@@ -16,10 +16,10 @@ class Counters:
     """Ticks with an input whose messages contradict each other."""
     records: int = 0
     commands: int = 0
-    losses: int = 0
-    """Times that commanding ended: stale inputs, actions that a guard refused, deactivation."""
+    failsafes: int = 0
+    """Times that commanding ended and `on_loss` was done: stale inputs, actions that a guard refused, deactivation."""
     failed_calls: int = 0
-    """Calls of the service for losses that failed; each is repeated until one succeeds or commanding goes on."""
+    """Calls of `loss_service` that failed; each is repeated until one succeeds or commanding goes on."""
     first_refused: int = 0
     """Actions refused because the first command would have been too far from what is measured."""
     not_followed: int = 0

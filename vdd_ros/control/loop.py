@@ -3,32 +3,32 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.chunks import Step
 from vdd_ros.control.commander import Commander
 from vdd_ros.control.counters import Counters
-from vdd_ros.control.observer import Intake
+from vdd_ros.control.interruption import Interruption
+from vdd_ros.control.observer import Observer
 from vdd_ros.control.outputs import Outputs
+from vdd_ros.control.policy_swap import PolicySwap
 from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.policy.onnx_policy import Act
 
 START_GATES = ("inputs", "window")
-PATIENCE_S = 0.05
 
 
 class PolicyLoop:
-    """A policy on a robot, which another policy may relieve between two ticks.
+    """A policy on a robot, which another policy may replace between two ticks.
 
     Args:
-        pilot: The policy and what belongs to it.
+        active: The policy and what belongs to it.
         outputs: Where commands and records go.
         statistics: Percentiles of the records.
         period_s: Time between ticks.
@@ -41,10 +41,9 @@ class PolicyLoop:
         timer: What durations are measured with, in seconds.
 
     Attributes:
-        pilot: The policy that acts.
         commander: What becomes of its actions.
         counters: What happened so far.
-        last_refused_policy: Which file did not take over, and why; empty if none.
+        swap: Lets another policy take over.
 
     Raises:
         ConfigurationError: `first_action` or `start_gate` is unknown, or needs what the robot file does not say.
@@ -52,7 +51,7 @@ class PolicyLoop:
 
     def __init__(
         self,
-        pilot: Pilot,
+        active: ActivePolicy,
         outputs: Outputs,
         statistics: LatencyStatistics,
         *,
@@ -68,68 +67,43 @@ class PolicyLoop:
             raise ConfigurationError(f"start_gate is {start_gate!r}; use one of {', '.join(START_GATES)}.")
         self.counters = Counters()
         outputs.count_in(self.counters)
-        self.last_refused_policy = ""
-        self.pilot = pilot
-        self.pilot.count_in(self.counters)
         self.commander = Commander(
-            pilot.channel,
-            pilot.following,
+            active.channel,
+            active.following,
             self.counters,
             outputs if control else None,
             period_s=period_s,
             first_action=first_action,
         )
-        self._relief: tuple[Pilot, Callable[[], None]] | None = None
+        self.swap = PolicySwap(active, self.commander, outputs, self.counters)
         self._trajectories = trajectories
         self._decisions = decisions
         self._whole_window = start_gate == "window"
         self._outputs = outputs
-        outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
         self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
         self._record = LatencyRecord()
         self._expert: int | None = None
         self._seen_s = -math.inf
-        self._now_s = self._ticked_s = -math.inf
-        self._sending = Lock()
-        self._running_since: float | None = None
-        self._barred = 0
-        self._ended = False
+        self._now_s = -math.inf
+        self._interruption = Interruption(
+            self.commander, self.counters, period_s=period_s, timer=timer, trajectories=trajectories
+        )
         self.start()
 
     @property
-    def intake(self) -> Intake:
+    def active(self) -> ActivePolicy:
+        """The policy that acts."""
+        return self.swap.active
+
+    @property
+    def observer(self) -> Observer:
         """What the policy sees."""
-        return self.pilot.intake
-
-    def relieve(self, pilot: Pilot, relieved: Callable[[], None]) -> None:
-        """Let another policy take over as soon as it has seen as much as its window holds, between two ticks.
-
-        The command goes on from where it is: limits and guards of the first command are not begun anew.
-
-        Args:
-            pilot: The other policy; the goal of the present one is passed on if it has the same form.
-            relieved: Called once it has taken over.
-        """
-        pilot.intake.take_goal_of(self.intake)
-        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
-        self._relief = pilot, relieved
-
-    def withdraw(self, pilot: Pilot) -> bool:
-        """Let a policy wait no longer to take over; between ticks only. Return whether it was still waiting."""
-        if self._relief is None or self._relief[0] is not pilot:
-            return False
-        self._relief = None
-        return True
-
-    def refuse_policy(self, reason: str) -> None:
-        """Count that a file was to take over and did not."""
-        self.counters.refused_policies += 1
-        self.last_refused_policy = reason
+        return self.swap.active.observer
 
     def receive(self, name: str, message: Any, now_s: float, received_s: float = math.inf) -> None:
-        """Take in a message; see `Intake.receive`.
+        """Take in a message; see `Observer.receive`.
 
         Args:
             name: Of an input.
@@ -139,72 +113,44 @@ class PolicyLoop:
         """
         self._follow_clock(now_s)
         arrived_s = min(received_s, now_s)  # later only where the clock was set back meanwhile
-        for pilot in self._pilots():
-            pilot.intake.receive(name, message, arrived_s)
+        for policy in self.swap.policies:
+            policy.observer.receive(name, message, arrived_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
-        """Take in a goal; see `Intake.receive_goal`."""
-        for pilot in self._pilots():
-            pilot.intake.receive_goal(values)
+        """Take in a goal; see `Observer.receive_goal`."""
+        for policy in self.swap.policies:
+            policy.observer.receive_goal(values)
 
     def close(self) -> None:
         """End what runs beside the ticks."""
-        for pilot in self._pilots():
-            pilot.chunks.close()
-
-    def _pilots(self) -> tuple[Pilot, ...]:
-        """Return the policy that acts and the one that waits to relieve it."""
-        relief = self._relief  # which a tick may take away meanwhile
-        return (self.pilot,) if relief is None else (self.pilot, relief[0])
+        for policy in self.swap.policies:
+            policy.chunks.close()
 
     def start(self) -> None:
         """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
         self.new_episode()
-        self._ended = False
-        self.pilot.guards.reset()
+        self._interruption.ended = False
+        self.swap.active.guards.reset()
         self._statistics.reset()
-        self._began = self._timer()
+        self._interruption.began = self._timer()
         self._bookkeeping_s = 0.0
 
     def stop(self) -> None:
-        """End, as at deactivation: the robot is left as the robot file says for losses.
+        """End, from whatever thread; see `Interruption.stop`. It goes on at the next start."""
+        self._interruption.stop()
 
-        From whatever thread; what ticks want is not commanded any more, until it is started again.
-        """
-        with self._sending:
-            self._ended = True
-            self._elapse()
-            self.commander.stop()
-
-    def lose(self) -> None:
-        """Do what the robot file says for losses, from whatever thread, as where no tick begins when it should."""
-        with self._sending:
-            self._elapse()
-            self.commander.lose()
-
-    def _elapse(self) -> None:
-        """Note how far the robot is on its last trajectory by now, which it follows whether anything ticks or not."""
-        if self._trajectories:
-            since_s = self._timer() - self._began + (self._period_s if self._running_since is None else 0.0)
-            self.commander.elapse(self._ticked_s + since_s)
+    def enter_failsafe(self) -> None:
+        """Do what `on_loss` of the robot file says, from whatever thread; see `Interruption.enter_failsafe`."""
+        self._interruption.enter_failsafe()
 
     def check_overdue(self) -> bool:
-        """Tell whether a tick should have ended long ago; then do, at once, what the robot file says for losses.
+        """Tell whether a tick should have ended long ago, from whatever thread; see `Interruption.check_overdue`."""
+        return self._interruption.check_overdue(self.swap.active.guards.limit_s)
 
-        From whatever thread; what that tick wants is not commanded any more. A tick is overdue when it has run for
-        longer than an inference may take, plus a period or 50 ms, whichever is longer.
-        """
-        tick, since = self.counters.ticks, self._running_since  # in this order: a tick may end in between
-        limit_s = self.pilot.guards.limit_s + max(self._period_s, PATIENCE_S)
-        if since is None or self._timer() - since <= limit_s:
-            return False
-        with self._sending:
-            if self._barred != tick:
-                self._barred = tick
-                self.counters.hangs += 1
-                self._elapse()
-                self.commander.lose()
-        return True
+    def take_over(self, successor: ActivePolicy) -> None:
+        """Let another policy act from now on; between ticks only."""
+        self.swap.take_over(successor)
+        self._expert = None
 
     def new_episode(self, since_s: float = -math.inf) -> None:
         """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh.
@@ -217,11 +163,11 @@ class PolicyLoop:
 
     def _forget(self, since_s: float) -> None:
         """Stop, and forget what was seen before a time, and which expert acted."""
-        with self._sending:
+        with self._interruption.sending:
             self.commander.stop()
-        for pilot in self._pilots():
-            pilot.intake.reset(since_s)
-        self.pilot.chunks.reset()
+        for policy in self.swap.policies:
+            policy.observer.reset(since_s)
+        self.swap.active.chunks.reset()
         self._expert = None
         self._seen_s = -math.inf
 
@@ -231,16 +177,18 @@ class PolicyLoop:
         Not sooner than half a period after that tick: the limits of a command's step are for one tick a period, so a
         sensor that floods must not make the robot faster.
         """
-        return self.intake.newest_s() > self._seen_s and self._timer() - self._began >= 0.5 * self._period_s
+        newest_s, began = self.swap.active.observer.newest_s(), self._interruption.began
+        return newest_s > self._seen_s and self._timer() - began >= 0.5 * self._period_s
 
-    def rehearse(self, now_s: float) -> None:
-        """Do what a tick at this time would do, but for what leaves the node, and forget it."""
-        if self.intake.complete and not self.intake.stale(now_s):
+    def dry_run(self, now_s: float) -> None:
+        """Dry-run a tick: the same computation, nothing published, no state kept."""
+        active, observer = self.swap.active, self.swap.active.observer
+        if observer.complete and not observer.stale(now_s):
             with suppress(VddError):  # the tick will meet it too
-                window = self.intake.sample(now_s)
-                action = self.pilot.chunks.rehearse(window, self.intake.goal)
+                window = observer.sample(now_s)
+                action = active.chunks.dry_run(window, observer.goal)
                 if action is not None and not self._trajectories:
-                    self.commander.rehearse(action, window[-1])
+                    self.commander.dry_run(action, window[-1])
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -249,28 +197,29 @@ class PolicyLoop:
             now_s: The time in seconds, on the clock of the stamps.
             lateness_s: How long after its due time this tick began.
         """
-        began = self._timer()
-        period_s, self._began = began - self._began, began
+        began, interruption = self._timer(), self._interruption
+        period_s, interruption.began = began - interruption.began, began
         self.counters.ticks += 1
-        self._running_since = began
+        interruption.running_since = began
         try:
             self._run(now_s, lateness_s, began, period_s)
         finally:
-            self._running_since = None
+            interruption.running_since = None
 
     def _run(self, now_s: float, lateness_s: float, began: float, period_s: float) -> None:
         self._follow_clock(now_s)
-        self._ticked_s = now_s
+        self._interruption.ticked_s = now_s
         if self._trajectories:
             self.commander.elapse(now_s)
-        if self._relief is not None:
-            self._let_relieve(*self._relief, now_s)
-        observation = self._observe(now_s)
+        if self.swap.waiting is not None and self.swap.advance(now_s):
+            self._expert = None
+        active, observer = self.swap.active, self.swap.active.observer
+        observation = self._observe(observer, now_s)
         if observation is None:
             return
         assembled = self._timer()
         try:
-            step = self.pilot.chunks.next(observation, self.intake.goal)
+            step = active.chunks.next(observation, observer.goal)
         except VddError as error:
             self._fail(error)
             return
@@ -283,7 +232,7 @@ class PolicyLoop:
         record["stamp_s"] = now_s
         record["period_s"] = period_s
         record["lateness_s"] = lateness_s
-        record["observation_age_s"] = self.intake.age_s(now_s)
+        record["observation_age_s"] = observer.age_s(now_s)
         record["assemble_s"] = assembled - began
         record["inference_s"] = math.nan
         record["publish_s"] = published - inferred
@@ -302,25 +251,6 @@ class PolicyLoop:
         self.counters.deadline_misses += missed
         self._bookkeeping_s = self._timer() - published
 
-    def _let_relieve(self, pilot: Pilot, relieved: Callable[[], None], now_s: float) -> None:
-        """Let another policy take over if it has seen enough and has an answer for this tick."""
-        if not pilot.intake.covers(now_s):
-            return
-        if pilot.chunks.prime(pilot.intake.sample(now_s), pilot.intake.goal):
-            self.take_over(pilot)
-            relieved()
-
-    def take_over(self, pilot: Pilot) -> None:
-        """Let another policy act from now on; between ticks only."""
-        self._relief = None
-        self.pilot.chunks.close()
-        pilot.count_in(self.counters)
-        pilot.intake.count_on_from(self.intake)
-        self._outputs.expect_decisions(pilot.decision.labels, experts=pilot.policy.spec.is_mixture)
-        self.commander.relieve(pilot.channel, pilot.following)
-        self.pilot = pilot
-        self._expert = None
-
     def _follow_clock(self, now_s: float) -> None:
         """Begin anew where the clock was set back: what was seen has stamps that the clock will reach only later."""
         if now_s < self._now_s - self._period_s:
@@ -332,33 +262,36 @@ class PolicyLoop:
 
     def _fail(self, error: VddError) -> None:
         """End commanding, because the policy cannot act."""
-        self.pilot.guards.fault = str(error)
-        with self._sending:
-            self.commander.lose()
-        self.pilot.chunks.drop()
+        self.swap.active.guards.fault = str(error)
+        with self._interruption.sending:
+            self.commander.enter_failsafe()
+        self.swap.active.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
         """Command what a step wants, if the guards let it; return whether it was sent."""
-        with self._sending:
+        with self._interruption.sending:
             if self._may(step, took_s) and step is not None:
                 return self._send(step, newest, now_s)
-            self.commander.lose()
+            self.commander.enter_failsafe()
         if step is not None:
-            self.pilot.chunks.drop()
+            self.swap.active.chunks.drop()
         return False
 
     def _may(self, step: Step | None, took_s: float) -> bool:
         """Whether what a step wants may be commanded."""
+        active, interruption = self.swap.active, self._interruption
         if step is None:
-            if self.pilot.chunks.starting:
+            if active.chunks.starting:
                 self.counters.waiting += 1
             else:
                 self.counters.overruns += 1
             return False
-        guards, follows = self.pilot.guards, self._trajectories and step.act is None
+        guards, follows = active.guards, self._trajectories and step.act is None
         in_time = follows or guards.in_time(took_s)
         known = step.act is None or guards.knows(step.act.novelty)
-        return in_time and known and not (guards.fault or self._ended or self._barred == self.counters.ticks)
+        return (
+            in_time and known and not (guards.fault or interruption.ended or interruption.barred == self.counters.ticks)
+        )
 
     def _send(self, step: Step, newest: NDArray[np.float32], now_s: float) -> bool:
         if not self._trajectories:
@@ -370,10 +303,11 @@ class PolicyLoop:
 
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
         """Record the answer of the policy."""
+        active = self.swap.active
         self.counters.decisions += 1
-        self.pilot.guards.check_limits(step.actions)
+        active.guards.check_limits(step.actions)
         if self._decisions and step.window is not None:
-            decision = self.pilot.decision
+            decision = active.decision
             decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
             self._outputs.decision(decision)
         if act.novelty is not None:
@@ -383,24 +317,24 @@ class PolicyLoop:
             self.counters.expert_switches += self._expert not in (None, act.expert)
             self._expert = act.expert
 
-    def _observe(self, now_s: float) -> NDArray[np.float32] | None:
+    def _observe(self, observer: Observer, now_s: float) -> NDArray[np.float32] | None:
         """Return the observation history, or None where an input or the goal was not seen, or is not to be trusted."""
-        if not self.intake.complete or (self._whole_window and not self.intake.covers(now_s)):
+        if not observer.complete or (self._whole_window and not observer.covers(now_s)):
             self.counters.waiting += 1
             return None
-        if self.intake.stale(now_s):
+        if observer.stale(now_s):
             self.counters.stale += 1
-            self._lose_sight()
+            self._distrust()
             return None
-        if self.intake.doubted(now_s, starting=self.commander.starting):
+        if observer.doubted(now_s, starting=self.commander.starting):
             self.counters.contradicted += 1
-            self._lose_sight()
+            self._distrust()
             return None
-        self._seen_s = self.intake.newest_s()
-        return self.intake.sample(now_s)
+        self._seen_s = observer.newest_s()
+        return observer.sample(now_s)
 
-    def _lose_sight(self) -> None:
+    def _distrust(self) -> None:
         """End commanding, because what is seen is not to be trusted."""
-        with self._sending:
-            self.commander.lose()
-        self.pilot.chunks.drop()
+        with self._interruption.sending:
+            self.commander.enter_failsafe()
+        self.swap.active.chunks.drop()

@@ -20,7 +20,7 @@ GOAL = "~/goal"
 """The topic of goals."""
 
 
-class Intake:
+class Observer:
     """Takes in messages and goals, refuses and counts what is not usable, and knows what is missing or stale.
 
     Args:
@@ -143,13 +143,13 @@ class Intake:
             return
         self.counters.refused_goals += 1
 
-    def take_goal_of(self, other: "Intake") -> None:
+    def take_goal_of(self, other: "Observer") -> None:
         """Take over the goal of another policy, if goals of both have the same form."""
         if other.goal is not None and other.goal.shape == self._goal_shape:
             self.goal = other.goal
 
-    def count_on_from(self, other: "Intake") -> None:
-        """Count on from what another policy's intake has counted of the same inputs, so that no counter goes back."""
+    def count_on_from(self, other: "Observer") -> None:
+        """Count on from what another policy's observer has counted of the same inputs, so that no counter goes back."""
         self.times_stale |= other.times_stale
         self._history.too_fast |= other.too_fast
         for name, judge in self._continuity.items():

@@ -14,7 +14,8 @@ from vdd_ros.text import printable
 
 REPORT = "report.json"
 OUTPUT = re.compile(
-    r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|report\.(json|html)|(latency|trajectories|soak)\.png|sentinel\.npz)"
+    r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|report\.(json|html)|(latency|trajectories|soak)\.png"
+    r"|(host_monitor|sentinel)\.npz)"  # a sentinel.npz is of an earlier version
 )
 """Names of what demo and soak make in their folders; others there are the user's, and are left alone."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vdd_ros.demo.soak_judge import MOST_GROWTH_MB, Floats
-from vdd_ros.evaluation.latency.deadline_misses import Miss
+from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss
 from vdd_ros.evaluation.plots import colour, significant
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
@@ -20,7 +20,7 @@ def save_figure(
     began_s: float,
     seconds: Floats,
     megabytes: Mapping[str, Floats],
-    misses: Sequence[Miss],
+    misses: Sequence[DeadlineMiss],
     warm_up_s: float,
 ) -> None:
     """Draw resident memory against that at the end of the warm-up, and mark the misses, into a PNG.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.bags.sequence import SequenceCheck
-from vdd_ros.evaluation.latency.deadline_misses import Miss
+from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def judge_record(node: str, sequence: SequenceCheck) -> str:
     return f"{node}: {'; '.join(wrong)}" if wrong else ""
 
 
-def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence[Miss]) -> list[str]:
+def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence[DeadlineMiss]) -> list[str]:
     """Return in words what a soak must not show."""
     found = [
         f"{growth.name}: resident memory grew by {growth.growth_mb:.2f} MB, more than {MOST_GROWTH_MB:g}"

@@ -14,7 +14,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
 from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.parameters import PolicyParameters
-from vdd_ros.nodes.policy.ros_graph import Surroundings
+from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.session import PolicySession
 from vdd_ros.nodes.policy.swap import HotSwap
 from vdd_ros.nodes.ros.arguments import Executable, answered
@@ -48,7 +48,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._destroyed = False
         self.session: PolicySession | None = None
         self._logged: dict[str, str] = {}
-        self._rivals: list[str] = []
+        self._other_publishers: list[str] = []
         self.callback_errors = CallbackErrors(self.get_logger().error)
         self._errors_told = 0
         answer_always(self, self.callback_errors)
@@ -79,7 +79,7 @@ class PolicyNode(ReasonedLifecycleNode):
         # What was given at the start is trusted; what somebody set since then is as good as a call of ~/load_policy.
         allowed = None if parameters.policy_path == self._first_policy else parameters.allowed()
         self.session = PolicySession(
-            self, parameters, self._loader, self._swap, self.give_up, self.callback_errors, allowed
+            self, parameters, self._loader, self._swap, self.abort, self.callback_errors, allowed
         )
         self.session.connect()
 
@@ -94,7 +94,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self.publish_diagnostics()
         return undone
 
-    def give_up(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         """Deactivate, because the robot is not safe under this policy."""
         if self.state != "active":  # somebody else was faster
             return
@@ -115,7 +115,7 @@ class PolicyNode(ReasonedLifecycleNode):
             self.trigger_deactivate()
             failed = 1 if self.failure else 0
         if self.session and self.executor:
-            self.session.farewell(self.executor.spin_once)
+            self.session.flush(self.executor.spin_once)
         return failed
 
     def destroy_node(self) -> None:
@@ -163,45 +163,49 @@ class PolicyNode(ReasonedLifecycleNode):
         if not self.session:
             return {}
         info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
-        around = self.session.surroundings
-        several = sum(len(names) for names in around.input_rivals().values())
-        surroundings = {"rivals": len(self._rivals), "listeners": around.listeners(), "input_rivals": several}
-        return info | loop_values(self.session.loop, self.session.statistics) | surroundings
+        around = self.session.graph_monitor
+        several = sum(len(names) for names in around.other_input_publishers().values())
+        graph = {
+            "other_publishers": len(self._other_publishers),
+            "listeners": around.listeners(),
+            "other_input_publishers": several,
+        }
+        return info | loop_values(self.session.loop, self.session.statistics) | graph
 
     def _judge(self) -> tuple[bytes, str]:
         if self.session:
-            self.session.surroundings.look()
-        self._rivals = self.session.surroundings.rivals() if self.session else []
-        wrong_types = self.session.surroundings.wrong_types() if self.session else ""
+            self.session.graph_monitor.look()
+        self._other_publishers = self.session.graph_monitor.other_publishers() if self.session else []
+        wrong_types = self.session.graph_monitor.wrong_types() if self.session else ""
         self._log_once("wrong types", wrong_types)
         if wrong_types or self.failure:
             return DiagnosticStatus.ERROR, wrong_types or self.failure
         if self.session and self.state == "active":
             level, message = self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
-            around = self._judge_surroundings(self.session.surroundings)
+            around = self._judge_graph(self.session.graph_monitor)
             return (max(level, DiagnosticStatus.WARN), "; ".join([*around, message])) if around else (level, message)
         return DiagnosticStatus.OK, self.state
 
-    def _judge_surroundings(self, surroundings: Surroundings) -> list[str]:
+    def _judge_graph(self, graph: GraphMonitor) -> list[str]:
         """Return what is wrong with the other ends of the node's topics."""
-        topic, rivals = surroundings.command_topic, ", ".join(self._rivals)
-        told = f"others command the robot too, on {topic}: {rivals}" if rivals else ""
-        self._log_once("rivals", told)
-        several = self._judge_input_rivals(surroundings)
-        mismatches = "; ".join(surroundings.mismatches())
+        topic, others = graph.command_topic, ", ".join(self._other_publishers)
+        told = f"others command the robot too, on {topic}: {others}" if others else ""
+        self._log_once("other_publishers", told)
+        several = self._judge_input_publishers(graph)
+        mismatches = "; ".join(graph.mismatches())
         self._log_once("quality of service", mismatches)
-        unheard = f"nobody listens to {topic}" if surroundings.listeners() == 0 else ""
+        unheard = f"nobody listens to {topic}" if graph.listeners() == 0 else ""
         return [text for text in (told, several, mismatches, unheard) if text]
 
-    def _judge_input_rivals(self, surroundings: Surroundings) -> str:
+    def _judge_input_publishers(self, graph: GraphMonitor) -> str:
         """Say which inputs several publish; not of those that carry joints of others, where each has its own."""
-        shared = self.session.loop.intake.other_joints if self.session else {}
+        shared = self.session.loop.observer.other_joints if self.session else {}
         told = "; ".join(
             f"input {what} has {len(names)} publishers, which may contradict each other: {', '.join(names)}"
-            for what, names in surroundings.input_rivals().items()
+            for what, names in graph.other_input_publishers().items()
             if not shared.get(what)
         )
-        self._log_once("input rivals", told)
+        self._log_once("other input publishers", told)
         return told
 
     def _log_once(self, what: str, text: str) -> None:

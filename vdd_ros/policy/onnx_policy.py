@@ -14,7 +14,7 @@ from vdd_ros.features import listed
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
-from vdd_ros.policy.onnx_session import Opened, open_session
+from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
@@ -92,7 +92,7 @@ class OnnxPolicy:
         sha256, size: Of the bytes that act, which were read once.
     """
 
-    def __init__(self, opened: Opened, selector: ExpertSelector, noise: str, seed: int) -> None:
+    def __init__(self, opened: OnnxModel, selector: ExpertSelector, noise: str, seed: int) -> None:
         if noise not in NOISES:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
         self._session, self.spec, self._engines, self.sha256, self.size, _ = opened
@@ -107,7 +107,7 @@ class OnnxPolicy:
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
         self._knows_novelty = spec.novelty is not None
-        self._rehearsal = Draws(0)
+        self._dry_run_draws = Draws(0)
         self.seed(seed)
 
     @classmethod
@@ -233,7 +233,7 @@ class OnnxPolicy:
         expert = self._selector.known(outputs["expert"].item(), self.spec.experts or 0)
         return Act(self._action, expert, outputs["log_prob"].item(), self._gating, novelty)
 
-    def rehearse(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
+    def dry_run(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.
 
         Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
@@ -242,7 +242,7 @@ class OnnxPolicy:
             ObservationError: As `act`.
         """
         draws, selector = self._draws, self._selector
-        self._draws, self._selector = self._rehearsal, copy(selector)
+        self._draws, self._selector = self._dry_run_draws, copy(selector)
         try:
             return self.act(observation, goal)
         finally:

@@ -25,7 +25,7 @@ _ERROR_LOGS_ONLY = 3
 _TOO_NEW = re.compile(r"max supported IR version: \d+|official support for domain \S+ is till opset \d+")
 
 
-class Opened(NamedTuple):
+class OnnxModel(NamedTuple):
     """A policy file, open.
 
     Attributes:
@@ -47,7 +47,7 @@ class Opened(NamedTuple):
 
 def open_session(
     file: str | Path | PolicyFile, *, provider: ProviderSettings, intra_op_threads: int, inter_op_threads: int
-) -> Opened:
+) -> OnnxModel:
     """Open a policy file and check that its graph is what its metadata say.
 
     The file is read once; its hash, its metadata and its sessions are all of those bytes. Weights in a second file are
@@ -81,7 +81,7 @@ def open_session(
     if provider.name != "cpu":
         shapes = {name: tensor.shape for name, tensor in graph_inputs(spec).items()}
         session = _create_on_gpu(policy, options, provider, provider_options(provider, shapes, engines))
-    return Opened(session, spec, engines, policy.sha256, len(policy.content), policy.path)
+    return OnnxModel(session, spec, engines, policy.sha256, len(policy.content), policy.path)
 
 
 def read_spec(file: PolicyFile) -> PolicySpec:

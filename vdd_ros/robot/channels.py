@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
-from vdd_ros.robot.layouts import FieldLayout, TrajectoryLayout, command_layout, input_layout
+from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.robot_file import Command, Input
 
@@ -34,7 +34,7 @@ class InputChannel:
         """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
         self.source = source
         self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
-        self._layout = input_layout(source.entries)
+        self._layout = source.message.input_layout(source.entries)
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -69,7 +69,7 @@ class CommandChannel:
         any_relative: Whether any is relative.
         measured: (n,) which numbers an observation entry measures.
         starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
-            nor others that a loss brings to zero, which start from there.
+            nor others that the fail-safe brings to zero, which start from there.
         first_step: (n,) how far from there the first command may be.
         measured_columns: n columns of the observation that measure them; None where none does.
     """
@@ -86,7 +86,7 @@ class CommandChannel:
         rates = np.array(command.rates)
         self.starts_anywhere = ~(self.measured | rates | (command.on_loss == "zero"))
         self.first_step = np.array([entry.first_step for entry in command.entries])
-        self._layout = command_layout(command)
+        self._layout = command.layout
         self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
         self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
         bases = self._base.tolist(), self._base_factor.tolist()
@@ -100,6 +100,12 @@ class CommandChannel:
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
+        if hasattr(message, "header") != self.command.message.has_header:
+            has = "has no header" if self.command.message.has_header else "has a header"
+            raise RobotFileError(
+                f"command.type: {type(message).__name__} {has}, unlike the registered {self.command.type}; mend its "
+                "`has_header` (`vdd_ros.testing.messages.check_message` checks a registered type)"
+            )
         if isinstance(self._layout, FieldLayout):
             for index, field in enumerate(self._layout.fields):
                 _check_number(message, field, f"command.entries[{index}].name")
@@ -150,8 +156,8 @@ class CommandChannel:
         self._layout.write(values, message)
 
     def write_trajectory(self, values: Floats, message: Any) -> None:
-        """Put commands, (m, n), one after the other, into a JointTrajectory with m points."""
-        if not isinstance(self._layout, TrajectoryLayout):
+        """Put commands, (m, n), one after the other, into a message with m points."""
+        if not isinstance(self._layout, PointLayout):
             raise TypeError(f"{self.command.type} has no points")
         for number, point in enumerate(values):
             self._layout.write_point(point, message, number)

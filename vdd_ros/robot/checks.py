@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.fields import FIELDS, JOINT_QUANTITIES, JOINT_STATE, field_names, field_quantity
+from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import (
     DIMENSIONLESS,
     GO_ON,
-    POSITIONS,
     STILL_AT_ZERO,
     VELOCITIES,
     quantity_of,
@@ -21,28 +19,36 @@ from vdd_ros.text import printable
 if TYPE_CHECKING:
     from vdd_ros.robot.robot_file import Command, CommandEntry, Input, InputEntry
 
+JOINT_STATE = "sensor_msgs/msg/JointState"
+_FIELDS_SHOWN = 8
+
 
 def check_input(source: "Input", path: str) -> None:
     """Check that each entry has a unit of the quantity of its field; raises RobotFileError naming the entry."""
+    if not source.message.observed:
+        fail(f"{path}.type", f"is {source.type!r}, which commands robots and is no observation; give the sensor's type")
     if len({entry.joint is None for entry in source.entries}) > 1:
         fail(f"{path}.entries", "mixes `field` and `joint`; give two inputs on the same topic instead")
     for entry in source.entries:
-        _check_input_entry(source.type, entry, f"{path}.entries.{entry.name}")
+        at = f"{path}.entries.{entry.name}"
+        if entry.joint is not None:
+            _check_joint(source.message, entry, at)
+        else:
+            _check_field(source.message, entry, at)
 
 
 def check_command(command: "Command", path: str) -> None:
     """Check the meaning of a command's entries, and of `on_loss` and `frame_id`; raises RobotFileError."""
-    kind = COMMANDS[command.type]
+    message = command.message
     for index, entry in enumerate(command.entries):
         at = f"{path}.entries[{index}]"
-        if kind.fields and entry.name not in kind.fields:
-            fail(f"{at}.name", f"is {entry.name!r}; the numbers of a {command.type} are", kind.fields)
-        quantity = field_quantity(command.type, entry.name)
-        _check_unit(entry.unit, (quantity,) if quantity else kind.quantities, entry.name, command.type, f"{at}.unit")
-    if kind.one_quantity:
-        _check_one_quantity(command, f"{path}.entries")
-    if command.frame_id and not kind.has_header:
-        fail(f"{path}.frame_id", f"is {command.frame_id!r}, but a {command.type} has no header; leave it out")
+        if message.fields and entry.name not in message.field_names:
+            fail(f"{at}.name", f"is {entry.name!r}; the numbers of a {message.type} are", message.field_names)
+        _check_unit(entry.unit, message.quantities(entry.name), entry.name, message.type, f"{at}.unit")
+    _check_complete(command, f"{path}.entries")
+    _check_one_list(command, f"{path}.entries")
+    if command.frame_id and not message.has_header:
+        fail(f"{path}.frame_id", f"is {command.frame_id!r}, but a {message.type} has no header; leave it out")
     _check_on_loss(command, f"{path}.on_loss")
 
 
@@ -58,20 +64,21 @@ def check_references(command: "Command", inputs: Sequence["InputEntry"], path: s
                 unit_factor(units[given], entry.unit, at)
 
 
-def _check_input_entry(type_name: str, entry: "InputEntry", path: str) -> None:
-    if entry.joint is not None:
-        if type_name in FIELDS:
-            fail(f"{path}.joint", f"{type_name} has no joints; write `field`, or type: {JOINT_STATE}")
-        quantities = JOINT_QUANTITIES[str(entry.interface)] if type_name == JOINT_STATE else ()
-        _check_unit(entry.unit, quantities, f"the {entry.interface} of {entry.joint}", type_name, f"{path}.unit")
-        return
+def _check_joint(message: Message, entry: "InputEntry", path: str) -> None:
+    if message.named_by not in ("joint", ""):
+        fail(f"{path}.joint", f"{message.type} has no joints; write `field`, or type: {JOINT_STATE}")
+    quantities = message.lists.get(str(entry.interface), ())
+    _check_unit(entry.unit, quantities, f"the {entry.interface} of {entry.joint}", message.type, f"{path}.unit")
+
+
+def _check_field(message: Message, entry: "InputEntry", path: str) -> None:
     field = str(entry.field)
-    if type_name == JOINT_STATE:
-        fail(f"{path}.field", f"a {type_name} is read by joint: {{joint: NAME, interface: position, unit: rad}}")
+    if message.named_by == "joint":
+        fail(f"{path}.field", f"a {message.type} is read by joint: {{joint: NAME, interface: position, unit: rad}}")
     if field.partition(".")[0] == "header":
-        fail(f"{path}.field", f"is {field!r}, which is no measurement; the numbers of {type_name} are", _few(type_name))
-    quantity = field_quantity(type_name, field)
-    _check_unit(entry.unit, (quantity,) if quantity else (), field, type_name, f"{path}.unit")
+        shown = message.field_names[:_FIELDS_SHOWN]
+        fail(f"{path}.field", f"is {field!r}, which is no measurement; the numbers of {message.type} are", shown)
+    _check_unit(entry.unit, message.field_quantities(field), field, message.type, f"{path}.unit")
 
 
 def _check_unit(unit: str, quantities: Sequence[str], what: str, type_name: str, path: str) -> None:
@@ -83,19 +90,33 @@ def _check_unit(unit: str, quantities: Sequence[str], what: str, type_name: str,
         fail(path, f"{problem}but {what} in a {type_name} is {' or '.join(quantities)}; use", units_of(quantities))
 
 
-def _check_one_quantity(command: "Command", path: str) -> None:
-    velocities = [entry.name for entry in command.entries if quantity_of(entry.unit) in VELOCITIES]
-    positions = [entry.name for entry in command.entries if quantity_of(entry.unit) in POSITIONS]
-    if velocities and positions:
+def _check_complete(command: "Command", path: str) -> None:
+    given = [entry.name for entry in command.entries]
+    if command.message.complete and (missing := [n for n in command.message.field_names if n not in given]):
         fail(
             path,
-            f"mix velocities ({', '.join(velocities)}) and positions ({', '.join(positions)}); the points of a "
-            f"{command.type} carry one or the other of all joints: give all units of angle and length, or all of speed",
+            f"give {len(given)} of the numbers of a {command.type}; what is left out would be commanded as an empty "
+            "message has it, so give these too:",
+            missing,
+        )
+
+
+def _check_one_list(command: "Command", path: str) -> None:
+    """Refuse joints whose numbers would go into several lists of the message."""
+    lists: dict[str, list[str]] = {}
+    for entry in command.entries if command.message.lists else ():
+        lists.setdefault(command.message.list_of(entry.unit), []).append(entry.name)
+    if len(lists) > 1:
+        mixed = " and ".join(f"{name} ({', '.join(entries)})" for name, entries in lists.items())
+        fail(
+            path,
+            f"mix {mixed}; a {command.type} carries one of them of all joints: give all units of one kind, such as all "
+            "of angle and length, or all of speed",
         )
 
 
 def _check_on_loss(command: "Command", path: str) -> None:
-    if command.on_loss == "zero" and (unsafe := [e.name for e in command.entries if not _is_still_at_zero(e)]):
+    if command.on_loss == "zero" and (unsafe := _unsafe_at_zero(command)):
         fail(
             path,
             "is 'zero', which is no safe set point for positions, or for what may be positions; use 'hold', or 'call' "
@@ -111,10 +132,11 @@ def _check_on_loss(command: "Command", path: str) -> None:
         )
 
 
+def _unsafe_at_zero(command: "Command") -> list[str]:
+    safe = command.message.zero_is_safe
+    return [entry.name for entry in command.entries if not (safe and _is_still_at_zero(entry))]
+
+
 def _is_still_at_zero(entry: "CommandEntry") -> bool:
     quantity = quantity_of(entry.unit)
     return quantity in STILL_AT_ZERO and (entry.relative_to is None or quantity in VELOCITIES)
-
-
-def _few(type_name: str) -> list[str]:
-    return field_names(type_name)[:8]

@@ -6,14 +6,12 @@ Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins
 from array import array
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.robot_file import Command, InputEntry
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
@@ -34,6 +32,15 @@ class Layout(Protocol):
         ...
 
 
+@runtime_checkable
+class PointLayout(Layout, Protocol):
+    """Where n numbers stand in each point of a message that has several."""
+
+    def write_point(self, values: Floats, message: Any, number: int) -> None:
+        """Put the numbers, (n,), into a point of a message."""
+        ...
+
+
 class FieldLayout:
     """Numbers in fields that are named by dot-paths, such as `pose.position.x`."""
 
@@ -48,9 +55,11 @@ class FieldLayout:
         out[:] = self._get(message)
 
     def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
+        """See Layout; a field of whole numbers gets the nearest one."""
         for (parent, leaf), value in zip(self._set, values.tolist(), strict=True):
-            setattr(parent(message), leaf, value)
+            holder = parent(message)
+            kind = type(getattr(holder, leaf))
+            setattr(holder, leaf, kind(round(value)) if kind in (int, bool) else value)
 
 
 class OtherJointsError(ObservationError):
@@ -61,7 +70,7 @@ class OtherJointsError(ObservationError):
     """
 
     def __init__(self, wanted: Sequence[str], names: Sequence[str]) -> None:
-        self.joints = _shown(names)
+        self.joints = shown_names(names)
         super().__init__(f"a JointState has none of the joints {list(wanted)}; it has {self.joints}")
 
 
@@ -108,8 +117,8 @@ class JointLayout:
             return OtherJointsError(self._names, names)
         if missing:
             return ObservationError(
-                f"a JointState lacks the joints {missing}; it has {_shown(names)} (where two nodes each send a part of "
-                "the joints, make each part an input of its own on the same topic)"
+                f"a JointState lacks the joints {missing}; it has {shown_names(names)} (where two nodes each "
+                "send a part of the joints, make each part an input of its own on the same topic)"
             )
         if twice := [name for name in self._names if names.count(name) > 1]:
             return ObservationError(f"a JointState names the joints {twice} more than once")
@@ -117,82 +126,38 @@ class JointLayout:
 
 
 class ArrayLayout:
-    """Numbers of a Float64MultiArray, in order."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def read(self, message: Any, out: Floats) -> None:
-        """See Layout."""
-        if len(message.data) != self._size:
-            raise ObservationError(f"a command has {len(message.data)} values; the robot file names {self._size}")
-        out[:] = message.data
-
-    def write(self, values: Floats, message: Any) -> None:
-        """See Layout."""
-        if len(message.data) != self._size:
-            message.data = array("d", bytes(8 * self._size))
-        np.frombuffer(message.data)[:] = values
-
-
-class TrajectoryLayout:
-    """Numbers of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
-
-    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`. The other lists of a point
-    stay empty.
+    """Numbers of a list of numbers, in order.
 
     Args:
-        joints: Names of the joints.
-        numbers: What the numbers are: `positions` or `velocities`.
+        size: How many there are.
+        field: Dot-path of the list, `data` in the arrays of std_msgs.
+        code: Type of the numbers as `array.array` names it, such as `d` for float64, `f` for float32, `i` for int32;
+            whole numbers are rounded.
     """
 
-    def __init__(self, joints: Sequence[str], numbers: str = "positions") -> None:
-        self._joints = tuple(joints)
-        self._numbers = numbers
+    def __init__(self, size: int, field: str = "data", code: str = "d") -> None:
+        self._size = size
+        self._code = code
+        self._whole = code not in "fd"
+        parent, _, self._leaf = field.rpartition(".")
+        self._holder = attrgetter(parent) if parent else _itself
+        self._list = attrgetter(field)
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
-        names = list(message.joint_names)
-        missing = [name for name in self._joints if name not in names]
-        if missing:
-            raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {_shown(names)}")
-        values = getattr(message.points[0], self._numbers) if message.points else ()
-        if len(values) != len(names):
-            raise ObservationError(
-                f"a JointTrajectory of {len(names)} joints has no such {self._numbers} in its first point"
-            )
-        for slot, name in enumerate(self._joints):
-            out[slot] = values[names.index(name)]
+        values = self._list(message)
+        if len(values) != self._size:
+            raise ObservationError(f"a command has {len(values)} values; the robot file names {self._size}")
+        out[:] = values
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""
-        self.write_point(values, message, 0)
-
-    def write_point(self, values: Floats, message: Any, number: int) -> None:
-        """Put the numbers, (n,), into a point of a message."""
-        point = message.points[number]
-        if len(getattr(point, self._numbers)) != len(self._joints):
-            message.joint_names = list(self._joints)
-            setattr(point, self._numbers, array("d", bytes(8 * len(self._joints))))
-        np.frombuffer(getattr(point, self._numbers))[:] = values
+        if len(self._list(message)) != self._size:
+            setattr(self._holder(message), self._leaf, array(self._code, [0] * self._size))
+        np.frombuffer(self._list(message), self._code)[:] = np.rint(values) if self._whole else values
 
 
-def input_layout(entries: Sequence[InputEntry]) -> Layout:
-    """Return where the numbers of an input stand in its messages."""
-    joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
-    return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
-
-
-def command_layout(command: Command) -> Layout:
-    """Return where the numbers of a command stand in its messages."""
-    names = [entry.name for entry in command.entries]
-    kind = COMMANDS[command.type]
-    if kind.has_points:
-        return TrajectoryLayout(names, "velocities" if command.rates[0] else "positions")
-    return FieldLayout(names) if kind.fields else ArrayLayout(len(names))
-
-
-def _shown(names: Sequence[str]) -> str:
+def shown_names(names: Sequence[str]) -> str:
     """Return names that others chose for an error: one line, clipped."""
     return printable(list(names[:_NAMES_SHOWN])) + ("…" if len(names) > _NAMES_SHOWN else "")
 

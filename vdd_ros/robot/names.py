@@ -3,13 +3,11 @@
 import difflib
 import re
 
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.fields import FIELDS, JOINT_STATE
+from vdd_ros.robot.messages import MESSAGES
 
 _TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _TYPE = re.compile(r"([a-z][a-z0-9_]*)(?:/|\.|::)(?:msg(?:/|\.|::))?([A-Z][A-Za-z0-9]*)")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-_KNOWN_TYPES = (JOINT_STATE, *COMMANDS, *FIELDS)
 
 
 def topic_problem(name: str) -> str:
@@ -39,7 +37,7 @@ def type_problem(name: str) -> str:
     if len(parts) > 1 and parts[1] in ("srv", "action"):
         return f", which is {'a service' if parts[1] == 'srv' else 'an action'}; it must be a message type"
     last = parts[-1].lower() if parts else ""
-    names = {known.rpartition("/")[2].lower(): known for known in _KNOWN_TYPES}
+    names = {known.rpartition("/")[2].lower(): known for known in MESSAGES.names()}
     close = difflib.get_close_matches(last, names, n=1, cutoff=0.8)
     hint = f" (did you mean {names[close[0]]}?)" if close else ""
     return f"; a message type is written package/msg/Name{hint}"

@@ -10,15 +10,15 @@ from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature, Signature
 from vdd_ros.robot.checks import check_command, check_input, check_references
-from vdd_ros.robot.command_types import COMMANDS
-from vdd_ros.robot.fields import JOINT_QUANTITIES
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
+from vdd_ros.robot.layouts import Layout
+from vdd_ros.robot.messages import find_message
+from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import VELOCITIES, quantity_of, unit_factor
 from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail
 from vdd_ros.text import printable
 
-COMMAND_TYPES = tuple(COMMANDS)
-JOINT_INTERFACES = tuple(JOINT_QUANTITIES)
+JOINT_INTERFACES = ("position", "velocity", "effort")
 QOS_PROFILES = ("sensor_data", "reliable")
 STAMPS = ("header", "arrival")
 ON_LOSS = ("hold", "zero", "call")
@@ -55,7 +55,7 @@ class Input:
     Attributes:
         name: Name of the input in this file.
         topic: Topic; relative names take the node's namespace and can be remapped.
-        type: Message type, such as `sensor_msgs/msg/JointState`.
+        message: Type of its messages.
         max_age_s: Age in seconds beyond which the input is stale and nothing is commanded.
         qos: `sensor_data` (best effort, matches every publisher) or `reliable`.
         entries: What is read from it.
@@ -64,11 +64,16 @@ class Input:
 
     name: str
     topic: str
-    type: str
+    message: Message
     max_age_s: float
     qos: str
     entries: tuple[InputEntry, ...]
     stamp: str = "header"
+
+    @property
+    def type(self) -> str:
+        """Message type, such as `sensor_msgs/msg/JointState`."""
+        return self.message.type
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class CommandEntry:
     """One number of the command.
 
     Attributes:
-        name: Label (Float64MultiArray), joint (JointTrajectory) or dot-path (TwistStamped).
+        name: Field, joint or label, as `Message.named_by` says.
         action: Name of the action entry that it carries.
         relative_to: Observation entry whose newest value is added to the action, or None.
         unit: Unit of the number in the message, and of the limits below.
@@ -107,7 +112,7 @@ class Command:
 
     Attributes:
         topic: Topic; relative names take the node's namespace and can be remapped.
-        type: One of `COMMAND_TYPES`.
+        message: Type of its messages.
         on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
             nothing, so that the controller keeps the last set point, never for velocities; `zero` commands zeros,
             never for positions; `call` calls `loss_service`, once.
@@ -117,11 +122,23 @@ class Command:
     """
 
     topic: str
-    type: str
+    message: Message
     on_loss: str
     loss_service: str | None
     frame_id: str
     entries: tuple[CommandEntry, ...]
+
+    @property
+    def type(self) -> str:
+        """Message type, such as `std_msgs/msg/Float64MultiArray`."""
+        return self.message.type
+
+    @property
+    def layout(self) -> Layout:
+        """Where its numbers stand in its messages."""
+        return self.message.command_layout(
+            [entry.name for entry in self.entries], [entry.unit for entry in self.entries]
+        )
 
     @property
     def rates(self) -> tuple[bool, ...]:
@@ -231,7 +248,7 @@ def _input(section: Section, name: str) -> Input:
     source = Input(
         name=name,
         topic=section.topic("topic"),
-        type=section.message_type("type"),
+        message=find_message(section.message_type("type")),
         max_age_s=_max_age_s(section),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         stamp=section.choice("stamp", STAMPS, default="header"),
@@ -279,7 +296,7 @@ def _input_entry(section: Section, name: str) -> InputEntry:
 def _command(section: Section) -> Command:
     command = Command(
         topic=section.topic("topic"),
-        type=section.message_type("type", COMMAND_TYPES),
+        message=find_message(section.message_type("type", commands=True)),
         on_loss=section.choice("on_loss", ON_LOSS),
         loss_service=section.topic("loss_service") if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",

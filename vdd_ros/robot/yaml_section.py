@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.robot.messages import command_types, find_message
 from vdd_ros.robot.names import field_problem, topic_problem, type_problem, usual_type
 from vdd_ros.text import printable
 
@@ -147,14 +148,19 @@ class Section:
             self.refuse(key, f"is {shown(value)}{problem}")
         return value
 
-    def message_type(self, key: str, allowed: Sequence[str] = ()) -> str:
-        """Return a message type such as `sensor_msgs/msg/JointState`, in whichever way ROS writes them."""
+    def message_type(self, key: str, *, commands: bool = False) -> str:
+        """Return a message type such as `sensor_msgs/msg/JointState`, in whichever way ROS writes them.
+
+        Args:
+            key: Where it stands.
+            commands: Whether it has to be a type that can command a robot.
+        """
         value = self.text(key)
         usual = usual_type(value)
         if usual is None:
-            self.refuse(key, f"is {shown(value)}{type_problem(value)}", allowed)
-        if allowed and usual not in allowed:
-            self.refuse(key, f"is {shown(value)}; allowed are", allowed)
+            self.refuse(key, f"is {shown(value)}{type_problem(value)}", command_types() if commands else ())
+        if commands and not find_message(usual).commands:
+            self.refuse(key, f"is {shown(value)}; allowed are", command_types())
         return usual
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:

@@ -10,16 +10,16 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from vdd_ros.benchmark.realtime.keeping import keep
+from vdd_ros.benchmark.realtime.sample_command import sample_command
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.realtime import HostSettings, settle
-from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, command_message, message_class
+from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.ros.tick_thread import Deadlines
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
-from vdd_ros.robot.layouts import command_layout
 from vdd_ros.robot.robot_file import RobotFile
 
 MODES = ("parts", "echo")
@@ -53,8 +53,7 @@ class Bare(Node):
         if settings.mode not in MODES:
             raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
         robot = RobotFile.load(settings.robot_file)
-        self._answer = command_message(robot.command, 0.0)
-        command_layout(robot.command).write(np.zeros(len(robot.command.entries)), self._answer)
+        self._answer = sample_command(robot.command)
         self._publisher = self.create_publisher(type(self._answer), robot.command.topic, RELIABLE)
         if settings.mode == "echo":
             source = robot.inputs[-1]

@@ -15,15 +15,15 @@ from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 
 from vdd_ros.benchmark.realtime.keeping import keep
+from vdd_ros.benchmark.realtime.sample_command import sample_command
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, command_message, message_class
+from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.ros.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.layouts import command_layout
 from vdd_ros.robot.robot_file import RobotFile
 
 DRIVERS = ("timer", "events", "thread")
@@ -58,8 +58,7 @@ class Driven(Node):
         spec = self._policy.spec
         self._window = np.tile(np.array(spec.statistics.observation_mean, np.float32), (spec.history, 1))
         robot = RobotFile.load(settings.robot_file)
-        self._command = command_message(robot.command, 0.0)
-        command_layout(robot.command).write(np.zeros(len(robot.command.entries)), self._command)
+        self._command = sample_command(robot.command)
         self._publisher = self.create_publisher(type(self._command), robot.command.topic, RELIABLE)
         self._count = round(settings.rate_hz * settings.seconds)
         self._late, self._work = np.zeros((2, self._count))

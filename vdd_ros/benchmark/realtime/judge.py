@@ -15,7 +15,7 @@ from vdd_ros.benchmark.realtime.stations import Arrays
 from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines
 from vdd_ros.evaluation.plots import PERIOD, axis_duration, colour, log_ticks, style
 from vdd_ros.files import replacing
-from vdd_ros.host.sentinel import Absences
+from vdd_ros.host.monitor import Preemptions
 
 WARM_UP = 20
 RATE = "200"
@@ -72,16 +72,16 @@ def punctuality(found: Arrays, rate_hz: float) -> dict[str, Any]:
     }
 
 
-def blame(found: Arrays, absences: Sequence[Absences], rate_hz: float) -> dict[str, Any]:
+def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> dict[str, Any]:
     """Return how many of the missed deadlines the host explains, as `vdd soak` judges it.
 
     Args:
         found: Of the node.
-        absences: Of the host meanwhile, as several witnesses saw them.
+        preemptions: Of the host meanwhile, as several monitors saw them.
         rate_hz: Of the node.
     """
     latency = NodeLatency("policy", tuple(found["labels"].tolist()), found["records"], SequenceCheck())
-    misses = judge_deadlines(latency, absences)
+    misses = judge_deadlines(latency, preemptions)
     by_a_period = [miss for miss in misses if miss.taken_s * rate_hz > 2]
     return {
         "missed_explained": sum(miss.explained for miss in misses),
@@ -212,7 +212,7 @@ def _headline(record: dict[str, Any]) -> str:
     rows.append(row("ticks lost by hot swaps", "swap_ticks_lost", "0", "d"))
     rows.append(row("deadlines missed by more than a period, 200 Hz", "missed_200hz", "0", "d"))
     explained = [str(one["rates"][RATE]["missed_by_a_period_explained"]) if one else "" for one in (record, fifo)]
-    rows.append(("of them while the host was away, as a witness saw", *explained, ""))
+    rows.append(("of them while the host was away, as the host monitor saw", *explained, ""))
     return _markdown(("figure", "ordinary scheduler", "SCHED_FIFO", "aim"), rows)
 
 

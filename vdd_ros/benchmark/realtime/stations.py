@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vdd_ros import resources
 from vdd_ros.demo.node_processes import NodeProcesses
-from vdd_ros.host.sentinel import Absences, Sentinel
+from vdd_ros.host.monitor import HostMonitor, Preemptions
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -77,16 +77,16 @@ class Stations:
             nodes.stop_well(NODE)
         return found
 
-    def witnessed(self, rate_hz: float, seconds: float) -> tuple[Arrays, list[Absences]]:
-        """Measure the policy node as `node` does, while a sentinel watches the host; return what both saw."""
-        witnesses: list[Sentinel] = []
+    def monitored(self, rate_hz: float, seconds: float) -> tuple[Arrays, list[Preemptions]]:
+        """Measure the policy node as `node` does, while a monitor watches the host; return what both saw."""
+        monitors: list[HostMonitor] = []
 
-        def watched(nodes: NodeProcesses) -> Sentinel:
-            witnesses.append(Sentinel(self._folder / "sentinel.npz", {NODE: nodes.pids[NODE]}))
-            return witnesses[0]
+        def watched(nodes: NodeProcesses) -> HostMonitor:
+            monitors.append(HostMonitor(self._folder / "host_monitor.npz", {NODE: nodes.pids[NODE]}))
+            return monitors[0]
 
         found = self._measured(rate_hz, seconds, watched)
-        return found, [witnesses[0].own, witnesses[0].nodes[NODE]]
+        return found, [monitors[0].own, monitors[0].nodes[NODE]]
 
     def bare(self, rate_hz: float, seconds: float) -> Arrays:
         """Measure the parts of a tick alone, while the probe receives; returns `inference` and `publish`, seconds."""

@@ -173,8 +173,8 @@ def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dic
 def _rates(stations: Stations, extent: Extent) -> dict[str, Any]:
     """Run the node for long at 200 Hz, and at the faster rates."""
     _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
-    found, absences = stations.witnessed(RATE_HZ, extent.long_s)
-    rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, absences, RATE_HZ)}
+    found, preemptions = stations.monitored(RATE_HZ, extent.long_s)
+    rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, preemptions, RATE_HZ)}
     for rate_hz in extent.fast_hz:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
         rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.bags.latency import NodeLatency
-from vdd_ros.host.sentinel import Absences
+from vdd_ros.host.monitor import Preemptions
 
 Floats = NDArray[np.float64]
 
@@ -15,13 +15,13 @@ WARM_UP_TICKS = 20
 SHARE = 0.5
 """Least part of a tick's extra time that the host must have been away for, to have caused it."""
 SLACK_S = 0.002
-"""How far from a tick absences count: two periods of the sentinel, which sees them that late."""
+"""How far from a tick preemptions count: two periods of the host monitor, which sees them that late."""
 SILENCE_PERIODS = 2.5
 """Time from tick to tick, in periods, that is a silence; one tick may fail to act where an episode begins."""
 
 
 @dataclass(frozen=True)
-class Miss:
+class DeadlineMiss:
     """A tick that ended after its deadline, or the first one after ticks that did not act.
 
     Attributes:
@@ -30,7 +30,7 @@ class Miss:
         due_s: When it was due, or the first of those that did not act, seconds since the epoch.
         taken_s: Time from there to its end.
         usual_s: Median of that time over all ticks of the node.
-        away_s: For how long the host let the node, or the sentinel, not run meanwhile.
+        away_s: For how long the host let the node, or the host monitor, not run meanwhile.
     """
 
     node: str
@@ -46,33 +46,33 @@ class Miss:
         return self.away_s >= SHARE * (self.taken_s - self.usual_s)
 
 
-def judge_deadlines(latency: NodeLatency, absences: Sequence[Absences]) -> list[Miss]:
+def judge_deadlines(latency: NodeLatency, preemptions: Sequence[Preemptions]) -> list[DeadlineMiss]:
     """Return the missed deadlines of a node after its first ticks.
 
     Args:
         latency: Its records.
-        absences: Of the host, as several witnesses saw them; the longest counts.
+        preemptions: Of the host, as several monitors saw them; the longest counts.
     """
     due, end = _times(latency)
     rows = np.flatnonzero(latency.column("deadline_missed") > 0)
-    return [_miss(latency, int(row), float(due[row]), end, absences) for row in rows if row >= WARM_UP_TICKS]
+    return [_miss(latency, int(row), float(due[row]), end, preemptions) for row in rows if row >= WARM_UP_TICKS]
 
 
-def judge_silences(latency: NodeLatency, absences: Sequence[Absences]) -> list[Miss]:
+def judge_silences(latency: NodeLatency, preemptions: Sequence[Preemptions]) -> list[DeadlineMiss]:
     """Return where a node did not act for more than one tick, as for inputs that are stale, after its first ticks.
 
     Such ticks leave no record, so that `judge_deadlines` does not see them.
 
     Args:
         latency: Its records.
-        absences: As for `judge_deadlines`.
+        preemptions: As for `judge_deadlines`.
     """
     due, end = _times(latency)
     between = np.diff(due)
     period = float(np.median(between)) if len(between) else 0.0
     rows = 1 + np.flatnonzero(between > SILENCE_PERIODS * period)
     return [
-        _miss(latency, int(row), float(due[row - 1]) + period, end, absences) for row in rows if row > WARM_UP_TICKS
+        _miss(latency, int(row), float(due[row - 1]) + period, end, preemptions) for row in rows if row > WARM_UP_TICKS
     ]
 
 
@@ -82,8 +82,10 @@ def _times(latency: NodeLatency) -> tuple[Floats, Floats]:
     return due, latency.column("stamp_s") + latency.column("total_s")
 
 
-def _miss(latency: NodeLatency, row: int, due_s: float, end_s: Floats, absences: Sequence[Absences]) -> Miss:
+def _miss(
+    latency: NodeLatency, row: int, due_s: float, end_s: Floats, preemptions: Sequence[Preemptions]
+) -> DeadlineMiss:
     usual = float(np.median(latency.column("lateness_s") + latency.column("total_s")))
-    away = max(one.within(due_s - SLACK_S, float(end_s[row]) + SLACK_S) for one in absences)
+    away = max(one.within(due_s - SLACK_S, float(end_s[row]) + SLACK_S) for one in preemptions)
     seq = int(latency.column("seq")[row])
-    return Miss(latency.node, seq, due_s, float(end_s[row]) - due_s, usual, away)
+    return DeadlineMiss(latency.node, seq, due_s, float(end_s[row]) - due_s, usual, away)

@@ -56,11 +56,11 @@ class Health:
             return DiagnosticStatus.ERROR, f"a tick has been running for {overdue_s:.1f} s; nothing is commanded"
         if now_s == before_s:
             return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
-        if loop.intake.missing():
-            missing = loop.intake.missing()
+        if loop.observer.missing():
+            missing = loop.observer.missing()
             why = self._around(missing, new) + self._why(refused) + self._others(missing, new["other_joints"])
             return DiagnosticStatus.WARN, f"waiting for {', '.join(missing)}" + why
-        if stale := loop.intake.stale(now_s):
+        if stale := loop.observer.stale(now_s):
             why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
         if distrust := self._distrust(now_s):
@@ -77,12 +77,12 @@ class Health:
             "first commands would have been too far from what is measured and were dropped": new["first_refused"],
             "actions came too late and were dropped": new["overruns"],
             "ticks were still running when their time was over": new["hangs"],
-            "calls of the service for losses failed": new["failed_calls"],
+            "calls of loss_service failed": new["failed_calls"],
             "observations were outside what was demonstrated": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
             "times the clock was set back": new["clock_jumps"],
-            f"policy files refused, the old one acts on: {loop.last_refused_policy}": new["refused_policies"],
+            f"policy files refused, the old one acts on: {loop.swap.last_refused}": new["refused_policies"],
         }
         found = [f"{count} {problem}" for problem, count in problems.items() if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
@@ -97,9 +97,9 @@ class Health:
 
     def _distrust(self, now_s: float) -> str:
         """Return why what comes from the robot is not believed; empty if it is."""
-        intake, commander = self._loop.intake, self._loop.commander
-        if doubted := intake.doubted(now_s, starting=commander.starting):
-            return f"messages contradict each other: {', '.join(doubted)}; last refused: {intake.last_refusal}"
+        observer, commander = self._loop.observer, self._loop.commander
+        if doubted := observer.doubted(now_s, starting=commander.starting):
+            return f"messages contradict each other: {', '.join(doubted)}; last refused: {observer.last_refusal}"
         return commander.blocked
 
     def _waited(self) -> str:
@@ -108,7 +108,7 @@ class Health:
         return ", ".join(entry.name for entry, count in zip(entries, limits.waited, strict=True) if count)
 
     def _why(self, refused: int) -> str:
-        return f"; last refused: {self._loop.intake.last_refusal}" if refused else ""
+        return f"; last refused: {self._loop.observer.last_refusal}" if refused else ""
 
     def _around(self, inputs: Sequence[str], new: dict[str, int]) -> str:
         comes = new["refused_messages"] + new["refused_goals"] + new["other_joints"] > 0
@@ -116,7 +116,7 @@ class Health:
         return f": {why}" if why else ""
 
     def _others(self, inputs: Iterable[str], new: int) -> str:
-        others = self._loop.intake.others(inputs) if new else ""
+        others = self._loop.observer.others(inputs) if new else ""
         return f"; {others}" if others else ""
 
 
@@ -126,18 +126,18 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
     values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
-    values["last_refused_policy"] = loop.last_refused_policy
+    values["last_refused_policy"] = loop.swap.last_refused
     for index, entry in enumerate(entries):
         values[f"limited_range.{entry.name}"] = limits.out_of_range[index]
         values[f"limited_step.{entry.name}"] = limits.too_far[index]
         values[f"limited_error.{entry.name}"] = limits.waited[index]
     for name, count in loop.commander.following.times_frozen.items():
         values[f"frozen.{name}"] = count
-    for name, count in loop.intake.contradictions.items():
+    for name, count in loop.observer.contradictions.items():
         values[f"contradictions.{name}"] = count
-    for name, count in loop.intake.too_fast.items():
+    for name, count in loop.observer.too_fast.items():
         values[f"too_fast.{name}"] = count
-    for name, count in loop.intake.times_stale.items():
+    for name, count in loop.observer.times_stale.items():
         values[f"stale.{name}"] = count
     for stage in STAGES:
         found = statistics.percentiles(stage)

@@ -1,4 +1,4 @@
-"""Calls the service that a robot file names for losses, until it succeeds."""
+"""Calls the `loss_service` of a robot file until it succeeds."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from vdd_ros.text import printable
 AGAIN_S = 1.0
 
 
-class LossCall:
+class FailsafeCall:
     """A call of a `std_srvs/srv/Trigger` service that is repeated once a second until it succeeds.
 
     A service may be away for a moment, or busy, just when it is needed; a call that got lost must not be the last.
@@ -85,4 +85,4 @@ class LossCall:
 
     def _fail(self, why: str) -> None:
         self._failed()
-        self._failures.tell(f"the service for losses {self._client.srv_name} was called, but {why}")
+        self._failures.tell(f"loss_service {self._client.srv_name} was called, but {why}")

@@ -6,7 +6,7 @@ from functools import partial
 from threading import Timer
 
 from vdd_ros.control.loop import PolicyLoop
-from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.policy.loading import LoadedPolicy
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ Done = Callable[[Outcome], object]
 """Told what became of a policy, from whatever thread."""
 
 
-class Relief:
+class Handover:
     """The policy that waits to take over, at most one.
 
     Args:
@@ -53,15 +53,15 @@ class Relief:
         self._timeout_s = timeout_s
         self._between_ticks = between_ticks
         self._now_s = now_s
-        self._waiting: tuple[Loaded, Done, Timer] | None = None
+        self._waiting: tuple[LoadedPolicy, Done, Timer] | None = None
 
-    def wait(self, loaded: Loaded, done: Done) -> None:
+    def wait(self, loaded: LoadedPolicy, done: Done) -> None:
         """Let a policy act from the tick on at which it has seen enough; refuse it if that takes too long."""
         timer = Timer(self._timeout_s, self._between_ticks, (partial(self._expire, loaded),))
         timer.daemon = True
         self._waiting = loaded, done, timer
         try:
-            self._loop.relieve(loaded.pilot, self._relieved)
+            self._loop.swap.hand_over(loaded.active, self._handed_over)
         except Exception:
             self._waiting = None
             raise
@@ -74,31 +74,31 @@ class Relief:
         loaded, _, _ = self._waiting
         if hung:
             self._refuse(loaded, "the tick that runs does not end")
-        elif self._loop.withdraw(loaded.pilot):
-            self._loop.take_over(loaded.pilot)
-            self._relieved()
+        elif self._loop.swap.cancel(loaded.active):
+            self._loop.take_over(loaded.active)
+            self._handed_over()
 
-    def _relieved(self) -> None:
+    def _handed_over(self) -> None:
         if self._waiting is not None:
             _, done, timer = self._waiting
             self._waiting = None
             timer.cancel()
             done(ACTS)
 
-    def _expire(self, loaded: Loaded) -> None:
-        intake, now_s = loaded.pilot.intake, self._now_s()
-        missing = intake.missing()
-        stale = [name for name in intake.stale(now_s) if name not in missing]
+    def _expire(self, loaded: LoadedPolicy) -> None:
+        observer, now_s = loaded.active.observer, self._now_s()
+        missing = observer.missing()
+        stale = [name for name in observer.stale(now_s) if name not in missing]
         found = [f"{word} {', '.join(names)}" for word, names in (("waiting for", missing), ("stale:", stale)) if names]
         why = "; ".join(found) or f"its window of {loaded.info['history']} observations is not full"
         self._refuse(loaded, f"it could not take over within {self._timeout_s:g} s (parameter swap_timeout_s): {why}")
 
-    def _refuse(self, loaded: Loaded, reason: str) -> None:
+    def _refuse(self, loaded: LoadedPolicy, reason: str) -> None:
         """Let a policy wait no longer, if it still does."""
-        if self._waiting is None or self._waiting[0] is not loaded or not self._loop.withdraw(loaded.pilot):
+        if self._waiting is None or self._waiting[0] is not loaded or not self._loop.swap.cancel(loaded.active):
             return
         _, done, timer = self._waiting
         self._waiting = None
         timer.cancel()
-        loaded.pilot.chunks.close()
+        loaded.active.chunks.close()
         done(Outcome.refused(reason))

@@ -5,7 +5,7 @@ from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.ros.leaving import asked_to_leave
 
 POLL_S = 0.05
@@ -27,7 +27,7 @@ class Loader:
         self._running = False
 
     def begin(
-        self, load: Callable[[], Loaded], timeout_s: float, settle: Callable[[Loaded | Exception], object]
+        self, load: Callable[[], LoadedPolicy], timeout_s: float, settle: Callable[[LoadedPolicy | Exception], object]
     ) -> None:
         """Load.
 
@@ -49,18 +49,18 @@ class Loader:
 
         def run() -> None:
             try:
-                result: Loaded | Exception = load()
+                result: LoadedPolicy | Exception = load()
             except Exception as error:  # whatever it is, the caller has to hear of it
                 result = error
             self._running = False
             timer.cancel()
-            if not settled(result) and isinstance(result, Loaded):
-                result.pilot.chunks.close()
+            if not settled(result) and isinstance(result, LoadedPolicy):
+                result.active.chunks.close()
 
         timer.start()
         Thread(target=run, daemon=True, name="load_policy").start()
 
-    def load(self, load: Callable[[], Loaded], timeout_s: float) -> Loaded:
+    def load(self, load: Callable[[], LoadedPolicy], timeout_s: float) -> LoadedPolicy:
         """Load and wait for it, but not once the process is asked to leave.
 
         Raises:
@@ -80,7 +80,7 @@ class Loader:
                 raise ConfigurationError("loading was given up, because the process was asked to leave")
         if isinstance(results[0], Exception):
             raise results[0]
-        loaded: Loaded = results[0]
+        loaded: LoadedPolicy = results[0]
         return loaded
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.logging import get_logger
 
-from vdd_ros.control.active_policy import Pilot
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.diagnostics import policy_info
 from vdd_ros.nodes.policy.fitness import MemoryCheck, judge_speed
@@ -17,16 +17,16 @@ from vdd_ros.robot.robot_file import RobotFile
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedPolicy:
     """A policy, ready to act.
 
     Attributes:
-        pilot: The policy and what belongs to it.
+        active: The policy and what belongs to it.
         info: Content of `~/policy_info`.
         inference_s: Median time of its graph.
     """
 
-    pilot: Pilot
+    active: ActivePolicy
     info: dict[str, Any]
     inference_s: float
 
@@ -38,7 +38,7 @@ def load(
     name: str,
     rate_hz: float | None = None,
     allowed: Allowed | None = None,
-) -> Loaded:
+) -> LoadedPolicy:
     """Load a policy file for a robot.
 
     Args:
@@ -79,7 +79,7 @@ def load(
     warm_up = policy.warm_up(parameters.warmup_runs)
     memory.judge(path, policy)
     judge_speed(path, warm_up, parameters, 1.0 / own_hz, policy.warm_up)
-    pilot = Pilot.of(
+    active = ActivePolicy.of(
         policy,
         robot,
         period_s=1.0 / own_hz,
@@ -89,7 +89,7 @@ def load(
     )
     _warn_of_building(policy, path, name, perf_counter() - began)
     info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)
-    return Loaded(pilot, info, warm_up.median_s)
+    return LoadedPolicy(active, info, warm_up.median_s)
 
 
 def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -> None:

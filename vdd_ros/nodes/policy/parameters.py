@@ -44,7 +44,7 @@ class PolicyParameters:
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot", path=True)
     trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
     rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
-    wake_early_s: float = parameter(0.003, "how long before a tick the node wakes and rehearses; 0: not", 0.0, 0.02)
+    wake_early_s: float = parameter(0.003, "how long before a tick the node wakes and does dry runs; 0: not", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
     publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, at every decision")
     expert: str = parameter("sample", f"choice of a mixture's expert: {', '.join(SELECTIONS)}")
@@ -57,7 +57,7 @@ class PolicyParameters:
     send: str = parameter("step", f"what a JointTrajectory carries: {', '.join(SENDS)}")
     start_gate: str = parameter("inputs", f"what must have been seen before the first action: {', '.join(START_GATES)}")
     first_action: str = parameter(
-        "ramp", f"first command, and after a loss, far from what is measured: {', '.join(FIRST_ACTIONS)}"
+        "ramp", f"first command, and after a fail-safe, far from what is measured: {', '.join(FIRST_ACTIONS)}"
     )
     inference_limit_s: float = parameter(
         0.0, "actions later than this after the tick began are not commanded; 0: one period", 0.0, 10.0

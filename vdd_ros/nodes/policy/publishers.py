@@ -13,15 +13,17 @@ from std_msgs.msg import Int64, String
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
-from vdd_ros.nodes.policy.failsafe_call import LossCall
+from vdd_ros.errors import RobotFileError
+from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_message
-from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.nodes.ros.preserialized import ReadyMessage, number_range
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
 from vdd_ros.robot.channels import CommandChannel, Floats
-from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.robot_file import Command
+from vdd_ros.text import printable
 
 ACKNOWLEDGED_S = 0.2
-HELP_S = 0.8
+REQUEST_S = 0.8
 
 
 class PublishedOutputs:
@@ -45,11 +47,12 @@ class PublishedOutputs:
         command = command_message(channel.command, period_s)
         channel.check(command)
         self._clock = node.get_clock()
-        self._stamped = COMMANDS[channel.command.type].stamped
-        # Rehearsals have one of their own: what is sent for a loss, from another thread, must not be mixed with theirs.
-        self._command, self._rehearsed = (
+        self._stamped = channel.command.message.stamped
+        # Dry runs have one of their own: the fail-safe sends from another thread, which must not be mixed with theirs.
+        self._command, self._dry_command = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
         )
+        _check_ranges(channel.command, self._command)
         self._latency = ReadyRecord(LATENCY_LABELS)
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
@@ -61,43 +64,43 @@ class PublishedOutputs:
         self._node = node
         self._control = control
         self._counters = Counters()
-        self._help: LossCall | None = None
+        self._request: FailsafeCall | None = None
         if control:
             self._to_command = node.create_publisher(type(command), channel.command.topic, RELIABLE)
             self._publishers.append(self._to_command)
             if service := channel.command.loss_service:
-                self._help = LossCall(node, service, self._count_failed_call)
+                self._request = FailsafeCall(node, service, self._count_failed_call)
 
     def command(self, values: Floats) -> None:
         """See Outputs."""
         self._to_command.publish(self._command.serialized(values, self._stamp_ns()))
 
-    def rehearse(self, values: Floats) -> None:
+    def dry_run(self, values: Floats) -> None:
         """See Sender."""
-        self._rehearsed.serialized(values, self._stamp_ns())
+        self._dry_command.serialized(values, self._stamp_ns())
 
     def trajectory(self, values: Floats) -> None:
         """See Sender."""
         ready = self._trajectories.get(len(values))
         if ready is None:
             ready = self._trajectories[len(values)] = self._ready_trajectory(*values.shape)
-        self._to_command.publish(ready.serialized(values.ravel()))
+        self._to_command.publish(ready.serialized(values.ravel(), self._stamp_ns()))
 
-    def call_for_help(self) -> None:
+    def request_stop(self) -> None:
         """See Sender; does not wait for the answer."""
-        if self._help is not None:
-            self._help.start()
+        if self._request is not None:
+            self._request.start()
 
-    def call_off(self) -> None:
+    def cancel_request(self) -> None:
         """See Sender."""
-        if self._help is not None:
-            self._help.stop()
+        if self._request is not None:
+            self._request.stop()
 
     def count_in(self, counters: Counters) -> None:
         """See Outputs."""
         self._counters = counters
 
-    def farewell(self, spin: Callable[[float], object]) -> None:
+    def flush(self, spin: Callable[[float], object]) -> None:
         """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
 
         Args:
@@ -106,16 +109,16 @@ class PublishedOutputs:
         if not self._control:
             return
         self._to_command.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
-        end_s = time.monotonic() + HELP_S
-        while self._help is not None and self._help.wanted and (left_s := end_s - time.monotonic()) > 0:
+        end_s = time.monotonic() + REQUEST_S
+        while self._request is not None and self._request.wanted and (left_s := end_s - time.monotonic()) > 0:
             spin(left_s)
 
     def destroy(self) -> None:
         """Take down what was made."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
-        if self._help is not None:
-            self._help.destroy()
+        if self._request is not None:
+            self._request.destroy()
 
     def _count_failed_call(self) -> None:
         self._counters.failed_calls += 1
@@ -159,4 +162,18 @@ class PublishedOutputs:
         def fill(values: Floats, message: Any) -> None:
             self._channel.write_trajectory(values.reshape(points, size), message)
 
-        return ReadyMessage(command_message(self._channel.command, self._period_s, points), points * size, fill)
+        message = command_message(self._channel.command, self._period_s, points)
+        return ReadyMessage(message, points * size, fill, stamped=self._stamped)
+
+
+def _check_ranges(command: Command, message: ReadyMessage) -> None:
+    """Refuse limits that the numbers of the message cannot hold, or that would be passed where those are rounded."""
+    for index, (entry, dtype) in enumerate(zip(command.entries, message.dtypes, strict=True)):
+        low, high = number_range(dtype)
+        rounded = dtype.kind != "f"
+        if low <= entry.low and entry.high <= high and not (rounded and (entry.low % 1 or entry.high % 1)):
+            continue
+        raise RobotFileError(
+            f"command.entries[{index}]: low is {entry.low:g} and high is {entry.high:g}, but {printable(entry.name)} "
+            f"in a {command.type} is {dtype}; give {'whole numbers' if rounded else 'limits'} from {low:g} to {high:g}"
+        )

@@ -37,7 +37,7 @@ class Watched:
     qos: QoSProfile
 
 
-class Surroundings:
+class GraphMonitor:
     """The other nodes on a policy node's topics.
 
     Args:
@@ -143,13 +143,13 @@ class Surroundings:
         found = [name for name in found if node.get_publishers_info_by_topic(name)]
         return [printable(name) for name in sorted(found, key=lambda name: each.type not in present[name])[:MOST_ALIKE]]
 
-    def input_rivals(self) -> dict[str, list[str]]:
+    def other_input_publishers(self) -> dict[str, list[str]]:
         """Return, of each input that more than one publisher publishes, their names."""
         found = {each.what: self._others(self._published(each.topic)) for each in self.inputs}
         return {what: names for what, names in found.items() if len(names) > 1}
 
-    def rivals(self) -> list[str]:
-        """Return which other nodes publish commands too; in shadow mode there are no rivals."""
+    def other_publishers(self) -> list[str]:
+        """Return which other nodes publish commands too; none in shadow mode."""
         if not self._control:
             return []
         return self._others(self._published(self.command_topic))

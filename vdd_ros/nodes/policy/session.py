@@ -18,12 +18,12 @@ from vdd_ros.control.timing import LatencyStatistics
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.realtime import measure_jitter
 from vdd_ros.nodes.policy.diagnostics import Health
-from vdd_ros.nodes.policy.handover import ACTS, Done, Relief
+from vdd_ros.nodes.policy.handover import ACTS, Done, Handover
 from vdd_ros.nodes.policy.loader import Loader
-from vdd_ros.nodes.policy.loading import Loaded, load
+from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
-from vdd_ros.nodes.policy.ros_graph import Surroundings
+from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
@@ -31,7 +31,7 @@ from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.robot.channels import InputChannel
-from vdd_ros.robot.command_types import COMMANDS
+from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -46,7 +46,7 @@ class PolicySession:
         parameters: Of the node.
         loader: Loads policy files.
         swap: Lets another policy file take over.
-        give_up: Ends commanding, with the reason.
+        abort: Ends commanding, with the reason.
         errors: Where errors of callbacks are noted.
         allowed: Whether the parameter `policy_path` names a file that may be loaded; by default it does.
 
@@ -55,7 +55,7 @@ class PolicySession:
         loop: What a tick does.
         statistics: Percentiles of the records.
         health: Judge of the loop.
-        surroundings: The other nodes on its topics.
+        graph_monitor: The other nodes on its topics.
 
     Raises:
         VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
@@ -67,13 +67,13 @@ class PolicySession:
         parameters: PolicyParameters,
         loader: Loader,
         swap: HotSwap,
-        give_up: Callable[[str], None],
+        abort: Callable[[str], None],
         errors: CallbackErrors,
         allowed: Allowed | None = None,
     ) -> None:
         self._node = node
         self._errors = errors
-        self._give_up = give_up
+        self._abort = abort
         self._parameters = parameters
         parameters.host()
         self._allowed = parameters.allowed()
@@ -84,7 +84,7 @@ class PolicySession:
         self._loaded = loader.load(first, parameters.load_timeout_s)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
-        self.surroundings = Surroundings(
+        self.graph_monitor = GraphMonitor(
             node, self._robot, control=parameters.enable_control, episode_topic=parameters.episode_topic
         )
         self._episode: int | None = None
@@ -107,18 +107,18 @@ class PolicySession:
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
-        parameters, pilot = self._parameters, self._loaded.pilot
+        parameters, active = self._parameters, self._loaded.active
         control, command = parameters.enable_control, self._robot.command
-        if parameters.send == "chunk" and not COMMANDS[command.type].has_points:
+        if parameters.send == "chunk" and not command.message.has_points:
             raise ConfigurationError(
-                f"send is 'chunk', but the robot file commands {command.type}; only a "
-                "trajectory_msgs/msg/JointTrajectory carries several actions"
+                f"send is 'chunk', but the robot file commands {command.type}; several actions are carried by "
+                f"{', '.join(command_types(points=True))} only"
             )
-        self._outputs = PublishedOutputs(self._node, pilot.channel, self._period_s, control=control)
+        self._outputs = PublishedOutputs(self._node, active.channel, self._period_s, control=control)
         if parameters.send == "chunk":
-            self._outputs.expect_trajectories(pilot.policy.spec.horizon)
+            self._outputs.expect_trajectories(active.policy.spec.horizon)
         self.loop = PolicyLoop(
-            pilot,
+            active,
             self._outputs,
             self.statistics,
             period_s=self._period_s,
@@ -131,12 +131,12 @@ class PolicySession:
         self._ticker = ticker = self._make_ticker()
         ticker.make_ready_for(self._loaded)
         self.health = Health(
-            self.loop, lambda: ticker.overdue_s, lambda names, comes: self.surroundings.explain(names, comes=comes)
+            self.loop, lambda: ticker.overdue_s, lambda names, comes: self.graph_monitor.explain(names, comes=comes)
         )
-        self._relief = Relief(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
+        self._handover = Handover(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
         if topic := parameters.episode_topic:
             self._inputs.add(Int64, topic, self._on_episode, LATCHED)
-        for source in self.loop.intake.inputs.values():
+        for source in self.loop.observer.inputs.values():
             self._subscribe(source)
         self._subscribe_to_goals(self._loaded)
         self._outputs.info(self.info)
@@ -146,7 +146,7 @@ class PolicySession:
                 timeout_s=parameters.load_timeout_s,
                 take_over=self._take_over,
                 taken_over=self._taken_over,
-                refused=self.loop.refuse_policy,
+                refused=self.loop.swap.refuse,
             )
         )
         self._connected_to_swap = True
@@ -155,7 +155,7 @@ class PolicySession:
         """Begin to tick; raises HungTickError while a tick from before has not ended."""
         ticker = self._connected()
         ticker.check()
-        self.loop.pilot.policy.seed(self._parameters.seed)
+        self.loop.active.policy.seed(self._parameters.seed)
         gc.collect()
         if self._parameters.gc_freeze:
             gc.freeze()
@@ -174,7 +174,7 @@ class PolicySession:
             if not self._connected_to_swap or self._ticker is None:
                 return ""
             ticker = self._ticker
-            stack.callback(lambda: self._relief.end(hung=ticker.hung))
+            stack.callback(lambda: self._handover.end(hung=ticker.hung))
             stack.callback(self.loop.stop)  # once more where it failed
             try:
                 self.loop.stop()  # before a tick that may hang is waited for
@@ -182,10 +182,10 @@ class PolicySession:
                 undone = ticker.stop()
             return undone
 
-    def farewell(self, spin: Callable[[float], object]) -> None:
-        """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.farewell`."""
+    def flush(self, spin: Callable[[float], object]) -> None:
+        """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.flush`."""
         if self._outputs:
-            self._outputs.farewell(spin)
+            self._outputs.flush(spin)
 
     def after_tick(self, function: Callable[[], None]) -> None:
         """Call a function in the executor when it disturbs the ticks least; see `Ticker.after_tick`."""
@@ -194,7 +194,7 @@ class PolicySession:
     def destroy(self) -> None:
         """Take publishers and subscriptions down, as far as they were made; one that fails does not keep the others."""
         with ExitStack() as stack:
-            stack.callback(self._loaded.pilot.chunks.close)
+            stack.callback(self._loaded.active.chunks.close)
             if self._connected_to_swap:
                 stack.callback(self.loop.close)
                 stack.callback(self._swap.disconnect)
@@ -222,7 +222,7 @@ class PolicySession:
             ),
             now_s=self._now_s,
             settled=self._tell,
-            give_up=self._give_up,
+            abort=self._abort,
         )
 
     def _connected(self) -> Ticker:
@@ -237,11 +237,11 @@ class PolicySession:
         callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
         self._inputs.add(kind, channel.source.topic, callback, qos)
 
-    def _subscribe_to_goals(self, loaded: Loaded) -> None:
+    def _subscribe_to_goals(self, loaded: LoadedPolicy) -> None:
         """Listen to goals from the first policy on that takes some."""
-        if loaded.pilot.policy.spec.goal_length and self._goals is None:
+        if loaded.active.policy.spec.goal_length and self._goals is None:
             self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
-            self.surroundings.takes_goals = True
+            self.graph_monitor.takes_goals = True
 
     def _on_input(self, name: str, message: Any, received_s: float) -> None:
         now_s = self._now_s()
@@ -251,7 +251,7 @@ class PolicySession:
         """Count a message that could not be decoded, or raised what nobody thought of, as refused."""
         self._errors.note(f"topic {topic}", error)
         self.loop.counters.refused_messages += 1
-        self.loop.intake.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
+        self.loop.observer.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
 
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
@@ -261,19 +261,19 @@ class PolicySession:
             self._episode = message.data
             self.loop.new_episode(-math.inf if self._simulated_time else received_s)
 
-    def _load_beside(self, path: str) -> Loaded:
+    def _load_beside(self, path: str) -> LoadedPolicy:
         return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"], self._allowed)
 
-    def _take_over(self, loaded: Loaded, done: Done) -> None:
+    def _take_over(self, loaded: LoadedPolicy, done: Done) -> None:
         """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
         self._subscribe_to_goals(loaded)
         if self._connected().ticking:
-            self._relief.wait(loaded, done)
+            self._handover.wait(loaded, done)
         else:
-            self.loop.take_over(loaded.pilot)
+            self.loop.take_over(loaded.active)
             done(ACTS)
 
-    def _taken_over(self, loaded: Loaded) -> None:
+    def _taken_over(self, loaded: LoadedPolicy) -> None:
         """Tell that a policy acts now, and let the one before it go."""
         before, self._loaded = [self._loaded], loaded
         self._connected().make_ready_for(loaded)

@@ -13,7 +13,7 @@ from std_srvs.srv import Trigger
 from vdd_ros.errors import VddError
 from vdd_ros.nodes.policy.handover import Done, Outcome
 from vdd_ros.nodes.policy.loader import Loader
-from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.ros.containment import SparseLog
 from vdd_ros.text import printable
 
@@ -33,10 +33,10 @@ class SwapTarget:
         refused: Told why a file was not loaded.
     """
 
-    load: Callable[[str], Loaded]
+    load: Callable[[str], LoadedPolicy]
     timeout_s: float
-    take_over: Callable[[Loaded, Done], None]
-    taken_over: Callable[[Loaded], None]
+    take_over: Callable[[LoadedPolicy, Done], None]
+    taken_over: Callable[[LoadedPolicy], None]
     refused: Callable[[str], None]
 
 
@@ -109,10 +109,10 @@ class HotSwap:
         result = await self._loaded(path, target)
         if isinstance(result, Outcome):
             return result
-        if not isinstance(result, Loaded):
+        if not isinstance(result, LoadedPolicy):
             return Outcome.refused(_text(result))
         if self._target is not target:
-            result.pilot.chunks.close()
+            result.active.chunks.close()
             return Outcome.refused(CLOSED)
         done = self._awaited = Future(executor=self._node.executor)
         target.take_over(result, partial(self._settle, done))
@@ -128,7 +128,7 @@ class HotSwap:
         self._loader.begin(partial(target.load, path), target.timeout_s, partial(self._settle, future))
         return await future
 
-    def _tell(self, path: str, loaded: Loaded, target: SwapTarget) -> None:
+    def _tell(self, path: str, loaded: LoadedPolicy, target: SwapTarget) -> None:
         """Tell that a policy acts, which it does even where that fails."""
         try:
             target.taken_over(loaded)
@@ -140,8 +140,8 @@ class HotSwap:
     def _settle(self, future: Future, result: Any) -> None:
         """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice itself."""
         if future.done():
-            if isinstance(result, Loaded):
-                result.pilot.chunks.close()
+            if isinstance(result, LoadedPolicy):
+                result.active.chunks.close()
             return
         future.set_result(result)
         if self._node.executor is not None:

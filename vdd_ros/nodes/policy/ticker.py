@@ -14,8 +14,8 @@ from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.control.watchdog import INTERVAL_S, Watchdog
 from vdd_ros.errors import HungTickError
 from vdd_ros.host.realtime import HostSettings, settle
-from vdd_ros.nodes.policy.early_wake import Anticipation, EarlyWake, Rehearsals
-from vdd_ros.nodes.policy.loading import Loaded
+from vdd_ros.nodes.policy.early_wake import ArrivalPredictor, EarlyWake, WarmUpRuns
+from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.ros.containment import ending
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.tick_thread import STOP_S, Deadlines, TickThread, end_executor
@@ -29,9 +29,9 @@ class TickSettings:
 
     Attributes:
         period_s: Time between ticks.
-        early_s: How long before a tick the node wakes and rehearses.
+        early_s: How long before a tick the node wakes and does dry runs.
         limit_s: How long the policy may take.
-        max_age_s: How old an input may be; where none is looked at for longer, that is a loss.
+        max_age_s: How old an input may be; where none is looked at for longer, the fail-safe is entered.
         on_arrival: Whether a tick follows the arrival of observations instead of the clock.
         simulated_time: Whether time is that of /clock.
         host: What is asked of the host.
@@ -56,7 +56,7 @@ class Ticker:
         settings: When and how.
         now_s: The time in seconds, on the clock of the stamps.
         settled: Called in the executor once it is known what the host refuses.
-        give_up: Called in the executor with the reason why commanding must end.
+        abort: Called in the executor with the reason why commanding must end.
 
     Attributes:
         refused: What the host refused of what was asked; None as long as that is not known.
@@ -72,7 +72,7 @@ class Ticker:
         *,
         now_s: Callable[[], float],
         settled: Callable[[], None],
-        give_up: Callable[[str], None],
+        abort: Callable[[str], None],
     ) -> None:
         self.refused: list[str] | None = None
         self.ticking = False
@@ -82,7 +82,7 @@ class Ticker:
         self._settings = settings
         self._now_s = now_s
         self._tell_settled = settled
-        self._give_up = give_up
+        self._abort = abort
         self._thread: TickThread | None = None
         self._hung: TickThread | None = None
         self._watchdog: Watchdog | None = None
@@ -155,20 +155,20 @@ class Ticker:
             return self._afterwards.popleft()
         return None
 
-    def make_ready_for(self, loaded: Loaded) -> None:
-        """Rehearse for as long as this policy takes."""
-        rehearsals = Rehearsals(
+    def make_ready_for(self, loaded: LoadedPolicy) -> None:
+        """Do dry runs for as long as this policy takes."""
+        warm_up_runs = WarmUpRuns(
             self._settings.early_s,
             loaded.inference_s,
             now_ns=self._node_now_ns if self._settings.simulated_time else time.monotonic_ns,
-            rehearse=self._rehearse,
+            dry_run=self._dry_run,
             receive=self._inputs.take,
         )
-        self._wake = EarlyWake(rehearsals, 0.5 * self._settings.period_s)
-        self._ahead = Anticipation(rehearsals, self._has_news)
+        self._wake = EarlyWake(warm_up_runs, 0.5 * self._settings.period_s)
+        self._ahead = ArrivalPredictor(warm_up_runs, self._has_news)
 
-    def _rehearse(self) -> None:
-        self._loop.rehearse(self._now_s())
+    def _dry_run(self) -> None:
+        self._loop.dry_run(self._now_s())
 
     def _has_news(self) -> bool:
         return self._loop.news()
@@ -187,7 +187,7 @@ class Ticker:
         if thread.sleep_until(due_ns - wake.ahead_ns):
             late_ns = wake.until(due_ns)
             self._deadlines.step()
-            if thread.stopping:  # it may have been given up in a rehearsal
+            if thread.stopping:  # it may have been given up in a dry run
                 return
             self._tick(self._now_s(), late_ns * 1e-9)
             self._call_afterwards()
@@ -211,7 +211,8 @@ class Ticker:
             self._call_afterwards()
         elif time.monotonic_ns() >= self._deadlines.due_ns:
             self._deadlines.step()
-            if not self._loop.intake.complete or self._loop.intake.stale(now_s):
+            observer = self._loop.observer
+            if not observer.complete or observer.stale(now_s):
                 self._tick(now_s, 0.0)
 
     def _on_timer(self) -> None:
@@ -225,10 +226,10 @@ class Ticker:
 
     def _tick(self, now_s: float, lateness_s: float) -> None:
         self._loop.tick(now_s, lateness_s)
-        guards = self._loop.pilot.guards
+        guards = self._loop.swap.active.guards
         if guards.fault and not self._gives_up:
             self._gives_up = True
-            self._in_executor(self._give_up, guards.fault)
+            self._in_executor(self._abort, guards.fault)
 
     def between_ticks(self, function: Callable[[], None]) -> None:
         """Call a function where no tick runs meanwhile."""
@@ -252,7 +253,7 @@ class Ticker:
             self._node.executor.create_task(function, *arguments)
 
     def _check_overdue(self) -> bool:
-        """Return whether a tick, or the rehearsal before it, does not end, and end commanding then."""
+        """Return whether a tick, or the dry run before it, does not end, and end commanding then."""
         if self._loop.check_overdue():
             return True
         late_s = 1e-9 * (time.monotonic_ns() - self._deadlines.due_ns)
@@ -262,7 +263,7 @@ class Ticker:
             return False
         self._loop.counters.hangs += not self._stands_still
         self._stands_still = True
-        self._loop.lose()
+        self._loop.enter_failsafe()
         return True
 
     @property

@@ -9,7 +9,6 @@ from sensor_msgs.msg import JointState
 
 from vdd_ros.bags.records import names_of
 from vdd_ros.errors import RobotFileError
-from vdd_ros.robot.command_types import COMMANDS
 from vdd_ros.robot.robot_file import Command
 from vdd_ros.text import printable
 
@@ -44,19 +43,18 @@ def qos_profile(name: str) -> QoSProfile:
     return RELIABLE if name == "reliable" else SENSOR_DATA
 
 
+def new_message(type_name: str) -> Any:
+    """Return a message as its class makes it; raises RobotFileError where there is no such class."""
+    return message_class(type_name)()
+
+
 def command_message(command: Command, period_s: float, points: int = 1) -> Any:
     """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
 
-    A trajectory gets so many points, to be reached `period_s` apart. Its stamp stays zero, which controllers take as
-    now; see `CommandType`.
+    One that has points gets so many, to be reached `period_s` apart. Its stamp stays zero; see `Message.stamped`.
     """
-    message, kind = message_class(command.type)(), COMMANDS[command.type]
-    if kind.has_points:
-        message.points = [message_class("trajectory_msgs/msg/JointTrajectoryPoint")() for _ in range(points)]
-        for number, point in enumerate(message.points, start=1):
-            at_ns = round(number * period_s * 1e9)
-            point.time_from_start.sec, point.time_from_start.nanosec = divmod(at_ns, 1_000_000_000)
-    if kind.has_header:
+    message = command.message.empty(new_message, points=points, period_s=period_s)
+    if command.message.has_header:
         message.header.frame_id = command.frame_id
     return message
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from vdd_ros.bags.cdr import CdrExtent
+from vdd_ros.bags.cdr import CdrExtent, Number
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.channels import set_stamp
 
 Floats = NDArray[np.float64]
+Fill = Callable[[Floats, Any], None]
+_View = tuple[slice, NDArray[Any]]
 
 _MARKED_STAMP = (1_234_567_890, 987_654_321)
 _STAMP = struct.Struct("=iI")
@@ -27,48 +30,56 @@ class ReadyMessage:
 
     Args:
         message: As it is to be sent, but for its numbers; this changes them.
-        count: How many numbers it holds, all of them float64.
-        fill: Puts (count,) numbers into a message.
+        count: How many numbers it holds, of whatever types; those of whole numbers are rounded.
+        fill: Puts (count,) numbers into a message, each into one field and as it is.
         stamped: Whether `header.stamp` is replaced too.
 
+    Attributes:
+        dtypes: Types of the numbers in the message, count of them.
+
     Raises:
-        ConfigurationError: The middleware does not serialise as CDR, with every number once.
+        ConfigurationError: The middleware does not serialise as CDR, or `fill` does not put every number where it can
+            be found.
     """
 
-    def __init__(self, message: Any, count: int, fill: Callable[[Floats, Any], None], *, stamped: bool = False) -> None:
-        marks = np.random.default_rng(0).random(count)  # found again by their bytes
-        fill(marks, message)
+    def __init__(self, message: Any, count: int, fill: Fill, *, stamped: bool = False) -> None:
         if stamped:
             set_stamp(message, _MARKED_STAMP[0] * 1_000_000_000 + _MARKED_STAMP[1])
+        numbers = _find(message, count, fill)
+        self.dtypes = [number.dtype for number in numbers]
         self._bytes = bytearray(serialized_exactly(message))
-        places = [self._place(mark.tobytes(), message) for mark in marks]
-        self._runs = [
-            (slice(first, last), np.frombuffer(self._bytes, np.float64, last - first, places[first]))
-            for first, last in _runs(places)
+        views = [
+            (slice(first, last), np.frombuffer(self._bytes, self.dtypes[first], last - first, numbers[first].place))
+            for first, last in _runs(numbers)
         ]
+        self._runs = [view for view in views if view[1].dtype.kind == "f"]
+        self._whole = [view for view in views if view[1].dtype.kind != "f"]
         self._stamp_place = self._place(_STAMP.pack(*_MARKED_STAMP), message) if stamped else None
+        self._compare(message, fill)
         self.serialized(np.zeros(count))
 
     def serialized(self, values: Floats, stamp_ns: int = 0) -> bytes:
         """Return the serialised message with these numbers, (count,), and, where it is stamped, this stamp."""
         for numbers, place in self._runs:
             place[:] = values[numbers]
+        for numbers, place in self._whole:
+            place[:] = np.rint(values[numbers])
         if self._stamp_place is not None:
             _STAMP.pack_into(self._bytes, self._stamp_place, *divmod(stamp_ns, 1_000_000_000))
         return bytes(self._bytes)
 
     def make_room(self, index: int) -> None:
         """Take numbers with one more at an index, which is passed over, from now on."""
-        parts = [
-            part
-            for numbers, place in self._runs
-            for part in (
-                (numbers.start, place[: max(index - numbers.start, 0)]),
-                (max(numbers.start, index) + 1, place[max(index - numbers.start, 0) :]),
-            )
-            if len(part[1])
-        ]
-        self._runs = [(slice(start, start + len(place)), place) for start, place in parts]
+        self._runs, self._whole = _with_room(self._runs, index), _with_room(self._whole, index)
+
+    def _compare(self, message: Any, fill: Fill) -> None:
+        """Refuse a message whose numbers are not found as they were put in."""
+        marks = np.random.default_rng(0).random(len(self.dtypes))
+        values = np.array([mark if dtype.kind == "f" else 1.0 for mark, dtype in zip(marks, self.dtypes, strict=True)])
+        fill(values, message)
+        stamp = _MARKED_STAMP[0] * 1_000_000_000 + _MARKED_STAMP[1]
+        if self.serialized(values, stamp) != serialized_exactly(message):
+            raise _not_found(message, len(values))
 
     def _place(self, mark: bytes, message: Any) -> int:
         if self._bytes.count(mark) != 1:
@@ -96,6 +107,14 @@ def serialized_exactly(message: Any) -> bytes:
     return content
 
 
+def number_range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest number of a type."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
+
+
 def _cut(message: Any, extent: CdrExtent) -> bytes:
     content = bytearray(serialize_message(message)[: extent.length])
     for gap in extent.gaps:
@@ -110,7 +129,63 @@ def _unknown_serialisation(message: Any) -> ConfigurationError:
     )
 
 
-def _runs(places: list[int]) -> list[tuple[int, int]]:
-    """Return the stretches of numbers, as first and one after the last, that stand one after the other."""
-    breaks = [index for index in range(1, len(places)) if places[index] != places[index - 1] + 8]
-    return list(zip([0, *breaks], [*breaks, len(places)], strict=True))
+def _not_found(message: Any, count: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the {count} numbers of a command are not found in a {type(message).__name__} again; each has to stand in one "
+        "field of it, as it is (`vdd_ros.testing.messages.check_message` checks a registered type)"
+    )
+
+
+def _find(message: Any, count: int, fill: Fill) -> list[Number]:
+    """Return where each of the numbers stands in the serialised message.
+
+    They are filled with zeros and ones only, which every type of number holds: with ones where a bit of the number's
+    index is set, bit after bit, so that what a place shows over all fills is the index of the number that it holds.
+    """
+    zeros, ones = (_contents(message, np.full(count, value), fill) for value in (0.0, 1.0))
+    numbers = CdrExtent(message).numbers
+    indices = np.arange(count)
+    found = [0] * len(numbers)
+    for bit in range((count - 1).bit_length()):
+        contents = _contents(message, (indices >> bit & 1).astype(np.float64), fill)
+        if len(contents) != len(zeros):
+            raise _not_found(message, count)
+        for slot, content in enumerate(contents):
+            found[slot] |= (content == ones[slot]) << bit
+    if len(zeros) != len(ones):
+        raise _not_found(message, count)
+    by_index = sorted((found[slot], slot) for slot in range(len(numbers)) if zeros[slot] != ones[slot])
+    if [index for index, _ in by_index] != indices.tolist():
+        raise _not_found(message, count)
+    return [numbers[slot] for _, slot in by_index]
+
+
+def _contents(message: Any, values: Floats, fill: Fill) -> list[bytes]:
+    """Return the bytes of all numbers of a message that is filled with these."""
+    fill(values, message)
+    content = serialized_exactly(message)
+    return [content[place : place + dtype.itemsize] for place, dtype in CdrExtent(message).numbers]
+
+
+def _runs(numbers: list[Number]) -> list[tuple[int, int]]:
+    """Return the stretches of numbers, as first and one after the last, of one type and one after the other."""
+    breaks = [
+        index
+        for index, (before, number) in enumerate(pairwise(numbers), start=1)
+        if number != (before.place + before.dtype.itemsize, before.dtype)
+    ]
+    return list(zip([0, *breaks], [*breaks, len(numbers)], strict=True))
+
+
+def _with_room(views: list[_View], index: int) -> list[_View]:
+    """Return views that take their numbers from an array with one more at an index."""
+    parts = [
+        part
+        for numbers, place in views
+        for part in (
+            (numbers.start, place[: max(index - numbers.start, 0)]),
+            (max(numbers.start, index) + 1, place[max(index - numbers.start, 0) :]),
+        )
+        if len(part[1])
+    ]
+    return [(slice(start, start + len(place)), place) for start, place in parts]

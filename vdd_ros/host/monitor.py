@@ -1,6 +1,6 @@
 """A process that wakes every millisecond and notes when the host was away: from itself, and from the nodes.
 
-Run as `python -m vdd_ros.host.sentinel FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
+Run as `python -m vdd_ros.host.monitor FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
 """
 
 import gc
@@ -28,7 +28,7 @@ FIND_WAKES = 300
 """After so many it looks for new threads."""
 DDS_THREADS = "dds."
 END_DEADLINE_S = 10.0
-_MODULE = "vdd_ros.host.sentinel"
+_MODULE = "vdd_ros.host.monitor"
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def _nothing() -> Floats:
 
 
 @dataclass(frozen=True)
-class Absences:
+class Preemptions:
     """When the host did not let a thread run that could have run.
 
     Attributes:
@@ -54,7 +54,7 @@ class Absences:
         return float(np.maximum(spans[:, 1] - np.maximum(spans[:, 0], covered[: len(spans)]), 0.0).sum())
 
 
-class Sentinel:
+class HostMonitor:
     """The process, as long as the context lasts.
 
     Args:
@@ -62,21 +62,21 @@ class Sentinel:
         pids: Name to process of the nodes.
 
     Attributes:
-        own: When the host was away from the sentinel: it woke late.
+        own: When the host was away from the monitor: it woke late.
         nodes: Name to when the host was away from a node: a thread of it waited for a core.
-        wakes: How often the sentinel woke.
-        failure: Why it did not see all of the time, so that it is no witness; empty if it did.
+        wakes: How often the monitor woke.
+        failure: Why it did not see all of the time, so that it cannot be relied on; empty if it did.
     """
 
     def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
         self._file = file
         self._pids = pids
-        self.own = Absences()
-        self.nodes = {name: Absences() for name in pids}
+        self.own = Preemptions()
+        self.nodes = {name: Preemptions() for name in pids}
         self.wakes = 0
         self.failure = ""
 
-    def __enter__(self) -> "Sentinel":
+    def __enter__(self) -> "HostMonitor":
         command = [sys.executable, "-m", _MODULE, str(self._file), *map(str, self._pids.values())]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, start_new_session=True, stderr=log)
@@ -102,8 +102,8 @@ class Sentinel:
             self._fail()
             return
         with np.load(self._file, allow_pickle=False) as found:
-            self.own, self.wakes = Absences(found["own"]), int(found["wakes"])
-            self.nodes = {name: Absences(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
+            self.own, self.wakes = Preemptions(found["own"]), int(found["wakes"])
+            self.nodes = {name: Preemptions(found[f"pid_{pid}"]) for name, pid in self._pids.items()}
 
     @property
     def _log(self) -> Path:
@@ -112,7 +112,7 @@ class Sentinel:
     def _fail(self) -> None:
         said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         told = "".join(f": {line}" for line in said)
-        self.failure = f"the sentinel ended with exit code {self._process.returncode}, so nobody saw the host{told}"
+        self.failure = f"the host monitor ended with exit code {self._process.returncode}, so nobody saw the host{told}"
 
 
 class _Waiting:

@@ -1,0 +1,55 @@
+"""Quantities of the fields of messages, and the parts that several messages share."""
+
+from collections.abc import Iterator, Mapping
+from typing import Union
+
+from vdd_ros.robot.quantities import (
+    ACCELERATION,
+    ANGULAR_ACCELERATION,
+    ANGULAR_SPEED,
+    DIMENSIONLESS,
+    FORCE,
+    LENGTH,
+    SPEED,
+    TORQUE,
+)
+
+Fields = Mapping[str, Union[str, "Fields"]]
+"""Name of a field to its quantity, or to the fields below it."""
+
+
+def xyz(quantity: str) -> Fields:
+    """Return the three parts of a vector."""
+    return dict.fromkeys("xyz", quantity)
+
+
+def no_unit(*names: str) -> Fields:
+    """Return numbers without a dimension."""
+    return dict.fromkeys(names, DIMENSIONLESS)
+
+
+POINT = xyz(LENGTH)
+QUATERNION = no_unit(*"xyzw")
+POSE: Fields = {"position": POINT, "orientation": QUATERNION}
+TWIST: Fields = {"linear": xyz(SPEED), "angular": xyz(ANGULAR_SPEED)}
+ACCEL: Fields = {"linear": xyz(ACCELERATION), "angular": xyz(ANGULAR_ACCELERATION)}
+WRENCH: Fields = {"force": xyz(FORCE), "torque": xyz(TORQUE)}
+
+
+def quantity_at(fields: Fields, path: str) -> str | None:
+    """Return the quantity of a field, such as `pose.position.x`; None where it is not known."""
+    found: str | Fields = fields
+    for part in path.split("."):
+        if isinstance(found, str):
+            return None
+        found = found.get(part, {})
+    return found if isinstance(found, str) else None
+
+
+def field_paths(fields: Fields, before: str = "") -> Iterator[str]:
+    """Yield the dot-paths of all fields with a quantity."""
+    for name, below in fields.items():
+        if isinstance(below, str):
+            yield before + name
+        else:
+            yield from field_paths(below, f"{before}{name}.")

@@ -1,0 +1,90 @@
+"""trajectory_msgs/JointTrajectory: positions or velocities of joints, at one instant or several."""
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ObservationError
+from vdd_ros.robot.layouts import Layout, shown_names
+from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.quantities import POSITIONS, VELOCITIES
+
+Floats = NDArray[np.float64]
+
+POINT = "trajectory_msgs/msg/JointTrajectoryPoint"
+
+
+class TrajectoryLayout:
+    """Numbers of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
+
+    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`. The other lists of a point
+    stay empty.
+
+    Args:
+        joints: Names of the joints.
+        numbers: What the numbers are: `positions` or `velocities`.
+    """
+
+    def __init__(self, joints: Sequence[str], numbers: str = "positions") -> None:
+        self._joints = tuple(joints)
+        self._numbers = numbers
+
+    def read(self, message: Any, out: Floats) -> None:
+        """See Layout."""
+        names = list(message.joint_names)
+        missing = [name for name in self._joints if name not in names]
+        if missing:
+            raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {shown_names(names)}")
+        values = getattr(message.points[0], self._numbers) if message.points else ()
+        if len(values) != len(names):
+            raise ObservationError(
+                f"a JointTrajectory of {len(names)} joints has no such {self._numbers} in its first point"
+            )
+        for slot, name in enumerate(self._joints):
+            out[slot] = values[names.index(name)]
+
+    def write(self, values: Floats, message: Any) -> None:
+        """See Layout."""
+        self.write_point(values, message, 0)
+
+    def write_point(self, values: Floats, message: Any, number: int) -> None:
+        """See PointLayout."""
+        point = message.points[number]
+        if len(getattr(point, self._numbers)) != len(self._joints):
+            message.joint_names = list(self._joints)
+            setattr(point, self._numbers, array("d", bytes(8 * len(self._joints))))
+        np.frombuffer(getattr(point, self._numbers))[:] = values
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTrajectory(Message):
+    """A JointTrajectory; its controllers take a stamp of zero as now, and any other as the time to begin."""
+
+    def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
+        """See Message."""
+        return TrajectoryLayout(names, self.list_of(units[0]))
+
+    def empty(self, new: Callable[[str], Any], *, points: int = 1, period_s: float = 0.0) -> Any:
+        """See Message."""
+        message = new(self.type)
+        message.points = [new(POINT) for _ in range(points)]
+        for number, point in enumerate(message.points, start=1):
+            at_ns = round(number * period_s * 1e9)
+            point.time_from_start.sec, point.time_from_start.nanosec = divmod(at_ns, 1_000_000_000)
+        return message
+
+
+MESSAGE = JointTrajectory(
+    type="trajectory_msgs/msg/JointTrajectory",
+    lists={"positions": POSITIONS, "velocities": VELOCITIES},
+    named_by="joint",
+    observed=False,
+    commands=True,
+    has_header=True,
+    keeps_zero_stamp=True,
+    has_points=True,
+)

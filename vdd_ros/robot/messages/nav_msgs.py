@@ -1,0 +1,8 @@
+"""Messages of nav_msgs that are nothing but fields."""
+
+from vdd_ros.robot.messages.fields import POSE, TWIST
+from vdd_ros.robot.messages.message import Message
+
+ODOMETRY = Message(
+    type="nav_msgs/msg/Odometry", fields={"pose": {"pose": POSE}, "twist": {"twist": TWIST}}, has_header=True
+)

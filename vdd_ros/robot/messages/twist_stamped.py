@@ -1,0 +1,6 @@
+"""geometry_msgs/TwistStamped: linear and angular velocity; what a command leaves out stays zero, which is no motion."""
+
+from vdd_ros.robot.messages.fields import TWIST
+from vdd_ros.robot.messages.message import Message
+
+MESSAGE = Message(type="geometry_msgs/msg/TwistStamped", fields={"twist": TWIST}, commands=True, has_header=True)
