@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from vdd_ros.cli.main import main
-from vdd_ros.evaluation.latency.summary import median_interval
+from vdd_ros.evaluation.latency.summary import NodeReport, median_interval
+from vdd_ros.evaluation.latency.tables import describe_node
 
 STUDENT = {"kind": "vdd", "sampling_steps": None, "machine": {"cpu": "Abacus", "cores": 2}}
 TEACHER = {"kind": "ddpm", "sampling_steps": 8, "machine": {"cpu": "Abacus", "cores": 2}}
@@ -151,3 +152,17 @@ def test_the_interval_of_the_median_holds_it_95_times_in_100(count: int) -> None
     intervals = np.array([median_interval(sample) for sample in samples])
     covered = np.mean((intervals[:, 0] <= np.log(2)) & (np.log(2) <= intervals[:, 1]))
     assert 0.94 < covered < 0.985
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"structure": "diffusion", "method": "mine", "sampling_steps": 8}, "mine, 8 passes; "),
+        ({"structure": "mixture", "method": "vdd", "sampling_steps": None}, "vdd, 1 pass; "),
+        ({"kind": "ddpm", "sampling_steps": 8}, "ddpm, 8 passes; "),
+        ({}, "policy not recorded; "),
+    ],
+)
+def test_a_node_is_described_by_its_method_in_newer_and_older_bags(info: dict[str, Any], said: str) -> None:
+    node = NodeReport("/policy", info, 5, 0, 5, "", 0, {})
+    assert describe_node(node).startswith(said)

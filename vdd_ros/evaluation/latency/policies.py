@@ -58,5 +58,11 @@ def structure_of(info: Mapping[str, Any]) -> str | None:
     return structure if structure in STRUCTURES else None
 
 
+def method_of(info: Mapping[str, Any]) -> str | None:
+    """Return the method that made the policy that a node ran, also of older bags; None where the bag does not tell."""
+    method = info.get("method", info.get("kind"))
+    return None if method is None else str(method)
+
+
 def _hash(file: Path) -> str:
     return PolicyFile.read(file).sha256

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.documents import without_nan
 from vdd_ros.errors import ConfigurationError, RecordingError
+from vdd_ros.evaluation.latency.policies import method_of
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +83,7 @@ class NodeReport:
     @property
     def passes(self) -> int | None:
         """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
-        if not {"structure", "kind"} & self.info.keys():
+        if method_of(self.info) is None:
             return None
         steps = self.info.get("sampling_steps")
         return steps if isinstance(steps, int) and steps > 0 else 1

@@ -2,6 +2,7 @@
 
 from vdd_ros.evaluation.latency.agreement import Agreement, Spread
 from vdd_ros.evaluation.latency.intervals import Repeated
+from vdd_ros.evaluation.latency.policies import method_of
 from vdd_ros.evaluation.latency.repeats import NodeRepeats, Slowdown
 from vdd_ros.evaluation.latency.report import Report
 from vdd_ros.evaluation.latency.summary import JITTER, SENSOR_TO_COMMAND, LatencyReport, NodeReport
@@ -145,8 +146,9 @@ def micro(seconds: float) -> str:
 
 def describe_node(report: NodeReport) -> str:
     """Return what is known about a node besides its times."""
-    kind = f"{printable(report.info['kind'])}, {report.passes} passes" if report.passes else "policy not recorded"
-    kind = kind.removesuffix("es") if report.passes == 1 else kind
+    method = printable(method_of(report.info))
+    policy = f"{method}, {report.passes} passes" if report.passes else "policy not recorded"
+    policy = policy.removesuffix("es") if report.passes == 1 else policy
     machine = report.info.get("machine")
     where = (
         f"; {printable(machine.get('cpu'))}, {printable(machine.get('cores'))} cores"
@@ -156,7 +158,7 @@ def describe_node(report: NodeReport) -> str:
     rate = report.switch_rate
     experts = "" if rate is None else f", the expert changed {100 * rate:.3g} times in 100 decisions"
     found = f"{report.ticks} ticks{experts}, deadlines missed: {report.deadline_misses}, {report.gaps or 'no gap'}"
-    return f"{kind}; {found}{where}"
+    return f"{policy}; {found}{where}"
 
 
 def describe_counters(report: NodeReport) -> str:
