@@ -19,9 +19,9 @@ pytest.importorskip("rclpy")
 
 import rclpy
 from fault_rig import MAX_AGE_S, Watched
+from process_rig import HZ, LATENCY, column, policy_node, recorder
 from rosbags.rosbag2 import Reader
 from std_msgs.msg import Float64MultiArray
-from test_fault_processes import HZ, LATENCY, column, policy_node, recorder
 
 from vdd_ros.bags.latency import read_latency_bag
 from vdd_ros.cli.main import main

@@ -13,11 +13,10 @@ from typing import Any
 
 import onnx
 import pytest
-from node_rig import AVOIDING, MakeNode, Robot, started
+from node_rig import AVOIDING, MakeNode, Robot, call, started
 from onnx import TensorProto, helper
 from policy_files import write_mixture
 from ros_helpers import DEADLINE_S, Bench
-from test_policy_swap import call
 
 pytest.importorskip("rclpy")
 

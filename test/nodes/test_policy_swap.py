@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 import pytest
 import rclpy
-from node_rig import MakeNode, Robot, started
+from node_rig import MakeNode, Robot, call, started
 from policy_files import write_diffusion, write_mixture
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -28,16 +28,6 @@ from vdd_ros.nodes.policy.session import PolicySession
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros.messages import LATCHED
-
-
-def call(node: PolicyNode, robot: Robot, path: Path | str) -> Any:
-    """Ask a node to load a file, while observations come in; return the answer."""
-    node.set_parameters([Parameter("next_policy", value=str(path))])
-    client = robot.bench.node.create_client(Trigger, f"/{node.get_name()}/load_policy")
-    robot.bench.wait(client.service_is_ready, "the service")
-    future = client.call_async(Trigger.Request())
-    robot.run_until(future.done, "the answer")
-    return future.result()
 
 
 @pytest.mark.parametrize("kind", ["mixture", "diffusion"])
