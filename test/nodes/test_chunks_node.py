@@ -147,7 +147,7 @@ def test_a_trajectory_is_cut_off_at_a_loss(make_node: MakeNode, arm: Arm, way: s
         node.trigger_deactivate()
     else:
         arm.bench.wait(lambda: counters.failsafes, "the loss")
-    arm.bench.wait(lambda: len(arm.trajectories[-1].points) == 1, "the point to stop at", 5.0)
+    arm.bench.wait(lambda: len(arm.trajectories[-1].points) == 1, "the point to stop at")
     check_form(arm.trajectories[-1], 1)
     plan, end = points(arm.trajectories[-2]), points(arm.trajectories[-1])[0]
     assert len(plan) == HORIZON
@@ -161,6 +161,7 @@ def test_a_trajectory_is_cut_off_at_a_loss(make_node: MakeNode, arm: Arm, way: s
         assert (np.abs(points(arm.trajectories[stopped])[0] - [PLACE[name] for name in JOINTS]) <= MAX_STEP).all()
 
 
+@pytest.mark.timing
 def test_chunks_that_are_asked_for_ahead(make_node: MakeNode, bench: Bench, tmp_path: Path) -> None:
     """A command each tick and a decision each chunk, recorded with the tick that it begins with."""
     watched = Watched(bench)

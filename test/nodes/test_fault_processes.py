@@ -36,6 +36,7 @@ def watched(bench: Bench) -> Iterator[Watched]:
     watched.check(HZ)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("trigger", "fastest_hz"), [("timer", HZ), ("observation", 2 * HZ)])
 def test_sensors_that_flood(
     watched: Watched, nan_policy: Path, tmp_path: Path, trigger: str, fastest_hz: float

@@ -103,9 +103,10 @@ def test_a_process_whose_tick_does_not_end_leaves_with_1(bench: Bench, tmp_path:
     program = tmp_path / "hang.py"
     program.write_text(
         "import sys, threading\n"
-        "from vdd_ros.nodes import policy_node, policy_loop\n"
+        "from vdd_ros.control import loop\n"
+        "from vdd_ros.nodes import policy_node\n"
         "def hang(*_):\n    print('hangs', flush=True)\n    threading.Event().wait()\n"
-        "policy_loop.PolicyLoop.tick = hang\n"
+        "loop.PolicyLoop.tick = hang\n"
         "sys.exit(policy_node.main())\n"
     )
     parameters = {"policy_path": nan_policy, "robot_file": AVOIDING, "autostart": "true"}

@@ -97,6 +97,10 @@ def test_only_one_file_is_loaded_at_a_time(make_node: MakeNode, robot: Robot, be
     assert first.result().success
 
 
+LONG = 600
+"""Observations of a window, 21 s, that no test waits to see full."""
+
+
 def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
     """Ask a node to load a file and wait until it is to take over; return the future of the answer."""
     node.set_parameters([Parameter("next_policy", value=str(path))])
@@ -112,9 +116,9 @@ def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
 @pytest.mark.parametrize(
     ("parameters", "publishes", "reason"),
     [
-        ({}, True, "its window of 3000 observations is not full"),
+        ({}, True, "its window of 600 observations is not full"),
         ({"swap_timeout_s": 1.0}, False, "stale: desired, tcp"),
-        ({"trigger": "observation"}, True, "its window of 3000 observations is not full"),
+        ({"trigger": "observation"}, True, "its window of 600 observations is not full"),
     ],
 )
 def test_a_file_that_waits_too_long_is_refused(
@@ -123,7 +127,7 @@ def test_a_file_that_waits_too_long_is_refused(
     """The old one acts on, and the next call is served."""
     node = started(make_node(**({"swap_timeout_s": 0.2} | parameters)))
     robot.run_until(lambda: robot.commands, "a command")
-    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=LONG))
     if publishes:
         robot.run_until(answer.done, "the answer")
     else:
@@ -143,13 +147,13 @@ def test_a_file_that_waits_when_the_node_is_deactivated_takes_over_at_once(
 ) -> None:
     node = started(make_node())
     robot.run_until(lambda: robot.commands, "a command")
-    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=LONG))
     node.trigger_deactivate()
     robot.bench.wait(answer.done, "the answer")
     assert answer.result().success
     assert node.session is not None
     assert node.session.info["policy"] == "long.onnx"
-    assert node.session.loop.active.policy.spec.history == 3000
+    assert node.session.loop.active.policy.spec.history == LONG
 
 
 def broken(*_: Any, **__: Any) -> None:
