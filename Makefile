@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv$(patsubst %,-%,$(filter-out python3 python,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 MINUTES ?= 10
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest --durations 25
 NEEDS := constraints.txt setup.py .ci/pins.py
 
@@ -18,7 +18,7 @@ demo: $(VENV)/.demo-ready  ## Set up, then run student and teacher beside a simu
 soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and judge memory, records and deadlines
 	$(BIN)/vdd soak --minutes $(MINUTES)
 
-test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKERS (2) at once, then alone what is about time
+test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKERS (3) at once, then alone what is about time
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not timing"
 	$(PYTEST) -m timing
 

@@ -49,7 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    return min((LONGEST.index(part) for part in item.path.parts if part in LONGEST), default=len(LONGEST))
+    parts = item.path.relative_to(TEST).parts
+    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST))
 
 
 @pytest.fixture(scope="session")

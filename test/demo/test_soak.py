@@ -330,6 +330,7 @@ def test_too_short_a_soak_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.ros
 @pytest.mark.timing
 def test_a_few_seconds_of_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

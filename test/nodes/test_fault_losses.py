@@ -1,4 +1,7 @@
-"""However commanding ends, over real DDS: the robot is left as `on_loss` of its robot file says."""
+"""However commanding ends, over real DDS: the robot is left as `on_loss` of its robot file says.
+
+Every way that commanding ends is tried with one `on_loss` here, and with both in test/control/test_policy_loop.py.
+"""
 
 import signal
 import time
@@ -70,8 +73,18 @@ def shut_down_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
     node.trigger_shutdown()
 
 
-@ON_LOSS
-@pytest.mark.parametrize("end", [deactivate, deactivate_while_lost, clean_up, shut_down, shut_down_while_lost])
+@pytest.mark.parametrize(
+    ("end", "on_loss"),
+    [
+        (deactivate, "zero"),
+        (deactivate, "call"),
+        (deactivate_while_lost, "call"),
+        (clean_up, "zero"),
+        (clean_up, "call"),
+        (shut_down, "call"),
+        (shut_down_while_lost, "zero"),
+    ],
+)
 def test_transitions_leave_the_robot_as_it_is_to_be_left(
     make_node: MakeNode, moved: MovedRobot, end: Callable[[PolicyNode, MovedRobot], None]
 ) -> None:
@@ -84,8 +97,7 @@ def test_transitions_leave_the_robot_as_it_is_to_be_left(
     assert node.state in ("inactive", "unconfigured", "finalized")
 
 
-@ON_LOSS
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "on_loss"), [(signal.SIGTERM, "call"), (signal.SIGINT, "zero")])
 def test_signals_leave_the_robot_as_it_is_to_be_left(moved: MovedRobot, tmp_path: Path, number: signal.Signals) -> None:
     """The process ends only when that has gone out."""
     moved.serve()
@@ -171,7 +183,6 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
         each.released.set()
 
 
-WHERE = pytest.mark.parametrize("where", ["tick", "dry run", "prefetch"])
 AHEAD = {"action_steps": 4, "prefetch_ticks": 2}
 
 
@@ -185,8 +196,7 @@ def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], w
     return node, held
 
 
-@ON_LOSS
-@WHERE
+@pytest.mark.parametrize(("where", "on_loss"), [("tick", "call"), ("dry run", "zero"), ("prefetch", "call")])
 def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
     """While it still hangs; what it then gives after all is not commanded."""
     node, held = hanging(make_node, moved, hang, where)
@@ -203,8 +213,7 @@ def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Calla
     assert bool(moved.calls) == (moved.on_loss == "call")
 
 
-@ON_LOSS
-@WHERE
+@pytest.mark.parametrize(("where", "on_loss"), [("tick", "zero"), ("dry run", "call"), ("prefetch", "zero")])
 def test_deactivated_while_the_policy_hangs(
     make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str
 ) -> None:

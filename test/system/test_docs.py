@@ -32,7 +32,8 @@ SMALLER = {
     "fidelity": ["--states", "8", "--samples", "64"],
     "novelty": ["--rollouts", "8"],
     "demo": ["--episodes", "2", "--speed", "3"],
-    "--repeats": ["--repeats", "1"],
+    "demo_cold": ["--episodes", "1"],
+    "--repeats": ["--repeats", "1", "--episodes", "1"],
 }
 # Commands that take minutes of real time: parsed beside the others, run alone. Those that read what these write too.
 SLOW = ("demo_cold", "--repeats", "demo_repeats/bag", "realtime")
