@@ -155,7 +155,7 @@ def test_a_node_that_cannot_be_configured_leaves_no_thread(make_node: MakeNode, 
     node.trigger_configure()
     assert "send is 'chunk', but the robot file commands std_msgs/msg/Float64MultiArray" in node.failure
     for thread in {thread for thread in enumerate_threads() if thread.name == "prefetch"} - before:
-        thread.join(10.0)
+        thread.join(120.0)
         assert not thread.is_alive()
 
 
