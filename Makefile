@@ -19,7 +19,7 @@ soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and jud
 	$(BIN)/vdd soak --minutes $(MINUTES)
 
 test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKERS (3) at once, then alone what is about time
-	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not timing"
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing"
 	$(PYTEST) -m timing
 
 train: $(VENV)/.train-ready  ## Set up what training needs too

@@ -1,4 +1,4 @@
-"""Markers and groups of the tests; fixtures for real ROS 2: a domain of its own, nodes that are always taken down."""
+"""Markers and order of the tests; fixtures for real ROS 2: a domain of its own, nodes that are always taken down."""
 
 import os
 import signal
@@ -36,15 +36,12 @@ for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
         signal.signal(number, handler)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by folder; keep those of a file on one worker, where they share its fixtures; long ones first."""
+    """Mark tests by folder; long files first."""
     for item in items:
         folder = item.path.relative_to(TEST).parts[0]
         if marker := MARKERS.get(folder):
             item.add_marker(marker)
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
     items.sort(key=_turn)
 
 

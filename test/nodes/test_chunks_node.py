@@ -107,6 +107,7 @@ def check_limits(trajectories: list[JointTrajectory], obeyed: int) -> None:
         assert (np.abs(points(after)[0] - points(before)[obeyed - 1]) <= MAX_STEP + 1e-9).all()
 
 
+@pytest.mark.timing
 def test_whole_chunks(make_node: MakeNode, arm: Arm) -> None:
     """One message a chunk: points a period apart, every step within the limits, from where the joints are."""
     records = arm.bench.collect(Float64MultiArray, "/policy/latency")
@@ -121,6 +122,7 @@ def test_whole_chunks(make_node: MakeNode, arm: Arm) -> None:
     assert set(steps) == set(range(STEPS))
 
 
+@pytest.mark.timing
 def test_a_step_at_a_time(make_node: MakeNode, arm: Arm) -> None:
     """The same robot gets one point a tick."""
     records = arm.bench.collect(Float64MultiArray, "/policy/latency")
@@ -241,6 +243,7 @@ class Swaps:
         self.bench.wait(observed, f"the swap; {self.process.output[-500:]}")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("prefetch_ticks", [0, 2])
 def test_no_tick_is_lost_when_a_policy_takes_over(bench: Bench, tmp_path: Path, prefetch_ticks: int) -> None:
     """No instant of the schedule passes without a tick and a command.

@@ -191,7 +191,6 @@ def run(words: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert code in ((0, 1) if words[1] == "demo" else (0,))
 
 
-@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("words", [words for words in TO_RUN if not set(SLOW) & set(words)], ids=shlex.join)
 def test_a_shown_vdd_command_runs(words: tuple[str, ...], workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(words, workplace, monkeypatch)
