@@ -1,7 +1,10 @@
 PYTHON ?= python3
-VENV ?= .venv
+# Another interpreter has an environment of its own.
+VENV ?= .venv$(patsubst %,-%,$(filter-out python3 python,$(notdir $(PYTHON))))
 BIN := $(VENV)/bin
 MINUTES ?= 10
+WORKERS ?= 3
+PYTEST = $(BIN)/python -m pytest --durations 25
 NEEDS := constraints.txt setup.py .ci/pins.py
 
 .PHONY: help demo soak test train pins clean
@@ -15,8 +18,9 @@ demo: $(VENV)/.demo-ready  ## Set up, then run student and teacher beside a simu
 soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and judge memory, records and deadlines
 	$(BIN)/vdd soak --minutes $(MINUTES)
 
-test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy
-	$(BIN)/python -m pytest
+test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKERS (3) at once, then alone what is about time
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing"
+	$(PYTEST) -m timing
 
 train: $(VENV)/.train-ready  ## Set up what training needs too
 
@@ -24,7 +28,7 @@ pins:  ## Write constraints.txt anew: its versions, what setup.py newly needs, a
 	$(BIN)/python .ci/pins.py update
 
 clean:  ## Remove the virtual environment, what was built and what the demo and the soak wrote
-	rm -rf $(VENV) build install log dist demo_out soak_out *.egg-info
+	rm -rf .venv .venv-* $(VENV) build install log dist demo_out soak_out *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp for each set of extras: nothing is installed again until the needs change.

@@ -47,6 +47,7 @@ EXTRAS = {
         "hypothesis",
         "mypy",
         "pytest",
+        "pytest-xdist",
         "rerun-sdk",
         "ruff",
         "scipy",

@@ -1,4 +1,4 @@
-"""Fixtures for tests over real ROS 2: an own domain on this machine only, and nodes that are always taken down."""
+"""Markers and order of the tests; fixtures for real ROS 2: a domain of its own, nodes that are always taken down."""
 
 import os
 import signal
@@ -8,19 +8,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from ros_helpers import Bench
-
-# Before rclpy is imported. Domains above 100 collide with ephemeral ports.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+# Before numpy, torch and rclpy are imported: one thread a process, since tests run in several processes at once.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MPLBACKEND"] = "agg"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+
+import pytest
+from ros_helpers import Bench
+
+from vdd_ros.demo.ros_domains import take_domain
+
+DOMAIN, DOMAIN_LOCK = take_domain()
+"""Held until this process ends: no other worker, test run or demo on this machine uses it."""
+os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
+
+TEST = Path(__file__).parent
+MARKERS = {"learning": "train", "nodes": "ros", "system": "system"}
+"""Folder to the marker of its tests; others carry theirs themselves."""
+LONGEST = ("test_style.py", "test_docs.py", "learning", "test_benchmark_run.py", "nodes", "demo", "cli", "system")
+"""Files and folders that workers begin with, so that none is left alone with a long one at the end."""
 
 # Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start.
 for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by folder; long files first."""
+    for item in items:
+        folder = item.path.relative_to(TEST).parts[0]
+        if marker := MARKERS.get(folder):
+            item.add_marker(marker)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    parts = item.path.relative_to(TEST).parts
+    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +60,12 @@ def rclpy_context() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(rclpy_context: None) -> Iterator[Bench]:
-    """An executor with a test node; every node that is added is destroyed after the test."""
+def bench(rclpy_context: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """An executor with a test node; every node that is added is destroyed after the test.
+
+    Policy nodes measure the jitter of one sleep when they are configured, not of ninety.
+    """
+    monkeypatch.setattr("vdd_ros.nodes.policy.session.JITTER_SLEEPS", 1)
     bench = Bench()
     yield bench
     bench.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bag_files import text_message
 from rosbags.rosbag2 import Reader
-from test_bag_writer import LATCHED, sequences_of, write_sequence
+from sequence_bags import LATCHED, sequences_of, write_sequence
 
 from vdd_ros.bags.repair import mend
 from vdd_ros.bags.writer import BagWriter

@@ -12,7 +12,7 @@ import mcap_bytes as mcap
 import pytest
 from bag_files import LATENCY_TYPE, STORE, records_of, text_message, write_bag
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
-from test_bag_writer import record, sequences_of
+from sequence_bags import record, sequences_of
 
 from vdd_ros.bags.repair import mend
 from vdd_ros.cli.main import main

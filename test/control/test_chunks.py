@@ -31,7 +31,7 @@ class Counting:
 
     def act(self, observation: np.ndarray, goal: np.ndarray | None = None) -> Act:
         if self.gate is not None:
-            assert self.gate.wait(10.0)
+            assert self.gate.wait(120.0)
         self.asked.append(float(observation[-1, 0]))
         action = np.stack([np.full(self.spec.horizon, observation[-1, 0]), np.arange(self.spec.horizon)], axis=1)
         return Act(action.astype(np.float32), None, None, None, None)
@@ -147,7 +147,7 @@ def test_the_thread_that_asks_is_not_a_child_of_the_one_that_ticks() -> None:
     run(chunks, range(1))
     assert set(enumerate_threads()) <= {*before, asker}
     chunks.close()
-    asker.join(10.0)
+    asker.join(120.0)
     assert not asker.is_alive()
 
 
@@ -314,7 +314,7 @@ def test_a_policy_slower_than_a_period_acts_ahead(tmp_path: Path) -> None:
     gate, act = Event(), policy.act
 
     def slow(*given: Any) -> Act:
-        assert gate.wait(10.0)
+        assert gate.wait(120.0)
         return act(*given)
 
     policy.act = slow  # type: ignore[method-assign, assignment]

@@ -368,7 +368,13 @@ def test_a_goal_that_does_not_fit_is_refused_and_the_old_one_stays(
 
 
 @pytest.fixture
-def joint_rig(tmp_path: Path) -> Rig:
+def on_loss() -> dict[str, str]:
+    """Return what the robot file of `joint_rig` says of losses."""
+    return {"on_loss": "zero"}
+
+
+@pytest.fixture
+def joint_rig(tmp_path: Path, on_loss: dict[str, str]) -> Rig:
     """A robot with two joints whose velocities are commanded."""
     observation = tuple(Feature(name, "rad") for name in ("shoulder", "elbow"))
     action = tuple(Feature(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
@@ -393,8 +399,8 @@ def joint_rig(tmp_path: Path) -> Rig:
             "command": {
                 "topic": "velocities",
                 "type": "std_msgs/msg/Float64MultiArray",
-                "on_loss": "zero",
                 "entries": [entry | {"max_step": 0.5} for entry in commands],
+                **on_loss,
             },
         }
     )
@@ -431,6 +437,57 @@ def test_velocities_become_zero_when_the_input_is_lost(joint_rig: Rig) -> None:
     assert joint_rig.out.commands[3:] == [[0.0, 0.0]]
     joint_rig.loop.stop()
     assert len(joint_rig.out.commands) == 4
+
+
+def go_stale(rig: Rig) -> None:
+    rig.loop.tick(10.5, 0.0)
+
+
+def go_stale_and_stop(rig: Rig) -> None:
+    go_stale(rig)
+    rig.loop.stop()
+
+
+def hang(rig: Rig, end: Callable[[], object]) -> None:
+    """Let a tick of which the policy does not answer before something else has ended commanding run to its end."""
+    act = rig.policy.act
+
+    def late(*given: Any) -> Any:
+        rig.timer.now_s += 1.0
+        end()
+        return act(*given)
+
+    rig.policy.act = late  # type: ignore[method-assign, assignment]
+    rig.loop.tick(10.02, 0.0)
+
+
+@pytest.mark.parametrize("on_loss", [{"on_loss": "zero"}, {"on_loss": "call", "loss_service": "/stop"}], ids=str)
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda rig: rig.loop.stop(),
+        lambda rig: rig.loop.lose(),
+        go_stale,
+        go_stale_and_stop,
+        lambda rig: hang(rig, rig.loop.check_overdue),
+        lambda rig: hang(rig, rig.loop.stop),
+        lambda rig: hang(rig, rig.loop.lose),
+    ],
+    ids=["stop", "no tick", "stale", "stale, stop", "overdue", "stop in a hang", "no tick in a hang"],
+)
+def test_however_commanding_ends_the_robot_is_left_as_its_file_says(
+    joint_rig: Rig, on_loss: dict[str, str], end: Callable[[Rig], None]
+) -> None:
+    joint_rig.receive("arm", joint_state(10.0, shoulder_joint=0.1, elbow_joint=0.2), 10.0)
+    joint_rig.loop.tick(10.01, 0.0)
+    end(joint_rig)
+    first, *after = joint_rig.out.commands
+    assert any(first)
+    assert joint_rig.loop.counters.losses == 1
+    zeros = on_loss["on_loss"] == "zero"
+    assert bool(after) == zeros, "zeros may be repeated"
+    assert not np.any(after)
+    assert joint_rig.out.calls == (0 if zeros else 1)
 
 
 def test_velocities_become_zero_at_a_new_episode(joint_rig: Rig) -> None:

@@ -26,6 +26,7 @@ from vdd_ros.demo.run import plan
 from vdd_ros.errors import ProcessError
 from vdd_ros.policy.spec import PolicySpec
 
+pytestmark = pytest.mark.ros
 LANE_X = 0.72
 SPEED = "3"
 
@@ -84,6 +85,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.timing
 def test_a_student_that_reaches_the_goal_passes(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

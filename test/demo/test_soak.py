@@ -158,6 +158,7 @@ def test_a_process_that_has_ended_has_no_memory() -> None:
     assert not Growth("n", math.nan, math.nan).leaks
 
 
+@pytest.mark.timing
 def test_the_monitor_notices_that_it_was_stopped(tmp_path: Path) -> None:
     """A stopped process is what a host looks like that is away."""
     with HostMonitor(tmp_path / "s.npz", {}) as monitor:
@@ -175,6 +176,7 @@ def test_the_monitor_notices_that_it_was_stopped(tmp_path: Path) -> None:
     assert before - 0.01 < begin < after
 
 
+@pytest.mark.timing
 def test_the_monitor_notices_that_a_process_waits_for_a_core(tmp_path: Path) -> None:
     """Two that never sleep share one core: each waits about half of the time."""
     core = min(os.sched_getaffinity(0))
@@ -316,7 +318,7 @@ def switches(pid: int) -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.005)
@@ -328,6 +330,8 @@ def test_too_short_a_soak_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.ros
+@pytest.mark.timing
 def test_a_few_seconds_of_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

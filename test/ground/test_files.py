@@ -162,7 +162,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     reader.start()
     with replacing(pipe) as aside:
         aside.write_text("numbers")
-    reader.join(30)
+    reader.join(120)
     assert read == ["numbers"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert names(tmp_path) == ["pipe"]
@@ -190,7 +190,7 @@ def test_sigterm_as_an_exception_leaves_nothing(tmp_path: Path) -> None:
     file.write_text("old")
     with ready(start(HANGING, file, "handled")) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(120) == 128 + signal.SIGTERM
     assert file.read_text() == "old"
     assert names(tmp_path) == ["file.txt"]
 
@@ -209,7 +209,7 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path
         assert len(names(tmp_path)) == 3
         assert living.stdin is not None
         living.stdin.close()
-        assert living.wait(30) == 0
+        assert living.wait(120) == 0
     assert file.read_text() == "half", "the living one wrote on, and ended last"
     assert len(names(tmp_path)) == 2, "what belongs to another file is left alone"
 
@@ -237,7 +237,7 @@ def test_no_appended_result_is_lost(tmp_path: Path) -> None:
         writer.stdin.flush()
     for writer in writers:
         with writer:
-            assert writer.wait(60) == 0
+            assert writer.wait(120) == 0
     assert len(json.loads(file.read_text())) == 1 + 4 * 40
     assert names(tmp_path) == ["results.json"]
 
@@ -278,7 +278,7 @@ def test_a_shared_folder_is_free_when_the_last_one_ends(tmp_path: Path) -> None:
             pytest.fail("held with another")
         assert holder.stdin is not None
         holder.stdin.close()
-        assert holder.wait(30) == 0
+        assert holder.wait(120) == 0
     with holding(tmp_path):
         pass
     assert names(tmp_path) == []
@@ -297,7 +297,7 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
         thread = threading.Thread(target=wait)
         thread.start()
         order.append("first")
-    thread.join(60)
+    thread.join(120)
     assert order == ["first", "second"]
     assert names(tmp_path) == []
 

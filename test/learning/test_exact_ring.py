@@ -1,4 +1,4 @@
-"""The ring of eight on which the VDD paper shows its method, distilled in the paper's iterations and samples."""
+"""The ring of eight on which the VDD paper shows its method, distilled in less than half of the paper's iterations."""
 
 import time
 from pathlib import Path
@@ -22,7 +22,10 @@ SCHEMES = ["fixed", "uniform", "log-uniform", "anneal"]
 def test_all_modes_are_found_within_a_thousandth_of_a_nat(
     update: str, scheme: str, gating: str, tmp_path: Path
 ) -> None:
-    """The paper's update takes the score of the noised target for the target's own: its levels have to be low."""
+    """In 250 iterations, where the paper has 600; a student that is as close by then is no weaker a proof.
+
+    The paper's update takes the score of the noised target for the target's own: its levels have to be low.
+    """
     config = ring_config(update=update, noise_scheme=scheme, gating=gating, max_noise=0.1 if update == "paper" else 0.5)
     began = time.process_time()
     student = distil_target(ring(), config, tmp_path / "student")
@@ -36,7 +39,8 @@ def test_all_modes_are_found_within_a_thousandth_of_a_nat(
 
 @pytest.mark.parametrize("start", ["box", "grid", "samples"])
 def test_high_noise_finds_the_modes_from_anywhere(start: str, tmp_path: Path) -> None:
-    config = ring_config(expert_start=start, start_bound=2.0, max_noise=2.0)
+    """Experts that start elsewhere need all of the paper's iterations."""
+    config = ring_config(expert_start=start, start_bound=2.0, max_noise=2.0, steps=600)
     match = match_by_quadrature(distil_target(ring(), config, tmp_path / "student"), ring(), STATES)
     assert match.modes_found == 8
     assert match.kl <= 0.001

@@ -32,7 +32,7 @@ def trained(kind: TeacherKind, folder: Path) -> Teacher:
     def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         return teacher.loss(states, None, RING.draw(256, generator), 4, generator), {}
 
-    loop = TrainingLoop(folder, teacher, LoopConfig(1500, 3e-3, ema_decay=0.99), seed=0)
+    loop = TrainingLoop(folder, teacher, LoopConfig(1000, 3e-3, ema_decay=0.99), seed=0)
     loop.run(loss, lambda: None, "teacher")
     return loop.averaged  # type: ignore[return-value]
 

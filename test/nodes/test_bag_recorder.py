@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 import rclpy
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_helpers import Bench, NodeProcess, node_process
+from process_rig import LATCHED, RECORDER, wait_until_ready
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_helpers import Bench, node_process
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
-from std_msgs.msg import Bool, Float64MultiArray, Int64, MultiArrayDimension, MultiArrayLayout, String
+from std_msgs.msg import Float64MultiArray, Int64, MultiArrayDimension, MultiArrayLayout, String
 
-MODULE = "vdd_ros.nodes.bag_recorder"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STORE = get_typestore(Stores.ROS2_JAZZY)
 
 
@@ -35,12 +34,6 @@ def latency(seq: int) -> Float64MultiArray:
     return Float64MultiArray(layout=layout, data=[float(seq)])
 
 
-def wait_until_ready(bench: Bench, recorder: NodeProcess, *, value: bool = True) -> None:
-    said = bench.collect(Bool, "/bag_recorder/ready", LATCHED)
-    bench.wait(lambda: recorder.process.poll() is not None or (said and said[-1].data is value), "the recorder")
-    assert recorder.process.poll() is None, recorder.output
-
-
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_everything_published_is_in_the_bag_after_a_signal(bench: Bench, tmp_path: Path, stop: signal.Signals) -> None:
     numbers = bench.node.create_publisher(Float64MultiArray, "/student/latency", 1000)
@@ -50,7 +43,7 @@ def test_everything_published_is_in_the_bag_after_a_signal(bench: Bench, tmp_pat
     )
     info.publish(String(data="published before the recorder started"))
     topics = "[/student/latency, /student/policy_info, /student/expert]"
-    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics=topics) as recorder:
+    with node_process(RECORDER, tmp_path / "log", output=tmp_path / "bag", topics=topics) as recorder:
         wait_until_ready(bench, recorder)
         bench.wait(numbers.get_subscription_count, "the match of the latency topic")
         bench.wait(lossy.get_subscription_count, "the match of the expert topic")
@@ -77,7 +70,7 @@ def test_what_only_some_nodes_publish_is_recorded_from_when_it_comes(bench: Benc
     info.publish(String(data="a student"))
     optional = "[/student/expert, /teacher/expert]"
     parameters = {"output": tmp_path / "bag", "topics": "[/student/policy_info]", "optional_topics": optional}
-    with node_process(MODULE, tmp_path / "log", **parameters) as recorder:
+    with node_process(RECORDER, tmp_path / "log", **parameters) as recorder:
         wait_until_ready(bench, recorder)
         experts = bench.node.create_publisher(Int64, "/student/expert", LATCHED)
         experts.publish(Int64(data=3))
@@ -103,7 +96,7 @@ def test_sequence_numbers_that_are_not_whole_fail_at_the_end(
     bench: Bench, tmp_path: Path, numbers: tuple[int, ...], text: str
 ) -> None:
     publisher = bench.node.create_publisher(Float64MultiArray, "/teacher/latency", 100)
-    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/teacher/latency]") as recorder:
+    with node_process(RECORDER, tmp_path / "log", output=tmp_path / "bag", topics="[/teacher/latency]") as recorder:
         wait_until_ready(bench, recorder)
         bench.wait(publisher.get_subscription_count, "the match")
         for seq in numbers:
@@ -119,7 +112,7 @@ def test_a_full_disk_is_said_once_and_at_the_end_and_the_record_until_then_is_re
     bench: Bench, tmp_path: Path
 ) -> None:
     numbers = bench.node.create_publisher(Float64MultiArray, "/student/latency", 1000)
-    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/student/latency]") as recorder:
+    with node_process(RECORDER, tmp_path / "log", output=tmp_path / "bag", topics="[/student/latency]") as recorder:
         wait_until_ready(bench, recorder)
         bench.wait(numbers.get_subscription_count, "the match")
         mcap = tmp_path / "bag.partial" / "bag" / "bag.mcap"
@@ -161,7 +154,7 @@ def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> Non
     bench.node.create_publisher(Int64, "/confused", 1)
     with publisher_elsewhere(String, "/confused"):
         bench.wait(lambda: bench.node.count_publishers("/confused") == 2, "both publishers")
-        with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
+        with node_process(RECORDER, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
             late = "it is not recorded"
             bench.wait(lambda: recorder.process.poll() is not None or late in recorder.output, "the refusal")
             if late in recorder.output:
@@ -172,7 +165,7 @@ def test_two_types_on_one_topic_are_refused(bench: Bench, tmp_path: Path) -> Non
 
 def test_another_type_that_comes_later_is_said_once_and_the_record_goes_on(bench: Bench, tmp_path: Path) -> None:
     numbers = bench.node.create_publisher(Int64, "/confused", 100)
-    with node_process(MODULE, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
+    with node_process(RECORDER, tmp_path / "log", output=tmp_path / "bag", topics="[/confused]") as recorder:
         wait_until_ready(bench, recorder)
         bench.wait(numbers.get_subscription_count, "the match")
         numbers.publish(Int64(data=1))
@@ -198,6 +191,6 @@ def test_another_type_that_comes_later_is_said_once_and_the_record_goes_on(bench
 )
 def test_bad_parameters_end_the_recorder(tmp_path: Path, parameters: dict[str, str], message: str) -> None:
     filled = {name: value.format(tmp=tmp_path) for name, value in parameters.items()}
-    with node_process(MODULE, tmp_path / "log", **filled) as recorder:
+    with node_process(RECORDER, tmp_path / "log", **filled) as recorder:
         assert recorder.wait() == 1
     assert message in recorder.output

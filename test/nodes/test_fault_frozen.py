@@ -19,9 +19,9 @@ pytest.importorskip("rclpy")
 
 import rclpy
 from fault_rig import MAX_AGE_S, Watched
+from process_rig import HZ, LATENCY, column, policy_node, recorder
 from rosbags.rosbag2 import Reader
 from std_msgs.msg import Float64MultiArray
-from test_fault_processes import HZ, LATENCY, column, policy_node, recorder
 
 from vdd_ros.bags.latency import read_latency_bag
 from vdd_ros.cli.main import main
@@ -77,6 +77,7 @@ def test_the_user_may_choose_shared_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert "/dev/shm/fastrtps_" in mapped(monkeypatch)
 
 
+@pytest.mark.timing
 def test_recorder_that_hangs_and_is_killed(
     watched: Watched, nan_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

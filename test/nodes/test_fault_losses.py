@@ -1,4 +1,7 @@
-"""However commanding ends, over real DDS: the robot is left as `on_loss` of its robot file says."""
+"""However commanding ends, over real DDS: the robot is left as `on_loss` of its robot file says.
+
+Every way that commanding ends is tried with one `on_loss` here, and with both in test/control/test_policy_loop.py.
+"""
 
 import signal
 import time
@@ -7,10 +10,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import numpy as np
 import pytest
 from node_rig import MakeNode, started
-from ros_helpers import Bench, node_process
+from ros_helpers import DEADLINE_S, Bench, node_process
 
 pytest.importorskip("rclpy")
 
@@ -71,8 +73,18 @@ def shut_down_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
     node.trigger_shutdown()
 
 
-@ON_LOSS
-@pytest.mark.parametrize("end", [deactivate, deactivate_while_lost, clean_up, shut_down, shut_down_while_lost])
+@pytest.mark.parametrize(
+    ("end", "on_loss"),
+    [
+        (deactivate, "zero"),
+        (deactivate, "call"),
+        (deactivate_while_lost, "call"),
+        (clean_up, "zero"),
+        (clean_up, "call"),
+        (shut_down, "call"),
+        (shut_down_while_lost, "zero"),
+    ],
+)
 def test_transitions_leave_the_robot_as_it_is_to_be_left(
     make_node: MakeNode, moved: MovedRobot, end: Callable[[PolicyNode, MovedRobot], None]
 ) -> None:
@@ -85,8 +97,7 @@ def test_transitions_leave_the_robot_as_it_is_to_be_left(
     assert node.state in ("inactive", "unconfigured", "finalized")
 
 
-@ON_LOSS
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "on_loss"), [(signal.SIGTERM, "call"), (signal.SIGINT, "zero")])
 def test_signals_leave_the_robot_as_it_is_to_be_left(moved: MovedRobot, tmp_path: Path, number: signal.Signals) -> None:
     """The process ends only when that has gone out."""
     moved.serve()
@@ -148,7 +159,7 @@ class Hang:
 
         def held(do: Callable[..., Any], *arguments: Any) -> Any:
             self.hangs.set()
-            self.released.wait(20)
+            self.released.wait(10 * DEADLINE_S)
             return do(*arguments)
 
         # A dry run acts, so both are replaced by what was there before.
@@ -172,7 +183,6 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
         each.released.set()
 
 
-WHERE = pytest.mark.parametrize("where", ["tick", "dry run", "prefetch"])
 AHEAD = {"action_steps": 4, "prefetch_ticks": 2}
 
 
@@ -186,12 +196,12 @@ def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], w
     return node, held
 
 
-@ON_LOSS
-@WHERE
+@pytest.mark.parametrize(("where", "on_loss"), [("tick", "call"), ("dry run", "zero"), ("prefetch", "call")])
 def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
-    """Within about a second, though it still hangs; what it then gives after all is not commanded."""
+    """While it still hangs; what it then gives after all is not commanded."""
     node, held = hanging(make_node, moved, hang, where)
-    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
+    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs")
+    assert not held.released.is_set()
     hung_s = time.time()
     pass_time(moved.bench, 1.5 * MAX_AGE_S)
     held.released.set()  # nothing was observed for so long that nothing but the hung tick could command
@@ -199,13 +209,11 @@ def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Calla
     assert not moved.moves(hung_s)
     assert moved.is_left()
     assert node.session is not None
-    losses = node.session.loop.counters.failsafes
-    assert losses
-    assert moved.called_for(losses)
+    assert node.session.loop.counters.failsafes
+    assert bool(moved.calls) == (moved.on_loss == "call")
 
 
-@ON_LOSS
-@WHERE
+@pytest.mark.parametrize(("where", "on_loss"), [("tick", "zero"), ("dry run", "call"), ("prefetch", "zero")])
 def test_deactivated_while_the_policy_hangs(
     make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str
 ) -> None:
@@ -213,7 +221,8 @@ def test_deactivated_while_the_policy_hangs(
     node, held = hanging(make_node, moved, hang, where)
     transition = Thread(target=node.trigger_deactivate)
     transition.start()
-    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs", 1.5)
+    moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs")
+    assert not held.released.is_set()
     left_s = time.time()
     held.released.set()
     moved.bench.wait(lambda: not transition.is_alive(), "the end of the transition")
@@ -223,7 +232,7 @@ def test_deactivated_while_the_policy_hangs(
 
 @pytest.mark.parametrize("on_loss", ["call"])
 def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRobot) -> None:
-    """It is called then, and only until it has succeeded."""
+    """It is called then, and only until it has succeeded; how often, test_loss_call.py shows."""
     node = started(make_node(**moved.arguments))
     moved.move()
     unseen(node, moved)
@@ -234,12 +243,12 @@ def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRo
     moved.helps = True
     failed = len(moved.calls)
     moved.bench.wait(lambda: len(moved.calls) > failed, "a call that succeeds")
-    assert (np.diff(moved.calls) > 0.5 * AGAIN_S).all()
     called = len(moved.calls)
     pass_time(moved.bench, 2.5 * AGAIN_S)
     assert len(moved.calls) == called
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("on_loss", ["call"])
 def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: MovedRobot) -> None:
     """It would hold a robot that is commanded again, so it is not called any more."""
@@ -265,7 +274,6 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     watched.await_diagnosis(lambda message, _: "nobody listens" in message, "the warning")
     assert watched.value("listeners") == 0
     ticks, heard = counters.ticks, len(watched.commands)
-    losses, excused = counters.failsafes, counters.stale + counters.overruns
     watched.pass_time(0.5, watched.publish)
     assert counters.ticks > ticks + 20
     assert len(watched.commands) == heard
@@ -273,5 +281,4 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     watched.run_for_commands(20)
     watched.await_diagnosis(lambda message, _: "nobody listens" not in message, "the end of the warning")
     assert (node.state, watched.value("listeners")) == ("active", 1)
-    assert counters.failsafes - losses <= counters.stale + counters.overruns - excused  # where this process was held up
     watched.check()

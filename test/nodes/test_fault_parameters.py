@@ -97,6 +97,7 @@ def check_reason(failure: str) -> None:
 def _process_of_the_tests() -> Iterator[None]:
     """Other parts of the host's settings end with the thread that ticks; locked memory would outlast it."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vdd_ros.nodes.policy.session.JITTER_SLEEPS", 1)
         patch.setattr("vdd_ros.host.realtime._lock_memory", lambda: None)
         yield
 
@@ -161,7 +162,7 @@ def check_host(bench: Bench, parameters: dict[str, Any]) -> None:
         return
     node.trigger_activate()
     counters = node.session.loop.counters
-    bench.wait(lambda: counters.ticks > 1, "ticks", 5.0)
+    bench.wait(lambda: counters.ticks > 1, "ticks")
     assert (node.state, node.failure) == ("active", "")
     node.trigger_deactivate()
 

@@ -106,7 +106,7 @@ def test_a_counter_rises_where_it_should(
 
 def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
     """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves."""
-    started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=0.4))
+    started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=2.0))
     watched.alive = False
     watched.run_for_commands()
     watched.await_diagnosis(lambda message, _: "tcp has not changed in one bit" in message, "the frozen input")

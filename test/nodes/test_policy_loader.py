@@ -13,11 +13,10 @@ from typing import Any
 
 import onnx
 import pytest
-from node_rig import AVOIDING, MakeNode, Robot, started
+from node_rig import AVOIDING, MakeNode, Robot, call, started
 from onnx import TensorProto, helper
 from policy_files import write_mixture
 from ros_helpers import DEADLINE_S, Bench
-from test_policy_swap import call
 
 pytest.importorskip("rclpy")
 
@@ -124,11 +123,11 @@ def test_a_load_that_takes_too_long_is_given_up(
     make_node: MakeNode, robot: Robot, tmp_path: Path, never_loads: Event
 ) -> None:
     """The caller hears of it, the node ticks on, and the next file is loaded once the old load has ended."""
-    node = started(make_node(load_timeout_s=0.3))
+    node = started(make_node(load_timeout_s=3.0))
     slow, good = write_mixture(tmp_path / "slow.onnx"), write_mixture(tmp_path / "good.onnx")
     answer = call(node, robot, slow)
     assert not answer.success
-    assert "loading took longer than 0.3 s and was given up (parameter load_timeout_s)" in answer.message
+    assert "loading took longer than 3 s and was given up (parameter load_timeout_s)" in answer.message
     answer = call(node, robot, good)
     assert not answer.success
     assert "is still being loaded" in answer.message
@@ -141,10 +140,10 @@ def test_a_load_that_takes_too_long_is_given_up(
 def test_a_configuration_that_takes_too_long_is_given_up(
     make_node: MakeNode, tmp_path: Path, never_loads: Event
 ) -> None:
-    node = make_node(policy_path=str(write_mixture(tmp_path / "slow.onnx")), load_timeout_s=0.3)
+    node = make_node(policy_path=str(write_mixture(tmp_path / "slow.onnx")), load_timeout_s=3.0)
     node.trigger_configure()
     assert node.state == "unconfigured"
-    assert "loading took longer than 0.3 s" in node.failure
+    assert "loading took longer than 3 s" in node.failure
 
 
 def test_one_service_for_the_life_of_the_node(make_node: MakeNode, robot: Robot, nan_policy: Path) -> None:
@@ -453,5 +452,5 @@ assert seen[0] == 0.0, seen
 node.close()
 node.destroy_node()
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60.0, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300.0, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gpu_rig import ON_GPU, load_on_gpu
-from node_rig import MakeNode, Robot, started
+from node_rig import MakeNode, Robot, call, started
 from policy_files import write_mixture
 from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
 from std_msgs.msg import Float64MultiArray, String
-from test_policy_swap import call
 
 from vdd_ros.control.timing import LATENCY_LABELS
 from vdd_ros.nodes.ros.messages import LATCHED

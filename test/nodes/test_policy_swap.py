@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 import pytest
 import rclpy
-from node_rig import MakeNode, Robot, started
+from node_rig import MakeNode, Robot, call, started
 from policy_files import write_diffusion, write_mixture
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -28,16 +28,6 @@ from vdd_ros.nodes.policy.session import PolicySession
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros.messages import LATCHED
-
-
-def call(node: PolicyNode, robot: Robot, path: Path | str) -> Any:
-    """Ask a node to load a file, while observations come in; return the answer."""
-    node.set_parameters([Parameter("next_policy", value=str(path))])
-    client = robot.bench.node.create_client(Trigger, f"/{node.get_name()}/load_policy")
-    robot.bench.wait(client.service_is_ready, "the service")
-    future = client.call_async(Trigger.Request())
-    robot.run_until(future.done, "the answer")
-    return future.result()
 
 
 @pytest.mark.parametrize("kind", ["mixture", "diffusion"])
@@ -107,6 +97,10 @@ def test_only_one_file_is_loaded_at_a_time(make_node: MakeNode, robot: Robot, be
     assert first.result().success
 
 
+LONG = 600
+"""Observations of a window, 21 s, that no test waits to see full."""
+
+
 def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
     """Ask a node to load a file and wait until it is to take over; return the future of the answer."""
     node.set_parameters([Parameter("next_policy", value=str(path))])
@@ -122,9 +116,9 @@ def ask(node: PolicyNode, robot: Robot, path: Path) -> Any:
 @pytest.mark.parametrize(
     ("parameters", "publishes", "reason"),
     [
-        ({}, True, "its window of 3000 observations is not full"),
+        ({}, True, "its window of 600 observations is not full"),
         ({"swap_timeout_s": 1.0}, False, "stale: desired, tcp"),
-        ({"trigger": "observation"}, True, "its window of 3000 observations is not full"),
+        ({"trigger": "observation"}, True, "its window of 600 observations is not full"),
     ],
 )
 def test_a_file_that_waits_too_long_is_refused(
@@ -133,7 +127,7 @@ def test_a_file_that_waits_too_long_is_refused(
     """The old one acts on, and the next call is served."""
     node = started(make_node(**({"swap_timeout_s": 0.2} | parameters)))
     robot.run_until(lambda: robot.commands, "a command")
-    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=LONG))
     if publishes:
         robot.run_until(answer.done, "the answer")
     else:
@@ -153,13 +147,13 @@ def test_a_file_that_waits_when_the_node_is_deactivated_takes_over_at_once(
 ) -> None:
     node = started(make_node())
     robot.run_until(lambda: robot.commands, "a command")
-    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=3000))
+    answer = ask(node, robot, write_mixture(tmp_path / "long.onnx", history=LONG))
     node.trigger_deactivate()
     robot.bench.wait(answer.done, "the answer")
     assert answer.result().success
     assert node.session is not None
     assert node.session.info["policy"] == "long.onnx"
-    assert node.session.loop.active.policy.spec.history == 3000
+    assert node.session.loop.active.policy.spec.history == LONG
 
 
 def broken(*_: Any, **__: Any) -> None:
@@ -209,7 +203,7 @@ def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
 
     told: list[LoadedPolicy] = []
     swap = HotSwap(node, Loader())  # type: ignore[arg-type]
-    swap.connect(SwapTarget(load, 10.0, take_over, told.append, lambda _: None))
+    swap.connect(SwapTarget(load, 100.0, take_over, told.append, lambda _: None))
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = Thread(target=executor.spin)

@@ -23,7 +23,7 @@ TASK = get_task("avoiding")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Right of the first cylinder, between the second two, between the last two: route 12 + 4 + 2.
 WAYPOINTS = np.array([(0.6, -0.12), (0.5, 0.08), (0.575, 0.26), (0.575, 0.5)])
-STEP_M = 0.006
+STEP_M = 0.009
 
 
 class Driver:
@@ -125,7 +125,7 @@ def test_it_runs_its_episodes_tells_their_results_and_leaves(bench: Bench, tmp_p
     episodes = bench.collect(Int64, "/episode", LATCHED)
     tcp = bench.collect(PoseStamped, "/tcp_pose", 1000)
     policy = ScriptedPolicy(bench)
-    with node_process(MODULE, tmp_path / "log", robot_file=ROBOT_FILE, episodes=2) as robot:
+    with node_process(MODULE, tmp_path / "log", robot_file=ROBOT_FILE, episodes=2, speed=2.0) as robot:
         bench.wait(lambda: len(results) == 3 or robot.process.poll() is not None, "three results", 2 * DEADLINE_S)
         assert robot.wait() == 0, robot.output
     first, second, last = (json.loads(message.data) for message in results)

@@ -205,7 +205,7 @@ def test_where_security_is_asked_for_and_not_there_the_node_does_not_start(tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode != 0
     assert "security" in (done.stdout + done.stderr).lower()

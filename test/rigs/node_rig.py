@@ -14,6 +14,7 @@ pytest.importorskip("rclpy")
 from geometry_msgs.msg import PoseStamped
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.policy_node import PolicyNode
 
@@ -86,3 +87,13 @@ def started(node: PolicyNode) -> PolicyNode:
     node.trigger_activate()
     assert node.state == "active", node.failure
     return node
+
+
+def call(node: PolicyNode, robot: Robot, path: Path | str) -> Any:
+    """Ask a node to load a file, while observations come in; return the answer."""
+    node.set_parameters([Parameter("next_policy", value=str(path))])
+    client = robot.bench.node.create_client(Trigger, f"/{node.get_name()}/load_policy")
+    robot.bench.wait(client.service_is_ready, "the service")
+    future = client.call_async(Trigger.Request())
+    robot.run_until(future.done, "the answer")
+    return future.result()

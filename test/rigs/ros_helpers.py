@@ -14,7 +14,8 @@ from typing import Any
 from vdd_ros.bags.records import read_record
 
 RECORDS = ("/latency", "/decision")
-DEADLINE_S = 20.0  # discovery takes up to 3 s, more under load
+DEADLINE_S = 60.0
+"""Passes only where a test has failed: discovery takes up to 3 s, and many times that on a busy machine."""
 
 
 def _record_type() -> Any:

@@ -18,8 +18,6 @@ from vdd_ros.learning.fit.checkpoint import load_model, save_model
 from vdd_ros.learning.methods.configs import TeacherKind
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
-torch.set_num_threads(1)
-
 
 @dataclass(frozen=True)
 class Target:
