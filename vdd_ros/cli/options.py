@@ -44,7 +44,7 @@ def add_config_options(parser: argparse.ArgumentParser, *configs: type) -> None:
 def _reading(kind: Any) -> dict[str, Any]:
     """Return how argparse reads a value of a type."""
     if get_origin(kind) is Literal:
-        return {"choices": get_args(kind)}
+        return {"choices": get_args(kind), "type": type(get_args(kind)[0])}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
     return {"type": kind, "metavar": kind.__name__.upper()}

@@ -13,7 +13,7 @@ from vdd_ros.files import replacing
 from vdd_ros.learning.diffusion.samplers import passes
 from vdd_ros.learning.export.graphs import DeterministicGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
-from vdd_ros.learning.export.onnx_graph import OPSET, PolicyGraph, write_graph
+from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
 from vdd_ros.learning.fit.card import origin_warning
@@ -77,11 +77,13 @@ def export(
     acting = fixed or graph
     whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
     with replacing(file) as aside:
-        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside)
-        parity = measure_parity(graph, card, aside, config.seed, fixed.draws(PARITY_BATCH) if fixed else {})
+        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside, config.opset)
+        draws = fixed.draws(PARITY_BATCH) if fixed else {}
+        parity = measure_parity(graph, card, aside, config.seed, draws, config.opset)
         check_resolution(acting, card, aside, config.seed)
-        spec = describe(card, graph, parity, config, fidelity or {}, fitted)
         model = onnx.load(aside)
+        opset = model.opset_import[0].version
+        spec = describe(card, graph, parity, config, fidelity or {}, fitted, opset)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
@@ -131,6 +133,7 @@ def describe(
     config: ExportConfig,
     fidelity: dict[str, Any],
     fitted: Fitted | None,
+    opset: int,
 ) -> PolicySpec:
     """Return the metadata of a policy file."""
     lists = card.statistics
@@ -163,7 +166,7 @@ def describe(
         data_sha256=card.data_sha256,
         warnings=card.warnings,
         seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
-        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
+        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": opset},
         fidelity=fidelity,
         settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {}), **fixed},
         parity=parity,

@@ -24,7 +24,7 @@ class PhysicalUnits(nn.Module):
     """Standardises observations, and turns standardised actions into limited physical ones."""
 
     observation_mean: Tensor
-    observation_std: Tensor
+    observation_std: Tensor | None
     action_mean: Tensor
     action_std: Tensor
     standard_low: Tensor
@@ -45,8 +45,9 @@ class PhysicalUnits(nn.Module):
         return self.standard(observation), None if goal is None else self.standard(goal)
 
     def standard(self, observation: Tensor) -> Tensor:
-        """Standardise observations (..., obs_dim)."""
-        return (observation - self.observation_mean) / self.observation_std
+        """Standardise observations (..., obs_dim); only centre them where what follows divides, see `lean`."""
+        centred = observation - self.observation_mean
+        return centred if self.observation_std is None else centred / self.observation_std
 
     def limited(self, action: Tensor) -> Tensor:
         """Clip standardised actions (B, horizon, act_dim) to the limits."""
