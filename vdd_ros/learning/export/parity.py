@@ -129,9 +129,7 @@ def _input_units(card: Card) -> dict[str, Any]:
     return dict.fromkeys(("observation", "goal"), card.statistics["observation_std"])
 
 
-def _chain_error(
-    graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path, opset: int
-) -> float:
+def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path, opset: int) -> float:
     """Return the largest error of any sampling step, in standard deviations.
 
     Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
