@@ -297,8 +297,8 @@ def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     """Let the exporter write a graph whose initialiser `name` is another."""
     write_graph = onnx_graph.write_graph
 
-    def write(graph: Any, inputs: Any, file: Path) -> None:
-        write_graph(graph, inputs, file)
+    def write(graph: Any, inputs: Any, file: Path, opset: int) -> None:
+        write_graph(graph, inputs, file, opset)
         model = onnx.load(file)
         (found,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
         values = onnx.numpy_helper.to_array(found) + np.float32(change)
@@ -326,10 +326,10 @@ def test_a_file_that_chooses_other_experts_is_refused(
 ) -> None:
     honest, tracing = graphs.select_expert, onnx_graph.write_graph
 
-    def write(graph: Any, inputs: Any, file: Path) -> None:
+    def write(graph: Any, inputs: Any, file: Path, opset: int) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(graphs, "select_expert", lambda log_g, g, uniform: honest(log_g, g, (uniform + 0.1) % 1.0))
-            tracing(graph, inputs, file)
+            tracing(graph, inputs, file, opset)
 
     monkeypatch.setattr(exporting, "write_graph", write)
     with pytest.raises(ExportError, match=r"and [1-9]\d* of 2048 experts differ"):

@@ -103,7 +103,7 @@ def test_a_file_names_the_operator_set_that_it_needs(tmp_path: Path, checkpoints
     outputs = {}
     for opset in (18, 23):
         file = tmp_path / f"{opset}.onnx"
-        spec = export(checkpoints[kind], file, ExportConfig(steps=3, opset=opset))  # type: ignore[arg-type]
+        spec = export(checkpoints[kind], file, ExportConfig(steps=3, opset=opset))
         model = onnx.load(file)
         named = opset if gpt else 18
         assert spec.versions["opset"] == named

@@ -11,6 +11,7 @@ from vdd_ros.benchmark.methods.matrix import METHODS, Cell, expand, expand_ablat
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import merge_results, read_results
 from vdd_ros.benchmark.realtime import PARTS
+from vdd_ros.cli import benchmark_pass
 from vdd_ros.console import show, tell
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 HELP = "run every method on the same tasks; tables and figures of success, diversity and speed"
 
 BACKBONES = ("gpt", "mlp")
-SUITES = ("methods", "realtime")
+SUITES = ("methods", "realtime", "pass")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="methods",
         choices=SUITES,
         help="methods: success, diversity and speed of every method; realtime: the policy node at control rate "
-        "(of the other options, --quick, --only, --results, --docs and --figure) (default: %(default)s)",
+        "(of the other options, --quick, --only, --results, --docs and --figure); pass: one pass of policy files "
+        "(POLICY, --against, --rounds and --json) (default: %(default)s)",
     )
+    benchmark_pass.add_arguments(parser)
     parser.add_argument("--quick", action="store_true", help="realtime: less than a minute, rough figures")
     parser.add_argument(
         "--only",
@@ -105,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
         from vdd_ros.benchmark.realtime import suite
 
         return suite.run(args)
+    if args.suite == "pass":
+        return benchmark_pass.run(args)
     _check_arguments(args)
     code = 0
     if not args.report_only:

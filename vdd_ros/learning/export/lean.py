@@ -102,7 +102,7 @@ class FusedBlock(Block):
             samples: Groups of each state, 1.
             group: G.
         """
-        found = _AttentionBack.apply(*self.project(h, samples * group), *state, self.heads)[0]  # type: ignore[no-untyped-call]
+        found, *_ = _AttentionBack.apply(*self.project(h, samples * group), *state, self.heads)
         return self.finish(h, found.reshape(-1, self.merge.in_features))
 
     def apart(self, key: Tensor, value: Tensor) -> KeysValues:
@@ -112,7 +112,7 @@ class FusedBlock(Block):
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
         """Return what the heads find, (B * T, width)."""
-        found: Tensor = _Attention.apply(query, key, value, self.heads, causal)  # type: ignore[no-untyped-call]
+        found: Tensor = _Attention.apply(query, key, value, self.heads, causal)
         return found.reshape(-1, self.merge.in_features)
 
 
@@ -122,8 +122,9 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(_context: Any, query: Tensor, key: Tensor, value: Tensor, heads: int, causal: bool) -> Tensor:
         """Compute in torch what the operator computes, (B, T, width) for all tensors."""
-        apart = [part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value)]
-        return nn.functional.scaled_dot_product_attention(*apart, is_causal=causal).transpose(1, 2).flatten(2)
+        query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+        found = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        return found.transpose(1, 2).flatten(2)
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, heads: int, causal: bool) -> Any:
