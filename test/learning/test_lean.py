@@ -19,7 +19,7 @@ from toy_targets import restless, small_demonstrations
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.export.export import _fit_novelty, export, make_graph
-from vdd_ros.learning.export.graphs import NoveltyGraph
+from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.novelty import Novelty
 from vdd_ros.learning.export.parity import draw_inputs
@@ -135,3 +135,13 @@ def test_a_student_takes_few_operators(tmp_path: Path, backbone: str, most: int)
 def test_other_operator_sets_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="opset is '19'; allowed: 18, 23"):
         ExportConfig(opset=19)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16])
+def test_triangular_systems_are_solved(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    factor = torch.randn((3, 4, size, size), generator=generator, dtype=torch.float64).tril()
+    factor = factor + 2 * torch.eye(size, dtype=torch.float64)
+    right = torch.randn((3, 4, size), generator=generator, dtype=torch.float64)
+    expected = torch.linalg.solve_triangular(factor, right[..., None], upper=False)[..., 0]
+    assert_allclose(solve_lower(factor, factor.diagonal(dim1=-2, dim2=-1), right), expected, rtol=1e-9, atol=1e-9)
