@@ -308,19 +308,20 @@ def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
     L = U diag(L) with ones on U's diagonal. The inverse of U's diagonal blocks gives that of blocks twice as large:
     M - M U' M, U' being what these have below the smaller ones. So the operators are as many as log2 D.
     """
+    size = int(right.shape[-1])
     unit = factor / diagonal[..., None, :]
+    joints = [unit * mask for mask in _block_masks(size)]
     inverse: Tensor | None = None
-    *smaller, largest = [unit * mask for mask in _block_masks(int(right.shape[-1]))] or [None]
-    for below in smaller:
-        inverse = torch.eye(int(right.shape[-1])) - below if inverse is None else inverse - inverse @ below @ inverse
+    for below in joints[:-1]:
+        inverse = torch.eye(size) - below if inverse is None else inverse - inverse @ below @ inverse
     solved = _times(inverse, right)
-    if largest is not None:
-        solved = solved - _times(inverse, _times(largest, solved))
+    for below in joints[-1:]:  # the last one meets vectors alone
+        solved = solved - _times(inverse, _times(below, solved))
     return solved / diagonal
 
 
 def _block_masks(size: int) -> list[Tensor]:
-    """Return for blocks of 1, 2, 4 … the places (D, D) below every second one's left neighbour: where two become one."""
+    """Return for blocks of 1, 2, 4 … the places (D, D) that join two neighbours to one of twice the size."""
     masks, width = [], 1
     while width < size:
         block = torch.arange(size) // width
