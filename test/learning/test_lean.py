@@ -18,12 +18,13 @@ from torch import nn
 from toy_targets import restless, small_demonstrations
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.export.export import _fit_novelty, export, make_graph
+from vdd_ros.learning.export.export import export, make_graph
 from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
-from vdd_ros.learning.export.novelty import Novelty
+from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
 from vdd_ros.learning.fit.checkpoint import load_model
+from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.methods.configs import ConsistencyConfig, DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.learning.methods.consistency import distil_consistency
 from vdd_ros.learning.methods.teacher import train_teacher
@@ -60,7 +61,7 @@ def graph_of(folder: Path) -> nn.Module:
     """Return the graph of a checkpoint with its novelty."""
     card, _ = load_model(folder)
     graph = make_graph(folder, card, ExportConfig(steps=3)).eval()
-    return NoveltyGraph(graph, Novelty(_fit_novelty(folder, card, small_demonstrations(), 0)))
+    return NoveltyGraph(graph, Novelty(fit_novelty(small_demonstrations(), Statistics.from_lists(card.statistics))))
 
 
 def inputs_of(folder: Path, rows: int = 16) -> dict[str, Any]:

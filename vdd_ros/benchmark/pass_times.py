@@ -13,7 +13,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.host.facts import machine_facts, runtime_versions
 from vdd_ros.policy.binding import BoundArrays
-from vdd_ros.policy.onnx_session import Opened, open_session
+from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.spec import PolicySpec
@@ -113,7 +113,7 @@ def _row(measured: dict[str, Any]) -> str:
     return f"{measured['file']} {1e6 * measured['pass_s']:.1f} us ({measured['operators']} operators)"
 
 
-def _bound(opened: Opened) -> BoundArrays:
+def _bound(opened: OnnxModel) -> BoundArrays:
     """Return a file's arrays with random inputs: observations around the mean, draws as a node draws them."""
     bound = BoundArrays(opened.session, opened.spec, 1)
     _draw(bound, opened.spec, np.random.default_rng(0))
