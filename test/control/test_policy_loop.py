@@ -483,7 +483,7 @@ def test_however_commanding_ends_the_robot_is_left_as_its_file_says(
     end(joint_rig)
     first, *after = joint_rig.out.commands
     assert any(first)
-    assert joint_rig.loop.counters.losses == 1
+    assert joint_rig.loop.counters.failsafes == 1
     zeros = on_loss["on_loss"] == "zero"
     assert bool(after) == zeros, "zeros may be repeated"
     assert not np.any(after)
