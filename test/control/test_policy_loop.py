@@ -466,12 +466,12 @@ def hang(rig: Rig, end: Callable[[], object]) -> None:
     "end",
     [
         lambda rig: rig.loop.stop(),
-        lambda rig: rig.loop.lose(),
+        lambda rig: rig.loop.enter_failsafe(),
         go_stale,
         go_stale_and_stop,
         lambda rig: hang(rig, rig.loop.check_overdue),
         lambda rig: hang(rig, rig.loop.stop),
-        lambda rig: hang(rig, rig.loop.lose),
+        lambda rig: hang(rig, rig.loop.enter_failsafe),
     ],
     ids=["stop", "no tick", "stale", "stale, stop", "overdue", "stop in a hang", "no tick in a hang"],
 )
