@@ -46,8 +46,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             demonstrations.save(args.out)
         report = _report(task, demonstrations, replayed)
-        show(_format(report, file))
-        _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
+        show(_format(report, file, task.scene is not None))
+        if task.scene is not None:
+            _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
     if args.json is not None:
         write_json(args.json, report)
     return 0
@@ -100,7 +101,7 @@ def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) ->
     }
 
 
-def _format(report: dict[str, Any], file: Path) -> str:
+def _format(report: dict[str, Any], file: Path, is_drawn: bool) -> str:
     length, counts = report["length"], sorted(set(report["modes"].values()))
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     rows = {
@@ -110,7 +111,7 @@ def _format(report: dict[str, Any], file: Path) -> str:
         "modes": f"{len(report['modes'])} of {report['modes_of_task']}, {times} each",
         "sha256": report["sha256"],
         "file": f"{file}",
-        "figure": f"{file.with_name(FIGURE_NAME)}",
+        "figure": f"{file.with_name(FIGURE_NAME)}" if is_drawn else "none: the task has no scene",
     }
     return "\n".join(
         [f"{report['task']}, seed {report['seed']}", *(f"  {name:<10}{text}" for name, text in rows.items())]

@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     _check_arguments(args)
     policy = OnnxPolicy.load(args.policy, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
+    if args.figure is not None:
+        task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
     runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
