@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import two_doors
+from plugins import installed
 
 from vdd_ros.errors import TaskError
 from vdd_ros.tasks import get_task
@@ -31,27 +33,10 @@ def test_every_task_bears_its_name_and_has_what_it_says() -> None:
     assert get_task("avoiding").get_robot_file().name == "avoiding.yaml"
 
 
-def test_a_task_of_another_package_without_scene_and_robot_file_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metadata = tmp_path / "bare_task-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bare_task\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[vdd_ros.tasks]\nbare = bare_task:TASK\n")
-    (tmp_path / "bare_task.py").write_text(
-        "import dataclasses\n"
-        "from vdd_ros.tasks import Task\n"
-        "from vdd_ros.tasks.avoiding.sim import SPEC, AvoidingSim\n"
-        "TASK = Task(dataclasses.replace(SPEC, name='bare'), AvoidingSim, print, 1)\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(TASKS.__dict__, "_others", raising=False)
-    try:
-        task = get_task("bare")
-        with pytest.raises(TaskError, match="no picture of the task 'bare'"):
+def test_a_task_of_another_package_without_scene_and_robot_file_says_so(tmp_path: Path) -> None:
+    with installed(TASKS, tmp_path, "two-doors", Path(two_doors.__file__).read_text(), "TASK"):  # type: ignore[arg-type]
+        task = get_task("two-doors")
+        with pytest.raises(TaskError, match="no picture of the task 'two-doors'"):
             task.get_scene()
-        with pytest.raises(TaskError, match="the task 'bare' has no robot file"):
+        with pytest.raises(TaskError, match="the task 'two-doors' has no robot file"):
             task.get_robot_file()
-    finally:
-        TASKS.__dict__.pop("_others", None)
-        TASKS._loaded.pop("bare", None)

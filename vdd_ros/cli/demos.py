@@ -96,6 +96,7 @@ def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) ->
         "length": {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())},
         "replay_successes": int(replayed.success.sum()),
         "modes_of_task": task.spec.modes,
+        "contexts": len(np.unique(demonstrations.contexts, axis=0)) if task.spec.context else 0,
         "modes": {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)},
         "sha256": demonstrations.sha256,
     }
@@ -108,6 +109,7 @@ def _format(report: dict[str, Any], file: Path, is_drawn: bool) -> str:
         "episodes": f"{report['episodes']}, of which {report['replay_successes']} succeed when replayed",
         "pairs": f"{report['pairs']}",
         "steps": f"{length['min']} to {length['max']}, median {length['median']:g}",
+        **({"contexts": f"{report['contexts']} different ones"} if report["contexts"] else {}),
         "modes": f"{len(report['modes'])} of {report['modes_of_task']}, {times} each",
         "sha256": report["sha256"],
         "file": f"{file}",

@@ -15,8 +15,13 @@ from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature, from_pairs
 from vdd_ros.text import printable
 
-ARRAYS = {"header": "text", "observation": "float64", "action": "float64", "lengths": "int64", "modes": "int64"}
+ARRAYS = {
+    **{"header": "text", "observation": "float64", "action": "float64"},
+    **{"lengths": "int64", "modes": "int64", "contexts": "float64"},
+}
 """Members of the archive, and the types of their numbers."""
+OPTIONAL = ("contexts",)
+"""Left out where every episode starts alike."""
 MAX_BYTES = 4 << 30
 """Of all arrays together: 10,000 episodes of 1,000 pairs of 50 numbers."""
 MAX_HEADER_BYTES = 1 << 20
@@ -56,7 +61,7 @@ def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         pairs = members["observation"].shape[0]
         if not len(lengths) or lengths.min() < 1 or lengths.max() > pairs or lengths.sum() != pairs:
             raise ValueError(f"its lengths do not add up to its {pairs:,} pairs, or one is below 1")
-        arrays = {name: _read(archive, name) for name in ("observation", "action", "modes")}
+        arrays = {name: _read(archive, name) for name in members if name not in ("header", "lengths")}
         if arrays["modes"].min() < -1:
             raise ValueError(f"it has the mode {arrays['modes'].min()}; modes count from 0, and -1 is an unknown one")
     return header, {**arrays, "lengths": lengths}
@@ -68,11 +73,11 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     for name in found:
         if name.removesuffix(".npy") not in ARRAYS or not name.endswith(".npy"):
             raise ValueError(f"it holds '{printable(name)}', which demonstrations have not")
-    if missing := [name for name in ARRAYS if f"{name}.npy" not in found]:
+    if missing := [name for name in ARRAYS if f"{name}.npy" not in found and name not in OPTIONAL]:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    if len(found) > len(ARRAYS):
+    if len(found) > len(set(found)):
         raise ValueError("it holds an array twice")
-    return list(ARRAYS)
+    return [name for name in ARRAYS if f"{name}.npy" in found]
 
 
 @contextmanager
@@ -121,6 +126,8 @@ def _check_shapes(members: dict[str, _Member]) -> None:
         raise ValueError(f"it has {shapes['observation'][0]:,} observations, but {shapes['action'][0]:,} actions")
     if shapes["lengths"] != shapes["modes"]:
         raise ValueError(f"it has {shapes['lengths'][0]:,} lengths, but {shapes['modes'][0]:,} modes")
+    if (contexts := shapes.get("contexts")) is not None and (len(contexts) != 2 or contexts[:1] != shapes["lengths"]):
+        raise ValueError(f"it has {shapes['lengths'][0]:,} episodes, but contexts of shape {contexts}")
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
@@ -138,7 +145,7 @@ def check_header(fields: dict[str, Any]) -> dict[str, Any]:
     needed = ("task", "observation", "action", "rate_hz", "source")
     if missing := [name for name in needed if name not in fields]:
         raise ValueError(f"it lacks {', '.join(missing)}")
-    if unknown := sorted(fields.keys() - {*needed, "seed"}):
+    if unknown := sorted(fields.keys() - {*needed, "seed", "context"}):
         raise ValueError(f"it has the unknown field {printable(unknown[0])}")
     for name in ("task", "source"):
         if not isinstance(fields[name], str) or not 0 < len(fields[name]) <= 5 * MAX_TEXT:
@@ -148,10 +155,13 @@ def check_header(fields: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"its rate_hz is {printable(rate_hz)}, not a number above 0 and up to 1,000,000")
     if isinstance(seed, bool) or not (seed is None or isinstance(seed, int)):
         raise ValueError(f"its seed is {printable(seed)}, neither a whole number nor null")
-    return {**fields, **{name: _entries(name, fields[name]) for name in ("observation", "action")}}
+    entries = {name: _entries(name, fields[name]) for name in ("observation", "action")}
+    return {**fields, **entries, "context": _entries("context", fields.get("context", []), least=0)}
 
 
-def _entries(name: str, pairs: object) -> tuple[Feature, ...]:
+def _entries(name: str, pairs: object, least: int = 1) -> tuple[Feature, ...]:
+    if pairs == [] and least == 0:
+        return ()
     try:
         return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT)
     except ValueError as error:

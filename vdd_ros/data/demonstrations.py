@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from vdd_ros.text import printable
 
 FILE_NAME = "demonstrations.npz"
 FORMAT_VERSION = 1
-_HASHED = ("observation", "action", "lengths", "modes")
+_HASHED = ("observation", "action", "lengths", "modes", "contexts")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Header:
         rate_hz: Rate at which the pairs were sampled.
         source: Who or what demonstrated.
         seed: Seed of a scripted demonstrator, else None.
+        context: Features of the contexts; none where every episode starts alike.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Header:
     rate_hz: float
     source: str
     seed: int | None = None
+    context: tuple[Feature, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -46,8 +48,10 @@ class Header:
         return Signature(self.observation, self.action, self.rate_hz)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the header as JSON has it."""
-        return asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
+        """Return the header as JSON has it; `context` only where it has an entry, so that old digests hold."""
+        fields = asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
+        fields["context"] = to_pairs(self.context)
+        return fields if self.context else {name: value for name, value in fields.items() if name != "context"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class DemonstrationSet:
         action: (M, act_dim) float64.
         lengths: (E,) pairs of each episode; they sum to M.
         modes: (E,) mode of each episode, -1 where unknown.
+        contexts: (E, c) float64, what each episode started from; c is 0 where every episode starts alike, and the
+            array may then be left out.
     """
 
     header: Header
@@ -67,6 +73,7 @@ class DemonstrationSet:
     action: NDArray[np.float64]
     lengths: NDArray[np.int64]
     modes: NDArray[np.int64]
+    contexts: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         """Refuse arrays that contradict one another.
@@ -74,6 +81,8 @@ class DemonstrationSet:
         Raises:
             DemonstrationError: Shapes, lengths or types disagree, the set is empty, or a value is not finite.
         """
+        if not self.header.context and self.contexts.shape[1:] == (0,):
+            object.__setattr__(self, "contexts", np.zeros((*self.lengths.shape, 0)))
         for name in _HASHED:
             if (kind := getattr(self, name).dtype) != ARRAYS[name]:
                 raise DemonstrationError(
@@ -88,6 +97,7 @@ class DemonstrationSet:
             "observation": (pairs, len(self.header.observation)),
             "action": (pairs, len(self.header.action)),
             "modes": self.lengths.shape,
+            "contexts": (*self.lengths.shape, len(self.header.context)),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -97,11 +107,11 @@ class DemonstrationSet:
                 )
         if self.lengths.size == 0 or self.lengths.min() < 1:
             raise DemonstrationError("demonstrations: there is no episode, or one without a pair; record it again")
-        for name in ("observation", "action"):
+        for name, row in (("observation", "pair"), ("action", "pair"), ("contexts", "episode")):
             bad = np.flatnonzero(~np.isfinite(getattr(self, name)).all(axis=1))
             if bad.size:
                 raise DemonstrationError(
-                    f"demonstrations: '{name}' is not finite in {bad.size} pairs, first in pair {bad[0]}; "
+                    f"demonstrations: '{name}' is not finite in {bad.size} {row}s, first in {row} {bad[0]}; "
                     "remove the episodes that hold them"
                 )
 
@@ -157,15 +167,11 @@ class DemonstrationSet:
             raise DemonstrationError(
                 f"demonstrations of {total:,} bytes are not written; at most {MAX_BYTES:,}: split them"
             )
+        members: dict[str, Any] = {name: getattr(self, name) for name in _HASHED}
+        if not self.header.context:
+            del members["contexts"]
         with replacing(target) as aside, open(aside, "wb") as file:
-            np.savez_compressed(
-                file,
-                header=np.array(header),
-                observation=self.observation,
-                action=self.action,
-                lengths=self.lengths,
-                modes=self.modes,
-            )
+            np.savez_compressed(file, header=np.array(header), **members)
         return target
 
     @classmethod
