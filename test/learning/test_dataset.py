@@ -14,7 +14,7 @@ from toy_targets import small_demonstrations
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
-from vdd_ros.learning.fit.windows import Statistics, Windows, small_deviations
+from vdd_ros.learning.fit.windows import Statistics, Windows, small_deviations, unchanging_actions
 
 
 def test_the_statistics_are_moments_and_the_range_widened_by_a_tenth() -> None:
@@ -65,12 +65,31 @@ def test_single_pairs_have_zero_mean_and_unit_deviation() -> None:
 
 
 @pytest.mark.parametrize(("field", "column", "name"), [("observation", 2, "tcp_x"), ("action", 1, "delta_desired_y")])
-def test_an_entry_that_never_changes_is_refused_by_name(field: str, column: int, name: str) -> None:
+def test_an_entry_that_never_changes_has_the_deviation_one_and_is_told(field: str, column: int, name: str) -> None:
     demonstrations = small_demonstrations()
     values = getattr(demonstrations, field).copy()
-    values[:, column] = 0.3
-    with pytest.raises(DemonstrationError, match=f"the {field} entries {name} never change"):
-        Statistics.of(replace(demonstrations, **{field: values}))
+    values[:, column] = 0.3  # whose mean is rounded
+    constant = replace(demonstrations, **{field: values})
+    statistics, before = Statistics.of(constant), Statistics.of(demonstrations)
+    means, deviations = getattr(statistics, f"{field}_mean"), getattr(statistics, f"{field}_std")
+    assert deviations[column] == 1
+    assert means[column] == pytest.approx(0.3)
+    others = torch.arange(len(deviations)) != column
+    torch.testing.assert_close(deviations[others], getattr(before, f"{field}_std")[others])
+    windows = Windows.of(constant, statistics, history=1, horizon=1)
+    standard = windows.observation[..., column] if field == "observation" else windows.action[:, column]
+    assert standard.abs().max() < 1e-6
+    told = [*small_deviations([Feature(name, "m")], [0.0]), *unchanging_actions(constant)]
+    assert (
+        f"observation entry {name} never changed in the demonstrations: it is standardised with the deviation 1 m"
+        in (told[0])
+    )
+    if field == "action":
+        assert (
+            f"action entry {name} is always 0.3 m in the demonstrations: the policy keeps it within 0.001 m" in told[1]
+        )
+        low, high = statistics.action_low[column], statistics.action_high[column]
+        assert (low, high) == (pytest.approx(0.299), pytest.approx(0.301))
 
 
 @pytest.mark.parametrize(

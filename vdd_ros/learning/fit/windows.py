@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vdd_ros.data.blocks import Moments, moments
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
@@ -23,6 +25,15 @@ LEAST_DEVIATION = 1e-3
 def usual_deviation(unit: str) -> float:
     """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
     return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
+
+
+def is_constant(found: Moments) -> NDArray[np.bool_]:
+    """Tell which entries never change, (D,)."""
+    return np.asarray(found.low == found.high)
+
+
+def _single(values: NDArray[np.float64]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -51,34 +62,28 @@ class Statistics:
             least_deviation: As in `WindowConfig`. Without it, an entry that changes by its rounding alone would make
                 any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
 
+        An entry that never changes has the deviation 1: standardised, it is 0 in training, and at run time its
+        distance from the demonstrated value in its own unit. The limits of such an action entry are `usual_deviation`
+        around its value. `small_deviations` warns of both.
+
         Raises:
-            DemonstrationError: An entry never changes, so that it cannot be standardised; or no policy file can hold
-                a name, the rate or a number.
+            DemonstrationError: No policy file can hold a name, the rate or a number.
         """
         _check_header(demonstrations.header)
-        moments = {}
-        for name, entries in (
-            ("observation", demonstrations.header.observation),
-            ("action", demonstrations.header.action),
-        ):
-            values = getattr(demonstrations, name)
-            deviation = values.std(axis=0)
-            constant = [entry.name for entry, one in zip(entries, deviation, strict=True) if one < 1e-12]
-            if constant:
-                raise DemonstrationError(
-                    f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
-                )
-            if name == "observation":
-                floors = [least_deviation or usual_deviation(entry.unit) for entry in entries]
-                deviation = np.maximum(deviation, floors)
-            moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
-            moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
-        low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
-        margin = LIMIT_MARGIN / 2 * (high - low)
+        header = demonstrations.header
+        observation, action = moments(demonstrations.observation), moments(demonstrations.action)
+        deviation = np.maximum(
+            observation.deviation, [least_deviation or usual_deviation(entry.unit) for entry in header.observation]
+        )
+        least = np.array([usual_deviation(entry.unit) for entry in header.action])
+        margin = np.where(is_constant(action), least, LIMIT_MARGIN / 2 * (action.high - action.low))
         found = cls(
-            **moments,
-            action_low=torch.tensor(low - margin, dtype=torch.float32),
-            action_high=torch.tensor(high + margin, dtype=torch.float32),
+            observation_mean=_single(observation.mean),
+            observation_std=_single(np.where(is_constant(observation), 1.0, deviation)),
+            action_mean=_single(action.mean),
+            action_std=_single(np.where(is_constant(action), 1.0, action.deviation)),
+            action_low=_single(action.low - margin),
+            action_high=_single(action.high + margin),
         )
         found._check_precision(demonstrations.header)
         return found
@@ -213,14 +218,19 @@ def small_deviations(
 
     Args:
         entries: Of the observation.
-        deviations: Of the entries, as demonstrated or as taken.
+        deviations: Of the entries, as demonstrated or as taken; 0 for one that never changed.
         least_deviation: As in `WindowConfig`.
     """
     found = []
     for entry, deviation in zip(entries, deviations, strict=True):
         name, unit = entry.name, entry.unit
         least = least_deviation or usual_deviation(unit)
-        if deviation <= least * (1 + 1e-6):  # float32 rounds it
+        if deviation == 0:
+            found.append(
+                f"the observation entry {printable(name)} never changed in the demonstrations: it is standardised with "
+                f"the deviation 1 {printable(unit)}. The policy knows nothing of other values of it."
+            )
+        elif deviation <= least * (1 + 1e-6):  # float32 rounds it
             found.append(
                 f"the observation entry {printable(name)} hardly changed in the demonstrations: its deviation is "
                 f"{deviation:.2g} {printable(unit)}, the least that is taken {least:.2g} {printable(unit)} "
@@ -228,3 +238,14 @@ def small_deviations(
                 "changing."
             )
     return found
+
+
+def unchanging_actions(demonstrations: DemonstrationSet) -> list[str]:
+    """Say which action entries never change; a sentence each."""
+    found = moments(demonstrations.action)
+    return [
+        f"the action entry {printable(entry.name)} is always {value:.6g} {printable(entry.unit)} in the demonstrations"
+        f": the policy keeps it within {usual_deviation(entry.unit):.2g} {printable(entry.unit)} of that"
+        for entry, value, constant in zip(demonstrations.header.action, found.mean, is_constant(found), strict=True)
+        if constant
+    ]
