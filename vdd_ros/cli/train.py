@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    """Train, then report; the checkpoint folder links to the demonstrations, so that `vdd distil` needs only it."""
     from vdd_ros.learning.methods.teacher import train_teacher
 
     task = get_task(args.task).spec

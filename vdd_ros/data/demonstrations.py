@@ -66,6 +66,7 @@ class DemonstrationSet:
         modes: (E,) mode of each episode, -1 where unknown.
         contexts: (E, c) float64, what each episode started from; c is 0 where every episode starts alike, and the
             array may then be left out.
+        file: Where the set was read from or written to; None for one that is nowhere but in memory.
     """
 
     header: Header
@@ -74,6 +75,7 @@ class DemonstrationSet:
     lengths: NDArray[np.int64]
     modes: NDArray[np.int64]
     contexts: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    file: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse arrays that contradict one another.
@@ -172,6 +174,7 @@ class DemonstrationSet:
             del members["contexts"]
         with replacing(target) as aside, open(aside, "wb") as file:
             np.savez_compressed(file, header=np.array(header), **members)
+        object.__setattr__(self, "file", target)
         return target
 
     @classmethod
@@ -210,9 +213,11 @@ class DemonstrationSet:
                 f"{FORMAT_VERSION}"
             )
         try:
-            return cls(Header(**check_header(header)), **arrays)
+            found = cls(Header(**check_header(header)), **arrays)
         except (TypeError, ValueError) as error:
             raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
+        object.__setattr__(found, "file", file)
+        return found
 
 
 def _foreign(path: Path, known: str) -> DemonstrationError:
