@@ -13,7 +13,9 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.data.formats import npz
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.learning.fit.checkpoint import MODEL_FILE
 from vdd_ros.learning.fit.data_link import LINK_FILE, load_linked
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
 from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
@@ -95,3 +97,13 @@ def test_a_damaged_link_is_refused(tmp_path: Path, text: str) -> None:
 def test_without_link_and_demonstrations_it_is_told_how_to_give_them(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError, match="keeps no demonstrations and no link to any"):
         load_linked(tmp_path)
+
+
+def test_a_mapped_set_teaches_the_same_as_one_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights to the bit, although windows are read from the file as they are drawn."""
+    train_teacher(small_demonstrations(), tmp_path / "memory", TrainConfig(**TINY))
+    monkeypatch.setattr(npz, "MAPPED_FROM", 1)
+    mapped = DemonstrationSet.load(small_demonstrations().save(tmp_path / "D"))
+    assert mapped.is_mapped
+    train_teacher(mapped, tmp_path / "mapped", TrainConfig(**TINY))
+    assert (tmp_path / "mapped" / MODEL_FILE).read_bytes() == (tmp_path / "memory" / MODEL_FILE).read_bytes()

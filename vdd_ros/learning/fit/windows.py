@@ -12,6 +12,7 @@ from vdd_ros.data.blocks import Moments, moments
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
+from vdd_ros.learning.fit.mapped_rows import MappedRows
 from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
 from vdd_ros.policy.spec_checks import MAX_TEXT
 from vdd_ros.robot.quantities import UNITS
@@ -142,17 +143,17 @@ class Windows:
     """Standardised training pairs.
 
     Attributes:
-        observation: (K, history, obs_dim).
-        action: (K, D), each a chunk flattened to D = horizon * act_dim.
-        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them.
+        observation: (K, history, obs_dim); of a memory-mapped set its rows are read when they are taken.
+        action: (K, D), each a chunk flattened to D = horizon * act_dim; likewise.
+        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them; likewise.
         now: (K,) index of each window's newest observation in `states`.
         last: (K,) index of the last observation of the same episode.
         goal_length: Observations in a goal; 0 for none.
     """
 
-    observation: Tensor
-    action: Tensor
-    states: Tensor
+    observation: Tensor | MappedRows
+    action: Tensor | MappedRows
+    states: Tensor | MappedRows
     now: Tensor
     last: Tensor
     goal_length: int
@@ -167,12 +168,35 @@ class Windows:
         goal_length: int = 0,
         device: torch.device | str = "cpu",
     ) -> "Windows":
-        """Cut and standardise the windows of a demonstration set, and put them where they are used."""
-        observation, action = demonstrations.windows(history, horizon)
-        states = torch.from_numpy(demonstrations.observation.astype("float32"))
+        """Cut and standardise the windows of a demonstration set, and put them where they are used.
+
+        Raises:
+            DemonstrationError: No episode is long enough.
+        """
         episodes = demonstrations.episodes()
         nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - horizon + 1)) for pairs in episodes]
         lasts = [torch.full((len(now),), pairs.stop - 1) for now, pairs in zip(nows, episodes, strict=True)]
+        if demonstrations.is_mapped:
+            firsts = [torch.full((len(now),), pairs.start) for now, pairs in zip(nows, episodes, strict=True)]
+            places = torch.cat(nows), torch.cat(firsts)
+            observation, action, states = _mapped(demonstrations, statistics, *places, history, horizon, device)
+            return cls(observation, action, states, places[0].to(device), torch.cat(lasts).to(device), goal_length)
+        return cls._dense(demonstrations, statistics, history, horizon, goal_length, nows, lasts, device)
+
+    @classmethod
+    def _dense(
+        cls,
+        demonstrations: DemonstrationSet,
+        statistics: Statistics,
+        history: int,
+        horizon: int,
+        goal_length: int,
+        nows: list[Tensor],
+        lasts: list[Tensor],
+        device: torch.device | str,
+    ) -> "Windows":
+        observation, action = demonstrations.windows(history, horizon)
+        states = torch.from_numpy(demonstrations.observation.astype("float32"))
 
         def standard(values: Tensor) -> Tensor:
             return ((values - statistics.observation_mean) / statistics.observation_std).to(device)
@@ -209,6 +233,50 @@ class Windows:
         start = now + 1 + (part * room).long()
         steps = torch.arange(self.goal_length, device=index.device)
         return self.states[torch.minimum(start[:, None] + steps, last[:, None])]
+
+
+def _mapped(
+    demonstrations: DemonstrationSet,
+    statistics: Statistics,
+    now: Tensor,
+    first: Tensor,
+    history: int,
+    horizon: int,
+    device: torch.device | str,
+) -> tuple[MappedRows, MappedRows, MappedRows]:
+    """Return observation, action and states of `Windows` whose numbers stay where they are mapped.
+
+    Args:
+        demonstrations: The set.
+        statistics: Of the set.
+        now: (K,) newest observation of each window.
+        first: (K,) first observation of its episode.
+        history: Observations in a window.
+        horizon: Actions in a chunk.
+        device: Where what is taken goes.
+
+    Raises:
+        DemonstrationError: No episode is long enough.
+    """
+    if not len(now):
+        raise demonstrations.too_short(horizon)
+    newest, earliest = now.numpy(), first.numpy()
+    past, future = np.arange(1 - history, 1), np.arange(horizon)
+    observed = statistics.observation_mean, statistics.observation_std, device
+
+    def window(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.maximum(newest[index][..., None] + past, earliest[index][..., None])
+
+    def chunk(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(newest[index][..., None] + future)
+
+    return (
+        MappedRows(demonstrations.observation, window, len(now), *observed),
+        MappedRows(
+            demonstrations.action, chunk, len(now), statistics.action_mean, statistics.action_std, device, is_flat=True
+        ),
+        MappedRows(demonstrations.observation, lambda index: index, len(demonstrations.observation), *observed),
+    )
 
 
 def small_deviations(

@@ -1,5 +1,11 @@
-"""The file of a demonstration set, read so that nothing it says can take long or much: sizes before numbers."""
+"""`demonstrations.npz`, read so that nothing it says can take long or much: sizes before numbers.
 
+Sets below `MAPPED_FROM` are compressed and read whole. The members of larger ones are stored as they are, so that
+observations and actions are mapped into memory instead of read: a set may be larger than the memory. The checksums of
+the archive cover what is read; those of mapped members would take reading them, and their SHA-256 is what counts.
+"""
+
+import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -10,20 +16,25 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.demonstrations import DTYPES, FILE_NAME, DemonstrationSet, Header
+from vdd_ros.data.foreign import OWN, describe
+from vdd_ros.data.formats.format import Format
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature, from_pairs
+from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
-ARRAYS = {
-    **{"header": "text", "observation": "float64", "action": "float64"},
-    **{"lengths": "int64", "modes": "int64", "contexts": "float64"},
-}
+FORMAT_VERSION = 1
+ARRAYS = {"header": "text", **DTYPES}
 """Members of the archive, and the types of their numbers."""
 OPTIONAL = ("contexts",)
 """Left out where every episode starts alike."""
 MAX_BYTES = 4 << 30
-"""Of all arrays together: 10,000 episodes of 1,000 pairs of 50 numbers."""
+"""Of all arrays together that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
+MAPPED_FROM = 64 << 20
+"""Bytes of an array that is stored uncompressed; from here on it is mapped into memory."""
+_MAPPED = ("observation", "action")
 MAX_HEADER_BYTES = 1 << 20
 MAX_ENTRIES = 4_096
 MAX_TEXT = 200
@@ -35,10 +46,92 @@ class _Member(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    offset: int | None
+    """Of its first number in the file, where it can be mapped."""
 
     @property
     def bytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+def probe(path: Path) -> bool:
+    """Tell whether a file, or the one of our name in a folder, may be a set of ours."""
+    file = path / FILE_NAME if path.is_dir() else path
+    return file.is_file() and zipfile.is_zipfile(file) and describe(file) is None
+
+
+def read(path: Path) -> DemonstrationSet:
+    """Read a set that `write` wrote.
+
+    Args:
+        path: The file, or the folder that holds it.
+
+    Raises:
+        DemonstrationError: The file is missing, damaged, of another version, too large, or another program's.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    _check_place(path, file)
+    try:
+        header, arrays = read_file(file)
+    except DemonstrationError:
+        raise
+    except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
+        raise DemonstrationError(
+            f"'{printable(file)}' is not a readable demonstration set ({printable(error)}); write it again with "
+            "'vdd demos'"
+        ) from error
+    version = header.pop("format_version", None)
+    if isinstance(version, bool) or version != FORMAT_VERSION:
+        raise DemonstrationError(
+            f"'{printable(file)}' has format version {printable(version)}; this version of vdd_ros reads "
+            f"{FORMAT_VERSION}"
+        )
+    try:
+        return DemonstrationSet(Header(**check_header(header)), **arrays).found_at(file)
+    except (TypeError, ValueError) as error:
+        raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
+
+
+def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
+    """Write a set into `folder`, whole or not at all, and return the file.
+
+    Raises:
+        DemonstrationError: It could not be read again: a field of the header cannot be.
+    """
+    target = folder / FILE_NAME
+    fields = demonstrations.header.to_dict()
+    try:
+        check_header(json.loads(json.dumps(fields)))
+    except ValueError as error:
+        raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
+    members: dict[str, Any] = {name: getattr(demonstrations, name) for name in DTYPES}
+    if not demonstrations.header.context:
+        del members["contexts"]
+    large = max(members[name].nbytes for name in _MAPPED) >= MAPPED_FROM
+    header = np.array(json.dumps({"format_version": FORMAT_VERSION, **fields}))
+    with replacing(target) as aside, open(aside, "wb") as file:
+        (np.savez if large else np.savez_compressed)(file, header=header, **members)
+    return target
+
+
+def _check_place(path: Path, file: Path) -> None:
+    """Raise DemonstrationError where no file of ours can be."""
+    if not file.exists():
+        known = describe(path) if path.is_dir() else None
+        if known is not None:
+            raise _foreign(path, known)
+        raise DemonstrationError(
+            f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(path)}' or "
+            "name their folder"
+        )
+    if not file.is_file():
+        raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
+    if (known := describe(file)) is not None:
+        raise _foreign(file, known)
+
+
+def _foreign(path: Path, known: str) -> DemonstrationError:
+    return DemonstrationError(f"'{printable(path)}' is {known}. This version cannot read it as demonstrations: {OWN}")
 
 
 def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -61,7 +154,11 @@ def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         pairs = members["observation"].shape[0]
         if not len(lengths) or lengths.min() < 1 or lengths.max() > pairs or lengths.sum() != pairs:
             raise ValueError(f"its lengths do not add up to its {pairs:,} pairs, or one is below 1")
-        arrays = {name: _read(archive, name) for name in members if name not in ("header", "lengths")}
+        arrays = {
+            name: _read(archive, name) if member.offset is None else _map(file, member)
+            for name, member in members.items()
+            if name not in ("header", "lengths")
+        }
         if arrays["modes"].min() < -1:
             raise ValueError(f"it has the mode {arrays['modes'].min()}; modes count from 0, and -1 is an unknown one")
     return header, {**arrays, "lengths": lengths}
@@ -96,14 +193,30 @@ def _look(archive: zipfile.ZipFile, name: str) -> _Member:
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"'{name}' has version {version} of numpy's format, not 1 or 2")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(stream, max_header_size=_MAX_NPY_HEADER)
-        member = _Member(shape, dtype)
+        shape, fortran, dtype = read(stream, max_header_size=_MAX_NPY_HEADER)
+        member = _Member(shape, dtype, None)
         if member.dtype.hasobject:
             raise ValueError(f"'{name}' holds Python objects, which are never loaded")
-        there = archive.getinfo(f"{name}.npy").file_size - stream.tell()
+        info = archive.getinfo(f"{name}.npy")
+        there = info.file_size - stream.tell()
         if min(shape, default=0) < 0 or member.bytes != there:
             raise ValueError(f"'{name}' says that it has the shape {shape}, but there are {there:,} bytes")
+        is_stored = info.compress_type == zipfile.ZIP_STORED
+        if name in _MAPPED and is_stored and not fortran and there >= MAPPED_FROM:
+            return member._replace(offset=_begin(Path(str(archive.filename)), info) + stream.tell())
     return member
+
+
+def _begin(path: Path, info: zipfile.ZipInfo) -> int:
+    """Return where the bytes of a stored member begin in the file: behind its own header of 30 bytes and two texts."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        fixed = file.read(30)
+    return info.header_offset + 30 + int.from_bytes(fixed[26:28], "little") + int.from_bytes(fixed[28:30], "little")
+
+
+def _map(file: Path, member: _Member) -> NDArray[Any]:
+    return np.memmap(file, dtype=member.dtype, mode="r", offset=member.offset or 0, shape=member.shape)
 
 
 def _check_types(members: dict[str, _Member]) -> None:
@@ -114,8 +227,11 @@ def _check_types(members: dict[str, _Member]) -> None:
                 raise ValueError(f"its header is no text of at most {MAX_HEADER_BYTES // 4:,} characters")
         elif member.dtype != np.dtype(wanted):
             raise ValueError(f"'{name}' is {member.dtype}, not {wanted}")
-    if (total := sum(member.bytes for member in members.values())) > MAX_BYTES:
-        raise ValueError(f"its arrays have {total:,} bytes; at most {MAX_BYTES:,} are read: split it")
+    if (total := sum(member.bytes for member in members.values() if member.offset is None)) > MAX_BYTES:
+        raise ValueError(
+            f"its arrays have {total:,} bytes; at most {MAX_BYTES:,} are read: split it, or store it uncompressed "
+            "(numpy.savez), so that it is mapped"
+        )
 
 
 def _check_shapes(members: dict[str, _Member]) -> None:
@@ -166,3 +282,6 @@ def _entries(name: str, pairs: object, least: int = 1) -> tuple[Feature, ...]:
         return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT)
     except ValueError as error:
         raise ValueError(f"its {name} {error}") from None
+
+
+FORMAT = Format("an .npz archive of vdd_ros", probe, read, write)
