@@ -82,3 +82,21 @@ def test_numbers_of_contexts_that_cannot_be_are_refused(task: Task) -> None:
         contexts_of_episodes(task, 0, 10)
     with pytest.raises(ConfigurationError, match="--contexts is 2; all episodes of 'avoiding' start alike"):
         contexts_of_episodes(get_task("avoiding"), 2, 10)
+
+
+def test_a_gymnasium_environment_starts_from_a_given_context_or_draws_one(task: Task) -> None:
+    pytest.importorskip("gymnasium")
+    from vdd_ros.tasks.gym import TaskEnv, TaskVectorEnv
+
+    env = TaskEnv("two-doors")
+    assert env.reset(seed=0, options={"context": [0.25]})[0].tolist() == [0.25, two_doors.HEIGHT]
+    assert (env.reset(seed=1)[0] == env.reset(seed=1)[0]).all()
+    assert (env.reset(seed=1)[0] != env.reset(seed=2)[0]).any()
+    assert env.step(np.array([0.1]))[1] == -1.0, "the reward is the task's"
+    envs = TaskVectorEnv("two-doors", 3)
+    assert len(np.unique(envs.reset(seed=0)[0][:, 0])) == 3
+    ended = envs.step(np.array([[5.0], [0.0], [0.0]]))[2]
+    observation, reward, *_ = envs.step(np.zeros((3, 1)))
+    assert ended.tolist() == [True, False, False]
+    assert abs(observation[0, 0]) <= 0.5
+    assert reward.tolist() == [0.0, -1.0, -1.0], "none for the step that starts anew"

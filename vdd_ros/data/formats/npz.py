@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DTYPES, FILE_NAME, DemonstrationSet, Header
-from vdd_ros.data.foreign import OWN, describe
+from vdd_ros.data.foreign import OWN, OWN_ARRAYS, describe
 from vdd_ros.data.formats.format import Format
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import DemonstrationError
@@ -55,9 +55,15 @@ class _Member(NamedTuple):
 
 
 def probe(path: Path) -> bool:
-    """Tell whether a file, or the one of our name in a folder, may be a set of ours."""
+    """Tell whether a file, or the one of our name in a folder, has arrays that only sets of ours have."""
     file = path / FILE_NAME if path.is_dir() else path
-    return file.is_file() and zipfile.is_zipfile(file) and describe(file) is None
+    if not file.is_file() or not zipfile.is_zipfile(file):
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return not OWN_ARRAYS.isdisjoint(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def read(path: Path) -> DemonstrationSet:
