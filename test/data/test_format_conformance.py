@@ -11,6 +11,7 @@ import pytest
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats import FORMATS, Format, get_format
 from vdd_ros.errors import ConformanceError, DemonstrationError
+from vdd_ros.features import Feature
 from vdd_ros.testing.formats import check_format, made_up
 
 ARRAYS = ("observation", "action", "lengths", "modes", "contexts")
@@ -26,7 +27,8 @@ def read(path: Path) -> DemonstrationSet:
         fields = json.loads(path.read_text())
         arrays = {name: np.array(fields[name]) for name in ARRAYS}
         header: dict[str, Any] = {
-            key: tuple(map(tuple, value)) if isinstance(value, list) else value for key, value in fields["h"].items()
+            key: tuple(Feature(*pair) for pair in value) if isinstance(value, list) else value
+            for key, value in fields["h"].items()
         }
         arrays["contexts"] = arrays["contexts"].reshape(len(arrays["lengths"]), -1)
         return DemonstrationSet(Header(**header), **arrays)

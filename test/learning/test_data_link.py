@@ -107,3 +107,9 @@ def test_a_mapped_set_teaches_the_same_as_one_in_memory(tmp_path: Path, monkeypa
     assert mapped.is_mapped
     train_teacher(mapped, tmp_path / "mapped", TrainConfig(**TINY))
     assert (tmp_path / "mapped" / MODEL_FILE).read_bytes() == (tmp_path / "memory" / MODEL_FILE).read_bytes()
+
+
+def test_a_set_whose_file_is_gone_is_kept_in_the_folder(tmp_path: Path, demonstrations: DemonstrationSet) -> None:
+    shutil.rmtree(tmp_path / "work" / "D")
+    train_teacher(demonstrations, tmp_path / "T", TrainConfig(**TINY))
+    assert load_linked(tmp_path / "T").sha256 == demonstrations.sha256

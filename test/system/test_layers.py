@@ -51,7 +51,6 @@ LAYERS = {
     "host": Layer(packages=("numpy", "onnxruntime")),
     "robot": Layer(packages=("numpy", "yaml")),
     "policy": Layer(packages=("numpy", "onnxruntime")),
-    "testing": Layer(layers=("robot",), packages=("numpy", "yaml")),
     "control": Layer(layers=("policy", "robot"), packages=("numpy", "onnxruntime")),
     "bags": Layer(
         packages=("numpy",),
@@ -89,11 +88,7 @@ LAYERS = {
             "torch",
         ),
     ),
-    "testing": Layer(
-        layers=("robot", "policy", "data", "tasks", "evaluation", "learning"),
-        packages=("numpy", "yaml"),
-        exceptions=(("methods", "torch"),),
-    ),
+    "testing": Layer(layers=("robot", "data", "tasks"), packages=("numpy", "yaml")),
     "nodes": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
         packages=("numpy", "rclpy", "rosbags", "yaml"),

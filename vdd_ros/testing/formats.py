@@ -9,11 +9,18 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats import get_format
 from vdd_ros.data.formats.format import Format
 from vdd_ros.errors import ConformanceError, DemonstrationError
+from vdd_ros.features import Feature
 from vdd_ros.text import printable
 
 CUTS = 8
 HEADER = Header(
-    "conformance", (("x", "m"), ("still", "rad")), (("dx", "m"),), 20.0, "made up", 7, context=(("start", "m"),)
+    "conformance",
+    (Feature("x", "m"), Feature("still", "rad")),
+    (Feature("dx", "m"),),
+    20.0,
+    "made up",
+    7,
+    context=(Feature("start", "m"),),
 )
 _JUNK = {
     "empty": b"",

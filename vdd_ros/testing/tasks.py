@@ -1,14 +1,13 @@
 """Whether a task that another package adds does what rollouts, scores and demonstrations rely on."""
 
 import math
-from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConformanceError
+from vdd_ros.features import to_pairs
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks.base import Floats, StepResult, TaskSim
 from vdd_ros.tasks.rollout import replay
@@ -166,7 +165,7 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
     for what, has, needs in (
         ("task", header.task, spec.name),
         ("rate_hz", round(header.rate_hz, 2), round(spec.rate_hz, 2)),
-        *((name, _plain(getattr(header, name)), _plain(getattr(spec, name))) for name in _ENTRIES),
+        *((name, to_pairs(getattr(header, name)), to_pairs(getattr(spec, name))) for name in _ENTRIES),
     ):
         _require(has == needs, f"demonstrates with the {what} {has}, but its spec has {needs}")
     _require(
@@ -186,11 +185,6 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
     )
     inside = (found.modes >= 0) & (found.modes < spec.modes)
     _require(inside.all(), f"demonstrates a mode outside of 0 to {spec.modes - 1}")
-
-
-def _plain(entries: Iterable[Any]) -> list[tuple[str, str]]:
-    """Return entries as pairs of name and unit, whatever type holds them."""
-    return [entry if isinstance(entry, tuple) else (entry.name, entry.unit) for entry in entries]
 
 
 def _check_scene(task: Task) -> None:

@@ -66,7 +66,7 @@ def run_folder(
     check_folder(folder, settings, resume, force)
     with holding(folder):
         check_folder(folder, settings, resume, force)  # another process may have ended in it since
-        linked = demonstrations.file is not None
+        linked = demonstrations.file is not None and demonstrations.file.exists()
         kept = linked or _keeps(folder, demonstrations, replace=force and not resume)
 
         def begin() -> None:
