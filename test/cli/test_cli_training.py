@@ -19,9 +19,10 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.cli.main import main
 from vdd_ros.cli.options import add_config_options, config_from_options, field_docs, given_options
-from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.features import Feature
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, load_model, model_sha256
+from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.figure import read_curves
 from vdd_ros.learning.methods.configs import (
     ConsistencyConfig,
@@ -81,10 +82,11 @@ def student(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos: Path) -> None:
+def test_a_teacher_is_trained_and_links_to_its_demonstrations(teacher: Path, demos: Path) -> None:
     card = load_teacher(teacher)[1]
     sha256 = DemonstrationSet.load(demos).sha256
-    assert DemonstrationSet.load(teacher).sha256 == card.data_sha256 == sha256
+    assert load_linked(teacher).sha256 == card.data_sha256 == sha256
+    assert not (teacher / FILE_NAME).exists()
     report = json.loads((teacher / "report.json").read_text())
     assert (report["method"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
     assert report["seconds"] > 0

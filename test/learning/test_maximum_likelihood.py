@@ -173,7 +173,7 @@ def test_actions_far_from_every_expert_give_finite_gradients(change: dict[str, o
     torch.manual_seed(0)
     config = dataclasses.replace(TINY, **change)  # type: ignore[arg-type]
     windows = Windows.of(small_demonstrations(), Statistics.of(small_demonstrations()), 2, 1)
-    windows.action[::2] = 1e6  # log densities of about -1e15 at the floor
+    windows.action[:][::2] = 1e6  # log densities of about -1e15 at the floor
     student = MixtureStudent(StudentConfig(history=2, obs_dim=4, horizon=1, act_dim=2, **config.shape_settings()))
     torch.nn.init.constant_(student.scale.last.bias, -30.0)
     loss, scalars = mixture_loss(student, windows, config)(torch.Generator().manual_seed(0), 0)

@@ -117,6 +117,6 @@ def test_demonstrations_that_do_not_do_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="the demonstrations cannot be used with the checkpoint"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=in_millimetres(circles()))
     (tmp_path / "E" / "demonstrations.npz").unlink()
-    with pytest.raises(DemonstrationError, match=r"keeps no demonstrations.*--demos"):
+    with pytest.raises(DemonstrationError, match=r"are not at .*--demos.*--no-novelty"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
     assert not (tmp_path / "e.onnx").exists()

@@ -20,6 +20,7 @@ from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError, VddError
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, STATE_FILE
+from vdd_ros.learning.fit.data_link import LINK_FILE
 from vdd_ros.learning.methods.configs import DistilConfig, MixtureFitConfig, TrainConfig
 from vdd_ros.learning.methods.maximum_likelihood import fit_mixture
 from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
@@ -90,7 +91,7 @@ def test_force_replaces_the_result_once_the_new_run_has_ended_well(teacher: Path
     assert after[MODEL_FILE] != before[MODEL_FILE]
     assert DemonstrationSet.load(teacher).sha256 == small_demonstrations(seed=5).sha256
     assert names(teacher) == sorted(
-        [FILE_NAME, MODEL_FILE, "model.json", STATE_FILE, "settings.json", "tensorboard"]
+        [FILE_NAME, LINK_FILE, MODEL_FILE, "model.json", STATE_FILE, "settings.json", "tensorboard"]
     ), "and nothing else remains"
 
 

@@ -46,8 +46,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             demonstrations.save(args.out)
         report = _report(task, demonstrations, replayed)
-        show(_format(report, file))
-        _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
+        show(_format(report, file, task.scene is not None))
+        if task.scene is not None:
+            _draw(args.out / FIGURE_NAME, task, replayed, args.seed)
     if args.json is not None:
         write_json(args.json, report)
     return 0
@@ -95,22 +96,24 @@ def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) ->
         "length": {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())},
         "replay_successes": int(replayed.success.sum()),
         "modes_of_task": task.spec.modes,
+        "contexts": len(np.unique(demonstrations.contexts, axis=0)) if task.spec.context else 0,
         "modes": {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)},
         "sha256": demonstrations.sha256,
     }
 
 
-def _format(report: dict[str, Any], file: Path) -> str:
+def _format(report: dict[str, Any], file: Path, is_drawn: bool) -> str:
     length, counts = report["length"], sorted(set(report["modes"].values()))
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     rows = {
         "episodes": f"{report['episodes']}, of which {report['replay_successes']} succeed when replayed",
         "pairs": f"{report['pairs']}",
         "steps": f"{length['min']} to {length['max']}, median {length['median']:g}",
+        **({"contexts": f"{report['contexts']} different ones"} if report["contexts"] else {}),
         "modes": f"{len(report['modes'])} of {report['modes_of_task']}, {times} each",
         "sha256": report["sha256"],
         "file": f"{file}",
-        "figure": f"{file.with_name(FIGURE_NAME)}",
+        "figure": f"{file.with_name(FIGURE_NAME)}" if is_drawn else "none: the task has no scene",
     }
     return "\n".join(
         [f"{report['task']}, seed {report['seed']}", *(f"  {name:<10}{text}" for name, text in rows.items())]

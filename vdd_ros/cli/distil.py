@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.options import config_from_options, refuse_foreign_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
-from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
-from vdd_ros.errors import ConfigurationError, DemonstrationError
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.methods.configs import ConsistencyConfig, DistilConfig, MixtureFitConfig
 from vdd_ros.learning.methods.presets import Kind
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--teacher", type=Path, metavar="DIR", help="checkpoint folder of the teacher")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="demonstrations (default: those in the teacher's folder)"
+        "--demos", type=Path, metavar="DIR", help="demonstrations (default: those that the teacher's folder links to)"
     )
     add_run_options(parser, "distil", *CONFIGS)
 
@@ -97,11 +97,8 @@ def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSe
         raise ConfigurationError(f"'{args.method}' distils a teacher: name its checkpoint folder with --teacher DIR")
     if args.demos is not None:
         return DemonstrationSet.load(args.demos)
+    from vdd_ros.learning.fit.data_link import load_linked
     from vdd_ros.learning.methods.teacher import load_teacher
 
     load_teacher(args.teacher)  # that there is no teacher would be the better message
-    if not (args.teacher / FILE_NAME).is_file():
-        raise DemonstrationError(
-            f"the teacher's folder '{args.teacher}' has no {FILE_NAME}; name what it learned from: --demos DIR"
-        )
-    return DemonstrationSet.load(args.teacher)
+    return load_linked(args.teacher)

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
     parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: kept with it)"
+        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: what it links to)"
     )
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")

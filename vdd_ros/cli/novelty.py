@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from vdd_ros import resources
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.control.guards import GuardSettings
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     policy = OnnxPolicy.load(args.policy)
     demonstrations = DemonstrationSet.load(args.demos)
     _check(policy, demonstrations, args.demos)
-    robot = RobotFile.load(args.robot or resources.path(f"config/robots/{policy.spec.task}.yaml"))
+    robot = RobotFile.load(args.robot or get_task(str(policy.spec.task)).get_robot_file())
     probes = _probes(policy, demonstrations, robot, args)
     novelties = [novelty_of(policy, probe.observation) for probe in probes]
     bound = policy.spec.novelty.bound  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import listed, to_pairs
 from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.base import TaskSpec
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    """Train, then report; the checkpoint folder links to the demonstrations, so that `vdd distil` needs only it."""
     from vdd_ros.learning.methods.teacher import train_teacher
 
     task = get_task(args.task).spec
@@ -47,3 +48,8 @@ def fits(header: Header, task: TaskSpec) -> None:
         )
     name = f"the task '{printable(task.name)}'"
     header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
+    if to_pairs(header.context) != to_pairs(task.context):
+        raise DemonstrationError(
+            f"the demonstrations start from contexts of {listed(header.context) or 'nothing'}, but {name} from "
+            f"{listed(task.context) or 'nothing'}; {mend}"
+        )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vdd_ros.cli.options import add_config_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
@@ -44,11 +46,14 @@ def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
-    """Warn of observation entries that hardly change."""
-    from vdd_ros.learning.fit.windows import small_deviations
+    """Warn of entries that never or hardly change."""
+    from vdd_ros.data.blocks import moments
+    from vdd_ros.learning.fit.windows import is_constant, small_deviations, unchanging_actions
 
-    entries, deviations = demonstrations.header.observation, demonstrations.observation.std(axis=0).tolist()
-    for problem in small_deviations(entries, deviations, least_deviation):
+    found = moments(demonstrations.observation)
+    deviations = np.where(is_constant(found), 0.0, found.deviation).tolist()
+    problems = small_deviations(demonstrations.header.observation, deviations, least_deviation)
+    for problem in [*problems, *unchanging_actions(demonstrations)]:
         tell(f"warning: {problem}")
 
 

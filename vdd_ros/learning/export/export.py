@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError
 from vdd_ros.files import replacing
 from vdd_ros.learning.diffusion.samplers import passes
@@ -18,6 +18,7 @@ from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_pa
 from vdd_ros.learning.export.resolution import check_resolution
 from vdd_ros.learning.fit.card import origin_warning
 from vdd_ros.learning.fit.checkpoint import Card, load_model
+from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.learning.methods.consistency import load_one_step
@@ -54,8 +55,8 @@ def export(
         file: The policy file to write.
         config: Settings.
         fidelity: Measured figures to note in the metadata.
-        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps. With others
-            the file has a warning.
+        demonstrations: What the checkpoint learned from, for the novelty; by default those that it links to. With
+            others the file has a warning.
 
     Returns:
         The metadata written.
@@ -95,12 +96,13 @@ def _fit_novelty(
     folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int
 ) -> tuple[Fitted, tuple[str, ...]]:
     """Return the density of the observations, and warnings where it may not be that of what the policy learned from."""
-    if demonstrations is None and not (folder / FILE_NAME).exists():
-        raise DemonstrationError(
-            f"'{folder}' keeps no demonstrations, from which the density of the observations is fitted; give those "
-            "that it learned from (--demos), or export without it (--no-novelty)"
-        )
-    demonstrations = demonstrations or DemonstrationSet.load(folder)
+    if demonstrations is None:
+        try:
+            demonstrations = load_linked(folder)
+        except DemonstrationError as error:
+            raise DemonstrationError(
+                f"{error}. The density of the observations is fitted to them; --no-novelty exports without it"
+            ) from error
     demonstrations.header.signature.check(
         card.signature,
         "the demonstrations",

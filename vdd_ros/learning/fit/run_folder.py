@@ -18,6 +18,7 @@ from vdd_ros.earlier import drop_earlier, set_aside
 from vdd_ros.errors import CheckpointError, DemonstrationError
 from vdd_ros.files import holding, replacing
 from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
+from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.text import printable
 
@@ -25,7 +26,7 @@ Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 FIGURE_FILE = "training.png"
-RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, FIGURE_FILE, "tensorboard")
+RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, LINK_FILE, FIGURE_FILE, "tensorboard")
 """What a run makes in its folder, beside the demonstrations."""
 
 
@@ -44,7 +45,7 @@ def run_folder(
     Args:
         folder: Made if it is missing.
         settings: Of the run.
-        demonstrations: Kept in the folder.
+        demonstrations: Linked from the folder, or saved in it where they are in no file yet.
         resume: Continue the run in the folder.
         force: Replace what the folder holds.
         teacher_folder: Where the run's teacher is; a run cannot be there.
@@ -65,12 +66,14 @@ def run_folder(
     check_folder(folder, settings, resume, force)
     with holding(folder):
         check_folder(folder, settings, resume, force)  # another process may have ended in it since
-        kept = _keeps(folder, demonstrations, replace=force and not resume)
+        linked = demonstrations.file is not None and demonstrations.file.exists()
+        kept = linked or _keeps(folder, demonstrations, replace=force and not resume)
 
         def begin() -> None:
             prepare_folder(folder, settings, resume, force, () if kept else (FILE_NAME,))
             if not kept:
                 demonstrations.save(folder)
+            write_link(folder, demonstrations)
 
         yield begin
         drop_earlier(folder)

@@ -69,7 +69,7 @@ def fit_mixture(
         shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
         check_sizes(shape)
         goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
-        pool = Pool(windows.observation, goal, windows.action[:, None])
+        pool = Pool(windows.observation[:], goal, windows.action[:, None])
         student = start_student(shape, config, pool, config.seed)
         loss = mixture_loss(student, windows, config)
         recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
