@@ -92,7 +92,7 @@ def test_a_file_without_it(tmp_path: Path) -> None:
 
 
 def test_other_demonstrations_are_a_warning_in_the_file(tmp_path: Path) -> None:
-    fit_mixture(small_demonstrations(), tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
+    fit_mixture(small_demonstrations(), tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
     other = small_demonstrations(seed=1)
     warnings = export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=other).warnings
     learned = small_demonstrations().sha256[:12]

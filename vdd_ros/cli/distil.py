@@ -15,6 +15,7 @@ HELP = "make a policy that acts in one pass: VDD and its rivals"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd distil`."""
     methods = all_methods()
+    parser.usage = "%(prog)s [-h] [--method METHOD] [--teacher DIR] [--demos DIR] --out DIR [settings]"
     parser.add_argument(
         "--method",
         choices=[method.name for method in methods],

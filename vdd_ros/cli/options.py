@@ -50,17 +50,24 @@ def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]
     """Add the option of a setting that some methods have."""
     first = methods[0]
     reading = _readings(first.config)[name]
-    defaults: dict[str, list[str]] = {}
     for method in methods:
         if (other := _readings(method.config)[name]) != reading:
             raise PluginError(
                 f"the methods '{first.name}' and '{printable(method.name)}' both have the setting '{name}', but "
                 f"read it as {reading} and {other}; give it another name in '{printable(method.name)}'"
             )
-        defaults.setdefault(str(_defaults(method.config)[name]), []).append(method.name)
-    usual, *others = defaults
-    text = "; ".join([usual, *(f"{', '.join(defaults[other])}: {other}" for other in others)])
-    _add(group, name, reading, field_docs(first.config).get(name, ""), text)
+    meaning = _by_method({method.name: field_docs(method.config).get(name, "") for method in methods})
+    default = _by_method({method.name: str(_defaults(method.config)[name]) for method in methods})
+    _add(group, name, reading, meaning, default)
+
+
+def _by_method(texts: dict[str, str]) -> str:
+    """Return what all methods say, and behind it what some of them say instead, with their names."""
+    owners: dict[str, list[str]] = {}
+    for method, text in texts.items():
+        owners.setdefault(text, []).append(method)
+    usual, *others = owners
+    return "; ".join([usual, *(f"{', '.join(owners[other])}: {other}" for other in others)])
 
 
 def _add(group: argparse._ArgumentGroup, name: str, reading: dict[str, Any], meaning: str, default: str) -> None:

@@ -83,10 +83,8 @@ class Kind(Generic[M, C]):
                 raise
             return found
         if model.card.structure != self.name:
-            raise CheckpointError(
-                f"'{printable(folder)}' holds a {model.card.structure} policy made by '{printable(model.card.method)}', but "
-                f"a {self.name} policy is needed here"
-            )
+            has = f"a {model.card.structure} policy made by '{printable(model.card.method)}'"
+            raise CheckpointError(f"'{printable(folder)}' holds {has}, but a {self.name} policy is needed here")
         module = build(self.model, read_shape(self.config, model.card, folder), model, folder)
         return module.requires_grad_(False).eval(), model.card, model.sha256
 
