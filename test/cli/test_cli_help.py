@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.cli.options import field_docs
+from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.configs import (
     CDConfig,
     CTMConfig,

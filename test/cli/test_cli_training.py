@@ -18,9 +18,10 @@ from terminal import OnTerminal
 from toy_targets import small_demonstrations
 
 from vdd_ros.cli.main import main
-from vdd_ros.cli.options import add_config_options, config_from_options, field_docs, given_options
+from vdd_ros.cli.options import add_config_options, config_from_options, given_options
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.features import Feature
+from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, load_model, model_sha256
 from vdd_ros.learning.fit.figure import read_curves
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE

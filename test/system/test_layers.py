@@ -84,6 +84,11 @@ LAYERS = {
             "torch",
         ),
     ),
+    "testing": Layer(
+        layers=("robot", "policy", "data", "tasks", "evaluation", "learning"),
+        packages=("numpy", "yaml"),
+        exceptions=(("methods", "torch"),),
+    ),
     "nodes": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
         packages=("numpy", "rclpy", "rosbags", "yaml"),

@@ -2,18 +2,15 @@
 
 import argparse
 import dataclasses
-import inspect
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from vdd_ros.errors import ConfigurationError, PluginError
+from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.text import printable
 
 Config = TypeVar("Config")
-
-_ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
 
 
 def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
@@ -126,24 +123,3 @@ def refuse_foreign_options(method: Method, methods: Sequence[Method], args: argp
         owners = {name: [one.name for one in methods if name in one.settings] for name in foreign}
         options = "; ".join(f"--{name.replace('_', '-')} belongs to {', '.join(owners[name])}" for name in foreign)
         raise ConfigurationError(f"the method '{method.name}' lacks what was given: {options}; omit it")
-
-
-def field_docs(config: type) -> dict[str, str]:
-    """Return what the `Attributes:` sections of a class and its bases say, by field; fields may share an entry."""
-    docs: dict[str, str] = {}
-    for base in reversed(config.__mro__):
-        docs |= _own_docs(base)
-    return docs
-
-
-def _own_docs(config: type) -> dict[str, str]:
-    section = inspect.cleandoc(config.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    docs: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.splitlines():
-        if entry := _ENTRY.fullmatch(line):
-            names, text = entry[1].split(", "), entry[2][0].lower() + entry[2][1:]
-        else:
-            text = f" {line.strip()}"
-        docs |= {name: docs.get(name, "") + text for name in names}
-    return {name: text.removesuffix(".") for name, text in docs.items()}

@@ -1,11 +1,12 @@
 """Settings that trainings share: of networks, windows, fits and mixtures; without torch, so that help needs none."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
+from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,7 @@ Decay = Literal["cosine", "linear"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Backbone = Literal["gpt", "mlp"]
+Normalisation = Literal["mean-std", "min-max", "none"]
 Structure = Literal["mixture", "diffusion", "one_step"]
 Solver = Literal["euler", "heun"]
 NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
@@ -66,6 +68,23 @@ class BackboneConfig:
         return {field.name: getattr(self, field.name) for field in fields(BackboneConfig)}
 
 
+def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
+    """Return how entries are scaled, and how those are that are named, such as `mean-std,action.gripper=none`.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    usual, *others = (part.strip() for part in text.split(","))
+    own = dict(part.partition("=")[::2] for part in others)
+    for way in (usual, *own.values()):
+        if way not in get_args(Normalisation):
+            raise ConfigurationError(
+                f"normalisation is '{printable(text)}'; it must be {', '.join(get_args(Normalisation))}, and may go on "
+                "with ',NAME=WAY' for single entries"
+            )
+    return usual, own
+
+
 @dataclass(frozen=True, kw_only=True)
 class WindowShape:
     """How many observations go into a policy, and how many actions come out.
@@ -88,11 +107,14 @@ class WindowConfig(WindowShape):
     Attributes:
         least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
             changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
+        normalisation: How entries are scaled: by `mean-std`, by `min-max` to the range from -1 to 1, or `none`. Single
+            entries differ by name, behind commas: `mean-std,action.gripper=none`.
     """
 
     history: int = 5
     horizon: int = 1
     least_deviation: float = 0.0
+    normalisation: str = "mean-std"
 
     def check_windows(self) -> None:
         """Refuse values that cannot be meant.
@@ -102,6 +124,7 @@ class WindowConfig(WindowShape):
         """
         require_least(1, self, "history", "horizon")
         require_least(0, self, "goal_length", "least_deviation")
+        parse_normalisation(self.normalisation)
 
     def dimensions(self, header: Header) -> dict[str, Any]:
         """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""

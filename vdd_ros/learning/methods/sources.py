@@ -12,6 +12,7 @@ from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import WindowConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.fit.card import Card, origin_warning
+from vdd_ros.learning.fit.normalisation import statistics_of
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import DIFFUSION
 from vdd_ros.text import printable
@@ -38,9 +39,10 @@ class DataSource:
         """Standardise a demonstration set and cut its windows.
 
         Raises:
+            ConfigurationError: The normalisation names an entry that is not there.
             DemonstrationError: The set cannot be standardised, or no episode is long enough for a window.
         """
-        statistics = Statistics.of(demonstrations, config.least_deviation)
+        statistics = statistics_of(demonstrations, config)
         shape = config.history, config.horizon, config.goal_length
         return cls(demonstrations, statistics, Windows.of(demonstrations, statistics, *shape, device), config)
 
