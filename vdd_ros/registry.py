@@ -69,6 +69,11 @@ class Registry(Generic[T]):
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
+    def forget(self) -> None:
+        """Look for installed packages again at the next call, and import again what they registered."""
+        self._loaded.clear()
+        self.__dict__.pop("_others", None)
+
     @cached_property
     def _others(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}

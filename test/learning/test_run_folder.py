@@ -149,10 +149,11 @@ HOLDING = """
 import sys
 from pathlib import Path
 
-import torch
 from toy_targets import small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.learning.fit.training_loop import TrainingLoop
+from vdd_ros.learning.methods.configs import TrainConfig
 
 def wait(self, *_):
     print("ready", flush=True)
