@@ -11,10 +11,15 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
+from toy_targets import small_demonstrations
+from trainings import distil, train_teacher
+
 from vdd_ros.cli.main import main
-from vdd_ros.errors import ConformanceError, PluginError
-from vdd_ros.learning.diffusion.teachers import TEACHERS
-from vdd_ros.learning.methods.configs import CDConfig
+from vdd_ros.errors import CheckpointError, ConformanceError, PluginError
+from vdd_ros.learning.diffusion.teachers import TEACHERS, ForeignTeacher
+from vdd_ros.learning.export.export import export
+from vdd_ros.learning.kinds import DIFFUSION
+from vdd_ros.learning.methods.configs import CDConfig, DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.learning.methods.registry import METHODS, Method, teacher_method
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
@@ -155,11 +160,11 @@ def test_they_go_from_training_to_the_score(installed: None, tmp_path: Path) -> 
     small = ["--width", "8", "--batch", "8", "--steps", "2"]
     train = ["train", "--task", "avoiding", "--demos", str(tmp_path / "D"), "--out", str(tmp_path / "T"), *small]
     assert main([*train, "--teacher", "root"]) == 0
-    distil = ["distil", "--method", "cloning", "--teacher", str(tmp_path / "T"), "--out", str(tmp_path / "S")]
-    assert main([*distil, "--preset", "tiny", "--teacher-draws", "2"]) == 0
+    distilled = ["distil", "--method", "cloning", "--teacher", str(tmp_path / "T"), "--out", str(tmp_path / "S")]
+    assert main([*distilled, "--preset", "tiny", "--teacher-draws", "2"]) == 0
     for checkpoint, structure, method in (("T", "diffusion", "root"), ("S", "mixture", "cloning")):
         file = tmp_path / f"{checkpoint}.onnx"
-        assert main(["export", str(tmp_path / checkpoint), "--out", str(file)]) == 0
+        assert main(["export", str(tmp_path / checkpoint), "--out", str(file), "--no-novelty"]) == 0
         spec = OnnxPolicy.load(file).spec
         assert (spec.structure, spec.method) == (structure, method)
         assert main(["evaluate", str(file), "--rollouts", "2"]) == 0
@@ -183,10 +188,10 @@ def test_a_student_cannot_start_from_a_network_of_another_make(
     get_task("avoiding").demonstrate(3, 0, lambda: None).save(tmp_path / "D")
     train = ["train", "--task", "avoiding", "--demos", str(tmp_path / "D"), "--out", str(tmp_path / "T")]
     assert main([*train, "--width", "8", "--batch", "8", "--steps", "1", "--teacher", "root"]) == 0
-    distil = ["distil", "--method", "cd", "--teacher", str(tmp_path / "T"), "--out", str(tmp_path / "S")]
-    assert main([*distil, "--steps", "1", "--batch", "4"]) == 2
+    student = ["distil", "--method", "cd", "--teacher", str(tmp_path / "T"), "--out", str(tmp_path / "S")]
+    assert main([*student, "--steps", "1", "--batch", "4"]) == 2
     assert "no student can start from it; give --no-start-from-teacher" in capsys.readouterr().err
-    assert main([*distil, "--steps", "1", "--batch", "4", "--no-start-from-teacher"]) == 0
+    assert main([*student, "--steps", "1", "--batch", "4", "--no-start-from-teacher"]) == 0
 
 
 def test_they_conform(installed: None) -> None:
@@ -252,3 +257,25 @@ def test_every_teacher_is_a_method_too() -> None:
     method = teacher_method("beso")
     assert (method.name, method.structure, method.trains_from) == ("beso", "diffusion", "data")
     assert np.isin(["mlp", "paper-avoiding-beso"], list(method.presets)).all()
+
+
+def test_a_teacher_of_another_program_is_read_by_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be distilled and exported; that its demonstrations are unknown is a warning."""
+    ours, theirs, demonstrations = tmp_path / "ours", tmp_path / "theirs", small_demonstrations()
+    tiny = {"steps": 2, "batch": 4, "backbone": "mlp", "width": 8, "layers": 1}
+    train_teacher(demonstrations, ours, TrainConfig(**tiny))  # type: ignore[arg-type]
+    theirs.mkdir()
+    (theirs / "weights.txt").write_text("of another program")
+
+    def load(path: Path) -> ForeignTeacher | None:
+        if not (path / "weights.txt").exists():
+            return None
+        teacher, card, _ = DIFFUSION.read(ours)
+        return ForeignTeacher(teacher, replace(card, data_sha256=None), "5" * 64)
+
+    monkeypatch.setitem(TEACHERS._loaded, "ddpm", replace(TEACHERS.get("ddpm"), load=load))
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        DIFFUSION.load(tmp_path)
+    card = distil(theirs, demonstrations, tmp_path / "S", DistilConfig(**tiny, experts=2, pool_copies=1))  # type: ignore[arg-type]
+    assert (card.teacher_sha256, len(card.warnings)) == ("5" * 64, 1)
+    assert export(theirs, tmp_path / "t.onnx", ExportConfig(steps=2, novelty=False)).structure == "diffusion"
