@@ -32,7 +32,7 @@ BACKBONES = pytest.mark.parametrize("backbone", ["mlp", "gpt"])
         ("device", "tpu", "device is 'tpu'; allowed: auto, cpu, cuda"),
         ("precision", "float8", "precision is 'float8'; allowed: float32, bfloat16"),
         ("backbone", "cnn", "backbone is 'cnn'; allowed: gpt, mlp"),
-        ("teacher", "oracle", "teacher is 'oracle'; allowed: ddpm, beso"),
+        ("teacher", "oracle", "unknown teacher 'oracle'; known: beso, ddpm"),
         ("steps", 0, "steps is 0; it must be finite and at least 1"),
         ("steps", math.nan, "steps is nan"),
         ("batch", 0, "batch is 0"),
