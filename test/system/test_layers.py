@@ -51,7 +51,6 @@ LAYERS = {
     "host": Layer(packages=("numpy", "onnxruntime")),
     "robot": Layer(packages=("numpy", "yaml")),
     "policy": Layer(packages=("numpy", "onnxruntime")),
-    "testing": Layer(layers=("robot",), packages=("numpy", "yaml")),
     "control": Layer(layers=("policy", "robot"), packages=("numpy", "onnxruntime")),
     "bags": Layer(
         packages=("numpy",),
