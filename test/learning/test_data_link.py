@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from toy_targets import small_demonstrations
+from trainings import distil, train_teacher
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
@@ -17,9 +18,8 @@ from vdd_ros.data.formats import npz
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE
 from vdd_ros.learning.fit.data_link import LINK_FILE, load_linked
+from vdd_ros.learning.kinds import DIFFUSION
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import distil
 
 TINY: dict[str, Any] = {"backbone": "mlp", "width": 4, "layers": 1, "octaves": 1, "batch": 4, "steps": 2}
 
@@ -43,14 +43,14 @@ def test_a_checkpoint_links_to_its_demonstrations(teacher: Path, demonstrations:
 
 
 def test_the_link_holds_where_everything_moves(teacher: Path, tmp_path: Path) -> None:
-    sha256 = load_teacher(teacher)[1].data_sha256
+    sha256 = DIFFUSION.load(teacher)[1].data_sha256
     shutil.move(tmp_path / "work", tmp_path / "elsewhere")
     assert load_linked(tmp_path / "elsewhere" / "T").sha256 == sha256
 
 
 def test_missing_demonstrations_are_named_with_their_hash(teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(teacher.parent / "D")
-    sha256 = str(load_teacher(teacher)[1].data_sha256)
+    sha256 = str(DIFFUSION.load(teacher)[1].data_sha256)
     assert main(["distil", "--teacher", str(teacher), "--out", str(teacher.parent / "S")]) == 2
     message = capsys.readouterr().err
     assert f"(sha256 {sha256[:12]}) are not at" in message
@@ -58,7 +58,7 @@ def test_missing_demonstrations_are_named_with_their_hash(teacher: Path, capsys:
 
 
 def test_other_demonstrations_in_their_place_are_refused(teacher: Path) -> None:
-    sha256 = str(load_teacher(teacher)[1].data_sha256)
+    sha256 = str(DIFFUSION.load(teacher)[1].data_sha256)
     small_demonstrations(seed=5).save(teacher.parent / "D")
     with pytest.raises(DemonstrationError, match=rf"holds other demonstrations .*{sha256[:12]}.*--demos"):
         load_linked(teacher)

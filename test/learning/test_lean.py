@@ -16,19 +16,19 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from toy_targets import restless, small_demonstrations
+from trainings import distil, distil_consistency, train_teacher
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.export.export import export, make_graph
+from vdd_ros.learning.export.export import export
 from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
+from vdd_ros.learning.fit.card import Card
 from vdd_ros.learning.fit.checkpoint import load_model
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import ConsistencyConfig, DistilConfig, ExportConfig, TrainConfig
-from vdd_ros.learning.methods.consistency import distil_consistency
-from vdd_ros.learning.methods.teacher import train_teacher
-from vdd_ros.learning.methods.vdd import distil
+from vdd_ros.learning.kinds import KINDS, load_any
+from vdd_ros.learning.methods.configs import CTMConfig, DistilConfig, ExportConfig, TrainConfig
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
 TEACHERS: dict[str, dict[str, Any]] = {
@@ -37,36 +37,41 @@ TEACHERS: dict[str, dict[str, Any]] = {
     "mlp": {"backbone": "mlp", "history": 2, "octaves": 2},
     "mlp of chunks": {"backbone": "mlp", "history": 2, "octaves": 0, "horizon": 3, "goal_length": 1},
 }
-KINDS = ("teacher", "student", "full", "ctm")
+POLICIES = ("teacher", "student", "full", "ctm")
 
 
 @pytest.fixture(scope="module", params=TEACHERS)
 def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A teacher with random weights, and what is distilled from it."""
     folder, demonstrations = tmp_path_factory.mktemp("checkpoints"), small_demonstrations()
-    found = {kind: folder / kind for kind in KINDS}
+    found = {kind: folder / kind for kind in POLICIES}
     settings = TEACHERS[request.param]
     train_teacher(demonstrations, found["teacher"], TrainConfig(steps=1, batch=4, **SMALL, **settings))
     shape: dict[str, Any] = {**SMALL, "backbone": settings["backbone"], "octaves": settings["octaves"]}
     for kind, covariance in (("student", "diagonal"), ("full", "full")):
         config: dict[str, Any] = {"steps": 1, "batch": 4, "experts": 5, "pool_samples": 1, "covariance": covariance}
         distil(found["teacher"], demonstrations, found[kind], DistilConfig(**config, **shape))
-    distil_consistency(found["teacher"], demonstrations, found["ctm"], ConsistencyConfig(steps=1, batch=4, draws=1))
+    distil_consistency(found["teacher"], demonstrations, found["ctm"], CTMConfig(steps=1, batch=4, draws=1))
     for one in found.values():
         restless(one, 0.1)
     return found
 
 
+def bare_graph(folder: Path) -> tuple[Any, Card]:
+    """Return the graph of a checkpoint, and its card."""
+    model, card = load_any(folder)
+    graph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), ExportConfig(steps=3))
+    return graph.eval(), card
+
+
 def graph_of(folder: Path) -> nn.Module:
     """Return the graph of a checkpoint with its novelty."""
-    card, _ = load_model(folder)
-    graph = make_graph(folder, card, ExportConfig(steps=3)).eval()
+    graph, card = bare_graph(folder)
     return NoveltyGraph(graph, Novelty(fit_novelty(small_demonstrations(), Statistics.from_lists(card.statistics))))
 
 
 def inputs_of(folder: Path, rows: int = 16) -> dict[str, Any]:
-    card, _ = load_model(folder)
-    graph = make_graph(folder, card, ExportConfig(steps=3))
+    graph, card = bare_graph(folder)
     return draw_inputs(graph, card, rows, np.random.default_rng(0))
 
 
@@ -82,7 +87,7 @@ def double_precision() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("opset", [18, 23])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", POLICIES)
 def test_a_lean_graph_is_the_same_function(checkpoints: dict[str, Path], kind: str, opset: int) -> None:
     """In double precision they differ by its rounding alone: nothing is approximated."""
     graph = graph_of(checkpoints[kind]).double()

@@ -88,7 +88,11 @@ LAYERS = {
             "torch",
         ),
     ),
-    "testing": Layer(layers=("robot", "data", "tasks"), packages=("numpy", "yaml")),
+    "testing": Layer(
+        layers=("robot", "policy", "data", "tasks", "evaluation", "learning"),
+        packages=("numpy", "yaml"),
+        exceptions=(("methods", "torch"),),
+    ),
     "nodes": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
         packages=("numpy", "rclpy", "rosbags", "yaml"),

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.novelty import Novelty
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import Sampler, Schedule
 from vdd_ros.learning.networks.backbones import Shape
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from vdd_ros.errors import ExportError
+from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.export.graphs import ChainGraph, DeterministicGraph, DiffusionGraph, MixtureGraph, OneStepGraph
 from vdd_ros.learning.export.onnx_graph import Array, Inputs, PolicyGraph, Run, open_graph, run_torch, write_graph
 from vdd_ros.learning.fit.checkpoint import Card
-from vdd_ros.learning.methods.configs import Sampler
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import Parity

@@ -15,7 +15,7 @@ from vdd_ros import __version__
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.documents import read_json
 from vdd_ros.earlier import drop_earlier, set_aside
-from vdd_ros.errors import CheckpointError, DemonstrationError
+from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
 from vdd_ros.files import holding, replacing
 from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
 from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
@@ -183,7 +183,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
             check_tensors(make(shape), model.tensors, "the weights")
         module = make(shape)
         module.load_state_dict(model.tensors)
-    except (CheckpointError, RuntimeError) as error:
+    except (CheckpointError, ConfigurationError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights in '{printable(folder)}' do not fit their own card ({printable(error)}); make it again"
         ) from error
