@@ -118,7 +118,7 @@ class GPT(nn.Module):
         super().__init__()
         self.features = FourierFeatures(obs_dim, octaves)
         self.embed = nn.Linear(self.features.size, width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(tokens, width), std=0.02))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.register_buffer("mask", torch.full((tokens, tokens), -torch.inf).triu(1), persistent=False)
         for module in self.modules():
@@ -191,7 +191,7 @@ class GPTDenoiser(nn.Module):
         self.chunk = (horizon, act_dim)
         self.embed_noise = NoiseEmbedding(conditions, width)
         self.embed_action = init_linear(nn.Linear(act_dim, width))
-        self.position = nn.Parameter(0.02 * torch.randn(horizon, width))
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(horizon, width), std=0.02))
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, act_dim)
         nn.init.zeros_(self.read.weight)
