@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: list[float], ti
     monkeypatch.setattr(threads, "STAT", file)
     monkeypatch.setattr(threads, "QUOTA", tmp_path / "none")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(len(busy))))
-    monkeypatch.setattr(threads.time, "sleep", lambda _seconds: write(ticks))
+    monkeypatch.setattr("vdd_ros.host.threads.time.sleep", lambda _seconds: write(ticks))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 

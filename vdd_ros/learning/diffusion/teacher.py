@@ -7,6 +7,7 @@ have deviation 1 at every level. What remains different is where they are traine
 
 import math
 from bisect import bisect_left, bisect_right
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,7 +44,13 @@ class Teacher(nn.Module):
     """A diffusion policy over standardised actions, given standardised observations.
 
     An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise.py.
+
+    Attributes:
+        rounded: Whether `encode` and `denoise` compute the network's matrix products in bfloat16: for a teacher that is
+            only asked, where the processor is made for it. Actions, levels and what is added up stay float32.
     """
+
+    rounded = False
 
     grid: Tensor
     action_low: Tensor
@@ -79,7 +86,11 @@ class Teacher(nn.Module):
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
         """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
-        return self.network.encode(observation, goal)
+        with self._rounding(observation):
+            return self.network.encode(observation, goal)
+
+    def _rounding(self, like: Tensor) -> AbstractContextManager[None]:
+        return torch.autocast(like.device.type, torch.bfloat16) if self.rounded else nullcontext()
 
     def loss(
         self, observation: Tensor, goal: Tensor | None, action: Tensor, draws: int, generator: torch.Generator
@@ -121,7 +132,9 @@ class Teacher(nn.Module):
         """
         sigma = sigma[..., None]
         skip, out, scale_in = self.coefficients(sigma)
-        return skip * action + out * self.network(context, scale_in * action, sigma.log() / 4)
+        with self._rounding(action):
+            estimate = self.network(context, scale_in * action, sigma.log() / 4)
+        return skip * action + out * estimate
 
     def score(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of the log density of NOISED actions, (denoised - action) / sigma^2; as `denoise`."""

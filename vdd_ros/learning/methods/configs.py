@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
 from vdd_ros.learning.configs import BackboneConfig, FitConfig, MixtureConfig, WindowConfig
+
+if TYPE_CHECKING:
+    import torch
 
 TeacherKind = Literal["ddpm", "beso"]
 OneStepKind = Literal["cd", "ctm"]
@@ -15,6 +18,7 @@ Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
 Metric = Literal["huber", "l2"]
 MixtureMethod = Literal["em", "imc"]
+TeacherPrecision = Literal["auto", "float32", "bfloat16"]
 NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
 Schedule = Literal["cosine", "linear", "exponential", "karras"]
 Opset = Literal[18, 23]
@@ -83,6 +87,8 @@ class DistilConfig(FitConfig, MixtureConfig):
         pool_copies: Noisy copies of each demonstrated state.
         pool_samples: Teacher actions drawn at each of these.
         teacher_steps: Sampling steps of those actions.
+        teacher_precision: Of the frozen teacher's matrix products; `auto` takes bfloat16 on CPUs that have tiles for it
+            (AMX), float32 elsewhere.
     """
 
     steps: int = 4_000
@@ -101,6 +107,7 @@ class DistilConfig(FitConfig, MixtureConfig):
     pool_copies: int = 3
     pool_samples: int = 8
     teacher_steps: int = 8
+    teacher_precision: TeacherPrecision = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -113,6 +120,7 @@ class DistilConfig(FitConfig, MixtureConfig):
         require_choice(self, "update", Update)
         require_choice(self, "gating_on", GatingOn)
         require_choice(self, "noise_scheme", NoiseScheme)
+        require_choice(self, "teacher_precision", TeacherPrecision)
         require_least(1, self, "gating_every", "samples", "pool_copies", "pool_samples", "teacher_steps")
         require_least(0, self, "forward_kl", "draws")
         if not 0.0 < self.min_noise <= self.max_noise:
@@ -121,6 +129,14 @@ class DistilConfig(FitConfig, MixtureConfig):
             )
         if not 0.0 <= self.uniform_weight <= 1.0:
             raise ConfigurationError(f"uniform_weight is {self.uniform_weight}; it must be between 0 and 1")
+
+    def rounds_teacher(self, device: "torch.device") -> bool:
+        """Tell whether the teacher computes in bfloat16 on a device."""
+        if self.teacher_precision != "auto":
+            return self.teacher_precision == "bfloat16"
+        import torch
+
+        return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
 @dataclass(frozen=True, kw_only=True)

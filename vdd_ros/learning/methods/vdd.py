@@ -70,6 +70,7 @@ def distil(
         KeyboardInterrupt: The run was interrupted; a checkpoint is written.
     """
     source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
+    source.teacher.rounded = config.rounds_teacher(config.pick_device())
     source.teacher.check_range(config.min_noise, config.max_noise)
     source.teacher.visited(config.teacher_steps)
     settings = {**asdict(config), "teacher_sha256": source.sha256, "data_sha256": source.data_sha256}
@@ -200,8 +201,7 @@ def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: Dist
         index = torch.randint(len(pool), (config.batch,), generator=generator, device=device)
         observation, goal = pool.states(index)
         mixture = student(observation, goal)
-        with torch.no_grad():
-            context = teacher.encode(observation, goal)
+        context = pool.encoded(teacher, index)
         sigma = draw_sigmas(config.noise_scheme, config.batch, *noise_range, step / config.steps, generator)
         sigma = teacher.nearest_level(sigma, *noise_range)
         drawn = None
