@@ -265,7 +265,7 @@ def test_a_rounded_teacher_is_nearly_the_same(backbone: str, horizon: int) -> No
     shape = small(kind="beso", backbone=backbone, width=16, horizon=horizon)
     teacher = Teacher(shape).requires_grad_(False)
     for parameter in teacher.parameters():
-        parameter += 0.1 * torch.randn_like(parameter)
+        parameter.add_(0.1 * torch.randn_like(parameter))
     state, action = torch.randn(32, shape.history, shape.obs_dim), torch.randn(32, 4, shape.size)
     sigma = torch.logspace(-1.5, 0, 32)[:, None]
     exact = teacher.score(teacher.encode(state), action, sigma) * sigma[..., None]
