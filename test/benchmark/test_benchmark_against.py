@@ -95,7 +95,12 @@ def test_neighbours_end_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *given: started.append(popen(*given)) or started[-1])
+
+    def noted(*given: Any) -> Any:
+        started.append(popen(*given))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
     with busy_neighbours(2):
         assert [one.poll() for one in started] == [None, None]
     assert all(one.returncode is not None for one in started)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from toy_targets import Target, exact_teacher
 
+from vdd_ros.learning.configs import Backbone
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.methods import state_pool as pools
@@ -83,12 +84,12 @@ def test_the_data_can_stand_for_the_teacher(goal_length: int) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["gpt", "mlp"])
-def test_a_pool_keeps_the_teachers_encodings(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_keeps_the_teachers_encodings(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are those of the states, over several chunks; where they would be too large, states are encoded again."""
     monkeypatch.setattr("vdd_ros.learning.methods.state_pool.CHUNK", 16)
     shape = TeacherConfig(
         backbone=backbone, width=8, heads=2, layers=2, history=1, obs_dim=1, horizon=1, act_dim=1, goal_length=1
-    )  # type: ignore[arg-type]
+    )
     teacher = Teacher(shape).requires_grad_(False)
     pool, index = draw(teacher, goal_length=1), torch.tensor([50, 3])
     assert pool.context is not None
