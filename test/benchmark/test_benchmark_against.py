@@ -1,6 +1,7 @@
 """Two checkouts by turns: the order, the commands, what is made of their figures. The checkouts are stand-ins."""
 
 import json
+from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from vdd_ros.benchmark.speed.against import Race, cases, run_race, table
 from vdd_ros.benchmark.speed.checkouts import Checkout, Spent, busy_neighbours
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, ProcessError
+from vdd_ros.host.threads import SLEEPING
 
 STAND_IN = """
 import json, sys
@@ -37,6 +39,19 @@ def stand_in(folder: Path, name: str, success: float = 0.9, fails: bool = False)
 
 def asked(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+
+
+def test_a_checkout_inherits_no_threads_that_this_one_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stand_in(tmp_path, "one")
+    (folder / "vdd_ros" / "cli" / "main.py").write_text(
+        "import os, sys\nfrom pathlib import Path\nPath(sys.argv[1]).write_text(repr(sorted(os.environ.items())))"
+    )
+    for name, value in {**SLEEPING, "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    Checkout.of("one", folder).run([tmp_path / "seen"])
+    seen = dict(literal_eval((tmp_path / "seen").read_text()))
+    assert not SLEEPING.keys() & seen.keys()
+    assert (seen["OMP_NUM_THREADS"], seen["PYTHONPATH"]) == ("1", str(folder))
 
 
 def run_two(folder: Path, **checkout: Any) -> dict[str, Any]:

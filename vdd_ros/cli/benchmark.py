@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vdd_ros.benchmark.markdown_block import check_block
@@ -141,11 +142,13 @@ def _run_speed(args: argparse.Namespace) -> int:
             "vdd benchmark speed compares checkouts on the same data: --against DIR and --demos DIR"
         )
     this, other = Checkout.of("this", Path(__file__).parents[2]), Checkout.of("other", args.against[0])
-    race = Race(
-        args.tasks[0], args.backbone, args.demos.resolve(), args.work.resolve(), args.seeds, args.rollouts, args.steps,
-        args.busy,
-    )  # fmt: skip
-    record = run_race(race, this, other, lambda text: tell(f"speed: {text}"))
+    args.work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="speed_", dir=args.work) as folder:
+        race = Race(
+            args.tasks[0], args.backbone, args.demos.resolve(), Path(folder).resolve(), args.seeds, args.rollouts,
+            args.steps, args.busy,
+        )  # fmt: skip
+        record = run_race(race, this, other, lambda text: tell(f"speed: {text}"))
     show(table(record))
     if args.json is not None:
         write_json(args.json, record)

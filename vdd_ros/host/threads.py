@@ -20,6 +20,8 @@ MOST_THREADS = 8
 LOOK_S = 0.25
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""What a command sets in its environment; a process that is to choose for itself must not inherit it."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> Non
 
     Both libraries read the environment when they are loaded: call this before numpy and torch are imported.
     """
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name, value in SLEEPING.items():
+        environment.setdefault(name, value)
 
 
 def choose_threads(asked: int | None = None) -> ThreadCount:

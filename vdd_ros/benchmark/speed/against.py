@@ -24,7 +24,7 @@ class Race:
         task: Name of the task.
         backbone: Of all networks.
         demonstrations: Folder of the data.
-        work: Folder of what they make.
+        work: Folder of what they make, in which nothing of an earlier race is.
         seeds: Of the runs, 0 to seeds - 1.
         rollouts: Episodes that judge each model.
         steps: Training steps of each model; None for as many as each checkout takes by default.
@@ -143,7 +143,7 @@ def run_race(
 
 def _common(race: Race, case: Case, folder: Path, seed: int) -> Words:
     steps = [] if race.steps is None else ["--steps", str(race.steps)]
-    return ["--backbone", race.backbone, "--seed", str(seed), *steps, "--out", folder / case.name, "--force"]
+    return ["--backbone", race.backbone, "--seed", str(seed), *steps, "--out", folder / case.name]
 
 
 def _compare(case: Case, this: Runs, other: Runs) -> dict[str, Any]:

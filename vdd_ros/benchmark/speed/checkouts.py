@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vdd_ros.documents import read_json
 from vdd_ros.errors import ConfigurationError, ProcessError
+from vdd_ros.host.threads import SLEEPING
 from vdd_ros.text import printable
 
 TAIL = 300
@@ -67,7 +68,7 @@ class Checkout:
         with subprocess.Popen(
             command,
             cwd=self.folder,  # python -m looks there first
-            env=os.environ | {"PYTHONPATH": str(self.folder)},
+            env=_environment(self.folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
@@ -84,11 +85,17 @@ class Checkout:
     def score(self, checkpoint: Path, rollouts: int, seed: int, action_steps: int) -> tuple[float, float]:
         """Return success and entropy of a checkpoint in its task; raises as `run`."""
         policy, record = checkpoint.with_suffix(".onnx"), checkpoint.with_suffix(".json")
-        self.run(["export", checkpoint, "--out", policy, "--no-novelty", "--force"])
+        self.run(["export", checkpoint, "--out", policy, "--no-novelty"])
         steps = ["--action-steps", str(action_steps)]
         self.run(["evaluate", policy, "--rollouts", str(rollouts), "--seeds", str(seed), *steps, "--json", record])
         pooled = read_json(record, ProcessError)["pooled"]
         return float(pooled["success_rate"]), float(pooled["entropy"])
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a checkout, in which each has to set for itself what this process has set."""
+    kept = {name: value for name, value in os.environ.items() if SLEEPING.get(name) != value}
+    return kept | {"PYTHONPATH": str(folder)}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> tuple[bytes, resource.struct_rusage]:

@@ -111,13 +111,13 @@ def _left_out(
     found = np.empty(len(points))
     for one in range(int(fold.max()) + 1):
         density = _fit(points[fold != one], components, random, bar)
-        found[fold == one] = -density.log_prob(torch.from_numpy(points[fold == one])).numpy()
+        found[fold == one] = -density.log_prob(torch.from_numpy(points[fold == one]).double()).numpy()
     return found
 
 
 def _fit(points: Floats, components: int, random: np.random.Generator, bar: Progress) -> Density:
     if len(points) > POINTS:
         points = points[random.choice(len(points), POINTS, replace=False)]
-    density = fit_density(torch.from_numpy(points), components, WIDTH, random)
+    density = fit_density(torch.from_numpy(points).double(), components, WIDTH, random)
     bar.update()
     return density
