@@ -1,6 +1,7 @@
 """Conditional mixtures against scipy, quadrature and autograd."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -147,3 +148,20 @@ def test_a_detached_mixture_takes_no_gradient(covariance: Covariance) -> None:
     values = (value.requires_grad_() for value in (mixture.log_gating, mixture.mean, mixture.factor))
     frozen = GaussianMixture(*values).detach()
     assert not any(value.requires_grad for value in (frozen.log_gating, frozen.mean, frozen.factor))
+
+
+@pytest.mark.parametrize("size", [1, 2, 16])
+def test_gradients_of_full_densities_are_those_of_torch(size: int) -> None:
+    """In closed form here, through torch.distributions there; by means, factors and actions, in double precision."""
+    generator = torch.Generator().manual_seed(size)
+    draw = partial(torch.randn, generator=generator, dtype=torch.float64)
+    lower = 0.3 * draw(3, 4, size, size).tril(-1) + torch.diag_embed(0.1 + draw(3, 4, size).abs())
+    mean, factor, action = leaves = [one.requires_grad_() for one in (draw(3, 4, size), lower, draw(3, 5, size))]
+    weight = draw(3, 5, 4)
+    mixture = GaussianMixture(torch.zeros(3, 4, dtype=torch.float64), mean, factor)
+    ours = torch.autograd.grad((weight * mixture.expert_log_prob(action)).sum(), leaves)
+    normal = torch.distributions.MultivariateNormal(mean, scale_tril=factor)
+    log_prob = normal.log_prob(action.movedim(1, 0)[:, :, None]).movedim(0, 1)  # (B, S, Z)
+    theirs = torch.autograd.grad((weight * log_prob).sum(), leaves)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from toy_targets import Target, exact_teacher
 
-from vdd_ros.learning.diffusion.teacher import Teacher
+from vdd_ros.learning.configs import Backbone
+from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.methods import state_pool as pools
 from vdd_ros.learning.methods.state_pool import Pool, draw_pool
@@ -80,3 +81,22 @@ def test_the_data_can_stand_for_the_teacher(goal_length: int) -> None:
     assert (pool.goal is None) == (goal_length == 0)
     plain = draw(only_data=True, observation_noise=0.0, goal_length=goal_length)
     assert torch.equal(plain.observation, windows().observation[:].repeat(2, 1, 1))
+
+
+@pytest.mark.parametrize("backbone", ["gpt", "mlp"])
+def test_a_pool_keeps_the_teachers_encodings(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the states, over several chunks; where they would be too large, states are encoded again."""
+    monkeypatch.setattr("vdd_ros.learning.methods.state_pool.CHUNK", 16)
+    shape = TeacherConfig(
+        backbone=backbone, width=8, heads=2, layers=2, history=1, obs_dim=1, horizon=1, act_dim=1, goal_length=1
+    )
+    teacher = Teacher(shape).requires_grad_(False)
+    pool, index = draw(teacher, goal_length=1), torch.tensor([50, 3])
+    assert pool.context is not None
+    action, sigma = torch.randn(2, 4, 1), torch.rand(2, 1) + 0.1
+    kept = teacher.denoise(pool.encoded(teacher, index), action, sigma)
+    torch.testing.assert_close(kept, teacher.denoise(teacher.encode(*pool.states(index)), action, sigma))
+    monkeypatch.setattr("vdd_ros.learning.methods.state_pool.KEPT_CONTEXT", 100)
+    again = draw(teacher, goal_length=1)
+    assert again.context is None
+    torch.testing.assert_close(teacher.denoise(again.encoded(teacher, index), action, sigma), kept)

@@ -246,3 +246,23 @@ def test_kmeans_finds_clusters() -> None:
     cloud = (centres[:, None] + 0.1 * torch.randn(3, 300, 2)).flatten(0, 1)
     places = expert_places("kmeans", 3, cloud, 1.0, torch.Generator())
     assert torch.cdist(centres, places).min(1).values.max() < 0.05
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_gradients_of_a_factor_come_from_its_places(size: int) -> None:
+    """Every entry stands where it is meant to, trained or exported, and its gradient comes from there."""
+    shape = StudentConfig(history=1, obs_dim=1, horizon=1, act_dim=size, experts=2, covariance="full", backbone="mlp")
+    student = MixtureStudent(shape)
+    scale, below = torch.randn(3, 2, size), torch.randn(3, 2, size * (size - 1) // 2)
+    expected = torch.diag_embed(scale)
+    rows, columns = torch.tril_indices(size, size, offset=-1)
+    expected[..., rows, columns] = below
+    assert torch.equal(student._cholesky(scale, below), expected)
+    scale.requires_grad_()
+    below.requires_grad_()
+    weight = torch.randn(3, 2, size, size)
+    filled = student._cholesky(scale, below)
+    assert torch.equal(filled, expected)
+    by_scale, by_below = torch.autograd.grad((weight * filled).sum(), (scale, below))
+    assert torch.equal(by_scale, weight.diagonal(dim1=-2, dim2=-1))
+    assert torch.equal(by_below, weight[..., rows, columns])

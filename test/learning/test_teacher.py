@@ -256,3 +256,21 @@ def test_levels_that_a_teacher_does_not_know_are_refused(kind: str, noise_range:
 @pytest.mark.parametrize(("kind", "noise_range"), [("ddpm", (1e-3, 1e6)), ("beso", (0.02, 3.0)), ("beso", (0.5, 0.5))])
 def test_levels_that_a_teacher_knows_are_not(kind: str, noise_range: tuple[float, float]) -> None:
     Teacher(small(kind=kind)).check_range(*noise_range)
+
+
+@pytest.mark.parametrize(("backbone", "horizon"), [("gpt", 1), ("gpt", 3), ("mlp", 2)])
+def test_a_rounded_teacher_is_nearly_the_same(backbone: str, horizon: int) -> None:
+    """bfloat16 keeps eight bits of each product; levels, skips and sums stay float32."""
+    torch.manual_seed(0)
+    shape = small(kind="beso", backbone=backbone, width=16, horizon=horizon)
+    teacher = Teacher(shape).requires_grad_(False)
+    for parameter in teacher.parameters():
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    state, action = torch.randn(32, shape.history, shape.obs_dim), torch.randn(32, 4, shape.size)
+    sigma = torch.logspace(-1.5, 0, 32)[:, None]
+    exact = teacher.score(teacher.encode(state), action, sigma) * sigma[..., None]
+    teacher.rounded = True
+    rounded = teacher.score(teacher.encode(state), action, sigma) * sigma[..., None]
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    assert float((rounded - exact).square().mean().sqrt()) < 2**-6 * float(exact.square().mean().sqrt())

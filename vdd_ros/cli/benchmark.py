@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from vdd_ros.benchmark.markdown_block import check_block
@@ -13,6 +14,7 @@ from vdd_ros.benchmark.methods.results import merge_results, read_results
 from vdd_ros.benchmark.realtime import PARTS
 from vdd_ros.cli import benchmark_pass
 from vdd_ros.console import show, tell
+from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
 from vdd_ros.tasks import task_names
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 HELP = "run every method on the same tasks; tables and figures of success, diversity and speed"
 
 BACKBONES = ("gpt", "mlp")
-SUITES = ("methods", "realtime", "pass")
+SUITES = ("methods", "realtime", "pass", "speed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SUITES,
         help="methods: success, diversity and speed of every method; realtime: the policy node at control rate "
         "(of the other options, --quick, --only, --results, --docs and --figure); pass: one pass of policy files "
-        "(POLICY, --against, --rounds and --json) (default: %(default)s)",
+        "(POLICY, --against, --rounds and --json); speed: how fast this checkout learns and another one (--against, "
+        "--busy and --json, with --seeds, --backbone, --rollouts, --steps, --demos and --work) (default: %(default)s)",
     )
     benchmark_pass.add_arguments(parser)
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="speed: N processes beside it never rest")
     parser.add_argument("--quick", action="store_true", help="realtime: less than a minute, rough figures")
     parser.add_argument(
         "--only",
@@ -110,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         return suite.run(args)
     if args.suite == "pass":
         return benchmark_pass.run(args)
+    if args.suite == "speed":
+        return _run_speed(args)
     _check_arguments(args)
     code = 0
     if not args.report_only:
@@ -124,6 +130,29 @@ def run(args: argparse.Namespace) -> int:
         if args.docs is not None:
             update_page(args.docs, records, args.report)
     return code
+
+
+def _run_speed(args: argparse.Namespace) -> int:
+    """Let this checkout and another one learn by turns, and print the table."""
+    from vdd_ros.benchmark.speed.against import Race, run_race, table
+    from vdd_ros.benchmark.speed.checkouts import Checkout
+
+    if len(args.against) != 1 or args.demos is None:
+        raise ConfigurationError(
+            "vdd benchmark speed compares checkouts on the same data: --against DIR and --demos DIR"
+        )
+    this, other = Checkout.of("this", Path(__file__).parents[2]), Checkout.of("other", args.against[0])
+    args.work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="speed_", dir=args.work) as folder:
+        race = Race(
+            args.tasks[0], args.backbone, args.demos.resolve(), Path(folder).resolve(), args.seeds, args.rollouts,
+            args.steps, args.busy,
+        )  # fmt: skip
+        record = run_race(race, this, other, lambda text: tell(f"speed: {text}"))
+    show(table(record))
+    if args.json is not None:
+        write_json(args.json, record)
+    return 0
 
 
 def _check_arguments(args: argparse.Namespace) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
+from vdd_ros.cli.threads import add_thread_option, settle_threads, thread_facts
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.places import OutputFile
 from vdd_ros.policy.spec import PolicySpec
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--force", action="store_true", help="replace a file that holds anything else than this model")
+    add_thread_option(parser)
     add_config_options(parser, ExportConfig)
 
 
@@ -44,14 +47,16 @@ def run(args: argparse.Namespace) -> int:
         check_policy_place(args.out, load_any(args.checkpoint)[1])
     fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
+    chosen = settle_threads(args)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
-    show(_format(spec, args.out))
+    show(_format(spec, args.out, chosen))
     warnings = _warnings(spec, args.checkpoint)
     for warning in warnings:
         tell(f"warning: {warning}")
     if args.json is not None:
         size, policy = args.out.stat().st_size, json.loads(spec.to_json())
-        write_json(args.json, {"file": args.out.name, "bytes": size, "warnings": warnings, "policy": policy})
+        facts = {"file": args.out.name, "bytes": size, "warnings": warnings, "policy": policy, **thread_facts(chosen)}
+        write_json(args.json, facts)
     return 0
 
 
@@ -103,7 +108,7 @@ def _steps(spec: PolicySpec) -> str:
     return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
 
 
-def _format(spec: PolicySpec, file: Path) -> str:
+def _format(spec: PolicySpec, file: Path, chosen: ThreadCount) -> str:
     parity = spec.parity
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
@@ -114,6 +119,7 @@ def _format(spec: PolicySpec, file: Path) -> str:
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
         "novelty": _bound(spec),
+        "threads": f"{chosen.threads}, {chosen.reason}",
         **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
     }
     width = 2 + max(map(len, rows))

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.cli.threads import add_thread_option, settle_numpy_threads, thread_facts
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.host.threads import ThreadCount
 from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw what was found")
     parser.add_argument("--stamp", action="store_true", help="write the main figures into the student's policy file")
     add_result_options(parser)
+    add_thread_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.evaluation.fidelity.report import PHASES, FidelityConfig, measure
 
     check_result_options(args)
+    chosen = settle_numpy_threads(args)
     config = FidelityConfig(states=args.states, samples=args.samples, seed=args.seed)
     teacher_file, student_file = PolicyFile.read(args.teacher), PolicyFile.read(args.student)
     teacher, student = (OnnxPolicy.load(file).spec for file in (teacher_file, student_file))
@@ -64,12 +68,13 @@ def run(args: argparse.Namespace) -> int:
     with progress(PHASES * config.states, "states", "state") as bar:
         report, evidence = measure(teacher_file, student_file, demonstrations, config, bar.update)
     show(_format(args, (teacher, student), demonstrations, report))
+    show(f"  threads: {chosen.threads}, {chosen.reason}")
     if args.stamp:
         from vdd_ros.evaluation.fidelity.stamp import stamp
 
         student_file = stamp(student_file, _headline(teacher_file, config, demonstrations, report))
     policies = ((teacher_file, teacher), (student_file, student))
-    keep_result(args, _record(policies, config, demonstrations, report))
+    keep_result(args, _record(policies, config, demonstrations, report, chosen))
     if args.figure is not None:
         from vdd_ros.evaluation.fidelity.figure import save_figure
 
@@ -122,6 +127,7 @@ def _record(
     config: "FidelityConfig",
     demonstrations: DemonstrationSet,
     report: "FidelityReport",
+    chosen: ThreadCount,
 ) -> dict[str, Any]:
     """Return all that the JSON file holds."""
     teacher, student = policies
@@ -137,7 +143,7 @@ def _record(
         },
         "settings": asdict(config),
         **asdict(report),
-        "machine": machine_facts(),
+        "machine": machine_facts() | thread_facts(chosen),
         "versions": runtime_versions(),
     }
 

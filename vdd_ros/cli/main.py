@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from vdd_ros import __version__
 from vdd_ros.console import safe, silence, tell
 from vdd_ros.errors import Terminated, VddError
+from vdd_ros.host.threads import sleep_at_barriers
 from vdd_ros.places import check_places
 
 # In the order of the work; each is the module vdd_ros.cli.<name> with HELP, add_arguments(parser), run(args) -> code.
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None
     name = f"vdd {command}" if command else "vdd"
+    sleep_at_barriers()
     with ending_in_order():
         try:
             try:

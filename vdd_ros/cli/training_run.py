@@ -10,10 +10,12 @@ import numpy as np
 
 from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
+from vdd_ros.cli.threads import add_thread_option, settle_threads, thread_facts
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
 from vdd_ros.host.facts import machine_facts
+from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.places import OutputFolder
@@ -31,6 +33,7 @@ def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
         "--force", action="store_true", help="replace what that folder holds, once the new run has ended well"
     )
     add_result_options(parser)
+    add_thread_option(parser)
     parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {presets}")
 
 
@@ -61,6 +64,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
     from vdd_ros.learning.fit.run_folder import FIGURE_FILE
 
     check_result_options(args)
+    chosen = settle_threads(args)
     start = time.perf_counter()
     try:
         card = train()
@@ -69,7 +73,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
             tell(f"what {args.out} held before this run is in {place}")
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    report = _report(card, curves, seconds, resumed=args.resume)
+    report = _report(card, curves, seconds, chosen, resumed=args.resume)
     show(_format(report, args.out))
     for warning in card.warnings:
         tell(f"warning: {warning}. A policy file of this model says so too.")
@@ -78,7 +82,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
     return 0
 
 
-def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict[str, Any]:
+def _report(card: "Card", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool) -> dict[str, Any]:
     return {
         "structure": card.structure,
         "method": card.method,
@@ -91,7 +95,7 @@ def _report(card: "Card", curves: Curves, seconds: float, resumed: bool) -> dict
         "data_sha256": card.data_sha256,
         "teacher_sha256": card.teacher_sha256,
         "warnings": card.warnings,
-        "machine": machine_facts(),
+        "machine": machine_facts() | thread_facts(chosen),
         "versions": card.versions,
     }
 
@@ -105,6 +109,7 @@ def _format(report: dict[str, Any], folder: Path) -> str:
     rows = {
         "steps": f"{report['steps']}",
         "time": f"{report['seconds']:.1f} s{since}, on {machine['cores']} cores of {machine['cpu']}",
+        "threads": f"{machine['threads']}, {machine['threads_reason']}",
         **{name.replace("_", " "): f"{value:.4g}" for name, value in report["last"].items()},
         "weights": f"{folder / MODEL_FILE}",
         "figure": f"{folder / FIGURE_FILE}",

@@ -186,7 +186,7 @@ class FitConfig:
             around the demonstrations in which the policy knows what to do.
         seed: Of weights, batches and noise.
         device: Where to compute; `auto` takes CUDA where there is one.
-        precision: Of the networks' matrix products: `bfloat16` is mixed precision, for CUDA.
+        precision: Of the networks' matrix products: `bfloat16` is mixed precision, for CUDA and CPUs with AMX.
         compile: Whether to compile the networks with torch.compile first: a minute, repaid by long runs on CUDA.
     """
 

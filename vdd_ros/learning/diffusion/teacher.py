@@ -4,6 +4,7 @@ A teacher estimates the clean action D(a, sigma) of a noisy one. What its networ
 preconditioning, where it is trained and where its samplers start that of its levels; the rest is the same for all.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,7 +49,11 @@ class Teacher(nn.Module):
         preconditioning: What the network estimates.
         levels: Where it is trained, and what samplers visit.
         network: The network.
+        rounded: Whether `encode` and `denoise` compute the network's matrix products in bfloat16: for a teacher that is
+            only asked, where the processor is made for it. Actions, levels and what is added up stay float32.
     """
+
+    rounded = False
 
     action_low: Tensor
     action_high: Tensor
@@ -77,7 +82,11 @@ class Teacher(nn.Module):
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
         """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
-        return self.network.encode(observation, goal)
+        with self._rounding(observation):
+            return self.network.encode(observation, goal)
+
+    def _rounding(self, like: Tensor) -> AbstractContextManager[None]:
+        return torch.autocast(like.device.type, torch.bfloat16) if self.rounded else nullcontext()
 
     def loss(
         self, observation: Tensor, goal: Tensor | None, action: Tensor, draws: int, generator: torch.Generator
@@ -107,7 +116,8 @@ class Teacher(nn.Module):
             action: (B, S, D) noisy.
             sigma: Levels, broadcast over (B, S).
         """
-        return self.preconditioning.denoise(self.network, context, action, sigma)
+        with self._rounding(action):
+            return self.preconditioning.denoise(self.network, context, action, sigma)
 
     def score(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of the log density of NOISED actions, (denoised - action) / sigma^2; as `denoise`."""

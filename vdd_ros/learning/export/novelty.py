@@ -7,7 +7,6 @@ the novelty of those episodes, so that neither flatters itself with the data tha
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,9 @@ from torch import Tensor, nn
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.learning.export.density_fit import Density, fit_density
 from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.progress import Progress, progress
 
 COMPONENTS = (4, 8, 16, 32)
 FOLDS = 4
@@ -95,24 +96,28 @@ def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: 
             "is one. Record more, or export without it (--no-novelty)."
         )
     fold = np.repeat(random.permutation(episodes) % min(FOLDS, episodes), demonstrations.lengths)
-    scores = {count: _left_out(points, fold, count, random) for count in COMPONENTS}
-    best = min(scores, key=lambda count: float(scores[count].mean()))
-    model = _fit(points, best, random)
-    return Fitted(model.weights_, model.means_, model.covariances_, float(np.quantile(scores[best], QUANTILE)))
+    with progress(len(COMPONENTS) * (int(fold.max()) + 1) + 1, "density of the observations", "fit") as bar:
+        scores = {count: _left_out(points, fold, count, random, bar) for count in COMPONENTS}
+        best = min(scores, key=lambda count: float(scores[count].mean()))
+        model = _fit(points, best, random, bar)
+    arrays = (model.weights.numpy(), model.means.numpy(), model.covariances.numpy())
+    return Fitted(*arrays, bound=float(np.quantile(scores[best], QUANTILE)))
 
 
-def _left_out(points: Floats, fold: NDArray[np.int64], components: int, random: np.random.Generator) -> Floats:
+def _left_out(
+    points: Floats, fold: NDArray[np.int64], components: int, random: np.random.Generator, bar: Progress
+) -> Floats:
     """Return the novelty of every point under the density of the other folds."""
     found = np.empty(len(points))
     for one in range(int(fold.max()) + 1):
-        found[fold == one] = -_fit(points[fold != one], components, random).score_samples(points[fold == one])
+        density = _fit(points[fold != one], components, random, bar)
+        found[fold == one] = -density.log_prob(torch.from_numpy(points[fold == one]).double()).numpy()
     return found
 
 
-def _fit(points: Floats, components: int, random: np.random.Generator) -> Any:
-    from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]
-
+def _fit(points: Floats, components: int, random: np.random.Generator, bar: Progress) -> Density:
     if len(points) > POINTS:
         points = points[random.choice(len(points), POINTS, replace=False)]
-    seed = int(random.integers(2**31))
-    return GaussianMixture(min(components, len(points)), reg_covar=WIDTH**2, random_state=seed).fit(points)
+    density = fit_density(torch.from_numpy(points).double(), components, WIDTH, random)
+    bar.update()
+    return density

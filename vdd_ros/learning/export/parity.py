@@ -1,6 +1,6 @@
 """The proof that a policy file is the same function as its checkpoint: both on the same random inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from vdd_ros.learning.fit.checkpoint import Card
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import Parity
+from vdd_ros.progress import each
 
 MAX_ERROR = 1e-5
 PARITY_BATCHES = 32
@@ -61,7 +62,7 @@ def measure_parity(
     if isinstance(graph, DiffusionGraph):
         largest = _chain_error(graph, card, run, batches, file, opset)
     else:
-        found = [_action_error(graph, card, run(inputs), inputs) for inputs in batches]
+        found = [_action_error(graph, card, run(inputs), inputs) for inputs in _shown(batches)]
         largest, mismatches = float(np.max([error for error, _ in found])), sum(count for _, count in found)
     parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
     if not largest <= MAX_ERROR or mismatches:
@@ -70,6 +71,10 @@ def measure_parity(
             f"(allowed: {MAX_ERROR:g}) and {mismatches} of {parity.samples} experts differ (allowed: 0)"
         )
     return parity
+
+
+def _shown(batches: list[Inputs]) -> Iterator[Inputs]:
+    return each(batches, len(batches), "parity with torch", "part")
 
 
 def _action_error(
@@ -141,8 +146,14 @@ def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inpu
     try:
         write_graph(chain_graph, batches[0], aside, opset)
         run_chain = open_graph(aside, chain_graph.outputs)
-        taken = [(run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches]
-        return float(np.max([_step_error(graph, card, *one) for one in taken]))
+        return float(
+            np.max(
+                [
+                    _step_error(graph, card, run(inputs)["action"], run_chain(inputs)["chain"], inputs)
+                    for inputs in _shown(batches)
+                ]
+            )
+        )
     finally:
         aside.unlink(missing_ok=True)
 

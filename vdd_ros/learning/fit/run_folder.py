@@ -19,6 +19,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationErr
 from vdd_ros.files import holding, replacing
 from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
 from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
+from vdd_ros.learning.fit.shapes import shapes_only
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.text import printable
 
@@ -179,8 +180,9 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
         CheckpointError: The weights are not those of the card's model, or not finite.
     """
     try:
-        with torch.device("meta"):  # shapes without memory: sizes that the file does not have cost nothing
-            check_tensors(make(shape), model.tensors, "the weights")
+        with shapes_only():  # shapes without memory: sizes that the file does not have cost nothing
+            empty = make(shape)
+        check_tensors(empty, model.tensors, "the weights")
         module = make(shape)
         module.load_state_dict(model.tensors)
     except (CheckpointError, ConfigurationError, RuntimeError) as error:

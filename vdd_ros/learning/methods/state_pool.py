@@ -1,5 +1,7 @@
 """The states that students are trained at, with actions of the teacher or of the data."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,9 +9,12 @@ from torch import Tensor
 
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.fit.windows import Windows
+from vdd_ros.learning.networks.backbones import Context
 from vdd_ros.progress import each
 
 CHUNK = 2_048
+KEPT_CONTEXT = 1 << 30
+"""Bytes of a teacher's encodings that a pool keeps; where there would be more, each batch is encoded again."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,13 @@ class Pool:
         observation: (K, history, obs_dim).
         goal: (K, goal_length, obs_dim) or None.
         action: (K, S, D).
+        context: The teacher's encoding of all states; None if it was not kept.
     """
 
     observation: Tensor
     goal: Tensor | None
     action: Tensor
+    context: Context | None = None
 
     def __len__(self) -> int:
         """Return the number of states."""
@@ -33,6 +40,15 @@ class Pool:
     def states(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return observations and goals of some states."""
         return self.observation[index], None if self.goal is None else self.goal[index]
+
+    @torch.no_grad()
+    def encoded(self, teacher: Teacher, index: Tensor) -> Context:
+        """Return the teacher's encoding of some states, from the pool if that keeps it."""
+        return (
+            teacher.encode(*self.states(index))
+            if self.context is None
+            else _apply(lambda part: part[index], self.context)
+        )
 
 
 def draw_pool(
@@ -67,11 +83,33 @@ def draw_pool(
     observation = observation + observation_noise * torch.randn(observation.shape, generator=generator, device=device)
     if only_data:
         return Pool(observation, goal, windows.action[index, None])
-    actions = []
+    actions, contexts, bytes_kept = [], [], 0.0
     parts = torch.arange(len(index)).split(CHUNK)
     for part in each(parts, len(parts), "teacher actions", "chunk"):
         noise = torch.randn((len(part), samples, steps, teacher.size), generator=generator, device=device)
         with torch.no_grad():
             context = teacher.encode(observation[part], None if goal is None else goal[part])
             actions.append(teacher.sample(context, noise))
-    return Pool(observation, goal, torch.cat(actions))
+        bytes_kept += _bytes(context)
+        if bytes_kept <= KEPT_CONTEXT:
+            contexts.append(_apply(Tensor.contiguous, context))
+    whole = _join(contexts) if bytes_kept <= KEPT_CONTEXT else None
+    return Pool(observation, goal, torch.cat(actions), whole)
+
+
+def _apply(function: Callable[[Tensor], Tensor], context: Context) -> Context:
+    """Apply a function to the tensors of an encoding, each of which has the states as its first dimension."""
+    return function(context) if isinstance(context, Tensor) else tuple(_apply(function, part) for part in context)
+
+
+def _join(contexts: list[Context]) -> Context:
+    if isinstance(contexts[0], Tensor):
+        return torch.cat(contexts)
+    return tuple(_join(list(parts)) for parts in zip(*contexts, strict=True))
+
+
+def _bytes(context: Context) -> float:
+    """Return the size of an encoding; infinite where it is not of tensors, and so cannot be kept."""
+    if isinstance(context, Tensor):
+        return context.nbytes
+    return sum(map(_bytes, context)) if isinstance(context, tuple) else math.inf

@@ -34,6 +34,7 @@ def vdd_job(source: TeacherSource, config: DistilConfig) -> TrainingJob:
         ConfigurationError: The teacher does not know the noise levels, or has fewer than `teacher_steps`.
     """
     teacher = source.teacher
+    teacher.rounded = config.teacher_precision == "bfloat16"
     teacher.check_range(config.min_noise, config.max_noise)
     teacher.visited(config.teacher_steps)
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
@@ -64,8 +65,7 @@ def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: Dist
         index = torch.randint(len(pool), (config.batch,), generator=generator, device=device)
         observation, goal = pool.states(index)
         mixture = student(observation, goal)
-        with torch.no_grad():
-            context = teacher.encode(observation, goal)
+        context = pool.encoded(teacher, index)
         sigma = draw_sigmas(config.noise_scheme, config.batch, *noise_range, step / config.steps, generator)
         sigma = teacher.nearest_level(sigma, *noise_range)
         drawn = None

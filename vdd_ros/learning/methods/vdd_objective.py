@@ -102,12 +102,12 @@ def multi_noise_update(
         uniform: Uniform share of the experts' weights.
         experts: (B, K) experts that draw, as `draw_experts` gives them; then `noise` is (B, V, K, D). None for all.
     """
-    noised = mixture.noised(sigma)
-    source = noised if experts is None else noised.pick(experts)
+    source = (mixture if experts is None else mixture.pick(experts)).noised(sigma)
     action = source.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
     with torch.no_grad():
         at = action.detach()
-        gap = noised.detach().score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
+        noised = source.detach() if experts is None else mixture.detach().noised(sigma)
+        gap = noised.score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
         weight = expert_weights(mixture.log_gating, uniform) if experts is None else source.log_gating.exp()
         share = _share(weight, noise)
         variance = sigma.square()
@@ -127,11 +127,12 @@ def gating_loss(mixture: GaussianMixture, action: Tensor, forward_kl: float) -> 
         action: (B, S, D) actions of the teacher or of demonstrations at the same states.
         forward_kl: Share of the gradient that reaches the experts.
     """
-    frozen = GaussianMixture(mixture.log_gating, mixture.mean.detach(), mixture.factor.detach())
-    loss = -frozen.log_prob(action).mean()
+    with torch.set_grad_enabled(torch.is_grad_enabled() and forward_kl > 0.0):
+        of_experts = mixture.expert_log_prob(action)  # (B, S, Z)
+    log_gating = mixture.log_gating[:, None]
+    loss = -torch.logsumexp(of_experts.detach() + log_gating, dim=-1).mean()
     if forward_kl > 0.0:
-        only_experts = GaussianMixture(mixture.log_gating.detach(), mixture.mean, mixture.factor)
-        loss = loss - forward_kl * only_experts.log_prob(action).mean()
+        loss = loss - forward_kl * torch.logsumexp(of_experts + log_gating.detach(), dim=-1).mean()
     return loss
 
 

@@ -75,12 +75,7 @@ class Block(nn.Module):
         elif group == 1:
             attended = self._attend_alone(query, own_key, own_value, state)
         else:
-            apart = (samples, group)
-            own_query, own_key, own_value = (part.unflatten(2, apart) for part in (query, own_key, own_value))
-            back = (query @ key.transpose(-2, -1)).unflatten(2, apart)  # (B, heads, S, G, T)
-            weights = self.soften(torch.cat([back, own_query @ own_key.transpose(-2, -1)], dim=-1))
-            on_state, on_own = weights.split([key.shape[2], group], dim=-1)
-            attended = on_state.flatten(2, 3) @ value + (on_own @ own_value).flatten(2, 3)  # (B, heads, S * G, -1)
+            attended = self._attend_in_groups(query, own_key, own_value, state, (samples, group))
         return self.finish(h, _rows(attended, self.merge.in_features))
 
     def _attend_alone(self, query: Tensor, own_key: Tensor, own_value: Tensor, state: KeysValues) -> Tensor:
@@ -93,6 +88,22 @@ class Block(nn.Module):
         own = (query * own_key).sum(-1)[:, :, None]
         weights = self.soften(torch.cat([key @ query.transpose(-2, -1), own], dim=2), dim=2).transpose(-2, -1)
         return weights[..., :tokens] @ value + weights[..., tokens:] * own_value
+
+    def _attend_in_groups(
+        self, query: Tensor, own_key: Tensor, own_value: Tensor, state: KeysValues, apart: tuple[int, int]
+    ) -> Tensor:
+        """Attend from S groups of G tokens, each (B, heads, S * G, width / heads), to T tokens and the own group.
+
+        Weights are laid out (B, heads, T + G, S * G), as in `_attend_alone`.
+        """
+        key, value = state
+        tokens = key.shape[2]
+        own_query, own_key, own_value = (part.unflatten(2, apart) for part in (query, own_key, own_value))
+        own = (own_key @ own_query.transpose(-2, -1)).transpose(2, 3).flatten(3)  # (B, heads, G, S * G)
+        weights = self.soften(torch.cat([key @ query.transpose(-2, -1), own], dim=2), dim=2)
+        on_state, on_own = weights.split([tokens, apart[1]], dim=2)
+        inside = on_own.unflatten(3, apart).permute(0, 1, 3, 4, 2) @ own_value  # (B, heads, S, G, width / heads)
+        return on_state.transpose(-2, -1) @ value + inside.flatten(2, 3)
 
     def soften(self, logits: Tensor, mask: Tensor | None = None, dim: int = -1) -> Tensor:
         """Turn logits, the keys along `dim`, into weights."""
@@ -118,7 +129,7 @@ class GPT(nn.Module):
         super().__init__()
         self.features = FourierFeatures(obs_dim, octaves)
         self.embed = nn.Linear(self.features.size, width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(tokens, width), std=0.02))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.register_buffer("mask", torch.full((tokens, tokens), -torch.inf).triu(1), persistent=False)
         for module in self.modules():
@@ -191,7 +202,7 @@ class GPTDenoiser(nn.Module):
         self.chunk = (horizon, act_dim)
         self.embed_noise = NoiseEmbedding(conditions, width)
         self.embed_action = init_linear(nn.Linear(act_dim, width))
-        self.position = nn.Parameter(0.02 * torch.randn(horizon, width))
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(horizon, width), std=0.02))
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, act_dim)
         nn.init.zeros_(self.read.weight)

@@ -22,10 +22,11 @@ class FourierFeatures(nn.Module):
         """Make the features of vectors of `entries`."""
         super().__init__()
         self.size = 2 * octaves * entries if octaves else entries
-        if octaves:
-            scales = 0.75 * 2.0 ** torch.arange(octaves)
-            frequencies = torch.kron(scales[:, None], torch.eye(entries)).repeat(2, 1)  # (size, entries)
-            phases = torch.tensor([0.0, math.pi / 2]).repeat_interleave(octaves * entries)
+        if octaves:  # on the CPU also where models are built without memory: torch would load its compiler to do it
+            scales = torch.tensor([0.75 * 2.0**octave for octave in range(octaves)], device="cpu")
+            eye = torch.eye(entries, device="cpu")
+            frequencies = torch.kron(scales[:, None], eye).repeat(2, 1)  # (size, entries)
+            phases = torch.tensor([0.0, math.pi / 2], device="cpu").repeat_interleave(octaves * entries)
             self.register_buffer("frequencies", frequencies, persistent=False)
             self.register_buffer("phases", phases, persistent=False)
         self.octaves = octaves

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class GaussianMixture:
     def pick(self, experts: Tensor) -> "GaussianMixture":
         """Return some experts of each mixture, (B, K) numbers, evenly weighted."""
         log_gating = torch.full_like(self.log_gating[:, :1], -math.log(experts.shape[1])).expand(-1, experts.shape[1])
-        shape = experts[..., None].expand(-1, -1, self.mean.shape[-1])
-        mean = self.mean.take_along_dim(shape, 1)
-        if self.diagonal:
-            return GaussianMixture(log_gating, mean, self.factor.take_along_dim(shape, 1))
-        return GaussianMixture(log_gating, mean, self.factor.take_along_dim(shape[..., None], 1))
+        first = self.mean.shape[1] * torch.arange(len(experts), device=experts.device)
+        rows = (first[:, None] + experts).flatten()  # an index a row: one a number would be read, and added up, singly
+        values = (self.mean, self.factor)
+        mean, factor = (one.flatten(0, 1).index_select(0, rows).unflatten(0, experts.shape) for one in values)
+        return GaussianMixture(log_gating, mean, factor)
 
     def entropies(self) -> Tensor:
         """Return the differential entropy of each expert in nats, (B, Z)."""
@@ -66,7 +68,9 @@ class GaussianMixture:
 
     def expert_log_prob(self, action: Tensor) -> Tensor:
         """Return the log density of actions (B, S, D) under every expert, (B, S, Z)."""
-        residual = self._whiten(action)
+        if not self.diagonal:
+            return _FullLogProb.apply(self.mean, self.factor, action)
+        residual = (action[:, :, None] - self.mean[:, None]) / self.factor[:, None]
         size = self.mean.shape[-1]
         constant = 0.5 * size * math.log(2 * math.pi) + self._log_scale().sum(-1)  # (B, Z)
         return -0.5 * residual.square().sum(-1) - constant[:, None]
@@ -129,13 +133,35 @@ class GaussianMixture:
         scale = self.factor if self.diagonal else self.factor.diagonal(dim1=-2, dim2=-1)
         return scale.log()  # (B, Z, D)
 
-    def _whiten(self, action: Tensor) -> Tensor:
-        """Return L^-1 (a - mean), (B, S, Z, D)."""
-        offset = action[:, :, None] - self.mean[:, None]
-        if self.diagonal:
-            return offset / self.factor[:, None]
-        columns = offset.movedim(1, -1)  # (B, Z, D, S)
-        return torch.linalg.solve_triangular(self.factor, columns, upper=False).movedim(-1, 1)
+
+class _FullLogProb(torch.autograd.Function):
+    """Log densities under Gaussians with Cholesky factors, and their gradients in closed form.
+
+    With white = L^-1 (a - mean) and pull = L^-T white, log N has the gradients pull by the mean, -pull by the action
+    and pull white^T - diag(1 / L) by the factor.
+    """
+
+    @staticmethod
+    def forward(context: Any, mean: Tensor, factor: Tensor, action: Tensor) -> Tensor:
+        """Return (B, S, Z) for means (B, Z, D), factors (B, Z, D, D) and actions (B, S, D)."""
+        offset = action.mT[:, None] - mean[..., None]  # (B, Z, D, S)
+        white = torch.linalg.solve_triangular(factor, offset, upper=False)
+        context.save_for_backward(factor, white)
+        constant = 0.5 * mean.shape[-1] * math.log(2 * math.pi) + factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return (-0.5 * white.square().sum(2) - constant[..., None]).mT
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of mean, factor and action."""
+        factor, white = context.saved_tensors
+        pull = torch.linalg.solve_triangular(factor.mT, white, upper=True) * gradient.mT[:, :, None]
+        by_factor = None
+        if context.needs_input_grad[1]:
+            by_factor = (pull @ white.mT).tril_()
+            by_factor.diagonal(dim1=-2, dim2=-1).sub_(gradient.sum(1)[..., None] / factor.diagonal(dim1=-2, dim2=-1))
+        by_action = -pull.sum(1).mT if context.needs_input_grad[2] else None
+        return pull.sum(-1), by_factor, by_action
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:

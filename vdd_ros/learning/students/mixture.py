@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +40,17 @@ class Head(nn.Module):
 class MixtureStudent(nn.Module):
     """A network from standardised observations to a mixture over standardised actions."""
 
+    place: Tensor
+    entry: Tensor
+
     def __init__(self, config: StudentConfig) -> None:
         """Build an untrained student: experts of deviation 1 at random places; see `spread_experts`."""
         super().__init__()
         self.config = config
         self.size = config.size
         self.entries = self.size * (self.size + 1) // 2 if config.covariance == "full" else self.size
+        for name, index in zip(("place", "entry"), _triangle(self.size), strict=True):
+            self.register_buffer(name, index, persistent=False)
         self.trunk = make_trunk(config)
         head = (config.width, config.head_width, config.head_layers)
         if config.gating == "learned":
@@ -88,13 +94,10 @@ class MixtureStudent(nn.Module):
 
     def _cholesky(self, scale: Tensor, below: Tensor) -> Tensor:
         """Fill lower triangles: (B, Z, D) diagonals and (B, Z, D (D - 1) / 2) entries below, row by row."""
-        rows = []
-        used = 0
-        for row in range(self.size):
-            parts = [below[..., used : used + row], scale[..., row : row + 1]]
-            rows.append(nn.functional.pad(torch.cat(parts, dim=-1), (0, self.size - row - 1)))
-            used += row
-        return torch.stack(rows, dim=-2)  # (B, Z, D, D)
+        entries = torch.cat([scale, below], dim=-1)
+        learning = entries.requires_grad  # else as a policy file does it, with operators that it has
+        filled = _Fill.apply(entries, self.place, self.entry) if learning else _fill(entries, self.place)
+        return filled.unflatten(-1, (self.size, self.size))
 
     @torch.no_grad()
     def split_expert(self, source: int, expert: int, jitter: Tensor | None = None) -> None:
@@ -112,6 +115,39 @@ class MixtureStudent(nn.Module):
         self.gating.last.bias[[source, expert]] -= math.log(2)
         if jitter is not None:
             self.mean.last.bias.view(self.config.experts, self.size)[expert] += jitter
+
+
+def _triangle(size: int) -> tuple[Tensor, Tensor]:
+    """Return where a lower triangle's entries, first its diagonal, stand in a matrix.
+
+    Returns:
+        The entry of each place (size * size,), one past the last for none, and the place of each entry.
+    """
+    numbers = torch.arange(size, device="cpu")
+    rows, columns = torch.tril_indices(size, size, offset=-1, device="cpu")
+    entry = torch.cat([numbers * (size + 1), rows * size + columns])
+    place = len(entry) * torch.ones(size**2, dtype=torch.long, device="cpu")
+    place[entry] = torch.arange(len(entry), device="cpu")
+    return place, entry
+
+
+def _fill(entries: Tensor, place: Tensor) -> Tensor:
+    return nn.functional.pad(entries, (0, 1))[..., place]
+
+
+class _Fill(torch.autograd.Function):
+    """`_fill` with the gradient read back: each entry has one place, and adding up over places would take longer."""
+
+    @staticmethod
+    def forward(context: Any, entries: Tensor, place: Tensor, entry: Tensor) -> Tensor:
+        """Return matrices (..., D * D) of entries (..., N)."""
+        context.entry = entry
+        return _fill(entries, place)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the entries."""
+        return gradient[..., context.entry], None, None
 
 
 def plan_revival(usage: Tensor, least: float) -> list[tuple[int, int]]:

@@ -1,0 +1,98 @@
+"""How many threads are chosen, and that they sleep where they wait."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.host import threads
+from vdd_ros.host.threads import choose_threads, free_cores, sleep_at_barriers, usable_cores
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: list[float], ticks: int = 100) -> None:
+    """Let a kernel with a core for each share of `busy` count while this process looks."""
+    file = tmp_path / "stat"
+
+    def write(passed: int) -> None:
+        rows = [f"cpu{core} {round(share * passed)} 0 0 {round((1 - share) * passed)} 0 0 0 0 0 0"
+                for core, share in enumerate(busy)]  # fmt: skip
+        file.write_text("\n".join(["cpu 1 2 3 4 5 6 7 8 0 0", *rows, "intr 5", "ctxt 9"]))
+
+    write(0)
+    monkeypatch.setattr(threads, "STAT", file)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "none")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(len(busy))))
+    monkeypatch.setattr("vdd_ros.host.threads.time.sleep", lambda _seconds: write(ticks))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("busy", "expected"),
+    [([0, 0], 2), ([1, 0], 1), ([1, 1], 1), ([0.4, 0.3], 1), ([0.2, 0.1], 2), ([0] * 64, threads.MOST_THREADS)],
+)
+def test_as_many_threads_as_cores_are_free(
+    busy: list[float], expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock(monkeypatch, tmp_path, busy)
+    chosen = choose_threads()
+    assert chosen.threads == expected
+    assert f"of {len(busy)} cores free" in chosen.reason
+
+
+def test_cores_of_others_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock(monkeypatch, tmp_path, [1, 0, 0])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1})
+    assert (free_cores(), choose_threads().threads) == (1.0, 1)
+
+
+def test_where_the_kernel_hides_its_clock_all_cores_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock(monkeypatch, tmp_path, [1, 1])
+    monkeypatch.setattr(threads, "STAT", tmp_path / "none")
+    assert free_cores() == 2.0
+
+
+@pytest.mark.parametrize(("text", "expected"), [("max 100000", 4), ("150000 100000", 2), ("10000 100000", 1), ("x", 4)])
+def test_a_quota_of_the_control_group_counts(
+    text: str, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock(monkeypatch, tmp_path, [0, 0, 0, 0])
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    (tmp_path / "cpu.max").write_text(text + "\n")
+    assert (usable_cores(), choose_threads().threads) == (expected, expected)
+
+
+def test_who_asks_is_obeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock(monkeypatch, tmp_path, [0, 0])
+    assert choose_threads(5).threads == 5
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    assert choose_threads().threads == 3
+    assert choose_threads(5).threads == 5
+
+
+@pytest.mark.parametrize("asked", [0, -1])
+def test_no_threads_are_refused(asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=rf"--threads is {asked}; it must be a whole number, 1 or more"):
+        choose_threads(asked)
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    with pytest.raises(ConfigurationError, match="OMP_NUM_THREADS is 'many'"):
+        choose_threads()
+
+
+def test_what_the_environment_says_stays() -> None:
+    environment = {"OMP_WAIT_POLICY": "ACTIVE"}
+    sleep_at_barriers(environment)
+    assert environment == {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def test_the_command_says_it_before_torch_is_loaded(tmp_path: Path) -> None:
+    """The library of OpenMP prints what it read."""
+    pytest.importorskip("torch")
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-m", "vdd_ros.cli.main", "export", str(tmp_path / "none"), "--out", str(tmp_path / "p.onnx")],
+        env=environment | {"OMP_DISPLAY_ENV": "TRUE"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr

@@ -1,0 +1,45 @@
+"""The option --threads of commands that compute for long."""
+
+import argparse
+from typing import Any
+
+from vdd_ros.host.threads import MOST_THREADS, ThreadCount, choose_threads
+
+
+def add_thread_option(parser: argparse.ArgumentParser) -> None:
+    """Add --threads."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads to compute with (default: OMP_NUM_THREADS, or as many as there are cores free at the start, at "
+        f"most {MOST_THREADS})",
+    )
+
+
+def settle_threads(args: argparse.Namespace) -> ThreadCount:
+    """Choose the number of torch's threads, and set it.
+
+    Raises:
+        ConfigurationError: The number that was asked for is below 1.
+    """
+    chosen = choose_threads(args.threads)
+    import torch
+
+    torch.set_num_threads(chosen.threads)
+    return chosen
+
+
+def settle_numpy_threads(args: argparse.Namespace) -> ThreadCount:
+    """Choose the number of threads of numpy, SciPy and scikit-learn, and set it; raises as `settle_threads`."""
+    chosen = choose_threads(args.threads)
+    import sklearn  # type: ignore[import-untyped]  # noqa: F401  # loads the libraries that are limited
+    import threadpoolctl  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    threadpoolctl.threadpool_limits(chosen.threads)
+    return chosen
+
+
+def thread_facts(chosen: ThreadCount) -> dict[str, Any]:
+    """Return what a record says of the threads."""
+    return {"threads": chosen.threads, "threads_reason": chosen.reason}

@@ -1,0 +1,114 @@
+"""How many threads a long computation takes, and how they wait for one another.
+
+Threads that spin at a barrier are worth a tenth of a step where every core is free. Where another process takes one,
+each barrier costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with
+two threads that spin, 9.2 s with two that sleep, and 6.7 s with one; with nothing else running, two threads took 61 %
+of the time of one. So threads sleep, and there are as many as there are cores that nobody uses.
+"""
+
+import math
+import os
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdd_ros.errors import ConfigurationError
+
+MOST_THREADS = 8
+"""More than that were not measured; the tensors of a step are small."""
+LOOK_S = 0.25
+STAT = Path("/proc/stat")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""What a command sets in its environment; a process that is to choose for itself must not inherit it."""
+
+
+@dataclass(frozen=True)
+class ThreadCount:
+    """How many threads, and why.
+
+    Attributes:
+        threads: At least 1.
+        reason: In words, for a table.
+    """
+
+    threads: int
+    reason: str
+
+
+def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let threads of OpenMP sleep where they wait, and numpy's BLAS have one; what the environment says stays.
+
+    Both libraries read the environment when they are loaded: call this before numpy and torch are imported.
+    """
+    for name, value in SLEEPING.items():
+        environment.setdefault(name, value)
+
+
+def choose_threads(asked: int | None = None) -> ThreadCount:
+    """Return how many threads to compute with.
+
+    Args:
+        asked: By the user; None for OMP_NUM_THREADS where it is set, else as many as there are cores free now, at most
+            `MOST_THREADS`.
+
+    Raises:
+        ConfigurationError: Fewer than one, or OMP_NUM_THREADS is no such number.
+    """
+    if asked is not None:
+        return ThreadCount(_checked(asked, "--threads"), "as asked")
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given:
+        first = given.partition(",")[0].strip()  # a list has one number for each level of nesting
+        return ThreadCount(_checked(int(first) if first.isdigit() else 0, "OMP_NUM_THREADS", given), "OMP_NUM_THREADS")
+    cores, free = usable_cores(), free_cores()
+    threads = min(max(1, math.floor(free + 0.5)), cores, MOST_THREADS)
+    return ThreadCount(threads, f"{free:.1f} of {cores} cores free")
+
+
+def _checked(threads: int, name: str, given: str | None = None) -> int:
+    if threads < 1:
+        shown = threads if given is None else f"'{given}'"
+        raise ConfigurationError(f"{name} is {shown}; it must be a whole number, 1 or more")
+    return threads
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and its control group's quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
+
+
+def free_cores(look_s: float = LOOK_S) -> float:
+    """Return how many of the usable cores stood idle for a moment, while this process slept; all if Linux hides it."""
+    before = _times()
+    time.sleep(look_s)
+    after = _times()
+    shares = [_idle_share(before[core], after[core]) for core in before.keys() & after.keys()]
+    return min(sum(shares), float(usable_cores())) if shares else float(usable_cores())
+
+
+def _idle_share(before: tuple[int, int], after: tuple[int, int]) -> float:
+    idle, total = after[0] - before[0], after[1] - before[1]
+    return min(1.0, max(0.0, idle / total)) if total > 0 else 1.0
+
+
+def _times() -> dict[int, tuple[int, int]]:
+    """Return idle and total time of each usable core, in ticks of the kernel's clock."""
+    try:
+        lines = STAT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    usable, found = os.sched_getaffinity(0), {}
+    for line in lines:
+        name, *numbers = line.split()
+        core = name.removeprefix("cpu")
+        if core.isdigit() and int(core) in usable:
+            ticks = [int(number) for number in numbers[:8]]  # user nice system idle iowait irq softirq steal
+            found[int(core)] = ticks[3] + ticks[4], sum(ticks)
+    return found
