@@ -33,6 +33,7 @@ SHARED_MODULES = (
     "registry",
     "resources",
     "text",
+    "workers",
 )
 SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")

@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from vdd_ros.errors import ConfigurationError
 
+BACKBONES = ("gpt", "mlp")
+
 Config = TypeVar("Config")
 
 _ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
@@ -39,6 +41,17 @@ def add_config_options(parser: argparse.ArgumentParser, *configs: type) -> None:
                 default=argparse.SUPPRESS,
                 help=f"{meaning.get(field.name, '')} (default: {field.default})".replace("%", "%%"),
             )
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add --jobs and --ray, the arguments of `vdd_ros.workers.workers`."""
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--ray",
+        metavar="local|auto|ADDRESS",
+        help="run tasks on a Ray cluster: one of --jobs processes that the command begins here, the one that 'ray "
+        "start' began here, or the one at an address",
+    )
 
 
 def _reading(kind: Any) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
-from vdd_ros.errors import DemonstrationError
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.evaluation.compatibility import check_demonstrations
 from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.tasks import get_task, task_names
-from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.text import printable
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -28,22 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
-    fits(demonstrations.header, task)
+    check_demonstrations(demonstrations.header, task)
     config = config_from_options(TrainConfig, args, **given_preset("train", args))
     tell_small_deviations(demonstrations, config.least_deviation)
     return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume, args.force))
-
-
-def fits(header: Header, task: TaskSpec) -> None:
-    """Refuse demonstrations of something else.
-
-    Raises:
-        DemonstrationError: The task, the names, the units or their order, or the rate differ.
-    """
-    mend = f"make some with 'vdd demos {printable(task.name)}'"
-    if header.task != task.name:
-        raise DemonstrationError(
-            f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
-        )
-    name = f"the task '{printable(task.name)}'"
-    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
