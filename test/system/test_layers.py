@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vdd_ros.cli.main import COMMANDS, EXTRAS
+from vdd_ros.cli.failures import EXTRAS
+from vdd_ros.cli.main import COMMANDS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
