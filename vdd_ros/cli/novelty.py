@@ -3,15 +3,11 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros import resources
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.evaluation.novelty.measure import NoveltyReport, NoveltySettings, measure_novelty
 from vdd_ros.places import OutputFile
-from vdd_ros.policy.onnx_session import read_spec
-from vdd_ros.policy.policy_file import PolicyFile
-from vdd_ros.robot.robot_file import RobotFile
 
 HELP = "how often a policy file's novelty raises a false alarm, and how often it notices what is new"
 
@@ -41,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the probes, ask the policy, print the table."""
     settings = NoveltySettings(args.rollouts, args.ticks, args.seed)
     check_result_options(args)
-    task = read_spec(PolicyFile.read(args.policy)).task
-    robot = RobotFile.load(args.robot or resources.path(f"config/robots/{task}.yaml"))
-    report = measure_novelty(args.policy, args.demos, robot, settings)
+    report = measure_novelty(args.policy, args.demos, args.robot, settings)
     show(_table(args.policy.name, settings, report))
     keep_result(args, report.record)
     if args.figure is not None:

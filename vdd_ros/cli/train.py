@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    from vdd_ros.learning.fit.distributed import training_group
     from vdd_ros.learning.methods.teacher import train_teacher
 
     task = get_task(args.task).spec
@@ -29,4 +30,5 @@ def run(args: argparse.Namespace) -> int:
     check_demonstrations(demonstrations.header, task)
     config = config_from_options(TrainConfig, args, **given_preset("train", args))
     tell_small_deviations(demonstrations, config.least_deviation)
-    return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume, args.force))
+    with training_group(config.batch, cuda=config.pick_device().type == "cuda"):
+        return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume, args.force))

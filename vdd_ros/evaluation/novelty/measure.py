@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vdd_ros import resources
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import fits, goals_of
@@ -67,13 +68,13 @@ class NoveltyReport:
     record: dict[str, Any]
 
 
-def measure_novelty(file: Path, folder: Path, robot: RobotFile, settings: NoveltySettings) -> NoveltyReport:
+def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings: NoveltySettings) -> NoveltyReport:
     """Make the probes and ask the policy.
 
     Args:
         file: Policy file.
         folder: Demonstrations that it did not learn from.
-        robot: Robot file of its task.
+        robot_file: Robot file of its task, or None for the one that ships.
         settings: How.
 
     Raises:
@@ -81,6 +82,7 @@ def measure_novelty(file: Path, folder: Path, robot: RobotFile, settings: Novelt
     """
     policy, demonstrations = OnnxPolicy.load(file), DemonstrationSet.load(folder)
     bound = _check(policy, demonstrations, folder)
+    robot = RobotFile.load(robot_file or resources.path(f"config/robots/{policy.spec.task}.yaml"))
     probes = _probes(policy, demonstrations, robot, settings)
     novelties = [novelty_of(policy, probe.observation) for probe in probes]
     found = [judge(probe, one, bound, settings.ticks) for probe, one in zip(probes, novelties, strict=True)]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.diffusion import samplers
 from vdd_ros.learning.diffusion.noise_levels import cosine_sigmas, draw_log_logistic, sampling_sigmas
+from vdd_ros.learning.fit.distributed import own_rows
 from vdd_ros.learning.methods.configs import Sampler, Schedule, TeacherKind
 from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape, make_denoiser
 
@@ -94,13 +95,16 @@ class Teacher(nn.Module):
             action: (B, D) standardised.
             draws: Noise levels and noises for each action; the states are encoded once for all of them.
             generator: Source of levels and noise.
+
+        Of several processes that train together each returns the mean over its own rows.
         """
         sigma = self.draw_training_levels((len(action), draws), generator)[..., None]  # (B, S, 1)
         clean = action[:, None]
         noise = torch.randn((*sigma.shape[:2], self.size), generator=generator, device=generator.device)
+        clean, sigma, noise = own_rows(clean), own_rows(sigma), own_rows(noise)
         noisy = clean + sigma * noise
         skip, out, scale_in = self.coefficients(sigma)
-        predicted = self.network(self.encode(observation, goal), scale_in * noisy, sigma.log() / 4)
+        predicted = self.network(self.encode(own_rows(observation), own_rows(goal)), scale_in * noisy, sigma.log() / 4)
         return (predicted - (clean - skip * noisy) / out).square().mean()
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
