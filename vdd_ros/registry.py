@@ -9,16 +9,26 @@ Nothing is imported before it is asked for by name.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vdd_ros.errors import PluginError, VddError
 from vdd_ros.text import printable
 
 T = TypeVar("T")
+
+
+def imported(place: str) -> Callable[..., Any]:
+    """Return a function that imports what it calls, "module:attribute", when it is called."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        module, _, attribute = place.partition(":")
+        return getattr(import_module(module), attribute)(*args, **kwargs)
+
+    return call
 
 
 class Registry(Generic[T]):
@@ -58,6 +68,11 @@ class Registry(Generic[T]):
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def forget(self) -> None:
+        """Look for installed packages again at the next call, and import again what they registered."""
+        self._loaded.clear()
+        self.__dict__.pop("_others", None)
 
     @cached_property
     def _others(self) -> dict[str, EntryPoint]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,18 +19,19 @@ pytest.importorskip("matplotlib")
 
 from terminal import OnTerminal
 
-from vdd_ros.benchmark.methods import training
 from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
 from vdd_ros.benchmark.methods.inference_times import measure_cells
 from vdd_ros.benchmark.methods.maker import Maker
 from vdd_ros.benchmark.methods.matrix import Cell, Model
 from vdd_ros.benchmark.methods.results import KEYS, read_results
 from vdd_ros.cli.main import main
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import LOCK_FILE, holding
+from vdd_ros.learning.fit.card import Card
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_tensors
-from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.learning.methods.teacher import load_teacher
+from vdd_ros.learning.kinds import DIFFUSION
+from vdd_ros.learning.methods.trainer import Trainer
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 
@@ -173,7 +175,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
     assert 0 < done < 120
     before = read_seconds(folder / "clock.json")
     assert main(argv) == 0
-    assert load_teacher(folder / "checkpoint")[1].steps == 120
+    assert DIFFUSION.load(folder / "checkpoint")[1].steps == 120
     (record,) = read_results(tmp_path / "benchmark.json")
     assert record["train_s"] == read_seconds(folder / "clock.json") > before > 0
 
@@ -245,11 +247,15 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """Make teachers fail; gives the folders in which one was to be trained."""
     tried: list[Path] = []
 
-    def fail(_demonstrations: object, folder: Path, *_: object, resume: bool) -> None:
+    run = Trainer.run
+
+    def fail(self: Trainer, demonstrations: DemonstrationSet, folder: Path, **where: Any) -> Card:
+        if self.method.structure != "diffusion":
+            return run(self, demonstrations, folder, **where)
         tried.append(folder)
         raise ValueError("no such luck")
 
-    monkeypatch.setitem(training.TRAINERS, "train", training.Trainer(TrainConfig, fail))  # type: ignore[arg-type]
+    monkeypatch.setattr(Trainer, "run", fail)
     yield tried
 
 

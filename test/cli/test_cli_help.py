@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.cli.options import field_docs
+from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.configs import (
-    ConsistencyConfig,
+    CDConfig,
+    CTMConfig,
     DistilConfig,
+    EMConfig,
     ExportConfig,
-    MixtureFitConfig,
+    IMCConfig,
     TrainConfig,
 )
 
 
-@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, ConsistencyConfig, MixtureFitConfig, ExportConfig])
+@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, CDConfig, CTMConfig, EMConfig, IMCConfig, ExportConfig])
 def test_every_setting_has_a_text_of_its_own(config: type[Any]) -> None:
     """Two options with one text leave open which is which."""
     docs = field_docs(config)

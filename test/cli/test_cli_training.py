@@ -18,21 +18,24 @@ from terminal import OnTerminal
 from toy_targets import small_demonstrations
 
 from vdd_ros.cli.main import main
-from vdd_ros.cli.options import add_config_options, config_from_options, field_docs, given_options
-from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.features import Feature
+from vdd_ros.cli.options import add_config_options, config_from_options, given_options
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, load_model, model_sha256
+from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.figure import read_curves
+from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import (
-    ConsistencyConfig,
+    CDConfig,
+    CTMConfig,
     DistilConfig,
+    EMConfig,
     ExportConfig,
-    MixtureFitConfig,
+    IMCConfig,
     TrainConfig,
 )
-from vdd_ros.learning.methods.presets import PRESETS, Kind, preset
-from vdd_ros.learning.methods.teacher import load_teacher
-from vdd_ros.learning.methods.vdd import load_student
+from vdd_ros.learning.methods.presets import TRAIN_PRESETS
+from vdd_ros.learning.methods.registry import Method, all_methods, teacher_method
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 
@@ -81,10 +84,11 @@ def student(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos: Path) -> None:
-    card = load_teacher(teacher)[1]
+def test_a_teacher_is_trained_and_links_to_its_demonstrations(teacher: Path, demos: Path) -> None:
+    card = DIFFUSION.load(teacher)[1]
     sha256 = DemonstrationSet.load(demos).sha256
-    assert DemonstrationSet.load(teacher).sha256 == card.data_sha256 == sha256
+    assert load_linked(teacher).sha256 == card.data_sha256 == sha256
+    assert not (teacher / FILE_NAME).exists()
     report = json.loads((teacher / "report.json").read_text())
     assert (report["method"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
     assert report["seconds"] > 0
@@ -99,7 +103,7 @@ def test_a_teacher_is_trained_and_keeps_its_demonstrations(teacher: Path, demos:
 
 
 def test_a_student_is_distilled_from_the_teachers_folder_alone(student: Path, teacher: Path) -> None:
-    card = load_student(student)[1]
+    card = MIXTURE.load(student)[1]
     report = json.loads((student / "report.json").read_text())
     assert (report["method"], report["steps"], report["settings"]["experts"]) == ("vdd", 60, 3)
     assert report["seconds"] > 0
@@ -172,34 +176,33 @@ def test_every_method_makes_a_policy_of_its_kind(tmp_path: Path, teacher: Path, 
 def test_a_beso_teacher_is_distilled_from_its_folder_alone(tmp_path: Path, demos: Path) -> None:
     assert main(train(demos, tmp_path / "T", "--steps", "2", "--teacher", "beso")) == 0
     assert main(distil(tmp_path / "T", tmp_path / "S", "--steps", "2")) == 0
-    assert load_student(tmp_path / "S")[1].teacher_sha256 == model_sha256(tmp_path / "T")
+    assert MIXTURE.load(tmp_path / "S")[1].teacher_sha256 == model_sha256(tmp_path / "T")
 
 
 def test_options_change_a_preset(tmp_path: Path, demos: Path) -> None:
     argv = ["train", "--task", "avoiding", "--demos", str(demos), "--out", str(tmp_path), "--preset", "mlp"]
     assert main([*argv, "--steps", "1", "--batch", "4"]) == 0
-    settings = load_teacher(tmp_path)[1].settings
-    assert settings == dataclasses.asdict(TrainConfig(**{**preset("train", "mlp"), "steps": 1, "batch": 4}))
+    settings = DIFFUSION.load(tmp_path)[1].settings
+    assert settings == dataclasses.asdict(TrainConfig(**{**TRAIN_PRESETS["mlp"], "steps": 1, "batch": 4}))
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind, presets in PRESETS.items() for name in presets], ids=str
+    ("method", "name"),
+    [(method, name) for method in (teacher_method("ddpm"), *all_methods()) for name in method.presets],
+    ids=lambda value: getattr(value, "name", value),
 )
-def test_every_preset_can_be_meant(kind: Kind, name: str) -> None:
-    configs = {
-        "train": TrainConfig,
-        "distil": DistilConfig,
-        "mixture": MixtureFitConfig,
-        "consistency": ConsistencyConfig,
-    }
-    configs[kind](**preset(kind, name))
+def test_every_preset_can_be_meant(method: Method, name: str) -> None:
+    method.config(**method.preset(name))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "vdd", "--eta", "2"], "--eta: the method 'vdd' has no such setting"),
-        (["--method", "cd", "--experts", "2", "--eta", "2"], "--eta, --experts: the method 'cd' has no such setting"),
+        (["--method", "vdd", "--eta", "2"], "the method 'vdd' lacks what was given: --eta belongs to imc; omit it"),
+        (
+            ["--method", "cd", "--experts", "2", "--to-clean", "1"],
+            "'cd' lacks what was given: --experts belongs to vdd, em, imc; --to-clean belongs to ctm; omit it",
+        ),
         (["--method", "em"], "'em' learns from demonstrations: name them with --demos DIR"),
         (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give --demos alone"),
         (["--method", "vdd"], "'vdd' distils a teacher: name its checkpoint folder with --teacher DIR"),
@@ -253,13 +256,13 @@ def test_ctrl_c_leaves_a_usable_checkpoint_that_resume_finishes(tmp_path: Path, 
     finally:
         command_line.kill()
     assert "vdd train: interrupted" in command_line.said
-    stopped_at = load_teacher(out)[1].steps
+    stopped_at = DIFFUSION.load(out)[1].steps
     assert 50 <= stopped_at < 1500
     assert main(distil(out, tmp_path / "S", "--steps", "1")) == 0, "what there is can be distilled"
 
     report = tmp_path / "report.json"
     assert main([*argv, "--resume", "--json", str(report)]) == 0
-    assert load_teacher(out)[1].steps == 1500
+    assert DIFFUSION.load(out)[1].steps == 1500
     assert json.loads(report.read_text())["resumed"] is True
     assert read_curves(out)["loss"].steps == list(range(50, 1501, 50))
 
@@ -303,13 +306,10 @@ def test_wrong_trainings_are_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "pushing"}, "are of the task 'pushing', not of 'avoiding'; make some with 'vdd demos avoiding'"),
-        ({"rate_hz": 10.0}, "cannot be used with the task 'avoiding': the rate is 10 Hz instead of 28.5714 Hz"),
-        (
-            {"action": (Feature("delta_desired_x", "m"), Feature("delta_desired_y", "mm"))},
-            "delta_desired_y in mm instead",
-        ),
-        ({"observation": tuple(Feature(name, "m") for name in ("tcp_x", "tcp_y", "a", "b"))}, "lacks desired_x (m)"),
+        ({"task": "pushing"}, "have the task pushing, but the task 'avoiding' has avoiding"),
+        ({"rate_hz": 10.0}, "have the rate 10.0, but the task 'avoiding' has 28.57"),
+        ({"action": (("delta_desired_x", "m"), ("delta_desired_y", "mm"))}, "have the action"),
+        ({"observation": tuple((name, "m") for name in ("tcp_x", "tcp_y", "a", "b"))}, "have the observation"),
     ],
 )
 def test_demonstrations_of_something_else_are_refused(
@@ -341,9 +341,7 @@ def test_wrong_distillations_are_refused(
 
 def test_a_teacher_that_is_none_is_refused(tmp_path: Path, teacher: Path, student: Path, capsys: Capture) -> None:
     assert "no checkpoint at" in refusal(capsys, *distil(tmp_path / "nowhere", tmp_path / "S"))
-    assert "holds a mixture policy made by 'vdd', but a diffusion policy is needed" in refusal(
-        capsys, *distil(student, tmp_path / "S")
-    )
+    assert "holds a 'vdd' policy, but a teacher" in refusal(capsys, *distil(student, tmp_path / "S"))
     cut = tmp_path / "cut"
     cut.mkdir()
     (cut / MODEL_FILE).write_bytes((teacher / MODEL_FILE).read_bytes()[:-100])
@@ -390,7 +388,7 @@ def test_a_wrong_command_line_is_refused(argv: list[str], capsys: Capture) -> No
     assert "error: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, ConsistencyConfig, MixtureFitConfig, ExportConfig])
+@pytest.mark.parametrize("config", [TrainConfig, DistilConfig, CDConfig, CTMConfig, EMConfig, IMCConfig, ExportConfig])
 def test_every_setting_is_explained(config: type) -> None:
     docs = field_docs(config)
     assert set(docs) == {field.name for field in dataclasses.fields(config)}

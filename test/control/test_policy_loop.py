@@ -466,12 +466,12 @@ def hang(rig: Rig, end: Callable[[], object]) -> None:
     "end",
     [
         lambda rig: rig.loop.stop(),
-        lambda rig: rig.loop.lose(),
+        lambda rig: rig.loop.enter_failsafe(),
         go_stale,
         go_stale_and_stop,
         lambda rig: hang(rig, rig.loop.check_overdue),
         lambda rig: hang(rig, rig.loop.stop),
-        lambda rig: hang(rig, rig.loop.lose),
+        lambda rig: hang(rig, rig.loop.enter_failsafe),
     ],
     ids=["stop", "no tick", "stale", "stale, stop", "overdue", "stop in a hang", "no tick in a hang"],
 )
@@ -483,7 +483,7 @@ def test_however_commanding_ends_the_robot_is_left_as_its_file_says(
     end(joint_rig)
     first, *after = joint_rig.out.commands
     assert any(first)
-    assert joint_rig.loop.counters.losses == 1
+    assert joint_rig.loop.counters.failsafes == 1
     zeros = on_loss["on_loss"] == "zero"
     assert bool(after) == zeros, "zeros may be repeated"
     assert not np.any(after)

@@ -324,7 +324,7 @@ def test_python_objects_are_refused_by_the_header_alone(tmp_path: Path) -> None:
 
 
 def test_arrays_beyond_the_limit_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vdd_ros.data.demonstration_file.MAX_BYTES", 500)
+    monkeypatch.setattr("vdd_ros.data.formats.npz.MAX_BYTES", 500)
     with pytest.raises(DemonstrationError, match=r"its arrays have .* bytes; at most 500 are read"):
         DemonstrationSet.load(saved(tmp_path))
 

@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 import torch
 from safetensors.torch import save_file
 from toy_targets import small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.features import Feature
@@ -30,9 +31,8 @@ from vdd_ros.learning.fit.checkpoint import (
     save_tensors,
 )
 from vdd_ros.learning.fit.run_folder import prepare_folder
+from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import load_student
 from vdd_ros.learning.students.mixture import StudentConfig
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
@@ -116,6 +116,28 @@ def test_models_of_other_programs_are_named(tmp_path: Path) -> None:
 
 def without(field: str) -> Callable[[dict[str, Any]], Any]:
     return lambda fields: {name: value for name, value in fields.items() if name != field}
+
+
+@pytest.mark.parametrize(
+    ("kind", "structure", "model"),
+    [
+        ("ddpm", "diffusion", {"kind": "ddpm"}),
+        ("imc", "mixture", {"experts": 3}),
+        ("cd", "one_step", {"conditions": 1}),
+        ("ctm", "one_step", {"conditions": 2}),
+    ],
+)
+def test_a_card_of_version_1_is_read(tmp_path: Path, kind: str, structure: str, model: dict[str, Any]) -> None:
+    """Its kind told the structure, and of one-step policies how many noise levels they are told."""
+    new = ("structure", "method", "warnings")
+    old = {name: value for name, value in json.loads(CARD.to_json()).items() if name not in new}
+    own = {"kind": kind} if structure == "one_step" else model
+    write(tmp_path, json.dumps({**old, "format_version": 1, "kind": kind, "model": {"width": 8, **own}}))
+    expected = replace(CARD, structure=structure, method=kind, model={"width": 8, **model})
+    assert load_model(tmp_path)[0] == expected
+    write(tmp_path, json.dumps({**old, "format_version": 1, "kind": "gan"}))
+    with pytest.raises(CheckpointError, match="has the structure '' and the method 'gan'"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -217,18 +239,7 @@ def test_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match="holds a diffusion policy made by 'ddpm', but a mixture policy is needed"
     ):
-        load_student(tmp_path)
-
-
-@pytest.mark.parametrize(("kind", "structure"), [("ddpm", "diffusion"), ("em", "mixture"), ("ctm", "one_step")])
-def test_a_card_of_version_1_is_read_on(tmp_path: Path, kind: str, structure: str) -> None:
-    """Its kind was the method, and told the structure too."""
-    card = json.loads(CARD.to_json()) | {"format_version": 1, "kind": kind}
-    write(tmp_path, json.dumps({k: v for k, v in card.items() if k not in ("structure", "method", "warnings")}))
-    assert load_model(tmp_path)[0] == replace(CARD, structure=structure, method=kind)
-    write(tmp_path, json.dumps({**card, "kind": "gan"}))
-    with pytest.raises(CheckpointError, match="has the structure '' and the method 'gan'"):
-        load_model(tmp_path)
+        MIXTURE.load(tmp_path)
 
 
 def test_what_is_unknown_and_doubtful_is_kept(tmp_path: Path) -> None:
@@ -257,10 +268,10 @@ def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher:
     card, tensors = load_model(teacher)
     save_model(tmp_path, tensors, replace(card, model={**card.model, "width": 6}))
     with pytest.raises(CheckpointError, match="do not fit their own card"):
-        load_teacher(tmp_path)
+        DIFFUSION.load(tmp_path)
     save_model(tmp_path, tensors, replace(card, model={**card.model, "blocks": 6}))
     with pytest.raises(CheckpointError, match=r"describes another model .*blocks"):
-        load_teacher(tmp_path)
+        DIFFUSION.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +293,7 @@ def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher:
         ({"backbone": "cnn"}, "backbone is 'cnn'"),
         ({"backbone": "gpt", "heads": 0}, "heads is 0"),
         ({"kind": 3}, "kind is '3'"),
+        ({"kind": "dppm"}, "unknown teacher 'dppm'; known: .*; did you mean 'ddpm'"),
         ({"sigma_min": 0.0}, "sigma_min is 0.0; it must be above 0"),
         ({"obs_dim": 7}, "obs_dim is 7, but the card has 4 entries"),
         ({"act_dim": 1}, "act_dim is 1, but the card has 2 entries"),
@@ -295,14 +307,14 @@ def test_a_model_that_cannot_be_is_refused_before_it_is_built(
     card, tensors = load_model(teacher)
     save_model(tmp_path, tensors, replace(card, model={**card.model, **change}))
     with pytest.raises(CheckpointError, match=message):
-        load_teacher(tmp_path)
+        DIFFUSION.load(tmp_path)
 
 
 def test_a_least_deviation_that_no_student_has_is_refused(tmp_path: Path) -> None:
     shape = StudentConfig(history=1, obs_dim=2, horizon=1, act_dim=1, floor=1.5)
     save_model(tmp_path, TENSORS, replace(CARD, structure="mixture", method="vdd", model=asdict(shape)))
     with pytest.raises(CheckpointError, match=r"floor is 1\.5; it must be below 1"):
-        load_student(tmp_path)
+        MIXTURE.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +334,7 @@ def test_weights_of_another_type_or_that_are_not_finite_are_refused(
     name = next(name for name, value in tensors.items() if value.ndim == 2 and value.shape[0] != value.shape[1])
     save_model(tmp_path, {**tensors, name: change(tensors[name])}, card)
     with pytest.raises(CheckpointError, match=message):
-        load_teacher(tmp_path)
+        DIFFUSION.load(tmp_path)
 
 
 def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
@@ -335,7 +347,7 @@ def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> N
 
 
 def test_a_loaded_teacher_is_frozen(teacher: Path) -> None:
-    network, card = load_teacher(teacher)
+    network, card = DIFFUSION.load(teacher)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert card.method == "ddpm"

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,27 +16,32 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor, nn
 from toy_targets import small_demonstrations
+from trainings import distil_consistency, train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.learning.configs import Backbone
+from vdd_ros.learning.configs import Backbone, Solver
+from vdd_ros.learning.diffusion.levels import LevelGrid
 from vdd_ros.learning.diffusion.probability_flow import follow, path_down, trajectory_levels
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.checkpoint import model_sha256
+from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.fit.windows import Statistics, Windows
-from vdd_ros.learning.methods.configs import ConsistencyConfig, OneStepKind, Solver, TeacherKind, TrainConfig
+from vdd_ros.learning.kinds import ONE_STEP
+from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig, TrainConfig
 from vdd_ros.learning.methods.consistency import (
     Distillation,
+    cd_loss,
     consistency_loss,
+    ctm_loss,
     distance,
-    distil_consistency,
-    load_one_step,
     start_student,
 )
-from vdd_ros.learning.methods.teacher import train_teacher
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
 
-TINY = ConsistencyConfig(steps=3, batch=4, draws=2, discretisation=5, teacher_steps=2)
-METHODS: tuple[OneStepKind, ...] = ("cd", "ctm")
+SHORT: dict[str, Any] = {"steps": 3, "batch": 4, "draws": 2, "discretisation": 5}
+TINY: dict[str, ConsistencyConfig] = {"cd": CDConfig(**SHORT), "ctm": CTMConfig(**SHORT)}
+METHODS = tuple(TINY)
+CONDITIONS = {"cd": 1, "ctm": 2}
 SIGMA_MAX = 3.0
 
 
@@ -98,7 +104,7 @@ class ExactNetwork(nn.Module):
         return (denoised - self.data**2 / total * action) / (sigma * self.data * total.rsqrt())
 
 
-def shape(kind: TeacherKind = "beso", backbone: Backbone = "mlp") -> TeacherConfig:
+def shape(kind: str = "beso", backbone: Backbone = "mlp") -> TeacherConfig:
     return TeacherConfig(
         kind=kind,
         history=1,
@@ -124,11 +130,11 @@ def windows(line: Line, count: int = 2_000) -> Windows:
     return Windows(torch.zeros(count, 1, 1), line.draw(count)[:, None], torch.zeros(count, 1), numbers, numbers, 0)
 
 
-def untrained(kind: OneStepKind, backbone: Backbone) -> OneStepModel:
+def untrained(kind: str, backbone: Backbone) -> OneStepModel:
     """Return a random policy, also where networks start at zero."""
     torch.manual_seed(0)
     config = OneStepConfig(
-        kind=kind,
+        conditions=CONDITIONS[kind],
         backbone=backbone,
         sigma_min=0.02,
         sigma_max=3.0,
@@ -153,7 +159,6 @@ def untrained(kind: OneStepKind, backbone: Backbone) -> OneStepModel:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("method", "magic", "method is 'magic'; allowed: cd, ctm"),
         ("solver", "rk45", "solver is 'rk45'; allowed: euler, heun"),
         ("metric", "l1", "metric is 'l1'; allowed: huber, l2"),
         ("steps", 0, "steps is 0; it must be finite and at least 1"),
@@ -169,7 +174,7 @@ def untrained(kind: OneStepKind, backbone: Backbone) -> OneStepModel:
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        dataclasses.replace(TINY, **{field: value})  # type: ignore[arg-type]
+        dataclasses.replace(TINY["ctm"], **{field: value})  # type: ignore[arg-type]
 
 
 # Levels and the teacher's ODE
@@ -185,8 +190,9 @@ def test_the_levels_run_from_0_over_the_teachers_range() -> None:
 
 def test_a_ddpms_levels_are_its_own_and_none_comes_twice() -> None:
     teacher = Teacher(shape("ddpm"))
-    levels = trajectory_levels(teacher, 200)
-    assert torch.isin(levels[1:], teacher.grid).all()
+    levels, known = trajectory_levels(teacher, 200), teacher.levels
+    assert isinstance(known, LevelGrid)
+    assert torch.isin(levels[1:], known.grid).all()
     assert (levels.diff() > 0).all()
     assert float(levels[-1]) == pytest.approx(teacher.sigma_range[1])
 
@@ -260,7 +266,7 @@ def test_ctm_near_its_start_moves_along_the_ode_of_its_own_denoiser() -> None:
 
 @pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("backbone", ["gpt", "mlp"])
-def test_a_sample_is_one_jump_from_noise_within_the_limits(kind: OneStepKind, backbone: Backbone) -> None:
+def test_a_sample_is_one_jump_from_noise_within_the_limits(kind: str, backbone: Backbone) -> None:
     model = untrained(kind, backbone)
     context, noise = model.encode(torch.randn(5, 3, 4)), torch.randn(5, 7, 4)
     highest, nothing = torch.full((5, 7), 3.0), torch.zeros(5, 7)
@@ -273,11 +279,11 @@ def test_a_sample_is_one_jump_from_noise_within_the_limits(kind: OneStepKind, ba
 
 @pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("backbone", ["gpt", "mlp"])
-def test_a_student_starts_as_the_denoiser_of_a_beso_teacher(kind: OneStepKind, backbone: Backbone) -> None:
+def test_a_student_starts_as_the_denoiser_of_a_beso_teacher(kind: str, backbone: Backbone) -> None:
     teacher = Teacher(shape(backbone=backbone)).requires_grad_(False)
     for value in teacher.network.parameters():  # type: ignore[attr-defined]
         value.add_(0.1 * torch.randn(value.shape))
-    student = start_student(teacher, dataclasses.replace(TINY, method=kind))
+    student = start_student(teacher, TINY[kind], CONDITIONS[kind])
     observation, action, sigma = torch.randn(5, 1, 1), torch.randn(5, 7, 1), 0.02 + 2 * torch.rand(5, 7)
     expected = teacher.denoise(teacher.encode(observation), action, sigma)
     for below in (0 * sigma, sigma / 2, sigma):
@@ -286,7 +292,7 @@ def test_a_student_starts_as_the_denoiser_of_a_beso_teacher(kind: OneStepKind, b
 
 def test_of_a_ddpm_teacher_all_but_the_last_layer_is_taken_over() -> None:
     teacher = Teacher(shape("ddpm"))
-    student = start_student(teacher, dataclasses.replace(TINY, method="cd"))
+    student = start_student(teacher, TINY["cd"], 1)
     assert (student.config.sigma_min, student.config.sigma_max) == teacher.sigma_range
     theirs, own = teacher.network.state_dict(), student.network.state_dict()  # type: ignore[attr-defined]
     assert all(torch.equal(own[name], value) == (not name.startswith("read.")) for name, value in theirs.items())
@@ -316,9 +322,9 @@ def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     torch.manual_seed(0)
     student = ExactModel(MIXTURE, offset)
     both = Distillation(student)  # type: ignore[arg-type]
-    config = ConsistencyConfig(method="cd", batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
+    config = CDConfig(batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
     teacher = exact_teacher(MIXTURE)
-    value, _ = consistency_loss(both, teacher, windows(MIXTURE), config)(torch.Generator().manual_seed(0), 0)
+    value, _ = consistency_loss(both, teacher, windows(MIXTURE), config, cd_loss)(torch.Generator().manual_seed(0), 0)
     value.backward()
     return float(value.detach()), float(student.offset.grad)  # type: ignore[arg-type]
 
@@ -336,7 +342,7 @@ def test_cd_is_minimal_at_the_exact_consistency_function() -> None:
 
 def test_the_distance_is_a_square_near_and_a_length_far() -> None:
     def measured(metric: str, offset: float) -> float:
-        config = dataclasses.replace(TINY, metric=metric, huber_width=0.1)  # type: ignore[arg-type]
+        config = dataclasses.replace(TINY["cd"], metric=metric, huber_width=0.1)  # type: ignore[arg-type]
         return float(distance(torch.full((2, 3, 4), offset, dtype=torch.float64), torch.zeros(2, 3, 4), config))
 
     assert measured("l2", 3.0) == pytest.approx(9.0)
@@ -344,19 +350,17 @@ def test_the_distance_is_a_square_near_and_a_length_far() -> None:
     assert measured("huber", 1e-3) == pytest.approx(1e-6 / (2 * 0.1), rel=1e-3)
 
 
-def trained(line: Line, method: OneStepKind, steps: int = 600, **settings: object) -> OneStepModel:
+def trained(line: Line, method: str, steps: int = 600, **settings: object) -> OneStepModel:
     """Distil an exact teacher for a short while."""
     torch.manual_seed(0)
-    config = ConsistencyConfig(
-        method=method,
-        batch=32,
-        draws=8,
-        start_from_teacher=False,
-        **settings,  # type: ignore[arg-type]
-    )
+    config = type(TINY[method])(batch=32, draws=8, start_from_teacher=False, **settings)  # type: ignore[arg-type]
     teacher = exact_teacher(line)
-    both = Distillation(start_student(teacher, config))
-    loss = consistency_loss(both, teacher, windows(line), config)
+    both = Distillation(start_student(teacher, config, CONDITIONS[method]))
+    loss: LossFunction
+    if isinstance(config, CTMConfig):
+        loss = consistency_loss(both, teacher, windows(line), config, ctm_loss, config.to_clean)
+    else:
+        loss = consistency_loss(both, teacher, windows(line), config, cd_loss)
     optimizer = torch.optim.Adam(both.student.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(0)
@@ -371,7 +375,7 @@ def trained(line: Line, method: OneStepKind, steps: int = 600, **settings: objec
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_step_samples_are_the_teachers(method: OneStepKind) -> None:
+def test_one_step_samples_are_the_teachers(method: str) -> None:
     model = trained(MIXTURE, method)
     noise = torch.special.ndtri((torch.arange(2_000) + 0.5) / 2_000)
     sample = model.sample(model.encode(torch.zeros(1, 1, 1)), noise[None, :, None])[0, :, 0]
@@ -417,10 +421,10 @@ def teacher_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder: Path, method: OneStepKind) -> None:
-    config = dataclasses.replace(TINY, method=method)
+def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder: Path, method: str) -> None:
+    config = TINY[method]
     card = distil_consistency(teacher_folder, small_demonstrations(), tmp_path, config)
-    model, again = load_one_step(tmp_path)
+    model, again = ONE_STEP.load(tmp_path)
     assert again == card
     assert (card.method, card.steps, card.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
     assert card.settings == dataclasses.asdict(config)
@@ -433,9 +437,9 @@ def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
-    tmp_path: Path, teacher_folder: Path, method: OneStepKind, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, teacher_folder: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(TINY, method=method, target_decay=0.5, steps=4)
+    config = dataclasses.replace(TINY[method], target_decay=0.5, steps=4)
     distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "whole", config)
     follow_student = Distillation.follow_student
 
@@ -455,7 +459,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
 
 def test_other_demonstrations_than_the_teachers_are_a_warning(tmp_path: Path, teacher_folder: Path) -> None:
     other = small_demonstrations(seed=1)
-    card = distil_consistency(teacher_folder, other, tmp_path, TINY)
+    card = distil_consistency(teacher_folder, other, tmp_path, TINY["cd"])
     assert card.data_sha256 == other.sha256
     assert [text.partition(" (")[0] for text in card.warnings] == ["the teacher learned from other demonstrations"]
 
@@ -464,4 +468,4 @@ def test_a_teacher_is_not_a_one_step_policy(teacher_folder: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"holds a diffusion policy made by '.*', but a one_step policy is needed"
     ):
-        load_one_step(teacher_folder)
+        ONE_STEP.load(teacher_folder)

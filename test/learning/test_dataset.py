@@ -1,6 +1,7 @@
 """Standardised windows of demonstrations."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from toy_targets import small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats import npz
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
-from vdd_ros.learning.fit.windows import Statistics, Windows, small_deviations
+from vdd_ros.learning.fit.mapped_rows import MappedRows
+from vdd_ros.learning.fit.windows import Statistics, Windows, small_deviations, unchanging_actions
 
 
 def test_the_statistics_are_moments_and_the_range_widened_by_a_tenth() -> None:
@@ -46,8 +49,8 @@ def test_windows_are_standardised_and_chunks_are_flat() -> None:
     demonstrations = small_demonstrations(episodes=3, length=10)
     statistics = Statistics.of(demonstrations)
     windows = Windows.of(demonstrations, statistics, history=4, horizon=3)
-    assert windows.observation.shape == (3 * 8, 4, 4)
-    assert windows.action.shape == (len(windows), 3 * 2)
+    assert windows.observation[:].shape == (3 * 8, 4, 4)
+    assert windows.action[:].shape == (len(windows), 3 * 2)
     at = 10 + 5  # the second episode's sixth pair is its sixth window
     index = 8 + 5
     observation = windows.observation[index] * statistics.observation_std + statistics.observation_mean
@@ -59,18 +62,38 @@ def test_windows_are_standardised_and_chunks_are_flat() -> None:
 def test_single_pairs_have_zero_mean_and_unit_deviation() -> None:
     demonstrations = small_demonstrations()
     windows = Windows.of(demonstrations, Statistics.of(demonstrations), history=1, horizon=1)
-    for values in (windows.observation[:, 0], windows.action):
+    for values in (windows.observation[:, 0], windows.action[:]):
         assert values.mean(0).abs().max() < 1e-5
         assert (values.std(0, correction=0) - 1).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("field", "column", "name"), [("observation", 2, "tcp_x"), ("action", 1, "delta_desired_y")])
-def test_an_entry_that_never_changes_is_refused_by_name(field: str, column: int, name: str) -> None:
+def test_an_entry_that_never_changes_has_the_deviation_one_and_is_told(field: str, column: int, name: str) -> None:
     demonstrations = small_demonstrations()
     values = getattr(demonstrations, field).copy()
-    values[:, column] = 0.3
-    with pytest.raises(DemonstrationError, match=f"the {field} entries {name} never change"):
-        Statistics.of(replace(demonstrations, **{field: values}))
+    values[:, column] = 0.3  # whose mean is rounded
+    constant = replace(demonstrations, **{field: values})
+    statistics, before = Statistics.of(constant), Statistics.of(demonstrations)
+    means, deviations = getattr(statistics, f"{field}_mean"), getattr(statistics, f"{field}_std")
+    assert deviations[column] == 1
+    assert means[column] == pytest.approx(0.3)
+    others = torch.arange(len(deviations)) != column
+    torch.testing.assert_close(deviations[others], getattr(before, f"{field}_std")[others])
+    windows = Windows.of(constant, statistics, history=1, horizon=1)
+    standard = windows.observation[..., column] if field == "observation" else windows.action[:, column]
+    assert standard.abs().max() < 1e-6
+    told = [*small_deviations([Feature(name, "m")], [0.0]), *unchanging_actions(constant)]
+    assert (
+        f"observation entry {name} never changed in the demonstrations: it is standardised with the deviation 1 m"
+        in (told[0])
+    )
+    if field == "action":
+        assert (
+            f"action entry {name} is always 0.3 m in the demonstrations: the policy keeps it within 0.001 m" in told[1]
+        )
+        low, high = statistics.action_low[column], statistics.action_high[column]
+        assert low == pytest.approx(0.299)
+        assert high == pytest.approx(0.301)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +154,7 @@ def test_goals_are_later_states_of_the_same_episode_each_as_likely(goal_length: 
         goal = windows.draw_goals(torch.full((draws,), window), generator)
         assert goal is not None
         assert goal.shape == (draws, length, 4)
-        found = torch.cdist(goal, windows.states, compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
+        found = torch.cdist(goal, windows.states[:], compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
         assert torch.equal(windows.states[found], goal), "each is a demonstrated state"
         first = torch.arange(now + 1, max(last - length + 1, now + 1) + 1)
         expected = torch.minimum(first[:, None] + torch.arange(length), torch.tensor(last))
@@ -171,3 +194,29 @@ def test_what_single_precision_does_not_hold_is_refused_before_it_is_trained(
     values = offset + factor * getattr(demonstrations, name)
     with pytest.raises(DemonstrationError, match=f"single precision does not hold the {name} entries"):
         Statistics.of(replace(demonstrations, **{name: values}))
+
+
+@pytest.mark.parametrize("goal_length", [0, 2])
+def test_windows_of_a_mapped_set_are_those_in_memory_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal_length: int
+) -> None:
+    monkeypatch.setattr(npz, "MAPPED_FROM", 1)
+    memory = uneven([10, 2, 5, 7])
+    mapped = DemonstrationSet.load(memory.save(tmp_path))
+    assert mapped.is_mapped
+    statistics = Statistics.of(mapped)
+    expected = Windows.of(memory, statistics, 3, 4, goal_length)
+    found = Windows.of(mapped, statistics, 3, 4, goal_length)
+    assert isinstance(found.observation, MappedRows)
+    index = torch.tensor([3, 0, 5, 5, len(expected) - 1])
+    assert len(found) == len(expected)
+    assert torch.equal(found.observation[index], expected.observation[index])
+    assert torch.equal(found.action[index], expected.action[index])
+    assert torch.equal(found.action[index, None], expected.action[index, None])
+    assert torch.equal(found.observation[:], expected.observation[:])
+    draws = [windows.draw_goals(index, torch.Generator().manual_seed(1)) for windows in (found, expected)]
+    assert (draws[0] is None and draws[1] is None) or torch.equal(*draws)  # type: ignore[arg-type]
+    with pytest.raises(DemonstrationError, match="no episode has 11 actions"):
+        Windows.of(mapped, statistics, history=1, horizon=11)
+    with pytest.raises(TypeError, match="not by int"):
+        found.action[3]

@@ -15,13 +15,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from policy_files import replace_metadata
 from toy_targets import restless, small_demonstrations
+from trainings import distil, distil_consistency, train_teacher
 
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError
-from vdd_ros.learning.methods.configs import ConsistencyConfig, DistilConfig, TrainConfig
-from vdd_ros.learning.methods.consistency import distil_consistency
-from vdd_ros.learning.methods.teacher import train_teacher
-from vdd_ros.learning.methods.vdd import distil
+from vdd_ros.learning.methods.configs import CDConfig, DistilConfig, TrainConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -41,9 +39,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     small = DistilConfig(steps=2, batch=4, experts=5, pool_samples=2, backbone="mlp", **SMALL)
     distil(found["ddpm"], demonstrations, found["vdd"], small)
     distil(folder / "teacher", demonstrations, found["vdd with goal"], small)
-    distil_consistency(
-        found["ddpm"], demonstrations, found["cd"], ConsistencyConfig(method="cd", steps=2, batch=4, draws=1)
-    )
+    distil_consistency(found["ddpm"], demonstrations, found["cd"], CDConfig(steps=2, batch=4, draws=1))
     for kind, scale in zip(KINDS, (0.2, 0.2, 0.05, 0.05), strict=True):
         restless(found[kind], scale)
     return found

@@ -12,16 +12,18 @@ pytest.importorskip("torch")
 
 import torch
 from toy_targets import Target, exact_teacher, observations, small_demonstrations
+from trainings import distil, train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.fit.checkpoint import load_model, model_sha256, save_model
 from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig, ExportConfig, TrainConfig
+from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars
 from vdd_ros.learning.methods.state_pool import Pool
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import Revival, distil, gating_scalars, load_student, vdd_loss
+from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -158,7 +160,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path, change: dict[str, Any]) -> None:
     config = dataclasses.replace(TINY, **change)
     card = distil(teacher, small_demonstrations(), tmp_path, config)
-    student, again = load_student(tmp_path)
+    student, again = MIXTURE.load(tmp_path)
     assert again == card
     assert (card.method, card.steps, card.teacher_sha256) == ("vdd", 3, model_sha256(teacher))
     assert card.statistics == Statistics.of(small_demonstrations()).to_lists()
@@ -178,7 +180,7 @@ def test_other_demonstrations_than_the_teachers_are_a_warning_that_card_and_file
     save_model(tmp_path / "T", tensors, card if known else dataclasses.replace(card, data_sha256=None))
     other = small_demonstrations(seed=1)
     distil(tmp_path / "T", other, tmp_path / "S", TINY)
-    card = load_student(tmp_path / "S")[1]
+    card = MIXTURE.load(tmp_path / "S")[1]
     learned = (
         f"other demonstrations (sha256 {small_demonstrations().sha256[:12]})" if known else "unknown demonstrations"
     )
@@ -235,13 +237,13 @@ def test_noise_that_the_teacher_does_not_know_is_refused_before_anything_is_writ
 @pytest.mark.parametrize("backbone", ["mlp", "gpt"])
 def test_every_teacher_can_be_distilled_with_goals_and_chunks(tmp_path: Path, kind: str, backbone: str) -> None:
     shape = {**SMALL, "backbone": backbone, "heads": 2}
-    config = TrainConfig(**shape, teacher=kind, history=2, horizon=4, goal_length=2)  # type: ignore[arg-type]
+    config = TrainConfig(**shape, teacher=kind, history=2, horizon=4, goal_length=2)
     made = train_teacher(small_demonstrations(), tmp_path / "T", config)
-    teacher, card = load_teacher(tmp_path / "T")
+    teacher, card = DIFFUSION.load(tmp_path / "T")
     assert card == made
     assert (card.method, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
     distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", DistilConfig(**shape, experts=3, pool_copies=1))
-    student, _ = load_student(tmp_path / "S")
+    student, _ = MIXTURE.load(tmp_path / "S")
     assert (student.config.goal_length, student.config.horizon) == (2, 4)
     mixture = student(torch.randn(5, 2, 4), torch.randn(5, 2, 4))
     assert mixture.mean.shape == (5, 3, 8)

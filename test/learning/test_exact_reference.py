@@ -9,14 +9,14 @@ pytest.importorskip("torch")
 import torch
 from exact_targets import ExactTeacher, match_by_quadrature, ring, ring_config
 from toy_targets import random_mixture, small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.benchmark.methods.reference_loop import ReferenceLoop, expert_loss
 from vdd_ros.benchmark.speed.race import Clock, measure_speed
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
-from vdd_ros.learning.methods.teacher import train_teacher
-from vdd_ros.learning.methods.vdd import start_student
+from vdd_ros.learning.methods.mixture_training import start_student
 from vdd_ros.learning.methods.vdd_objective import paper_update
 from vdd_ros.learning.students.mixture import StudentConfig
 

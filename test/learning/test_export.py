@@ -16,26 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from toy_targets import restless, small_demonstrations
+from trainings import distil, distil_consistency, train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
-from vdd_ros.learning.configs import Covariance
+from vdd_ros.learning.configs import Covariance, Sampler, Schedule
 from vdd_ros.learning.export import export as exporting
 from vdd_ros.learning.export import graphs, onnx_graph, parity
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.fit.checkpoint import Card, load_model, model_sha256, save_model
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import (
-    ConsistencyConfig,
-    DistilConfig,
-    ExportConfig,
-    OneStepKind,
-    Sampler,
-    Schedule,
-    TrainConfig,
-)
-from vdd_ros.learning.methods.consistency import distil_consistency, load_one_step
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import distil, load_student
+from vdd_ros.learning.kinds import DIFFUSION, MIXTURE, ONE_STEP
+from vdd_ros.learning.methods.configs import CDConfig, CTMConfig, DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 
@@ -108,7 +99,7 @@ def states(folder: Path, inputs: Arrays) -> list[Tensor]:
 
 def mixtures(folder: Path, inputs: Arrays) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the gating (B, Z), means (B, Z, D) and Cholesky factors (B, Z, D, D) of a student, standardised."""
-    mixture = load_student(folder)[0](*states(folder, inputs))
+    mixture = MIXTURE.load(folder)[0](*states(folder, inputs))
     factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
     return mixture.log_gating.exp().numpy(), mixture.mean.numpy(), factor.numpy()
 
@@ -235,7 +226,7 @@ def test_a_teacher_acts_as_its_sampler_does(
     spec = export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=steps, sampler=sampler, schedule=schedule))
     inputs = teacher_inputs(teacher, steps)
     action = run(tmp_path / "teacher.onnx", inputs)["action"]
-    network, card = load_teacher(teacher)
+    network, card = DIFFUSION.load(teacher)
     noise = torch.from_numpy(inputs["noise"]).flatten(2)[:, None]  # (B, 1, steps, D)
     with torch.no_grad():
         sample = network.sample(network.encode(*states(teacher, inputs)), noise, sampler, schedule)
@@ -297,8 +288,8 @@ def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     """Let the exporter write a graph whose initialiser `name` is another."""
     write_graph = onnx_graph.write_graph
 
-    def write(graph: Any, inputs: Any, file: Path) -> None:
-        write_graph(graph, inputs, file)
+    def write(graph: Any, inputs: Any, file: Path, opset: int) -> None:
+        write_graph(graph, inputs, file, opset)
         model = onnx.load(file)
         (found,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
         values = onnx.numpy_helper.to_array(found) + np.float32(change)
@@ -326,10 +317,10 @@ def test_a_file_that_chooses_other_experts_is_refused(
 ) -> None:
     honest, tracing = graphs.select_expert, onnx_graph.write_graph
 
-    def write(graph: Any, inputs: Any, file: Path) -> None:
+    def write(graph: Any, inputs: Any, file: Path, opset: int) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(graphs, "select_expert", lambda log_g, g, uniform: honest(log_g, g, (uniform + 0.1) % 1.0))
-            tracing(graph, inputs, file)
+            tracing(graph, inputs, file, opset)
 
     monkeypatch.setattr(exporting, "write_graph", write)
     with pytest.raises(ExportError, match=r"and [1-9]\d* of 2048 experts differ"):
@@ -371,14 +362,17 @@ def test_experts_at_the_limits_are_told(tmp_path: Path, student: Path) -> None:
     assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, *goal).clipped.all()
 
 
-@pytest.mark.parametrize("method", ["cd", "ctm"])
-def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path, method: OneStepKind) -> None:
-    config = ConsistencyConfig(method=method, steps=2, batch=4, draws=1, seed=3)
+CONSISTENCY = {"cd": CDConfig, "ctm": CTMConfig}
+
+
+@pytest.mark.parametrize("method", CONSISTENCY)
+def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path, method: str) -> None:
+    config = CONSISTENCY[method](steps=2, batch=4, draws=1, seed=3)
     distil_consistency(teacher, small_demonstrations(), tmp_path / "S", config)
     spec = export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
     inputs = draw_inputs(tmp_path / "S")
     del inputs["expert_uniform"]
-    model, card = load_one_step(tmp_path / "S")
+    model, card = ONE_STEP.load(tmp_path / "S")
     noise = torch.from_numpy(inputs["noise"]).flatten(1)[:, None]
     with torch.no_grad():
         sample = model.sample(model.encode(*states(tmp_path / "S", inputs)), noise)

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("torch")
 
 from toy_targets import restless, small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.cli.main import main
 from vdd_ros.learning.fit.checkpoint import load_model, save_model
 from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.learning.methods.teacher import train_teacher
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "history": 1, "width": 16, "layers": 1, "octaves": 2}

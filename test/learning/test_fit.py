@@ -13,12 +13,12 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 from toy_targets import small_demonstrations
+from trainings import distil, train_teacher
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.checkpoint import load_model
+from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import distil, load_student
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "batch": 4, "steps": 3}
 TINY = TrainConfig(**SMALL, history=2)
@@ -32,7 +32,7 @@ BACKBONES = pytest.mark.parametrize("backbone", ["mlp", "gpt"])
         ("device", "tpu", "device is 'tpu'; allowed: auto, cpu, cuda"),
         ("precision", "float8", "precision is 'float8'; allowed: float32, bfloat16"),
         ("backbone", "cnn", "backbone is 'cnn'; allowed: gpt, mlp"),
-        ("teacher", "oracle", "teacher is 'oracle'; allowed: ddpm, beso"),
+        ("teacher", "oracle", "unknown teacher 'oracle'; known: beso, ddpm"),
         ("steps", 0, "steps is 0; it must be finite and at least 1"),
         ("steps", math.nan, "steps is nan"),
         ("batch", 0, "batch is 0"),
@@ -106,7 +106,7 @@ def test_mixed_precision_distils(tmp_path: Path, change: dict[str, Any]) -> None
     train(tmp_path / "T", backbone="gpt")
     config = DistilConfig(**{**SMALL, "backbone": "gpt"}, experts=3, pool_copies=1, precision="bfloat16", **change)
     distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", config)
-    student, _ = load_student(tmp_path / "S")
+    student, _ = MIXTURE.load(tmp_path / "S")
     assert all(parameter.isfinite().all() for parameter in student.parameters())
 
 
@@ -127,7 +127,7 @@ def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:
     """Without averaging what is kept is what was trained last."""
     last, averaged = train(tmp_path / "last", ema_decay=0.0), train(tmp_path / "averaged", ema_decay=0.9)
     assert not all(torch.equal(last[name], averaged[name]) for name in last)
-    teacher, card = load_teacher(tmp_path / "last")
+    teacher, card = DIFFUSION.load(tmp_path / "last")
     assert card.steps == 3
     assert card.settings == dataclasses.asdict(dataclasses.replace(TINY, ema_decay=0.0))
     assert not any(parameter.requires_grad for parameter in teacher.parameters())

@@ -17,14 +17,13 @@ import torch
 from tensorboard.summary.writer import event_file_writer
 from torch import Tensor, nn
 from toy_targets import small_demonstrations
+from trainings import distil, train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_model, load_tensors, save_tensors
 from vdd_ros.learning.fit.figure import read_curves
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
-from vdd_ros.learning.methods.teacher import train_teacher
-from vdd_ros.learning.methods.vdd import distil
 
 SMALL: dict[str, Any] = {
     **{"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "history": 2, "batch": 8, "steps": 30}
@@ -277,7 +276,7 @@ def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(folder: Path, resume: bool, **settings: Any) -> None:
-    train_teacher(small_demonstrations(), folder, TrainConfig(**{**SMALL, **settings}), resume)
+    train_teacher(small_demonstrations(), folder, TrainConfig(**{**SMALL, **settings}), resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +290,7 @@ def distillation(teacher: Path) -> Callable[..., None]:
     def distil_teacher(folder: Path, resume: bool, **settings: Any) -> None:
         small = {name: value for name, value in SMALL.items() if name != "history"}
         config = DistilConfig(**{**small, "experts": 4, "pool_samples": 2, "pool_copies": 1, **settings})
-        distil(teacher, small_demonstrations(), folder, config, resume)
+        distil(teacher, small_demonstrations(), folder, config, resume=resume)
 
     return distil_teacher
 

@@ -12,8 +12,8 @@ import torch
 from scipy.stats import kstest, logistic
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import NoiseScheme, Schedule
 from vdd_ros.learning.diffusion.noise_levels import cosine_sigmas, draw_log_logistic, draw_sigmas, sampling_sigmas
-from vdd_ros.learning.methods.configs import NoiseScheme, Schedule
 
 SCHEDULES: tuple[Schedule, ...] = ("cosine", "linear", "exponential", "karras")
 

@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 import torch
 from toy_targets import small_demonstrations
+from trainings import fit_mixture
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError
@@ -17,8 +18,7 @@ from vdd_ros.features import Feature
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import ExportConfig, MixtureFitConfig
-from vdd_ros.learning.methods.maximum_likelihood import fit_mixture
+from vdd_ros.learning.methods.configs import EMConfig, ExportConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 SMALL = {"backbone": "mlp", "width": 8, "layers": 1, "steps": 2, "batch": 4, "experts": 2}
@@ -72,7 +72,7 @@ def test_new_episodes_are_known_and_the_middle_of_the_circle_is_not(fitted: Fitt
 def test_the_file_carries_it(tmp_path: Path) -> None:
     """Parts of a pair that do not fit each other are novel too: hand and set point on opposite sides."""
     demonstrations = circles()
-    fit_mixture(demonstrations, tmp_path / "E", MixtureFitConfig(history=2, **SMALL))  # type: ignore[arg-type]
+    fit_mixture(demonstrations, tmp_path / "E", EMConfig(history=2, **SMALL))  # type: ignore[arg-type]
     spec = export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
     policy = OnnxPolicy.load(tmp_path / "e.onnx")
     assert spec.novelty is not None
@@ -86,13 +86,13 @@ def test_the_file_carries_it(tmp_path: Path) -> None:
 
 
 def test_a_file_without_it(tmp_path: Path) -> None:
-    fit_mixture(small_demonstrations(), tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
+    fit_mixture(small_demonstrations(), tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
     assert export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(novelty=False)).novelty is None
     assert OnnxPolicy.load(tmp_path / "e.onnx").act(np.zeros((5, 4))).novelty is None
 
 
 def test_other_demonstrations_are_a_warning_in_the_file(tmp_path: Path) -> None:
-    fit_mixture(small_demonstrations(), tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
+    fit_mixture(small_demonstrations(), tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
     other = small_demonstrations(seed=1)
     warnings = export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=other).warnings
     learned = small_demonstrations().sha256[:12]
@@ -111,12 +111,12 @@ def in_millimetres(found: DemonstrationSet) -> DemonstrationSet:
 
 def test_demonstrations_that_do_not_do_are_refused(tmp_path: Path) -> None:
     few = small_demonstrations(episodes=1)
-    fit_mixture(few, tmp_path / "E", MixtureFitConfig(**SMALL))  # type: ignore[arg-type]
+    fit_mixture(few, tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
     with pytest.raises(DemonstrationError, match=r"takes two episodes.* there is one.*--no-novelty"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
     with pytest.raises(CheckpointError, match="the demonstrations cannot be used with the checkpoint"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=in_millimetres(circles()))
     (tmp_path / "E" / "demonstrations.npz").unlink()
-    with pytest.raises(DemonstrationError, match=r"keeps no demonstrations.*--demos"):
+    with pytest.raises(DemonstrationError, match=r"are not at .*--demos.*--no-novelty"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
     assert not (tmp_path / "e.onnx").exists()

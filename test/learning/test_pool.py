@@ -35,7 +35,7 @@ def test_the_pool_holds_noisy_states_and_the_teachers_actions_there() -> None:
     pool = draw(copies=3, samples=40, steps=16)
     assert len(pool) == 90
     assert pool.action.shape == (90, 40, 2)
-    noise = pool.observation - windows().observation.repeat(3, 1, 1)
+    noise = pool.observation - windows().observation[:].repeat(3, 1, 1)
     assert float(noise.std()) == pytest.approx(0.1, rel=0.3)
     assert float((pool.action[..., 0] > 0).float().mean()) == pytest.approx(0.7, abs=0.05)
     assert float(pool.action.flatten(0, 1)[pool.action[..., 0].flatten() > 0].std(0)[0]) == pytest.approx(0.3, rel=0.15)
@@ -79,4 +79,4 @@ def test_the_data_can_stand_for_the_teacher(goal_length: int) -> None:
     assert torch.equal(pool.observation, draw(goal_length=goal_length).observation)
     assert (pool.goal is None) == (goal_length == 0)
     plain = draw(only_data=True, observation_noise=0.0, goal_length=goal_length)
-    assert torch.equal(plain.observation, windows().observation.repeat(2, 1, 1))
+    assert torch.equal(plain.observation, windows().observation[:].repeat(2, 1, 1))

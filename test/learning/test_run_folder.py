@@ -15,15 +15,15 @@ pytest.importorskip("torch")
 import torch
 from safetensors.torch import load_file
 from toy_targets import small_demonstrations
+from trainings import distil, fit_mixture, train_teacher
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError, VddError
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, STATE_FILE
-from vdd_ros.learning.methods.configs import DistilConfig, MixtureFitConfig, TrainConfig
-from vdd_ros.learning.methods.maximum_likelihood import fit_mixture
-from vdd_ros.learning.methods.teacher import load_teacher, train_teacher
-from vdd_ros.learning.methods.vdd import distil
+from vdd_ros.learning.fit.data_link import LINK_FILE
+from vdd_ros.learning.kinds import DIFFUSION
+from vdd_ros.learning.methods.configs import DistilConfig, EMConfig, TrainConfig
 
 TINY: dict[str, Any] = {"backbone": "mlp", "width": 4, "layers": 1, "octaves": 1, "batch": 4, "steps": 2}
 WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
@@ -55,7 +55,7 @@ def test_a_model_without_a_state_is_not_overwritten(teacher: Path) -> None:
     with pytest.raises(CheckpointError, match="already holds a trained model; replace it with --force or choose"):
         train(teacher, seed=1)
     with pytest.raises(CheckpointError, match="already holds a trained model"):
-        fit_mixture(small_demonstrations(), teacher, MixtureFitConfig(**TINY, experts=2))
+        fit_mixture(small_demonstrations(), teacher, EMConfig(**TINY, experts=2))
     assert content(teacher) == before
 
 
@@ -90,7 +90,7 @@ def test_force_replaces_the_result_once_the_new_run_has_ended_well(teacher: Path
     assert after[MODEL_FILE] != before[MODEL_FILE]
     assert DemonstrationSet.load(teacher).sha256 == small_demonstrations(seed=5).sha256
     assert names(teacher) == sorted(
-        [FILE_NAME, MODEL_FILE, "model.json", STATE_FILE, "settings.json", "tensorboard"]
+        [FILE_NAME, LINK_FILE, MODEL_FILE, "model.json", STATE_FILE, "settings.json", "tensorboard"]
     ), "and nothing else remains"
 
 
@@ -110,7 +110,7 @@ def test_what_was_there_is_kept_where_the_new_run_ends_badly(teacher: Path, monk
     monkeypatch.undo()
     train(teacher, seed=2, force=True)
     assert not (teacher / ".vdd_ros.previous").exists()
-    assert load_teacher(teacher)[1].settings["seed"] == 2
+    assert DIFFUSION.load(teacher)[1].settings["seed"] == 2
 
 
 def test_a_run_that_cannot_begin_moves_nothing(teacher: Path, tmp_path: Path) -> None:
@@ -143,18 +143,18 @@ def test_the_command_takes_force_but_not_with_resume(teacher: Path, capsys: pyte
     with pytest.raises(SystemExit):
         main([*argv, "--force", "--resume"])
     assert main([*argv, "--seed", "3", "--force"]) == 0
-    assert load_teacher(teacher)[1].settings["seed"] == 3
+    assert DIFFUSION.load(teacher)[1].settings["seed"] == 3
 
 
 HOLDING = """
 import sys
 from pathlib import Path
 
-import torch
 from toy_targets import small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.learning.fit.training_loop import TrainingLoop
-from vdd_ros.learning.methods.teacher import TrainConfig, train_teacher
+from vdd_ros.learning.methods.configs import TrainConfig
 
 def wait(self, *_):
     print("ready", flush=True)
@@ -183,14 +183,14 @@ def test_two_trainings_in_one_folder(tmp_path: Path, options: dict[str, bool]) -
         assert content(folder) == before
         first.kill()
     train(folder, **options)
-    assert load_teacher(folder)[1].steps == 2
+    assert DIFFUSION.load(folder)[1].steps == 2
 
 
 def test_the_digest_of_a_teacher_is_of_what_was_read(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights and card, from the same bytes: another training may end just after they were read."""
-    from vdd_ros.learning.methods import vdd as distilling
+    from vdd_ros.learning.methods import sources
 
-    known = distilling.TeacherSource.load(teacher, small_demonstrations(), torch.device("cpu")).sha256
+    known = sources.TeacherSource.load(teacher, small_demonstrations(), torch.device("cpu")).sha256
     file = teacher / MODEL_FILE
     read = Path.read_bytes
     count = 0
@@ -204,7 +204,7 @@ def test_the_digest_of_a_teacher_is_of_what_was_read(teacher: Path, monkeypatch:
         return found
 
     monkeypatch.setattr(Path, "read_bytes", changing)
-    assert distilling.TeacherSource.load(teacher, small_demonstrations(), torch.device("cpu")).sha256 == known
+    assert sources.TeacherSource.load(teacher, small_demonstrations(), torch.device("cpu")).sha256 == known
     assert count == 1
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from toy_targets import Target
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.diffusion.noise_levels import sampling_sigmas
 from vdd_ros.learning.diffusion.samplers import STOCHASTIC, passes, step
-from vdd_ros.learning.methods.configs import Sampler
 
 TWO_MODES = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
 PAIRS = pytest.mark.parametrize(("sigma", "below"), [(30.0, 4.0), (1.0, 0.9), (0.3, 0.01)])

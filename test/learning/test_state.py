@@ -15,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from toy_targets import small_demonstrations
+from trainings import train_teacher
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, STATE_FILE
 from vdd_ros.learning.fit.training_loop import LoopConfig, TrainingLoop
 from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.learning.methods.teacher import train_teacher
 
 Tensors = dict[str, Tensor]
 STEPS = 10

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from toy_targets import Target, exact_teacher, observations
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.noise_levels import cosine_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.methods.configs import Sampler, Schedule, TeacherKind
 
 TWO_MODES = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
 ONE = Target.of([1.0], [[0.7]], [0.5])
@@ -34,7 +34,7 @@ class Recorder(nn.Module):
         return torch.zeros_like(action)
 
 
-def recording(kind: TeacherKind, **settings: Any) -> tuple[Teacher, Recorder]:
+def recording(kind: str, **settings: Any) -> tuple[Teacher, Recorder]:
     teacher, recorder = exact_teacher(ONE, kind, **settings), Recorder()
     teacher.network = recorder
     return teacher, recorder
@@ -53,7 +53,7 @@ def test_edm_preconditions_as_in_its_table() -> None:
     """Karras et al. 2022, table 1, last column."""
     teacher, sigma = Teacher(small(kind="beso", sigma_data=0.7)), torch.tensor([0.02, 0.5, 3.0])
     total = sigma**2 + 0.7**2
-    skip, out, scale_in = teacher.coefficients(sigma)
+    skip, out, scale_in = teacher.preconditioning.scalings(sigma)
     torch.testing.assert_close(skip, 0.7**2 / total)
     torch.testing.assert_close(out, sigma * 0.7 / total.sqrt())
     torch.testing.assert_close(scale_in, 1 / total.sqrt())
@@ -64,7 +64,7 @@ def test_edm_keeps_input_and_target_at_unit_deviation() -> None:
     for level in (0.02, 0.5, 3.0):
         sigma = torch.tensor(level)
         noisy = clean + sigma * normal(200_000, seed=1)
-        skip, out, scale_in = teacher.coefficients(sigma)
+        skip, out, scale_in = teacher.preconditioning.scalings(sigma)
         assert float((scale_in * noisy).std()) == pytest.approx(1.0, rel=0.01)
         assert float(((clean - skip * noisy) / out).std()) == pytest.approx(1.0, rel=0.01)
 
@@ -85,7 +85,7 @@ def test_ddpm_is_given_its_own_coordinates_and_learns_the_noise() -> None:
 
 
 @KINDS
-def test_every_state_is_encoded_once_for_all_its_draws(kind: TeacherKind) -> None:
+def test_every_state_is_encoded_once_for_all_its_draws(kind: str) -> None:
     teacher, recorder = recording(kind)
     teacher.loss(observations(6), None, normal(6, 1), 3, torch.Generator())
     assert recorder.context.shape == (6, 1, 1)
@@ -95,19 +95,19 @@ def test_every_state_is_encoded_once_for_all_its_draws(kind: TeacherKind) -> Non
 
 
 @KINDS
-def test_the_exact_network_has_the_loss_that_cannot_be_beaten(kind: TeacherKind) -> None:
+def test_the_exact_network_has_the_loss_that_cannot_be_beaten(kind: str) -> None:
     """The error that is left is the posterior deviation of the clean action, in units of c_out."""
     teacher, generator, count = exact_teacher(ONE, kind), torch.Generator().manual_seed(0), 200_000
     loss = float(teacher.loss(observations(count), None, ONE.draw(count, generator), 1, generator))
-    sigma = teacher.draw_training_levels((count,), generator).double()
+    sigma = teacher.levels.draw((count,), generator).double()
     variance = 0.5**2 * sigma**2 / (0.5**2 + sigma**2)
-    out = teacher.coefficients(sigma)[1]
+    out = teacher.preconditioning.scalings(sigma)[1]
     assert loss == pytest.approx(float((variance / out**2).mean()), rel=0.02)
 
 
 @KINDS
 @pytest.mark.parametrize("sigma", [0.03, 0.3, 1.0, 3.0])
-def test_the_score_is_the_gradient_of_the_noised_log_density(kind: TeacherKind, sigma: float) -> None:
+def test_the_score_is_the_gradient_of_the_noised_log_density(kind: str, sigma: float) -> None:
     teacher, action = exact_teacher(TWO_MODES, kind), normal(5, 10, 2).requires_grad_()
     (expected,) = torch.autograd.grad(TWO_MODES.log_prob(action, sigma).sum(), action)
     levels = torch.full((5, 1), sigma)
@@ -147,7 +147,7 @@ def test_unnoised_score_is_in_the_teachers_own_coordinates(sigma: float) -> None
 
 @KINDS
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samples_have_the_modes_of_the_target(kind: TeacherKind, sampler: Sampler) -> None:
+def test_samples_have_the_modes_of_the_target(kind: str, sampler: Sampler) -> None:
     count = 6_000
     teacher = exact_teacher(TWO_MODES, kind, levels=256)
     noise = normal(1, count, 24 if sampler == "heun" else 100, 2)
@@ -163,7 +163,7 @@ def test_samples_have_the_modes_of_the_target(kind: TeacherKind, sampler: Sample
 
 @KINDS
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_chain_starts_with_draw_0_and_takes_every_step(kind: TeacherKind, sampler: Sampler) -> None:
+def test_the_chain_starts_with_draw_0_and_takes_every_step(kind: str, sampler: Sampler) -> None:
     teacher, noise = exact_teacher(TWO_MODES, kind), normal(3, 2, 5, 2)
     context = teacher.encode(observations(3))
     chain, sigmas = teacher.chain(context, noise, sampler, "karras"), teacher.visited(5, "karras")
@@ -185,7 +185,7 @@ def test_only_stochastic_samplers_use_later_draws(sampler: Sampler) -> None:
 
 @KINDS
 @pytest.mark.parametrize("sampler", ["ancestral", "euler", "heun"])
-def test_limits_hold_for_every_action_of_a_chunk(kind: TeacherKind, sampler: Sampler) -> None:
+def test_limits_hold_for_every_action_of_a_chunk(kind: str, sampler: Sampler) -> None:
     torch.manual_seed(0)
     teacher = Teacher(small(kind=kind, horizon=3, act_dim=2))
     low, high = torch.tensor([-0.1, 0.2]), torch.tensor([0.3, 0.4])
@@ -247,12 +247,12 @@ def test_beso_is_asked_at_any_level() -> None:
     ("kind", "noise_range"),
     [("ddpm", (1e-4, 1e-3)), ("ddpm", (0.1, 0.1001)), ("beso", (0.01, 1.0)), ("beso", (0.1, 4.0))],
 )
-def test_levels_that_a_teacher_does_not_know_are_refused(kind: TeacherKind, noise_range: tuple[float, float]) -> None:
+def test_levels_that_a_teacher_does_not_know_are_refused(kind: str, noise_range: tuple[float, float]) -> None:
     low, high = noise_range
     with pytest.raises(ConfigurationError, match=rf"at noise levels from {low} to {high}; it was trained from 0\.0"):
         Teacher(small(kind=kind)).check_range(low, high)
 
 
 @pytest.mark.parametrize(("kind", "noise_range"), [("ddpm", (1e-3, 1e6)), ("beso", (0.02, 3.0)), ("beso", (0.5, 0.5))])
-def test_levels_that_a_teacher_knows_are_not(kind: TeacherKind, noise_range: tuple[float, float]) -> None:
+def test_levels_that_a_teacher_knows_are_not(kind: str, noise_range: tuple[float, float]) -> None:
     Teacher(small(kind=kind)).check_range(*noise_range)

@@ -89,6 +89,7 @@ def test_what_is_called_off_is_called_no_more(bench: Bench, call: FailsafeCall, 
     assert not failures
 
 
+@pytest.mark.timing
 def test_what_a_service_answers_is_told_safely_and_does_not_fill_the_log(
     bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

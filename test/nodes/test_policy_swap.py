@@ -221,6 +221,7 @@ def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
         node.destroy_node()
 
 
+@pytest.mark.timing
 def test_the_old_policy_is_freed_after_a_tick(
     make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

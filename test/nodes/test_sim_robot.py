@@ -54,7 +54,7 @@ def settle(robot: SimulatedRobot) -> None:
 
 def test_set_points_move_the_task_as_the_actions_they_stand_for() -> None:
     robot, sim, driver = make_robot(), TASK.make_sim(1), Driver()
-    expected = sim.reset(0)
+    expected = sim.reset()
     settle(robot)
     result = None
     while result is None:
@@ -75,7 +75,7 @@ def test_commands_while_it_settles_are_ignored() -> None:
     for _ in range(SETTLE_PERIODS + 3):
         robot.advance()
     assert robot.phase is Phase.WAITING
-    np.testing.assert_array_equal(robot.observation, TASK.make_sim(1).reset(0)[0])
+    np.testing.assert_array_equal(robot.observation, TASK.make_sim(1).reset()[0])
 
 
 def test_a_set_point_holds_until_the_next_one() -> None:

@@ -212,6 +212,22 @@ def test_a_file_for_a_newer_onnx_runtime_is_told_so(tmp_path: Path, field: str, 
         assert part in said
 
 
+def test_a_file_of_the_newest_operator_set_names_what_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ONNX Runtime 1.22 says so of a file with attention as one operator."""
+    path = write_mixture(tmp_path / "p.onnx")
+    model = onnx.load(path)
+    model.opset_import[0].version, model.ir_version = 23, 11
+    path.write_bytes(model.SerializeToString())
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise RuntimeError("Unsupported model IR version: 11, max supported IR version: 10")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    said = refusal(path)
+    for part in ("IR version 11 and operator sets ai.onnx 23", "onnxruntime 1.23 or newer", "vdd export --opset 18"):
+        assert part in said
+
+
 def metadata_refusal(tmp_path: Path, text: str) -> str:
     return refusal(replace_metadata(write_mixture(tmp_path / "p.onnx"), text))
 

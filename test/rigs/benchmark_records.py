@@ -4,6 +4,7 @@ from typing import Any
 
 from vdd_ros.benchmark.methods.matrix import METHODS, Cell, Model
 from vdd_ros.benchmark.methods.results import KEYS
+from vdd_ros.benchmark.methods.tables import MIXTURES
 from vdd_ros.tasks.metrics import wilson_interval
 
 MACHINE = {"cpu": "Test CPU", "cores": 2}
@@ -16,7 +17,7 @@ def record(
     cell = Cell(method, Model.of("avoiding", METHODS[method].model, backbone, seed, variant))
     made: dict[str, Any] = dict.fromkeys(KEYS) | {
         **{"task": "avoiding", "backbone": backbone, "method": method, "variant": variant, "seed": seed},
-        **{"teacher": cell.teacher, "experts": 8 if cell.model.source.trainer in ("distil", "mixture") else None},
+        **{"teacher": cell.teacher, "experts": 8 if method in MIXTURES else None},
         **{"rollouts": 480, "success": 0.95, "success_interval": list(wilson_interval(456, 480)), "modes_found": 24},
         **{"entropy": 0.9, "entropy_interval": [0.88, 0.92], "steps": METHODS[method].steps or 1, "sampler": None},
         **{"inference_s_p50": 0.001, "inference_at": "now", "inference_machine": MACHINE, "machine": MACHINE},

@@ -16,13 +16,14 @@ from torch import Tensor
 from vdd_ros.features import Feature
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.checkpoint import Card
-from vdd_ros.learning.fit.fit import Recipe, fit
+from vdd_ros.learning.fit.fit import TrainingJob, fit
+from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig
+from vdd_ros.learning.methods.mixture_training import start_student
 from vdd_ros.learning.methods.state_pool import Pool
-from vdd_ros.learning.methods.vdd import load_student, start_student, vdd_loss
+from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
-from vdd_ros.policy.structure import MIXTURE
 
 FAR = 1e3
 
@@ -134,9 +135,9 @@ def distil_target(target: Target, config: DistilConfig, folder: Path, states: in
     shape = StudentConfig(history=1, obs_dim=1, horizon=1, act_dim=target.size, **config.shape_settings())
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)
-    recipe = Recipe(student, vdd_loss(student, teacher, pool, config), shape)
-    fit(folder, recipe, config, lambda made: _card(target, made), "exact target", resume=False)
-    return load_student(folder)[0]
+    job = TrainingJob(student, vdd_loss(student, teacher, pool, config), shape)
+    fit(folder, job, config, lambda made: _card(target, made), "exact target", resume=False)
+    return MIXTURE.load(folder)[0]
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _card(target: Target, made: dict[str, Any]) -> Card:
     statistics |= {"action_low": [-FAR] * target.size, "action_high": [FAR] * target.size}
     names = tuple(Feature(f"a{entry}") for entry in range(target.size))
     return Card(
-        structure=MIXTURE,
+        structure=MIXTURE.name,
         method="vdd",
         task="exact target",
         observation=(Feature("s"),),

@@ -1,6 +1,11 @@
 """Packages of others, as pip leaves them in a folder."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from vdd_ros.registry import Registry
 
 
 def install(folder: Path, name: str, group: str, points: dict[str, str], module: str) -> None:
@@ -11,3 +16,27 @@ def install(folder: Path, name: str, group: str, points: dict[str, str], module:
     listed = "".join(f"{point} = {place}\n" for point, place in points.items())
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{listed}")
     (folder / f"{name}.py").write_text(module)
+
+
+@contextmanager
+def installed(registry: Registry[object], folder: Path, name: str, source: str, attribute: str) -> Iterator[None]:
+    """Install a package `added_thing` that registers `name` while the block runs.
+
+    Args:
+        registry: Where it registers.
+        folder: A folder that stands in for site-packages.
+        name: Of what it registers.
+        source: Of its one module.
+        attribute: Of the module, which is registered.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    install(folder, "added_thing", registry.group, {name: f"added_thing:{attribute}"}, source)
+    sys.path.insert(0, str(folder))
+    registry.__dict__.pop("_others", None)
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("added_thing", None)
+        registry.__dict__.pop("_others", None)
+        registry._loaded.pop(name, None)

@@ -15,7 +15,8 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.learning.fit.distributed import average, is_first, training_group
 from vdd_ros.learning.fit.training_loop import LossFunction, TrainingLoop
 from vdd_ros.learning.methods.configs import TrainConfig
-from vdd_ros.learning.methods.teacher import train_teacher
+from vdd_ros.learning.methods.registry import teacher_method
+from vdd_ros.learning.methods.trainer import Trainer
 
 SETTINGS: dict[str, Any] = {"width": 8, "layers": 1, "heads": 2, "history": 2, "batch": 16, "steps": 30, "seed": 3}
 
@@ -32,7 +33,7 @@ def main(backbone: str, demonstrations: Path, folder: Path, file: Path) -> None:
     setattr(TrainingLoop, "_advance", noting)  # noqa: B010
     config = TrainConfig(backbone=backbone, device="cpu", **SETTINGS)  # type: ignore[arg-type]
     with training_group(config.batch, cuda=False):
-        train_teacher(DemonstrationSet.load(demonstrations), folder, config)
+        Trainer(teacher_method(config.teacher), config).run(DemonstrationSet.load(demonstrations), folder)
         if is_first():
             file.write_text(json.dumps({"losses": losses, "world": os.environ.get("WORLD_SIZE", "1")}))
 

@@ -15,7 +15,6 @@ from vdd_ros.features import Feature
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.checkpoint import load_model, save_model
-from vdd_ros.learning.methods.configs import TeacherKind
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
 
@@ -80,7 +79,7 @@ class ExactNetwork(nn.Module):
 
     def __init__(self, teacher: Teacher, target_of: Callable[[Tensor], Target]) -> None:
         super().__init__()
-        self.coefficients = teacher.coefficients
+        self.scalings = teacher.preconditioning.scalings
         self.target_of = target_of
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> Target:
@@ -88,13 +87,13 @@ class ExactNetwork(nn.Module):
 
     def forward(self, context: Target, action: Tensor, condition: Tensor) -> Tensor:
         sigma = (4 * condition.double()).exp()
-        skip, out, scale_in = self.coefficients(sigma)
+        skip, out, scale_in = self.scalings(sigma)
         noisy = action / scale_in
         return ((context.denoised(noisy, sigma[..., 0]) - skip * noisy) / out).to(action.dtype)
 
 
 def exact_teacher(
-    target: Target | Callable[[Tensor], Target], kind: TeacherKind = "ddpm", size: int | None = None, **settings: Any
+    target: Target | Callable[[Tensor], Target], kind: str = "ddpm", size: int | None = None, **settings: Any
 ) -> Teacher:
     """Return a frozen teacher of chunks (1, D) that knows the score of a target.
 

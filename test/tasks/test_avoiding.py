@@ -196,9 +196,12 @@ def test_a_reset_of_some_leaves_the_others_alone() -> None:
     assert sim.step(np.zeros((3, 2))).truncated.tolist() == [True, False, True]
 
 
-def test_every_episode_starts_alike_whatever_the_seed() -> None:
-    sim = AvoidingSim(2)
-    assert (sim.reset(1) == sim.reset(2)).all()
+def test_every_episode_starts_alike_and_takes_no_context() -> None:
+    sim, contexts = AvoidingSim(2), get_task("avoiding").draw_contexts(2, 3)
+    assert contexts.shape == (2, 0)
+    assert (sim.reset(contexts) == sim.reset()).all()
+    with pytest.raises(TaskError, match=r"shape \(2, 1\) were given; 2 episodes of 'avoiding' take \(2, 0\)"):
+        sim.reset(np.zeros((2, 1)))
 
 
 @pytest.mark.parametrize("route", range(24))

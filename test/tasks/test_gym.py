@@ -40,7 +40,7 @@ def test_it_is_known_by_its_name() -> None:
 def test_it_shows_the_numbers_of_the_simulation() -> None:
     env, sim = gymnasium.make(ID), get_task("avoiding").make_sim(1)
     observation, info = env.reset(seed=3)
-    assert np.array_equal(observation, sim.reset(3)[0])
+    assert np.array_equal(observation, sim.reset()[0])
     assert info == {"success": False, "mode": sim.modes()[0]}
     terminated = False
     while not terminated:

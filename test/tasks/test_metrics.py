@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.metrics import Score, entropy_interval, entropy_of_counts, wilson_interval
+from vdd_ros.tasks.metrics import Score, entropy_interval, entropy_of_counts, number_contexts, wilson_interval
 
 Z = 1.959963984540054
 
@@ -108,3 +109,53 @@ def test_a_score_can_be_written_as_json() -> None:
 def test_what_cannot_be_scored_is_refused(count: int, modes: int, base: int) -> None:
     with pytest.raises(TaskError, match="cannot be scored"):
         Score.of(np.ones(count, dtype=bool), np.zeros(modes, dtype=np.int64), base)
+
+
+def test_the_entropy_of_several_contexts_is_the_mean_of_theirs() -> None:
+    """From the first context both modes, from the second one of them, from the third no success: 1, 0 and 0."""
+    contexts = np.repeat([0, 1, 2], 4)
+    modes = np.array([0, 1, 0, 1, 1, 1, 1, 1, 0, 1, 0, 1])
+    success = np.array([True] * 8 + [False] * 4)
+    score = Score.of(success, modes, 2, contexts=contexts)
+    assert score.contexts == 3
+    assert score.entropy == pytest.approx(1 / 3)
+    assert score.modes == {0: 2, 1: 6}
+    low, high = score.entropy_interval
+    assert 0 <= low <= score.entropy <= high <= 1
+
+
+def test_the_interval_over_contexts_is_that_of_independent_contexts() -> None:
+    """C alike contexts: the mean of C independent entropies has a C-th of the variance of one."""
+    row, many = np.array([60, 30, 10]), 16
+    one, mean = entropy_interval(row, 3), entropy_interval(np.tile(row, (many, 1)), 3)
+    assert (mean[1] - mean[0]) == pytest.approx((one[1] - one[0]) / math.sqrt(many), rel=0.1)
+
+
+def test_a_single_context_changes_nothing() -> None:
+    success, modes = np.array([True, True, False]), np.array([1, 2, 2])
+    assert Score.of(success, modes, 24, contexts=np.full(3, 7)) == Score.of(success, modes, 24)
+
+
+def test_returns_and_partial_success_have_the_interval_of_a_mean() -> None:
+    random = np.random.default_rng(0)
+    returns, partial = random.normal(3.0, 2.0, 400), random.uniform(size=400)
+    score = Score.of(np.ones(400, dtype=bool), np.zeros(400, dtype=np.int64), 2, returns=returns, partial=partial)
+    for value, interval, values in (
+        (score.returns, score.returns_interval, returns),
+        (score.partial_success, score.partial_success_interval, partial),
+    ):
+        half = Z * values.std() / math.sqrt(400)
+        assert value == pytest.approx(values.mean())
+        assert interval == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+
+
+@pytest.mark.parametrize("name", ["contexts", "returns", "partial"])
+def test_values_of_other_rollouts_are_not_scored(name: str) -> None:
+    values: dict[str, Any] = {name: np.zeros(2)}
+    with pytest.raises(TaskError, match=rf"{name} of shape \(2,\) cannot be scored; give finite numbers \(3,\)"):
+        Score.of(np.ones(3, dtype=bool), np.zeros(3, dtype=np.int64), 2, **values)
+
+
+def test_equal_contexts_have_equal_numbers() -> None:
+    assert number_contexts(np.array([[2.0, 1.0], [0.0, 5.0], [2.0, 1.0]])).tolist() == [1, 0, 1]
+    assert number_contexts(np.zeros((3, 0))).tolist() == [0, 0, 0]

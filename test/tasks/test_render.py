@@ -1,5 +1,6 @@
 """What figures show: the artists that are drawn, not their pixels."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +97,11 @@ def test_numbers_that_do_not_fit_the_paths_are_refused(ax: Axes) -> None:
         plot_trajectories(ax, "avoiding", [GOOD, GOOD], [np.array([0, 1, 1])])
 
 
-def test_a_task_without_a_picture_is_refused(ax: Axes) -> None:
-    with pytest.raises(TaskError, match="no picture of the task 'toy', only of avoiding"):
-        plot_trajectories(ax, "toy", [])
+def test_a_task_without_a_picture_is_refused(ax: Axes, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = dataclasses.replace(get_task("avoiding"), scene=None)
+    monkeypatch.setattr("vdd_ros.tasks.render.get_task", lambda _: task)
+    with pytest.raises(TaskError, match="no picture of the task 'avoiding': its Task has no scene"):
+        plot_trajectories(ax, "avoiding", [])
 
 
 def test_the_path_of_avoiding_is_that_of_the_rod() -> None:

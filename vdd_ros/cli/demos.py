@@ -26,27 +26,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the set, print the table."""
-    report, same = make_demonstrations(get_task(args.task), args.out, args.episodes, args.seed, force=args.force)
+    task = get_task(args.task)
+    report, same = make_demonstrations(task, args.out, args.episodes, args.seed, force=args.force)
     file = args.out / FILE_NAME
     if same:
         show(f"{file} holds these demonstrations already; it stays as it is")
-    show(_format(report, file))
+    show(_format(report, file, task.scene is not None))
     if args.json is not None:
         write_json(args.json, report)
     return 0
 
 
-def _format(report: dict[str, Any], file: Path) -> str:
+def _format(report: dict[str, Any], file: Path, is_drawn: bool) -> str:
     length, counts = report["length"], sorted(set(report["modes"].values()))
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     rows = {
         "episodes": f"{report['episodes']}, of which {report['replay_successes']} succeed when replayed",
         "pairs": f"{report['pairs']}",
         "steps": f"{length['min']} to {length['max']}, median {length['median']:g}",
+        **({"contexts": f"{report['contexts']} different ones"} if report["contexts"] else {}),
         "modes": f"{len(report['modes'])} of {report['modes_of_task']}, {times} each",
         "sha256": report["sha256"],
         "file": f"{file}",
-        "figure": f"{file.with_name(FIGURE_NAME)}",
+        "figure": f"{file.with_name(FIGURE_NAME)}" if is_drawn else "none: the task has no scene",
     }
     return "\n".join(
         [f"{report['task']}, seed {report['seed']}", *(f"  {name:<10}{text}" for name, text in rows.items())]

@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--goals", type=Path, metavar="DIR", help="of a policy with goals: demonstrations whose ends are the goals"
     )
+    parser.add_argument(
+        "--contexts",
+        type=int,
+        metavar="N",
+        help="of a task with contexts: start the episodes from N of them in turn (default: the task's usual number)",
+    )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
     add_result_options(parser)
 
@@ -57,9 +63,19 @@ def run(args: argparse.Namespace) -> int:
     _check_arguments(args)
     policy = OnnxPolicy.load(args.policy, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
+    if args.figure is not None:
+        task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
-    runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, action_steps=args.action_steps, goals=goals)
+    runs = roll_out_seeds(
+        policy,
+        task,
+        args.rollouts,
+        args.seeds,
+        action_steps=args.action_steps,
+        goals=goals,
+        contexts=args.contexts,
+    )
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))

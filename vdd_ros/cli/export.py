@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
     parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: kept with it)"
+        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: what it links to)"
     )
     parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
@@ -37,11 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.learning.export.export import export
     from vdd_ros.learning.export.place import check_policy_place
     from vdd_ros.learning.export.summary import export_table, export_warnings
-    from vdd_ros.learning.fit.checkpoint import load_model
+    from vdd_ros.learning.kinds import load_any
 
     _refuse_sampling_of_students(args)
     if not args.force:
-        check_policy_place(args.out, load_model(args.checkpoint)[0])
+        check_policy_place(args.out, load_any(args.checkpoint)[1])
     fidelity = None if args.fidelity is None else _read_fidelity(args.fidelity)
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
@@ -56,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
-    from vdd_ros.learning.fit.checkpoint import load_model
+    from vdd_ros.learning.kinds import load_any
 
     given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
-    if given and (card := load_model(args.checkpoint)[0]).structure != DIFFUSION:
+    if given and (card := load_any(args.checkpoint)[1]).structure != DIFFUSION:
         raise ConfigurationError(
             f"{' and '.join(given)}: only diffusion policies take sampling steps, but '{args.checkpoint}' holds a "
             f"{card.structure} policy; omit the option"

@@ -16,7 +16,7 @@ from vdd_ros.console import safe
 from vdd_ros.errors import Terminated, VddError
 from vdd_ros.places import check_places
 
-# Each command is the module vdd_ros.cli.<name> with HELP, add_arguments(parser) and run(args) -> exit code.
+# In the order of the work; each is the module vdd_ros.cli.<name> with HELP, add_arguments(parser), run(args) -> code.
 COMMANDS = {
     "demos": "make scripted demonstrations of a task",
     "train": "train a diffusion teacher on demonstrations",
@@ -25,13 +25,13 @@ COMMANDS = {
     "evaluate": "run a policy file in its task: success and diversity",
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
     "novelty": "how often a policy file's novelty raises a false alarm, and how often it notices what is new",
-    "benchmark": "compare methods, the policy node with its parts, or training loops; tables and figures",
-    "latency": "show where the time of each tick went, from a latency bag",
-    "bag": "mend a latency bag whose recorder was killed",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
-    "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
     "soak": "run the demo for minutes or hours and judge memory, records and deadlines",
+    "latency": "show where the time of each tick went, from a latency bag",
+    "bag": "mend a latency bag whose recorder was killed",
+    "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
+    "benchmark": "compare methods, the policy node with its parts, or training loops; tables and figures",
 }
 
 

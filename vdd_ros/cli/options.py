@@ -2,45 +2,62 @@
 
 import argparse
 import dataclasses
-import inspect
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from vdd_ros.errors import ConfigurationError
+from vdd_ros.errors import ConfigurationError, PluginError
+from vdd_ros.learning.field_docs import field_docs
+from vdd_ros.learning.methods.registry import Method
+from vdd_ros.text import printable
 
 BACKBONES = ("gpt", "mlp")
 
 Config = TypeVar("Config")
 
-_ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
 
-
-def add_config_options(parser: argparse.ArgumentParser, *configs: type) -> None:
-    """Add one option for every field of configurations, all of which have defaults.
+def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
+    """Add one option for every field of a configuration, all of which have defaults.
 
     Literal types become choices, booleans a pair --x and --no-x. Options that are not given stay out of the namespace.
-    A field that several configurations share becomes one option.
 
     Args:
         parser: Parser to add to.
-        *configs: Dataclasses whose docstrings have an `Attributes:` section; the first one's fields come first.
+        config: Dataclass whose docstring has an `Attributes:` section.
     """
-    seen: set[str] = {"method"}
-    for config in configs:
-        title = "settings" if config is configs[0] else f"settings of {config.__name__.removesuffix('Config')} alone"
-        group = parser.add_argument_group(title)
-        meaning, types = field_docs(config), get_type_hints(config)
-        for field in dataclasses.fields(config):
-            if field.name in seen:
-                continue
-            seen.add(field.name)
-            group.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                **_reading(types[field.name]),
-                default=argparse.SUPPRESS,
-                help=f"{meaning.get(field.name, '')} (default: {field.default})".replace("%", "%%"),
+    group, meaning = parser.add_argument_group("settings"), field_docs(config)
+    for name, reading in _readings(config).items():
+        _add(group, name, reading, meaning.get(name, ""), f"{_defaults(config)[name]}")
+
+
+def add_method_options(parser: argparse.ArgumentParser, methods: Sequence[Method]) -> None:
+    """Add one option for every setting of methods, in groups by the methods that have it; as `add_config_options`.
+
+    Raises:
+        PluginError: Two methods read a setting of one name differently.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in dict.fromkeys(name for method in methods for name in _readings(method.config)):
+        groups.setdefault(tuple(one.name for one in methods if name in one.settings), []).append(name)
+    for owners in sorted(groups, key=len, reverse=True):
+        title = "all methods" if len(owners) == len(methods) else ", ".join(owners)
+        group = parser.add_argument_group(f"settings of {title}")
+        for name in groups[owners]:
+            _add_shared(group, name, [method for method in methods if method.name in owners])
+
+
+def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]) -> None:
+    """Add the option of a setting that some methods have."""
+    first = methods[0]
+    reading = _readings(first.config)[name]
+    for method in methods:
+        if (other := _readings(method.config)[name]) != reading:
+            raise PluginError(
+                f"the methods '{first.name}' and '{printable(method.name)}' both have the setting '{name}', but "
+                f"read it as {reading} and {other}; give it another name in '{printable(method.name)}'"
             )
+    meaning = _by_method({method.name: field_docs(method.config).get(name, "") for method in methods})
+    default = _by_method({method.name: str(_defaults(method.config)[name]) for method in methods})
+    _add(group, name, reading, meaning, default)
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +71,36 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _reading(kind: Any) -> dict[str, Any]:
-    """Return how argparse reads a value of a type."""
-    if get_origin(kind) is Literal:
-        return {"choices": get_args(kind)}
+def _by_method(texts: dict[str, str]) -> str:
+    """Return what all methods say, and behind it what some of them say instead, with their names."""
+    owners: dict[str, list[str]] = {}
+    for method, text in texts.items():
+        owners.setdefault(text, []).append(method)
+    usual, *others = owners
+    return "; ".join([usual, *(f"{', '.join(owners[other])}: {other}" for other in others)])
+
+
+def _add(group: argparse._ArgumentGroup, name: str, reading: dict[str, Any], meaning: str, default: str) -> None:
+    text = f"{meaning} (default: {default})".replace("%", "%%")
+    group.add_argument(f"--{name.replace('_', '-')}", **reading, default=argparse.SUPPRESS, help=text)
+
+
+def _defaults(config: type) -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(config)}
+
+
+def _readings(config: type) -> dict[str, dict[str, Any]]:
+    """Return how argparse reads each field of a configuration."""
+    types = get_type_hints(config)
+    all_fields = dataclasses.fields(config)
+    return {one.name: _reading(types[one.name], one.metadata.get("choices")) for one in all_fields}
+
+
+def _reading(kind: Any, choices: Callable[[], Sequence[str]] | None) -> dict[str, Any]:
+    """Return how argparse reads a value of a type, or one of some names."""
+    if choices is not None or get_origin(kind) is Literal:
+        allowed = tuple(choices() if choices is not None else get_args(kind))
+        return {"choices": allowed, "type": type(allowed[0])}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
     return {"type": kind, "metavar": kind.__name__.upper()}
@@ -83,35 +126,14 @@ def config_from_options(config: type[Config], args: argparse.Namespace, **base: 
     return config(**{**base, **given_options(config, args)})
 
 
-def refuse_foreign_options(method: str, config: type, others: Iterable[type], args: argparse.Namespace) -> None:
-    """Refuse options that only other configurations have.
+def refuse_foreign_options(method: Method, methods: Sequence[Method], args: argparse.Namespace) -> None:
+    """Refuse options that only other methods have.
 
     Raises:
-        ConfigurationError: With the options and the method that does not take them.
+        ConfigurationError: With each option and the methods to which it belongs.
     """
-    known = {"method", *(field.name for field in dataclasses.fields(config))}
-    foreign = sorted({name for other in others for name in given_options(other, args)} - known)
-    if foreign:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-        raise ConfigurationError(f"{options}: the method '{method}' has no such setting; omit it")
-
-
-def field_docs(config: type) -> dict[str, str]:
-    """Return what the `Attributes:` sections of a class and its bases say, by field; fields may share an entry."""
-    docs: dict[str, str] = {}
-    for base in reversed(config.__mro__):
-        docs |= _own_docs(base)
-    return docs
-
-
-def _own_docs(config: type) -> dict[str, str]:
-    section = inspect.cleandoc(config.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    docs: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.splitlines():
-        if entry := _ENTRY.fullmatch(line):
-            names, text = entry[1].split(", "), entry[2][0].lower() + entry[2][1:]
-        else:
-            text = f" {line.strip()}"
-        docs |= {name: docs.get(name, "") + text for name in names}
-    return {name: text.removesuffix(".") for name, text in docs.items()}
+    given = {name for other in methods for name in given_options(other.config, args)}
+    if foreign := sorted(given - method.settings):
+        owners = {name: [one.name for one in methods if name in one.settings] for name in foreign}
+        options = "; ".join(f"--{name.replace('_', '-')} belongs to {', '.join(owners[name])}" for name in foreign)
+        raise ConfigurationError(f"the method '{method.name}' lacks what was given: {options}; omit it")

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.options import config_from_options
-from vdd_ros.cli.training_run import add_run_options, given_preset, run_and_report, tell_small_deviations
+from vdd_ros.cli.options import add_config_options
+from vdd_ros.cli.training_run import add_run_options, given_config, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.evaluation.compatibility import check_demonstrations
 from vdd_ros.learning.methods.configs import TrainConfig
+from vdd_ros.learning.methods.presets import TRAIN_PRESETS
+from vdd_ros.learning.methods.registry import teacher_method
 from vdd_ros.tasks import get_task, task_names
 
 HELP = "train a diffusion teacher on demonstrations"
@@ -17,18 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd train`."""
     parser.add_argument("--task", required=True, help=f"name of the task: {', '.join(task_names())}")
     parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
-    add_run_options(parser, "train", TrainConfig)
+    add_run_options(parser, ", ".join(TRAIN_PRESETS))
+    add_config_options(parser, TrainConfig)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then report; the checkpoint folder keeps the demonstrations too, so that `vdd distil` needs only it."""
+    """Train, then report; the checkpoint folder links to the demonstrations, so that `vdd distil` needs only it."""
     from vdd_ros.learning.fit.distributed import training_group
-    from vdd_ros.learning.methods.teacher import train_teacher
+    from vdd_ros.learning.methods.trainer import Trainer
 
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
     check_demonstrations(demonstrations.header, task)
-    config = config_from_options(TrainConfig, args, **given_preset("train", args))
+    config = given_config(teacher_method(TrainConfig.teacher), args)  # the settings are those of every kind
+    trainer = Trainer(teacher_method(config.teacher), config)
     tell_small_deviations(demonstrations, config.least_deviation)
     with training_group(config.batch, cuda=config.pick_device().type == "cuda"):
-        return run_and_report(args, lambda: train_teacher(demonstrations, args.out, config, args.resume, args.force))
+        return run_and_report(args, lambda: trainer.run(demonstrations, args.out, resume=args.resume, force=args.force))

@@ -6,22 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vdd_ros.cli.options import add_config_options
+import numpy as np
+
+from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
 from vdd_ros.host.facts import machine_facts
 from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
-from vdd_ros.learning.methods.presets import PRESETS, Kind, preset
+from vdd_ros.learning.methods.registry import Method
 from vdd_ros.places import OutputFolder
 
 if TYPE_CHECKING:
     from vdd_ros.learning.fit.checkpoint import Card
 
 
-def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type) -> None:
-    """Add the options of a training run and those of its configurations."""
+def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
+    """Add the options of every training run; `presets` says which there are."""
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="checkpoint folder to write")
     before = parser.add_mutually_exclusive_group()
     before.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
@@ -29,26 +31,28 @@ def add_run_options(parser: argparse.ArgumentParser, kind: Kind, *configs: type)
         "--force", action="store_true", help="replace what that folder holds, once the new run has ended well"
     )
     add_result_options(parser)
-    names = ", ".join(PRESETS[kind])
-    parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {names}")
-    add_config_options(parser, *configs)
+    parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {presets}")
 
 
-def given_preset(kind: Kind, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of the preset that was named; none if there was none.
+def given_config(method: Method, args: argparse.Namespace) -> Any:
+    """Return the settings that the command line gives: of the preset, if one is named, and of the options.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: There is no preset of that name, or the configuration refuses a value.
     """
-    return {} if args.preset is None else preset(kind, args.preset)
+    base = {} if args.preset is None else method.preset(args.preset)
+    return config_from_options(method.config, args, **base)
 
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
-    """Warn of observation entries that hardly change."""
-    from vdd_ros.learning.fit.windows import small_deviations
+    """Warn of entries that never or hardly change."""
+    from vdd_ros.data.blocks import moments
+    from vdd_ros.learning.fit.windows import is_constant, small_deviations, unchanging_actions
 
-    entries, deviations = demonstrations.header.observation, demonstrations.observation.std(axis=0).tolist()
-    for problem in small_deviations(entries, deviations, least_deviation):
+    found = moments(demonstrations.observation)
+    deviations = np.where(is_constant(found), 0.0, found.deviation).tolist()
+    problems = small_deviations(demonstrations.header.observation, deviations, least_deviation)
+    for problem in [*problems, *unchanging_actions(demonstrations)]:
         tell(f"warning: {problem}")
 
 

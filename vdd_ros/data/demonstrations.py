@@ -1,24 +1,28 @@
-"""Demonstration sets: recorded episodes of observations and actions, with names, units and a hash."""
+"""Demonstration sets: recorded episodes of observations and actions, with names, units and a hash.
+
+The arrays may be memory-mapped: nothing here reads a large one as a whole, except `windows`.
+"""
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.demonstration_file import ARRAYS, MAX_BYTES, check_header, read_file
-from vdd_ros.data.foreign import OWN, describe
+from vdd_ros.data.blocks import blocks
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature, Signature, listed, to_pairs
-from vdd_ros.files import replacing
-from vdd_ros.text import printable
 
 FILE_NAME = "demonstrations.npz"
-FORMAT_VERSION = 1
-_HASHED = ("observation", "action", "lengths", "modes")
+DTYPES = {
+    **{"observation": "float64", "action": "float64"},
+    **{"lengths": "int64", "modes": "int64", "contexts": "float64"},
+}
+"""Arrays of a set, in the order in which they are hashed, and the types of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Header:
         rate_hz: Rate at which the pairs were sampled.
         source: Who or what demonstrated.
         seed: Seed of a scripted demonstrator, else None.
+        context: Features of the contexts; none where every episode starts alike.
     """
 
     task: str
@@ -39,6 +44,7 @@ class Header:
     rate_hz: float
     source: str
     seed: int | None = None
+    context: tuple[Feature, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -46,8 +52,10 @@ class Header:
         return Signature(self.observation, self.action, self.rate_hz)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the header as JSON has it."""
-        return asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
+        """Return the header as JSON has it; `context` only where it has an entry, so that old digests hold."""
+        fields = asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
+        fields["context"] = to_pairs(self.context)
+        return fields if self.context else {name: value for name, value in fields.items() if name != "context"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class DemonstrationSet:
         action: (M, act_dim) float64.
         lengths: (E,) pairs of each episode; they sum to M.
         modes: (E,) mode of each episode, -1 where unknown.
+        contexts: (E, c) float64, what each episode started from; c is 0 where every episode starts alike, and the
+            array may then be left out.
+        file: Where the set was read from or written to; None for one that is nowhere but in memory.
     """
 
     header: Header
@@ -67,6 +78,8 @@ class DemonstrationSet:
     action: NDArray[np.float64]
     lengths: NDArray[np.int64]
     modes: NDArray[np.int64]
+    contexts: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    file: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse arrays that contradict one another.
@@ -74,10 +87,12 @@ class DemonstrationSet:
         Raises:
             DemonstrationError: Shapes, lengths or types disagree, the set is empty, or a value is not finite.
         """
-        for name in _HASHED:
-            if (kind := getattr(self, name).dtype) != ARRAYS[name]:
+        if not self.header.context and self.contexts.shape[1:] == (0,):
+            object.__setattr__(self, "contexts", np.zeros((*self.lengths.shape, 0)))
+        for name, wanted in DTYPES.items():
+            if (kind := getattr(self, name).dtype) != wanted:
                 raise DemonstrationError(
-                    f"demonstrations: '{name}' is {kind}, not {ARRAYS[name]}; convert it with astype('{ARRAYS[name]}')"
+                    f"demonstrations: '{name}' is {kind}, not {wanted}; convert it with astype('{wanted}')"
                 )
         if arrays := [one for one in (*self.header.observation, *self.header.action) if not one.is_scalar]:
             raise DemonstrationError(
@@ -88,6 +103,7 @@ class DemonstrationSet:
             "observation": (pairs, len(self.header.observation)),
             "action": (pairs, len(self.header.action)),
             "modes": self.lengths.shape,
+            "contexts": (*self.lengths.shape, len(self.header.context)),
         }
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -97,20 +113,21 @@ class DemonstrationSet:
                 )
         if self.lengths.size == 0 or self.lengths.min() < 1:
             raise DemonstrationError("demonstrations: there is no episode, or one without a pair; record it again")
-        for name in ("observation", "action"):
-            bad = np.flatnonzero(~np.isfinite(getattr(self, name)).all(axis=1))
+        for name, row in (("observation", "pair"), ("action", "pair"), ("contexts", "episode")):
+            bad = _rows_not_finite(getattr(self, name))
             if bad.size:
                 raise DemonstrationError(
-                    f"demonstrations: '{name}' is not finite in {bad.size} pairs, first in pair {bad[0]}; "
+                    f"demonstrations: '{name}' is not finite in {bad.size} {row}s, first in {row} {bad[0]}; "
                     "remove the episodes that hold them"
                 )
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Hex digest of the header and all numbers."""
+        """Hex digest of the header and all numbers, read a block at a time."""
         digest = hashlib.sha256(json.dumps(self.header.to_dict(), sort_keys=True).encode())
-        for name in _HASHED:
-            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        for name in DTYPES:
+            for part in blocks(getattr(self, name)):
+                digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
     def episodes(self) -> list[slice]:
@@ -138,76 +155,49 @@ class DemonstrationSet:
             actions.append(self.action[now[:, None] + future])
         observation, action = np.concatenate(observations), np.concatenate(actions)
         if len(action) == 0:
-            raise DemonstrationError(f"demonstrations: no episode has {horizon} actions; choose a shorter horizon")
+            raise self.too_short(horizon)
         return observation.astype(np.float32), action.astype(np.float32)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether observations or actions are memory-mapped, because they are large."""
+        return isinstance(self.observation, np.memmap) or isinstance(self.action, np.memmap)
+
+    @staticmethod
+    def too_short(horizon: int) -> DemonstrationError:
+        """Return the error for a horizon that no episode has."""
+        return DemonstrationError(f"demonstrations: no episode has {horizon} actions; choose a shorter horizon")
+
+    def found_at(self, file: Path) -> "DemonstrationSet":
+        """Note where the set was read from or written to, and return the set."""
+        object.__setattr__(self, "file", file)
+        return self
+
     def save(self, folder: Path) -> Path:
-        """Write the set into `folder`, whole or not at all, and return the file.
+        """Write the set into `folder` as `vdd demos` does, whole or not at all, and return the file.
 
         Raises:
-            DemonstrationError: It could not be read again: a field of the header cannot be, or there is too much.
+            DemonstrationError: It could not be read again: a field of the header cannot be.
         """
-        target = folder / FILE_NAME
-        header = json.dumps({"format_version": FORMAT_VERSION, **self.header.to_dict()})
-        try:
-            check_header(json.loads(json.dumps(self.header.to_dict())))
-        except ValueError as error:
-            raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
-        if (total := sum(getattr(self, name).nbytes for name in _HASHED)) > MAX_BYTES:
-            raise DemonstrationError(
-                f"demonstrations of {total:,} bytes are not written; at most {MAX_BYTES:,}: split them"
-            )
-        with replacing(target) as aside, open(aside, "wb") as file:
-            np.savez_compressed(
-                file,
-                header=np.array(header),
-                observation=self.observation,
-                action=self.action,
-                lengths=self.lengths,
-                modes=self.modes,
-            )
-        return target
+        from vdd_ros.data.formats import npz
+
+        file = npz.write(self, folder)
+        self.found_at(file)
+        return file
 
     @classmethod
-    def load(cls, folder: Path) -> "DemonstrationSet":
-        """Read a set that `save` wrote.
+    def load(cls, path: Path) -> "DemonstrationSet":
+        """Read a set from a file or folder, in any format that is registered; see `formats.read_demonstrations`.
 
         Raises:
-            DemonstrationError: The file is missing, damaged, of another version, too large, or another program's.
+            DemonstrationError: There is none, or it is damaged, of another version, too large, or another program's.
         """
-        file = folder / FILE_NAME if folder.is_dir() else folder
-        if not file.exists():
-            known = describe(folder) if folder.is_dir() else None
-            if known is not None:
-                raise _foreign(folder, known)
-            raise DemonstrationError(
-                f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(folder)}' "
-                "or name their folder"
-            )
-        if not file.is_file():
-            raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
-        if (known := describe(file)) is not None:
-            raise _foreign(file, known)
-        try:
-            header, arrays = read_file(file)
-        except DemonstrationError:
-            raise
-        except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
-            raise DemonstrationError(
-                f"'{printable(file)}' is not a readable demonstration set ({printable(error)}); write it again with "
-                "'vdd demos'"
-            ) from error
-        version = header.pop("format_version", None)
-        if isinstance(version, bool) or version != FORMAT_VERSION:
-            raise DemonstrationError(
-                f"'{printable(file)}' has format version {printable(version)}; this version of vdd_ros reads "
-                f"{FORMAT_VERSION}"
-            )
-        try:
-            return cls(Header(**check_header(header)), **arrays)
-        except (TypeError, ValueError) as error:
-            raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
+        from vdd_ros.data.formats import read_demonstrations
+
+        return read_demonstrations(path)
 
 
-def _foreign(path: Path, known: str) -> DemonstrationError:
-    return DemonstrationError(f"'{printable(path)}' is {known}. This version cannot read it as demonstrations: {OWN}")
+def _rows_not_finite(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the rows of (M, D) that hold a value that is not finite."""
+    finite = [np.isfinite(part).all(axis=1) for part in blocks(values)]
+    return np.flatnonzero(~np.concatenate(finite)) if finite else np.zeros(0, dtype=np.int64)

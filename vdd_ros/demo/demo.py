@@ -150,7 +150,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, 
     commander = next(iter(demo.files))
     bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
     found = make_report(bags, policies=list(demo.files.values()))
-    robot = RobotFile.load(resources.path(f"config/robots/{TASK}.yaml"))
+    robot = RobotFile.load(get_task(TASK).get_robot_file())
     record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
     missing = found.gaps + _late(found)
     _print(found, record, commander, missing)

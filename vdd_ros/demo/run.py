@@ -76,7 +76,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     Raises:
         ProcessError: A node ended when it should not have.
     """
-    robot_file = resources.path(f"config/robots/{TASK}.yaml")
+    robot_file = get_task(TASK).get_robot_file()
     robot = RobotFile.load(robot_file)
     spec = get_task(TASK).spec
     topics = [source.topic for source in robot.inputs] + [robot.command.topic, "episode", "sim_robot/result"]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.features import Signature
+from vdd_ros.features import Signature, listed, to_pairs
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable
@@ -43,6 +43,11 @@ def check_demonstrations(header: Header, task: TaskSpec) -> None:
         )
     name = f"the task '{printable(task.name)}'"
     header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
+    if to_pairs(header.context) != to_pairs(task.context):
+        raise DemonstrationError(
+            f"the demonstrations start from contexts of {listed(header.context) or 'nothing'}, but {name} from "
+            f"{listed(task.context) or 'nothing'}; {mend}"
+        )
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:

@@ -18,7 +18,7 @@ FIGURE_NAME = "demonstrations.png"
 def make_demonstrations(
     task: Task, folder: Path, episodes: int | None = None, seed: int = 0, *, force: bool = False
 ) -> tuple[dict[str, Any], bool]:
-    """Demonstrate, replay, write the set and its figure.
+    """Demonstrate, replay, write the set and, where the task has a scene, its figure.
 
     Args:
         task: The task.
@@ -43,7 +43,8 @@ def make_demonstrations(
         same = file.exists() and not force and _is_same(file, demonstrations)
         if not same:
             demonstrations.save(folder)
-        _draw(folder / FIGURE_NAME, task, replayed, seed)
+        if task.scene is not None:
+            _draw(folder / FIGURE_NAME, task, replayed, seed)
     return _report(task, demonstrations, replayed), same
 
 
@@ -89,6 +90,7 @@ def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) ->
         "length": {"min": int(lengths.min()), "median": float(np.median(lengths)), "max": int(lengths.max())},
         "replay_successes": int(replayed.success.sum()),
         "modes_of_task": task.spec.modes,
+        "contexts": len(np.unique(demonstrations.contexts, axis=0)) if task.spec.context else 0,
         "modes": {str(mode): int(count) for mode, count in zip(modes, counts, strict=True)},
         "sha256": demonstrations.sha256,
     }

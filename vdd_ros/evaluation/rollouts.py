@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.progress import progress as track
 from vdd_ros.tasks import Task
-from vdd_ros.tasks.base import Ints, TaskSpec
-from vdd_ros.tasks.metrics import Score
+from vdd_ros.tasks.base import Floats, Ints, TaskSpec
+from vdd_ros.tasks.metrics import Score, number_contexts
 from vdd_ros.tasks.rollout import Rollouts, roll_out
+
+TEST_CONTEXTS_SEED = 0
+"""Every policy and every seed of its draws is judged from the same contexts."""
 
 
 def evaluate_policy(
@@ -24,6 +28,7 @@ def evaluate_policy(
     *,
     action_steps: int = 1,
     goals: NDArray[np.floating] | None = None,
+    contexts: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Let a policy act in many episodes of a task and score them, as `vdd evaluate` does.
@@ -36,6 +41,8 @@ def evaluate_policy(
         action_steps: How many actions of a chunk are executed before the policy is asked again.
         goals: (N, goal_length, obs_dim) in physical units where the policy takes goals, else None; episode i of each
             seed has goal i mod N.
+        contexts: Number of contexts that the episodes of each seed start from, episode i from context i mod this;
+            None: the task's `test_contexts`.
         progress: Show a progress bar.
 
     Returns:
@@ -43,10 +50,13 @@ def evaluate_policy(
         of `Score.to_dict`, and `ends`: how often episodes ended how.
 
     Raises:
-        ConfigurationError: The policy does not fit the task, or `action_steps` or `goals` the policy.
+        ConfigurationError: The policy does not fit the task, `action_steps` or `goals` the policy, or `contexts` the
+            task.
         TaskError: The policy returns values that are not finite.
     """
-    runs = roll_out_seeds(policy, task, rollouts, seeds, action_steps=action_steps, goals=goals, progress=progress)
+    runs = roll_out_seeds(
+        policy, task, rollouts, seeds, action_steps=action_steps, goals=goals, contexts=contexts, progress=progress
+    )
     return score_seeds(task.spec, runs)
 
 
@@ -58,11 +68,13 @@ def roll_out_seeds(
     *,
     action_steps: int = 1,
     goals: NDArray[np.floating] | None = None,
+    contexts: int | None = None,
     progress: bool = True,
 ) -> dict[int, Rollouts]:
     """Return the episodes of each seed; see `evaluate_policy`."""
     fits(policy.spec, task.spec)
     check_action_steps(policy.spec, action_steps)
+    starts = contexts_of_episodes(task, contexts, rollouts)
     episode_goals = goal_of_episode(policy.spec, goals, rollouts)
 
     def act(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints | None]:
@@ -80,10 +92,23 @@ def roll_out_seeds(
                 act,
                 history=policy.spec.history,
                 action_steps=action_steps,
-                seed=seed,
+                contexts=starts,
                 progress=lambda ended, before=before: bar.update(before + ended - bar.n),  # type: ignore[misc]
             )
     return runs
+
+
+def contexts_of_episodes(task: Task, contexts: int | None, rollouts: int) -> Floats:
+    """Return the context of each episode, (rollouts, c): episode i starts from context i mod `contexts`.
+
+    Raises:
+        ConfigurationError: `contexts` is below 1, or given for a task whose episodes all start alike.
+    """
+    if contexts is not None and (contexts < 1 or not task.spec.context):
+        alike = f"all episodes of '{task.spec.name}' start alike, so omit it"
+        raise ConfigurationError(f"--contexts is {contexts}; {'it must be at least 1' if task.spec.context else alike}")
+    drawn = task.draw_contexts(task.test_contexts if contexts is None else contexts, TEST_CONTEXTS_SEED)
+    return drawn[np.arange(rollouts) % len(drawn)]
 
 
 def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> dict[str, Any]:
@@ -95,7 +120,14 @@ def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> dict[str, Any]:
 
 
 def _score(task: TaskSpec, runs: list[Rollouts]) -> dict[str, Any]:
-    success, modes, ends = (
-        np.concatenate([getattr(run, name) for run in runs]) for name in ("success", "modes", "ends")
+    success, modes, ends, contexts = (
+        np.concatenate([getattr(run, name) for run in runs]) for name in ("success", "modes", "ends", "contexts")
     )
-    return {**Score.of(success, modes, task.modes).to_dict(), "ends": dict(Counter(ends.tolist()))}
+    returns, partial = (_together([getattr(run, name) for run in runs]) for name in ("returns", "partial"))
+    score = Score.of(success, modes, task.modes, contexts=number_contexts(contexts), returns=returns, partial=partial)
+    return {**score.to_dict(), "ends": dict(Counter(ends.tolist()))}
+
+
+def _together(values: list[Floats | None]) -> Floats | None:
+    given = [one for one in values if one is not None]
+    return np.concatenate(given) if given else None

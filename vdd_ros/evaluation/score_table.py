@@ -6,6 +6,8 @@ from vdd_ros.tasks.rollout import FAILURE, TIME_LIMIT
 
 MODES_A_ROW = 12
 
+_MORE = {"returns": "return", "partial_success": "partial success"}
+
 _ROW = "  {:<6}{:>9}  {:<24}{:<24}{:>7}{:>10}{:>12}"
 
 
@@ -30,6 +32,13 @@ def score_table(scores: dict[str, Any], modes: int) -> str:
                 score["ends"].get(TIME_LIMIT, 0),
             )
         )
+    rows += [
+        f"  {name}: {_with_interval(pooled[key], pooled[f'{key}_interval'])}"
+        for key, name in _MORE.items()
+        if pooled[key] is not None
+    ]
+    if pooled["contexts"] > 1:
+        rows.append(f"  task entropy: mean of {pooled['contexts']} contexts")
     return "\n".join([*rows, "  in brackets the 95 % interval", "", *_mode_rows(pooled["modes"], modes)])
 
 

@@ -47,4 +47,5 @@ def require_choice(config: object, name: str, choices: Any) -> None:
         ConfigurationError: With the field, its value and what is allowed.
     """
     if getattr(config, name) not in get_args(choices):
-        raise ConfigurationError(f"{name} is '{getattr(config, name)}'; allowed: {', '.join(get_args(choices))}")
+        allowed = ", ".join(map(str, get_args(choices)))
+        raise ConfigurationError(f"{name} is '{getattr(config, name)}'; allowed: {allowed}")

@@ -1,11 +1,12 @@
 """Settings that trainings share: of networks, windows, fits and mixtures; without torch, so that help needs none."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
+from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,12 @@ Decay = Literal["cosine", "linear"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Backbone = Literal["gpt", "mlp"]
+Normalisation = Literal["mean-std", "min-max", "none"]
+Structure = Literal["mixture", "diffusion", "one_step"]
+Solver = Literal["euler", "heun"]
+NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
+Schedule = Literal["cosine", "linear", "exponential", "karras"]
+Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +68,53 @@ class BackboneConfig:
         return {field.name: getattr(self, field.name) for field in fields(BackboneConfig)}
 
 
+def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
+    """Return how entries are scaled, and how those are that are named, such as `mean-std,action.gripper=none`.
+
+    Raises:
+        ConfigurationError: With what is allowed.
+    """
+    usual, *others = (part.strip() for part in text.split(","))
+    own = dict(part.partition("=")[::2] for part in others)
+    for way in (usual, *own.values()):
+        if way not in get_args(Normalisation):
+            raise ConfigurationError(
+                f"normalisation is '{printable(text)}'; it must be {', '.join(get_args(Normalisation))}, and may go on "
+                "with ',NAME=WAY' for single entries"
+            )
+    return usual, own
+
+
 @dataclass(frozen=True, kw_only=True)
-class WindowConfig:
-    """What a policy sees of the demonstrations, and how much of them it does at a time.
+class WindowShape:
+    """How many observations go into a policy, and how many actions come out.
 
     Attributes:
         history: Observations that the policy sees, the newest included.
         horizon: Actions that it gives at a time.
         goal_length: Future observations that say what to do; 0 for none.
+    """
+
+    history: int
+    horizon: int
+    goal_length: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig(WindowShape):
+    """What a policy sees of the demonstrations, and how much of them it does at a time.
+
+    Attributes:
         least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
             changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
+        normalisation: How entries are scaled: by `mean-std`, by `min-max` to the range from -1 to 1, or `none`. Single
+            entries differ by name, behind commas: `mean-std,action.gripper=none`.
     """
 
     history: int = 5
     horizon: int = 1
-    goal_length: int = 0
     least_deviation: float = 0.0
+    normalisation: str = "mean-std"
 
     def check_windows(self) -> None:
         """Refuse values that cannot be meant.
@@ -86,6 +124,7 @@ class WindowConfig:
         """
         require_least(1, self, "history", "horizon")
         require_least(0, self, "goal_length", "least_deviation")
+        parse_normalisation(self.normalisation)
 
     def dimensions(self, header: Header) -> dict[str, Any]:
         """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
@@ -96,6 +135,40 @@ class WindowConfig:
             "act_dim": len(header.action),
             "goal_length": self.goal_length,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """The noise levels of a diffusion model, and the deviation that its preconditioning assumes.
+
+    Attributes:
+        levels: Number of levels of a teacher that learns a grid of them, such as DDPM.
+        sigma_min: Lowest level of a teacher that learns a range of them, such as BESO.
+        sigma_max: Highest level of such a range.
+        sigma_data: Deviation of the actions that EDM's preconditioning assumes.
+    """
+
+    levels: int = 64
+    sigma_min: float = 0.02
+    sigma_max: float = 3.0
+    sigma_data: float = 0.5
+
+    def check_noise(self) -> None:
+        """Refuse values that cannot be meant.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        require_least(2, self, "levels")
+        require_positive(self, "sigma_min", "sigma_max", "sigma_data")
+        if not self.sigma_min < self.sigma_max:
+            raise ConfigurationError(
+                f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
+            )
+
+    def noise_settings(self) -> dict[str, Any]:
+        """Return these fields alone, for a `TeacherConfig`."""
+        return {field.name: getattr(self, field.name) for field in fields(NoiseConfig)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from vdd_ros.policy.cuda_recording import ignore_recordings_elsewhere
 from vdd_ros.policy.denormals import SETTING
 from vdd_ros.policy.foreign import no_onnx, no_policy
 from vdd_ros.policy.onnx_outline import Outline, OutlineError, external_tensor, read_outline
+from vdd_ros.policy.opsets import FIRST_RUNTIME, PLAIN_OPSET
 from vdd_ros.policy.policy_file import PolicyFile, opened
 from vdd_ros.policy.providers import EngineCache, Options, ProviderSettings, provider_options
 from vdd_ros.policy.signature import Tensor, graph_inputs, graph_outputs
@@ -151,10 +152,12 @@ def _why_not(file: PolicyFile, error: Exception) -> str:
         return f"cannot be read as ONNX ({printable(said, 600)}). Copy it or export it again."
     outline = read_outline(file.content)
     opsets = ", ".join(f"{printable(name) or 'ai.onnx'} {version}" for name, version in outline.opsets.items())
+    oldest = FIRST_RUNTIME.get(outline.opsets.get("", 0))
+    newer = f"onnxruntime {oldest} or newer" if oldest else "a newer onnxruntime"
     return (
         f"is too new for this ONNX Runtime, {onnxruntime.__version__}: the file has IR version {outline.ir_version} "
-        f"and operator sets {opsets or '(none)'}. ONNX Runtime says: {printable(limit[0])}. Install a newer "
-        "onnxruntime, or export the file again with vdd export."
+        f"and operator sets {opsets or '(none)'}. ONNX Runtime says: {printable(limit[0])}. Install {newer}, or export "
+        f"the file again with 'vdd export --opset {PLAIN_OPSET}'."
     )
 
 

@@ -6,7 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature, Signature
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -24,6 +26,8 @@ class TaskSpec:
         rate_hz: Control rate in Hz.
         max_steps: Steps after which an episode is truncated.
         modes: Number of distinguishable ways to succeed; the base of the task entropy.
+        context: Entries of a context, from which an episode starts, such as the pose of a box; none where every
+            episode starts alike.
     """
 
     name: str
@@ -32,6 +36,7 @@ class TaskSpec:
     rate_hz: float
     max_steps: int
     modes: int
+    context: tuple[Feature, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -48,12 +53,16 @@ class StepResult:
         terminated: (N,) the episode ended by success or failure.
         truncated: (N,) the episode reached the step limit.
         success: (N,) the goal has been reached.
+        reward: (N,) reward of this step, 0 for episodes that had ended; None where the task gives none.
+        partial: (N,) share of the goal that has been achieved so far, 0 to 1; None where the task gives none.
     """
 
     observation: Floats
     terminated: Bools
     truncated: Bools
     success: Bools
+    reward: Floats | None = None
+    partial: Floats | None = None
 
 
 class TaskSim(Protocol):
@@ -64,8 +73,22 @@ class TaskSim(Protocol):
 
     spec: TaskSpec
 
-    def reset(self, seed: int | None = None, which: Bools | None = None) -> Floats:
-        """Start episodes anew, all or those where `which`, (N,), is true, and return all observations, (N, obs_dim)."""
+    def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
+        """Start episodes anew.
+
+        The same context starts the same episode: a simulation draws nothing itself.
+
+        Args:
+            contexts: (N, c) entries as in `spec.context`; rows of episodes that go on are not read. None only where
+                c is 0. `check_contexts` refuses what does not fit.
+            which: (N,) the episodes that start; None: all.
+
+        Returns:
+            (N, obs_dim) observations of all episodes.
+
+        Raises:
+            TaskError: Contexts are missing, or of another shape, or not finite.
+        """
         ...
 
     def step(self, action: Floats) -> StepResult:
@@ -75,3 +98,27 @@ class TaskSim(Protocol):
     def modes(self) -> Ints:
         """Return the mode of each episode so far, (N,): below `spec.modes` if complete, else any other code."""
         ...
+
+
+def check_contexts(spec: TaskSpec, contexts: Floats | None, count: int) -> Floats:
+    """Return the contexts of `count` episodes, (count, c), as a simulation's `reset` takes them.
+
+    Raises:
+        TaskError: They are missing, or of another shape, or not finite.
+    """
+    size = len(spec.context)
+    if contexts is None:
+        if size:
+            raise TaskError(
+                f"episodes of '{printable(spec.name)}' start from contexts of {size} numbers, and none were given; "
+                "draw some with Task.draw_contexts"
+            )
+        return np.zeros((count, 0))
+    if contexts.shape != (count, size):
+        raise TaskError(
+            f"contexts of shape {contexts.shape} were given; {count} episodes of '{printable(spec.name)}' take "
+            f"({count}, {size})"
+        )
+    if not np.isfinite(contexts).all():
+        raise TaskError(f"a context of '{printable(spec.name)}' is not finite; give numbers")
+    return np.asarray(contexts, dtype=np.float64)

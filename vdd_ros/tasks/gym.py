@@ -20,7 +20,9 @@ class TaskEnv(gymnasium.Env[Array, Array]):
     """One episode of a task at a time.
 
     Observation and action are those of the task's spec in SI units, without bounds, as the simulation clips nothing.
-    The reward is 1 in the step that succeeds, else 0. `info` holds `success` and `mode`, the way taken so far.
+    An episode starts from a context that the seed draws, or from `options["context"]`, (c,), of `reset`.
+    The reward is the task's, or where it gives none 1 in the step that succeeds, else 0. `info` holds `success` and
+    `mode`, the way taken so far.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012, as gymnasium has it
@@ -28,7 +30,7 @@ class TaskEnv(gymnasium.Env[Array, Array]):
     def __init__(self, task: str, render_mode: str | None = None) -> None:
         """Take the name of a task, and `rgb_array` if `render` is to return images; raises TaskError if unknown."""
         found = get_task(task)
-        self._task, self._sim = found.spec, found.make_sim(1)
+        self._task, self._sim, self._draw = found.spec, found.make_sim(1), found.draw_contexts
         self.render_mode = render_mode
         self.metadata = self.metadata | {"render_fps": round(found.spec.rate_hz)}
         self.observation_space, self.action_space = spaces(found.spec)
@@ -37,7 +39,9 @@ class TaskEnv(gymnasium.Env[Array, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
-        observation = self._sim.reset(int(self.np_random.integers(SEEDS)))[0]
+        drawn = self._draw(1, int(self.np_random.integers(SEEDS)))
+        given = (options or {}).get("context")
+        observation = self._sim.reset(drawn if given is None else np.asarray(given, dtype=np.float64)[None])[0]
         self._path = [observation]
         return observation, self._info(False)
 
@@ -46,7 +50,8 @@ class TaskEnv(gymnasium.Env[Array, Array]):
         result = self._sim.step(np.asarray(action, dtype=np.float64)[None])
         observation, success = result.observation[0], bool(result.success[0])
         self._path.append(observation)
-        return observation, float(success), bool(result.terminated[0]), bool(result.truncated[0]), self._info(success)
+        reward = float(success) if result.reward is None else float(result.reward[0])
+        return observation, reward, bool(result.terminated[0]), bool(result.truncated[0]), self._info(success)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return an image (480, 400, 3) of the path so far; None without the render mode `rgb_array`."""
@@ -68,7 +73,7 @@ class TaskVectorEnv(VectorEnv[Array, Array, Array]):
     def __init__(self, task: str, num_envs: int = 1) -> None:
         """Take the name of a task; raises TaskError if it is unknown or `num_envs` is below 1."""
         found = get_task(task)
-        self._sim = found.make_sim(num_envs)
+        self._sim, self._draw = found.make_sim(num_envs), found.draw_contexts
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces(found.spec)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -79,19 +84,20 @@ class TaskVectorEnv(VectorEnv[Array, Array, Array]):
         """Start all episodes."""
         super().reset(seed=seed)
         self._ended[:] = False
-        return self._sim.reset(self._draw_seed()), self._info(self._ended)
+        return self._sim.reset(self._draw_contexts()), self._info(self._ended)
 
     def step(self, actions: Floats) -> tuple[Floats, Floats, Bools, Bools, dict[str, Any]]:
         """Apply actions, (N, act_dim), for one control period; episodes that had ended start anew instead."""
         fresh = self._ended
         result = self._sim.step(np.asarray(actions, dtype=np.float64))
-        observation = self._sim.reset(self._draw_seed(), fresh) if fresh.any() else result.observation
+        observation = self._sim.reset(self._draw_contexts(), fresh) if fresh.any() else result.observation
         success, terminated = result.success & ~fresh, result.terminated & ~fresh
         self._ended = terminated | result.truncated
-        return observation, success.astype(np.float64), terminated, result.truncated, self._info(success)
+        reward = success.astype(np.float64) if result.reward is None else np.where(fresh, 0.0, result.reward)
+        return observation, reward, terminated, result.truncated, self._info(success)
 
-    def _draw_seed(self) -> int:
-        return int(self.np_random.integers(SEEDS))
+    def _draw_contexts(self) -> Floats:
+        return self._draw(self.num_envs, int(self.np_random.integers(SEEDS)))
 
     def _info(self, success: Bools) -> dict[str, Any]:
         every = np.ones(self.num_envs, dtype=bool)

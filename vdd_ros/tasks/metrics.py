@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.base import Bools, Ints
+from vdd_ros.tasks.base import Bools, Floats, Ints
 
 Interval = tuple[float, float]
 
@@ -46,25 +46,47 @@ def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.floa
 
 
 def entropy_interval(counts: Ints, base: int, seed: int = 0) -> Interval:
-    """Return a bootstrap 95 % interval of the entropy that as many rollouts would show again.
+    """Return a bootstrap 95 % interval of the mean entropy that as many rollouts would show again.
 
     The entropy of relative frequencies is biased towards low values, and a bootstrap sample is biased once more. The
     interval is therefore the spread of the bootstrap entropies about their own mean, laid about the measured entropy;
-    it speaks about rollouts of the same number, not about the entropy of infinitely many.
+    it speaks about rollouts of the same number, not about the entropy of infinitely many. Rollouts are resampled within
+    their context: the contexts are what they are.
 
     Args:
-        counts: (K,) how often each mode was seen.
+        counts: (K,) how often each mode was seen; or (C, K), a row for each context, of whose entropies the mean is
+            taken.
         base: Number of modes of the task.
         seed: Seed of the resampling.
     """
-    total = int(counts.sum())
-    if total == 0:
+    rows = np.atleast_2d(counts)
+    rows = rows[rows.sum(axis=1) > 0]
+    if not len(rows):
         return 0.0, 0.0
-    measured = float(entropy_of_counts(counts, base))
-    samples = np.random.default_rng(seed).multinomial(total, counts / total, size=BOOTSTRAP_SAMPLES)
-    entropies = entropy_of_counts(samples, base)
+    contexts = 1 if counts.ndim == 1 else len(counts)
+    measured = float(entropy_of_counts(counts, base).mean())
+    random = np.random.default_rng(seed)
+    entropies = np.zeros(BOOTSTRAP_SAMPLES)
+    for row in rows:
+        samples = random.multinomial(row.sum(), row / row.sum(), size=BOOTSTRAP_SAMPLES)
+        entropies += entropy_of_counts(samples, base) / contexts
     low, high = measured + np.percentile(entropies, [2.5, 97.5]) - entropies.mean()
     return max(float(low), 0.0), min(float(high), max(measured, 1.0))
+
+
+def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
+    """Return a bootstrap 95 % interval of the mean of values, (N,), N at least 1."""
+    random = np.random.default_rng(seed)
+    weights = random.multinomial(len(values), np.full(len(values), 1 / len(values)), size=BOOTSTRAP_SAMPLES)
+    low, high = np.percentile(weights @ values / len(values), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def number_contexts(contexts: NDArray[np.floating]) -> Ints:
+    """Number rollouts by what they started from: (N, c) -> (N,) numbers from 0; equal rows have equal numbers."""
+    if contexts.shape[1] == 0:
+        return np.zeros(len(contexts), dtype=np.int64)
+    return np.unique(contexts, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -76,61 +98,91 @@ class Score:
         successes: How many of them succeeded.
         success_rate: The share of them.
         success_interval: Its 95 % interval (Wilson).
-        entropy: Task entropy: that of the modes of the successful rollouts, to the base of the task's number of modes.
+        contexts: Number of different contexts that the rollouts started from.
+        entropy: Task entropy: that of the modes of the successful rollouts, to the base of the task's number of modes;
+            of several contexts the mean of theirs, where one without a success counts as 0.
         entropy_interval: Its 95 % interval (bootstrap).
         modes_found: How many of the task's modes succeeded at least once.
         modes: Mode to its number of successful rollouts. A mode that is none of the task's 0, 1, ... is an incomplete
             one; it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
+        returns: Mean return of all rollouts; None where the task gives no reward.
+        returns_interval: Its 95 % interval (bootstrap), or None.
+        partial_success: Mean share of the goal that the rollouts achieved; None where the task tells none.
+        partial_success_interval: Its 95 % interval (bootstrap), or None.
     """
 
     rollouts: int
     successes: int
     success_rate: float
     success_interval: Interval
+    contexts: int
     entropy: float
     entropy_interval: Interval
     modes_found: int
     modes: dict[int, int]
+    returns: float | None = None
+    returns_interval: Interval | None = None
+    partial_success: float | None = None
+    partial_success_interval: Interval | None = None
 
     @classmethod
-    def of(cls, success: Bools, modes: Ints, base: int) -> "Score":
+    def of(
+        cls,
+        success: Bools,
+        modes: Ints,
+        base: int,
+        *,
+        contexts: Ints | None = None,
+        returns: Floats | None = None,
+        partial: Floats | None = None,
+    ) -> "Score":
         """Score rollouts.
 
         Args:
             success: (N,) which of them succeeded.
             modes: (N,) the mode of each; those of failures do not count.
             base: Number of modes of the task, at least 2.
+            contexts: (N,) number of the context of each, as from `number_contexts`; None: all started alike.
+            returns: (N,) sum of the rewards of each, or None.
+            partial: (N,) share of the goal that each achieved, 0 to 1, or None.
 
         Raises:
-            TaskError: There is no rollout, the arrays differ in length, or `base` is below 2.
+            TaskError: There is no rollout, the arrays differ in length, a value is not finite, or `base` is below 2.
         """
         if success.ndim != 1 or success.shape != modes.shape or not success.size or base < 2:
             raise TaskError(
                 f"rollouts with successes of shape {success.shape}, modes of shape {modes.shape} and {base} modes of "
                 "the task cannot be scored; give both (N,), N at least 1, and a task of at least 2 modes"
             )
+        groups = np.zeros(len(success), dtype=np.int64) if contexts is None else contexts
+        for name, values in (("contexts", groups), ("returns", returns), ("partial", partial)):
+            if values is not None and (values.shape != success.shape or not np.isfinite(values).all()):
+                raise TaskError(
+                    f"rollouts with {name} of shape {values.shape} cannot be scored; give finite numbers "
+                    f"({len(success)},)"
+                )
         count, successes = len(success), int(success.sum())
-        found, counts = np.unique(modes[success], return_counts=True)
+        found, place = np.unique(modes[success], return_inverse=True)
+        starts, group = np.unique(groups, return_inverse=True)
+        counts = np.zeros((len(starts), len(found)), dtype=np.int64)  # (C, K)
+        np.add.at(counts, (group[success], place), 1)
         return cls(
             rollouts=count,
             successes=successes,
             success_rate=successes / count,
             success_interval=wilson_interval(successes, count),
-            entropy=float(entropy_of_counts(counts, base)),
+            contexts=len(starts),
+            entropy=float(entropy_of_counts(counts, base).mean()),
             entropy_interval=entropy_interval(counts, base),
             modes_found=int(((found >= 0) & (found < base)).sum()),
-            modes={int(mode): int(number) for mode, number in zip(found, counts, strict=True)},
+            modes={int(mode): int(number) for mode, number in zip(found, counts.sum(axis=0), strict=True)},
+            returns=None if returns is None else float(returns.mean()),
+            returns_interval=None if returns is None else mean_interval(returns),
+            partial_success=None if partial is None else float(partial.mean()),
+            partial_success_interval=None if partial is None else mean_interval(partial),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the score for JSON; the modes' numbers become texts there."""
-        return {
-            "rollouts": self.rollouts,
-            "successes": self.successes,
-            "success_rate": self.success_rate,
-            "success_interval": list(self.success_interval),
-            "entropy": self.entropy,
-            "entropy_interval": list(self.entropy_interval),
-            "modes_found": self.modes_found,
-            "modes": {str(mode): number for mode, number in self.modes.items()},
-        }
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {**values, "modes": {str(mode): number for mode, number in self.modes.items()}}

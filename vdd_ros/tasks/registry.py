@@ -1,40 +1,15 @@
-"""The tasks by name."""
+"""The tasks by name: those that ship, and those that other packages register. None is imported before it is used."""
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.avoiding import demonstrator, sim
-from vdd_ros.tasks.base import TaskSim, TaskSpec
+from vdd_ros.registry import Registry
+from vdd_ros.tasks.task import Task
 
-
-@dataclass(frozen=True)
-class Task:
-    """A task: what it is, how to simulate it, how to demonstrate it.
-
-    Attributes:
-        spec: Description.
-        make_sim: Builds a simulation of N parallel episodes.
-        demonstrate: (episodes, seed, progress) -> demonstrations; `progress` is called after each episode.
-        default_demonstrations: Number of episodes of the usual demonstration set.
-    """
-
-    spec: TaskSpec
-    make_sim: Callable[[int], TaskSim]
-    demonstrate: Callable[[int, int, Callable[[], None]], DemonstrationSet]
-    default_demonstrations: int
-
-
-_TASKS = {
-    "avoiding": Task(sim.SPEC, sim.AvoidingSim, demonstrator.demonstrate, 96),
-}
+TASKS = Registry("vdd_ros.tasks", "task", Task, TaskError, {"avoiding": "vdd_ros.tasks.avoiding:TASK"})
 
 
 def task_names() -> list[str]:
-    """Return the names of all tasks."""
-    return sorted(_TASKS)
+    """Return the names of all tasks; imports none of them."""
+    return TASKS.names()
 
 
 def get_task(name: str) -> Task:
@@ -42,9 +17,6 @@ def get_task(name: str) -> Task:
 
     Raises:
         TaskError: No task has that name.
+        PluginError: The package that registers it is broken.
     """
-    if name not in _TASKS:
-        close = difflib.get_close_matches(name, _TASKS, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise TaskError(f"unknown task '{name}'; known tasks: {', '.join(task_names())}{hint}")
-    return _TASKS[name]
+    return TASKS.get(name)

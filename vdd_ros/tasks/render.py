@@ -1,6 +1,6 @@
-"""Figures of trajectories over a task seen from above; the only module of tasks/ that needs matplotlib."""
+"""Figures of trajectories over a task seen from above."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.files import replacing
-from vdd_ros.tasks.avoiding import sim as avoiding
-from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
+from vdd_ros.tasks.base import Floats, Ints, TaskSpec
 from vdd_ros.tasks.palette import palette
+from vdd_ros.tasks.registry import get_task
+from vdd_ros.tasks.scene import INK
 
 LEGEND_LIMIT = 26
 RARE = 0.01
@@ -28,58 +28,12 @@ LABELS_FROM = 8
 LABEL_GRID = 24
 GREY = (0.6, 0.6, 0.6)
 PLAIN = "#3b6ea8"
-INK = "#23262c"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """How a task looks.
-
-    Attributes:
-        position: The observation entries that are drawn as the path.
-        draw: Draws what stands in the way and where to go, and sets the limits.
-        reached: (N, 2) last positions -> (N,) whether the goal was reached there.
-    """
-
-    position: tuple[str, str]
-    draw: Callable[[Axes], None]
-    reached: Callable[[Floats], Bools]
-
-
-def draw_avoiding(ax: Axes) -> None:
-    """Draw Avoiding's cylinders, with the contour that the centre of the rod must not cross, start and goal."""
-    left, right, bottom, top = 0.2, 0.8, -0.315, 0.405
-    ax.axhspan(avoiding.GOAL_Y, top, color="#dff1e1", zorder=0)
-    ax.axhline(avoiding.GOAL_Y, color="#3a8f4d", linewidth=1.2, zorder=1)
-    ax.text(right - 0.01, (avoiding.GOAL_Y + top) / 2, "goal", color="#2c6e3b", ha="right", va="center", fontsize=9)
-    for x, y, radius in avoiding.CYLINDERS:
-        ax.add_patch(Circle((x, y), radius, facecolor="#b9bec7", edgecolor="#7d838e", linewidth=0.8, zorder=3))
-        contour = Circle((x, y), radius + avoiding.ROD_RADIUS, fill=False, edgecolor="#9aa0aa", zorder=3)
-        contour.set(linewidth=0.6, linestyle=(0, (3, 2)))
-        ax.add_patch(contour)
-    ax.plot(*avoiding.START, "o", color=INK, markersize=5, zorder=6)
-    ax.annotate("start", avoiding.START, (7, -3), textcoords="offset points", color=INK, fontsize=9)
-    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="x (m)", ylabel="y (m)")
-
-
-def _avoiding_reached(ends: Floats) -> Bools:
-    return np.asarray(ends[:, 1] > avoiding.GOAL_Y)
-
-
-_SCENES = {"avoiding": Scene(("tcp_x", "tcp_y"), draw_avoiding, _avoiding_reached)}
-
-
-def scene(task_name: str) -> Scene:
-    """Return how a task looks; raises TaskError where there is no picture of it."""
-    if task_name not in _SCENES:
-        raise TaskError(f"there is no picture of the task '{task_name}', only of {', '.join(sorted(_SCENES))}")
-    return _SCENES[task_name]
 
 
 def position_columns(spec: TaskSpec) -> tuple[int, ...]:
     """Return the columns of the observation that `plot_trajectories` draws."""
     names = [entry.name for entry in spec.observation]
-    return tuple(names.index(name) for name in scene(spec.name).position)
+    return tuple(names.index(name) for name in get_task(spec.name).get_scene().position)
 
 
 def plot_trajectories(
@@ -101,7 +55,7 @@ def plot_trajectories(
     """
     if colours is not None and [len(colour) for colour in colours] != [len(path) for path in paths]:
         raise TaskError("paths and colours differ in length; give one number for each position of each path")
-    view = scene(task_name)
+    view = get_task(task_name).get_scene()
     view.draw(ax)
     ax.set_aspect("equal")
     ax.set_facecolor("#fbfbfc")
@@ -234,7 +188,7 @@ def save_trajectories(
 def draw_frame(task_name: str, path: Floats) -> NDArray[np.uint8]:
     """Return an image (480, 400, 3) of a path (T, 2) that is not finished yet."""
     figure = Figure(figsize=(4.0, 4.8), dpi=100, layout="constrained")
-    canvas, ax, view = FigureCanvasAgg(figure), figure.add_subplot(), scene(task_name)
+    canvas, ax, view = FigureCanvasAgg(figure), figure.add_subplot(), get_task(task_name).get_scene()
     view.draw(ax)
     ax.set_aspect("equal")
     ax.plot(*path.T, color=PLAIN, linewidth=1.2, zorder=4)

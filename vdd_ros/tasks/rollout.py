@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, TaskError
-from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim
+from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim, check_contexts
 
 Act = Callable[[NDArray[np.float32]], tuple[NDArray[np.floating], Ints | None]]
 """From windows of observations (N, history, obs_dim), oldest first, to actions (N, horizon, act_dim) and the experts
@@ -29,6 +29,9 @@ class Rollouts:
         success: (N,) whether it reached the goal.
         modes: (N,) the way it took.
         ends: (N,) why it ended: `success`, `failure` or `time limit`.
+        contexts: (N, c) what each episode started from; c may be 0.
+        returns: (N,) sum of the rewards of each episode; None where the task gives none.
+        partial: (N,) share of the goal achieved at its end; None where the task gives none.
     """
 
     observations: Floats
@@ -38,6 +41,9 @@ class Rollouts:
     success: Bools
     modes: Ints
     ends: NDArray[np.str_]
+    contexts: Floats
+    returns: Floats | None = None
+    partial: Floats | None = None
 
     def paths(self, columns: tuple[int, ...]) -> list[Floats]:
         """Return the given entries of the observations of each episode, (length + 1, len(columns))."""
@@ -56,7 +62,7 @@ def roll_out(
     *,
     history: int,
     action_steps: int = 1,
-    seed: int | None = None,
+    contexts: Floats | None = None,
     progress: Callable[[int], None] = lambda ended: None,
 ) -> Rollouts:
     """Let a policy act in every episode of a simulation until all have ended.
@@ -68,23 +74,25 @@ def roll_out(
         act: The policy.
         history: Observations in a window, at least 1.
         action_steps: How many actions of a chunk are executed before the policy is asked again.
-        seed: Seed of the episodes' first states.
+        contexts: (N, c) what the episodes start from, as from `Task.draw_contexts`; None where the task has none.
         progress: Called after every step with the number of episodes that have ended so far.
 
     Raises:
         ConfigurationError: `history` or `action_steps` is below 1.
-        TaskError: The policy returns another shape, a chunk shorter than `action_steps`, or values that are not finite.
+        TaskError: The policy returns another shape, a chunk shorter than `action_steps`, or values that are not
+            finite; or the contexts are not those of the task.
     """
     for name, value in (("history", history), ("action_steps", action_steps)):
         if value < 1:
             raise ConfigurationError(f"{name} is {value}; it must be at least 1")
-    observation = sim.reset(seed)
+    observation = sim.reset(contexts)
     windows = np.repeat(observation[:, None].astype(np.float32), history, axis=1)  # (N, history, obs_dim)
     count, running = len(observation), np.ones(len(observation), dtype=bool)
     lengths, truncated = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
     observations: list[Floats] = [observation]
     actions: list[Floats] = []
     experts: list[Ints] = []
+    rewards: list[Floats] = []
     while running.any():
         step = len(actions)
         if step % action_steps == 0:
@@ -96,6 +104,8 @@ def roll_out(
         actions.append(action)
         if expert is not None:
             experts.append(expert)
+        if result.reward is not None:
+            rewards.append(np.where(running, result.reward, 0.0))
         lengths += running
         truncated |= running & result.truncated
         running &= ~(result.terminated | result.truncated)
@@ -109,6 +119,9 @@ def roll_out(
         success=result.success,
         modes=sim.modes(),
         ends=np.where(result.success, SUCCESS, np.where(truncated, TIME_LIMIT, FAILURE)),
+        contexts=check_contexts(sim.spec, contexts, count),
+        returns=np.sum(rewards, axis=0) if rewards else None,
+        partial=result.partial,
     )
 
 
@@ -129,11 +142,16 @@ def _check(chunk: NDArray[np.floating], shape: tuple[int, int], action_steps: in
 
 
 def replay(sim: TaskSim, demonstrations: DemonstrationSet) -> Rollouts:
-    """Execute the recorded actions of every episode without looking; beyond its last one an episode gets zeros.
+    """Execute the recorded actions of every episode without looking, from the context in which it was recorded.
+
+    Beyond its last action an episode gets zeros.
 
     Args:
         sim: As many episodes as the set has.
         demonstrations: The set.
+
+    Raises:
+        TaskError: The set's contexts are not those of the task.
     """
     episodes = demonstrations.episodes()
     longest = int(demonstrations.lengths.max())
@@ -141,4 +159,4 @@ def replay(sim: TaskSim, demonstrations: DemonstrationSet) -> Rollouts:
     for row, pairs in zip(script, episodes, strict=True):
         row[: pairs.stop - pairs.start, 0] = demonstrations.action[pairs]
     steps = iter(range(script.shape[1]))
-    return roll_out(sim, lambda _: (script[:, next(steps)], None), history=1)
+    return roll_out(sim, lambda _: (script[:, next(steps)], None), history=1, contexts=demonstrations.contexts)

@@ -85,7 +85,7 @@ class Maker:
     def _model_key(self, model: Model) -> str:
         return _digest(
             {
-                "trainer": model.source.trainer,
+                "method": model.source.method,
                 "settings": lasting_settings(make_config(model, self.device, self.steps)),
                 "data": self.demonstrations(model.task).sha256,
                 "teacher": model.teacher and self._model_key(model.teacher),

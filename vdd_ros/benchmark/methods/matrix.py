@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Trainer = Literal["train", "distil", "consistency", "mixture"]
+from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.methods import registry
 
 
 @dataclass(frozen=True)
@@ -12,19 +13,19 @@ class Source:
     """Where a model comes from.
 
     Attributes:
-        trainer: Name in `training.TRAINERS`, the kind of its presets too.
+        method: Name of a method, or of a kind of teacher.
         teacher: Name of the model that it is distilled from, or None if it learns from the demonstrations.
-        settings: Fields of the trainer's configuration that make this model what it is.
+        settings: Fields of the method's configuration that make this model what it is.
     """
 
-    trainer: Trainer
+    method: str
     teacher: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Method:
-    """A way to a policy.
+class Candidate:
+    """A policy that is compared.
 
     Attributes:
         label: For tables.
@@ -52,32 +53,29 @@ PAPER_UPDATE = {
     "forward_kl": 0.0,
 }
 
+_METHODS = {method.name: method for method in registry.all_methods() if method.name != "vdd"}
+"""VDD apart, which is compared from several teachers."""
+
 SOURCES = {
-    "ddpm": Source("train", settings={"teacher": "ddpm", "steps": 14_000}),  # its levels are spread wider than BESO's
-    "beso": Source("train", settings={"teacher": "beso"}),
-    "vdd-ddpm": Source("distil", "ddpm"),
-    "vdd-beso": Source("distil", "beso"),
-    "vdd-paper-beso": Source("distil", "beso", PAPER_UPDATE),
-    "cd": Source("consistency", "beso", {"method": "cd"}),
-    "ctm": Source("consistency", "beso", {"method": "ctm"}),
-    "em": Source("mixture", settings={"method": "em"}),
-    "imc": Source("mixture", settings={"method": "imc"}),
+    "ddpm": Source("ddpm", settings={"teacher": "ddpm", "steps": 14_000}),  # its levels are spread wider than BESO's
+    "beso": Source("beso", settings={"teacher": "beso"}),
+    "vdd-ddpm": Source("vdd", "ddpm"),
+    "vdd-beso": Source("vdd", "beso"),
+    "vdd-paper-beso": Source("vdd", "beso", PAPER_UPDATE),
+    **{name: Source(name, "beso" if method.trains_from == "teacher" else None) for name, method in _METHODS.items()},
 }
 
 FEW_STEPS = (1, 2, 4, 16)
 
 METHODS = {
-    "ddpm": Method("DDPM teacher, 8 steps", "ddpm", 8, "ancestral", "karras"),
-    "beso": Method("BESO teacher, 8 steps", "beso", 8, "euler-ancestral", "karras"),
-    **{f"ddpm-{n}": Method(f"DDPM, DDIM {n}", "ddpm", n, "ddim", "karras") for n in FEW_STEPS},
-    **{f"beso-{n}": Method(f"BESO, Euler {n}", "beso", n, "euler", "karras") for n in FEW_STEPS},
-    "cd": Method("CD", "cd"),
-    "ctm": Method("CTM", "ctm"),
-    "em": Method("EM", "em"),
-    "imc": Method("IMC", "imc"),
-    "vdd-paper-beso": Method("VDD from BESO, the paper's update", "vdd-paper-beso"),
-    "vdd-ddpm": Method("VDD from DDPM", "vdd-ddpm"),
-    "vdd-beso": Method("VDD from BESO", "vdd-beso"),
+    "ddpm": Candidate("DDPM teacher, 8 steps", "ddpm", 8, "ancestral", "karras"),
+    "beso": Candidate("BESO teacher, 8 steps", "beso", 8, "euler-ancestral", "karras"),
+    **{f"ddpm-{n}": Candidate(f"DDPM, DDIM {n}", "ddpm", n, "ddim", "karras") for n in FEW_STEPS},
+    **{f"beso-{n}": Candidate(f"BESO, Euler {n}", "beso", n, "euler", "karras") for n in FEW_STEPS},
+    **{name: Candidate(method.label, name) for name, method in _METHODS.items()},
+    "vdd-paper-beso": Candidate("VDD from BESO, the paper's update", "vdd-paper-beso"),
+    "vdd-ddpm": Candidate("VDD from DDPM", "vdd-ddpm"),
+    "vdd-beso": Candidate("VDD from BESO", "vdd-beso"),
 }
 
 ABLATED = "vdd-beso"
@@ -86,6 +84,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gating-uniform": {"gating": "uniform"},
     "noise-fixed": {"noise_scheme": "fixed", "min_noise": 0.2},
 }
+
+
+def method_of(source: Source) -> registry.Method:
+    """Return the method that trains a model."""
+    if source.method in TEACHERS.names():
+        return registry.teacher_method(source.method)
+    return registry.METHODS.get(source.method)
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,8 @@ from typing import Any
 
 from vdd_ros.benchmark.methods.matrix import METHODS, VARIANTS
 from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.metrics import wilson_interval
-
-# Published success, and its deviation over seeds where it is given, by task and method; all with GPT backbones.
-PAPER: dict[str, dict[str, tuple[float, float | None]]] = {
-    "avoiding": {
-        "ddpm": (0.94, None),
-        "beso": (0.96, None),
-        "ddpm-1": (0.09, None),
-        "beso-1": (0.84, None),
-        "cd": (0.82, 0.05),
-        "ctm": (0.93, 0.02),
-        "em": (0.65, 0.18),
-        "imc": (0.75, 0.08),
-        "vdd-paper-beso": (0.95, 0.01),
-        "vdd-ddpm": (0.92, 0.02),
-        "vdd-beso": (0.95, 0.01),
-    }
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +108,8 @@ def settings_apart(records: Iterable[Record]) -> list[str]:
 
 def paper_success(task: str, method: str) -> str:
     """Return the published success for a table, a dash where there is none."""
-    mean, spread = PAPER.get(task, {}).get(method, (None, None))
-    if mean is None:
+    published = get_task(task).published.get(method) if task in task_names() else None
+    if published is None:
         return "–"
-    return f"{mean:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
+    spread = published.deviation
+    return f"{published.success:.2f}" + (f" ± {spread:.2f}" if spread is not None else "")

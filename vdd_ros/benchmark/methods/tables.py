@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, SOURCES, VARIANTS
+from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, SOURCES, VARIANTS, method_of
 from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success
 
-MIXTURES = ("em", "imc", "vdd-paper-beso", "vdd-ddpm", "vdd-beso")
+MIXTURES = [name for name, one in METHODS.items() if method_of(SOURCES[one.model]).structure == "mixture"]
 
 
 def methods_table(groups: Groups) -> str:

@@ -21,7 +21,7 @@ from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph
 from vdd_ros.learning.export.onnx_graph import write_graph
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.methods.configs import DistilConfig, ExportConfig, TrainConfig
-from vdd_ros.learning.methods.presets import preset
+from vdd_ros.learning.methods.presets import TRAIN_PRESETS, VDD_PRESETS
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
@@ -84,8 +84,8 @@ def _graphs(
     student: PolicySpec, teacher: PolicySpec, backbone: str
 ) -> list[tuple[str, MixtureGraph | DiffusionGraph, PolicySpec]]:
     """Return untrained networks by name, with the metadata that their files get."""
-    train = TrainConfig(**(preset("train", "mlp") if backbone == "mlp" else {}))
-    distil = DistilConfig(**(preset("distil", "mlp") if backbone == "mlp" else {}))
+    train = TrainConfig(**(TRAIN_PRESETS["mlp"] if backbone == "mlp" else {}))
+    distil = DistilConfig(**(VDD_PRESETS["mlp"] if backbone == "mlp" else {}))
     sizes: dict[str, Any] = {
         "history": train.history,
         "obs_dim": student.obs_dim,

@@ -79,7 +79,7 @@ class Probe(Node):
             raise ConfigurationError("the probe needs the parameters robot_file and output")
         robot = RobotFile.load(self._settings.robot_file)
         task = get_task(self._settings.task)
-        observation = np.asarray(task.make_sim(1).reset()[0], np.float64)
+        observation = np.asarray(task.make_sim(1).reset(task.draw_contexts(1, 0))[0], np.float64)
         self._messages: list[tuple[Any, Iterator[Any]]] = []
         for source in robot.inputs:
             kind = message_class(source.type)

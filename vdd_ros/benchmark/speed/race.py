@@ -21,13 +21,14 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.fidelity.statistics import energy_distance
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.host.facts import machine_facts
-from vdd_ros.learning.fit.fit import Recipe, fit
+from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig
+from vdd_ros.learning.methods.mixture_training import start_student
+from vdd_ros.learning.methods.sources import TeacherSource
 from vdd_ros.learning.methods.state_pool import Pool, draw_pool
-from vdd_ros.learning.methods.vdd import TeacherSource, start_student, vdd_loss
+from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
-from vdd_ros.policy.structure import MIXTURE
 
 JUDGED_STATES, JUDGED_SAMPLES = 128, 64
 
@@ -177,9 +178,9 @@ def _race(
         began = time.perf_counter()
 
     loss = vdd_loss(student, source.teacher, pool, config)
-    recipe = Recipe(student, loss, student.config, after_step=turn)
+    job = TrainingJob(student, loss, student.config, after_step=turn)
     with TemporaryDirectory() as folder:
-        fit(Path(folder), recipe, config, lambda made: source.card(MIXTURE, "vdd", made), "speed", resume=False)
+        fit(Path(folder), job, config, lambda made: source.card("mixture", "vdd", made), "speed", resume=False)
     return product, clocks
 
 

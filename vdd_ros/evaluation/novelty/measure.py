@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from vdd_ros import resources
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import fits, goals_of
@@ -82,7 +81,7 @@ def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings:
     """
     policy, demonstrations = OnnxPolicy.load(file), DemonstrationSet.load(folder)
     bound = _check(policy, demonstrations, folder)
-    robot = RobotFile.load(robot_file or resources.path(f"config/robots/{policy.spec.task}.yaml"))
+    robot = RobotFile.load(robot_file or get_task(str(policy.spec.task)).get_robot_file())
     probes = _probes(policy, demonstrations, robot, settings)
     novelties = [novelty_of(policy, probe.observation) for probe in probes]
     found = [judge(probe, one, bound, settings.ticks) for probe, one in zip(probes, novelties, strict=True)]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.methods.configs import NoiseScheme, Schedule
+from vdd_ros.learning.configs import NoiseScheme, Schedule
 
 MAX_BETA = 0.999
 KARRAS_RHO = 7.0

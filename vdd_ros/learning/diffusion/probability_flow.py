@@ -5,9 +5,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from vdd_ros.learning.configs import Solver
 from vdd_ros.learning.diffusion.noise_levels import sampling_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.methods.configs import Solver
 from vdd_ros.learning.networks.backbones import Context
 
 

@@ -11,7 +11,7 @@ from typing import get_args
 from torch import Tensor
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.methods.configs import Sampler
+from vdd_ros.learning.configs import Sampler
 
 STOCHASTIC = ("ancestral", "euler-ancestral")
 

@@ -1,12 +1,9 @@
-"""The diffusion teachers, DDPM (Ho et al. 2020) and BESO (Reuss et al. 2023, EDM by Karras et al. 2022), as one model.
+"""Diffusion teachers, such as DDPM (Ho et al. 2020) and BESO (Reuss et al. 2023, EDM by Karras et al. 2022).
 
-Both estimate the clean action D(a, sigma) = c_skip a + c_out F(c_in a, sigma) with a network F that is trained towards
-(clean - c_skip a) / c_out. DDPM predicts the noise (c_skip 1, c_out -sigma); EDM preconditions so that target and input
-have deviation 1 at every level. What remains different is where they are trained, and where their samplers start.
+A teacher estimates the clean action D(a, sigma) of a noisy one. What its network estimates instead is the matter of its
+preconditioning, where it is trained and where its samplers start that of its levels; the rest is the same for all.
 """
 
-import math
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,39 +11,46 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import NoiseConfig, Sampler, Schedule
 from vdd_ros.learning.diffusion import samplers
-from vdd_ros.learning.diffusion.noise_levels import cosine_sigmas, draw_log_logistic, sampling_sigmas
+from vdd_ros.learning.diffusion.levels import Levels
+from vdd_ros.learning.diffusion.preconditioning import Preconditioning
+from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.fit.distributed import own_rows
-from vdd_ros.learning.methods.configs import Sampler, Schedule, TeacherKind
-from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape, make_denoiser
-
-UNVISITED = 0.05
+from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherConfig(Shape):
+class TeacherConfig(Shape, NoiseConfig):
     """Shape of a teacher.
 
     Attributes:
-        kind: `ddpm` or `beso`.
-        levels: Noise levels that a DDPM is trained on.
-        sigma_min, sigma_max, sigma_data: Levels that BESO is trained on, and the deviation its preconditioning assumes.
+        kind: Name of a kind of teacher.
     """
 
-    kind: TeacherKind = "ddpm"
-    levels: int = 64
-    sigma_min: float = 0.02
-    sigma_max: float = 3.0
-    sigma_data: float = 0.5
+    kind: str = "ddpm"
+
+    def check(self) -> None:
+        """Refuse what no teacher can be built from.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        super().check()
+        TEACHERS.get(self.kind)
 
 
 class Teacher(nn.Module):
     """A diffusion policy over standardised actions, given standardised observations.
 
-    An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise.py.
+    An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise_levels.py.
+
+    Attributes:
+        preconditioning: What the network estimates.
+        levels: Where it is trained, and what samplers visit.
+        network: The network.
     """
 
-    grid: Tensor
     action_low: Tensor
     action_high: Tensor
 
@@ -55,23 +59,17 @@ class Teacher(nn.Module):
         super().__init__()
         self.config = config
         self.size = config.size
-        self.network: Denoiser = make_denoiser(config)  # type: ignore[assignment]
-        self.register_buffer("grid", cosine_sigmas(config.levels), persistent=False)
-        self._levels = self.grid.tolist()
+        kind = TEACHERS.get(config.kind)
+        self.network: Denoiser = kind.network(config)
+        self.preconditioning: Preconditioning = kind.preconditioning(config)
+        self.levels: Levels = kind.levels(config)
         self.register_buffer("action_low", torch.full((self.size,), -torch.inf))
         self.register_buffer("action_high", torch.full((self.size,), torch.inf))
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        """The lowest and the highest level that it knows and that samplers visit.
-
-        A DDPM's top 5 % of levels are left out: they hold hardly any signal (the last one of 64 is sigma = 1300), and a
-        clean action estimated there would be rounding errors times a thousand.
-        """
-        if self.config.kind == "beso":
-            return self.config.sigma_min, self.config.sigma_max
-        top = self.config.levels - max(1, round(UNVISITED * self.config.levels))
-        return self._levels[0], self._levels[max(top, 1) - 1]
+        """The lowest and the highest level that it knows and that samplers visit."""
+        return self.levels.span
 
     def limit_actions(self, low: Tensor, high: Tensor) -> None:
         """Set the limits of standardised actions, each (act_dim,), that clean actions are clipped to in samplers."""
@@ -98,22 +96,14 @@ class Teacher(nn.Module):
 
         Of several processes that train together each returns the mean over its own rows.
         """
-        sigma = self.draw_training_levels((len(action), draws), generator)[..., None]  # (B, S, 1)
+        sigma = self.levels.draw((len(action), draws), generator)  # (B, S)
         clean = action[:, None]
-        noise = torch.randn((*sigma.shape[:2], self.size), generator=generator, device=generator.device)
+        noise = torch.randn((*sigma.shape, self.size), generator=generator, device=generator.device)
         clean, sigma, noise = own_rows(clean), own_rows(sigma), own_rows(noise)
-        noisy = clean + sigma * noise
-        skip, out, scale_in = self.coefficients(sigma)
-        predicted = self.network(self.encode(own_rows(observation), own_rows(goal)), scale_in * noisy, sigma.log() / 4)
-        return (predicted - (clean - skip * noisy) / out).square().mean()
-
-    def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return c_skip, c_out and c_in at levels of any shape (Karras et al. 2022, table 1: VP and ours)."""
-        if self.config.kind == "ddpm":
-            return torch.ones_like(sigma), -sigma, (1 + sigma.square()).rsqrt()
-        data = self.config.sigma_data
-        total = sigma.square() + data**2
-        return data**2 / total, sigma * data * total.rsqrt(), total.rsqrt()
+        noisy = clean + sigma[..., None] * noise
+        return self.preconditioning.loss(
+            self.network, self.encode(own_rows(observation), own_rows(goal)), noisy, clean, sigma
+        )
 
     def denoise(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
         """Estimate the mean of the clean actions.
@@ -123,9 +113,7 @@ class Teacher(nn.Module):
             action: (B, S, D) noisy.
             sigma: Levels, broadcast over (B, S).
         """
-        sigma = sigma[..., None]
-        skip, out, scale_in = self.coefficients(sigma)
-        return skip * action + out * self.network(context, scale_in * action, sigma.log() / 4)
+        return self.preconditioning.denoise(self.network, context, action, sigma)
 
     def score(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
         """Return the gradient of the log density of NOISED actions, (denoised - action) / sigma^2; as `denoise`."""
@@ -137,27 +125,12 @@ class Teacher(nn.Module):
         For BESO that is `score`; for DDPM -eps(a, t) / sqrt(1 - alpha_bar), with `a` where sqrt(alpha_bar) a + noise
         was trained.
         """
-        if self.config.kind == "beso":
-            return self.score(context, action, sigma)
-        stretch = (1 + sigma.square()).sqrt()[..., None]
+        stretch = self.preconditioning.stretch(sigma)[..., None]
         return self.score(context, action * stretch, sigma) * stretch
 
-    def draw_training_levels(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Draw levels as they come in training: a DDPM's evenly, BESO's log-logistic."""
-        if self.config.kind == "beso":
-            return draw_log_logistic(shape, self.config.sigma_min, self.config.sigma_max, generator)
-        return self.grid[torch.randint(len(self.grid), shape, generator=generator, device=generator.device)]
-
     def nearest_level(self, sigma: Tensor, lowest: float, highest: float) -> Tensor:
-        """Return for each level the nearest in a range that the teacher was trained on; BESO knows all of them."""
-        if self.config.kind == "beso":
-            return sigma
-        inside = self.grid[self._levels_within(lowest, highest)]
-        return inside[torch.bucketize(sigma, (inside[1:] * inside[:-1]).sqrt())]
-
-    def _levels_within(self, lowest: float, highest: float) -> slice:
-        """Find a range in a DDPM's levels, without asking the device that holds them."""
-        return slice(bisect_left(self._levels, lowest), bisect_right(self._levels, highest))
+        """Return for each level the nearest in a range that it was trained on."""
+        return self.levels.nearest(sigma, lowest, highest)
 
     def check_range(self, lowest: float, highest: float) -> None:
         """Refuse a range of levels that it was not trained on.
@@ -165,12 +138,8 @@ class Teacher(nn.Module):
         Raises:
             ConfigurationError: With what it knows.
         """
-        known = self.sigma_range
-        if self.config.kind == "beso":
-            asked = known[0] - 1e-6 <= lowest and highest <= known[1] + 1e-6
-        else:
-            asked = bool(self._levels[self._levels_within(lowest, highest)])
-        if not asked:
+        if not self.levels.cover(lowest, highest):
+            known = self.sigma_range
             raise ConfigurationError(
                 f"the teacher cannot be asked at noise levels from {lowest} to {highest}; "
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"
@@ -182,17 +151,7 @@ class Teacher(nn.Module):
         Raises:
             ConfigurationError: There are not as many different levels to visit.
         """
-        sigmas = sampling_sigmas(schedule, steps, *self.sigma_range)
-        if self.config.kind == "ddpm":
-            middles = [(math.atan(one) + math.atan(other)) / 2 for one, other in pairwise(self._levels)]
-            nearest = [bisect_left(middles, math.atan(sigma)) for sigma in sigmas]
-            if len(set(nearest)) < steps:
-                raise ConfigurationError(
-                    f"{steps} sampling steps by the {schedule} schedule would visit a noise level twice; this teacher "
-                    f"of {self.config.levels} levels takes fewer, or another schedule"
-                )
-            sigmas = [self._levels[index] for index in nearest]
-        return [*sigmas, 0.0]
+        return [*self.levels.visited(steps, schedule), 0.0]
 
     def sample(
         self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"

@@ -7,22 +7,19 @@ from typing import Any
 import numpy as np
 import onnx
 
-from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, DemonstrationError
 from vdd_ros.files import replacing
-from vdd_ros.learning.diffusion.samplers import passes
-from vdd_ros.learning.export.graphs import DeterministicGraph, DiffusionGraph, MixtureGraph, NoveltyGraph, OneStepGraph
+from vdd_ros.learning.export.graphs import DeterministicGraph, NoveltyGraph
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
-from vdd_ros.learning.export.onnx_graph import OPSET, PolicyGraph, write_graph
+from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
-from vdd_ros.learning.fit.card import origin_warning
-from vdd_ros.learning.fit.checkpoint import Card, load_model
+from vdd_ros.learning.fit.card import Card, origin_warning
+from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.kinds import KINDS, load_any
 from vdd_ros.learning.methods.configs import ExportConfig
-from vdd_ros.learning.methods.consistency import load_one_step
-from vdd_ros.learning.methods.teacher import load_teacher
-from vdd_ros.learning.methods.vdd import load_student
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.spec import (
@@ -34,7 +31,6 @@ from vdd_ros.policy.spec import (
 from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
 from vdd_ros.policy.spec_versions import SCHEMA_VERSION
-from vdd_ros.policy.structure import DIFFUSION, MIXTURE
 from vdd_ros.text import printable
 
 EXPORTER = "torch.onnx TorchScript"
@@ -54,8 +50,8 @@ def export(
         file: The policy file to write.
         config: Settings.
         fidelity: Measured figures to note in the metadata.
-        demonstrations: What the checkpoint learned from, for the novelty; by default those that it keeps. With others
-            the file has a warning.
+        demonstrations: What the checkpoint learned from, for the novelty; by default those that it links to. With
+            others the file has a warning.
 
     Returns:
         The metadata written.
@@ -68,8 +64,8 @@ def export(
             actions; nothing is written.
         PolicyFileError: A robot would refuse the file; nothing is written.
     """
-    card, _ = load_model(folder)
-    graph = make_graph(folder, card, config)
+    model, card = load_any(folder)
+    graph: PolicyGraph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), config)
     graph.eval()
     fitted, warnings = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else (None, ())
     card = replace(card, warnings=(*card.warnings, *warnings))
@@ -77,11 +73,13 @@ def export(
     acting = fixed or graph
     whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
     with replacing(file) as aside:
-        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside)
-        parity = measure_parity(graph, card, aside, config.seed, fixed.draws(PARITY_BATCH) if fixed else {})
+        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside, config.opset)
+        draws = fixed.draws(PARITY_BATCH) if fixed else {}
+        parity = measure_parity(graph, card, aside, config.seed, draws, config.opset)
         check_resolution(acting, card, aside, config.seed)
-        spec = describe(card, graph, parity, config, fidelity or {}, fitted)
         model = onnx.load(aside)
+        opset = model.opset_import[0].version
+        spec = describe(card, parity, config, fidelity or {}, fitted, opset)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
@@ -93,12 +91,13 @@ def _fit_novelty(
     folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int
 ) -> tuple[Fitted, tuple[str, ...]]:
     """Return the density of the observations, and warnings where it may not be that of what the policy learned from."""
-    if demonstrations is None and not (folder / FILE_NAME).exists():
-        raise DemonstrationError(
-            f"'{folder}' keeps no demonstrations, from which the density of the observations is fitted; give those "
-            "that it learned from (--demos), or export without it (--no-novelty)"
-        )
-    demonstrations = demonstrations or DemonstrationSet.load(folder)
+    if demonstrations is None:
+        try:
+            demonstrations = load_linked(folder)
+        except DemonstrationError as error:
+            raise DemonstrationError(
+                f"{error}. The density of the observations is fitted to them; --no-novelty exports without it"
+            ) from error
     demonstrations.header.signature.check(
         card.signature,
         "the demonstrations",
@@ -110,35 +109,21 @@ def _fit_novelty(
     return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed), warnings
 
 
-def make_graph(folder: Path, card: Card, config: ExportConfig) -> PolicyGraph:
-    """Build the graph of a checkpoint.
-
-    Raises:
-        CheckpointError: The checkpoint is damaged.
-    """
-    statistics = Statistics.from_lists(card.statistics)
-    if card.structure == DIFFUSION:
-        return DiffusionGraph(load_teacher(folder)[0], statistics, config.steps, config.sampler, config.schedule)
-    if card.structure == MIXTURE:
-        return MixtureGraph(load_student(folder)[0], statistics)
-    return OneStepGraph(load_one_step(folder)[0], statistics)
-
-
 def describe(
     card: Card,
-    graph: PolicyGraph,
     parity: Parity,
     config: ExportConfig,
     fidelity: dict[str, Any],
     fitted: Fitted | None,
+    opset: int,
 ) -> PolicySpec:
     """Return the metadata of a policy file."""
     lists = card.statistics
     limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
-    diffusion, mixture = isinstance(graph, DiffusionGraph), isinstance(graph, MixtureGraph)
+    kind = KINDS[card.structure]
     fixed = {DETERMINISTIC: True} if config.deterministic else {}
-    noise = {"noise": config.seed} if config.deterministic and not mixture else {}
-    sampling = {"sampler": config.sampler, "schedule": config.schedule, "passes": passes(config.sampler, config.steps)}
+    noise = {"noise": config.seed} if config.deterministic and kind.draws_noise else {}
+    own = {"experts": None, "covariance": None, "sampling_steps": None} | kind.describe(card, config)
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
         structure=card.structure,
@@ -150,9 +135,7 @@ def describe(
         history=card.model["history"],
         horizon=card.model["horizon"],
         goal_length=card.model["goal_length"],
-        experts=card.model["experts"] if mixture else None,
-        covariance=card.model["covariance"] if mixture else None,
-        sampling_steps=config.steps if diffusion else None,
+        **own,
         statistics=SpecStatistics(
             **{
                 name: tuple(lists[name])
@@ -163,9 +146,9 @@ def describe(
         data_sha256=card.data_sha256,
         warnings=card.warnings,
         seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
-        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": OPSET},
+        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": opset},
         fidelity=fidelity,
-        settings={**card.settings, "steps_done": card.steps, **(sampling if diffusion else {}), **fixed},
+        settings={**card.settings, "steps_done": card.steps, **kind.sampling(config), **fixed},
         parity=parity,
         novelty=None if fitted is None else SpecNovelty(fitted.bound, QUANTILE, len(fitted.weights)),
     )

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.novelty import Novelty
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.methods.configs import Sampler, Schedule
 from vdd_ros.learning.networks.backbones import Shape
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent
@@ -24,7 +24,7 @@ class PhysicalUnits(nn.Module):
     """Standardises observations, and turns standardised actions into limited physical ones."""
 
     observation_mean: Tensor
-    observation_std: Tensor
+    observation_std: Tensor | None
     action_mean: Tensor
     action_std: Tensor
     standard_low: Tensor
@@ -45,8 +45,9 @@ class PhysicalUnits(nn.Module):
         return self.standard(observation), None if goal is None else self.standard(goal)
 
     def standard(self, observation: Tensor) -> Tensor:
-        """Standardise observations (..., obs_dim)."""
-        return (observation - self.observation_mean) / self.observation_std
+        """Standardise observations (..., obs_dim); only centre them where what follows divides, see `lean`."""
+        centred = observation - self.observation_mean
+        return centred if self.observation_std is None else centred / self.observation_std
 
     def limited(self, action: Tensor) -> Tensor:
         """Clip standardised actions (B, horizon, act_dim) to the limits."""
@@ -294,19 +295,41 @@ def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> 
     if mixture.diagonal:
         residual, scale = offset / mixture.factor, mixture.factor
     else:
-        residual = solve_lower(mixture.factor, offset)
-        scale = mixture.factor.diagonal(dim1=-2, dim2=-1)
+        scale = (mixture.factor * torch.eye(int(action.shape[2]))).sum(-1)  # the diagonal, (B, Z, D)
+        residual = solve_lower(mixture.factor, scale, offset)
     constant = 0.5 * int(action.shape[2]) * math.log(2 * math.pi) + log_volume
     joint = mixture.log_gating - (0.5 * residual * residual + scale.log()).sum(-1)
     return torch.logsumexp(joint, dim=1) - constant
 
 
-def solve_lower(factor: Tensor, right: Tensor) -> Tensor:
-    """Solve L x = right by forward substitution; (B, Z, D, D) and (B, Z, D) give (B, Z, D)."""
-    solution: list[Tensor] = []
-    for row in range(right.shape[-1]):
-        known = right[..., row]
-        for column, value in enumerate(solution):
-            known = known - factor[..., row, column] * value
-        solution.append(known / factor[..., row, row])
-    return torch.stack(solution, dim=-1)
+def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
+    """Solve L x = right; (B, Z, D, D), its diagonal (B, Z, D) and (B, Z, D) give (B, Z, D).
+
+    L = U diag(L) with ones on U's diagonal. The inverse of U's diagonal blocks gives that of blocks twice as large:
+    M - M U' M, U' being what these have below the smaller ones. So the operators are as many as log2 D.
+    """
+    size = int(right.shape[-1])
+    unit = factor / diagonal[..., None, :]
+    joints = [unit * mask for mask in _block_masks(size)]
+    inverse: Tensor | None = None
+    for below in joints[:-1]:
+        inverse = torch.eye(size) - below if inverse is None else inverse - inverse @ below @ inverse
+    solved = _times(inverse, right)
+    for below in joints[-1:]:  # the last one meets vectors alone
+        solved = solved - _times(inverse, _times(below, solved))
+    return solved / diagonal
+
+
+def _block_masks(size: int) -> list[Tensor]:
+    """Return for blocks of 1, 2, 4 … the places (D, D) that join two neighbours to one of twice the size."""
+    masks, width = [], 1
+    while width < size:
+        block = torch.arange(size) // width
+        masks.append(((block[:, None] % 2 == 1) & (block[None] == block[:, None] - 1)).to(torch.get_default_dtype()))
+        width *= 2
+    return masks
+
+
+def _times(matrix: Tensor | None, vector: Tensor) -> Tensor:
+    """Multiply (B, Z, D, D) with (B, Z, D); no matrix is the identity."""
+    return vector if matrix is None else (matrix * vector[..., None, :]).sum(-1)

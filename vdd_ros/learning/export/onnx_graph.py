@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from vdd_ros.learning.export.graphs import (
     NoveltyGraph,
     OneStepGraph,
 )
+from vdd_ros.learning.export.lean import lean
+from vdd_ros.policy.opsets import ATTENTION_OPSET, PLAIN_OPSET
 
-OPSET = 18
+_TRACED_OPSET = 20
+"""The newest operator set that torch's TorchScript exporter knows."""
 
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = dict[str, Array]
@@ -27,22 +31,48 @@ PolicyGraph: TypeAlias = DiffusionGraph | MixtureGraph | OneStepGraph
 
 
 def write_graph(
-    graph: PolicyGraph | ChainGraph | DeterministicGraph | NoveltyGraph, inputs: Inputs, file: Path
+    graph: PolicyGraph | ChainGraph | DeterministicGraph | NoveltyGraph,
+    inputs: Inputs,
+    file: Path,
+    opset: int = ATTENTION_OPSET,
 ) -> None:
-    """Trace a graph into an ONNX file with a free batch dimension."""
+    """Trace a graph, in as few operators as it takes, into an ONNX file with a free batch dimension.
+
+    Args:
+        graph: What the file has to compute.
+        inputs: Examples, by name.
+        file: Where to write.
+        opset: The newest operator set that may be used. The file names the older one if that has all its operators.
+    """
     names = (*graph.inputs, *graph.outputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which is not pinned here
         torch.onnx.export(
-            graph,
+            lean(graph, opset),
             tuple(torch.from_numpy(value) for value in inputs.values()),
             str(file),
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=min(opset, _TRACED_OPSET),
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_axes={name: {0: "batch"} for name in names},
         )
+    _declare_opset(file)
+
+
+def _declare_opset(file: Path) -> None:
+    """Let a file name the operator set that its operators need, and the version of the format that goes with it.
+
+    What the graphs here use of `_TRACED_OPSET` means the same in `ATTENTION_OPSET`, and but for attention and GELU in
+    `PLAIN_OPSET`; parity proves it of each file.
+    """
+    model = onnx.load(file)
+    newer = {node.op_type for node in model.graph.node} & {"Attention", "Gelu"}
+    version = ATTENTION_OPSET if newer else PLAIN_OPSET
+    del model.opset_import[:]
+    model.opset_import.append(onnx.helper.make_opsetid("", version))
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
+    onnx.save(model, file)
 
 
 def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from vdd_ros.errors import ExportError
+from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.export.graphs import ChainGraph, DeterministicGraph, DiffusionGraph, MixtureGraph, OneStepGraph
 from vdd_ros.learning.export.onnx_graph import Array, Inputs, PolicyGraph, Run, open_graph, run_torch, write_graph
 from vdd_ros.learning.fit.checkpoint import Card
-from vdd_ros.learning.methods.configs import Sampler
+from vdd_ros.policy.opsets import ATTENTION_OPSET
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import Parity
 
@@ -36,7 +37,9 @@ def draw_inputs(graph: PolicyGraph | DeterministicGraph, card: Card, batch: int,
     return {name: drawn[name].astype(np.float32) for name in graph.inputs}
 
 
-def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int, draws: Inputs) -> Parity:
+def measure_parity(
+    graph: PolicyGraph, card: Card, file: Path, seed: int, draws: Inputs, opset: int = ATTENTION_OPSET
+) -> Parity:
     """Compare an ONNX file with torch on random inputs.
 
     Args:
@@ -45,6 +48,7 @@ def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int, draws:
         file: The ONNX file; it may lack inputs of the graph that `draws` holds.
         seed: Of the inputs.
         draws: Inputs (PARITY_BATCH, ...) in place of random ones.
+        opset: Newest operator set of the file.
 
     Raises:
         ExportError: An action, or a sampling step of one, differs by more than 1e-5 standard deviations, and by more
@@ -55,7 +59,7 @@ def measure_parity(graph: PolicyGraph, card: Card, file: Path, seed: int, draws:
     run = open_graph(file, graph.outputs)
     largest, mismatches = 0.0, 0
     if isinstance(graph, DiffusionGraph):
-        largest = _chain_error(graph, card, run, batches, file)
+        largest = _chain_error(graph, card, run, batches, file, opset)
     else:
         found = [_action_error(graph, card, run(inputs), inputs) for inputs in batches]
         largest, mismatches = float(np.max([error for error, _ in found])), sum(count for _, count in found)
@@ -125,7 +129,7 @@ def _input_units(card: Card) -> dict[str, Any]:
     return dict.fromkeys(("observation", "goal"), card.statistics["observation_std"])
 
 
-def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path) -> float:
+def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path, opset: int) -> float:
     """Return the largest error of any sampling step, in standard deviations.
 
     Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
@@ -135,7 +139,7 @@ def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inpu
     chain_graph = ChainGraph(graph)
     aside = file.with_suffix(".chain")
     try:
-        write_graph(chain_graph, batches[0], aside)
+        write_graph(chain_graph, batches[0], aside, opset)
         run_chain = open_graph(aside, chain_graph.outputs)
         taken = [(run(inputs)["action"], run_chain(inputs)["chain"], inputs) for inputs in batches]
         return float(np.max([_step_error(graph, card, *one) for one in taken]))

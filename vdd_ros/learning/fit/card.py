@@ -26,12 +26,13 @@ MAX_CARD_BYTES = 4 << 20
 MAX_TEXT = 200
 LARGEST = {
     **{"layers": 1_000, "head_layers": 1_000, "octaves": 64, "levels": 100_000},
-    **{"history": 4_096, "goal_length": 4_096, "horizon": 4_096},
+    **{"history": 4_096, "goal_length": 4_096, "horizon": 4_096, "conditions": 2},
 }
 """Of the sizes of a model that take time, or memory that is not in the file of its weights, where they are large."""
-LEAST = {"levels": 2, "experts": 1, "head_width": 1, "history": 1, "horizon": 1}
+LEAST = {"levels": 2, "experts": 1, "head_width": 1, "history": 1, "horizon": 1, "conditions": 1}
 MAX_SIZE = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
+_CONDITIONS_1 = {"cd": 1, "ctm": 2}
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Card:
         if version == 1 and "kind" in fields:
             kind = fields.pop("kind")
             fields |= {"structure": OLD_KINDS.get(str(kind), ""), "method": kind, "warnings": []}
+            fields["model"] = _from_version_1(fields.get("model"))
         return _CardFields(fields, where).read()
 
 
@@ -202,13 +204,12 @@ class _CardFields:
         return values
 
 
-def require_structure(card: Card, structure: str, folder: Path) -> None:
-    """Refuse a checkpoint of another structure than the one that is needed; raises CheckpointError."""
-    if card.structure != structure:
-        raise CheckpointError(
-            f"'{printable(folder)}' holds a {card.structure} policy made by '{printable(card.method)}', but a "
-            f"{structure} policy is needed here"
-        )
+def _from_version_1(model: Any) -> Any:
+    """Return a model's fields, of which a one-step policy's method told how many noise levels it is told."""
+    if not isinstance(model, dict) or model.get("kind") not in _CONDITIONS_1:
+        return model
+    others = {name: value for name, value in model.items() if name != "kind"}
+    return {**others, "conditions": _CONDITIONS_1[model["kind"]]}
 
 
 def origin_warning(card: Card, given: str, who: str, used: str) -> tuple[str, ...]:
@@ -262,7 +263,7 @@ def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Confi
             refuse(f"floor is {value}; it must be below 1")
     try:
         shape = config(**card.model)
-        shape.check_backbone()
+        shape.check()
     except (ConfigurationError, TypeError) as error:
         refuse(printable(error))
     for name, entries in (("obs_dim", card.observation), ("act_dim", card.action)):

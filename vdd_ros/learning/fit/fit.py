@@ -18,7 +18,7 @@ from vdd_ros.learning.networks.backbones import Shape
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingJob:
     """A model and its loss.
 
     Attributes:
@@ -39,13 +39,13 @@ class Recipe:
 
 
 def fit(
-    folder: Path, recipe: Recipe, config: FitConfig, card: Callable[[dict[str, Any]], Card], label: str, resume: bool
+    folder: Path, job: TrainingJob, config: FitConfig, card: Callable[[dict[str, Any]], Card], label: str, resume: bool
 ) -> Card:
     """Train a model to the end, or go on where a run stopped, and keep it in `folder`.
 
     Args:
         folder: Checkpoint folder, prepared.
-        recipe: What to train.
+        job: What to train.
         config: How.
         card: Makes the card from the fields `model`, `settings`, `steps` and `versions`.
         label: Of the progress bar.
@@ -66,22 +66,22 @@ def fit(
         ema_decay=config.ema_decay,
     )
     keep_freed_memory()
-    loop = TrainingLoop(folder, recipe.module, optimisation, config.seed)
+    loop = TrainingLoop(folder, job.module, optimisation, config.seed)
     if resume:
         loop.resume()
     if config.compile:
-        for network in recipe.compiled:
+        for network in job.compiled:
             network.compile()
-    device = next(recipe.module.parameters()).device
+    device = next(job.module.parameters()).device
 
     def loss(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            return recipe.loss(generator, step)
+            return job.loss(generator, step)
 
     def finished() -> Card:
         return card(
             {
-                "model": asdict(recipe.shape),
+                "model": asdict(job.shape),
                 "settings": asdict(config),
                 "steps": loop.step,
                 "versions": versions(),
@@ -89,7 +89,7 @@ def fit(
         )
 
     def save() -> None:
-        save_model(folder, loop.averaged.get_submodule(recipe.kept).state_dict(), finished())
+        save_model(folder, loop.averaged.get_submodule(job.kept).state_dict(), finished())
 
-    loop.run(share_gradients(recipe.module, loss), save, label, recipe.after_step)
+    loop.run(share_gradients(job.module, loss), save, label, job.after_step)
     return finished()

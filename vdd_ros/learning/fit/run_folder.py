@@ -15,9 +15,10 @@ from vdd_ros import __version__
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.documents import read_json
 from vdd_ros.earlier import drop_earlier, set_aside
-from vdd_ros.errors import CheckpointError, DemonstrationError
+from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
 from vdd_ros.files import holding, replacing
 from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
+from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
 from vdd_ros.learning.fit.distributed import is_first, refuse_several, wait_for_all
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.text import printable
@@ -26,7 +27,7 @@ Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 FIGURE_FILE = "training.png"
-RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, FIGURE_FILE, "tensorboard")
+RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, LINK_FILE, FIGURE_FILE, "tensorboard")
 """What a run makes in its folder, beside the demonstrations."""
 
 
@@ -47,7 +48,7 @@ def run_folder(
     Args:
         folder: Made if it is missing.
         settings: Of the run.
-        demonstrations: Kept in the folder.
+        demonstrations: Linked from the folder, or saved in it where they are in no file yet.
         resume: Continue the run in the folder.
         force: Replace what the folder holds.
         teacher_folder: Where the run's teacher is; a run cannot be there.
@@ -73,12 +74,14 @@ def run_folder(
     check_folder(folder, settings, resume, force)
     with holding(folder):
         check_folder(folder, settings, resume, force)  # another process may have ended in it since
-        kept = _keeps(folder, demonstrations, replace=force and not resume)
+        linked = demonstrations.file is not None and demonstrations.file.exists()
+        kept = linked or _keeps(folder, demonstrations, replace=force and not resume)
 
         def begin() -> None:
             prepare_folder(folder, settings, resume, force, () if kept else (FILE_NAME,))
             if not kept:
                 demonstrations.save(folder)
+            write_link(folder, demonstrations)
             wait_for_all()
 
         yield begin
@@ -189,7 +192,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
             check_tensors(make(shape), model.tensors, "the weights")
         module = make(shape)
         module.load_state_dict(model.tensors)
-    except (CheckpointError, RuntimeError) as error:
+    except (CheckpointError, ConfigurationError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights in '{printable(folder)}' do not fit their own card ({printable(error)}); make it again"
         ) from error

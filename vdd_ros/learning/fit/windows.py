@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vdd_ros.data.blocks import Moments, moments
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
+from vdd_ros.learning.fit.mapped_rows import MappedRows
 from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
 from vdd_ros.policy.spec_checks import MAX_TEXT
 from vdd_ros.robot.quantities import UNITS
@@ -23,6 +26,15 @@ LEAST_DEVIATION = 1e-3
 def usual_deviation(unit: str) -> float:
     """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
     return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
+
+
+def is_constant(found: Moments) -> NDArray[np.bool_]:
+    """Tell which entries never change, (D,)."""
+    return np.asarray(found.low == found.high)
+
+
+def _single(values: NDArray[np.float64]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -51,34 +63,28 @@ class Statistics:
             least_deviation: As in `WindowConfig`. Without it, an entry that changes by its rounding alone would make
                 any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
 
+        An entry that never changes has the deviation 1: standardised, it is 0 in training, and at run time its
+        distance from the demonstrated value in its own unit. The limits of such an action entry are `usual_deviation`
+        around its value. `small_deviations` warns of both.
+
         Raises:
-            DemonstrationError: An entry never changes, so that it cannot be standardised; or no policy file can hold
-                a name, the rate or a number.
+            DemonstrationError: No policy file can hold a name, the rate or a number.
         """
         _check_header(demonstrations.header)
-        moments = {}
-        for name, entries in (
-            ("observation", demonstrations.header.observation),
-            ("action", demonstrations.header.action),
-        ):
-            values = getattr(demonstrations, name)
-            deviation = values.std(axis=0)
-            constant = [entry.name for entry, one in zip(entries, deviation, strict=True) if one < 1e-12]
-            if constant:
-                raise DemonstrationError(
-                    f"demonstrations: the {name} entries {', '.join(constant)} never change; leave them out"
-                )
-            if name == "observation":
-                floors = [least_deviation or usual_deviation(entry.unit) for entry in entries]
-                deviation = np.maximum(deviation, floors)
-            moments[f"{name}_mean"] = torch.tensor(values.mean(axis=0), dtype=torch.float32)
-            moments[f"{name}_std"] = torch.tensor(deviation, dtype=torch.float32)
-        low, high = demonstrations.action.min(axis=0), demonstrations.action.max(axis=0)
-        margin = LIMIT_MARGIN / 2 * (high - low)
+        header = demonstrations.header
+        observation, action = moments(demonstrations.observation), moments(demonstrations.action)
+        deviation = np.maximum(
+            observation.deviation, [least_deviation or usual_deviation(entry.unit) for entry in header.observation]
+        )
+        least = np.array([usual_deviation(entry.unit) for entry in header.action])
+        margin = np.where(is_constant(action), least, LIMIT_MARGIN / 2 * (action.high - action.low))
         found = cls(
-            **moments,
-            action_low=torch.tensor(low - margin, dtype=torch.float32),
-            action_high=torch.tensor(high + margin, dtype=torch.float32),
+            observation_mean=_single(observation.mean),
+            observation_std=_single(np.where(is_constant(observation), 1.0, deviation)),
+            action_mean=_single(action.mean),
+            action_std=_single(np.where(is_constant(action), 1.0, action.deviation)),
+            action_low=_single(action.low - margin),
+            action_high=_single(action.high + margin),
         )
         found._check_precision(demonstrations.header)
         return found
@@ -137,17 +143,17 @@ class Windows:
     """Standardised training pairs.
 
     Attributes:
-        observation: (K, history, obs_dim).
-        action: (K, D), each a chunk flattened to D = horizon * act_dim.
-        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them.
+        observation: (K, history, obs_dim); of a memory-mapped set its rows are read when they are taken.
+        action: (K, D), each a chunk flattened to D = horizon * act_dim; likewise.
+        states: (N, obs_dim) all observations, one episode after the other; goals are cut from them; likewise.
         now: (K,) index of each window's newest observation in `states`.
         last: (K,) index of the last observation of the same episode.
         goal_length: Observations in a goal; 0 for none.
     """
 
-    observation: Tensor
-    action: Tensor
-    states: Tensor
+    observation: Tensor | MappedRows
+    action: Tensor | MappedRows
+    states: Tensor | MappedRows
     now: Tensor
     last: Tensor
     goal_length: int
@@ -162,12 +168,35 @@ class Windows:
         goal_length: int = 0,
         device: torch.device | str = "cpu",
     ) -> "Windows":
-        """Cut and standardise the windows of a demonstration set, and put them where they are used."""
-        observation, action = demonstrations.windows(history, horizon)
-        states = torch.from_numpy(demonstrations.observation.astype("float32"))
+        """Cut and standardise the windows of a demonstration set, and put them where they are used.
+
+        Raises:
+            DemonstrationError: No episode is long enough.
+        """
         episodes = demonstrations.episodes()
         nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - horizon + 1)) for pairs in episodes]
         lasts = [torch.full((len(now),), pairs.stop - 1) for now, pairs in zip(nows, episodes, strict=True)]
+        if demonstrations.is_mapped:
+            firsts = [torch.full((len(now),), pairs.start) for now, pairs in zip(nows, episodes, strict=True)]
+            places = torch.cat(nows), torch.cat(firsts)
+            observation, action, states = _mapped(demonstrations, statistics, *places, history, horizon, device)
+            return cls(observation, action, states, places[0].to(device), torch.cat(lasts).to(device), goal_length)
+        return cls._dense(demonstrations, statistics, history, horizon, goal_length, nows, lasts, device)
+
+    @classmethod
+    def _dense(
+        cls,
+        demonstrations: DemonstrationSet,
+        statistics: Statistics,
+        history: int,
+        horizon: int,
+        goal_length: int,
+        nows: list[Tensor],
+        lasts: list[Tensor],
+        device: torch.device | str,
+    ) -> "Windows":
+        observation, action = demonstrations.windows(history, horizon)
+        states = torch.from_numpy(demonstrations.observation.astype("float32"))
 
         def standard(values: Tensor) -> Tensor:
             return ((values - statistics.observation_mean) / statistics.observation_std).to(device)
@@ -206,6 +235,50 @@ class Windows:
         return self.states[torch.minimum(start[:, None] + steps, last[:, None])]
 
 
+def _mapped(
+    demonstrations: DemonstrationSet,
+    statistics: Statistics,
+    now: Tensor,
+    first: Tensor,
+    history: int,
+    horizon: int,
+    device: torch.device | str,
+) -> tuple[MappedRows, MappedRows, MappedRows]:
+    """Return observation, action and states of `Windows` whose numbers stay where they are mapped.
+
+    Args:
+        demonstrations: The set.
+        statistics: Of the set.
+        now: (K,) newest observation of each window.
+        first: (K,) first observation of its episode.
+        history: Observations in a window.
+        horizon: Actions in a chunk.
+        device: Where what is taken goes.
+
+    Raises:
+        DemonstrationError: No episode is long enough.
+    """
+    if not len(now):
+        raise demonstrations.too_short(horizon)
+    newest, earliest = now.numpy(), first.numpy()
+    past, future = np.arange(1 - history, 1), np.arange(horizon)
+    observed = statistics.observation_mean, statistics.observation_std, device
+
+    def window(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.maximum(newest[index][..., None] + past, earliest[index][..., None])
+
+    def chunk(index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(newest[index][..., None] + future)
+
+    return (
+        MappedRows(demonstrations.observation, window, len(now), *observed),
+        MappedRows(
+            demonstrations.action, chunk, len(now), statistics.action_mean, statistics.action_std, device, is_flat=True
+        ),
+        MappedRows(demonstrations.observation, lambda index: index, len(demonstrations.observation), *observed),
+    )
+
+
 def small_deviations(
     entries: Iterable[Feature], deviations: Iterable[float], least_deviation: float = 0.0
 ) -> list[str]:
@@ -213,14 +286,19 @@ def small_deviations(
 
     Args:
         entries: Of the observation.
-        deviations: Of the entries, as demonstrated or as taken.
+        deviations: Of the entries, as demonstrated or as taken; 0 for one that never changed.
         least_deviation: As in `WindowConfig`.
     """
     found = []
     for entry, deviation in zip(entries, deviations, strict=True):
         name, unit = entry.name, entry.unit
         least = least_deviation or usual_deviation(unit)
-        if deviation <= least * (1 + 1e-6):  # float32 rounds it
+        if deviation == 0:
+            found.append(
+                f"the observation entry {printable(name)} never changed in the demonstrations: it is standardised with "
+                f"the deviation 1 {printable(unit)}. The policy knows nothing of other values of it."
+            )
+        elif deviation <= least * (1 + 1e-6):  # float32 rounds it
             found.append(
                 f"the observation entry {printable(name)} hardly changed in the demonstrations: its deviation is "
                 f"{deviation:.2g} {printable(unit)}, the least that is taken {least:.2g} {printable(unit)} "
@@ -228,3 +306,14 @@ def small_deviations(
                 "changing."
             )
     return found
+
+
+def unchanging_actions(demonstrations: DemonstrationSet) -> list[str]:
+    """Say which action entries never change; a sentence each."""
+    found = moments(demonstrations.action)
+    return [
+        f"the action entry {printable(entry.name)} is always {value:.6g} {printable(entry.unit)} in the demonstrations"
+        f": the policy keeps it within {usual_deviation(entry.unit):.2g} {printable(entry.unit)} of that"
+        for entry, value, constant in zip(demonstrations.header.action, found.mean, is_constant(found), strict=True)
+        if constant
+    ]

@@ -1,47 +1,44 @@
-"""The settings of every training and of the export, and their defaults; without torch, so that help needs none."""
+"""The settings of every method and of the export, and their defaults; without torch, so that help needs none."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.checks import require_choice, require_least, require_positive, require_seed
-from vdd_ros.learning.configs import BackboneConfig, FitConfig, MixtureConfig, WindowConfig
+from vdd_ros.learning.configs import (
+    BackboneConfig,
+    FitConfig,
+    MixtureConfig,
+    NoiseConfig,
+    NoiseScheme,
+    Sampler,
+    Schedule,
+    Solver,
+    WindowConfig,
+)
+from vdd_ros.learning.diffusion.teachers import TEACHERS
 
-TeacherKind = Literal["ddpm", "beso"]
-OneStepKind = Literal["cd", "ctm"]
-Solver = Literal["euler", "heun"]
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
 Metric = Literal["huber", "l2"]
-MixtureMethod = Literal["em", "imc"]
-NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
-Schedule = Literal["cosine", "linear", "exponential", "karras"]
-Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
+Opset = Literal[18, 23]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
+class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     """How to train a teacher.
 
     Attributes:
-        teacher: `ddpm` or `beso`.
+        teacher: Kind of teacher.
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
-        levels: Noise levels that a DDPM learns.
-        sigma_min: Least noise level that BESO learns.
-        sigma_max: Largest noise level that BESO learns.
-        sigma_data: Deviation of the actions that BESO's preconditioning assumes.
     """
 
-    teacher: TeacherKind = "ddpm"
+    teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
     steps: int = 8_000
     batch: int = 256
     learning_rate: float = 2e-3
     draws: int = 4
-    levels: int = 64
-    sigma_min: float = 0.02
-    sigma_max: float = 3.0
-    sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -51,15 +48,10 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig):
         """
         self.check_fit()
         self.check_backbone()
-        require_choice(self, "teacher", TeacherKind)
+        TEACHERS.get(self.teacher)
         self.check_windows()
         require_least(1, self, "draws")
-        require_least(2, self, "levels")
-        require_positive(self, "sigma_min", "sigma_max", "sigma_data")
-        if not self.sigma_min < self.sigma_max:
-            raise ConfigurationError(
-                f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
-            )
+        self.check_noise()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,32 +119,24 @@ class ConsistencyConfig(FitConfig):
     """How to distil a teacher into a one-step policy, whose backbone is the teacher's.
 
     Attributes:
-        method: `cd` (Song et al. 2023) or `ctm` (Kim et al. 2024, without a GAN, as Prasad et al. 2024).
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
         discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
         solver: Of the teacher's steps: `euler` or `heun`.
-        teacher_steps: Of CTM, levels that the teacher goes down, as far as the jump goes; CD's teacher goes down one.
         target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
         metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
         huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
-        to_clean: Of CTM, share of jumps that go all the way; the others end at a random level.
-        dsm_weight: Of CTM's denoising score matching, whose noise drowns the rest at 1 in short runs.
         start_from_teacher: Start from the teacher's weights.
     """
 
-    method: OneStepKind = "ctm"
     steps: int = 2_500
     batch: int = 256
     learning_rate: float = 1e-3
     draws: int = 4
     discretisation: int = 18
     solver: Solver = "heun"
-    teacher_steps: int = 2
     target_decay: float = 0.95
     metric: Metric = "huber"
     huber_width: float = 0.03
-    to_clean: float = 0.5
-    dsm_weight: float = 0.1
     start_from_teacher: bool = True
 
     def __post_init__(self) -> None:
@@ -162,32 +146,50 @@ class ConsistencyConfig(FitConfig):
             ConfigurationError: With the field, its value and what is allowed.
         """
         self.check_fit()
-        for name, choices in (("method", OneStepKind), ("solver", Solver), ("metric", Metric)):
+        for name, choices in (("solver", Solver), ("metric", Metric)):
             require_choice(self, name, choices)
-        require_least(1, self, "draws", "teacher_steps")
+        require_least(1, self, "draws")
         require_least(2, self, "discretisation")
-        require_least(0, self, "dsm_weight")
         require_positive(self, "huber_width")
-        if not 0.0 <= self.to_clean <= 1.0:
-            raise ConfigurationError(f"to_clean is {self.to_clean}; it must be between 0 and 1")
         if not 0.0 <= self.target_decay < 1.0:
             raise ConfigurationError(f"target_decay is {self.target_decay}; it must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
-    """How to train a mixture from demonstrations.
+class CDConfig(ConsistencyConfig):
+    """Consistency distillation (Song et al. 2023)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTMConfig(ConsistencyConfig):
+    """A consistency trajectory model (Kim et al. 2024), without a GAN, as Prasad et al. (2024).
 
     Attributes:
-        method: `em` or `imc`.
-        eta: Of IMC: an expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
+        teacher_steps: Levels that the teacher goes down, as far as the jump goes.
+        to_clean: Share of jumps that go all the way; the others end at a random level.
+        dsm_weight: Of denoising score matching, whose noise drowns the rest at 1 in short runs.
     """
 
-    method: MixtureMethod = "em"
+    teacher_steps: int = 2
+    to_clean: float = 0.5
+    dsm_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant; as `ConsistencyConfig`."""
+        super().__post_init__()
+        require_least(1, self, "teacher_steps")
+        require_least(0, self, "dsm_weight")
+        if not 0.0 <= self.to_clean <= 1.0:
+            raise ConfigurationError(f"to_clean is {self.to_clean}; it must be between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMConfig(FitConfig, WindowConfig, MixtureConfig):
+    """How to train a mixture from demonstrations by expectation maximisation."""
+
     steps: int = 4_000
     batch: int = 256
     learning_rate: float = 2e-3
-    eta: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -197,14 +199,33 @@ class MixtureFitConfig(FitConfig, WindowConfig, MixtureConfig):
         """
         self.check_fit()
         self.check_mixture()
-        require_choice(self, "method", MixtureMethod)
         self.check_windows()
-        require_positive(self, "eta")
 
     @property
     def temperature(self) -> float:
         """Price per nat of the curriculum's entropy: EM never leaves out a pair."""
-        return self.eta if self.method == "imc" else math.inf
+        return math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMCConfig(EMConfig):
+    """How to train a mixture by Information Maximizing Curriculum (Blessing et al. 2023).
+
+    Attributes:
+        eta: An expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
+    """
+
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant; as `EMConfig`."""
+        super().__post_init__()
+        require_positive(self, "eta")
+
+    @property
+    def temperature(self) -> float:
+        """Price per nat of the curriculum's entropy."""
+        return self.eta
 
 
 @dataclass(frozen=True)
@@ -221,6 +242,8 @@ class ExportConfig:
         novelty: Whether the file gets a density of the demonstrated observations, as one more output.
         deterministic: Whether the draws become constants, so that the file takes nothing but observation and goal:
             of a mixture the likeliest expert and its mean, of other policies one noise, drawn from the seed.
+        opset: Newest operator set of ONNX that the file may use: 23 makes a GPT faster and takes ONNX Runtime 1.23, 18
+            is for older ones. A file that gains nothing from 23 has 18 in any case.
     """
 
     steps: int = 8
@@ -229,11 +252,13 @@ class ExportConfig:
     seed: int = 0
     novelty: bool = True
     deterministic: bool = False
+    opset: Opset = 23
 
     def __post_init__(self) -> None:
-        """Refuse a seed that cannot be one.
+        """Refuse a seed or an operator set that cannot be one.
 
         Raises:
             ConfigurationError: With its value and what is allowed.
         """
         require_seed(self.seed)
+        require_choice(self, "opset", Opset)

@@ -1,27 +1,25 @@
 """Distillation of a teacher into a one-step policy: consistency distillation and consistency trajectory models."""
 
 import copy
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.learning.diffusion.probability_flow import follow, path_down, trajectory_levels
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import Card, read_shape, require_structure
-from vdd_ros.learning.fit.checkpoint import read_model
-from vdd_ros.learning.fit.fit import Recipe, fit
-from vdd_ros.learning.fit.run_folder import build, run_folder
+from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.fit.windows import Windows
-from vdd_ros.learning.methods.configs import ConsistencyConfig
-from vdd_ros.learning.methods.teacher import with_noise
-from vdd_ros.learning.methods.vdd import TeacherSource
+from vdd_ros.learning.kinds import ONE_STEP
+from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig
+from vdd_ros.learning.methods.sources import TeacherSource, with_noise
 from vdd_ros.learning.networks.backbones import Context, Shape
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel, land
-from vdd_ros.policy.structure import ONE_STEP
+
+Config = TypeVar("Config", bound=ConsistencyConfig)
 
 
 class Distillation(nn.Module):
@@ -59,83 +57,75 @@ class Noised:
     end: Tensor
 
 
-def distil_consistency(
-    teacher_folder: Path,
-    demonstrations: DemonstrationSet,
-    folder: Path,
-    config: ConsistencyConfig,
-    resume: bool = False,
-    force: bool = False,
-) -> Card:
-    """Distil the teacher in `teacher_folder` into a one-step policy kept in `folder`.
+Loss = Callable[[Distillation, Teacher, Tensor, Noised, Config], tuple[Tensor, dict[str, Tensor]]]
 
-    Args:
-        teacher_folder: Checkpoint of the teacher.
-        demonstrations: What the teacher was trained on; the card warns where that is not known, or is not so.
-        folder: Checkpoint folder of the policy.
-        config: Settings.
-        resume: Continue the run in `folder`.
-        force: Replace what `folder` holds, once the new run has ended well.
 
-    Returns:
-        The card of the finished policy.
+def cd_job(source: TeacherSource, config: CDConfig) -> TrainingJob:
+    """Return a one-step policy that jumps to clean actions, and its loss."""
+    both = Distillation(start_student(source.teacher, config, conditions=1))
+    return _job(both, source, config, consistency_loss(both, source.teacher, source.windows, config, cd_loss))
+
+
+def ctm_job(source: TeacherSource, config: CTMConfig) -> TrainingJob:
+    """Return a one-step policy that is told where it jumps to, and its loss."""
+    both = Distillation(start_student(source.teacher, config, conditions=2))
+    loss = consistency_loss(both, source.teacher, source.windows, config, ctm_loss, config.to_clean)
+    return _job(both, source, config, loss)
+
+
+def _job(both: Distillation, source: TeacherSource, config: ConsistencyConfig, loss: LossFunction) -> TrainingJob:
+    return TrainingJob(
+        both,
+        loss,
+        both.student.config,
+        compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
+        after_step=lambda step, generator, averaged: both.follow_student(config.target_decay),
+        kept="student",
+    )
+
+
+def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) -> OneStepModel:
+    """Build a student where the teacher is, which is told `conditions` noise levels.
+
+    The network of an EDM teacher, such as BESO, estimates the same thing as the student's, so the student starts as
+    its denoiser. A DDPM's estimates the noise, which times its highest level would drown the action: its last layer is
+    not taken over, and the preconditioning assumes the deviation 1, for which the network's input is the same.
 
     Raises:
-        CheckpointError: The teacher is missing or does not fit the demonstrations, or `folder` is the teacher's or
-            holds another run.
-        HeldError: Another process trains in `folder`.
-        KeyboardInterrupt: The run was interrupted; a checkpoint is written.
-    """
-    source = TeacherSource.load(teacher_folder, demonstrations, config.pick_device())
-    settings = {**asdict(config), "teacher_sha256": source.sha256, "data_sha256": source.data_sha256}
-    with run_folder(
-        folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher_folder
-    ) as begin:
-        torch.manual_seed(config.seed)
-        both = Distillation(start_student(source.teacher, config))
-        recipe = Recipe(
-            both,
-            consistency_loss(both, source.teacher, source.windows, config),
-            both.student.config,
-            compiled=tuple(model.network for model in (both.student, both.target, source.teacher)),  # type: ignore[misc]
-            after_step=lambda step, generator, averaged: both.follow_student(config.target_decay),
-            kept="student",
-        )
-        begin()
-        return fit(
-            folder, recipe, config, lambda made: source.card(ONE_STEP, config.method, made), config.method, resume
-        )
-
-
-def start_student(teacher: Teacher, config: ConsistencyConfig) -> OneStepModel:
-    """Build a student where the teacher is.
-
-    A BESO teacher's network estimates the same thing as the student's, so that the student starts as its denoiser. A
-    DDPM's estimates the noise, which times its highest level would drown the action: its last layer is not taken over,
-    and the preconditioning assumes the deviation 1, for which the network's input is the same.
+        ConfigurationError: The student is to start from a network of another make.
     """
     lowest, highest = teacher.sigma_range
-    beso = teacher.config.kind == "beso"
+    deviation = teacher.preconditioning.edm_deviation
     shared = {field.name: getattr(teacher.config, field.name) for field in fields(Shape)}
     shape = OneStepConfig(
         **{**shared, "dropout": 0.0},
-        kind=config.method,
+        conditions=conditions,
         sigma_min=lowest,
         sigma_max=highest,
-        sigma_data=teacher.config.sigma_data if beso else 1.0,
+        sigma_data=1.0 if deviation is None else deviation,
     )
-    student = OneStepModel(shape)
+    student = ONE_STEP.new(shape)
     student.limit_actions(teacher.action_low, teacher.action_high)
     student.to(teacher.action_low.device)
     if config.start_from_teacher:
-        student.start_from(teacher.network, readout=beso)  # type: ignore[arg-type]
+        student.start_from(teacher.network, readout=deviation is not None)  # type: ignore[arg-type]
     return student
 
 
-def consistency_loss(both: Distillation, teacher: Teacher, windows: Windows, config: ConsistencyConfig) -> LossFunction:
-    """Return the loss of one step of either method."""
+def consistency_loss(
+    both: Distillation, teacher: Teacher, windows: Windows, config: Config, jump: Loss[Config], to_clean: float = 1.0
+) -> LossFunction:
+    """Return the loss of one step of either method.
+
+    Args:
+        both: Student and target.
+        teacher: Frozen.
+        windows: What to learn at.
+        config: Settings.
+        jump: Loss of a batch, `cd_loss` or `ctm_loss`.
+        to_clean: Share of the jumps that end in clean actions.
+    """
     levels = trajectory_levels(teacher, config.discretisation)
-    method = {"cd": cd_loss, "ctm": ctm_loss}[config.method]
 
     def loss(generator: torch.Generator, _step: int) -> tuple[Tensor, dict[str, Tensor]]:
         device = generator.device
@@ -155,9 +145,9 @@ def consistency_loss(both: Distillation, teacher: Teacher, windows: Windows, con
             clean=clean,
             noisy=clean + levels[start][..., None] * noise,
             start=start,
-            end=torch.where(choice < config.to_clean, 0, (part * start).long()),
+            end=torch.where(choice < to_clean, 0, (part * start).long()),
         )
-        return method(both, teacher, levels, noised, config)
+        return jump(both, teacher, levels, noised, config)
 
     return loss
 
@@ -193,7 +183,7 @@ def ctm_loss(
     teacher: Teacher,
     levels: Tensor,
     noised: Noised,
-    config: ConsistencyConfig,
+    config: CTMConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compare a jump with the teacher's way followed by a jump, both taken on to 0, and match denoising scores.
 
@@ -227,15 +217,3 @@ def distance(action: Tensor, target: Tensor, config: ConsistencyConfig) -> Tenso
     if config.metric == "l2":
         return square.mean()
     return ((square + config.huber_width**2).sqrt() - config.huber_width).mean()
-
-
-def load_one_step(folder: Path) -> tuple[OneStepModel, Card]:
-    """Read a trained one-step policy, frozen.
-
-    Raises:
-        CheckpointError: There is none, it is damaged, or it is of another kind.
-    """
-    model = read_model(folder)
-    require_structure(model.card, ONE_STEP, folder)
-    policy = build(OneStepModel, read_shape(OneStepConfig, model.card, folder), model, folder)
-    return policy.requires_grad_(False).eval(), model.card

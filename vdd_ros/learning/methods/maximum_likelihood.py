@@ -19,69 +19,33 @@ R is the log likelihood of an expert of unit variance, as published. With the va
 curriculum would prefer the experts that are sharp to those that are right, and end in a few states that are easy.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.learning.fit.card import Card, check_sizes
-from vdd_ros.learning.fit.fit import Recipe, fit
-from vdd_ros.learning.fit.run_folder import run_folder
+from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.fit.training_loop import LossFunction
-from vdd_ros.learning.fit.windows import Statistics, Windows
-from vdd_ros.learning.methods.configs import MixtureFitConfig
+from vdd_ros.learning.fit.windows import Windows
+from vdd_ros.learning.methods.configs import EMConfig
+from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars, start_student
+from vdd_ros.learning.methods.sources import DataSource, with_noise
 from vdd_ros.learning.methods.state_pool import Pool
-from vdd_ros.learning.methods.teacher import card_of, with_noise
-from vdd_ros.learning.methods.vdd import Revival, gating_scalars, start_student
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
-from vdd_ros.policy.structure import MIXTURE
 
 
-def fit_mixture(
-    demonstrations: DemonstrationSet, folder: Path, config: MixtureFitConfig, resume: bool = False, force: bool = False
-) -> Card:
-    """Train a mixture from demonstrations and keep it in `folder`.
-
-    Args:
-        demonstrations: What to learn from.
-        folder: Checkpoint folder.
-        config: Settings.
-        resume: Continue the run in `folder`.
-        force: Replace what `folder` holds, once the new run has ended well.
-
-    Returns:
-        The card of the finished mixture, made by `em` or `imc`.
-
-    Raises:
-        CheckpointError: `folder` holds another run, or none to resume, or one with other settings or demonstrations.
-        HeldError: Another process trains in `folder`.
-        KeyboardInterrupt: The run was interrupted; a checkpoint is written.
-    """
-    settings = {**asdict(config), "data_sha256": demonstrations.sha256}
-    with run_folder(folder, settings, demonstrations, resume=resume, force=force) as begin:
-        device = config.pick_device()
-        torch.manual_seed(config.seed)
-        statistics = Statistics.of(demonstrations, config.least_deviation)
-        windows = Windows.of(demonstrations, statistics, config.history, config.horizon, config.goal_length, device)
-        shape = StudentConfig(**config.dimensions(demonstrations.header), **config.shape_settings())
-        check_sizes(shape)
-        goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
-        pool = Pool(windows.observation, goal, windows.action[:, None])
-        student = start_student(shape, config, pool, config.seed)
-        loss = mixture_loss(student, windows, config)
-        recipe = Recipe(student, loss, shape, (student.trunk,), Revival(student, pool, config))
-
-        def card(fields: dict[str, Any]) -> Card:
-            return card_of(demonstrations, statistics, MIXTURE, config.method, fields)
-
-        begin()
-        return fit(folder, recipe, config, card, config.method, resume)
+def mixture_job(source: DataSource, config: EMConfig) -> TrainingJob:
+    """Return an untrained mixture and its loss, for EM and IMC."""
+    windows, device = source.windows, source.windows.observation.device
+    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
+    pool = Pool(windows.observation[:], goal, windows.action[:, None])
+    student = start_student(shape, config, pool, config.seed)
+    loss = mixture_loss(student, windows, config)
+    return TrainingJob(student, loss, shape, (student.trunk,), Revival(student, pool, config))
 
 
-def mixture_loss(student: MixtureStudent, windows: Windows, config: MixtureFitConfig) -> LossFunction:
+def mixture_loss(student: MixtureStudent, windows: Windows, config: EMConfig) -> LossFunction:
     """Return the loss of one step on a batch of noisy states with their actions."""
     device = windows.observation.device
 

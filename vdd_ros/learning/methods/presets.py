@@ -3,11 +3,7 @@
 A preset changes defaults; options given beside it change the preset.
 """
 
-from typing import Any, Literal
-
-from vdd_ros.errors import ConfigurationError
-
-Kind = Literal["train", "distil", "mixture", "consistency"]
+from typing import Any
 
 _PAPER_GPT = {"backbone": "gpt", "width": 72, "layers": 4, "heads": 4, "octaves": 0}
 _PAPER_TEACHER = {**_PAPER_GPT, "history": 5, "batch": 1024, "learning_rate": 5e-4, "weight_decay": 0.0, "draws": 1}
@@ -37,61 +33,48 @@ _PAPER_STUDENT: dict[str, Any] = {
 }
 _LARGE_GPT = {"heads": 12, "width": 240}
 
-PRESETS: dict[Kind, dict[str, dict[str, Any]]] = {
-    "train": {
-        "mlp": {"backbone": "mlp", "width": 224, "history": 2, "draws": 1, "batch": 512, "steps": 10_000},
-        "paper-avoiding-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 8, "dropout": 0.1, "ema_decay": 0.995},
-        "paper-avoiding-beso": {**_PAPER_TEACHER, "teacher": "beso", "sigma_min": 0.1, "sigma_max": 1.0},
-        "paper-aligning-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 16, "dropout": 0.1, "ema_decay": 0.995},
-        "paper-kitchen-beso": {
-            **_PAPER_TEACHER,
-            **{"teacher": "beso", "layers": 6, "heads": 6, "width": 360, "history": 4, "goal_length": 2},
-            **{"sigma_min": 0.005, "sigma_max": 1.0, "dropout": 0.3, "learning_rate": 1e-4, "steps": 40_000},
-        },
-        "paper-block-push-beso": {
-            **_PAPER_TEACHER,
-            **{"teacher": "beso", **_LARGE_GPT, "goal_length": 1, "sigma_min": 0.05, "sigma_max": 1.0},
-            **{"dropout": 0.05, "learning_rate": 1e-4, "steps": 60_000},
-        },
+TRAIN_PRESETS: dict[str, dict[str, Any]] = {
+    "mlp": {"backbone": "mlp", "width": 224, "history": 2, "draws": 1, "batch": 512, "steps": 10_000},
+    "paper-avoiding-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 8, "dropout": 0.1, "ema_decay": 0.995},
+    "paper-avoiding-beso": {**_PAPER_TEACHER, "teacher": "beso", "sigma_min": 0.1, "sigma_max": 1.0},
+    "paper-aligning-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 16, "dropout": 0.1, "ema_decay": 0.995},
+    "paper-kitchen-beso": {
+        **_PAPER_TEACHER,
+        **{"teacher": "beso", "layers": 6, "heads": 6, "width": 360, "history": 4, "goal_length": 2},
+        **{"sigma_min": 0.005, "sigma_max": 1.0, "dropout": 0.3, "learning_rate": 1e-4, "steps": 40_000},
     },
-    "distil": {
-        "mlp": {"backbone": "mlp", "width": 160, "layers": 3},
-        "paper-avoiding-beso": {
-            **_PAPER_STUDENT,
-            **{"covariance": "full", "dropout": 0.1, "min_noise": 0.2, "max_noise": 0.5, "steps": 40_001},
-        },
-        "paper-avoiding-ddpm": {
-            **_PAPER_STUDENT,
-            **{"covariance": "diagonal", "dropout": 0.1, "min_noise": 0.4, "max_noise": 1.6, "steps": 20_001},
-        },
-        "paper-aligning-ddpm": {
-            **_PAPER_STUDENT,
-            **{"covariance": "full", "head_layers": 2, "start_bound": 0.2, "dropout": 0.1, "steps": 40_001},
-            **{"noise_scheme": "fixed", "min_noise": 0.54, "max_noise": 0.55},
-        },
-        "paper-kitchen-beso": {
-            **_PAPER_STUDENT,
-            **{"layers": 6, **_LARGE_GPT, "experts": 4, "covariance": "full", "head_layers": 2, "head_width": 256},
-            **{"dropout": 0.1, "noise_scheme": "fixed", "min_noise": 0.1, "max_noise": 0.1, "steps": 20_001},
-        },
-        "paper-block-push-beso": {
-            **_PAPER_STUDENT,
-            **{**_LARGE_GPT, "experts": 4, "covariance": "full", "head_layers": 2, "dropout": 0.05},
-            **{"min_noise": 0.2, "max_noise": 0.5, "steps": 20_001},
-        },
+    "paper-block-push-beso": {
+        **_PAPER_TEACHER,
+        **{"teacher": "beso", **_LARGE_GPT, "goal_length": 1, "sigma_min": 0.05, "sigma_max": 1.0},
+        **{"dropout": 0.05, "learning_rate": 1e-4, "steps": 60_000},
     },
-    "mixture": {"mlp": {"backbone": "mlp", "width": 160, "layers": 3, "history": 2}},
-    "consistency": {},
 }
 
+VDD_PRESETS: dict[str, dict[str, Any]] = {
+    "mlp": {"backbone": "mlp", "width": 160, "layers": 3},
+    "paper-avoiding-beso": {
+        **_PAPER_STUDENT,
+        **{"covariance": "full", "dropout": 0.1, "min_noise": 0.2, "max_noise": 0.5, "steps": 40_001},
+    },
+    "paper-avoiding-ddpm": {
+        **_PAPER_STUDENT,
+        **{"covariance": "diagonal", "dropout": 0.1, "min_noise": 0.4, "max_noise": 1.6, "steps": 20_001},
+    },
+    "paper-aligning-ddpm": {
+        **_PAPER_STUDENT,
+        **{"covariance": "full", "head_layers": 2, "start_bound": 0.2, "dropout": 0.1, "steps": 40_001},
+        **{"noise_scheme": "fixed", "min_noise": 0.54, "max_noise": 0.55},
+    },
+    "paper-kitchen-beso": {
+        **_PAPER_STUDENT,
+        **{"layers": 6, **_LARGE_GPT, "experts": 4, "covariance": "full", "head_layers": 2, "head_width": 256},
+        **{"dropout": 0.1, "noise_scheme": "fixed", "min_noise": 0.1, "max_noise": 0.1, "steps": 20_001},
+    },
+    "paper-block-push-beso": {
+        **_PAPER_STUDENT,
+        **{**_LARGE_GPT, "experts": 4, "covariance": "full", "head_layers": 2, "dropout": 0.05},
+        **{"min_noise": 0.2, "max_noise": 0.5, "steps": 20_001},
+    },
+}
 
-def preset(kind: Kind, name: str) -> dict[str, Any]:
-    """Return the settings of a name.
-
-    Raises:
-        ConfigurationError: There is none of that name.
-    """
-    known = PRESETS[kind]
-    if name not in known:
-        raise ConfigurationError(f"there is no preset '{name}' here; there are: {', '.join(known) or 'none'}")
-    return dict(known[name])
+MIXTURE_PRESETS: dict[str, dict[str, Any]] = {"mlp": {"backbone": "mlp", "width": 160, "layers": 3, "history": 2}}

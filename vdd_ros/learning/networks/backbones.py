@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from vdd_ros.learning.configs import BackboneConfig
+from vdd_ros.learning.configs import BackboneConfig, WindowShape
 from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, GPTTrunk
 from vdd_ros.learning.networks.mlp import MLPDenoiser, MLPTrunk, StateEncoder
 
@@ -14,20 +14,24 @@ Context = Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape(BackboneConfig):
+class Shape(BackboneConfig, WindowShape):
     """Shape of a network from states to actions; everything needed to build it before its weights are loaded.
 
     Attributes:
-        history, obs_dim: Window of observations.
-        goal_length: Future observations that say what to do; 0 for none.
-        horizon, act_dim: Chunk of actions.
+        obs_dim: Entries of an observation.
+        act_dim: Entries of an action.
     """
 
-    history: int
     obs_dim: int
-    horizon: int
     act_dim: int
-    goal_length: int = 0
+
+    def check(self) -> None:
+        """Refuse what no network can be built from.
+
+        Raises:
+            ConfigurationError: With the field, its value and what is allowed.
+        """
+        self.check_backbone()
 
     @property
     def size(self) -> int:

@@ -206,7 +206,7 @@ class GPTDenoiser(nn.Module):
         level = self.embed_noise(condition)[..., None, :]  # (B, S, 1, width)
         samples, (horizon, act_dim) = int(action.shape[1]), self.chunk
         chunk = action.reshape(-1, samples, horizon, act_dim)
-        h = self.embed_action(chunk) + self.position + level  # (B, S, horizon, width)
+        h = self.embed_action(chunk) + (self.position + level)  # (B, S, horizon, width)
         h = h.reshape(-1, self.norm.normalized_shape[0])
         for block, state in zip(self.gpt.stack, context, strict=True):
             h = block.attend_back(h, state, samples, horizon)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vdd_ros.learning.methods.configs import OneStepKind
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape, make_denoiser
 
 TINY = 1e-12
@@ -16,12 +16,12 @@ class OneStepConfig(Shape):
     """Shape of a one-step policy.
 
     Attributes:
-        kind: `cd` is told where it jumps from, `ctm` also where to.
+        conditions: Noise levels that it is told: 1, where it jumps from (CD); 2, where to as well (CTM).
         sigma_min, sigma_max: Its lowest noise level above 0, and the one that actions start from.
         sigma_data: Deviation that its preconditioning assumes.
     """
 
-    kind: OneStepKind
+    conditions: int
     sigma_min: float
     sigma_max: float
     sigma_data: float
@@ -43,7 +43,7 @@ class OneStepModel(nn.Module):
         super().__init__()
         self.config = config
         self.size = config.size
-        self.conditions = 2 if config.kind == "ctm" else 1
+        self.conditions = config.conditions
         self.network: Denoiser = make_denoiser(config, self.conditions)  # type: ignore[assignment]
         self.register_buffer("action_low", torch.full((self.size,), -torch.inf))
         self.register_buffer("action_high", torch.full((self.size,), torch.inf))
@@ -99,8 +99,16 @@ class OneStepModel(nn.Module):
         Args:
             network: Of the same shape, told one noise level.
             readout: Take over its last layer too: it estimates the same thing.
+
+        Raises:
+            ConfigurationError: It has other layers.
         """
         weights = network.state_dict()
+        if missing := sorted(self.network.state_dict().keys() - weights.keys()):  # type: ignore[attr-defined]
+            raise ConfigurationError(
+                f"the teacher's network has no '{missing[0]}', so that no student can start from it; give "
+                "--no-start-from-teacher"
+            )
         for name, value in self.network.state_dict().items():  # type: ignore[attr-defined]
             if name.startswith("read.") and not readout:
                 continue

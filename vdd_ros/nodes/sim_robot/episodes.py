@@ -55,7 +55,7 @@ class SimulatedRobot:
     """
 
     def __init__(self, task: Task, channel: CommandChannel, seed: int) -> None:
-        self._sim = task.make_sim(1)
+        self._sim, self._draw_contexts = task.make_sim(1), task.draw_contexts
         self._channel = channel
         self._seed = seed
         self._command: Floats = np.zeros(len(channel.low))
@@ -66,7 +66,7 @@ class SimulatedRobot:
     def reset(self) -> None:
         """Start the next episode."""
         self.episode += 1
-        self.observation = self._sim.reset(self._seed + self.episode)[0]
+        self.observation = self._sim.reset(self._draw_contexts(1, self._seed + self.episode))[0]
         self.phase = Phase.SETTLING
         self._settling = SETTLE_PERIODS
         self._steps = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
-from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts
 
 SPEC = TaskSpec(
     name="avoiding",
@@ -82,14 +82,16 @@ class AvoidingSim:
         self._ended, self._success, self._contact = np.zeros((3, count), dtype=bool)
         self.reset()
 
-    def reset(self, seed: int | None = None, which: Bools | None = None) -> Floats:
-        """Start episodes anew, all or those where `which`, (N,), is true.
-
-        Every episode starts in the same state, whatever the seed.
+    def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
+        """Start episodes anew, all or those where `which`, (N,), is true. Every episode starts in the same state.
 
         Returns:
             (N, 4) observations of all episodes in m.
+
+        Raises:
+            TaskError: Contexts with entries were given.
         """
+        check_contexts(self.spec, contexts, self.count)
         chosen = np.ones(self.count, dtype=bool) if which is None else which
         for position in (self._desired, self._tcp, self._seen_tcp):
             position[chosen] = START

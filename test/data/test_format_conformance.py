@@ -1,0 +1,101 @@
+"""check_format: it accepts npz and a stranger's format, and names each fault of a format that has one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.formats import FORMATS, Format, get_format
+from vdd_ros.errors import ConformanceError, DemonstrationError
+from vdd_ros.features import Feature
+from vdd_ros.testing.formats import check_format, made_up
+
+ARRAYS = ("observation", "action", "lengths", "modes", "contexts")
+
+
+def probe(path: Path) -> bool:
+    return path.suffix == ".json" and path.read_bytes().startswith(b'{"vdd_ros": 1')
+
+
+def read(path: Path) -> DemonstrationSet:
+    """Read a set kept as JSON, whose numbers come back to the bit."""
+    try:
+        fields = json.loads(path.read_text())
+        arrays = {name: np.array(fields[name]) for name in ARRAYS}
+        header: dict[str, Any] = {
+            key: tuple(Feature(*pair) for pair in value) if isinstance(value, list) else value
+            for key, value in fields["h"].items()
+        }
+        arrays["contexts"] = arrays["contexts"].reshape(len(arrays["lengths"]), -1)
+        return DemonstrationSet(Header(**header), **arrays)
+    except (KeyError, ValueError) as error:
+        raise DemonstrationError(f"'{path}' is damaged ({error}); take another copy") from error
+
+
+def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: getattr(demonstrations, name).tolist() for name in ARRAYS}
+    (folder / "set.json").write_text(json.dumps({"vdd_ros": 1, "h": demonstrations.header.to_dict(), **arrays}))
+    return folder / "set.json"
+
+
+GOOD = Format("JSON", probe, read, write)
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_the_formats_that_ship_conform(tmp_path: Path, name: str) -> None:
+    check_format(get_format(name), tmp_path)
+
+
+def test_a_format_of_another_package_conforms(tmp_path: Path) -> None:
+    check_format(GOOD, tmp_path)
+
+
+def test_one_that_only_reads_is_checked_with_a_sample(tmp_path: Path) -> None:
+    sample = write(made_up()[0], tmp_path)
+    check_format(replace(GOOD, write=None), tmp_path / "W", sample)
+    with pytest.raises(ConformanceError, match="cannot write; give check_format a sample"):
+        check_format(replace(GOOD, write=None), tmp_path / "V")
+
+
+def rounded(made: DemonstrationSet, folder: Path) -> Path:
+    return write(replace(made, action=made.action.round(3)), folder)
+
+
+def anonymous(made: DemonstrationSet, folder: Path) -> Path:
+    return write(replace(made, header=replace(made.header, source="somebody")), folder)
+
+
+def careless(path: Path) -> DemonstrationSet:
+    fields: dict[str, Any] = json.loads(path.read_text())
+    assert fields
+    return read(path)
+
+
+def raising(path: Path) -> bool:
+    return bool(json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probe": lambda path: path.is_file()}, "takes 'empty' for its own"),
+        (
+            {"probe": lambda path: probe(path) or path.name == "demonstrations.npz"},
+            "takes 'demonstrations.npz' for its",
+        ),
+        ({"probe": lambda path: False}, "does not recognise 'set.json', which it wrote itself"),
+        ({"probe": raising}, "probe raises IsADirectoryError"),
+        ({"write": rounded}, "gives back other numbers as 'action' than were written"),
+        ({"write": anonymous}, "gives back the header"),
+        ({"read": careless}, "raises JSONDecodeError .* must raise DemonstrationError"),
+        ({"description": ""}, "has no description"),
+    ],
+)
+def test_a_fault_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConformanceError, match=message):
+        check_format(replace(GOOD, **changes), tmp_path)

@@ -1,0 +1,42 @@
+"""A task of another package, with contexts and an entry that never changes, through the whole line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+import two_doors
+from plugins import installed
+
+from vdd_ros.cli.main import main
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.tasks.registry import TASKS
+
+TINY = ["--backbone", "mlp", "--batch", "64", "--width", "16", "--layers", "1", "--octaves", "1"]
+
+
+def test_a_task_of_one_file_goes_through_demos_train_distil_export_and_evaluate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demos, teacher, student = (str(tmp_path / name) for name in ("D", "T", "S"))
+    file, scores = str(tmp_path / "student.onnx"), tmp_path / "scores.json"
+    steps = ["--steps", "60", *TINY]
+    source = Path(two_doors.__file__).read_text()
+    with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):  # type: ignore[arg-type]
+        assert main(["demos", "two-doors", "--out", demos]) == 0
+        assert main(["train", "--task", "two-doors", "--demos", demos, "--out", teacher, *steps]) == 0
+        assert "the observation entry height never changed in the demonstrations" in capsys.readouterr().err
+        distil = ["distil", "--teacher", teacher, "--out", student, "--experts", "2", "--pool-copies", "1"]
+        assert main([*distil, *steps]) == 0
+        assert main(["export", student, "--out", file]) == 0
+        evaluate = ["evaluate", file, "--rollouts", "8", "--json", str(scores)]
+        assert main([*evaluate, "--contexts", "2"]) == 0
+        assert json.loads(scores.read_text())["pooled"]["contexts"] == 2
+        assert main(evaluate) == 0
+    pooled = json.loads(scores.read_text())["pooled"]
+    assert (pooled["rollouts"], pooled["contexts"]) == (8, 4)
+    assert pooled["returns"] <= 0 <= pooled["partial_success"] <= 1
+    assert "mean of 4 contexts" in capsys.readouterr().out
+    assert OnnxPolicy.load(file).spec.statistics.observation_std[1] == 1

@@ -1,0 +1,153 @@
+"""Graphs in fewer operators: the same functions, in the operator set that was asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
+from toy_targets import restless, small_demonstrations
+from trainings import distil, distil_consistency, train_teacher
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.export.export import export
+from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
+from vdd_ros.learning.export.lean import lean
+from vdd_ros.learning.export.novelty import Novelty, fit_novelty
+from vdd_ros.learning.export.parity import draw_inputs
+from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.checkpoint import load_model
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.kinds import KINDS, load_any
+from vdd_ros.learning.methods.configs import CTMConfig, DistilConfig, ExportConfig, TrainConfig
+
+SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
+TEACHERS: dict[str, dict[str, Any]] = {
+    "gpt": {"backbone": "gpt", "history": 3, "octaves": 2},
+    "gpt of chunks": {"backbone": "gpt", "history": 2, "octaves": 0, "horizon": 3, "goal_length": 2, "teacher": "beso"},
+    "mlp": {"backbone": "mlp", "history": 2, "octaves": 2},
+    "mlp of chunks": {"backbone": "mlp", "history": 2, "octaves": 0, "horizon": 3, "goal_length": 1},
+}
+POLICIES = ("teacher", "student", "full", "ctm")
+
+
+@pytest.fixture(scope="module", params=TEACHERS)
+def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A teacher with random weights, and what is distilled from it."""
+    folder, demonstrations = tmp_path_factory.mktemp("checkpoints"), small_demonstrations()
+    found = {kind: folder / kind for kind in POLICIES}
+    settings = TEACHERS[request.param]
+    train_teacher(demonstrations, found["teacher"], TrainConfig(steps=1, batch=4, **SMALL, **settings))
+    shape: dict[str, Any] = {**SMALL, "backbone": settings["backbone"], "octaves": settings["octaves"]}
+    for kind, covariance in (("student", "diagonal"), ("full", "full")):
+        config: dict[str, Any] = {"steps": 1, "batch": 4, "experts": 5, "pool_samples": 1, "covariance": covariance}
+        distil(found["teacher"], demonstrations, found[kind], DistilConfig(**config, **shape))
+    distil_consistency(found["teacher"], demonstrations, found["ctm"], CTMConfig(steps=1, batch=4, draws=1))
+    for one in found.values():
+        restless(one, 0.1)
+    return found
+
+
+def bare_graph(folder: Path) -> tuple[Any, Card]:
+    """Return the graph of a checkpoint, and its card."""
+    model, card = load_any(folder)
+    graph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), ExportConfig(steps=3))
+    return graph.eval(), card
+
+
+def graph_of(folder: Path) -> nn.Module:
+    """Return the graph of a checkpoint with its novelty."""
+    graph, card = bare_graph(folder)
+    return NoveltyGraph(graph, Novelty(fit_novelty(small_demonstrations(), Statistics.from_lists(card.statistics))))
+
+
+def inputs_of(folder: Path, rows: int = 16) -> dict[str, Any]:
+    graph, card = bare_graph(folder)
+    return draw_inputs(graph, card, rows, np.random.default_rng(0))
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Let torch make tensors in double precision."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("opset", [18, 23])
+@pytest.mark.parametrize("kind", POLICIES)
+def test_a_lean_graph_is_the_same_function(checkpoints: dict[str, Path], kind: str, opset: int) -> None:
+    """In double precision they differ by its rounding alone: nothing is approximated."""
+    graph = graph_of(checkpoints[kind]).double()
+    given = [torch.from_numpy(value).double() for value in inputs_of(checkpoints[kind]).values()]
+    before = {name: value.clone() for name, value in graph.state_dict().items()}
+    with double_precision():
+        expected, found = graph(*given), lean(graph, opset)(*given)
+    for one, other in zip(expected, found, strict=True):
+        assert_allclose(other, one, rtol=1e-9, atol=1e-11)
+    for name, value in graph.state_dict().items():
+        assert_array_equal(value, before[name], err_msg="the graph itself is left as it is")
+
+
+@pytest.mark.parametrize("checkpoints", ["gpt of chunks", "mlp"], indirect=True)
+@pytest.mark.parametrize("kind", ["teacher", "full"])
+def test_a_file_names_the_operator_set_that_it_needs(tmp_path: Path, checkpoints: dict[str, Path], kind: str) -> None:
+    """Attention as one operator is worth the new operator set; an MLP gains nothing from it."""
+    gpt = load_model(checkpoints[kind])[0].model["backbone"] == "gpt"
+    outputs = {}
+    for opset in (18, 23):
+        file = tmp_path / f"{opset}.onnx"
+        spec = export(checkpoints[kind], file, ExportConfig(steps=3, opset=opset))
+        model = onnx.load(file)
+        named = opset if gpt else 18
+        assert spec.versions["opset"] == named
+        assert [(one.domain, one.version) for one in model.opset_import] == [("", named)]
+        assert model.ir_version == {18: 8, 23: 11}[named]
+        assert ("Attention" in {node.op_type for node in model.graph.node}) == (named == 23)
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        outputs[opset] = session.run(None, inputs_of(checkpoints[kind]))
+    for one, other in zip(outputs[18], outputs[23], strict=True):
+        assert_allclose(other, one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("backbone", "most"), [("gpt", 104), ("mlp", 60)])
+def test_a_student_takes_few_operators(tmp_path: Path, backbone: str, most: int) -> None:
+    """At batch 1 their number is the cost; counted as ONNX Runtime runs them, for a student of the usual depth."""
+    teacher = TrainConfig(steps=1, batch=4, backbone=backbone, history=2)  # type: ignore[arg-type]
+    train_teacher(small_demonstrations(), tmp_path / "T", teacher)
+    layers = {"gpt": 4, "mlp": 3}[backbone]
+    config = DistilConfig(steps=1, batch=4, pool_samples=1, backbone=backbone, layers=layers)  # type: ignore[arg-type]
+    distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", config)
+    export(tmp_path / "S", tmp_path / "S.onnx", ExportConfig())
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(tmp_path / "S.onnx"), options, providers=["CPUExecutionProvider"])
+    assert len(onnx.load(tmp_path / "run.onnx").graph.node) <= most
+
+
+def test_other_operator_sets_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="opset is '19'; allowed: 18, 23"):
+        ExportConfig(opset=19)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16])
+def test_triangular_systems_are_solved(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    factor = torch.randn((3, 4, size, size), generator=generator, dtype=torch.float64).tril()
+    factor = factor + 2 * torch.eye(size, dtype=torch.float64)
+    right = torch.randn((3, 4, size), generator=generator, dtype=torch.float64)
+    expected = torch.linalg.solve_triangular(factor, right[..., None], upper=False)[..., 0]
+    assert_allclose(solve_lower(factor, factor.diagonal(dim1=-2, dim2=-1), right), expected, rtol=1e-9, atol=1e-9)

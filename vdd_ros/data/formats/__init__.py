@@ -1,0 +1,50 @@
+"""Formats of demonstration sets by name: what ships, and what other packages register in `vdd_ros.formats`."""
+
+from pathlib import Path
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats.format import Format
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.registry import Registry
+from vdd_ros.text import printable
+
+__all__ = ["FORMATS", "Format", "format_names", "get_format", "read_demonstrations"]
+
+FORMATS = Registry(
+    "vdd_ros.formats", "demonstration format", Format, DemonstrationError, {"npz": "vdd_ros.data.formats.npz:FORMAT"}
+)
+
+
+def format_names() -> list[str]:
+    """Return the names of all formats; imports none of them."""
+    return FORMATS.names()
+
+
+def get_format(name: str) -> Format:
+    """Return a format by name.
+
+    Raises:
+        DemonstrationError: No format has that name.
+        PluginError: The package that registers it is broken.
+    """
+    return FORMATS.get(name)
+
+
+def read_demonstrations(path: Path) -> DemonstrationSet:
+    """Read demonstrations from a file or folder, in whichever format it is.
+
+    What `vdd demos` writes is recognised first; formats of other packages are asked only about what is not that.
+
+    Raises:
+        DemonstrationError: There is nothing, no format or several recognise it, or the one that does refuses it.
+        PluginError: The package that registers a format is broken.
+    """
+    own = get_format("npz")
+    if own.probe(path) or not path.exists():
+        return own.read(path)
+    found = [name for name in format_names() if name != "npz" and get_format(name).probe(path)]
+    if len(found) > 1:
+        raise DemonstrationError(
+            f"'{printable(path)}' is taken for {' and for '.join(map(printable, found))}; uninstall the package of one"
+        )
+    return get_format(found[0]).read(path).found_at(path) if found else own.read(path)

@@ -1,0 +1,293 @@
+"""`demonstrations.npz`, read so that nothing it says can take long or much: sizes before numbers.
+
+Sets below `MAPPED_FROM` are compressed and read whole. The members of larger ones are stored as they are, so that
+observations and actions are mapped into memory instead of read: a set may be larger than the memory. The checksums of
+the archive cover what is read; those of mapped members would take reading them, and their SHA-256 is what counts.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DTYPES, FILE_NAME, DemonstrationSet, Header
+from vdd_ros.data.foreign import OWN, OWN_ARRAYS, describe
+from vdd_ros.data.formats.format import Format
+from vdd_ros.documents import parse_json
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import Feature, from_pairs
+from vdd_ros.files import replacing
+from vdd_ros.text import printable
+
+FORMAT_VERSION = 1
+ARRAYS = {"header": "text", **DTYPES}
+"""Members of the archive, and the types of their numbers."""
+OPTIONAL = ("contexts",)
+"""Left out where every episode starts alike."""
+MAX_BYTES = 4 << 30
+"""Of all arrays together that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
+MAPPED_FROM = 64 << 20
+"""Bytes of an array that is stored uncompressed; from here on it is mapped into memory."""
+_MAPPED = ("observation", "action")
+MAX_HEADER_BYTES = 1 << 20
+MAX_ENTRIES = 4_096
+MAX_TEXT = 200
+_MAX_NPY_HEADER = 4_096
+
+
+class _Member(NamedTuple):
+    """What an array's own header says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int | None
+    """Of its first number in the file, where it can be mapped."""
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def probe(path: Path) -> bool:
+    """Tell whether a file, or the one of our name in a folder, has arrays that only sets of ours have."""
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file() or not zipfile.is_zipfile(file):
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return not OWN_ARRAYS.isdisjoint(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def read(path: Path) -> DemonstrationSet:
+    """Read a set that `write` wrote.
+
+    Args:
+        path: The file, or the folder that holds it.
+
+    Raises:
+        DemonstrationError: The file is missing, damaged, of another version, too large, or another program's.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    _check_place(path, file)
+    try:
+        header, arrays = read_file(file)
+    except DemonstrationError:
+        raise
+    except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
+        raise DemonstrationError(
+            f"'{printable(file)}' is not a readable demonstration set ({printable(error)}); write it again with "
+            "'vdd demos'"
+        ) from error
+    version = header.pop("format_version", None)
+    if isinstance(version, bool) or version != FORMAT_VERSION:
+        raise DemonstrationError(
+            f"'{printable(file)}' has format version {printable(version)}; this version of vdd_ros reads "
+            f"{FORMAT_VERSION}"
+        )
+    try:
+        return DemonstrationSet(Header(**check_header(header)), **arrays).found_at(file)
+    except (TypeError, ValueError) as error:
+        raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
+
+
+def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
+    """Write a set into `folder`, whole or not at all, and return the file.
+
+    Raises:
+        DemonstrationError: It could not be read again: a field of the header cannot be.
+    """
+    target = folder / FILE_NAME
+    fields = demonstrations.header.to_dict()
+    try:
+        check_header(json.loads(json.dumps(fields)))
+    except ValueError as error:
+        raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
+    members: dict[str, Any] = {name: getattr(demonstrations, name) for name in DTYPES}
+    if not demonstrations.header.context:
+        del members["contexts"]
+    large = max(members[name].nbytes for name in _MAPPED) >= MAPPED_FROM
+    header = np.array(json.dumps({"format_version": FORMAT_VERSION, **fields}))
+    with replacing(target) as aside, open(aside, "wb") as file:
+        (np.savez if large else np.savez_compressed)(file, header=header, **members)
+    return target
+
+
+def _check_place(path: Path, file: Path) -> None:
+    """Raise DemonstrationError where no file of ours can be."""
+    if not file.exists():
+        known = describe(path) if path.is_dir() else None
+        if known is not None:
+            raise _foreign(path, known)
+        raise DemonstrationError(
+            f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(path)}' or "
+            "name their folder"
+        )
+    if not file.is_file():
+        raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
+    if (known := describe(file)) is not None:
+        raise _foreign(file, known)
+
+
+def _foreign(path: Path, known: str) -> DemonstrationError:
+    return DemonstrationError(f"'{printable(path)}' is {known}. This version cannot read it as demonstrations: {OWN}")
+
+
+def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the header and the arrays of a set; the arrays fit each other and the header.
+
+    Raises:
+        ValueError: What is wrong.
+        DemonstrationError: The header is no JSON.
+    """
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no .npz archive, or was cut off")
+    with zipfile.ZipFile(file) as archive:
+        members = {name: _look(archive, name) for name in _names(archive)}
+        _check_types(members)
+        header = parse_json(str(_read(archive, "header")), f"the header of '{file}'", DemonstrationError)
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        _check_shapes(members)
+        lengths = _read(archive, "lengths")
+        pairs = members["observation"].shape[0]
+        if not len(lengths) or lengths.min() < 1 or lengths.max() > pairs or lengths.sum() != pairs:
+            raise ValueError(f"its lengths do not add up to its {pairs:,} pairs, or one is below 1")
+        arrays = {
+            name: _read(archive, name) if member.offset is None else _map(file, member)
+            for name, member in members.items()
+            if name not in ("header", "lengths")
+        }
+        if arrays["modes"].min() < -1:
+            raise ValueError(f"it has the mode {arrays['modes'].min()}; modes count from 0, and -1 is an unknown one")
+    return header, {**arrays, "lengths": lengths}
+
+
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the arrays; raises ValueError if they are not those of a set."""
+    found = [info.filename for info in archive.infolist()]
+    for name in found:
+        if name.removesuffix(".npy") not in ARRAYS or not name.endswith(".npy"):
+            raise ValueError(f"it holds '{printable(name)}', which demonstrations have not")
+    if missing := [name for name in ARRAYS if f"{name}.npy" not in found and name not in OPTIONAL]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if len(found) > len(set(found)):
+        raise ValueError("it holds an array twice")
+    return [name for name in ARRAYS if f"{name}.npy" in found]
+
+
+@contextmanager
+def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
+    info = archive.getinfo(f"{name}.npy")
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"'{name}' is encrypted or packed in a way that numpy does not use")
+    with archive.open(info) as stream:
+        yield stream
+
+
+def _look(archive: zipfile.ZipFile, name: str) -> _Member:
+    """Read what an array's own header says; raises ValueError if the archive holds another number of bytes."""
+    with _opened(archive, name) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"'{name}' has version {version} of numpy's format, not 1 or 2")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream, max_header_size=_MAX_NPY_HEADER)
+        member = _Member(shape, dtype, None)
+        if member.dtype.hasobject:
+            raise ValueError(f"'{name}' holds Python objects, which are never loaded")
+        info = archive.getinfo(f"{name}.npy")
+        there = info.file_size - stream.tell()
+        if min(shape, default=0) < 0 or member.bytes != there:
+            raise ValueError(f"'{name}' says that it has the shape {shape}, but there are {there:,} bytes")
+        is_stored = info.compress_type == zipfile.ZIP_STORED
+        if name in _MAPPED and is_stored and not fortran and there >= MAPPED_FROM:
+            return member._replace(offset=_begin(Path(str(archive.filename)), info) + stream.tell())
+    return member
+
+
+def _begin(path: Path, info: zipfile.ZipInfo) -> int:
+    """Return where the bytes of a stored member begin in the file: behind its own header of 30 bytes and two texts."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        fixed = file.read(30)
+    return info.header_offset + 30 + int.from_bytes(fixed[26:28], "little") + int.from_bytes(fixed[28:30], "little")
+
+
+def _map(file: Path, member: _Member) -> NDArray[Any]:
+    return np.memmap(file, dtype=member.dtype, mode="r", offset=member.offset or 0, shape=member.shape)
+
+
+def _check_types(members: dict[str, _Member]) -> None:
+    for name, member in members.items():
+        wanted = ARRAYS[name]
+        if wanted == "text":
+            if member.dtype.kind != "U" or member.shape != () or member.bytes > MAX_HEADER_BYTES:
+                raise ValueError(f"its header is no text of at most {MAX_HEADER_BYTES // 4:,} characters")
+        elif member.dtype != np.dtype(wanted):
+            raise ValueError(f"'{name}' is {member.dtype}, not {wanted}")
+    if (total := sum(member.bytes for member in members.values() if member.offset is None)) > MAX_BYTES:
+        raise ValueError(
+            f"its arrays have {total:,} bytes; at most {MAX_BYTES:,} are read: split it, or store it uncompressed "
+            "(numpy.savez), so that it is mapped"
+        )
+
+
+def _check_shapes(members: dict[str, _Member]) -> None:
+    shapes = {name: member.shape for name, member in members.items()}
+    if [len(shapes[name]) for name in ("observation", "action", "lengths", "modes")] != [2, 2, 1, 1]:
+        raise ValueError("observation and action must have two axes, lengths and modes one")
+    if shapes["observation"][0] != shapes["action"][0]:
+        raise ValueError(f"it has {shapes['observation'][0]:,} observations, but {shapes['action'][0]:,} actions")
+    if shapes["lengths"] != shapes["modes"]:
+        raise ValueError(f"it has {shapes['lengths'][0]:,} lengths, but {shapes['modes'][0]:,} modes")
+    if (contexts := shapes.get("contexts")) is not None and (len(contexts) != 2 or contexts[:1] != shapes["lengths"]):
+        raise ValueError(f"it has {shapes['lengths'][0]:,} episodes, but contexts of shape {contexts}")
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with _opened(archive, name) as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER)
+    return array
+
+
+def check_header(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a set's header, with features for its entries.
+
+    Raises:
+        ValueError: A field is missing, unknown or holds what it cannot.
+    """
+    needed = ("task", "observation", "action", "rate_hz", "source")
+    if missing := [name for name in needed if name not in fields]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if unknown := sorted(fields.keys() - {*needed, "seed", "context"}):
+        raise ValueError(f"it has the unknown field {printable(unknown[0])}")
+    for name in ("task", "source"):
+        if not isinstance(fields[name], str) or not 0 < len(fields[name]) <= 5 * MAX_TEXT:
+            raise ValueError(f"its {name} is {printable(fields[name])!r}, not a text of 1 to {5 * MAX_TEXT} characters")
+    rate_hz, seed = fields["rate_hz"], fields.get("seed")
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float) or not 0 < rate_hz <= 1e6:
+        raise ValueError(f"its rate_hz is {printable(rate_hz)}, not a number above 0 and up to 1,000,000")
+    if isinstance(seed, bool) or not (seed is None or isinstance(seed, int)):
+        raise ValueError(f"its seed is {printable(seed)}, neither a whole number nor null")
+    entries = {name: _entries(name, fields[name]) for name in ("observation", "action")}
+    return {**fields, **entries, "context": _entries("context", fields.get("context", []), least=0)}
+
+
+def _entries(name: str, pairs: object, least: int = 1) -> tuple[Feature, ...]:
+    if pairs == [] and least == 0:
+        return ()
+    try:
+        return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT)
+    except ValueError as error:
+        raise ValueError(f"its {name} {error}") from None
+
+
+FORMAT = Format("an .npz archive of vdd_ros", probe, read, write)

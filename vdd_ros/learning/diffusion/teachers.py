@@ -1,0 +1,98 @@
+"""The kinds of diffusion teachers, by name; without torch, which is imported when one is built.
+
+A package adds a kind with a `TeacherKind` and one line in its metadata:
+
+    [project.entry-points."vdd_ros.teachers"]
+    flow = "my_package.flow:TEACHER"
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.registry import Registry, imported
+
+if TYPE_CHECKING:
+    from vdd_ros.learning.diffusion.levels import Levels
+    from vdd_ros.learning.diffusion.preconditioning import Preconditioning
+    from vdd_ros.learning.diffusion.teacher import Teacher
+    from vdd_ros.learning.fit.card import Card
+
+_NETWORK = imported("vdd_ros.learning.networks.backbones:make_denoiser")
+
+
+@dataclass(frozen=True)
+class ForeignTeacher:
+    """A teacher that another program trained.
+
+    Attributes:
+        teacher: With its weights.
+        card: What it is.
+        sha256: Hex digest of what it was read from.
+    """
+
+    teacher: "Teacher"
+    card: "Card"
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherKind:
+    """A kind of diffusion teacher.
+
+    Attributes:
+        name: On the command line, in checkpoints and in policy files.
+        label: For tables.
+        summary: What it is, a few words, for help.
+        preconditioning: `TeacherConfig` -> what its network estimates.
+        levels: `TeacherConfig` -> the noise levels that it learns.
+        network: `TeacherConfig` -> an untrained `learning.networks.backbones.Denoiser`.
+        load: Reads a teacher of another program; returns None where the path holds none of its own. None: of this kind
+            there are only checkpoints of `vdd train`.
+    """
+
+    name: str
+    label: str
+    summary: str
+    preconditioning: Callable[[Any], "Preconditioning"]
+    levels: Callable[[Any], "Levels"]
+    network: Callable[[Any], Any] = _NETWORK
+    load: Callable[[Path], ForeignTeacher | None] | None = None
+
+
+TEACHERS: Registry[TeacherKind] = Registry(
+    "vdd_ros.teachers",
+    "teacher",
+    TeacherKind,
+    ConfigurationError,
+    {
+        "ddpm": f"{__name__}:DDPM",
+        "ddpm-v": f"{__name__}:DDPM_V",
+        "ddpm-sample": f"{__name__}:DDPM_SAMPLE",
+        "beso": f"{__name__}:BESO",
+    },
+)
+
+
+def _discrete(estimate: str, name: str, label: str, summary: str) -> TeacherKind:
+    return TeacherKind(
+        name=name,
+        label=label,
+        summary=summary,
+        preconditioning=imported(f"vdd_ros.learning.diffusion.preconditioning:{estimate}"),
+        levels=imported("vdd_ros.learning.diffusion.levels:cosine_levels"),
+    )
+
+
+DDPM = _discrete("epsilon", "ddpm", "DDPM", "estimates the noise, on a grid of levels")
+DDPM_V = _discrete("velocity", "ddpm-v", "DDPM (v)", "estimates v, on the same grid")
+DDPM_SAMPLE = _discrete("clean_sample", "ddpm-sample", "DDPM (sample)", "estimates the clean action, on the same grid")
+BESO = TeacherKind(
+    name="beso",
+    label="BESO",
+    summary="EDM, on a range of levels",
+    preconditioning=imported("vdd_ros.learning.diffusion.preconditioning:edm"),
+    levels=imported("vdd_ros.learning.diffusion.levels:level_range"),
+)

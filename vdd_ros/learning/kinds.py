@@ -1,0 +1,146 @@
+"""The structures of policies: for each its model, how a checkpoint of it is read, its graph, and its metadata.
+
+A structure is what a robot has to know of a policy file. Which method trained it makes no difference here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from torch import nn
+
+from vdd_ros.errors import CheckpointError
+from vdd_ros.learning.configs import Structure
+from vdd_ros.learning.diffusion.samplers import passes
+from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
+from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph, OneStepGraph
+from vdd_ros.learning.fit.card import Card, check_sizes, read_shape
+from vdd_ros.learning.fit.checkpoint import load_model, read_model
+from vdd_ros.learning.fit.run_folder import build
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
+from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
+from vdd_ros.text import printable
+
+if TYPE_CHECKING:
+    from vdd_ros.learning.methods.configs import ExportConfig
+
+M = TypeVar("M", bound=nn.Module)
+C = TypeVar("C", bound=Shape)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M, C]):
+    """One structure.
+
+    Attributes:
+        name: Of the structure.
+        config: Shape of its models.
+        model: Builds an untrained one.
+        graph: The graph of its policy files.
+        describe: Fields of the metadata that only this structure has: `experts`, `covariance`, `sampling_steps`.
+        sampling: Settings of the export that go into the metadata's `settings`.
+        foreign: Reads what another program trained, as `read` does; None where a path holds nothing that is known.
+        draws_noise: Whether a deterministic file keeps one draw of the noise; else it acts with zeros.
+    """
+
+    name: Structure
+    config: type[C]
+    model: Callable[[C], M]
+    graph: Callable[[M, Statistics, "ExportConfig"], DiffusionGraph | MixtureGraph | OneStepGraph]
+    describe: Callable[[Card, "ExportConfig"], dict[str, Any]] = lambda card, config: {}
+    sampling: Callable[["ExportConfig"], dict[str, Any]] = lambda config: {}
+    draws_noise: bool = True
+    foreign: Callable[[Path], tuple[M, Card, str] | None] = lambda path: None
+
+    def new(self, shape: C) -> M:
+        """Build an untrained model.
+
+        Raises:
+            ConfigurationError: It would be larger than what is read again.
+        """
+        check_sizes(shape)
+        return self.model(shape)
+
+    def load(self, folder: Path) -> tuple[M, Card]:
+        """Read a trained model, frozen.
+
+        Raises:
+            CheckpointError: There is none, it is damaged, or it is of another structure.
+        """
+        module, card, _ = self.read(folder)
+        return module, card
+
+    def read(self, folder: Path) -> tuple[M, Card, str]:
+        """Read a trained model, frozen, its card and the digest of what both were read from; raises as `load` does."""
+        try:
+            model = read_model(folder)
+        except CheckpointError:
+            if (found := self.foreign(folder)) is None:
+                raise
+            return found
+        if model.card.structure != self.name:
+            has = f"a {model.card.structure} policy made by '{printable(model.card.method)}'"
+            raise CheckpointError(f"'{printable(folder)}' holds {has}, but a {self.name} policy is needed here")
+        module = build(self.model, read_shape(self.config, model.card, folder), model, folder)
+        return module.requires_grad_(False).eval(), model.card, model.sha256
+
+
+def _foreign_teacher(path: Path) -> tuple[Teacher, Card, str] | None:
+    """Ask each kind of teacher that reads those of another program."""
+    for load in filter(None, (TEACHERS.get(name).load for name in TEACHERS.names())):
+        if (found := load(path)) is not None:
+            return found.teacher.requires_grad_(False).eval(), found.card, found.sha256
+    return None
+
+
+DIFFUSION: Kind[Teacher, TeacherConfig] = Kind(
+    "diffusion",
+    TeacherConfig,
+    Teacher,
+    lambda teacher, statistics, config: DiffusionGraph(
+        teacher, statistics, config.steps, config.sampler, config.schedule
+    ),
+    lambda card, config: {"sampling_steps": config.steps},
+    lambda config: {
+        "sampler": config.sampler,
+        "schedule": config.schedule,
+        "passes": passes(config.sampler, config.steps),
+    },
+    foreign=_foreign_teacher,
+)
+MIXTURE: Kind[MixtureStudent, StudentConfig] = Kind(
+    "mixture",
+    StudentConfig,
+    MixtureStudent,
+    lambda student, statistics, config: MixtureGraph(student, statistics),
+    lambda card, config: {"experts": card.model["experts"], "covariance": card.model["covariance"]},
+    draws_noise=False,
+)
+ONE_STEP: Kind[OneStepModel, OneStepConfig] = Kind(
+    "one_step",
+    OneStepConfig,
+    OneStepModel,
+    lambda model, statistics, config: OneStepGraph(model, statistics),
+)
+KINDS: dict[str, Kind[Any, Any]] = {kind.name: kind for kind in (DIFFUSION, MIXTURE, ONE_STEP)}
+"""By the name of the structure."""
+
+
+def load_any(folder: Path) -> tuple[nn.Module, Card]:
+    """Read a trained model of any structure, frozen.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    try:
+        structure = load_model(folder)[0].structure
+    except CheckpointError:
+        if (found := _foreign_teacher(folder)) is None:
+            raise
+        return found[:2]
+    loaded: tuple[nn.Module, Card] = KINDS[structure].load(folder)
+    return loaded

@@ -1,0 +1,120 @@
+"""The ways to make a policy, by name; without torch, which is imported when one of them trains.
+
+A package adds a method with a `Method` and one line in its metadata:
+
+    [project.entry-points."vdd_ros.methods"]
+    moment_matching = "my_package.moment_matching:METHOD"
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_args
+
+from vdd_ros.errors import ConfigurationError, PluginError
+from vdd_ros.learning.configs import FitConfig, Structure, WindowConfig
+from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.methods.configs import TrainConfig
+from vdd_ros.learning.methods.presets import TRAIN_PRESETS
+from vdd_ros.registry import Registry, imported
+from vdd_ros.text import printable
+
+TrainsFrom = Literal["teacher", "data"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to make a policy.
+
+    Attributes:
+        name: On the command line, in checkpoints and in policy files.
+        label: For tables.
+        summary: What it is, a few words, for help.
+        structure: Of the policies that it makes.
+        trains_from: Whether it distils a `teacher`, or learns from `data` alone.
+        config: Its settings: a frozen dataclass whose fields have defaults and a text each under `Attributes:`. It
+            extends `FitConfig`; where the method trains from data, `WindowConfig` too.
+        make: (source, config) -> `learning.fit.fit.TrainingJob`; the source is a `TeacherSource` or a `DataSource` of
+            `learning.methods.sources`. Torch's global generator is seeded before each call.
+        presets: Settings by name, which replace defaults.
+
+    Raises:
+        PluginError: A field cannot be used.
+    """
+
+    name: str
+    label: str
+    summary: str
+    structure: Structure
+    trains_from: TrainsFrom
+    config: type[FitConfig]
+    make: Callable[..., Any]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no method can be."""
+        for name, choices in (("structure", Structure), ("trains_from", TrainsFrom)):
+            if (value := getattr(self, name)) not in get_args(choices):
+                self._refuse(f"has the {name} '{printable(value)}'; allowed: {', '.join(get_args(choices))}")
+        config: Any = self.config
+        if not (isinstance(config, type) and is_dataclass(config) and issubclass(config, FitConfig)):
+            self._refuse("has a config that is no dataclass derived from vdd_ros.learning.configs.FitConfig")
+        if self.trains_from == "data" and not issubclass(config, WindowConfig):
+            self._refuse("trains from data, so its config must derive from vdd_ros.learning.configs.WindowConfig too")
+
+    def _refuse(self, problem: str) -> None:
+        raise PluginError(f"the method '{printable(self.name)}' {problem}")
+
+    @property
+    def settings(self) -> set[str]:
+        """Names of its settings."""
+        return {one.name for one in fields(self.config)}
+
+    def preset(self, name: str) -> dict[str, Any]:
+        """Return the settings of a preset.
+
+        Raises:
+            ConfigurationError: There is none of that name.
+        """
+        if name not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise ConfigurationError(f"there is no preset '{printable(name)}' here; there are: {known}")
+        return dict(self.presets[name])
+
+
+def teacher_method(kind: str) -> Method:
+    """Return the method that trains teachers of a kind.
+
+    Raises:
+        ConfigurationError: There is no such kind.
+    """
+    teacher = TEACHERS.get(kind)
+    return Method(
+        name=teacher.name,
+        label=teacher.label,
+        summary=teacher.summary,
+        structure="diffusion",
+        trains_from="data",
+        config=TrainConfig,
+        make=imported("vdd_ros.learning.methods.teacher:teacher_job"),
+        presets=TRAIN_PRESETS,
+    )
+
+
+_SHIPPED = "vdd_ros.learning.methods.shipped"
+METHODS: Registry[Method] = Registry(
+    "vdd_ros.methods",
+    "method",
+    Method,
+    ConfigurationError,
+    {name: f"{_SHIPPED}:{name.upper()}" for name in ("vdd", "cd", "ctm", "em", "imc")},
+)
+
+
+def all_methods() -> list[Method]:
+    """Return every method, those that ship with vdd_ros first.
+
+    Raises:
+        PluginError: One of another package cannot be used.
+    """
+    shipped = ("vdd", "cd", "ctm", "em", "imc")
+    return [METHODS.get(name) for name in (*shipped, *(name for name in METHODS.names() if name not in shipped))]

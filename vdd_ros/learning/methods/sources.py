@@ -1,0 +1,142 @@
+"""What methods learn from: demonstrations as windows, with a teacher or without."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import CheckpointError
+from vdd_ros.learning.configs import WindowConfig
+from vdd_ros.learning.diffusion.teacher import Teacher
+from vdd_ros.learning.fit.card import Card, origin_warning
+from vdd_ros.learning.fit.normalisation import statistics_of
+from vdd_ros.learning.fit.windows import Statistics, Windows
+from vdd_ros.learning.kinds import DIFFUSION
+from vdd_ros.text import printable
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Demonstrations, cut and standardised.
+
+    Attributes:
+        demonstrations: The set.
+        statistics: Of the set.
+        windows: Its training pairs, on the device where to train.
+        shape: Of the windows.
+    """
+
+    demonstrations: DemonstrationSet
+    statistics: Statistics
+    windows: Windows
+    shape: WindowConfig
+
+    @classmethod
+    def of(cls, demonstrations: DemonstrationSet, config: WindowConfig, device: torch.device) -> "DataSource":
+        """Standardise a demonstration set and cut its windows.
+
+        Raises:
+            ConfigurationError: The normalisation names an entry that is not there.
+            DemonstrationError: The set cannot be standardised, or no episode is long enough for a window.
+        """
+        statistics = statistics_of(demonstrations, config)
+        shape = config.history, config.horizon, config.goal_length
+        return cls(demonstrations, statistics, Windows.of(demonstrations, statistics, *shape, device), config)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run depends on beside its settings."""
+        return {"data_sha256": self.demonstrations.sha256}
+
+    def dimensions(self) -> dict[str, Any]:
+        """Return what a policy of these data takes and gives, fields of a `Shape`."""
+        return self.shape.dimensions(self.demonstrations.header)
+
+    def card(self, structure: str, method: str, made: dict[str, Any]) -> Card:
+        """Return the card of a policy that learned from these data."""
+        header = self.demonstrations.header
+        return Card(
+            structure=structure,
+            method=method,
+            task=header.task,
+            observation=header.observation,
+            action=header.action,
+            rate_hz=header.rate_hz,
+            statistics=self.statistics.to_lists(),
+            data_sha256=self.demonstrations.sha256,
+            teacher_sha256=None,
+            **made,
+        )
+
+
+@dataclass(frozen=True)
+class TeacherSource:
+    """A teacher with demonstrations whose states it is asked at.
+
+    Attributes:
+        teacher: Frozen.
+        teacher_card: Of the teacher.
+        sha256: Of the bytes that it was read from, weights and card.
+        windows: Training pairs of the demonstrations, standardised as the teacher's were.
+        data_sha256: Of the demonstrations.
+        warnings: Why it may not have learned from them.
+    """
+
+    teacher: Teacher
+    teacher_card: Card
+    sha256: str
+    windows: Windows
+    data_sha256: str
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path, demonstrations: DemonstrationSet, device: torch.device) -> "TeacherSource":
+        """Read a teacher.
+
+        Raises:
+            CheckpointError: There is none, or it observes or commands something else than was demonstrated.
+        """
+        teacher, card, sha256 = DIFFUSION.read(folder)
+        demonstrations.header.signature.check(
+            card.signature,
+            "the demonstrations",
+            f"the teacher in '{printable(folder)}'",
+            "give those that it was trained on (--demos), or others of the same robot and rate",
+            CheckpointError,
+        )
+        shape, statistics = teacher.config, Statistics.from_lists(card.statistics)
+        windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
+        given = demonstrations.sha256
+        warnings = origin_warning(card, given, "the teacher", "it was distilled at the states of")
+        return cls(teacher.to(device), card, sha256, windows, given, warnings)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run depends on beside its settings."""
+        return {"teacher_sha256": self.sha256, "data_sha256": self.data_sha256}
+
+    def dimensions(self) -> dict[str, Any]:
+        """Return what a student of this teacher takes and gives, fields of a `Shape`."""
+        shape = self.teacher.config
+        return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
+
+    def card(self, structure: str, method: str, made: dict[str, Any]) -> Card:
+        """Return the card of a student of this teacher."""
+        return replace(
+            self.teacher_card,
+            structure=structure,
+            method=method,
+            teacher_sha256=self.sha256,
+            data_sha256=self.data_sha256,
+            warnings=(*self.teacher_card.warnings, *self.warnings),
+            **made,
+        )
+
+
+def with_noise(observation: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Add noise to observations."""
+    noise = torch.randn(observation.shape, generator=generator, device=generator.device)
+    return observation + deviation * noise

@@ -1,0 +1,84 @@
+"""One training, whatever the method: the source is read, the folder held, the model made, fitted and kept."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import FitConfig
+from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.fit import TrainingJob, fit
+from vdd_ros.learning.fit.run_folder import run_folder
+from vdd_ros.learning.methods.registry import Method
+from vdd_ros.learning.methods.sources import DataSource, TeacherSource
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A method with its settings.
+
+    Attributes:
+        method: How.
+        config: Of the method's own class.
+    """
+
+    method: Method
+    config: FitConfig
+
+    def run(
+        self,
+        demonstrations: DemonstrationSet,
+        folder: Path,
+        *,
+        teacher: Path | None = None,
+        resume: bool = False,
+        force: bool = False,
+    ) -> Card:
+        """Train a policy and keep it in `folder`.
+
+        Args:
+            demonstrations: What to learn from; of a distillation, what the teacher was trained on; the card warns where
+                that is not known, or is not so.
+            folder: Checkpoint folder.
+            teacher: Checkpoint of the teacher, for a method that trains from one.
+            resume: Continue the run in `folder`.
+            force: Replace what `folder` holds, once the new run has ended well.
+
+        Returns:
+            The card of the finished policy.
+
+        Raises:
+            CheckpointError: `folder` holds another run, or none to resume, or one with other settings or
+                demonstrations, or is the teacher's; the teacher is missing or does not fit the demonstrations.
+            ConfigurationError: The method refuses its settings; a teacher is missing, or not needed.
+            DemonstrationError: The demonstrations cannot be learned from.
+            HeldError: Another process trains in `folder`.
+            KeyboardInterrupt: The run was interrupted; a checkpoint is written.
+        """
+        method, config = self.method, self.config
+        source = self._source(demonstrations, teacher)
+        settings = {**asdict(config), **source.identity}
+        with run_folder(folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher) as begin:
+            torch.manual_seed(config.seed)
+            job: TrainingJob = method.make(source, config)
+
+            def card(made: dict[str, Any]) -> Card:
+                return source.card(method.structure, method.name, made)
+
+            begin()
+            return fit(folder, job, config, card, method.name, resume)
+
+    def _source(self, demonstrations: DemonstrationSet, teacher: Path | None) -> DataSource | TeacherSource:
+        method, device = self.method, self.config.pick_device()
+        if not isinstance(self.config, method.config):
+            given, needed = type(self.config).__name__, method.config.__name__
+            raise TypeError(f"the config is a {given}; {method.name} takes a {needed}")
+        if (teacher is None) != (method.trains_from == "data"):
+            needs = "learns from demonstrations; give no teacher" if teacher else "distils a teacher; give its folder"
+            raise ConfigurationError(f"the method '{method.name}' {needs}")
+        if teacher is not None:
+            return TeacherSource.load(teacher, demonstrations, device)
+        return DataSource.of(demonstrations, self.config, device)  # type: ignore[arg-type]  # as `Method` has checked

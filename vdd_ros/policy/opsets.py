@@ -1,0 +1,7 @@
+"""The operator sets of ONNX that policy files use, and the oldest ONNX Runtime that was seen to read each."""
+
+PLAIN_OPSET, ATTENTION_OPSET = 18, 23
+"""Operator sets: `ATTENTION_OPSET` has attention as one operator, `PLAIN_OPSET` is for older runtimes."""
+
+FIRST_RUNTIME = {PLAIN_OPSET: "1.17", ATTENTION_OPSET: "1.23"}
+"""The oldest ONNX Runtime of those tried, for each operator set; docs/install.md has the table."""

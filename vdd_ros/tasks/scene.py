@@ -1,0 +1,28 @@
+"""How a task looks in a figure: what draws it, which entries are the path."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vdd_ros.tasks.base import Bools, Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#23262c"
+"""Colour of text and marks."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How a task looks from above.
+
+    Attributes:
+        position: The two observation entries that are drawn as the path.
+        draw: Draws obstacles, start and goal, and sets the limits of the axes.
+        reached: (N, 2) last positions -> (N,) whether the goal was reached there.
+    """
+
+    position: tuple[str, str]
+    draw: "Callable[[Axes], None]"
+    reached: Callable[[Floats], Bools]

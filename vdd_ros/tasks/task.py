@@ -1,0 +1,79 @@
+"""Everything about a task under one name: what a package registers in the entry-point group `vdd_ros.tasks`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import TaskError
+from vdd_ros.tasks.base import Floats, TaskSim, TaskSpec, check_contexts
+from vdd_ros.tasks.scene import Scene
+from vdd_ros.text import printable
+
+_CONTEXTS = 0x636F6E74
+"""First word of the seed of contexts: keeps their stream apart from others."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published success rate.
+
+    Attributes:
+        success: Mean over seeds, 0 to 1.
+        deviation: Standard deviation over seeds; None where it was not given.
+    """
+
+    success: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: what it is, how to simulate, demonstrate and draw it.
+
+    Attributes:
+        spec: Description.
+        make_sim: Builds a simulation of N parallel episodes.
+        demonstrate: (episodes, seed, progress) -> demonstrations; `progress` is called after each episode.
+        default_demonstrations: Number of episodes of the usual demonstration set.
+        scene: Returns how the task looks, importing matplotlib only then; None: no figures are drawn.
+        robot_file: Returns the robot file of the simulated robot; None: it has none.
+        contexts: (count, random) -> contexts (count, c) of new episodes; None where the spec has no context.
+        test_contexts: Number of contexts that `vdd evaluate` shares its rollouts among.
+        published: Success rates from the literature by method, as `vdd benchmark` names methods.
+    """
+
+    spec: TaskSpec
+    make_sim: Callable[[int], TaskSim]
+    demonstrate: Callable[[int, int, Callable[[], None]], DemonstrationSet]
+    default_demonstrations: int
+    scene: Callable[[], Scene] | None = None
+    robot_file: Callable[[], Path] | None = None
+    contexts: Callable[[int, np.random.Generator], Floats] | None = None
+    test_contexts: int = 1
+    published: Mapping[str, Published] = field(default_factory=dict)
+
+    def draw_contexts(self, count: int, seed: int) -> Floats:
+        """Draw the contexts of new episodes, (count, c); the same seed draws the same ones.
+
+        The stream is its own: it repeats no draw of a demonstrator that was given the same seed.
+
+        Raises:
+            TaskError: The task's spec has a context, but the task draws none, or others than its spec says.
+        """
+        drawn = None if self.contexts is None else self.contexts(count, np.random.default_rng([_CONTEXTS, seed]))
+        return check_contexts(self.spec, drawn, count)
+
+    def get_scene(self) -> Scene:
+        """Return how the task looks; raises TaskError where it has no scene."""
+        if self.scene is None:
+            raise TaskError(f"there is no picture of the task '{printable(self.spec.name)}': its Task has no scene")
+        return self.scene()
+
+    def get_robot_file(self) -> Path:
+        """Return the path of the simulated robot's file; raises TaskError where there is none."""
+        if self.robot_file is None:
+            raise TaskError(f"the task '{printable(self.spec.name)}' has no robot file; add one to its Task")
+        return self.robot_file()

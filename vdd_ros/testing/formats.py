@@ -1,0 +1,131 @@
+"""Whether a format of demonstrations that another package adds is found, read and refused as commands rely on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.formats import get_format
+from vdd_ros.data.formats.format import Format
+from vdd_ros.errors import ConformanceError, DemonstrationError
+from vdd_ros.features import Feature
+from vdd_ros.text import printable
+
+CUTS = 8
+HEADER = Header(
+    "conformance",
+    (Feature("x", "m"), Feature("still", "rad")),
+    (Feature("dx", "m"),),
+    20.0,
+    "made up",
+    7,
+    context=(Feature("start", "m"),),
+)
+_JUNK = {
+    "empty": b"",
+    "text.json": b'{"observation": []}',
+    "bytes.bin": bytes(range(256)),
+    "archive.npz": b"PK\x05\x06" + bytes(18),
+}
+
+
+def check_format(checked: Format, folder: Path, sample: Path | None = None) -> None:
+    """Check a format: it knows its own files and no others, gives back what was written, and refuses damage.
+
+    Args:
+        checked: What the entry point names.
+        folder: An empty folder to write into, such as pytest's `tmp_path`.
+        sample: Data in this format; needed where it cannot write.
+
+    Raises:
+        ConformanceError: With the first thing that is not as it must be.
+        DemonstrationError: The format refused what it wrote itself, or the sample.
+    """
+    _require(checked.description and printable(checked.description, 200) == checked.description, "has no description")
+    _check_strangers(checked, folder / "others")
+    if checked.write is None:
+        _require(sample is not None, "cannot write; give check_format a sample of it")
+    else:
+        for made in made_up():
+            place = folder / made.header.source.replace(" ", "_")
+            path = checked.write(made, place)
+            _require(path.exists() and place in (path, *path.parents), f"wrote nothing at '{path}', which it returned")
+            _check_same(checked, path, made)
+            _check_same(checked, checked.write(made, place), made)  # over the old one
+            sample = sample or path
+    if sample is not None:
+        _check_sample(checked, sample, folder / "cut")
+
+
+def made_up() -> list[DemonstrationSet]:
+    """Return a set with contexts, an unknown mode and an entry that never changes, and one without contexts."""
+    random = np.random.default_rng(0)
+    lengths, modes = np.array([5, 1, 9]), np.array([1, -1, 0])
+    observation = np.stack([random.normal(size=15), np.full(15, 0.1)], axis=1)
+    whole = DemonstrationSet(
+        HEADER, observation, random.normal(size=(15, 1)), lengths, modes, random.normal(size=(3, 1))
+    )
+    plain = replace(HEADER, source="without contexts", context=(), seed=None)
+    return [whole, replace(whole, header=plain, contexts=np.zeros((3, 0)))]
+
+
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise ConformanceError(f"the format {what}")
+
+
+def _check_strangers(checked: Format, folder: Path) -> None:
+    """It claims nothing that is not its own, and probing raises nothing."""
+    folder.mkdir(parents=True)
+    for name, content in _JUNK.items():
+        (folder / name).write_bytes(content)
+    (folder / "nothing").mkdir()
+    paths = [folder / "nothing", *(folder / name for name in _JUNK)]
+    own = get_format("npz")
+    if checked is not own and own.write is not None:
+        paths.append(own.write(made_up()[0], folder / "npz"))
+    for path in paths:
+        try:
+            claims = checked.probe(path)
+        except Exception as error:
+            raise ConformanceError(
+                f"the format's probe raises {type(error).__name__} ({printable(error)}) for '{path.name}'; it must "
+                "return False for what is not of this format"
+            ) from error
+        _require(not claims, f"takes '{path.name}' for its own, which is not of it")
+
+
+def _check_same(checked: Format, path: Path, made: DemonstrationSet) -> None:
+    _require(checked.probe(path), f"does not recognise '{path.name}', which it wrote itself")
+    found = checked.read(path)
+    _require(found.header == made.header, f"gives back the header {found.header} for {made.header}")
+    for name in ("observation", "action", "lengths", "modes", "contexts"):
+        same = np.array_equal(getattr(found, name), getattr(made, name))
+        _require(same, f"gives back other numbers as '{name}' than were written")
+    _require(found.sha256 == made.sha256, "gives back a set with another SHA-256 than was written")
+
+
+def _check_sample(checked: Format, sample: Path, folder: Path) -> None:
+    """It reads the same twice; files that are cut off are refused as VddErrors, or not recognised."""
+    _require(checked.probe(sample), f"does not recognise the sample '{sample}'")
+    whole = checked.read(sample).sha256
+    _require(checked.read(sample).sha256 == whole, "reads the same sample differently each time")
+    if not sample.is_file():
+        return
+    folder.mkdir()
+    content, cut = sample.read_bytes(), folder / sample.name
+    for part in range(CUTS):
+        cut.write_bytes(content[: part * len(content) // CUTS])
+        try:
+            if checked.probe(cut):
+                _require(checked.read(cut).sha256 != whole, "reads a file that was cut off as if it were whole")
+        except DemonstrationError:
+            continue
+        except ConformanceError:
+            raise
+        except Exception as error:
+            raise ConformanceError(
+                f"the format raises {type(error).__name__} ({printable(error)}) for a file that was cut off; it must "
+                "raise DemonstrationError, with what is wrong and how to mend it"
+            ) from error

@@ -1,0 +1,197 @@
+"""Whether a task that another package adds does what rollouts, scores and demonstrations rely on."""
+
+import math
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ConformanceError
+from vdd_ros.features import to_pairs
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.tasks.base import Floats, StepResult, TaskSim
+from vdd_ros.tasks.rollout import replay
+from vdd_ros.tasks.task import Task
+from vdd_ros.text import printable
+
+EPISODES = 4
+STEPS = 8
+TOLERANCE = 1e-9
+"""Relative to the largest number: episodes that are stepped together may be summed in another order than one alone."""
+_ENTRIES = ("observation", "action", "context")
+
+
+def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
+    """Check a task: description, simulation, contexts, demonstrations, and what else it brings along.
+
+    Args:
+        task: What the entry point names.
+        episodes: Number of demonstrations that are made and replayed.
+        seed: Of contexts, actions and demonstrations.
+
+    Raises:
+        ConformanceError: With the first thing that is not as it must be.
+        VddError: The task itself refused something.
+    """
+    _check_spec(task)
+    contexts = _check_contexts(task, seed)
+    actions = np.random.default_rng(seed).normal(0.0, 1e-3, (STEPS, len(contexts), len(task.spec.action)))
+    _check_steps(task, contexts, actions)
+    _check_partial_reset(task, contexts, actions)
+    _check_time_limit(task, contexts)
+    _check_demonstrations(task, episodes, seed)
+    _check_scene(task)
+    if task.robot_file is not None:
+        RobotFile.load(task.get_robot_file()).check(task.spec.observation, task.spec.action)
+
+
+def _require(holds: object, what: str) -> None:
+    if not holds:
+        raise ConformanceError(f"the task {what}")
+
+
+def _check_spec(task: Task) -> None:
+    spec = task.spec
+    _require(spec.name and printable(spec.name, 200) == spec.name, f"has the name {printable(spec.name)!r}; print it")
+    for what, entries in (("observation", spec.observation), ("action", spec.action), ("context", spec.context)):
+        names = [entry.name for entry in entries]
+        _require(names or what == "context", f"'{spec.name}' has no entry in its {what}")
+        _require(len(set(names)) == len(names), f"'{spec.name}' has an entry twice in its {what}: {', '.join(names)}")
+    _require(0 < spec.rate_hz < math.inf, f"'{spec.name}' has the rate_hz {spec.rate_hz}; it must be above 0")
+    _require(spec.max_steps >= 1, f"'{spec.name}' has max_steps {spec.max_steps}; it must be at least 1")
+    _require(spec.modes >= 2, f"'{spec.name}' has {spec.modes} modes; the entropy takes at least 2")
+    _require(task.test_contexts >= 1, f"'{spec.name}' has test_contexts {task.test_contexts}; at least 1")
+    for method, published in task.published.items():
+        _require(
+            0 <= published.success <= 1,
+            f"'{spec.name}' publishes a success of {published.success} for {method}: 0 to 1",
+        )
+
+
+def _check_contexts(task: Task, seed: int) -> Floats:
+    """Return contexts of a few episodes, which the seed decides."""
+    drawn, again, other = (task.draw_contexts(3, number) for number in (seed, seed, seed + 1))
+    _require(np.array_equal(drawn, again), "draws different contexts with the same seed; use the generator it is given")
+    differ = not task.spec.context or not np.array_equal(drawn, other)
+    _require(differ, "draws the same contexts whatever the seed; use the generator it is given")
+    return drawn
+
+
+def _check_steps(task: Task, contexts: Floats, actions: Floats) -> None:
+    """Each episode goes its own way: as in a second simulation, and as alone; nothing is drawn inside."""
+    together, second = task.make_sim(len(contexts)), task.make_sim(len(contexts))
+    alone = [task.make_sim(1) for _ in contexts]
+    _require(together.spec == task.spec, "makes a simulation with another spec than its own")
+    first = together.reset(contexts)
+    _check_array(first, (len(contexts), len(task.spec.observation)), "observation after reset")
+    _require(np.array_equal(first, second.reset(contexts)), "starts differently from the same contexts")
+    for number, sim in enumerate(alone):
+        _same(first[number], sim.reset(contexts[number : number + 1])[0], "starts an episode differently when alone")
+    for action in actions:
+        result, repeated = together.step(action), second.step(action)
+        _check_result(task, result, len(contexts))
+        _require(
+            np.array_equal(result.observation, repeated.observation),
+            "gives other observations for the same contexts and actions; a simulation must draw nothing itself",
+        )
+        for number, sim in enumerate(alone):
+            own = sim.step(action[number : number + 1])
+            _same(result.observation[number], own.observation[0], "steps an episode differently when alone")
+    _check_modes(together, len(contexts))
+
+
+def _check_result(task: Task, result: StepResult, count: int) -> None:
+    _check_array(result.observation, (count, len(task.spec.observation)), "observation")
+    for name in ("terminated", "truncated", "success"):
+        _check_array(getattr(result, name), (count,), name, "bool")
+    for name in ("reward", "partial"):
+        if (value := getattr(result, name)) is not None:
+            _check_array(value, (count,), name)
+    if result.partial is not None:
+        low, high = result.partial.min(), result.partial.max()
+        _require(low >= 0 and high <= 1, f"gives a partial success from {low} to {high}; it must be 0 to 1")
+    _require(not (result.terminated & result.truncated).any(), "ends an episode as terminated and as truncated at once")
+
+
+def _check_array(value: NDArray[np.generic], shape: tuple[int, ...], what: str, dtype: str = "float64") -> None:
+    _require(isinstance(value, np.ndarray), f"gives a {type(value).__name__} as {what}; it must be a numpy array")
+    found, wanted = f"{value.dtype} {value.shape}", f"{dtype} {shape}"
+    _require(found == wanted, f"gives {found} as {what}; it must be {wanted}")
+    _require(dtype == "bool" or np.isfinite(value.astype(np.float64)).all(), f"gives a {what} that is not finite")
+
+
+def _check_modes(sim: TaskSim, count: int) -> None:
+    modes = sim.modes()
+    found = f"{modes.dtype} {modes.shape}"
+    _require(found == f"int64 ({count},)", f"gives {found} as modes; it must be int64 ({count},)")
+
+
+def _same(one: Floats, other: Floats, what: str) -> None:
+    close = np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * max(float(np.abs(one).max()), 1.0))
+    _require(close, f"{what}: episodes must not depend on one another")
+
+
+def _check_partial_reset(task: Task, contexts: Floats, actions: Floats) -> None:
+    """Starting one episode anew leaves the others where they are."""
+    sim, first = task.make_sim(len(contexts)), np.arange(len(contexts)) == 0
+    start = sim.reset(contexts)
+    for action in actions:
+        before = sim.step(action).observation
+    after = sim.reset(contexts, first)
+    _require(np.array_equal(after[0], start[0]), "does not start the episodes anew that `which` names")
+    _require(np.array_equal(after[1:], before[1:]), "changes episodes that `which` does not name")
+
+
+def _check_time_limit(task: Task, contexts: Floats) -> None:
+    """After max_steps every episode has ended, and is frozen."""
+    sim, ended = task.make_sim(len(contexts)), np.zeros(len(contexts), dtype=bool)
+    sim.reset(contexts)
+    still = np.zeros((len(contexts), len(task.spec.action)))
+    for _ in range(task.spec.max_steps):
+        result = sim.step(still)
+        ended |= result.terminated | result.truncated
+    _require(ended.all(), f"does not end an episode after its max_steps, {task.spec.max_steps}")
+    frozen = sim.step(np.ones_like(still))
+    _require(np.array_equal(frozen.observation, result.observation), "moves an episode that has ended; freeze it")
+    _require(not frozen.truncated.any(), "truncates an episode that has ended; only the step that ends it may say so")
+    _require(np.array_equal(frozen.success, result.success), "changes the success of an episode that has ended")
+
+
+def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
+    """They are of this task, the seed decides them, and replayed they succeed the way that they say."""
+    told: list[int] = []
+    found = task.demonstrate(episodes, seed, lambda: told.append(1))
+    spec, header = task.spec, found.header
+    for what, has, needs in (
+        ("task", header.task, spec.name),
+        ("rate_hz", round(header.rate_hz, 2), round(spec.rate_hz, 2)),
+        *((name, to_pairs(getattr(header, name)), to_pairs(getattr(spec, name))) for name in _ENTRIES),
+    ):
+        _require(has == needs, f"demonstrates with the {what} {has}, but its spec has {needs}")
+    _require(
+        len(found.lengths) == episodes, f"demonstrates {len(found.lengths)} episodes where {episodes} are asked for"
+    )
+    _require(len(told) == episodes, f"calls `progress` {len(told)} times for {episodes} episodes")
+    _require(
+        task.demonstrate(episodes, seed, lambda: None).sha256 == found.sha256,
+        "demonstrates differently with the same seed",
+    )
+    replayed = replay(task.make_sim(episodes), found)
+    wrong = np.flatnonzero(~replayed.success | (replayed.modes != found.modes))
+    _require(
+        not wrong.size,
+        f"has {wrong.size} of {episodes} demonstrations that fail or go another way when they are replayed from their "
+        f"contexts, first number {wrong[:1].tolist()}",
+    )
+    inside = (found.modes >= 0) & (found.modes < spec.modes)
+    _require(inside.all(), f"demonstrates a mode outside of 0 to {spec.modes - 1}")
+
+
+def _check_scene(task: Task) -> None:
+    if task.scene is None or find_spec("matplotlib") is None:
+        return
+    names, position = [entry.name for entry in task.spec.observation], task.get_scene().position
+    missing = [name for name in position if name not in names]
+    _require(
+        not missing, f"draws the path of {', '.join(missing)}, which it does not observe; it has {', '.join(names)}"
+    )
