@@ -163,7 +163,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
     argv = command(demos, tmp_path, "beso", steps=120)
     command_line = OnTerminal(argv, {"OMP_NUM_THREADS": "1"})
     try:
-        command_line.read_until(r"train:.* [1-9]\d*/120")
+        command_line.read_until(r"beso:.* [1-9]\d*/120")
         command_line.process.send_signal(signal.SIGTERM)
         assert command_line.read_to_the_end() == 143
     finally:
