@@ -15,6 +15,7 @@ RUNTIME = [
     'onnxruntime; sys_platform != "linux" or platform_machine != "x86_64"',
 ]
 FIGURES = ["matplotlib", "tqdm"]
+CLUSTER = ["ray>=2.30"]
 EXTRAS = {
     # ROS 2 Jazzy as wheels, for machines without a ROS installation (x86_64 Linux).
     "ros": [
@@ -42,7 +43,10 @@ EXTRAS = {
         "tensorboard",
         *FIGURES,
     ],
+    # Work on several machines.
+    "cluster": CLUSTER,
     "dev": [
+        *CLUSTER,
         "colcon-common-extensions",
         "hypothesis",
         "mypy",

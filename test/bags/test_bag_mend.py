@@ -1,5 +1,6 @@
 """`vdd bag mend`: what a killed recorder left becomes a whole bag, and what cannot be mended is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,10 @@ def test_what_was_left_becomes_a_whole_bag(tmp_path: Path, capsys: pytest.Captur
 
 def test_gaps_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path, [0, 1, 4])
-    assert main(["bag", "mend", str(tmp_path / "bag.partial"), "--out", str(tmp_path / "other")]) == 1
+    numbers = tmp_path / "numbers.json"
+    options = ["--out", str(tmp_path / "other"), "--json", str(numbers)]
+    assert main(["bag", "mend", str(tmp_path / "bag.partial"), *options]) == 1
+    assert json.loads(numbers.read_text())["output"] == str(tmp_path / "other")
     assert "2 of 5 records missing" in capsys.readouterr().err
     assert sequences_of(tmp_path / "other") == [0, 1, 4]
 

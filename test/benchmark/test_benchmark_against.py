@@ -102,7 +102,7 @@ def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
 def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"holds no vdd_ros/cli/main.py; name the folder of a checkout"):
         Checkout.of("other", tmp_path)
-    assert main(["benchmark", "speed", "--demos", str(tmp_path)]) == 2
+    assert main(["benchmark", "speed", "--against", str(tmp_path), "--demos", str(tmp_path)]) == 2
 
 
 def test_neighbours_end_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,11 @@
 """Which cells a benchmark has, in which order, and which of several processes takes which."""
 
-from collections.abc import Mapping
-
 import pytest
 
 pytest.importorskip("torch")
 
 from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, VARIANTS, expand, expand_ablations, unique
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config
-from vdd_ros.benchmark.methods.workers import Place
-from vdd_ros.errors import ConfigurationError
 
 
 def test_teachers_have_one_seed_and_all_others_each() -> None:
@@ -73,35 +69,3 @@ def test_every_model_can_be_configured(name: str, backbone: str) -> None:
 def test_settings_do_not_depend_on_the_device() -> None:
     model = expand(["avoiding"], ["beso"], 1, "gpt")[0].model
     assert lasting_settings(make_config(model, "cpu", None)) == lasting_settings(make_config(model, "auto", None))
-
-
-@pytest.mark.parametrize("world", [1, 2, 5])
-def test_each_process_starts_with_its_own_share_and_may_help_with_the_rest(world: int) -> None:
-    cells = expand(["avoiding"], METHODS, 1, "gpt")
-    orders = [Place(rank, world, rank, world).order(cells) for rank in range(world)]
-    assert all(sorted(c.label for c in order) == sorted(c.label for c in cells) for order in orders)
-    shares = [order[: len(cells[rank::world])] for rank, order in enumerate(orders)]
-    assert sorted(cell.label for share in shares for cell in share) == sorted(cell.label for cell in cells)
-
-
-def test_torchrun_says_which_process_this_is() -> None:
-    said = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
-    assert Place.of(said) == Place(5, 8, 1, 4)
-    assert Place.of(said).environment() == said
-    assert Place.of({}) == Place()
-    assert Place.of({"RANK": "1", "WORLD_SIZE": "2"}) == Place(1, 2, 1, 2)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"RANK": "2", "WORLD_SIZE": "2"},
-        {"RANK": "0"},
-        {"WORLD_SIZE": "2"},
-        {"RANK": "one", "WORLD_SIZE": "2"},
-        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"},
-    ],
-)
-def test_an_environment_that_contradicts_itself_is_refused(said: Mapping[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match="RANK"):
-        Place.of(said)

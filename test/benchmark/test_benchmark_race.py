@@ -1,4 +1,4 @@
-"""`vdd benchmark --speed`: what it writes."""
+"""`vdd benchmark speed`: what it writes."""
 
 import json
 from pathlib import Path
@@ -56,10 +56,11 @@ def test_a_report_quotes_the_race(tmp_path: Path) -> None:
 def test_the_command_races(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_demonstrations().save(tmp_path / "D")
     work = tmp_path / "work"
-    options = ["--methods", "none", "--backbone", "mlp", "--steps", "2", "--speed", "--speed-steps", "60"]
-    paths = ["--demos", str(tmp_path / "D"), "--work", str(work)]
-    assert main(["benchmark", *options, "--speed-rates", "1e-4", "2e-3", *paths]) == 0
+    options = ["--backbone", "mlp", "--teacher-steps", "2", "--steps", "60", "--rates", "1e-4", "2e-3"]
+    paths = ["--demos", str(tmp_path / "D"), "--work", str(work), "--json", str(tmp_path / "race.json")]
+    assert main(["benchmark", "speed", *options, *paths]) == 0
     record = json.loads((work / "benchmark_speed.json").read_text())
+    assert json.loads((tmp_path / "race.json").read_text()) == record
     assert [found["learning_rate"] for found in record["references"]] == [1e-4, 2e-3]
     assert racing.table(record) in capsys.readouterr().out
     assert len(record["product"]["seconds"]) == 30

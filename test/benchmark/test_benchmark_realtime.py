@@ -1,6 +1,6 @@
 """Figures of the node at control rate, from measurements that are made up here."""
 
-import argparse
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.benchmark.realtime import PARTS, judge
 from vdd_ros.benchmark.realtime import suite as realtime
+from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.host.monitor import Preemptions
 
@@ -215,11 +216,20 @@ def test_two_measurements_into_one_file(tmp_path: Path, monkeypatch: pytest.Monk
 
     def measure(*_: Any) -> dict[str, Any]:
         with pytest.raises(VddError, match=rf"is in use by process {os.getpid()}"):
-            realtime.run(arguments)
+            realtime.measure_into(results, quick=True, only=None, shown=lambda _: None)
         raise RuntimeError("the first goes on")
 
-    arguments = argparse.Namespace(quick=True, results=results, docs=None, only=None, figure=None)
     monkeypatch.setattr(realtime, "measure", measure)
     with pytest.raises(RuntimeError, match="goes on"):
-        realtime.run(arguments)
+        realtime.measure_into(results, quick=True, only=None, shown=lambda _: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_prints_and_writes_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(realtime, "measure", lambda *_: a_record())
+    results, copy = tmp_path / "realtime.json", tmp_path / "copy.json"
+    assert main(["benchmark", "realtime", "--quick", "--results", str(results), "--json", str(copy)]) == 0
+    assert json.loads(copy.read_text()) == json.loads(results.read_text())
+    assert capsys.readouterr().out.strip() == judge.table(a_record() | {"quick": True}).strip()

@@ -1,4 +1,4 @@
-"""`vdd benchmark` runs: what it keeps, how it goes on after interruptions, failures and beside other processes."""
+"""`vdd benchmark methods`: what it keeps, how it goes on after interruptions, failures and deaths of its workers."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ pytest.importorskip("matplotlib")
 
 from terminal import OnTerminal
 
+from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
 from vdd_ros.benchmark.methods.inference_times import measure_cells
-from vdd_ros.benchmark.methods.locks import holding, read_json, read_seconds, timed
-from vdd_ros.benchmark.methods.maker import BusyError, Maker
+from vdd_ros.benchmark.methods.maker import Maker
 from vdd_ros.benchmark.methods.matrix import Cell, Model
 from vdd_ros.benchmark.methods.results import KEYS, read_results
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import LOCK_FILE, holding
 from vdd_ros.learning.fit.card import Card
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_tensors
 from vdd_ros.learning.kinds import DIFFUSION
@@ -49,7 +51,7 @@ def command(demos: Path, work: Path, *methods: str, steps: int = 3) -> list[str]
     """Return a tiny benchmark."""
     fixed = ["--seeds", "1", "--backbone", "mlp", "--rollouts", "4", "--device", "cpu"]
     files = ["--demos", str(demos), "--work", str(work)]
-    return ["benchmark", "--methods", *methods, "--steps", str(steps), *fixed, *files]
+    return ["benchmark", "methods", "--methods", *methods, "--steps", str(steps), *fixed, *files]
 
 
 def start(argv: list[str], **environment: str) -> subprocess.Popen[str]:
@@ -132,7 +134,15 @@ def test_what_is_finished_is_not_done_again(finished: Path, demos: Path) -> None
 
 
 def test_the_report_alone_runs_nothing(finished: Path, tmp_path: Path, capsys: Capture) -> None:
-    argv = ["benchmark", "--report-only", "--results", str(finished / "benchmark.json"), "--report", str(tmp_path)]
+    argv = [
+        "benchmark",
+        "methods",
+        "--report-only",
+        "--results",
+        str(finished / "benchmark.json"),
+        "--report",
+        str(tmp_path),
+    ]
     assert main([*argv, "--work", str(tmp_path / "work")]) == 0
     assert "BESO teacher, 8 steps" in capsys.readouterr().out
     assert (tmp_path / "benchmark_avoiding_mlp_methods.png").exists()
@@ -153,7 +163,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
     argv = command(demos, tmp_path, "beso", steps=120)
     command_line = OnTerminal(argv, {"OMP_NUM_THREADS": "1"})
     try:
-        command_line.read_until(r"train:.* [1-9]\d*/120")
+        command_line.read_until(r"beso:.* [1-9]\d*/120")
         command_line.process.send_signal(signal.SIGTERM)
         assert command_line.read_to_the_end() == 143
     finally:
@@ -184,49 +194,49 @@ def test_a_kill_between_cells_loses_nothing(demos: Path, tmp_path: Path) -> None
     assert trainings(tmp_path)["avoiding-beso-mlp-0"] == 1
 
 
-def test_several_commands_at_once_share_the_work(demos: Path, tmp_path: Path) -> None:
-    argv = command(demos, tmp_path, "beso", "em", "imc", steps=10)
-    other = start(argv)
-    assert main([*argv, "--jobs", "2"]) == 0
-    assert other.wait(timeout=DEADLINE_S) == 0
-    assert methods_in(tmp_path) == ["beso", "em", "imc"]
-    assert trainings(tmp_path) == {f"avoiding-{name}-mlp-0": 1 for name in ("beso", "em", "imc")}
-    assert (tmp_path / "logs" / "process_1.log").exists()
+def test_the_work_of_another_command_is_left_to_it(demos: Path, tmp_path: Path, capsys: Capture) -> None:
+    with holding(tmp_path):
+        assert main(command(demos, tmp_path, "em")) == 2
+    assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
 
 
-def test_only_the_first_rank_reports(demos: Path, finished: Path, monkeypatch: Any, capsys: Capture) -> None:
-    for rank, reports in (("0", True), ("1", False)):
-        monkeypatch.setenv("RANK", rank)
-        monkeypatch.setenv("TQDM_DISABLE", "")  # which ranks above 0 set; afterwards it is what it was
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        assert main(command(demos, finished, "beso")) == 0
-        assert ("BESO teacher" in capsys.readouterr().out) is reports
+@pytest.mark.parametrize("where", [["--jobs", "2"], ["--jobs", "2", "--ray", "local"]], ids=["processes", "ray"])
+def test_two_workers_share_the_work_and_what_a_killed_one_did_is_done_again(
+    demos: Path, tmp_path: Path, where: list[str]
+) -> None:
+    if "--ray" in where:
+        pytest.importorskip("ray")
+    process = start([*command(demos, tmp_path, "beso", "em", steps=200), *where])
+    try:
+        wait_until(lambda: holder_of_a_run(tmp_path), process)
+        os.kill(holder_of_a_run(tmp_path) or 0, signal.SIGKILL)
+        errors = process.communicate()[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert errors.count("its worker died; it is done again") == 1
+    assert methods_in(tmp_path) == ["beso", "em"]
+    assert all(record["settings"]["steps"] == 200 for record in read_results(tmp_path / "benchmark.json"))
+
+
+def holder_of_a_run(work: Path) -> int | None:
+    """Return a process that trains."""
+    for lock in (work / "models").glob(f"*/checkpoint/{LOCK_FILE}"):
+        with suppress(OSError, IndexError):
+            return int(lock.read_text().split()[0])
+    return None
 
 
 @pytest.fixture
 def maker(demos: Path, tmp_path: Path) -> Maker:
-    return Maker(tmp_path, tmp_path / "results.json", {"avoiding": DemonstrationSet.load(demos)}, 4, 3, "cpu")
-
-
-def test_what_another_process_is_at_is_left_to_it(maker: Maker) -> None:
-    cell = Cell("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
-    assert cell.model.teacher is not None
-    for folder, what in (
-        (maker.folder(cell), "vdd-beso-mlp-0"),
-        (maker.model_folder(cell.model), "vdd-beso-mlp-0"),
-        (maker.model_folder(cell.model.teacher), "avoiding-beso-mlp-0"),
-        (maker.cells, "inference times"),
-    ):
-        with holding(folder) as held, pytest.raises(BusyError, match=what):
-            assert held
-            maker.make(cell)
-    assert trainings(maker.work) == {}
+    return Maker(tmp_path, {"avoiding": demos}, 4, 3, "cpu")
 
 
 def test_the_key_says_what_the_figures_depend_on(maker: Maker, demos: Path) -> None:
     cell = Cell("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
-    other = Maker(maker.work, maker.results, maker.demonstrations, rollouts=5, steps=3, device="auto")
-    longer = Maker(maker.work, maker.results, maker.demonstrations, rollouts=4, steps=4, device="cpu")
+    other = Maker(maker.work, maker.data, rollouts=5, steps=3, device="auto")
+    longer = Maker(maker.work, maker.data, rollouts=4, steps=4, device="cpu")
     assert maker.folder(cell) != other.folder(cell)
     assert maker.model_folder(cell.model) == other.model_folder(cell.model)
     assert maker.model_folder(cell.model) != longer.model_folder(cell.model)
@@ -256,7 +266,7 @@ def test_a_failure_is_reported_once_and_the_others_go_on(
     assert main(argv) == 1
     assert len(broken) == 1
     assert methods_in(tmp_path) == ["em"]
-    assert capsys.readouterr().err.count("\nfailed: avoiding-beso-mlp-0: ValueError('no such luck')") == 1
+    assert capsys.readouterr().err.count("\nfailed: training of avoiding-beso-mlp-0: ValueError('no such luck')") == 1
     (note,) = (tmp_path / "models").glob("avoiding-beso*/failure.json")
     assert "Traceback" in note.read_text()
     monkeypatch.undo()
@@ -283,25 +293,6 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     assert main([*command(demos, tmp_path, "em"), *options]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_own_processes_and_torchrun_do_not_mix(
-    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main([*command(demos, tmp_path, "em"), "--jobs", "2"]) == 2
-    assert "torchrun" in capsys.readouterr().err
-
-
-def test_a_folder_is_held_by_one_or_shared(tmp_path: Path) -> None:
-    with holding(tmp_path, shared=True) as first, holding(tmp_path, shared=True) as second:
-        assert first and second
-        with holding(tmp_path) as alone:
-            assert not alone
-    with holding(tmp_path) as alone, holding(tmp_path) as other, holding(tmp_path, shared=True) as sharing:
-        assert alone
-        assert not other and not sharing
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"seconds": "3"}', '{"seconds": -1}', '{"seconds": NaN}', "{}"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vdd_ros.cli import demos
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.evaluation import demonstrations
 from vdd_ros.tasks import get_task
 
 pytest.importorskip("matplotlib")
@@ -88,7 +88,7 @@ def test_demonstrations_that_fail_when_replayed_are_not_written(
         action[: good.lengths[0]] = 0.0
         return DemonstrationSet(good.header, good.observation, action, good.lengths, good.modes)
 
-    monkeypatch.setattr(demos, "_demonstrate", twist)
+    monkeypatch.setattr(demonstrations, "_demonstrate", twist)
     assert make(tmp_path / "D") == 2
     assert "1 of 5 demonstrations fail or take another way when they are replayed, first number 0" in (
         capsys.readouterr().err
@@ -116,21 +116,21 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demos, "_demonstrate", interrupted)
+    monkeypatch.setattr(demonstrations, "_demonstrate", interrupted)
     assert make(tmp_path / "D") == 130
     assert not (tmp_path / "D").exists()
 
 
 HOLDING = """
 import sys
-from vdd_ros.cli import demos
+from vdd_ros.evaluation import demonstrations
 from vdd_ros.cli.main import main
 
 def wait(*_):
     print("ready", flush=True)
     sys.stdin.read()
 
-demos._demonstrate = wait
+demonstrations._demonstrate = wait
 main(["demos", "avoiding", "--out", sys.argv[1]])
 """
 

@@ -182,3 +182,11 @@ def test_every_line_goes_through_the_one_place(file: Path) -> None:
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in {"print", "sys.stdout.write", "sys.stderr.write"}, (file, node.lineno)
             assert ast.unparse(node.func) != "tqdm", f"{file}:{node.lineno}: vdd_ros.progress shows bars"
+
+
+def test_a_demo_s_numbers_go_into_a_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    report = {"made_by": "vdd demo", "status": "failed", "successes": 1}
+    monkeypatch.setattr("vdd_ros.cli.demo.run_demo", lambda _: report)
+    numbers = tmp_path / "numbers.json"
+    assert main(["demo", "--out", str(tmp_path / "out"), "--json", str(numbers)]) == 1
+    assert json.loads(numbers.read_text()) == report

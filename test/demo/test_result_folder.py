@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.cli import demo as demo_command
-from vdd_ros.cli import soak as soak_command
-from vdd_ros.cli.demo import Demo
 from vdd_ros.cli.main import main
+from vdd_ros.demo import demo as demo_command
+from vdd_ros.demo import soak as soak_command
+from vdd_ros.demo.demo import Demo
 from vdd_ros.errors import ProcessError
 
 RESULT = {"report.json": '{"made_by": "vdd demo", "status": "passed"}', "latency.png": "a figure", "bag": "a bag"}

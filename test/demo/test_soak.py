@@ -19,9 +19,9 @@ from policy_files import write_diffusion, write_mixture
 
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.bags.sequence import SequenceCheck
-from vdd_ros.cli import soak as soak_command
-from vdd_ros.cli.demo import Demo
 from vdd_ros.cli.main import main
+from vdd_ros.demo import soak as soak_command
+from vdd_ros.demo.demo import Demo
 from vdd_ros.demo.run import Run
 from vdd_ros.demo.soak_figure import save_figure
 from vdd_ros.demo.soak_judge import Floats, Growth, judge_memory, judge_record, problems

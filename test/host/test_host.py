@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from vdd_ros.cli.doctor import advice, examine
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host import realtime as host
+from vdd_ros.host.examination import advice, examine
 from vdd_ros.host.realtime import HostSettings, measure_jitter, settle
 
 

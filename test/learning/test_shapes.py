@@ -20,7 +20,7 @@ SIZES = {"history": 2, "obs_dim": 3, "horizon": 2, "act_dim": 2, "goal_length": 
 MODELS = [
     (Teacher, TeacherConfig),
     (MixtureStudent, StudentConfig),
-    (OneStepModel, partial(OneStepConfig, sigma_min=0.02, sigma_max=3.0, sigma_data=0.5)),
+    (OneStepModel, partial(OneStepConfig, conditions=2, sigma_min=0.02, sigma_max=3.0, sigma_data=0.5)),
 ]
 
 

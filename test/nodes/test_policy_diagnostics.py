@@ -22,7 +22,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fault_rig import Watched
 from std_msgs.msg import Float64MultiArray, String
 
-from vdd_ros.cli.doctor import examine
+from vdd_ros.host.examination import examine
 from vdd_ros.nodes.policy.diagnostics import Health
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros.messages import LATCHED

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vdd_ros.cli.main import COMMANDS, EXTRAS
+from vdd_ros.cli.failures import EXTRAS
+from vdd_ros.cli.main import COMMANDS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vdd_ros"
 OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
@@ -33,6 +34,7 @@ SHARED_MODULES = (
     "registry",
     "resources",
     "text",
+    "workers",
 )
 SHARED = {"vdd_ros", *(f"vdd_ros.{name}" for name in SHARED_MODULES)}
 MESSAGES = re.compile(r"\w+_(msgs|srvs|interfaces)")

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import vdd_ros
-from vdd_ros.cli.main import EXTRAS
+from vdd_ros.cli.failures import EXTRAS
 
 SCRIPTS = ("vdd", "policy_node", "sim_robot_node", "bag_recorder")
 SHARED = ("config", "launch", "models")
@@ -153,7 +153,7 @@ def test_pip_takes_the_pins_as_constraints() -> None:
             assert str(Requirement(text).specifier).startswith("==")
 
 
-@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "dev"])
+@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "cluster", "dev"])
 def test_what_an_extra_needs_is_pinned_for_it(extra: str) -> None:
     """Also what its needs need, as far as it is installed here: with --require-hashes nothing else is installed."""
     needs = setup_arguments()["install_requires"] if extra == "base" else setup_arguments()["extras_require"][extra]

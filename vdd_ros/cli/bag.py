@@ -1,10 +1,12 @@
 """`vdd bag`: what can be done for a bag."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from vdd_ros.console import show, tell
-from vdd_ros.places import OutputFolder
+from vdd_ros.documents import write_json
+from vdd_ros.places import OutputFile, OutputFolder
 
 HELP = "mend a bag: one whose recorder was killed, without metadata or index, split, or out of order"
 
@@ -22,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=OutputFolder, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
     )
     action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
+    action.add_argument("--json", type=OutputFile, metavar="FILE", help="write what was printed as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,4 +37,7 @@ def run(args: argparse.Namespace) -> int:
     show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is as it was")
     for text in filter(None, [*mended.given_up, *mended.notes, mended.gaps]):
         tell(text)
+    if args.json is not None:
+        found = asdict(mended).items()
+        write_json(args.json, {name: str(value) if isinstance(value, Path) else value for name, value in found})
     return 1 if mended.gaps or mended.lost else 0

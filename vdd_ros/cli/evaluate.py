@@ -2,25 +2,21 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import goals_of
+from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, rollout_record
 from vdd_ros.evaluation.rollouts import roll_out_seeds, score_seeds
 from vdd_ros.evaluation.score_table import score_table
-from vdd_ros.host.facts import machine_facts, runtime_versions
 from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.tasks.rollout import Rollouts
 
 HELP = "run a policy file in its task: success and diversity"
 
@@ -83,9 +79,10 @@ def run(args: argparse.Namespace) -> int:
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))
-    keep_result(args, _record(args, policy, task.spec, goals_sha256, scores))
+    settings = RolloutSettings(args.rollouts, args.seeds, args.action_steps, args.expert, args.noise, goals_sha256)
+    keep_result(args, rollout_record(args.policy, policy, task.spec, settings, scores))
     if args.figure is not None:
-        _draw(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
+        draw_rollouts(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0
 
 
@@ -105,47 +102,6 @@ def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
     return get_task(name)
 
 
-def _record(
-    args: argparse.Namespace,
-    opened: OnnxPolicy,
-    task: TaskSpec,
-    goals_sha256: str | None,
-    scores: dict[str, Any],
-) -> dict[str, Any]:
-    """Return all that the JSON file holds."""
-    policy = opened.spec
-    drawn = policy.is_mixture and not policy.is_deterministic
-    return {
-        "task": task.name,
-        "policy": {
-            "file": args.policy.name,
-            "sha256": opened.sha256,
-            "bytes": opened.size,
-            "structure": policy.structure,
-            "method": policy.method,
-            "experts": policy.experts,
-            "sampling_steps": policy.sampling_steps,
-            "history": policy.history,
-            "horizon": policy.horizon,
-            "goal_length": policy.goal_length,
-            "teacher_sha256": policy.teacher_sha256,
-            "data_sha256": policy.data_sha256,
-        },
-        "settings": {
-            "rollouts_a_seed": args.rollouts,
-            "action_steps": args.action_steps,
-            "expert": args.expert if drawn else None,
-            "noise": args.noise if drawn else None,
-            **({"deterministic": True} if policy.is_deterministic else {}),
-            "goals_sha256": goals_sha256,
-        },
-        "seeds": args.seeds,
-        **scores,
-        "machine": machine_facts(),
-        "versions": runtime_versions(),
-    }
-
-
 def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
     what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
     if policy.is_deterministic and policy.is_mixture:
@@ -154,15 +110,3 @@ def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> s
         what = "deterministic: one noise, kept in the file"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
     return f"{args.policy.name} in {task.name}: {policy.method}, {what}"
-
-
-def _draw(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:
-    """Draw the trajectories, coloured by expert, or by mode where there are no experts."""
-    from vdd_ros.tasks.render import position_columns, save_trajectories
-
-    paths, colours, label = run.paths(position_columns(task)), run.expert_paths(), "expert"
-    if colours is None:
-        label, modes = "mode", np.minimum(run.modes, task.modes)  # one colour for all that are incomplete
-        colours = [np.full(len(path), mode) for path, mode in zip(paths, modes, strict=True)]
-    title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
-    save_trajectories(file, task.name, paths, colours, label=label, title=title)

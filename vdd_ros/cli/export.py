@@ -11,10 +11,8 @@ from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.places import OutputFile
-from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.spec_checks import MAX_DEPTH, MAX_METADATA_BYTES
 from vdd_ros.policy.structure import DIFFUSION
 from vdd_ros.text import printable
@@ -38,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, print the table."""
-    from vdd_ros.cli.policy_place import check_policy_place
     from vdd_ros.learning.export.export import export
+    from vdd_ros.learning.export.place import check_policy_place
+    from vdd_ros.learning.export.summary import export_table, export_warnings
     from vdd_ros.learning.kinds import load_any
 
     _refuse_sampling_of_students(args)
@@ -49,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     chosen = settle_threads(args)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
-    show(_format(spec, args.out, chosen))
-    warnings = _warnings(spec, args.checkpoint)
+    show(export_table(spec, args.out, chosen))
+    warnings = export_warnings(spec, args.checkpoint)
     for warning in warnings:
         tell(f"warning: {warning}")
     if args.json is not None:
@@ -82,65 +81,3 @@ def _read_fidelity(file: Path) -> dict[str, Any]:
             f"--fidelity {printable(file)} holds a {type(figures).__name__}; it must hold a JSON object"
         )
     return figures
-
-
-def _warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
-    """Return what whoever runs the file should know of its training, a sentence each."""
-    from vdd_ros.learning.fit.windows import small_deviations
-
-    found = [f"{warning}." for warning in spec.warnings]
-    if _interrupted(spec):
-        found.append(
-            f"the training of '{checkpoint}' ended after {_steps(spec)}. Finish it with --resume and export it again, "
-            "unless that is meant."
-        )
-    return found + small_deviations(spec.vector, spec.statistics.observation_std)
-
-
-def _interrupted(spec: PolicySpec) -> bool:
-    steps = spec.settings.get("steps")
-    return isinstance(steps, int) and spec.settings["steps_done"] < steps
-
-
-def _steps(spec: PolicySpec) -> str:
-    """Say how many steps were done, and of how many where that differs."""
-    done = f"{spec.settings['steps_done']:,}"
-    return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
-
-
-def _format(spec: PolicySpec, file: Path, chosen: ThreadCount) -> str:
-    parity = spec.parity
-    same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
-    rows = {
-        "method": f"{spec.method}, {_inside(spec)}",
-        "training": _steps(spec) + (", interrupted" if _interrupted(spec) else ""),
-        "draws": _draws(spec),
-        "size": f"{file.stat().st_size / 1e6:.2f} MB",
-        "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
-        "parity": same,
-        "novelty": _bound(spec),
-        "threads": f"{chosen.threads}, {chosen.reason}",
-        **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
-    }
-    width = 2 + max(map(len, rows))
-    return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
-
-
-def _draws(spec: PolicySpec) -> str:
-    if not spec.is_deterministic:
-        return "inputs of the graph"
-    return "none: the likeliest expert, its mean" if spec.is_mixture else "none: one noise, kept in the file"
-
-
-def _bound(spec: PolicySpec) -> str:
-    novelty = spec.novelty
-    if novelty is None:
-        return "unknown"
-    share = f"{100 * (1 - novelty.quantile):.3g} % of the demonstrated observations"
-    return f"above {novelty.bound:.3g} nats for {share}, {novelty.components} components"
-
-
-def _inside(spec: PolicySpec) -> str:
-    if spec.is_mixture:
-        return f"{spec.experts} experts, {spec.covariance} covariance"
-    return f"{spec.sampling_steps} sampling steps" if spec.sampling_steps else "one pass"

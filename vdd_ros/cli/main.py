@@ -2,19 +2,17 @@
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from vdd_ros import __version__
-from vdd_ros.console import safe, silence, tell
+from vdd_ros.cli.failures import expected, fault
+from vdd_ros.console import safe
 from vdd_ros.errors import Terminated, VddError
 from vdd_ros.host.threads import sleep_at_barriers
 from vdd_ros.places import check_places
@@ -34,39 +32,8 @@ COMMANDS = {
     "latency": "show where the time of each tick went, from a latency bag",
     "bag": "mend a latency bag whose recorder was killed",
     "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
-    "benchmark": "run every method on the same tasks; tables and figures of success, diversity and speed",
+    "benchmark": "compare methods, the policy node with its parts, or training loops; tables and figures",
 }
-
-# Which extra of setup.py brings the optional packages.
-EXTRAS = {
-    "gymnasium": "sim",
-    "matplotlib": "sim",
-    "tqdm": "sim",
-    "onnx": "train",
-    "safetensors": "train",
-    "scipy": "train",
-    "sklearn": "train",
-    "tensorboard": "train",
-    "torch": "train",
-    "diagnostic_msgs": "ros",
-    "geometry_msgs": "ros",
-    "lifecycle_msgs": "ros",
-    "rclpy": "ros",
-    "rosbags": "ros",
-    "sensor_msgs": "ros",
-    "std_msgs": "ros",
-    "std_srvs": "ros",
-    "trajectory_msgs": "ros",
-}
-
-# What every installation needs, by the name that is imported, with the package that brings it.
-ALWAYS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "yaml": "pyyaml"}
-
-EXIT_ERROR = 2
-EXIT_FAULT = 70
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
-TRACEBACK = "VDD_TRACEBACK"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if sys.stdout is not None:
                     sys.stdout.flush()  # here an error has a message; when the interpreter ends it has none
         except (VddError, OSError, ImportError, KeyboardInterrupt) as error:
-            return _expected(name, error)
+            return expected(name, error)
         except Exception as error:
-            return _fault(name, error)
+            return fault(name, error)
 
 
 def _run(command: str | None, argv: list[str]) -> int:
@@ -127,69 +94,6 @@ def ending_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _expected(name: str, error: BaseException) -> int:
-    """Say what went wrong, where that is known; return the exit code."""
-    _show_traceback(error)
-    if isinstance(error, Terminated):
-        tell(f"{name}: ended by {signal.Signals(error.number).name}")
-        return 128 + error.number
-    if isinstance(error, KeyboardInterrupt):
-        tell(f"{name}: interrupted")
-        return EXIT_INTERRUPTED
-    if isinstance(error, BrokenPipeError) and error.filename is None:
-        silence(sys.stdout, 1)
-        return EXIT_BROKEN_PIPE
-    if isinstance(error, ImportError):
-        package = (error.name or "").partition(".")[0]
-        if not isinstance(error, ModuleNotFoundError) or package not in EXTRAS | ALWAYS:
-            return _fault(name, error)
-        return _fail(name, _missing(package))
-    if isinstance(error, OSError) and error.filename is None:  # such as a disk that is full behind standard output
-        silence(sys.stdout, 1)
-    return _fail(name, _system_text(error) if isinstance(error, OSError) else str(error))
-
-
-def _fault(name: str, error: Exception) -> int:
-    """Say that nobody foresaw an error, where it came up, and how to see more."""
-    _show_traceback(error)
-    place, file = _scene(error)
-    mend = f" If {file} is damaged or of another kind, name another one; else" if file else ""
-    tell(
-        f"{name}: error that vdd_ros did not foresee: {type(error).__name__}: {error} (in {place}).{mend} please "
-        f"report it with the traceback that {TRACEBACK}=1 before the command shows."
-    )
-    return EXIT_FAULT
-
-
-def _show_traceback(error: BaseException) -> None:
-    if os.environ.get(TRACEBACK, "") not in ("", "0"):
-        tell("".join(traceback.format_exception(error)).rstrip())
-
-
-def _scene(error: BaseException) -> tuple[str, str | None]:
-    """Return where in this package an error came up, and the file or folder that was in hand there, if there was."""
-    place, file = "before the command began", None
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] != "vdd_ros":
-            continue
-        place = f"{module}, line {line}"
-        if module == __name__:
-            continue
-        paths = [value for value in frame.f_locals.values() if isinstance(value, Path)]
-        if found := [path for path in paths if os.path.lexists(path)]:
-            file = str(found[-1])
-    return place, file
-
-
-def _system_text(error: OSError) -> str:
-    """Return what the system refused: the file, if it names one, and why."""
-    if error.strerror is None:
-        return str(error)
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors cannot steer a terminal: a shell's * may put foreign file names into its arguments."""
 
@@ -212,23 +116,6 @@ def _parser(command: str | None, module: ModuleType | None) -> argparse.Argument
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     return parser
-
-
-def _fail(name: str, message: str) -> int:
-    tell(f"{name}: error: {message}")
-    return EXIT_ERROR
-
-
-def _missing(package: str) -> str:
-    if package in ALWAYS:
-        return (
-            f"{package} is not installed, and vdd_ros always needs it: pip install {ALWAYS[package]} (docs/install.md)"
-        )
-    extra = EXTRAS[package]
-    hint = f"{package} is not installed; the extra '{extra}' brings it: pip install 'vdd_ros[{extra}]'"
-    if extra == "ros":
-        hint += ", or source your ROS 2 installation"
-    return f"{hint} (docs/install.md)"
 
 
 if __name__ == "__main__":

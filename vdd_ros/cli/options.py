@@ -10,6 +10,8 @@ from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.text import printable
 
+BACKBONES = ("gpt", "mlp")
+
 Config = TypeVar("Config")
 
 
@@ -56,6 +58,17 @@ def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]
     meaning = _by_method({method.name: field_docs(method.config).get(name, "") for method in methods})
     default = _by_method({method.name: str(_defaults(method.config)[name]) for method in methods})
     _add(group, name, reading, meaning, default)
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add --jobs and --ray, the arguments of `vdd_ros.workers.workers`."""
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--ray",
+        metavar="local|auto|ADDRESS",
+        help="run tasks on a Ray cluster: one of --jobs processes that the command begins here, the one that 'ray "
+        "start' began here, or the one at an address",
+    )
 
 
 def _by_method(texts: dict[str, str]) -> str:

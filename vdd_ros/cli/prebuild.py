@@ -2,15 +2,12 @@
 
 import argparse
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
-from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.evaluation.opening import measure_opening
 from vdd_ros.places import OutputFile
-from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.providers import ENGINES, PROVIDERS, ProviderSettings
+from vdd_ros.policy.providers import PROVIDERS, ProviderSettings
 
 HELP = "open a policy file with a provider and time it; with tensorrt, build its engines"
 
@@ -30,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open, run, print what took how long and what is kept."""
     settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
-    found = measure(args.policy, settings, args.runs)
+    found = measure_opening(args.policy, settings, args.runs)
     show(f"{args.policy} with {args.provider}")
     show(f"  opened in   {found['open_s']:.2f} s")
     show(f"  first run   {1e3 * found['first_s']:.3f} ms")
@@ -44,33 +41,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, found)
     return 0
-
-
-def measure(policy_file: Path, settings: ProviderSettings, runs: int) -> dict[str, Any]:
-    """Open a policy file, run it, and return the times in seconds and TensorRT's engines with their sizes in bytes.
-
-    Raises:
-        VddError: As `OnnxPolicy.load` and `OnnxPolicy.warm_up`.
-    """
-    start = perf_counter()
-    policy = OnnxPolicy.load(policy_file, provider=settings)
-    open_s = perf_counter() - start
-    warm_up = policy.warm_up(runs)
-    folder = policy.engine_folder
-    engines = sorted(folder.glob(ENGINES)) if folder else []
-    return {
-        "policy": policy_file.name,
-        "provider": settings.name,
-        "cuda_graph": settings.cuda_graph,
-        "fp16": settings.fp16,
-        "open_s": open_s,
-        **warm_up._asdict(),
-        "runs": runs,
-        "binding": policy.binding,
-        "binding_run_s": policy.binding_run_s,
-        "engine_folder": str(folder) if folder else None,
-        "engines": {engine.name: engine.stat().st_size for engine in engines},
-        "built": policy.engines_built,
-        "machine": machine_facts(),
-        "versions": runtime_versions(),
-    }

@@ -5,15 +5,12 @@ from pathlib import Path
 
 from vdd_ros.cli.options import add_config_options
 from vdd_ros.cli.training_run import add_run_options, given_config, run_and_report, tell_small_deviations
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
-from vdd_ros.errors import DemonstrationError
-from vdd_ros.features import listed, to_pairs
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.evaluation.compatibility import check_demonstrations
 from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.learning.methods.presets import TRAIN_PRESETS
 from vdd_ros.learning.methods.registry import teacher_method
 from vdd_ros.tasks import get_task, task_names
-from vdd_ros.tasks.base import TaskSpec
-from vdd_ros.text import printable
 
 HELP = "train a diffusion teacher on demonstrations"
 
@@ -28,32 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, then report; the checkpoint folder links to the demonstrations, so that `vdd distil` needs only it."""
+    from vdd_ros.learning.fit.distributed import training_group
     from vdd_ros.learning.methods.trainer import Trainer
 
     task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
-    fits(demonstrations.header, task)
+    check_demonstrations(demonstrations.header, task)
     config = given_config(teacher_method(TrainConfig.teacher), args)  # the settings are those of every kind
     trainer = Trainer(teacher_method(config.teacher), config)
     tell_small_deviations(demonstrations, config.least_deviation)
-    return run_and_report(args, lambda: trainer.run(demonstrations, args.out, resume=args.resume, force=args.force))
-
-
-def fits(header: Header, task: TaskSpec) -> None:
-    """Refuse demonstrations of something else.
-
-    Raises:
-        DemonstrationError: The task, the names, the units or their order, or the rate differ.
-    """
-    mend = f"make some with 'vdd demos {printable(task.name)}'"
-    if header.task != task.name:
-        raise DemonstrationError(
-            f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
-        )
-    name = f"the task '{printable(task.name)}'"
-    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
-    if to_pairs(header.context) != to_pairs(task.context):
-        raise DemonstrationError(
-            f"the demonstrations start from contexts of {listed(header.context) or 'nothing'}, but {name} from "
-            f"{listed(task.context) or 'nothing'}; {mend}"
-        )
+    with training_group(config.batch, cuda=config.pick_device().type == "cuda"):
+        return run_and_report(args, lambda: trainer.run(demonstrations, args.out, resume=args.resume, force=args.force))

@@ -61,6 +61,7 @@ def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: flo
 
 def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
+    from vdd_ros.learning.fit.distributed import is_first
     from vdd_ros.learning.fit.run_folder import FIGURE_FILE
 
     check_result_options(args)
@@ -69,8 +70,10 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
     try:
         card = train()
     finally:
-        if (place := earlier(args.out)) is not None:
+        if is_first() and (place := earlier(args.out)) is not None:
             tell(f"what {args.out} held before this run is in {place}")
+    if not is_first():  # of several processes that train together, the first one reports
+        return 0
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
     report = _report(card, curves, seconds, chosen, resumed=args.resume)

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import ConfigurationError
-from vdd_ros.features import Signature
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.errors import ConfigurationError, DemonstrationError
+from vdd_ros.features import Signature, listed, to_pairs
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable
@@ -28,6 +28,26 @@ def fits(policy: PolicySpec, task: TaskSpec) -> None:
         "give a policy that was trained on demonstrations of this task",
         ConfigurationError,
     )
+
+
+def check_demonstrations(header: Header, task: TaskSpec) -> None:
+    """Refuse demonstrations of something else than a task.
+
+    Raises:
+        DemonstrationError: The task, the names, the units or their order, or the rate differ.
+    """
+    mend = f"make some with 'vdd demos {printable(task.name)}'"
+    if header.task != task.name:
+        raise DemonstrationError(
+            f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
+        )
+    name = f"the task '{printable(task.name)}'"
+    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
+    if to_pairs(header.context) != to_pairs(task.context):
+        raise DemonstrationError(
+            f"the demonstrations start from contexts of {listed(header.context) or 'nothing'}, but {name} from "
+            f"{listed(task.context) or 'nothing'}; {mend}"
+        )
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:

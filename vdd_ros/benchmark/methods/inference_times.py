@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.benchmark.methods.locks import read_json
+from vdd_ros.benchmark.methods.clock import read_json
 from vdd_ros.benchmark.methods.maker import CELL_FILE, POLICY_FILE
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.documents import write_json

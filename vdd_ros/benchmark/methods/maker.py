@@ -3,11 +3,8 @@
 import hashlib
 import json
 import subprocess
-import time
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -15,13 +12,12 @@ from typing import Any
 
 import torch
 
-from vdd_ros.benchmark.methods.locks import holding, read_json, read_seconds, timed
+from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
 from vdd_ros.benchmark.methods.matrix import Cell, Model
-from vdd_ros.benchmark.methods.results import Record, merge_results
+from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config, train
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.documents import write_json
-from vdd_ros.errors import ProcessError, VddError
+from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.rollouts import evaluate_policy
 from vdd_ros.host.facts import machine_facts
@@ -35,42 +31,34 @@ from vdd_ros.tasks import get_task
 CELL_FILE = "cell.json"
 POLICY_FILE = "policy.onnx"
 CHECKPOINT = "checkpoint"
+TRAINED_FILE = "trained.json"
+FAILURE_FILE = "failure.json"
 KEYED_VERSIONS = ("vdd_ros", "torch")
 
 _CLOCK = "clock.json"
-_TRAINED = "trained.json"
-_FAILURE = "failure.json"
-
-
-class BusyError(Exception):
-    """Another process is making what is needed; the message says what."""
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes cells in a folder that several processes may share; what is finished stays finished.
+    """Makes models and cells in a folder; what is finished stays finished. Can be pickled.
 
     Attributes:
-        work: The folder.
-        results: File that each finished cell is added to.
-        demonstrations: By task.
+        work: The folder; workers on other machines have it under the same path.
+        data: Task to the folder of its demonstrations, which workers have too.
         rollouts: Episodes of each cell.
         steps: Training steps, or None for as many as usual.
         device: `auto`, `cpu` or `cuda`.
-        started: What failed since is not tried again, seconds since the epoch.
     """
 
     work: Path
-    results: Path
-    demonstrations: Mapping[str, DemonstrationSet]
+    data: Mapping[str, Path]
     rollouts: int
     steps: int | None = None
     device: str = "auto"
-    started: float = field(default_factory=time.time)
 
     @property
     def cells(self) -> Path:
-        """The folder of all cells, shared by those who make one, and held alone by who measures times."""
+        """The folder of all cells."""
         return self.work / "cells"
 
     def folder(self, cell: Cell) -> Path:
@@ -86,58 +74,46 @@ class Maker:
         """Return the record of a cell, or None if it is not finished."""
         return read_json(self.folder(cell) / CELL_FILE)
 
-    def make(self, cell: Cell) -> Record:
-        """Return the record of a cell, made now unless it is finished; it goes to the results at once.
+    def trained(self, model: Model) -> dict[str, Any] | None:
+        """Return what is known of a model's training, or None if it has not ended."""
+        return read_json(self.model_folder(model) / TRAINED_FILE)
 
-        Raises:
-            BusyError: Another process makes this cell or its model, or measures times.
-            ProcessError: It fails, or has failed since the start; the message says why.
-            KeyboardInterrupt: The process was interrupted; what is done so far is kept.
-        """
-        folder = self.folder(cell)
-        with holding(self.cells, shared=True) as quiet, holding(folder) as mine:
-            if not quiet or not mine:
-                raise BusyError(cell.label if quiet else "the measurement of inference times")
-            record = self.finished(cell)
-            if record is None:
-                with _noting_failure(folder, self.started, cell.label):
-                    record = self._measure(cell, folder)
-                    write_json(folder / CELL_FILE, record)
-            merge_results(self.results, [record])
-        return record
+    def demonstrations(self, task: str) -> DemonstrationSet:
+        """Return the demonstrations of a task."""
+        return _load(self.data[task])
 
     def _model_key(self, model: Model) -> str:
         return _digest(
             {
                 "method": model.source.method,
                 "settings": lasting_settings(make_config(model, self.device, self.steps)),
-                "data": self.demonstrations[model.task].sha256,
+                "data": self.demonstrations(model.task).sha256,
                 "teacher": model.teacher and self._model_key(model.teacher),
                 "versions": {name: versions()[name] for name in KEYED_VERSIONS},
             }
         )
 
     def checkpoint(self, model: Model) -> Path:
-        """Return the checkpoint of a model, trained now unless it is finished."""
-        folder = self.model_folder(model)
-        if (folder / _TRAINED).exists():
-            return folder / CHECKPOINT
-        with holding(folder) as mine:
-            if not mine:
-                raise BusyError(model.label)
-            if not (folder / _TRAINED).exists():
-                with _noting_failure(folder, self.started, model.label):
-                    self._train_in(folder, model)
-        return folder / CHECKPOINT
+        """Return the folder of a model's checkpoint."""
+        return self.model_folder(model) / CHECKPOINT
 
-    def _train_in(self, folder: Path, model: Model) -> None:
+    def train(self, model: Model) -> dict[str, Any]:
+        """Train a model whose teacher, if it has one, is trained; go on where a stopped process left it.
+
+        Returns:
+            What `trained` returns once it is kept.
+
+        Raises:
+            VddError: The training fails.
+            KeyboardInterrupt: It was interrupted; a checkpoint is kept.
+        """
+        folder = self.model_folder(model)
         teacher = self.checkpoint(model.teacher) if model.teacher else None
         config = make_config(model, self.device, self.steps)
         with timed(folder / _CLOCK):
-            card = train(model, config, self.demonstrations[model.task], folder / CHECKPOINT, teacher)
-        cuda = config.pick_device().type == "cuda"
-        gpu = torch.cuda.get_device_name() if cuda else None
-        trained = {
+            card = train(model, config, self.demonstrations(model.task), folder / CHECKPOINT, teacher)
+        gpu = torch.cuda.get_device_name() if config.pick_device().type == "cuda" else None
+        return {
             "seconds": read_seconds(folder / _CLOCK),
             "settings": card.settings,
             "versions": card.versions,
@@ -145,15 +121,14 @@ class Maker:
             "commit": commit(),
             "sha256": model_sha256(folder / CHECKPOINT),
         }
-        write_json(folder / _TRAINED, trained)
 
-    def _measure(self, cell: Cell, folder: Path) -> Record:
-        checkpoint = self.checkpoint(cell.model)
-        file = folder / POLICY_FILE
+    def measure(self, cell: Cell) -> Record:
+        """Export the trained model of a cell, let it act, and return the cell's record, without inference times."""
+        file = self.folder(cell) / POLICY_FILE
         if not file.exists():
-            export(checkpoint, file, ExportConfig(**cell.sampling, novelty=False))
+            export(self.checkpoint(cell.model), file, ExportConfig(**cell.sampling, novelty=False))
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
-        goals = goals_of(self.demonstrations[cell.model.task], policy.spec) if policy.spec.goal_length else None
+        goals = goals_of(self.demonstrations(cell.model.task), policy.spec) if policy.spec.goal_length else None
         scores = evaluate_policy(policy, get_task(cell.model.task), self.rollouts, [cell.model.seed], goals=goals)
         return self._record(cell, policy, scores["pooled"])
 
@@ -199,29 +174,15 @@ class Maker:
         }
 
     def _trained(self, model: Model) -> dict[str, Any]:
-        trained = read_json(self.model_folder(model) / _TRAINED)
+        trained = self.trained(model)
         if trained is None:
             raise ProcessError(f"{self.model_folder(model)} was taken away while it was in use; run the command again")
         return trained
 
 
-@contextmanager
-def _noting_failure(folder: Path, started: float, label: str) -> Iterator[None]:
-    """Turn what goes wrong into a ProcessError and a note, and refuse what has gone wrong since `started`."""
-    file = folder / _FAILURE
-    note = read_json(file)
-    if note is not None and note["at"] >= started:
-        raise ProcessError(note["message"])
-    try:
-        yield
-    except BusyError:
-        raise
-    except Exception as error:
-        known = isinstance(error, (VddError, OSError))
-        message = str(error) if isinstance(error, ProcessError) else f"{label}: {error if known else repr(error)}"
-        write_json(file, {"at": time.time(), "message": message, "traceback": traceback.format_exc()})
-        raise ProcessError(message) from error
-    file.unlink(missing_ok=True)
+@cache
+def _load(folder: Path) -> DemonstrationSet:
+    return DemonstrationSet.load(folder)
 
 
 def _digest(content: dict[str, Any]) -> str:

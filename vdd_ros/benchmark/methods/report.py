@@ -6,12 +6,11 @@ from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import fill_block
 from vdd_ros.benchmark.methods.figures import FIGURES, draw
-from vdd_ros.benchmark.methods.locks import holding
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.summary import group, settings_apart
 from vdd_ros.benchmark.methods.tables import TABLES
 from vdd_ros.benchmark.speed.command import draw_race, section
-from vdd_ros.files import replacing
+from vdd_ros.files import UPDATE_WAIT_S, holding, replacing
 
 REPORT_FILE = "benchmark.md"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
@@ -20,7 +19,7 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 def write_report(records: list[Record], folder: Path) -> str:
     """Write tables and figures of some cells into a folder; return the tables."""
     text = render(records, folder, Path())
-    with holding(folder, wait=True):
+    with holding(folder, wait_s=UPDATE_WAIT_S):
         for task, backbone in sections(records):
             draw(group(records, task, backbone), folder, task, backbone)
         draw_race(folder)
@@ -41,7 +40,7 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
         ConfigurationError: The page lacks the marks.
     """
     tables = render(records, figures, Path(os.path.relpath(figures, page.parent)))
-    with holding(page.parent, wait=True):
+    with holding(page.parent, wait_s=UPDATE_WAIT_S):
         fill_block(page, BEGIN, END, tables)
 
 

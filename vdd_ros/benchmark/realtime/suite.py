@@ -1,6 +1,5 @@
 """`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from vdd_ros import resources
-from vdd_ros.benchmark.markdown_block import check_block
 from vdd_ros.benchmark.realtime import PARTS, judge
 from vdd_ros.benchmark.realtime.stations import Stations, load
-from vdd_ros.console import show, tell
+from vdd_ros.console import tell
 from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
 from vdd_ros.host.facts import runtime_versions
 from vdd_ros.host.realtime import HostSettings, host_facts, settle
-from vdd_ros.places import check_file
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.text import printable
 
@@ -67,34 +64,29 @@ class Extent:
 QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0, fifo=False)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measure, write the figures, print them; return 0 whatever they are.
+def measure_into(
+    results: Path, *, quick: bool, only: Sequence[str] | None, shown: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Measure with the shipped policies and keep the record in a file.
+
+    Args:
+        results: The file.
+        quick: Measure less than a minute.
+        only: Which of `PARTS`, the others staying as they are in the file; None for all.
+        shown: Called with the record before it is written.
 
     Raises:
+        ConfigurationError: Parts are to stay, and the file holds no whole record.
         HeldError: Another process measures into the same file; neither's figures would be right.
     """
-    args.results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
-    with updating(args.results, wait_s=0.0):
-        return _run(args, args.results)
-
-
-def _run(args: argparse.Namespace, results: Path) -> int:
-    extent = QUICK if args.quick else Extent()
-    check_file("--results", results)
-    if args.docs is not None:
-        check_block(args.docs, judge.BEGIN, judge.END)
-    student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
-    before = _read(results) if args.only else {}
-    with TemporaryDirectory(prefix="vdd_realtime_") as folder:
-        record = measure(student, teacher, extent, Path(folder), args.only or PARTS, before)
-    record |= {"quick": args.quick}
-    show(judge.table(record))
-    write_json(results, record)
-    if args.docs is not None:
-        judge.update_page(args.docs, record)
-    if args.figure is not None:
-        judge.draw(args.figure, record)
-    return 0
+    with updating(results, wait_s=0.0), TemporaryDirectory(prefix="vdd_realtime_") as folder:
+        before = _read(results) if only else {}
+        student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
+        record = measure(student, teacher, QUICK if quick else Extent(), Path(folder), only or PARTS, before)
+        record |= {"quick": quick}
+        shown(record)
+        write_json(results, record)
+    return record
 
 
 def measure(

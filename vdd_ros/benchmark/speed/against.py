@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from vdd_ros.benchmark.speed.checkouts import Checkout, Spent, busy_neighbours
+from vdd_ros.console import tell
 from vdd_ros.host.facts import machine_facts
 
 SUCCESS_WITHIN, ENTROPY_WITHIN = 0.01, 0.02
@@ -103,6 +105,29 @@ class Runs:
         self.cpu_s.append(spent.cpu_s)
         self.success.append(success)
         self.entropy.append(entropy)
+
+
+def race_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> dict[str, Any]:
+    """Race the checkout that this code belongs to against another one, in a folder of `work` that is removed again.
+
+    Args:
+        other: Folder of the other checkout.
+        demonstrations: Folder of the data.
+        work: Folder for what they make.
+        **settings: Further fields of `Race`.
+
+    Returns:
+        As `run_race`.
+
+    Raises:
+        ConfigurationError: There is no such checkout.
+        ProcessError: A command failed.
+    """
+    this, against = Checkout.of("this", Path(__file__).parents[3]), Checkout.of("other", other)
+    work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="speed_", dir=work) as folder:
+        race = Race(demonstrations=demonstrations.resolve(), work=Path(folder).resolve(), **settings)
+        return run_race(race, this, against, lambda text: tell(f"speed: {text}"))
 
 
 def run_race(

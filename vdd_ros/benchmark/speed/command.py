@@ -1,11 +1,11 @@
-"""`vdd benchmark --speed`: the distillation against a straightforward loop, as a table, a figure and JSON."""
+"""`vdd benchmark speed`: the distillation against a straightforward loop, as a table, a figure and JSON."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vdd_ros.benchmark.methods.locks import read_json
+from vdd_ros.benchmark.methods.clock import read_json
 from vdd_ros.benchmark.methods.matrix import Model
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.plots import compact, log_ticks, style
@@ -20,7 +20,7 @@ PRODUCT = "vdd_ros"
 
 def race(
     maker: "Maker", task: str, backbone: str, steps: int, folder: Path, rates: Sequence[float] | None = None
-) -> str:
+) -> dict[str, Any]:
     """Run the race from the BESO teacher of a task, which is trained if need be; write JSON and figure.
 
     Args:
@@ -32,9 +32,10 @@ def race(
         rates: Learning rates of the straightforward loop; by default the paper's, the product's and one between them.
 
     Returns:
-        The table.
+        The record, which `table` takes.
     """
     from vdd_ros.benchmark.methods.reference_loop import LEARNING_RATE
+    from vdd_ros.benchmark.methods.suite import train_alone
     from vdd_ros.benchmark.methods.training import make_config
     from vdd_ros.benchmark.speed.race import measure_speed
     from vdd_ros.learning.methods.configs import DistilConfig
@@ -46,11 +47,12 @@ def race(
     if not isinstance(config, DistilConfig):
         raise TypeError(f"the model {student.label} is not distilled")
     rates = rates or (LEARNING_RATE, math.sqrt(LEARNING_RATE * config.learning_rate), config.learning_rate)
-    found = measure_speed(maker.checkpoint(student.teacher), maker.demonstrations[task], config, rates=rates)
+    teacher = train_alone(maker, student.teacher)
+    found = measure_speed(teacher, maker.demonstrations(task), config, rates=rates)
     record = {"task": task, "backbone": backbone, "steps": steps, "batch": config.batch, **found}
     write_json(folder / RACE_FILE, record)
     draw_race(folder)
-    return table(record)
+    return record
 
 
 def draw_race(folder: Path) -> None:

@@ -17,6 +17,7 @@ from vdd_ros.learning.diffusion import samplers
 from vdd_ros.learning.diffusion.levels import Levels
 from vdd_ros.learning.diffusion.preconditioning import Preconditioning
 from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.fit.distributed import own_rows
 from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape
 
 
@@ -101,12 +102,17 @@ class Teacher(nn.Module):
             action: (B, D) standardised.
             draws: Noise levels and noises for each action; the states are encoded once for all of them.
             generator: Source of levels and noise.
+
+        Of several processes that train together each returns the mean over its own rows.
         """
         sigma = self.levels.draw((len(action), draws), generator)  # (B, S)
         clean = action[:, None]
         noise = torch.randn((*sigma.shape, self.size), generator=generator, device=generator.device)
+        clean, sigma, noise = own_rows(clean), own_rows(sigma), own_rows(noise)
         noisy = clean + sigma[..., None] * noise
-        return self.preconditioning.loss(self.network, self.encode(observation, goal), noisy, clean, sigma)
+        return self.preconditioning.loss(
+            self.network, self.encode(own_rows(observation), own_rows(goal)), noisy, clean, sigma
+        )
 
     def denoise(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
         """Estimate the mean of the clean actions.

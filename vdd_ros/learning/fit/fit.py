@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vdd_ros.learning.configs import FitConfig
 from vdd_ros.learning.fit.checkpoint import Card, save_model
+from vdd_ros.learning.fit.distributed import share_gradients
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.fit.run_folder import versions
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
@@ -90,5 +91,5 @@ def fit(
     def save() -> None:
         save_model(folder, loop.averaged.get_submodule(job.kept).state_dict(), finished())
 
-    loop.run(loss, save, label, job.after_step)
+    loop.run(share_gradients(job.module, loss), save, label, job.after_step)
     return finished()

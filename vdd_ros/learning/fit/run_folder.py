@@ -19,6 +19,7 @@ from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationErr
 from vdd_ros.files import holding, replacing
 from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
 from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
+from vdd_ros.learning.fit.distributed import is_first, refuse_several, wait_for_all
 from vdd_ros.learning.fit.shapes import shapes_only
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.text import printable
@@ -43,6 +44,8 @@ def run_folder(
 ) -> Iterator[Callable[[], None]]:
     """Hold a run's folder while the block trains in it; what was there before is kept until the block ends well.
 
+    Of several processes that train together the first one does so, and the others wait until it is ready.
+
     Args:
         folder: Made if it is missing.
         settings: Of the run.
@@ -58,7 +61,12 @@ def run_folder(
         CheckpointError: As `prepare_folder`, or the folder is the teacher's.
         DemonstrationError: The folder holds other demonstrations.
         HeldError: Another process trains in it.
+        ConfigurationError: torchrun started several processes, which this training cannot use.
     """
+    refuse_several()
+    if not is_first():
+        yield wait_for_all
+        return
     if teacher_folder is not None and folder.resolve() == teacher_folder.resolve():
         raise CheckpointError(
             f"'{printable(folder)}' is the teacher's own folder, where the student would replace it; choose another "
@@ -75,6 +83,7 @@ def run_folder(
             if not kept:
                 demonstrations.save(folder)
             write_link(folder, demonstrations)
+            wait_for_all()
 
         yield begin
         drop_earlier(folder)

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,7 @@ from vdd_ros.learning.fit.checkpoint import (
     load_tensors,
     save_tensors,
 )
+from vdd_ros.learning.fit.distributed import agree, average, is_first
 from vdd_ros.progress import progress
 from vdd_ros.text import printable
 
@@ -110,28 +111,35 @@ class TrainingLoop:
             KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
         """
         saved_at = time.monotonic()
-        writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step + 1)
-        bar = progress(self._config.steps, label, "step", initial=self.step)
-        with _stop_requests() as stop, writer, bar:
+        first = is_first()
+        writer = SummaryWriter(self._folder / "tensorboard", purge_step=self.step + 1) if first else None
+        bar = progress(self._config.steps, label, "step", initial=self.step, disable=not first)
+        with _stop_requests() as stop, writer or nullcontext(), bar:
             while self.step < self._config.steps:
                 scalars = self._advance(loss_function)
                 after_step(self.step, self._generator, self.averaged)
                 bar.update()
                 if self.step % 50 == 0 or self.step == self._config.steps:
                     self._refuse_divergence()
-                    for name, value in scalars.items():
-                        writer.add_scalar(name, value, self.step)
+                    for name, value in average(scalars).items():
+                        if writer is not None:
+                            writer.add_scalar(name, value, self.step)
                     bar.set_postfix_str(" ".join(f"{name} {value:.3g}" for name, value in scalars.items()))
                 late = time.monotonic() - saved_at > self._config.checkpoint_every_s
-                reason = stop()  # once: one that comes after this waits for the next step, and is saved then
+                # Once: one that comes after this waits for the next step, and is saved then.
+                reason = agree(stop(), self._generator.device)
                 if reason or late:
-                    self._save_state()
-                    save()
+                    self._keep(save)
                     saved_at = time.monotonic()
                 if reason:
                     raise reason
-        self._save_state()
-        save()
+        self._keep(save)
+
+    def _keep(self, save: Callable[[], None]) -> None:
+        """Write the state and the model, in the one process that does."""
+        if is_first():
+            self._save_state()
+            save()
 
     def _advance(self, loss_function: LossFunction) -> dict[str, Tensor]:
         for group in self._optimizer.param_groups:

@@ -13,17 +13,12 @@ HELP = "time one pass of policy files against others, by turns in one thread"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark pass`."""
-    parser.add_argument("policies", nargs="*", type=Path, metavar="POLICY", help="pass: policy files (.onnx)")
+    parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="policy files (.onnx)")
     parser.add_argument(
-        "--against",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="pass: as many other files, in the same order; speed: the folder of another checkout",
+        "--against", nargs="+", type=Path, required=True, metavar="POLICY", help="as many others, in the same order"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="pass: turns of each file (default: %(default)s)")
-    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="pass, speed: write the numbers as JSON")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each file (default: %(default)s)")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,41 +1,19 @@
-"""Folders that one process holds at a time, and clocks that go on where a stopped process left them."""
+"""Clocks that go on where a stopped process left them, and other JSON objects in the folder of the work."""
 
 import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vdd_ros import files
 from vdd_ros.documents import read_json as read_document
 from vdd_ros.documents import write_json
-from vdd_ros.errors import ConfigurationError, HeldError
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
 
 KEEP_EVERY_S = 5.0
-
-
-@contextmanager
-def holding(folder: Path, *, shared: bool = False, wait: bool = False) -> Iterator[bool]:
-    """Hold a folder against other processes; it is free again when the block or the process ends.
-
-    Args:
-        folder: Made if it is missing.
-        shared: Several may hold it, but not together with one that holds it alone.
-        wait: Wait until it is free.
-
-    Yields:
-        Whether it is held: always if `wait`, else only if it was free.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(files.holding(folder, shared=shared, wait_s=math.inf if wait else 0.0))
-            held = True
-        except HeldError:
-            held = False
-        yield held
 
 
 @contextmanager

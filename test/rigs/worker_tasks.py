@@ -1,0 +1,54 @@
+"""Tasks for workers in tests; in a module of their own, so that other processes can import them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+class Unsendable:
+    """A result that no other process can be given."""
+
+    def __init__(self, _: object) -> None:
+        self.number = 1
+
+    def __reduce__(self) -> str:
+        raise TypeError("cannot be sent")
+
+
+def process(_: object) -> int:
+    return os.getpid()
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def die_at_first(payload: tuple[Path, int]) -> int:
+    """Kill the own process by SIGKILL so many times, counted in a folder; then return how often this was begun."""
+    folder, deaths = payload
+    begun = len(list(folder.iterdir()))
+    (folder / str(begun)).touch()
+    if begun < deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return begun + 1
+
+
+def wait_for_an_end(folder: Path) -> None:
+    """Wait until somebody interrupts; note the process, and that it could end in order."""
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        (folder / "aside").write_text(str(os.getpid()))
+        (folder / "aside").rename(folder / "begun")
+        while True:
+            time.sleep(0.05)
+    finally:
+        (folder / "ended").touch()

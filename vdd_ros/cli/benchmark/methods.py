@@ -1,0 +1,118 @@
+"""`vdd benchmark methods`: every method on the same tasks, in one resumable command, with tables and figures."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.benchmark.markdown_block import check_block
+from vdd_ros.benchmark.methods.matrix import METHODS, Cell, expand, expand_ablations, unique
+from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
+from vdd_ros.benchmark.methods.results import read_results
+from vdd_ros.cli.options import BACKBONES, add_worker_options
+from vdd_ros.console import show, tell
+from vdd_ros.documents import write_json
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
+from vdd_ros.tasks import task_names
+
+HELP = "every method on the same tasks: success, diversity and inference time"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd benchmark methods`."""
+    parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        default=["all"],
+        choices=["all", "none", *METHODS],
+        metavar="METHOD",
+        help=f"all, none or some of {', '.join(METHODS)} (default: all)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of all but the teachers (default: %(default)s)")
+    parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
+    parser.add_argument("--ablations", action="store_true", help="run the ablations of VDD too")
+    parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
+    parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
+    parser.add_argument("--rollouts", type=int, default=480, help="episodes of each cell (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
+    parser.add_argument(
+        "--demos", type=Path, metavar="DIR", help="demonstrations of the one task (default: made as by vdd demos)"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
+    add_worker_options(parser)
+    parser.add_argument(
+        "--work",
+        type=OutputFolder,
+        default="runs/benchmark",
+        metavar="DIR",
+        help="checkpoints and policies (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--results",
+        type=OutputFile,
+        metavar="FILE",
+        help="JSON list that finished cells are added to (default: results/benchmark.json; with --steps, "
+        "benchmark.json in --work)",
+    )
+    parser.add_argument(
+        "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
+    )
+    parser.add_argument(
+        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
+    )
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
+    parser.add_argument("--report-only", action="store_true", help="run nothing; tables and figures of the results")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is not finished, measure times, report; return 1 if a cell failed."""
+    results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
+    report = args.report or results.parent
+    _check_arguments(args, results, report)
+    code = 0 if args.report_only else _run_cells(args, results)
+    records = read_results(results)
+    show(write_report(records, report))
+    if args.docs is not None:
+        update_page(args.docs, records, report)
+    if args.json is not None:
+        write_json(args.json, records)
+    return code
+
+
+def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
+    """Refuse what would fail only later."""
+    for name in ("seeds", "ablation_seeds", "rollouts"):
+        if (value := getattr(args, name)) < 1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    if args.demos is not None and len(args.tasks) > 1:
+        raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
+    check_file("--results", results)
+    check_folder("--report", report)
+    if args.docs is not None:
+        check_block(args.docs, BEGIN, END)
+    read_results(results)
+
+
+def _cells(args: argparse.Namespace) -> list[Cell]:
+    methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
+    cells = expand(args.tasks, methods, args.seeds, args.backbone)
+    if args.ablations:
+        cells += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
+    return unique(cells)
+
+
+def _run_cells(args: argparse.Namespace, results: Path) -> int:
+    from vdd_ros.benchmark.methods.maker import Maker
+    from vdd_ros.benchmark.methods.suite import find_demonstrations, measure_latency, run_cells
+    from vdd_ros.files import holding
+    from vdd_ros.workers import workers
+
+    with holding(args.work):
+        with workers(args.jobs, args.ray, gpus=args.device != "cpu") as pool:
+            data = find_demonstrations(args.tasks, args.demos, args.work, pool)
+            maker = Maker(args.work.resolve(), data, args.rollouts, args.steps, args.device)
+            failed = run_cells(_cells(args), maker, results, pool)
+        measure_latency(maker, results)
+    for reason in dict.fromkeys(failed.values()):
+        tell(f"failed: {reason}")
+    return 1 if failed else 0

@@ -1,0 +1,55 @@
+"""`vdd benchmark realtime`: the policy node at control rate, as ratios to what cannot be done without."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.benchmark.realtime import PARTS
+from vdd_ros.places import OutputFile
+
+HELP = "the policy node at control rate: ticks, answers, hot swaps, missed deadlines"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd benchmark realtime`."""
+    parser.add_argument("--quick", action="store_true", help="less than a minute, rough figures")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        metavar="PART",
+        help=f"measure only some of {', '.join(PARTS)} again, and keep the rest of --results",
+    )
+    parser.add_argument(
+        "--results",
+        type=OutputFile,
+        metavar="FILE",
+        help="JSON record of the newest figures (default: results/realtime.json; with --quick, runs/realtime.json)",
+    )
+    parser.add_argument(
+        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
+    )
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the figures")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, write what was asked for; return 0 whatever the figures are."""
+    from vdd_ros.benchmark.markdown_block import check_block
+    from vdd_ros.benchmark.realtime import judge
+    from vdd_ros.benchmark.realtime.suite import measure_into
+    from vdd_ros.console import show
+    from vdd_ros.documents import write_json
+    from vdd_ros.places import check_file
+
+    results = args.results or Path("runs/realtime.json" if args.quick else "results/realtime.json")
+    check_file("--results", results)
+    if args.docs is not None:
+        check_block(args.docs, judge.BEGIN, judge.END)
+    record = measure_into(results, quick=args.quick, only=args.only, shown=lambda found: show(judge.table(found)))
+    if args.json is not None:
+        write_json(args.json, record)
+    if args.docs is not None:
+        judge.update_page(args.docs, record)
+    if args.figure is not None:
+        judge.draw(args.figure, record)
+    return 0

@@ -1,0 +1,112 @@
+"""`vdd benchmark speed`: how fast training learns, against a straightforward loop or another checkout."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.cli.options import BACKBONES
+from vdd_ros.console import show
+from vdd_ros.documents import write_json
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.places import OutputFile, OutputFolder, check_folder
+from vdd_ros.tasks import task_names
+
+HELP = "how fast training learns, against a straightforward loop or another checkout"
+
+STEPS = 1200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd benchmark speed`."""
+    parser.add_argument(
+        "--task", default="avoiding", help=f"one of {', '.join(task_names())}; its BESO teacher is distilled"
+    )
+    parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, help="steps of each loop (default: 1200; against another checkout those of the presets)"
+    )
+    parser.add_argument(
+        "--rates",
+        type=float,
+        nargs="+",
+        metavar="RATE",
+        help="learning rates of the straightforward loop (default: the paper's, ours and one between them)",
+    )
+    parser.add_argument(
+        "--teacher-steps",
+        type=int,
+        metavar="STEPS",
+        help="training steps of the teacher where it is missing, for a quick try (default: as usual)",
+    )
+    parser.add_argument(
+        "--demos", type=Path, metavar="DIR", help="demonstrations of the task (default: made as by vdd demos)"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
+    parser.add_argument(
+        "--work",
+        type=OutputFolder,
+        default="runs/benchmark",
+        metavar="DIR",
+        help="where the teacher is kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report",
+        type=OutputFolder,
+        metavar="DIR",
+        help="folder of the record and the figure (default: results; with --teacher-steps, that of --work)",
+    )
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+    other = parser.add_argument_group("against another checkout")
+    other.add_argument(
+        "--against", type=Path, metavar="DIR", help="its folder: both learn by turns on the same --demos"
+    )
+    other.add_argument("--busy", type=int, default=0, metavar="N", help="N processes beside it never rest")
+    other.add_argument("--seeds", type=int, default=3, help="trainings of each case (default: %(default)s)")
+    other.add_argument("--rollouts", type=int, default=480, help="episodes of each policy (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train the teacher if need be, race, print the table."""
+    from vdd_ros.benchmark.methods.maker import Maker
+    from vdd_ros.benchmark.methods.suite import find_demonstrations
+    from vdd_ros.benchmark.speed.command import race, table
+    from vdd_ros.files import holding
+    from vdd_ros.workers import InProcess
+
+    for name in ("steps", "teacher_steps", "seeds", "rollouts"):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    if args.against is not None:
+        return _against(args)
+    report = args.report or (args.work if args.teacher_steps else Path("results"))
+    check_folder("--report", report)
+    with holding(args.work):
+        data = find_demonstrations([args.task], args.demos, args.work, InProcess())
+        maker = Maker(args.work.resolve(), data, 1, args.teacher_steps, args.device)
+        record = race(maker, args.task, args.backbone, args.steps or STEPS, report, args.rates)
+    show(table(record))
+    if args.json is not None:
+        write_json(args.json, record)
+    return 0
+
+
+def _against(args: argparse.Namespace) -> int:
+    """Let this checkout and another one learn by turns, and print the table."""
+    from vdd_ros.benchmark.speed.against import race_checkouts, table
+
+    if args.demos is None:
+        raise ConfigurationError("--against compares checkouts on the same data; give it: --demos DIR")
+    record = race_checkouts(
+        args.against,
+        args.demos,
+        args.work,
+        task=args.task,
+        backbone=args.backbone,
+        seeds=args.seeds,
+        rollouts=args.rollouts,
+        steps=args.steps,
+        busy=args.busy,
+    )
+    show(table(record))
+    if args.json is not None:
+        write_json(args.json, record)
+    return 0

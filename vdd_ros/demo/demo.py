@@ -1,0 +1,200 @@
+"""The demo: a simulated robot, a policy that commands it and one that shadows it, recorded and compared."""
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from vdd_ros import resources
+from vdd_ros.console import show
+from vdd_ros.demo.episodes import DemoRecord, read_demo
+from vdd_ros.demo.result_folder import REPORT, result_folder
+from vdd_ros.demo.run import TASK, Run, execute, plan
+from vdd_ros.documents import write_json
+from vdd_ros.errors import ConfigurationError, Terminated, VddError
+from vdd_ros.evaluation.latency.report import Report, make_report
+from vdd_ros.evaluation.latency.tables import format_report
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.tasks import get_task
+
+POSITION = ("tcp_x", "tcp_y")
+SHADOWS = {"student": "teacher", "teacher": "student"}
+MADE_BY = "vdd demo"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What is run.
+
+    Attributes:
+        out: Folder of the results.
+        files: Node to policy file; the first one commands.
+        episodes: Number of episodes.
+        seed: Seed of policies and simulation.
+        speed: Simulated seconds a second.
+        repeats: Rounds of every policy alone and all together; 0: together, once.
+    """
+
+    out: Path
+    files: dict[str, Path]
+    episodes: int
+    seed: int
+    speed: float
+    repeats: int
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "speed"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be above 0")
+        if self.repeats < 0:
+            raise ConfigurationError(f"--repeats is {self.repeats}; it must be 0 or more")
+
+    def check_files(self) -> None:
+        """Refuse a policy file that does not exist; raises ConfigurationError."""
+        for name, file in self.files.items():
+            if not file.is_file():
+                option = "shadow" if name.startswith("shadow_") else name
+                raise ConfigurationError(
+                    f"the policy file {file} of the {name} does not exist; give one: --{option} FILE"
+                )
+
+    def plan(self) -> tuple[list[Run], list[Run]]:
+        """Return the runs in order, and those among them in which all policies run together."""
+        return plan(
+            self.out,
+            self.files,
+            repeats=self.repeats,
+            episodes=self.episodes,
+            seed=self.seed,
+            speed=self.speed,
+        )
+
+
+def policy_files(
+    policy: str = "student", student: Path | None = None, teacher: Path | None = None, shadows: Sequence[Path] = ()
+) -> dict[str, Path]:
+    """Return node to policy file, the one that commands first.
+
+    Args:
+        policy: What commands: `student`, `teacher` or a file. The teacher shadows it, or the student the teacher.
+        student: Policy file, or None for the one that ships.
+        teacher: The same.
+        shadows: Further policy files that shadow, as nodes shadow_1, shadow_2, …
+    """
+    given = {"student": student, "teacher": teacher}
+    known = {name: file or resources.path(f"models/{TASK}_{name}.onnx") for name, file in given.items()}
+    first = policy if policy in known else "policy"
+    second = SHADOWS.get(first, "teacher")
+    more = {f"shadow_{number}": file for number, file in enumerate(shadows, start=1)}
+    return {first: known.get(first, Path(policy)), second: known[second], **more}
+
+
+def run_demo(demo: Demo) -> dict[str, Any]:
+    """Run the demo, print its tables, write figures, a page and `report.json` into its folder.
+
+    Returns:
+        The content of `report.json`. Its `status` is `passed` if more than half of the episodes reached the goal and
+        no record is missing, else `failed`.
+
+    Raises:
+        VddError: The folder is somebody else's, or a node fails.
+    """
+    policies = {name: str(file) for name, file in demo.files.items()}
+    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
+    with result_folder(demo.out, MADE_BY):
+        try:
+            with interruptible_once():
+                runs, together = demo.plan()
+                for each in runs:
+                    execute(each)
+                passed = _report(demo, together, runs, report)
+            report["status"] = "passed" if passed else "failed"
+        except VddError as error:
+            report.update(status="failed", reason=str(error))
+            raise
+        finally:
+            write_json(demo.out / REPORT, report)
+    return report
+
+
+@contextlib.contextmanager
+def interruptible_once() -> Iterator[None]:
+    """Let the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt or `Terminated`.
+
+    The next ones must not disturb the end of the nodes.
+    """
+    wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+
+    def interrupt(received: int, _frame: FrameType | None) -> None:
+        for number in wanted:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt if received == signal.SIGINT else Terminated(received)
+
+    before = [signal.signal(number, interrupt) for number in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, Any]) -> bool:
+    """Read the bags, write figures and page, fill the report, print it; return whether the demo went well."""
+    from vdd_ros.evaluation.latency.figures import draw_figures
+    from vdd_ros.evaluation.latency.page import write_page
+    from vdd_ros.evaluation.latency.stage_figure import save_figure
+
+    commander = next(iter(demo.files))
+    bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
+    found = make_report(bags, policies=list(demo.files.values()))
+    robot = RobotFile.load(get_task(TASK).get_robot_file())
+    record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
+    missing = found.gaps + _late(found)
+    _print(found, record, commander, missing)
+    report.update(
+        commander=commander,
+        successes=record.successes,
+        episodes=record.results,
+        modes=record.modes,
+        missing=missing,
+        latency=found.to_dict(),
+    )
+    save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
+    _save_trajectories(demo.out / "trajectories.png", record)
+    write_page(demo.out / "report.html", found, draw_figures(found))
+    show(_where(demo.out))
+    return not missing and 2 * record.successes > len(record.results)
+
+
+def _late(report: Report) -> list[str]:
+    """Say whose record does not begin with the first tick."""
+    return [
+        f"{bag.bag}: {node.node}: the record begins with {first}"
+        for bag in report.bags
+        for node in bag.nodes
+        if (first := node.sequence.first)
+    ]
+
+
+def _print(report: Report, record: DemoRecord, commander: str, missing: list[str]) -> None:
+    show(format_report(report))
+    show(
+        f"\nthe {commander} reached the goal in {record.successes} of {len(record.results)} episodes, "
+        f"along {len(record.modes)} {'route' if len(record.modes) == 1 else 'different routes'}"
+    )
+    show("\n".join(missing) if missing else "every tick is in the record")
+
+
+def _where(out: Path) -> str:
+    return f"see {out}/report.html, {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag"
+
+
+def _save_trajectories(path: Path, record: DemoRecord) -> None:
+    """Draw the paths over the task, coloured by expert."""
+    from vdd_ros.tasks.render import save_trajectories
+
+    title = f"{record.successes} of {len(record.results)} episodes reached the goal"
+    save_trajectories(path, TASK, record.paths, record.experts, title=title)

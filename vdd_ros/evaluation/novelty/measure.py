@@ -1,0 +1,156 @@
+"""How often a policy file's novelty raises a false alarm, and how often it notices what is new."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.compatibility import fits, goals_of
+from vdd_ros.evaluation.novelty.probes import (
+    Floats,
+    Found,
+    Probe,
+    anywhere,
+    displaced,
+    frozen,
+    judge,
+    novelty_of,
+    swapped,
+)
+from vdd_ros.evaluation.rollouts import roll_out_seeds
+from vdd_ros.host.facts import runtime_versions
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.tasks import get_task
+
+UNIFORM = 5000
+DISPLACED = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # in the unit of the observation
+
+
+@dataclass(frozen=True)
+class NoveltySettings:
+    """How novelty is judged.
+
+    Attributes:
+        rollouts: Episodes of the policy's own; 0: none.
+        ticks: Observations in a row beyond the bound that are an alarm.
+        seed: Of every random draw.
+    """
+
+    rollouts: int
+    ticks: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, low in (("rollouts", 0), ("ticks", 1), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be {low} or more")
+
+
+@dataclass(frozen=True)
+class NoveltyReport:
+    """What was found.
+
+    Attributes:
+        bound: Novelty beyond which an observation is outside, nats.
+        found: Of each probe.
+        novelties: (n,) of each probe's observations, nats.
+        record: All that a JSON file holds.
+    """
+
+    bound: float
+    found: list[Found]
+    novelties: list[Floats]
+    record: dict[str, Any]
+
+
+def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings: NoveltySettings) -> NoveltyReport:
+    """Make the probes and ask the policy.
+
+    Args:
+        file: Policy file.
+        folder: Demonstrations that it did not learn from.
+        robot_file: Robot file of its task, or None for the one that ships.
+        settings: How.
+
+    Raises:
+        VddError: The policy knows no novelty, or the demonstrations are no test of it.
+    """
+    policy, demonstrations = OnnxPolicy.load(file), DemonstrationSet.load(folder)
+    bound = _check(policy, demonstrations, folder)
+    robot = RobotFile.load(robot_file or get_task(str(policy.spec.task)).get_robot_file())
+    probes = _probes(policy, demonstrations, robot, settings)
+    novelties = [novelty_of(policy, probe.observation) for probe in probes]
+    found = [judge(probe, one, bound, settings.ticks) for probe, one in zip(probes, novelties, strict=True)]
+    return NoveltyReport(bound, found, novelties, _record(file, settings, policy, demonstrations, found))
+
+
+def _check(policy: OnnxPolicy, demonstrations: DemonstrationSet, folder: Path) -> float:
+    """Return the bound of the novelty; refuse what would not be a test."""
+    if policy.spec.novelty is None:
+        raise ConfigurationError("the policy file does not know novelty; export it again, with its demonstrations")
+    if policy.spec.task is None:
+        raise ConfigurationError("the policy file does not say which task it was made for; export it with one")
+    fits(policy.spec, get_task(policy.spec.task).spec)
+    goals_of(demonstrations, policy.spec)
+    if demonstrations.sha256 == policy.spec.data_sha256:
+        raise ConfigurationError(
+            f"--demos {folder} holds what the policy learned from; make others, such as with 'vdd demos "
+            f"{policy.spec.task} --seed 1 --out OTHER'"
+        )
+    return policy.spec.novelty.bound
+
+
+def _probes(
+    policy: OnnxPolicy, demonstrations: DemonstrationSet, robot: RobotFile, settings: NoveltySettings
+) -> list[Probe]:
+    random = np.random.default_rng(settings.seed)
+    spec = get_task(str(policy.spec.task)).spec
+    robot.check(spec.observation, spec.action)
+    found = [Probe("other demonstrations", False, demonstrations.observation, demonstrations.lengths)]
+    if settings.rollouts:
+        found += _rolled_out(policy, demonstrations, settings)
+    found.append(anywhere(demonstrations, UNIFORM, random))
+    for source in robot.inputs:
+        found += displaced(demonstrations, source, DISPLACED, random)
+    for source in robot.inputs:
+        found += frozen(demonstrations, source, spec.rate_hz)
+    return [*found, *swapped(demonstrations, robot.inputs)]
+
+
+def _rolled_out(policy: OnnxPolicy, demonstrations: DemonstrationSet, settings: NoveltySettings) -> list[Probe]:
+    """Return the observations of the policy's own episodes, those that reached the goal apart from the others."""
+    goals = goals_of(demonstrations, policy.spec) if policy.spec.goal_length else None
+    task = get_task(str(policy.spec.task))
+    runs = roll_out_seeds(policy, task, settings.rollouts, [settings.seed], goals=goals)[settings.seed]
+    names = {True: "own episodes that reached the goal", False: "own episodes that did not"}
+    found = []
+    for success, name in names.items():
+        paths: list[Floats] = [
+            path[:length]
+            for path, length, good in zip(runs.observations, runs.lengths, runs.success, strict=True)
+            if good == success
+        ]
+        if paths:
+            found.append(Probe(name, False, np.concatenate(paths), np.array([len(path) for path in paths])))
+    return found
+
+
+def _record(
+    file: Path, settings: NoveltySettings, policy: OnnxPolicy, demonstrations: DemonstrationSet, found: list[Found]
+) -> dict[str, Any]:
+    novelty = policy.spec.novelty
+    return {
+        "policy": {"file": file.name, "sha256": policy.sha256},
+        "demonstrations": {"sha256": demonstrations.sha256, "seed": demonstrations.header.seed},
+        "bound": novelty.bound if novelty else None,
+        "quantile": novelty.quantile if novelty else None,
+        "ticks": settings.ticks,
+        "rollouts": settings.rollouts,
+        "seed": settings.seed,
+        "probes": [one.to_dict() for one in found],
+        "versions": runtime_versions(),
+    }

@@ -1,0 +1,68 @@
+"""What people are told of an exported policy."""
+
+from pathlib import Path
+
+from vdd_ros.host.threads import ThreadCount
+from vdd_ros.learning.fit.windows import small_deviations
+from vdd_ros.policy.spec import PolicySpec
+
+
+def export_warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
+    """Return what whoever runs the file should know of its training, a sentence each."""
+    found = [f"{warning}." for warning in spec.warnings]
+    if _interrupted(spec):
+        found.append(
+            f"the training of '{checkpoint}' ended after {_steps(spec)}. Finish it with --resume and export it again, "
+            "unless that is meant."
+        )
+    return found + small_deviations(spec.vector, spec.statistics.observation_std)
+
+
+def _interrupted(spec: PolicySpec) -> bool:
+    steps = spec.settings.get("steps")
+    return isinstance(steps, int) and spec.settings["steps_done"] < steps
+
+
+def _steps(spec: PolicySpec) -> str:
+    """Say how many steps were done, and of how many where that differs."""
+    done = f"{spec.settings['steps_done']:,}"
+    return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
+
+
+def export_table(spec: PolicySpec, file: Path, threads: ThreadCount) -> str:
+    """Return the table of a policy file."""
+    parity = spec.parity
+    same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
+    rows = {
+        "method": f"{spec.method}, {_inside(spec)}",
+        "training": _steps(spec) + (", interrupted" if _interrupted(spec) else ""),
+        "draws": _draws(spec),
+        "size": f"{file.stat().st_size / 1e6:.2f} MB",
+        "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
+        "parity": same,
+        "novelty": _bound(spec),
+        "threads": f"{threads.threads}, {threads.reason}",
+        **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
+    }
+    width = 2 + max(map(len, rows))
+    return "\n".join([f"{file}", *(f"  {name:<{width}}{text}" for name, text in rows.items())])
+
+
+def _draws(spec: PolicySpec) -> str:
+    if not spec.is_deterministic:
+        return "inputs of the graph"
+    return "none: the likeliest expert, its mean" if spec.is_mixture else "none: one noise, kept in the file"
+
+
+def _bound(spec: PolicySpec) -> str:
+    novelty = spec.novelty
+    if novelty is None:
+        return "unknown"
+    share = f"{100 * (1 - novelty.quantile):.3g} % of the demonstrated observations"
+    return f"above {novelty.bound:.3g} nats for {share}, {novelty.components} components"
+
+
+def _inside(spec: PolicySpec) -> str:
+    if spec.is_mixture:
+        return f"{spec.experts} experts, {spec.covariance} covariance"
+    return f"{spec.sampling_steps} sampling steps" if spec.sampling_steps else "one pass"

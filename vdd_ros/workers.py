@@ -1,0 +1,263 @@
+"""Work in other processes: a pool on this machine, or tasks on a Ray cluster. Results come as they are ready.
+
+A task is a function of a module and one payload, both of which can be pickled. What a function raises is a result too.
+A task whose worker died (killed, out of memory, its machine gone) is done again, up to `ATTEMPTS` times in all. Only
+the process that submits, the driver, sees results, so that it alone writes them.
+"""
+
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from typing import Any, Protocol
+
+from vdd_ros.console import tell
+from vdd_ros.errors import ConfigurationError, VddError
+
+ATTEMPTS = 3
+"""How often a task is begun whose workers die."""
+RAY_LOCAL = "local"
+"""Name for a Ray cluster that this command starts on this machine, and ends."""
+_NUMBER = "VDD_ROS_WORKER"
+
+Function = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task.
+
+    Attributes:
+        key: The task's name.
+        value: What the function returned; None where it failed.
+        failure: Why it failed, for people; None where it did not.
+        details: The traceback of a failure.
+    """
+
+    key: str
+    value: Any = None
+    failure: str | None = None
+    details: str = ""
+
+
+class Workers(Protocol):
+    """Where tasks run."""
+
+    def submit(self, key: str, function: Function, payload: object) -> None:
+        """Queue a task under a name that no unfinished task has."""
+
+    def results(self) -> Iterator[Result]:
+        """Yield results as they are ready, until no task is left; more may be submitted in between."""
+
+
+@contextmanager
+def workers(jobs: int = 1, ray: str | None = None, *, gpus: bool = False) -> Iterator[Workers]:
+    """Provide workers while the block runs; an interrupted block interrupts the tasks, which keep checkpoints.
+
+    Args:
+        jobs: Processes at a time. One without Ray: this process does the work itself.
+        ray: None for processes of this machine; `local` for a Ray cluster of `jobs` processes on this machine that
+            ends with the block; `auto` for the cluster that `ray start` began here; else a cluster's address.
+        gpus: Give each Ray task one of the cluster's GPUs, if it has any.
+
+    Raises:
+        ConfigurationError: `jobs` is below 1, or there is no such cluster.
+        ModuleNotFoundError: Ray is not installed.
+    """
+    if jobs < 1:
+        raise ConfigurationError(f"--jobs is {jobs}; it must be at least 1")
+    if ray is not None:
+        from vdd_ros.ray_workers import ray_workers
+
+        with ray_workers(jobs, ray, gpus=gpus) as cluster:
+            yield cluster
+    elif jobs == 1:
+        yield InProcess()
+    else:
+        with process_pool(jobs) as pool:
+            yield pool
+
+
+def attempt(key: str, function: Function, payload: object) -> Result:
+    """Run a task here; what it raises, but for an interruption, becomes its result."""
+    try:
+        return Result(key, function(payload))
+    except Exception as error:
+        known = isinstance(error, (VddError, OSError))
+        return Result(key, failure=f"{key}: {error if known else repr(error)}", details=traceback.format_exc())
+
+
+class InProcess:
+    """Does the work in this process, in the order of submission, whenever the next result is asked for."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[str, Function, object]] = deque()
+
+    def submit(self, key: str, function: Function, payload: object) -> None:
+        """See `Workers`."""
+        self._queue.append((key, function, payload))
+
+    def results(self) -> Iterator[Result]:
+        """See `Workers`."""
+        while self._queue:
+            yield attempt(*self._queue.popleft())
+
+
+@dataclass
+class Task:
+    """A task and how often it was begun."""
+
+    key: str
+    function: Function
+    payload: object
+    attempts: int = field(default=0)
+
+    def give_up(self) -> Result | None:
+        """Say that the worker of the task died; return its result if it is not to be begun again."""
+        why = f"{self.key}: its worker died {self.attempts} times; it may have run out of memory"
+        if self.attempts >= ATTEMPTS:
+            return Result(self.key, failure=why)
+        tell(f"{self.key}: its worker died; it is done again")
+        return None
+
+
+class _Slot:
+    """One process of a pool. Each has an executor of its own, so that a death concerns one task alone."""
+
+    def __init__(self, number: int, threads: int) -> None:
+        self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (number, threads))
+        self._pid = self._executor.submit(os.getpid)
+
+    def start(self, task: Task) -> "Future[Result]":
+        future = self._executor.submit(_attempt_in_worker, task.key, task.function, task.payload)
+        task.attempts += 1
+        return future
+
+    def interrupt(self) -> None:
+        """Ask the process to end in order, as a signal from outside does."""
+        with suppress(BrokenProcessPool, ProcessLookupError):
+            os.kill(self._pid.result(), signal.SIGTERM)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class ProcessPool:
+    """Processes of this machine. They start when there is work for them, and share its cores evenly."""
+
+    def __init__(self, jobs: int) -> None:
+        self._threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+        self._slots: list[_Slot | None] = [None] * jobs
+        self._queue: deque[Task] = deque()
+        self._running: dict[Future[Result], tuple[int, Task]] = {}
+
+    def submit(self, key: str, function: Function, payload: object) -> None:
+        """See `Workers`."""
+        self._queue.append(Task(key, function, payload))
+        self._fill()
+
+    def results(self) -> Iterator[Result]:
+        """See `Workers`."""
+        while self._running:
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                number, task = self._running.pop(future)
+                result = self._result(future, number, task)
+                self._fill()
+                if result is not None:
+                    yield result
+
+    def _fill(self) -> None:
+        busy = {number for number, _ in self._running.values()}
+        free = [number for number in range(len(self._slots)) if number not in busy]
+        for number in free[: len(self._queue)]:
+            task = self._queue.popleft()
+            self._running[self._start(number, task)] = number, task
+
+    def _start(self, number: int, task: Task) -> "Future[Result]":
+        slot = self._slots[number] = self._slots[number] or _Slot(number, self._threads)
+        try:
+            return slot.start(task)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            self._drop(number)
+            slot = self._slots[number] = _Slot(number, self._threads)
+            return slot.start(task)
+
+    def _result(self, future: "Future[Result]", number: int, task: Task) -> Result | None:
+        """Return a result, or None where the task is to be done again."""
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            self._drop(number)
+            result = task.give_up()
+            if result is None:
+                self._queue.appendleft(task)
+            return result
+        except KeyboardInterrupt:  # somebody ended the worker, in order, and not this process
+            return Result(task.key, failure=f"{task.key}: its worker was told to end")
+        except Exception as error:  # the result or the payload cannot be pickled
+            return Result(task.key, failure=f"{task.key}: {error!r}")
+
+    def _drop(self, number: int) -> None:
+        if (slot := self._slots[number]) is not None:
+            slot.close()
+        self._slots[number] = None
+
+    def interrupt(self) -> None:
+        """Interrupt what runs."""
+        self._queue.clear()
+        for number, _ in self._running.values():
+            if (slot := self._slots[number]) is not None:
+                slot.interrupt()
+
+    def close(self) -> None:
+        """Wait for what runs, and end the processes."""
+        for number in range(len(self._slots)):
+            self._drop(number)
+
+
+@contextmanager
+def process_pool(jobs: int) -> Iterator[ProcessPool]:
+    """Provide a pool of processes while the block runs; an interrupted block interrupts the tasks."""
+    pool = ProcessPool(jobs)
+    try:
+        yield pool
+    except BaseException:
+        pool.interrupt()
+        raise
+    finally:
+        pool.close()
+
+
+def worker_number() -> int:
+    """Return the number of this worker among those of a pool on this machine, from 0; 0 elsewhere."""
+    return int(os.environ.get(_NUMBER, "0"))
+
+
+def _begin_worker(number: int, threads: int) -> None:
+    """Prepare a process of a pool: its share of the cores, no bars, no Ctrl-C of the terminal, no life of its own."""
+    os.setsid()  # the driver passes an interruption on, once
+    os.environ |= {_NUMBER: str(number), "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    """End this process in order when the driver's has ended, however it did."""
+    if (driver := parent_process()) is not None:
+        driver.join(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _attempt_in_worker(key: str, function: Function, payload: object) -> Result:
+    try:
+        return attempt(key, function, payload)
+    finally:
+        driver = parent_process()
+        if driver is not None and not driver.is_alive():  # nobody waits for the result
+            os._exit(1)
