@@ -135,6 +135,7 @@ def test_a_step_at_a_time(make_node: MakeNode, arm: Arm) -> None:
     assert set(column(records, "chunk_step")) == set(range(STEPS))
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("way", ["stale", "deactivated"])
 def test_a_trajectory_is_cut_off_at_a_loss(make_node: MakeNode, arm: Arm, way: str) -> None:
     """The arm would follow the rest of it for seconds: it gets one more point, where it is just now, and stops there.

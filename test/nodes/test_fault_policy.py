@@ -115,7 +115,15 @@ def test_cleanup_while_a_file_is_loaded(make_node: MakeNode, watched: Watched, t
     watched.run_until(answer.done, "the answer")
     assert (answer.result().success, answer.result().message) == (False, CLOSED)
     assert len(services(node)) == 1
-    started(node)
+
+    def configured() -> bool:
+        """Whether it can be configured: not as long as the file that nobody waits for is still being loaded."""
+        node.trigger_configure()
+        return node.state == "inactive"
+
+    watched.run_until(configured, "the end of loading")
+    node.trigger_activate()
+    assert (node.state, node.failure) == ("active", "")
     assert len(services(node)) == 1
     watched.run_for_commands()
     refused(node, watched, tmp_path / "nowhere.onnx")

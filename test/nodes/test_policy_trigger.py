@@ -14,7 +14,8 @@ def test_each_observation_makes_one_command(make_node: MakeNode, robot: Robot, b
     assert node.session is not None
     loop = node.session.loop
     robot.run_until(lambda: len(records) > 3, "records")
-    bench.wait(lambda: loop.counters.stale > 0, "stale inputs")  # so that nothing is on its way any more
+    stale = loop.counters.stale
+    bench.wait(lambda: loop.counters.stale > stale, "stale inputs")  # so that nothing is on its way any more
     before = loop.counters.records
     for number in range(1, 6):
         robot.publish()
@@ -30,7 +31,8 @@ def test_one_input_alone_does_not_tick(make_node: MakeNode, robot: Robot, bench:
     assert node.session is not None
     loop = node.session.loop
     robot.run_until(lambda: loop.counters.records > 0, "a tick")
-    bench.wait(lambda: loop.counters.stale > 0, "stale inputs")
+    stale = loop.counters.stale
+    bench.wait(lambda: loop.counters.stale > stale, "stale inputs")
     before, received = loop.counters.records, loop.observer._history._rings["desired"].count
     message_of_one = robot.inputs[0]
     robot.inputs = [message_of_one]

@@ -84,6 +84,7 @@ class Robot:
 def started(node: PolicyNode) -> PolicyNode:
     """Configure and activate a node."""
     node.trigger_configure()
+    assert node.state == "inactive", node.failure
     node.trigger_activate()
     assert node.state == "active", node.failure
     return node
