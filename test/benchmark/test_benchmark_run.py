@@ -28,7 +28,7 @@ from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import LOCK_FILE, holding
-from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_tensors
 from vdd_ros.learning.kinds import DIFFUSION
 from vdd_ros.learning.methods.trainer import Trainer
@@ -249,7 +249,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
 
     run = Trainer.run
 
-    def fail(self: Trainer, demonstrations: DemonstrationSet, folder: Path, **where: Any) -> Card:
+    def fail(self: Trainer, demonstrations: DemonstrationSet, folder: Path, **where: Any) -> CheckpointMetadata:
         if self.method.structure != "diffusion":
             return run(self, demonstrations, folder, **where)
         tried.append(folder)

@@ -23,7 +23,7 @@ from vdd_ros.learning.fit.checkpoint import (
     CARD_FILE,
     MODEL_FILE,
     STATE_FILE,
-    Card,
+    CheckpointMetadata,
     load_model,
     load_tensors,
     model_sha256,
@@ -36,7 +36,7 @@ from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.learning.students.mixture import StudentConfig
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
-CARD = Card(
+CARD = CheckpointMetadata(
     structure="diffusion",
     method="ddpm",
     task="avoiding",
@@ -67,7 +67,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert tensors.keys() == TENSORS.keys()
     assert all(torch.equal(tensors[name], value) for name, value in TENSORS.items())
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [CARD_FILE, MODEL_FILE]
-    assert Card.from_json((tmp_path / "new" / CARD_FILE).read_text(), tmp_path) == CARD
+    assert CheckpointMetadata.from_json((tmp_path / "new" / CARD_FILE).read_text(), tmp_path) == CARD
 
 
 def test_the_digest_is_of_the_weights(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig, TrainConfig
 from vdd_ros.learning.methods.consistency import (
-    Distillation,
+    StudentWithTarget,
     cd_loss,
     consistency_loss,
     ctm_loss,
@@ -260,7 +260,7 @@ def test_ctm_near_its_start_moves_along_the_ode_of_its_own_denoiser() -> None:
     action, sigma = torch.randn(5, 7, 4, dtype=torch.float64), 0.5 + torch.rand(5, 7, dtype=torch.float64)
     step = 1e-6
     slope = (action - model.jump(context, action, sigma, sigma - step)) / step
-    denoised = model.aim(context, action, sigma, sigma)
+    denoised = model.predict_clean(context, action, sigma, sigma)
     assert torch.allclose(slope, (action - denoised) / sigma[..., None], atol=1e-4)
 
 
@@ -287,7 +287,9 @@ def test_a_student_starts_as_the_denoiser_of_a_beso_teacher(kind: str, backbone:
     observation, action, sigma = torch.randn(5, 1, 1), torch.randn(5, 7, 1), 0.02 + 2 * torch.rand(5, 7)
     expected = teacher.denoise(teacher.encode(observation), action, sigma)
     for below in (0 * sigma, sigma / 2, sigma):
-        assert torch.allclose(student.aim(student.encode(observation), action, sigma, below), expected, atol=1e-5)
+        assert torch.allclose(
+            student.predict_clean(student.encode(observation), action, sigma, below), expected, atol=1e-5
+        )
 
 
 def test_of_a_ddpm_teacher_all_but_the_last_layer_is_taken_over() -> None:
@@ -321,7 +323,7 @@ def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     """Return CD's loss and its gradient where the model jumps exactly but for an offset."""
     torch.manual_seed(0)
     student = ExactModel(MIXTURE, offset)
-    both = Distillation(student)  # type: ignore[arg-type]
+    both = StudentWithTarget(student)  # type: ignore[arg-type]
     config = CDConfig(batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
     teacher = exact_teacher(MIXTURE)
     value, _ = consistency_loss(both, teacher, windows(MIXTURE), config, cd_loss)(torch.Generator().manual_seed(0), 0)
@@ -355,7 +357,7 @@ def trained(line: Line, method: str, steps: int = 600, **settings: object) -> On
     torch.manual_seed(0)
     config = type(TINY[method])(batch=32, draws=8, start_from_teacher=False, **settings)  # type: ignore[arg-type]
     teacher = exact_teacher(line)
-    both = Distillation(start_student(teacher, config, CONDITIONS[method]))
+    both = StudentWithTarget(start_student(teacher, config, CONDITIONS[method]))
     loss: LossFunction
     if isinstance(config, CTMConfig):
         loss = consistency_loss(both, teacher, windows(line), config, ctm_loss, config.to_clean)
@@ -395,7 +397,7 @@ def test_ctm_jumps_along_the_exact_trajectories_and_denoises() -> None:
             jumped = model.jump(context, action, level, end)
             assert torch.allclose(jumped, 0.4 + shrunk * (action - 0.4), atol=0.08)
         denoised = GAUSSIAN.denoised(action[..., 0], level)
-        assert torch.allclose(model.aim(context, action, level, level)[..., 0], denoised, atol=0.08)
+        assert torch.allclose(model.predict_clean(context, action, level, level)[..., 0], denoised, atol=0.08)
 
 
 # Whole runs
@@ -441,16 +443,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
 ) -> None:
     config = dataclasses.replace(TINY[method], target_decay=0.5, steps=4)
     distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "whole", config)
-    follow_student = Distillation.follow_student
+    follow_student = StudentWithTarget.follow_student
 
-    def interrupted(both: Distillation, decay: float) -> None:
+    def interrupted(both: StudentWithTarget, decay: float) -> None:
         follow_student(both, decay)
         calls.append(decay)
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
 
     calls: list[float] = []
-    monkeypatch.setattr(Distillation, "follow_student", interrupted)
+    monkeypatch.setattr(StudentWithTarget, "follow_student", interrupted)
     with pytest.raises(KeyboardInterrupt):
         distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "parts", config)
     distil_consistency(teacher_folder, small_demonstrations(), tmp_path / "parts", config, resume=True)

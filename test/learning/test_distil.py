@@ -22,7 +22,7 @@ from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig, ExportConfig, TrainConfig
 from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
@@ -72,9 +72,9 @@ def small_student(**settings: Any) -> MixtureStudent:
     return MixtureStudent(StudentConfig(**shape, backbone="mlp", width=8, layers=1, octaves=1, **settings))
 
 
-def pool(count: int = 50) -> Pool:
+def pool(count: int = 50) -> StatePool:
     generator = torch.Generator().manual_seed(0)
-    return Pool(observations(count), None, torch.randn((count, 4, 1), generator=generator))
+    return StatePool(observations(count), None, torch.randn((count, 4, 1), generator=generator))
 
 
 def gradients(student: MixtureStudent, config: DistilConfig, step: int) -> dict[str, bool]:

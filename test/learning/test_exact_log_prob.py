@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vdd_ros.features import Feature
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.export.export import export
-from vdd_ros.learning.fit.checkpoint import Card, save_model
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, save_model
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 
@@ -27,7 +27,7 @@ STD, MEAN = (0.02, 5.0), (0.3, -40.0)
 """Of the two action entries: units that differ by orders of magnitude."""
 
 
-def card(student: MixtureStudent, size: int) -> Card:
+def card(student: MixtureStudent, size: int) -> CheckpointMetadata:
     shape = vars(student.config)
     statistics = {
         "observation_mean": [1.0, 2.0],
@@ -38,7 +38,9 @@ def card(student: MixtureStudent, size: int) -> Card:
         "action_high": [mean + 1e3 * std for mean, std in zip(MEAN[:size], STD[:size], strict=True)],
     }
     names: Any = (Feature("x", "m"), Feature("force", "N"))
-    return Card("mixture", "vdd", "toy", names, names[:size], 10.0, statistics, shape, {}, 0, "0" * 64, None, {})
+    return CheckpointMetadata(
+        "mixture", "vdd", "toy", names, names[:size], 10.0, statistics, shape, {}, 0, "0" * 64, None, {}
+    )
 
 
 def policy_file(size: int, covariance: Covariance, folder: Path) -> Path:

@@ -71,7 +71,7 @@ def sampler_error(teacher: Teacher, target: Target, sampler: Sampler, steps: int
     generator = torch.Generator().manual_seed(2)
     noise = torch.randn((1, 200, steps, target.size), generator=generator)
     schedule = "cosine" if middle else "karras"
-    sigmas = teacher.visited(steps, schedule)  # type: ignore[arg-type]
+    sigmas = teacher.sampling_levels(steps, schedule)  # type: ignore[arg-type]
     context = teacher.encode(observations(1))
     got = teacher.sample(context, noise, sampler, schedule)[0].double()  # type: ignore[arg-type]
     start = noise[0, :, 0].double().numpy() * sigmas[0]

@@ -23,7 +23,7 @@ from vdd_ros.learning.configs import Covariance, Sampler, Schedule
 from vdd_ros.learning.export import export as exporting
 from vdd_ros.learning.export import graphs, onnx_graph, parity
 from vdd_ros.learning.export.export import export
-from vdd_ros.learning.fit.checkpoint import Card, load_model, model_sha256, save_model
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, load_model, model_sha256, save_model
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE, ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, CTMConfig, DistilConfig, ExportConfig, TrainConfig
@@ -70,7 +70,7 @@ def run(file: Path, inputs: Arrays) -> Arrays:
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def card_of(folder: Path) -> Card:
+def card_of(folder: Path) -> CheckpointMetadata:
     return load_model(folder)[0]
 
 

@@ -24,7 +24,7 @@ from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
-from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.checkpoint import load_model
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import KINDS, load_any
@@ -57,7 +57,7 @@ def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return found
 
 
-def bare_graph(folder: Path) -> tuple[Any, Card]:
+def bare_graph(folder: Path) -> tuple[Any, CheckpointMetadata]:
     """Return the graph of a checkpoint, and its card."""
     model, card = load_any(folder)
     graph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), ExportConfig(steps=3))

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from vdd_ros.learning.networks.backbones import Shape, make_denoiser, make_trunk
+from vdd_ros.learning.networks.backbones import NetworkConfig, make_denoiser, make_trunk
 from vdd_ros.learning.networks.mlp import (
     NOISE_OCTAVES,
     FourierFeatures,
@@ -97,8 +97,8 @@ def test_an_mlp_denoiser_is_its_formula() -> None:
 BACKBONES = pytest.mark.parametrize("backbone", ["mlp", "gpt"])
 
 
-def shape(backbone: str, goal_length: int = 2) -> Shape:
-    return Shape(
+def shape(backbone: str, goal_length: int = 2) -> NetworkConfig:
+    return NetworkConfig(
         backbone=backbone,  # type: ignore[arg-type]
         width=16,
         layers=2,

@@ -14,7 +14,7 @@ from toy_targets import Target, exact_teacher, observations, random_mixture
 
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.methods.configs import DistilConfig
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.methods.vdd_objective import (
     ExpertUpdate,
@@ -270,7 +270,7 @@ def test_a_student_finds_all_modes_of_a_ring() -> None:
     shape: dict[str, Any] = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 2}
     student = MixtureStudent(StudentConfig(**shape, experts=16, backbone="mlp", width=8, layers=1, octaves=1))
     generator = torch.Generator().manual_seed(0)
-    pool = Pool(observations(1_000), None, target.draw(8_000, generator).reshape(1_000, 8, 2))
+    pool = StatePool(observations(1_000), None, target.draw(8_000, generator).reshape(1_000, 8, 2))
     loss_function = vdd_loss(student, teacher, pool, config)
     optimizer = torch.optim.Adam(student.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)

@@ -14,7 +14,7 @@ from vdd_ros.learning.configs import Backbone
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.methods import state_pool as pools
-from vdd_ros.learning.methods.state_pool import Pool, draw_pool
+from vdd_ros.learning.methods.state_pool import StatePool, draw_pool
 
 TARGET = Target.of([0.3, 0.7], [[-1.2, 0.5], [0.8, -0.4]], [0.2, 0.3])
 
@@ -27,7 +27,7 @@ def windows(goal_length: int = 0) -> Windows:
     return Windows(states[:, None], action, states, torch.arange(30), torch.full((30,), 29), goal_length)
 
 
-def draw(teacher: Teacher | None = None, goal_length: int = 0, **settings: Any) -> Pool:
+def draw(teacher: Teacher | None = None, goal_length: int = 0, **settings: Any) -> StatePool:
     usual = {"copies": 2, "samples": 3, "steps": 4, "observation_noise": 0.1, "seed": 0}
     return draw_pool(teacher or exact_teacher(TARGET), windows(goal_length), **{**usual, **settings})
 

@@ -166,7 +166,7 @@ def test_samples_have_the_modes_of_the_target(kind: str, sampler: Sampler) -> No
 def test_the_chain_starts_with_draw_0_and_takes_every_step(kind: str, sampler: Sampler) -> None:
     teacher, noise = exact_teacher(TWO_MODES, kind), normal(3, 2, 5, 2)
     context = teacher.encode(observations(3))
-    chain, sigmas = teacher.chain(context, noise, sampler, "karras"), teacher.visited(5, "karras")
+    chain, sigmas = teacher.chain(context, noise, sampler, "karras"), teacher.sampling_levels(5, "karras")
     assert len(chain) == 6
     torch.testing.assert_close(chain[0], noise[:, :, 0] * teacher.sigma_range[1])
     for k, (sigma, below) in enumerate(pairwise(sigmas)):
@@ -203,7 +203,7 @@ def test_ddpm_walks_on_its_own_levels_below_the_top_ones() -> None:
     grid = cosine_sigmas(64).tolist()
     assert teacher.sigma_range == (grid[0], grid[60]), "5 % of 64 levels are 3"
     for steps in (1, 2, 8, 16, 60, 61):
-        sigmas = teacher.visited(steps, "cosine")
+        sigmas = teacher.sampling_levels(steps, "cosine")
         indices = [grid.index(sigma) for sigma in sigmas[:-1]]
         assert (indices[0], sigmas[-1]) == (60, 0.0)
         gaps = [above - below for above, below in pairwise([*indices, -1])]
@@ -212,7 +212,7 @@ def test_ddpm_walks_on_its_own_levels_below_the_top_ones() -> None:
 
 
 def test_beso_walks_on_the_schedule_itself() -> None:
-    sigmas = Teacher(small(kind="beso", sigma_min=0.01, sigma_max=1.0)).visited(3, "exponential")
+    sigmas = Teacher(small(kind="beso", sigma_min=0.01, sigma_max=1.0)).sampling_levels(3, "exponential")
     assert sigmas == pytest.approx([1.0, 0.1, 0.01, 0.0])
 
 

@@ -167,7 +167,7 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"}}'
         (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS, "a safetensors file"),
         (_zip(), "a zip archive, as torch.save"),
         (pickle.dumps({"weights": [1.0]}, protocol=4), "a Python pickle.*never unpickles"),
-        (gzip.compress(b"x"), "a gzip archive"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b'{"type": "act"}', "a JSON document"),
         (b"\x1c\x00\x00\x00TFL3", "a TensorFlow Lite model"),

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from vdd_ros.features import Feature
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.fit.checkpoint import Card
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.mixture_training import start_student
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
@@ -40,11 +40,11 @@ class Target:
     size: int
     mixture: Callable[[Tensor], GaussianMixture]
 
-    def pool(self, states: int, samples: int, seed: int) -> Pool:
+    def pool(self, states: int, samples: int, seed: int) -> StatePool:
         """Draw states and exact actions at each."""
         generator = torch.Generator().manual_seed(seed)
         state = torch.randn((states, 1, 1), generator=generator)
-        return Pool(state, None, self.mixture(state).draw(samples, generator))
+        return StatePool(state, None, self.mixture(state).draw(samples, generator))
 
 
 class ExactTeacher(Teacher):
@@ -186,14 +186,14 @@ def _double(mixture: GaussianMixture) -> GaussianMixture:
     return GaussianMixture(mixture.log_gating.double(), mixture.mean.double(), mixture.factor.double())
 
 
-def _card(target: Target, made: dict[str, Any]) -> Card:
+def _card(target: Target, made: dict[str, Any]) -> CheckpointMetadata:
     """Return the card of a student of a target: units are standardised ones, and the limits far away."""
     ones = {"observation": [1.0], "action": [1.0] * target.size}
     statistics = {f"{name}_std": values for name, values in ones.items()}
     statistics |= {f"{name}_mean": [0.0] * len(values) for name, values in ones.items()}
     statistics |= {"action_low": [-FAR] * target.size, "action_high": [FAR] * target.size}
     names = tuple(Feature(f"a{entry}") for entry in range(target.size))
-    return Card(
+    return CheckpointMetadata(
         structure=MIXTURE.name,
         method="vdd",
         task="exact target",

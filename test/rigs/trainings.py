@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.methods.configs import (
     ConsistencyConfig,
     CTMConfig,
@@ -17,25 +17,29 @@ from vdd_ros.learning.methods.registry import METHODS, teacher_method
 from vdd_ros.learning.methods.trainer import Trainer
 
 
-def train_teacher(demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, **where: Any) -> Card:
+def train_teacher(
+    demonstrations: DemonstrationSet, folder: Path, config: TrainConfig, **where: Any
+) -> CheckpointMetadata:
     """Train a teacher in `folder`; `where` are further arguments of `Trainer.run`."""
     return Trainer(teacher_method(config.teacher), config).run(demonstrations, folder, **where)
 
 
-def distil(teacher: Path, demonstrations: DemonstrationSet, folder: Path, config: DistilConfig, **where: Any) -> Card:
+def distil(
+    teacher: Path, demonstrations: DemonstrationSet, folder: Path, config: DistilConfig, **where: Any
+) -> CheckpointMetadata:
     """Distil a mixture by VDD; as `train_teacher`."""
     return Trainer(METHODS.get("vdd"), config).run(demonstrations, folder, teacher=teacher, **where)
 
 
 def distil_consistency(
     teacher: Path, demonstrations: DemonstrationSet, folder: Path, config: ConsistencyConfig, **where: Any
-) -> Card:
+) -> CheckpointMetadata:
     """Distil a one-step policy by CD or CTM, as the settings are; as `train_teacher`."""
     method = METHODS.get("ctm" if isinstance(config, CTMConfig) else "cd")
     return Trainer(method, config).run(demonstrations, folder, teacher=teacher, **where)
 
 
-def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: EMConfig, **where: Any) -> Card:
+def fit_mixture(demonstrations: DemonstrationSet, folder: Path, config: EMConfig, **where: Any) -> CheckpointMetadata:
     """Fit a mixture by EM or IMC, as the settings are; as `train_teacher`."""
     method = METHODS.get("imc" if isinstance(config, IMCConfig) else "em")
     return Trainer(method, config).run(demonstrations, folder, **where)

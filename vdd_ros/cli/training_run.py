@@ -21,7 +21,7 @@ from vdd_ros.learning.methods.registry import Method
 from vdd_ros.places import OutputFolder
 
 if TYPE_CHECKING:
-    from vdd_ros.learning.fit.checkpoint import Card
+    from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 
 
 def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
@@ -59,7 +59,7 @@ def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: flo
         tell(f"warning: {problem}")
 
 
-def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int:
+def run_and_report(args: argparse.Namespace, train: Callable[[], "CheckpointMetadata"]) -> int:
     """Train, draw the figure of the scalars, print the table, write the JSON file."""
     from vdd_ros.learning.fit.distributed import is_first
     from vdd_ros.learning.fit.run_folder import FIGURE_FILE
@@ -85,7 +85,9 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "Card"]) -> int
     return 0
 
 
-def _report(card: "Card", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool) -> dict[str, Any]:
+def _report(
+    card: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool
+) -> dict[str, Any]:
     return {
         "structure": card.structure,
         "method": card.method,

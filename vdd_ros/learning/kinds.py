@@ -16,11 +16,11 @@ from vdd_ros.learning.diffusion.samplers import passes
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph, OneStepGraph
-from vdd_ros.learning.fit.card import Card, check_sizes, read_shape
+from vdd_ros.learning.fit.card import CheckpointMetadata, check_sizes, read_shape
 from vdd_ros.learning.fit.checkpoint import load_model, read_model
 from vdd_ros.learning.fit.run_folder import build
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.networks.backbones import NetworkConfig
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
 from vdd_ros.text import printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vdd_ros.learning.methods.configs import ExportConfig
 
 M = TypeVar("M", bound=nn.Module)
-C = TypeVar("C", bound=Shape)
+C = TypeVar("C", bound=NetworkConfig)
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Kind(Generic[M, C]):
     config: type[C]
     model: Callable[[C], M]
     graph: Callable[[M, Statistics, "ExportConfig"], DiffusionGraph | MixtureGraph | OneStepGraph]
-    describe: Callable[[Card, "ExportConfig"], dict[str, Any]] = lambda card, config: {}
+    describe: Callable[[CheckpointMetadata, "ExportConfig"], dict[str, Any]] = lambda card, config: {}
     sampling: Callable[["ExportConfig"], dict[str, Any]] = lambda config: {}
     draws_noise: bool = True
-    foreign: Callable[[Path], tuple[M, Card, str] | None] = lambda path: None
+    foreign: Callable[[Path], tuple[M, CheckpointMetadata, str] | None] = lambda path: None
 
     def new(self, shape: C) -> M:
         """Build an untrained model.
@@ -65,7 +65,7 @@ class Kind(Generic[M, C]):
         check_sizes(shape)
         return self.model(shape)
 
-    def load(self, folder: Path) -> tuple[M, Card]:
+    def load(self, folder: Path) -> tuple[M, CheckpointMetadata]:
         """Read a trained model, frozen.
 
         Raises:
@@ -74,7 +74,7 @@ class Kind(Generic[M, C]):
         module, card, _ = self.read(folder)
         return module, card
 
-    def read(self, folder: Path) -> tuple[M, Card, str]:
+    def read(self, folder: Path) -> tuple[M, CheckpointMetadata, str]:
         """Read a trained model, frozen, its card and the digest of what both were read from; raises as `load` does."""
         try:
             model = read_model(folder)
@@ -89,7 +89,7 @@ class Kind(Generic[M, C]):
         return module.requires_grad_(False).eval(), model.card, model.sha256
 
 
-def _foreign_teacher(path: Path) -> tuple[Teacher, Card, str] | None:
+def _foreign_teacher(path: Path) -> tuple[Teacher, CheckpointMetadata, str] | None:
     """Ask each kind of teacher that reads those of another program."""
     for load in filter(None, (TEACHERS.get(name).load for name in TEACHERS.names())):
         if (found := load(path)) is not None:
@@ -130,7 +130,7 @@ KINDS: dict[str, Kind[Any, Any]] = {kind.name: kind for kind in (DIFFUSION, MIXT
 """By the name of the structure."""
 
 
-def load_any(folder: Path) -> tuple[nn.Module, Card]:
+def load_any(folder: Path) -> tuple[nn.Module, CheckpointMetadata]:
     """Read a trained model of any structure, frozen.
 
     Raises:
@@ -142,5 +142,5 @@ def load_any(folder: Path) -> tuple[nn.Module, Card]:
         if (found := _foreign_teacher(folder)) is None:
             raise
         return found[:2]
-    loaded: tuple[nn.Module, Card] = KINDS[structure].load(folder)
+    loaded: tuple[nn.Module, CheckpointMetadata] = KINDS[structure].load(folder)
     return loaded

@@ -205,7 +205,7 @@ def _check_levels(teacher: "Teacher") -> None:
         bool(((nearest >= low * 0.999) & (nearest <= high * 1.001)).all()) or not levels.cover(low, high),
         "goes out of its span",
     )
-    visited = levels.visited(3, "karras")
+    visited = levels.sampling_levels(3, "karras")
     falls = all(above > below > 0 for above, below in pairwise(visited))
     _require(len(visited) == 3 and falls, f"visits the levels {visited}; they must descend")
     context = teacher.encode(torch.zeros(2, teacher.config.history, teacher.config.obs_dim))

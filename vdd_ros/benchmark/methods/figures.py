@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS
-from vdd_ros.benchmark.methods.summary import Figure, Group, Groups
+from vdd_ros.benchmark.methods.summary import Group, Groups, SeedMean
 from vdd_ros.benchmark.methods.tables import is_diffusion, teacher_of, whole
 from vdd_ros.evaluation.plots import colour, log_ticks, style
 from vdd_ros.files import replacing
@@ -161,8 +161,8 @@ def _legend_below(axes: list[Any]) -> None:
         axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
-def _measure(found: Group, measure: str) -> Figure:
-    figure: Figure = getattr(found, measure)
+def _measure(found: Group, measure: str) -> SeedMean:
+    figure: SeedMean = getattr(found, measure)
     return figure
 
 
@@ -170,9 +170,9 @@ def _seconds(found: Group) -> float:
     return found.mean("inference_s_p50") or 0.0
 
 
-def _bars_pair(figure: Figure) -> tuple[float, float]:
+def _bars_pair(figure: SeedMean) -> tuple[float, float]:
     return max(figure.mean - figure.interval[0], 0.0), max(figure.interval[1] - figure.mean, 0.0)
 
 
-def _bars(figure: Figure) -> list[list[float]]:
+def _bars(figure: SeedMean) -> list[list[float]]:
     return [[side] for side in _bars_pair(figure)]

@@ -12,7 +12,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from vdd_ros.learning.diffusion.noise_levels import draw_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent
 
@@ -30,7 +30,7 @@ class ReferenceLoop:
         self,
         student: MixtureStudent,
         teacher: Teacher,
-        pool: Pool,
+        pool: StatePool,
         *,
         batch: int,
         iterations: int,

@@ -13,7 +13,7 @@ from vdd_ros.tasks.metrics import wilson_interval
 
 
 @dataclass(frozen=True)
-class Figure:
+class SeedMean:
     """A mean over seeds.
 
     Attributes:
@@ -57,14 +57,14 @@ class Group:
         return METHODS[self.method].label
 
     @property
-    def success(self) -> Figure:
+    def success(self) -> SeedMean:
         """Success rate; Wilson's interval of all rollouts together."""
         rollouts = sum(cell["rollouts"] for cell in self.cells)
         successes = sum(round(cell["success"] * cell["rollouts"]) for cell in self.cells)
         return self._figure("success", wilson_interval(successes, rollouts))
 
     @property
-    def entropy(self) -> Figure:
+    def entropy(self) -> SeedMean:
         """Task entropy; the seeds' independent intervals make that of their mean."""
         mean, count = statistics.mean(cell["entropy"] for cell in self.cells), len(self.cells)
         below, above = (
@@ -78,10 +78,10 @@ class Group:
         values = [cell[key] for cell in self.cells if cell[key] is not None]
         return statistics.mean(values) if values else None
 
-    def _figure(self, key: str, interval: tuple[float, float]) -> Figure:
+    def _figure(self, key: str, interval: tuple[float, float]) -> SeedMean:
         values = [cell[key] for cell in self.cells]
         spread = statistics.stdev(values) if len(values) > 1 else None
-        return Figure(statistics.mean(values), spread, interval)
+        return SeedMean(statistics.mean(values), spread, interval)
 
 
 Groups = dict[tuple[str, str | None], Group]

@@ -7,7 +7,7 @@ from typing import Any
 from vdd_ros.benchmark.methods.matrix import Model, method_of
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.learning.configs import BackboneConfig, FitConfig
-from vdd_ros.learning.fit.checkpoint import Card
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.learning.methods.trainer import Trainer
 
@@ -44,7 +44,7 @@ def lasting_settings(config: FitConfig) -> dict[str, Any]:
 
 def train(
     model: Model, config: FitConfig, demonstrations: DemonstrationSet, folder: Path, teacher_folder: Path | None
-) -> Card:
+) -> CheckpointMetadata:
     """Train a model to the end; go on where a stopped process left it."""
     trainer = Trainer(method_of(model.source), config)
     return trainer.run(demonstrations, folder, teacher=teacher_folder, resume=has_state(folder))

@@ -26,7 +26,7 @@ from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.mixture_training import start_student
 from vdd_ros.learning.methods.sources import TeacherSource
-from vdd_ros.learning.methods.state_pool import Pool, draw_pool
+from vdd_ros.learning.methods.state_pool import StatePool, draw_pool
 from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 
@@ -130,7 +130,7 @@ def measure_speed(
 class Judge:
     """Compares students with samples of their teacher."""
 
-    def __init__(self, source: TeacherSource, pool: Pool, config: DistilConfig) -> None:
+    def __init__(self, source: TeacherSource, pool: StatePool, config: DistilConfig) -> None:
         """Draw the teacher's actions at some states."""
         generator = torch.Generator(pool.action.device).manual_seed(config.seed + 1)
         device = pool.action.device
@@ -152,7 +152,7 @@ class Judge:
 
 def _race(
     source: TeacherSource,
-    pool: Pool,
+    pool: StatePool,
     student: MixtureStudent,
     references: list[ReferenceLoop],
     judge: Judge,

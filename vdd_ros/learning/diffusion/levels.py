@@ -35,7 +35,7 @@ class Levels(nn.Module):
         """Tell whether a range can be asked for."""
         raise NotImplementedError
 
-    def visited(self, steps: int, schedule: Schedule) -> list[float]:
+    def sampling_levels(self, steps: int, schedule: Schedule) -> list[float]:
         """Return the levels that a sampler of `steps` steps visits, descending, without 0.
 
         Raises:
@@ -95,10 +95,10 @@ class LevelGrid(Levels):
         """Tell whether a range holds one of the levels."""
         return bool(self._levels[self._within(lowest, highest)])
 
-    def visited(self, steps: int, schedule: Schedule) -> list[float]:
-        """Return the levels of the grid that are nearest to those of a schedule; raises as `Levels.visited`."""
+    def sampling_levels(self, steps: int, schedule: Schedule) -> list[float]:
+        """Return the levels of the grid that are nearest to those of a schedule; raises as `Levels.sampling_levels`."""
         middles = [(math.atan(one) + math.atan(other)) / 2 for one, other in pairwise(self._levels)]
-        wanted = super().visited(steps, schedule)
+        wanted = super().sampling_levels(steps, schedule)
         nearest = [bisect_left(middles, math.atan(sigma)) for sigma in wanted]
         if len(set(nearest)) < steps:
             raise ConfigurationError(

@@ -18,11 +18,11 @@ from vdd_ros.learning.diffusion.levels import Levels
 from vdd_ros.learning.diffusion.preconditioning import Preconditioning
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.fit.distributed import own_rows
-from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape
+from vdd_ros.learning.networks.backbones import Context, Denoiser, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherConfig(Shape, NoiseConfig):
+class TeacherConfig(NetworkConfig, NoiseConfig):
     """Shape of a teacher.
 
     Attributes:
@@ -155,13 +155,13 @@ class Teacher(nn.Module):
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"
             )
 
-    def visited(self, steps: int, schedule: Schedule = "karras") -> list[float]:
+    def sampling_levels(self, steps: int, schedule: Schedule = "karras") -> list[float]:
         """Return the levels that a sampler visits, `steps` of them, descending, and 0.
 
         Raises:
             ConfigurationError: There are not as many different levels to visit.
         """
-        return [*self.levels.visited(steps, schedule), 0.0]
+        return [*self.levels.sampling_levels(steps, schedule), 0.0]
 
     def sample(
         self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"
@@ -184,7 +184,7 @@ class Teacher(nn.Module):
         Returns:
             steps + 1 tensors (B, S, D): the noisy start, the action after each step.
         """
-        sigmas = self.visited(int(noise.shape[2]), schedule)
+        sigmas = self.sampling_levels(int(noise.shape[2]), schedule)
         chain = [noise[:, :, 0] * sigmas[0]]
         for index, (sigma, below) in enumerate(pairwise(sigmas), start=1):
             draw = noise[:, :, index] if below else None

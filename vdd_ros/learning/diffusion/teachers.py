@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vdd_ros.learning.diffusion.levels import Levels
     from vdd_ros.learning.diffusion.preconditioning import Preconditioning
     from vdd_ros.learning.diffusion.teacher import Teacher
-    from vdd_ros.learning.fit.card import Card
+    from vdd_ros.learning.fit.card import CheckpointMetadata
 
 _NETWORK = imported("vdd_ros.learning.networks.backbones:make_denoiser")
 
@@ -34,7 +34,7 @@ class ForeignTeacher:
     """
 
     teacher: "Teacher"
-    card: "Card"
+    card: "CheckpointMetadata"
     sha256: str
 
 

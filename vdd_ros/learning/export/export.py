@@ -15,7 +15,7 @@ from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novel
 from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
-from vdd_ros.learning.fit.card import Card, origin_warning
+from vdd_ros.learning.fit.card import CheckpointMetadata, origin_warning
 from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import KINDS, load_any
@@ -88,7 +88,7 @@ def export(
 
 
 def _fit_novelty(
-    folder: Path, card: Card, demonstrations: DemonstrationSet | None, seed: int
+    folder: Path, card: CheckpointMetadata, demonstrations: DemonstrationSet | None, seed: int
 ) -> tuple[Fitted, tuple[str, ...]]:
     """Return the density of the observations, and warnings where it may not be that of what the policy learned from."""
     if demonstrations is None:
@@ -110,7 +110,7 @@ def _fit_novelty(
 
 
 def describe(
-    card: Card,
+    card: CheckpointMetadata,
     parity: Parity,
     config: ExportConfig,
     fidelity: dict[str, Any],

@@ -11,7 +11,7 @@ from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.novelty import Novelty
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.networks.backbones import NetworkConfig
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent
 from vdd_ros.learning.students.one_step import OneStepModel
@@ -81,7 +81,7 @@ class DiffusionGraph(nn.Module):
         self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
         self.sampler: Sampler = sampler
         self.schedule: Schedule = schedule
-        self.sigmas = teacher.visited(steps, schedule)
+        self.sigmas = teacher.sampling_levels(steps, schedule)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
@@ -247,7 +247,7 @@ def joined_heads(student: MixtureStudent) -> nn.Linear | None:
     return joined
 
 
-def input_names(shape: Shape) -> tuple[str, ...]:
+def input_names(shape: NetworkConfig) -> tuple[str, ...]:
     """Return the inputs that every policy has."""
     return ("observation", "goal", "noise") if shape.goal_length else ("observation", "noise")
 

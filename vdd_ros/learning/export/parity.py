@@ -13,7 +13,7 @@ from vdd_ros.errors import ExportError
 from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.export.graphs import ChainGraph, DeterministicGraph, DiffusionGraph, MixtureGraph, OneStepGraph
 from vdd_ros.learning.export.onnx_graph import Array, Inputs, PolicyGraph, Run, open_graph, run_torch, write_graph
-from vdd_ros.learning.fit.checkpoint import Card
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 from vdd_ros.policy.selection import named_expert
 from vdd_ros.policy.spec import Parity
@@ -26,7 +26,9 @@ PARITY_BATCH = 64
 Function: TypeAlias = Callable[[Inputs], Array]
 
 
-def draw_inputs(graph: PolicyGraph | DeterministicGraph, card: Card, batch: int, random: np.random.Generator) -> Inputs:
+def draw_inputs(
+    graph: PolicyGraph | DeterministicGraph, card: CheckpointMetadata, batch: int, random: np.random.Generator
+) -> Inputs:
     """Draw random inputs around the data, physical units, float32."""
     mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
     drawn = {
@@ -39,7 +41,7 @@ def draw_inputs(graph: PolicyGraph | DeterministicGraph, card: Card, batch: int,
 
 
 def measure_parity(
-    graph: PolicyGraph, card: Card, file: Path, seed: int, draws: Inputs, opset: int = ATTENTION_OPSET
+    graph: PolicyGraph, card: CheckpointMetadata, file: Path, seed: int, draws: Inputs, opset: int = ATTENTION_OPSET
 ) -> Parity:
     """Compare an ONNX file with torch on random inputs.
 
@@ -78,7 +80,7 @@ def _shown(batches: list[Inputs]) -> Iterator[Inputs]:
 
 
 def _action_error(
-    graph: MixtureGraph | OneStepGraph, card: Card, measured: Inputs, inputs: Inputs
+    graph: MixtureGraph | OneStepGraph, card: CheckpointMetadata, measured: Inputs, inputs: Inputs
 ) -> tuple[float, int]:
     """Return the largest error of an action, by its slope where it is above the limit, and the experts that differ."""
     expected, mismatches = run_torch(graph, inputs), 0
@@ -130,11 +132,13 @@ def _moved(inputs: Inputs) -> Inputs:
     return {name: values for name, values in inputs.items() if name != "expert_uniform"}
 
 
-def _input_units(card: Card) -> dict[str, Any]:
+def _input_units(card: CheckpointMetadata) -> dict[str, Any]:
     return dict.fromkeys(("observation", "goal"), card.statistics["observation_std"])
 
 
-def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inputs], file: Path, opset: int) -> float:
+def _chain_error(
+    graph: DiffusionGraph, card: CheckpointMetadata, run: Run, batches: list[Inputs], file: Path, opset: int
+) -> float:
     """Return the largest error of any sampling step, in standard deviations.
 
     Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
@@ -158,7 +162,7 @@ def _chain_error(graph: DiffusionGraph, card: Card, run: Run, batches: list[Inpu
         aside.unlink(missing_ok=True)
 
 
-def _step_error(graph: DiffusionGraph, card: Card, action: Array, chain: Array, inputs: Inputs) -> float:
+def _step_error(graph: DiffusionGraph, card: CheckpointMetadata, action: Array, chain: Array, inputs: Inputs) -> float:
     units = graph.units
     given = {name: inputs[name] for name in graph.inputs if name != "noise"}
     draws = inputs["noise"].reshape(*inputs["noise"].shape[:2], -1)  # (B, steps, D)

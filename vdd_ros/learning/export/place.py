@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
-from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.policy.onnx_session import read_spec
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.text import printable
 
 
-def check_policy_place(file: Path, card: Card) -> None:
+def check_policy_place(file: Path, card: CheckpointMetadata) -> None:
     """Refuse a place that holds anything but a policy of the same training run, however that was exported.
 
     Args:

@@ -8,7 +8,7 @@ from vdd_ros.errors import ExportError
 from vdd_ros.learning.export.graphs import DeterministicGraph
 from vdd_ros.learning.export.onnx_graph import Inputs, PolicyGraph, open_graph
 from vdd_ros.learning.export.parity import draw_inputs
-from vdd_ros.learning.fit.checkpoint import Card
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.policy.selection import named_expert
 
 LARGEST_SHARE = 0.01
@@ -18,7 +18,7 @@ QUANTILE = 0.9
 SAMPLES = 256
 
 
-def check_resolution(graph: PolicyGraph | DeterministicGraph, card: Card, file: Path, seed: int) -> None:
+def check_resolution(graph: PolicyGraph | DeterministicGraph, card: CheckpointMetadata, file: Path, seed: int) -> None:
     """Refuse a file whose actions depend on less than single precision tells about an observation.
 
     Each entry of random observations, and of goals, is moved by one unit of its least significant digit as float32; the

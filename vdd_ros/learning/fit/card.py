@@ -13,12 +13,12 @@ from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.features import Feature, Signature, from_pairs, to_pairs
 from vdd_ros.learning.fit.windows import Statistics
-from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.networks.backbones import NetworkConfig
 from vdd_ros.policy.spec import MAX_WARNING, MAX_WARNINGS
 from vdd_ros.policy.structure import OLD_KINDS, STRUCTURES
 from vdd_ros.text import printable
 
-Config = TypeVar("Config", bound=Shape)
+Config = TypeVar("Config", bound=NetworkConfig)
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, FORMAT_VERSION)  # 1: the method's name implied the structure, nothing was doubtful
@@ -36,7 +36,7 @@ _CONDITIONS_1 = {"cd": 1, "ctm": 2}
 
 
 @dataclass(frozen=True)
-class Card:
+class CheckpointMetadata:
     """What a checkpoint is.
 
     Attributes:
@@ -80,7 +80,7 @@ class Card:
         return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self), **features}, indent=2)
 
     @classmethod
-    def from_json(cls, text: str, where: Path) -> "Card":
+    def from_json(cls, text: str, where: Path) -> "CheckpointMetadata":
         """Read a card.
 
         Raises:
@@ -106,14 +106,14 @@ class _CardFields:
     """The fields of a card as they came."""
 
     def __init__(self, fields: dict[str, Any], where: Path) -> None:
-        known = {field.name for field in dataclasses.fields(Card)}
+        known = {field.name for field in dataclasses.fields(CheckpointMetadata)}
         self._fields, self._where = fields, where
         if missing := sorted(known - fields.keys()):
             self._refuse(f"lacks {', '.join(missing)}")
         if unknown := sorted(fields.keys() - known):
             self._refuse(f"has the unknown field {printable(unknown[0])}")
 
-    def read(self) -> Card:
+    def read(self) -> CheckpointMetadata:
         observation, action = self._entries("observation"), self._entries("action")
         sizes = {"observation": len(observation), "action": len(action)}
         rate_hz, steps = self._fields["rate_hz"], self._fields["steps"]
@@ -121,7 +121,7 @@ class _CardFields:
             self._refuse(f"has the rate_hz {printable(rate_hz)}; it must be a number above 0")
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             self._refuse(f"has {printable(steps)} steps; they must be a whole number, 0 or more")
-        return Card(
+        return CheckpointMetadata(
             structure=self._structure(),
             method=self._text("method"),
             task=self._text("task"),
@@ -212,7 +212,7 @@ def _from_version_1(model: Any) -> Any:
     return {**others, "conditions": _CONDITIONS_1[model["kind"]]}
 
 
-def origin_warning(card: Card, given: str, who: str, used: str) -> tuple[str, ...]:
+def origin_warning(card: CheckpointMetadata, given: str, who: str, used: str) -> tuple[str, ...]:
     """Say where demonstrations are not known to be those that a model learned from; nothing where they are.
 
     Args:
@@ -237,7 +237,7 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Config:
+def read_shape(config: Callable[..., Config], card: CheckpointMetadata, folder: Path) -> Config:
     """Build the configuration of the model that a card describes.
 
     Raises:
@@ -272,7 +272,7 @@ def read_shape(config: Callable[..., Config], card: Card, folder: Path) -> Confi
     return shape
 
 
-def check_sizes(shape: Shape) -> None:
+def check_sizes(shape: NetworkConfig) -> None:
     """Refuse, before it is trained, a model that `read_shape` would refuse afterwards.
 
     Raises:

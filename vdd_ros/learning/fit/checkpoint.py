@@ -16,11 +16,11 @@ from vdd_ros.data.foreign import describe
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError
 from vdd_ros.files import replacing
-from vdd_ros.learning.fit.card import MAX_CARD_BYTES, Card
+from vdd_ros.learning.fit.card import MAX_CARD_BYTES, CheckpointMetadata
 from vdd_ros.text import printable
 
 __all__ = [
-    "Card",
+    "CheckpointMetadata",
     "Model",
     "read_model",
     "load_model",
@@ -51,14 +51,14 @@ class Model:
         sha256: Hex digest of the bytes that both were read from.
     """
 
-    card: Card
+    card: CheckpointMetadata
     tensors: dict[str, Tensor]
     sha256: str
 
 
-def save_model(folder: Path, tensors: dict[str, Tensor], card: Card) -> None:
+def save_model(folder: Path, tensors: dict[str, Tensor], card: CheckpointMetadata) -> None:
     """Write the averaged weights and their card; raises CheckpointError if that card could not be read again."""
-    Card.from_json(card.to_json(), folder / MODEL_FILE)
+    CheckpointMetadata.from_json(card.to_json(), folder / MODEL_FILE)
     save_tensors(folder / MODEL_FILE, tensors, card.to_json())
     with replacing(folder / CARD_FILE) as aside:
         aside.write_text(card.to_json() + "\n")
@@ -73,11 +73,11 @@ def read_model(folder: Path) -> Model:
     file = folder / MODEL_FILE
     content = _read(file)
     text = _header(content, file)
-    card = Card.from_json(text, file)
+    card = CheckpointMetadata.from_json(text, file)
     return Model(card, _tensors(content, file), hashlib.sha256(content).hexdigest())
 
 
-def load_model(folder: Path) -> tuple[Card, dict[str, Tensor]]:
+def load_model(folder: Path) -> tuple[CheckpointMetadata, dict[str, Tensor]]:
     """Read the averaged weights and their card; raises CheckpointError as `read_model` does."""
     model = read_model(folder)
     return model.card, model.tensors

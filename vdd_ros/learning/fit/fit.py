@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.checkpoint import Card, save_model
+from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, save_model
 from vdd_ros.learning.fit.distributed import share_gradients
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.fit.run_folder import versions
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
-from vdd_ros.learning.networks.backbones import Shape
+from vdd_ros.learning.networks.backbones import NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,20 @@ class TrainingJob:
 
     module: nn.Module
     loss: LossFunction
-    shape: Shape
+    shape: NetworkConfig
     compiled: tuple[nn.Module, ...] = ()
     after_step: Callable[[int, torch.Generator, nn.Module], None] = lambda step, generator, averaged: None
     kept: str = ""
 
 
 def fit(
-    folder: Path, job: TrainingJob, config: FitConfig, card: Callable[[dict[str, Any]], Card], label: str, resume: bool
-) -> Card:
+    folder: Path,
+    job: TrainingJob,
+    config: FitConfig,
+    card: Callable[[dict[str, Any]], CheckpointMetadata],
+    label: str,
+    resume: bool,
+) -> CheckpointMetadata:
     """Train a model to the end, or go on where a run stopped, and keep it in `folder`.
 
     Args:
@@ -78,7 +83,7 @@ def fit(
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             return job.loss(generator, step)
 
-    def finished() -> Card:
+    def finished() -> CheckpointMetadata:
         return card(
             {
                 "model": asdict(job.shape),

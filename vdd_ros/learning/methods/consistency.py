@@ -16,13 +16,13 @@ from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.kinds import ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig
 from vdd_ros.learning.methods.sources import TeacherSource, with_noise
-from vdd_ros.learning.networks.backbones import Context, Shape
-from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel, land
+from vdd_ros.learning.networks.backbones import Context, NetworkConfig
+from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel, interpolate
 
 Config = TypeVar("Config", bound=ConsistencyConfig)
 
 
-class Distillation(nn.Module):
+class StudentWithTarget(nn.Module):
     """A student, and the averaged copy of it that gives the targets and is not trained by gradients."""
 
     def __init__(self, student: OneStepModel) -> None:
@@ -38,7 +38,7 @@ class Distillation(nn.Module):
 
 
 @dataclass(frozen=True)
-class Noised:
+class NoisedBatch:
     """Actions of a batch at random noise levels, with the three contexts of their states.
 
     Attributes:
@@ -57,23 +57,23 @@ class Noised:
     end: Tensor
 
 
-Loss = Callable[[Distillation, Teacher, Tensor, Noised, Config], tuple[Tensor, dict[str, Tensor]]]
+Loss = Callable[[StudentWithTarget, Teacher, Tensor, NoisedBatch, Config], tuple[Tensor, dict[str, Tensor]]]
 
 
 def cd_job(source: TeacherSource, config: CDConfig) -> TrainingJob:
     """Return a one-step policy that jumps to clean actions, and its loss."""
-    both = Distillation(start_student(source.teacher, config, conditions=1))
+    both = StudentWithTarget(start_student(source.teacher, config, conditions=1))
     return _job(both, source, config, consistency_loss(both, source.teacher, source.windows, config, cd_loss))
 
 
 def ctm_job(source: TeacherSource, config: CTMConfig) -> TrainingJob:
     """Return a one-step policy that is told where it jumps to, and its loss."""
-    both = Distillation(start_student(source.teacher, config, conditions=2))
+    both = StudentWithTarget(start_student(source.teacher, config, conditions=2))
     loss = consistency_loss(both, source.teacher, source.windows, config, ctm_loss, config.to_clean)
     return _job(both, source, config, loss)
 
 
-def _job(both: Distillation, source: TeacherSource, config: ConsistencyConfig, loss: LossFunction) -> TrainingJob:
+def _job(both: StudentWithTarget, source: TeacherSource, config: ConsistencyConfig, loss: LossFunction) -> TrainingJob:
     return TrainingJob(
         both,
         loss,
@@ -96,7 +96,7 @@ def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) 
     """
     lowest, highest = teacher.sigma_range
     deviation = teacher.preconditioning.edm_deviation
-    shared = {field.name: getattr(teacher.config, field.name) for field in fields(Shape)}
+    shared = {field.name: getattr(teacher.config, field.name) for field in fields(NetworkConfig)}
     shape = OneStepConfig(
         **{**shared, "dropout": 0.0},
         conditions=conditions,
@@ -113,7 +113,12 @@ def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) 
 
 
 def consistency_loss(
-    both: Distillation, teacher: Teacher, windows: Windows, config: Config, jump: Loss[Config], to_clean: float = 1.0
+    both: StudentWithTarget,
+    teacher: Teacher,
+    windows: Windows,
+    config: Config,
+    jump: Loss[Config],
+    to_clean: float = 1.0,
 ) -> LossFunction:
     """Return the loss of one step of either method.
 
@@ -138,7 +143,7 @@ def consistency_loss(
         noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=device)
         with torch.no_grad():
             target, guide = both.target.encode(observation, goal), teacher.encode(observation, goal)
-        noised = Noised(
+        noised = NoisedBatch(
             student=both.student.encode(observation, goal),
             target=target,
             teacher=guide,
@@ -153,10 +158,10 @@ def consistency_loss(
 
 
 def cd_loss(
-    both: Distillation,
+    both: StudentWithTarget,
     teacher: Teacher,
     levels: Tensor,
-    noised: Noised,
+    noised: NoisedBatch,
     config: ConsistencyConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compare jumps from two neighbouring points of a trajectory (Song et al. 2023, algorithm 2), with lambda 1.
@@ -179,10 +184,10 @@ def cd_loss(
 
 
 def ctm_loss(
-    both: Distillation,
+    both: StudentWithTarget,
     teacher: Teacher,
     levels: Tensor,
-    noised: Noised,
+    noised: NoisedBatch,
     config: CTMConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compare a jump with the teacher's way followed by a jump, both taken on to 0, and match denoising scores.
@@ -204,8 +209,10 @@ def ctm_loss(
         target = both.target.jump(noised.target, both.target.jump(noised.target, reached, u, s), s, nothing)
     # Denoising score matching takes one draw of each state: an aim from t at t itself.
     noisy = torch.cat([noised.noisy, noised.noisy[:, :1]], dim=1)
-    aims = both.student.aim(noised.student, noisy, torch.cat([t, t[:, :1]], dim=1), torch.cat([s, t[:, :1]], dim=1))
-    landed = land(noised.noisy, aims[:, :-1], t, s)
+    aims = both.student.predict_clean(
+        noised.student, noisy, torch.cat([t, t[:, :1]], dim=1), torch.cat([s, t[:, :1]], dim=1)
+    )
+    landed = interpolate(noised.noisy, aims[:, :-1], t, s)
     consistency = distance(both.target.jump(noised.target, landed, s, nothing), target, config)
     dsm = (aims[:, -1:] - noised.clean).square().mean()
     return consistency + config.dsm_weight * dsm, {"loss": consistency.detach(), "dsm": dsm.detach()}

@@ -30,7 +30,7 @@ from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.methods.configs import EMConfig
 from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars, start_student
 from vdd_ros.learning.methods.sources import DataSource, with_noise
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 
 
@@ -39,7 +39,7 @@ def mixture_job(source: DataSource, config: EMConfig) -> TrainingJob:
     windows, device = source.windows, source.windows.observation.device
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
     goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
-    pool = Pool(windows.observation[:], goal, windows.action[:, None])
+    pool = StatePool(windows.observation[:], goal, windows.action[:, None])
     student = start_student(shape, config, pool, config.seed)
     loss = mixture_loss(student, windows, config)
     return TrainingJob(student, loss, shape, (student.trunk,), Revival(student, pool, config))

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from vdd_ros.learning.configs import MixtureConfig
 from vdd_ros.learning.kinds import MIXTURE
-from vdd_ros.learning.methods.state_pool import Pool
+from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig, expert_places, plan_revival
 
 
-def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed: int) -> MixtureStudent:
+def start_student(shape: StudentConfig, config: MixtureConfig, pool: StatePool, seed: int) -> MixtureStudent:
     """Build a student where the pool is, its experts at their places.
 
     Raises:
@@ -26,7 +26,7 @@ def start_student(shape: StudentConfig, config: MixtureConfig, pool: Pool, seed:
 class Revival:
     """Looks after abandoned experts, every so many steps; see `MixtureStudent.split_expert`."""
 
-    def __init__(self, student: MixtureStudent, pool: Pool, config: MixtureConfig, states: int = 2048) -> None:
+    def __init__(self, student: MixtureStudent, pool: StatePool, config: MixtureConfig, states: int = 2048) -> None:
         """Judge the gating on `states` states of the pool."""
         self._student = student
         self._pool = pool

@@ -11,7 +11,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import WindowConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import Card, origin_warning
+from vdd_ros.learning.fit.card import CheckpointMetadata, origin_warning
 from vdd_ros.learning.fit.normalisation import statistics_of
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import DIFFUSION
@@ -55,10 +55,10 @@ class DataSource:
         """Return what a policy of these data takes and gives, fields of a `Shape`."""
         return self.shape.dimensions(self.demonstrations.header)
 
-    def card(self, structure: str, method: str, made: dict[str, Any]) -> Card:
+    def card(self, structure: str, method: str, made: dict[str, Any]) -> CheckpointMetadata:
         """Return the card of a policy that learned from these data."""
         header = self.demonstrations.header
-        return Card(
+        return CheckpointMetadata(
             structure=structure,
             method=method,
             task=header.task,
@@ -86,7 +86,7 @@ class TeacherSource:
     """
 
     teacher: Teacher
-    teacher_card: Card
+    teacher_card: CheckpointMetadata
     sha256: str
     windows: Windows
     data_sha256: str
@@ -123,7 +123,7 @@ class TeacherSource:
         shape = self.teacher.config
         return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
 
-    def card(self, structure: str, method: str, made: dict[str, Any]) -> Card:
+    def card(self, structure: str, method: str, made: dict[str, Any]) -> CheckpointMetadata:
         """Return the card of a student of this teacher."""
         return replace(
             self.teacher_card,

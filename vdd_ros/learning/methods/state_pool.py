@@ -18,7 +18,7 @@ KEPT_CONTEXT = 1 << 30
 
 
 @dataclass(frozen=True)
-class Pool:
+class StatePool:
     """States with actions, standardised.
 
     Attributes:
@@ -61,7 +61,7 @@ def draw_pool(
     observation_noise: float,
     seed: int,
     only_data: bool = False,
-) -> Pool:
+) -> StatePool:
     """Draw the states of a distillation and the actions that its gating learns from, seeded.
 
     Args:
@@ -82,7 +82,7 @@ def draw_pool(
     observation = windows.observation[index]
     observation = observation + observation_noise * torch.randn(observation.shape, generator=generator, device=device)
     if only_data:
-        return Pool(observation, goal, windows.action[index, None])
+        return StatePool(observation, goal, windows.action[index, None])
     actions, contexts, bytes_kept = [], [], 0.0
     parts = torch.arange(len(index)).split(CHUNK)
     for part in each(parts, len(parts), "teacher actions", "chunk"):
@@ -94,7 +94,7 @@ def draw_pool(
         if bytes_kept <= KEPT_CONTEXT:
             contexts.append(_apply(Tensor.contiguous, context))
     whole = _join(contexts) if bytes_kept <= KEPT_CONTEXT else None
-    return Pool(observation, goal, torch.cat(actions), whole)
+    return StatePool(observation, goal, torch.cat(actions), whole)
 
 
 def _apply(function: Callable[[Tensor], Tensor], context: Context) -> Context:

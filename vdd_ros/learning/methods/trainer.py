@@ -9,7 +9,7 @@ import torch
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.card import Card
+from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.run_folder import run_folder
 from vdd_ros.learning.methods.registry import Method
@@ -36,7 +36,7 @@ class Trainer:
         teacher: Path | None = None,
         resume: bool = False,
         force: bool = False,
-    ) -> Card:
+    ) -> CheckpointMetadata:
         """Train a policy and keep it in `folder`.
 
         Args:
@@ -65,7 +65,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             job: TrainingJob = method.make(source, config)
 
-            def card(made: dict[str, Any]) -> Card:
+            def card(made: dict[str, Any]) -> CheckpointMetadata:
                 return source.card(method.structure, method.name, made)
 
             begin()

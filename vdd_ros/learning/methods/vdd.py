@@ -13,7 +13,7 @@ from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars, start_student
 from vdd_ros.learning.methods.sources import TeacherSource
-from vdd_ros.learning.methods.state_pool import Pool, draw_pool
+from vdd_ros.learning.methods.state_pool import StatePool, draw_pool
 from vdd_ros.learning.methods.vdd_objective import (
     ExpertUpdate,
     draw_experts,
@@ -36,7 +36,7 @@ def vdd_job(source: TeacherSource, config: DistilConfig) -> TrainingJob:
     teacher = source.teacher
     teacher.rounded = config.teacher_precision == "bfloat16"
     teacher.check_range(config.min_noise, config.max_noise)
-    teacher.visited(config.teacher_steps)
+    teacher.sampling_levels(config.teacher_steps)
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
     check_sizes(shape)  # before the pool is drawn
     pool = draw_pool(
@@ -55,7 +55,7 @@ def vdd_job(source: TeacherSource, config: DistilConfig) -> TrainingJob:
     return TrainingJob(student, loss, shape, networks, Revival(student, pool, config))  # type: ignore[arg-type]
 
 
-def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: Pool, config: DistilConfig) -> LossFunction:
+def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: StatePool, config: DistilConfig) -> LossFunction:
     """Return the loss of one distillation step: experts against the teacher's score, gating against its actions."""
     update = UPDATES[config.update]
     noise_range = config.min_noise, config.max_noise

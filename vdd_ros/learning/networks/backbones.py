@@ -14,7 +14,7 @@ Context = Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape(BackboneConfig, WindowShape):
+class NetworkConfig(BackboneConfig, WindowShape):
     """Shape of a network from states to actions; everything needed to build it before its weights are loaded.
 
     Attributes:
@@ -49,24 +49,24 @@ class Denoiser(Protocol):
         """Map noisy actions (B, S, D) under noise levels (..., conditions), broadcast over (B, S), to (B, S, D)."""
 
 
-def make_denoiser(shape: Shape, conditions: int = 1) -> nn.Module:
+def make_denoiser(shape: NetworkConfig, conditions: int = 1) -> nn.Module:
     """Build an untrained `Denoiser` that is told `conditions` noise levels."""
     if shape.backbone == "mlp":
         return MLPDenoiser(_encoder(shape), shape.width, shape.size, shape.layers, conditions)
     return GPTDenoiser(_gpt(shape), shape.width, shape.horizon, shape.act_dim, conditions)
 
 
-def make_trunk(shape: Shape) -> nn.Module:
+def make_trunk(shape: NetworkConfig) -> nn.Module:
     """Build an untrained network from observations and goals to features (B, width)."""
     if shape.backbone == "mlp":
         return MLPTrunk(_encoder(shape), shape.width, shape.layers)
     return GPTTrunk(_gpt(shape), shape.width)
 
 
-def _encoder(shape: Shape) -> StateEncoder:
+def _encoder(shape: NetworkConfig) -> StateEncoder:
     return StateEncoder(shape.goal_length + shape.history, shape.obs_dim, shape.width, shape.octaves)
 
 
-def _gpt(shape: Shape) -> GPT:
+def _gpt(shape: NetworkConfig) -> GPT:
     tokens = shape.goal_length + shape.history
     return GPT(tokens, shape.obs_dim, shape.width, shape.layers, shape.heads, shape.octaves, shape.dropout)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.learning.configs import ExpertStart, MixtureSettings
-from vdd_ros.learning.networks.backbones import Shape, make_trunk
+from vdd_ros.learning.networks.backbones import NetworkConfig, make_trunk
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
 KMEANS_POINTS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentConfig(MixtureSettings, Shape):
+class StudentConfig(MixtureSettings, NetworkConfig):
     """Shape of a student."""
 
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.networks.backbones import Context, Denoiser, Shape, make_denoiser
+from vdd_ros.learning.networks.backbones import Context, Denoiser, NetworkConfig, make_denoiser
 
 TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneStepConfig(Shape):
+class OneStepConfig(NetworkConfig):
     """Shape of a one-step policy.
 
     Attributes:
@@ -65,7 +65,7 @@ class OneStepModel(nn.Module):
             noise: (B, S, D) standard normal.
         """
         highest = torch.full((1, 1), self.config.sigma_max, device=noise.device)
-        clean = self.aim(context, self.config.sigma_max * noise, highest, torch.zeros_like(highest))
+        clean = self.predict_clean(context, self.config.sigma_max * noise, highest, torch.zeros_like(highest))
         return torch.clamp(clean, self.action_low, self.action_high)
 
     def jump(self, context: Context, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
@@ -77,9 +77,9 @@ class OneStepModel(nn.Module):
             sigma: Levels, broadcast over (B, S).
             below: Levels of the result, at most `sigma`; CD knows only 0.
         """
-        return land(action, self.aim(context, action, sigma, below), sigma, below)
+        return interpolate(action, self.predict_clean(context, action, sigma, below), sigma, below)
 
-    def aim(self, context: Context, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
+    def predict_clean(self, context: Context, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
         """Return the clean action that lies ahead, CTM's `g`: a jump moves straight towards it; as `jump`.
 
         For equal levels it is the denoised action; for `below` 0 it is where the jump ends.
@@ -120,7 +120,7 @@ class OneStepModel(nn.Module):
                 )
 
 
-def land(action: Tensor, aim: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
+def interpolate(action: Tensor, aim: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
     """Move actions (B, S, D) straight towards where they aim, from the levels `sigma` to `below`."""
     keep = ((below + TINY) / (sigma + TINY))[..., None]  # exactly 1 for equal levels, 0 included
     return keep * action + (1 - keep) * aim
