@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 MINUTES ?= 10
 WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest --durations 25
+ROBOT = $(addprefix test/,ground host robot policy control bags data tasks testing)
 NEEDS := constraints.txt setup.py .ci/pins.py
 
-.PHONY: help demo soak test train pins clean
+.PHONY: help demo soak test test-robot train pins clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -22,6 +23,9 @@ test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKER
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing"
 	$(PYTEST) -m timing
 
+test-robot: $(VENV)/.robot-ready  ## Set up without torch, then run the tests of what a robot imports, but for ROS and time
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing and not ros" $(ROBOT)
+
 train: $(VENV)/.train-ready  ## Set up what training needs too
 
 pins:  ## Write constraints.txt anew: its versions, what setup.py newly needs, and the hashes
@@ -35,6 +39,7 @@ clean:  ## Remove the virtual environment, what was built and what the demo and 
 $(VENV)/.demo-ready: EXTRAS := ros,sim
 $(VENV)/.train-ready: EXTRAS := ros,sim,train
 $(VENV)/.test-ready: EXTRAS := ros,sim,train,dev
+$(VENV)/.robot-ready: EXTRAS := ros,sim,dev
 $(VENV)/.%-ready: $(NEEDS) | $(BIN)/python
 	$(BIN)/python .ci/pins.py install $(EXTRAS)
 	touch $@
