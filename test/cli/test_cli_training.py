@@ -20,6 +20,7 @@ from toy_targets import small_demonstrations
 from vdd_ros.cli.main import main
 from vdd_ros.cli.options import add_config_options, config_from_options, given_options
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.features import Feature
 from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.fit.checkpoint import MODEL_FILE, load_model, model_sha256
 from vdd_ros.learning.fit.data_link import load_linked
@@ -306,10 +307,10 @@ def test_wrong_trainings_are_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task": "pushing"}, "have the task pushing, but the task 'avoiding' has avoiding"),
-        ({"rate_hz": 10.0}, "have the rate 10.0, but the task 'avoiding' has 28.57"),
-        ({"action": (("delta_desired_x", "m"), ("delta_desired_y", "mm"))}, "have the action"),
-        ({"observation": tuple((name, "m") for name in ("tcp_x", "tcp_y", "a", "b"))}, "have the observation"),
+        ({"task": "pushing"}, "are of the task 'pushing', not of 'avoiding'"),
+        ({"rate_hz": 10.0}, "the rate is 10 Hz instead of 28.5714 Hz"),
+        ({"action": (Feature("delta_desired_x", "m"), Feature("delta_desired_y", "mm"))}, "delta_desired_y"),
+        ({"observation": tuple(Feature(name, "m") for name in ("tcp_x", "tcp_y", "a", "b"))}, "desired_x"),
     ],
 )
 def test_demonstrations_of_something_else_are_refused(
@@ -341,7 +342,9 @@ def test_wrong_distillations_are_refused(
 
 def test_a_teacher_that_is_none_is_refused(tmp_path: Path, teacher: Path, student: Path, capsys: Capture) -> None:
     assert "no checkpoint at" in refusal(capsys, *distil(tmp_path / "nowhere", tmp_path / "S"))
-    assert "holds a 'vdd' policy, but a teacher" in refusal(capsys, *distil(student, tmp_path / "S"))
+    assert "holds a mixture policy made by 'vdd', but a diffusion policy is needed" in refusal(
+        capsys, *distil(student, tmp_path / "S")
+    )
     cut = tmp_path / "cut"
     cut.mkdir()
     (cut / MODEL_FILE).write_bytes((teacher / MODEL_FILE).read_bytes()[:-100])

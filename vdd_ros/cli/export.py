@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     demonstrations = None if args.demos is None else DemonstrationSet.load(args.demos)
     chosen = settle_threads(args)
     spec = export(args.checkpoint, args.out, config_from_options(ExportConfig, args), fidelity, demonstrations)
-    show(export_table(spec, args.out, chosen))
+    show(export_table(spec, args.out, f"{chosen.threads}, {chosen.reason}"))
     warnings = export_warnings(spec, args.checkpoint)
     for warning in warnings:
         tell(f"warning: {warning}")

@@ -45,6 +45,7 @@ def write_graph(
         opset: The newest operator set that may be used. The file names the older one if that has all its operators.
     """
     names = (*graph.inputs, *graph.outputs)
+    shapes = {name: value.shape for name, value in run_torch(graph, inputs).items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the TorchScript exporter announces its successor, which is not pinned here
         torch.onnx.export(
@@ -57,22 +58,30 @@ def write_graph(
             output_names=list(graph.outputs),
             dynamic_axes={name: {0: "batch"} for name in names},
         )
-    _declare_opset(file)
+    model = onnx.load(file)
+    _declare_shapes(model, shapes)
+    _declare_opset(model)
+    onnx.save(model, file)
 
 
-def _declare_opset(file: Path) -> None:
+def _declare_shapes(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Give the outputs the sizes that they have, but for the batch: the exporter loses some that are 1."""
+    for output in model.graph.output:
+        for dimension, size in zip(output.type.tensor_type.shape.dim[1:], shapes[output.name][1:], strict=True):
+            dimension.dim_value = size
+
+
+def _declare_opset(model: onnx.ModelProto) -> None:
     """Let a file name the operator set that its operators need, and the version of the format that goes with it.
 
     What the graphs here use of `_TRACED_OPSET` means the same in `ATTENTION_OPSET`, and but for attention and GELU in
     `PLAIN_OPSET`; parity proves it of each file.
     """
-    model = onnx.load(file)
     newer = {node.op_type for node in model.graph.node} & {"Attention", "Gelu"}
     version = ATTENTION_OPSET if newer else PLAIN_OPSET
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", version))
     model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
-    onnx.save(model, file)
 
 
 def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
@@ -87,7 +96,7 @@ def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
     return run
 
 
-def run_torch(graph: PolicyGraph | DeterministicGraph, inputs: Inputs) -> Inputs:
+def run_torch(graph: PolicyGraph | ChainGraph | DeterministicGraph | NoveltyGraph, inputs: Inputs) -> Inputs:
     """Run the torch graph on numpy inputs."""
     with torch.no_grad():
         outputs = graph(*(torch.from_numpy(value) for value in inputs.values()))

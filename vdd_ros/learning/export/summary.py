@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.fit.windows import small_deviations
 from vdd_ros.policy.spec import PolicySpec
 
@@ -29,8 +28,8 @@ def _steps(spec: PolicySpec) -> str:
     return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
 
 
-def export_table(spec: PolicySpec, file: Path, threads: ThreadCount) -> str:
-    """Return the table of a policy file."""
+def export_table(spec: PolicySpec, file: Path, threads: str) -> str:
+    """Return the table of a policy file; `threads` says with how many it was exported, and why."""
     parity = spec.parity
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
@@ -41,7 +40,7 @@ def export_table(spec: PolicySpec, file: Path, threads: ThreadCount) -> str:
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
         "novelty": _bound(spec),
-        "threads": f"{threads.threads}, {threads.reason}",
+        "threads": threads,
         **{f"limits {entry.name}": f"{entry.low:.4g} to {entry.high:.4g} {entry.unit}" for entry in spec.action},
     }
     width = 2 + max(map(len, rows))
