@@ -11,14 +11,23 @@
 # Output seen:
 #   without present_key: opened; run: Fail
 #   with present_key: opened; run: (1, 1, 8)
-"${PYTHON:-python3}" - <<'PY'
+#
+# Ends with 0 while that is so, with 1 when it has changed.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check onnxruntime==1.31.1 onnx==1.23.2 numpy==2.4.6
+"$folder/venv/bin/python" - <<'PY'
+import sys
+
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper
 
 onnxruntime.set_default_logger_severity(4)
-FLOAT = onnx.TensorProto.FLOAT
+FLOAT, results = onnx.TensorProto.FLOAT, []
 for outputs in (["y"], ["y", "present_key", "present_value"]):
     node = helper.make_node(
         "Attention", ["x", "x", "x", "", "past", "past"], outputs, q_num_heads=2, kv_num_heads=2
@@ -36,5 +45,7 @@ for outputs in (["y"], ["y", "present_key", "present_value"]):
         result = session.run(["y"], feed)[0].shape
     except Exception as error:
         result = type(error).__name__
+    results.append(result)
     print("without" if len(outputs) == 1 else "with", f"present_key: opened; run: {result}")
+sys.exit(results != ["Fail", (1, 1, 8)])
 PY
