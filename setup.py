@@ -50,6 +50,7 @@ EXTRAS = {
         "colcon-common-extensions",
         "hypothesis",
         "mypy",
+        "onnx>=1.17",
         "pytest",
         "pytest-xdist",
         "rerun-sdk",

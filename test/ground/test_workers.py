@@ -210,6 +210,7 @@ def test_too_few_jobs_are_refused() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
 def test_a_cluster_that_is_not_there_is_refused(address: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
+    pytest.importorskip("torch")
     command = [sys.executable, "-m", "vdd_ros.cli.main", "benchmark", "methods", "--ray", address]
     work = ["--work", str(tmp_path / "work")]
     done = subprocess.run([*command, *work], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -220,6 +221,7 @@ def test_a_cluster_that_is_not_there_is_refused(address: str, tmp_path: Path) ->
 def test_without_ray_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("torch")
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "vdd_ros.ray_workers", raising=False)
     assert main(["benchmark", "methods", "--ray", "local", "--work", str(tmp_path / "work")]) == 2
