@@ -1,6 +1,6 @@
 """Samplers of diffusion models, as single steps from one noise level to the next.
 
-In the coordinates of noise.py DDIM (Song et al. 2021, eta 0) IS Euler's method for the probability-flow ODE
+In the coordinates of noise_levels.py DDIM (Song et al. 2021, eta 0) IS Euler's method for the probability-flow ODE
 da/dsigma = (a - denoised) / sigma, and DDPM's ancestral step (Ho et al. 2020, eq. 7 on the visited levels) IS Euler's
 ancestral one (Karras et al. 2022); both names are understood.
 """

@@ -30,9 +30,9 @@ class OneStepConfig(NetworkConfig):
 class OneStepModel(nn.Module):
     """Maps noisy standardised actions to where the teacher's ODE leads them, given standardised observations.
 
-    An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise.py. The
-    preconditioning is EDM's, which gives back the action itself at the level 0: consistency's boundary condition, held
-    there and not at a small positive level (Song et al. 2023, appendix C), so that jumps end in clean actions.
+    An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise_levels.py.
+    The preconditioning is EDM's, which gives back the action itself at the level 0: consistency's boundary condition,
+    held there and not at a small positive level (Song et al. 2023, appendix C), so that jumps end in clean actions.
     """
 
     action_low: Tensor

@@ -45,15 +45,13 @@ class TickInputs:
         self._node = node
         self._failed = failed
         self._group = _NobodysGroup()
-        self._subscriptions: list[tuple[Subscription, Callback]] = []
-        self._taken: list[deque[tuple[Any, float]]] = []
+        self._subscriptions: list[tuple[Subscription, Callback, deque[tuple[Any, float]]]] = []
         self._waiting: Any = None
 
     def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
         """Subscribe to a topic; topics are handed over in the order in which they were added."""
         subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
-        self._subscriptions.append((subscription, callback))
-        self._taken.append(deque())
+        self._subscriptions.append((subscription, callback, deque()))
         self._waiting = None
 
     def take(self) -> None:
@@ -62,9 +60,9 @@ class TickInputs:
         Topics are emptied from the last to the first and handed over from the first to the last. So what arrived on one
         topic before something on a later one is handed over before it, also where both arrive meanwhile.
         """
-        for (subscription, _), taken in zip(reversed(self._subscriptions), reversed(self._taken), strict=True):
+        for subscription, _, taken in reversed(self._subscriptions):
             self._empty(subscription, taken)
-        for (subscription, callback), taken in zip(self._subscriptions, self._taken, strict=True):
+        for subscription, callback, taken in self._subscriptions:
             while taken:
                 try:
                     callback(*taken.popleft())
@@ -85,12 +83,13 @@ class TickInputs:
 
     def discard(self) -> None:
         """Forget what has arrived, but for the newest message of each latched topic."""
-        for subscription, callback in self._subscriptions:
+        for subscription, callback, taken in self._subscriptions:
+            taken.clear()
             newest = None
             try:
                 with subscription.handle:
-                    while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
-                        newest = taken
+                    while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                        newest = found
                 if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
                     callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
             except Exception as error:
@@ -110,14 +109,13 @@ class TickInputs:
             if self._waiting is None:
                 self._waiting = rclpy_implementation.WaitSet(len(self._subscriptions), 0, 0, 0, 0, 0, context)
             self._waiting.clear_entities()
-            for subscription, _ in self._subscriptions:
+            for subscription, *_ in self._subscriptions:
                 self._waiting.add_subscription(subscription.handle)
             self._waiting.wait(int(timeout_s * 1e9))
 
     def destroy(self) -> None:
         """Unsubscribe."""
         self._waiting = None
-        self._taken.clear()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop()[0])
 
