@@ -8,7 +8,7 @@ from node_rig import MakeNode, Robot, started
 from ros_helpers import Bench
 from std_msgs.msg import Int64
 
-from vdd_ros.nodes.ros.messages import LATCHED, SENSOR_DATA
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, SENSOR_DATA
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 
 TOPIC = "/number"
@@ -138,3 +138,29 @@ def test_what_arrives_on_an_earlier_topic_meanwhile_is_handed_over_before_what_f
     bench.wait(lambda: inputs.take() or len(seen) == 3, "all three")  # type: ignore[func-returns-value]
     inputs.destroy()
     assert seen == [("pose", 0), ("episode", 1), ("pose", 1)]
+
+
+def test_what_was_half_handed_over_before_the_start_is_forgotten_too(bench: Bench) -> None:
+    """A callback raised, and messages behind it stayed: they are not of the next start."""
+    seen: list[int] = []
+
+    def once(message: Int64, _: float) -> None:
+        seen.append(message.data)
+        if message.data == 1:
+            raise ValueError("one")
+
+    inputs = TickInputs(bench.node)
+    inputs.add(Int64, TOPIC, once, RELIABLE)
+    publisher = bench.node.create_publisher(Int64, TOPIC, RELIABLE)
+    bench.wait_for_match(TOPIC, publishers=1, subscriptions=1)
+    collected = bench.collect(Int64, TOPIC, RELIABLE)
+    bench.wait_for_match(TOPIC, publishers=1, subscriptions=2)
+    for number in (1, 2):
+        publisher.publish(Int64(data=number))
+    bench.wait(lambda: len(collected) == 2, "both numbers")
+    with pytest.raises(ValueError, match="one"):
+        inputs.take()
+    inputs.discard()
+    inputs.take()
+    inputs.destroy()
+    assert seen == [1]
