@@ -262,13 +262,13 @@ def test_a_message_that_cannot_be_decoded_is_one_refused_message(make_node: Make
     watched.run_for_commands()
     assert node.session is not None
     inputs = node.session._inputs
-    subscription, callback = inputs._subscriptions[0]
+    subscription, callback, taken = inputs._subscriptions[0]
 
     def fail(message: Any, received_s: float) -> None:
-        inputs._subscriptions[0] = (subscription, callback)
+        inputs._subscriptions[0] = (subscription, callback, taken)
         raise OverflowError("stamp out of range")
 
-    inputs._subscriptions[0] = (subscription, fail)
+    inputs._subscriptions[0] = (subscription, fail, taken)
     counters = node.session.loop.counters
     watched.run_until(lambda: counters.refused_messages, "the refusal")
     assert "OverflowError: stamp out of range" in node.session.loop.observer.last_refusal
