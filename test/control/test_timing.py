@@ -18,9 +18,9 @@ def _add(statistics: LatencyStatistics, values: list[float]) -> None:
         statistics.add(record)
 
 
-def test_the_labels_are_those_of_the_design() -> None:
-    design = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
-    sentence = re.search(r"The latency record's labels, in order:(.*?)\.\n", design, re.DOTALL)
+def test_the_labels_are_those_of_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "node.md").read_text(encoding="utf-8")
+    sentence = re.search(r"The latency record's labels, in order:(.*?)\.\n", page, re.DOTALL)
     assert sentence is not None
     assert tuple(re.findall(r"`(\w+)`", sentence[1])) == LATENCY_LABELS
 

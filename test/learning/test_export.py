@@ -1,4 +1,4 @@
-"""Exported files: the same function as torch, with the contract of docs/design.md; refused when they are not."""
+"""Exported files: the same function as torch, with the contract of docs/policy_file.md; refused when they are not."""
 
 import dataclasses
 import math

@@ -170,9 +170,9 @@ def test_who_may_change_what_the_policy_does() -> None:
     assert ENCLAVES["/vdd_ros/observer"].publish == {"/rosout", "/parameter_events"}
 
 
-def test_every_topic_and_service_of_the_design_is_named() -> None:
+def test_every_topic_and_service_of_the_node_is_named() -> None:
     """Those of the table of the ROS interface; the robot file's own topics stand for `the topics of the robot file`."""
-    text = (CHECKOUT / "docs" / "design.md").read_text()
+    text = (CHECKOUT / "docs" / "node.md").read_text()
     table = text.partition("## ROS interface")[2].partition("\n\n| direction")[2].partition("\n\n")[0]
     named = re.findall(r"^\| (in|out|service) \| `([~/\w]+)` \|", table, flags=re.MULTILINE)
     assert len(named) >= 7

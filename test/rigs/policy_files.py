@@ -121,7 +121,7 @@ def mixture_parameters(spec: PolicySpec, *, seed: int = 0) -> MixtureParameters:
 
 
 def write_mixture(path: Path, *, nan_above: float | None = None, seed: int = 0, **overrides: Any) -> Path:
-    """Write a mixture policy that keeps the whole contract of docs/design.md.
+    """Write a mixture policy that keeps the whole contract of docs/policy_file.md.
 
     Args:
         path: Where to write.

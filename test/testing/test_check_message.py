@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,13 +139,3 @@ def test_points_that_are_not_there_are_noticed() -> None:
     short = Short(**{name: getattr(TRAJECTORY, name) for name in TRAJECTORY.__dataclass_fields__})
     with pytest.raises(ConformanceError, match="IndexError"):
         check_message(short, empty_message)
-
-
-def test_the_example_of_the_documentation_conforms() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "design.md").read_text()
-    lines = page[page.index("    from vdd_ros.robot.messages.message import Message") :].splitlines()
-    example = [line[4:] for line in takewhile(lambda line: not line or line.startswith("    "), lines)]
-    names: dict[str, Any] = {}
-    exec("\n".join(example), names)
-    check_message(names["MESSAGE"], empty_message)
-    assert names["MESSAGE"].stamped

@@ -34,7 +34,7 @@ EXECUTABLE = Executable("policy_node", "policy_node", PolicyParameters, "runs a 
 
 
 class PolicyNode(ReasonedLifecycleNode):
-    """Runs a policy file on the robot of a robot file; docs/design.md gives the topics.
+    """Runs a policy file on the robot of a robot file; docs/node.md lists the topics.
 
     Configuring loads, checks and warms up, activating starts the ticks. In every state `/diagnostics` tells how it is.
 

@@ -89,7 +89,7 @@ class Novelty:
 
 @dataclass(frozen=True)
 class PolicySpec:
-    """The metadata of a policy file; `docs/design.md` gives the meaning of each field.
+    """The metadata of a policy file; docs/policy_file.md gives the meaning of each field.
 
     Raises:
         PolicyFileError: A field is of the wrong type, not finite, or contradicts another; the message names it.
