@@ -7,6 +7,7 @@ process ends, however that happens.
 
 import errno
 import fcntl
+import io
 import os
 import re
 import secrets
@@ -19,9 +20,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vdd_ros.errors import HeldError
 from vdd_ros.text import printable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PARTIAL = ".partial"
 LOCK_FILE = ".vdd_ros.lock"
@@ -155,6 +160,16 @@ def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
         os.close(handle)
     os.replace(aside, target)
     flush_folder(target.parent)
+
+
+def save_arrays(file: Path, **arrays: "NDArray[Any]") -> None:
+    """Write arrays by name into an .npz file, whole or not at all; raises OSError as `replacing` does."""
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    with replacing(file) as aside:
+        aside.write_bytes(content.getvalue())
 
 
 def flush_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.benchmark.speed.against import Race, cases, run_race, table
+from vdd_ros.benchmark.speed.against import CheckoutComparison, cases, run_comparison, table
 from vdd_ros.benchmark.speed.checkouts import Checkout, Spent, busy_neighbours
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, ProcessError
@@ -55,9 +55,9 @@ def test_a_checkout_inherits_no_threads_that_this_one_chose(tmp_path: Path, monk
 
 
 def run_two(folder: Path, **checkout: Any) -> dict[str, Any]:
-    race = Race("avoiding", "mlp", folder / "D", folder / "work", seeds=2, rollouts=7, steps=5)
+    comparison = CheckoutComparison("avoiding", "mlp", folder / "D", folder / "work", seeds=2, rollouts=7, steps=5)
     this = Checkout.of("this", stand_in(folder, "one"))
-    return run_race(race, this, Checkout.of("other", stand_in(folder, "two", **checkout)))
+    return run_comparison(comparison, this, Checkout.of("other", stand_in(folder, "two", **checkout)))
 
 
 def test_checkouts_take_turns_with_equal_settings(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which cells a benchmark has, in which order, and which of several processes takes which."""
+"""Which trials a benchmark has, in which order, and which of several processes takes which."""
 
 import pytest
 
@@ -9,22 +9,22 @@ from vdd_ros.benchmark.methods.training import lasting_settings, make_config
 
 
 def test_teachers_have_one_seed_and_all_others_each() -> None:
-    cells = expand(["avoiding"], METHODS, 3, "gpt")
-    by_method = {name: [cell.model.seed for cell in cells if cell.method == name] for name in METHODS}
-    assert len(cells) == 10 + 7 * 3
+    trials = expand(["avoiding"], METHODS, 3, "gpt")
+    by_method = {name: [trial.model.seed for trial in trials if trial.method == name] for name in METHODS}
+    assert len(trials) == 10 + 7 * 3
     assert all(seeds == ([0] if METHODS[name].steps else [0, 1, 2]) for name, seeds in by_method.items())
 
 
 def test_both_teachers_are_measured_with_1_2_4_8_and_16_steps_of_one_model() -> None:
-    cells = [cell for cell in expand(["avoiding"], METHODS, 1, "gpt") if cell.sampling]
-    steps = {name: sorted(c.sampling["steps"] for c in cells if c.model.name == name) for name in ("ddpm", "beso")}
+    trials = [trial for trial in expand(["avoiding"], METHODS, 1, "gpt") if trial.sampling]
+    steps = {name: sorted(c.sampling["steps"] for c in trials if c.model.name == name) for name in ("ddpm", "beso")}
     assert steps == {"ddpm": [1, 2, 4, 8, 16], "beso": [1, 2, 4, 8, 16]}
-    assert len({cell.model for cell in cells}) == 2
+    assert len({trial.model for trial in trials}) == 2
 
 
 def test_teachers_come_before_what_is_distilled_from_them() -> None:
-    cells = expand(["avoiding"], ["vdd-beso", "em", "beso", "cd", "vdd-ddpm", "ddpm"], 2, "gpt")
-    place = {cell.model: number for number, cell in reversed(list(enumerate(cells)))}
+    trials = expand(["avoiding"], ["vdd-beso", "em", "beso", "cd", "vdd-ddpm", "ddpm"], 2, "gpt")
+    place = {trial.model: number for number, trial in reversed(list(enumerate(trials)))}
     distilled = [model for model in place if model.teacher]
     assert len(distilled) == 6
     assert all(place[model.teacher] < place[model] for model in distilled if model.teacher)
@@ -37,12 +37,12 @@ def test_a_student_has_the_teacher_of_its_own_backbone_and_of_seed_0() -> None:
 
 
 def test_the_ablations_vary_experts_gating_and_noise_beside_teacher_and_student() -> None:
-    cells = expand_ablations(["avoiding"], 1, "mlp")
-    assert [cell.method for cell in cells if cell.model.variant is None] == ["beso", "vdd-beso"]
+    trials = expand_ablations(["avoiding"], 1, "mlp")
+    assert [trial.method for trial in trials if trial.model.variant is None] == ["beso", "vdd-beso"]
     configs = {
-        cell.model.variant: lasting_settings(make_config(cell.model, "cpu", None))
-        for cell in cells
-        if cell.method == "vdd-beso"
+        trial.model.variant: lasting_settings(make_config(trial.model, "cpu", None))
+        for trial in trials
+        if trial.method == "vdd-beso"
     }
     usual = configs.pop(None)
     assert set(configs) == set(VARIANTS)
@@ -52,8 +52,8 @@ def test_the_ablations_vary_experts_gating_and_noise_beside_teacher_and_student(
 
 
 def test_what_two_parts_of_a_benchmark_share_is_there_once() -> None:
-    cells = unique([*expand(["avoiding"], METHODS, 1, "mlp"), *expand_ablations(["avoiding"], 1, "mlp")])
-    labels = [cell.label for cell in cells]
+    trials = unique([*expand(["avoiding"], METHODS, 1, "mlp"), *expand_ablations(["avoiding"], 1, "mlp")])
+    labels = [trial.label for trial in trials]
     assert len(set(labels)) == len(labels) == len(METHODS) + len(VARIANTS)
 
 

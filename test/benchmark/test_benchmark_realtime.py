@@ -150,7 +150,7 @@ def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
     judge.update_page(page, a_record())
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 |  | 1.3 at most |" in text
+    assert "| whole tick over baseline, medians, 200 Hz | 1.25 |  | 1.3 at most |" in text
     assert "| student over teacher of 4 steps, GPT | 3.25 |  | 3 at least |" in text
     assert "| GPT, teacher 4 steps | 200 | 400 | 3.25 | 1.50 |" in text
     assert "| 200 Hz, every core busy | thread |" in text
@@ -161,7 +161,7 @@ def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:
 
 def test_the_page_shows_what_was_measured_under_fifo_beside_it(tmp_path: Path) -> None:
     text = judge.render(under_fifo())
-    assert "| whole tick over bare parts, medians, 200 Hz | 1.25 | 1.12 | 1.3 at most |" in text
+    assert "| whole tick over baseline, medians, 200 Hz | 1.25 | 1.12 | 1.3 at most |" in text
     assert "| ticks lost by hot swaps | 0 | 3 | 0 |" in text
     assert "| 200 Hz, SCHED_FIFO | 100 |" in text
     assert "| tick, SCHED_FIFO | 150 |" in text

@@ -1,4 +1,4 @@
-"""Tables and figures from made-up cells, the file of results, and the page that quotes it."""
+"""Tables and figures from made-up trials, the file of results, and the page that quotes it."""
 
 import json
 import math
@@ -47,8 +47,8 @@ def test_a_single_seed_has_its_own_interval_and_no_spread() -> None:
 
 
 def test_the_methods_stand_beside_the_published_figures() -> None:
-    cells = [record("beso"), *(record("em", seed) for seed in range(3)), record("beso-4")]
-    found = {row["method"]: row for row in rows(methods_table(group(cells, "avoiding", "gpt")))}
+    trials = [record("beso"), *(record("em", seed) for seed in range(3)), record("beso-4")]
+    found = {row["method"]: row for row in rows(methods_table(group(trials, "avoiding", "gpt")))}
     assert found["BESO teacher, 8 steps"]["published"] == "0.96"
     assert found["EM"]["published"] == "0.65 ± 0.18"
     assert found["EM"]["seeds"] == "3"
@@ -57,8 +57,8 @@ def test_the_methods_stand_beside_the_published_figures() -> None:
 
 
 def test_inference_times_stand_against_steps() -> None:
-    cells = [record(name, inference_s_p50=1e-4 * (METHODS[name].steps or 1)) for name in METHODS]
-    found = rows(steps_table(group(cells, "avoiding", "gpt")))
+    trials = [record(name, inference_s_p50=1e-4 * (METHODS[name].steps or 1)) for name in METHODS]
+    found = rows(steps_table(group(trials, "avoiding", "gpt")))
     times = {(row["policy"], row["steps"]): row["inference, ms"] for row in found}
     for teacher in ("DDPM", "BESO"):
         assert [times[teacher, str(n)] for n in (1, 2, 4, 8, 16)] == ["0.100", "0.200", "0.400", "0.800", "1.600"]
@@ -66,39 +66,39 @@ def test_inference_times_stand_against_steps() -> None:
 
 
 def test_a_time_that_was_not_measured_is_a_dash() -> None:
-    cells = [record("beso", inference_s_p50=None)]
-    assert rows(steps_table(group(cells, "avoiding", "gpt")))[0]["inference, ms"] == "–"
+    trials = [record("beso", inference_s_p50=None)]
+    assert rows(steps_table(group(trials, "avoiding", "gpt")))[0]["inference, ms"] == "–"
 
 
 def test_the_ways_to_train_a_mixture_are_compared_once_there_are_two() -> None:
-    cells = [record("em"), record("vdd-beso", experts=24)]
-    found = rows(mixtures_table(group(cells, "avoiding", "gpt")))
+    trials = [record("em"), record("vdd-beso", experts=24)]
+    found = rows(mixtures_table(group(trials, "avoiding", "gpt")))
     assert [(row["mixture"], row["learns from"], row["experts"]) for row in found] == [
         ("EM", "demonstrations", "8"),
         ("VDD from BESO", "BESO", "24"),
     ]
-    assert mixtures_table(group(cells[:1], "avoiding", "gpt")) == ""
+    assert mixtures_table(group(trials[:1], "avoiding", "gpt")) == ""
 
 
 def test_the_ablations_stand_below_what_they_vary() -> None:
-    cells = [record("vdd-beso"), *(record("vdd-beso", variant=name, success=0.5) for name in VARIANTS)]
-    found = rows(ablations_table(group(cells, "avoiding", "gpt")))
+    trials = [record("vdd-beso"), *(record("vdd-beso", variant=name, success=0.5) for name in VARIANTS)]
+    found = rows(ablations_table(group(trials, "avoiding", "gpt")))
     assert [row["variant"] for row in found] == ["VDD from BESO", *VARIANTS]
     assert found[0]["success"].startswith("0.950")
     assert found[1]["success"].startswith("0.500")
-    assert ablations_table(group(cells[:1], "avoiding", "gpt")) == ""
+    assert ablations_table(group(trials[:1], "avoiding", "gpt")) == ""
 
 
 def test_ablations_do_not_mix_with_the_method_that_they_vary() -> None:
-    cells = [record("vdd-beso"), record("vdd-beso", variant="experts-1", success=0.0)]
-    (row,) = rows(methods_table(group(cells, "avoiding", "gpt")))
+    trials = [record("vdd-beso"), record("vdd-beso", variant="experts-1", success=0.0)]
+    (row,) = rows(methods_table(group(trials, "avoiding", "gpt")))
     assert row["success"].startswith("0.950")
 
 
 def test_the_report_has_a_section_for_each_backbone_and_the_figures_that_it_names(tmp_path: Path) -> None:
-    cells = [record(name, backbone=backbone) for name in METHODS for backbone in ("gpt", "mlp")]
-    cells += [record("vdd-beso", backbone="mlp", variant=name) for name in VARIANTS]
-    text = write_report(cells, tmp_path)
+    trials = [record(name, backbone=backbone) for name in METHODS for backbone in ("gpt", "mlp")]
+    trials += [record("vdd-beso", backbone="mlp", variant=name) for name in VARIANTS]
+    text = write_report(trials, tmp_path)
     assert (tmp_path / "benchmark.md").read_text() == text + "\n"
     assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Avoiding, GPT backbone", "Avoiding, MLP backbone"]
     named = re.findall(r"!\[.*\]\((.*)\)", text)
@@ -124,7 +124,7 @@ def test_only_the_marked_block_of_a_page_changes(tmp_path: Path) -> None:
     for _ in range(2):
         update_page(page, [record("beso"), record("em")], tmp_path / "results")
         text = page.read_text()
-        assert text.startswith(f"before\n\n{BEGIN}\n\n2 cells")
+        assert text.startswith(f"before\n\n{BEGIN}\n\n2 trials")
         assert text.endswith(f"\n\n{END}\n\nafter\n")
         assert "(../results/benchmark_avoiding_gpt_methods.png)" in text
         assert "old" not in text
@@ -167,7 +167,7 @@ def test_a_newer_cell_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
         (json.dumps([record("em") | {"method": ["em"]}]), "the method .* which is none"),
         ("{}", "no list of objects"),
         ("[1]", "no list of objects"),
-        ('[{"task": "avoiding"}]', "cell 0 of .* lacks backbone"),
+        ('[{"task": "avoiding"}]', "trial 0 of .* lacks backbone"),
         (json.dumps([record("em") | {"method": "magic"}]), "'magic'"),
         (json.dumps([record("em") | {"variant": "odd"}]), "'odd'"),
     ],

@@ -20,10 +20,10 @@ pytest.importorskip("matplotlib")
 from terminal import OnTerminal
 
 from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
-from vdd_ros.benchmark.methods.inference_times import measure_cells
-from vdd_ros.benchmark.methods.maker import Maker
-from vdd_ros.benchmark.methods.matrix import Cell, Model
+from vdd_ros.benchmark.methods.inference_times import measure_trials
+from vdd_ros.benchmark.methods.matrix import Model, Trial
 from vdd_ros.benchmark.methods.results import KEYS, read_results
+from vdd_ros.benchmark.methods.runner import Runner
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
@@ -113,7 +113,7 @@ def test_train_s_is_the_teachers_and_distil_s_the_students_own(finished: Path) -
 
 def test_a_cell_names_the_policy_that_was_measured(finished: Path) -> None:
     for record in read_results(finished / "benchmark.json"):
-        file = finished / "cells" / record["key"] / "policy.onnx"
+        file = finished / "trials" / record["key"] / "policy.onnx"
         assert sha256(file.read_bytes()).hexdigest() == record["policy_sha256"]
         assert file.stat().st_size == record["policy_bytes"]
         spec = OnnxPolicy.load(file).spec
@@ -150,11 +150,11 @@ def test_the_report_alone_runs_nothing(finished: Path, tmp_path: Path, capsys: C
 
 
 def test_times_are_measured_again_for_all_once_a_cell_is_new(finished: Path) -> None:
-    folders = sorted((finished / "cells").iterdir())
-    old = {record["inference_at"] for record in measure_cells(folders)}
-    file = folders[0] / "cell.json"
+    folders = sorted((finished / "trials").iterdir())
+    old = {record["inference_at"] for record in measure_trials(folders)}
+    file = folders[0] / "trial.json"
     file.write_text(json.dumps((read_json(file) or {}) | {"inference_at": None}))
-    new = {record["inference_at"] for record in measure_cells(folders)}
+    new = {record["inference_at"] for record in measure_trials(folders)}
     assert len(old) == len(new) == 1
     assert old != new
 
@@ -168,7 +168,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
         assert command_line.read_to_the_end() == 143
     finally:
         command_line.kill()
-    assert "0 of 1 cells are finished" in command_line.said
+    assert "0 of 1 trials are finished" in command_line.said
     assert "the same command goes on" in command_line.said
     (folder,) = (tmp_path / "models").iterdir()
     done = json.loads(load_tensors(folder / "checkpoint" / STATE_FILE)[1])["step"]
@@ -229,17 +229,17 @@ def holder_of_a_run(work: Path) -> int | None:
 
 
 @pytest.fixture
-def maker(demos: Path, tmp_path: Path) -> Maker:
-    return Maker(tmp_path, {"avoiding": demos}, 4, 3, "cpu")
+def runner(demos: Path, tmp_path: Path) -> Runner:
+    return Runner(tmp_path, {"avoiding": demos}, 4, 3, "cpu")
 
 
-def test_the_key_says_what_the_figures_depend_on(maker: Maker, demos: Path) -> None:
-    cell = Cell("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
-    other = Maker(maker.work, maker.data, rollouts=5, steps=3, device="auto")
-    longer = Maker(maker.work, maker.data, rollouts=4, steps=4, device="cpu")
-    assert maker.folder(cell) != other.folder(cell)
-    assert maker.model_folder(cell.model) == other.model_folder(cell.model)
-    assert maker.model_folder(cell.model) != longer.model_folder(cell.model)
+def test_the_key_says_what_the_figures_depend_on(runner: Runner, demos: Path) -> None:
+    trial = Trial("vdd-beso", Model.of("avoiding", "vdd-beso", "mlp", 0))
+    other = Runner(runner.work, runner.data, rollouts=5, steps=3, device="auto")
+    longer = Runner(runner.work, runner.data, rollouts=4, steps=4, device="cpu")
+    assert runner.folder(trial) != other.folder(trial)
+    assert runner.model_folder(trial.model) == other.model_folder(trial.model)
+    assert runner.model_folder(trial.model) != longer.model_folder(trial.model)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from toy_targets import random_mixture, small_demonstrations
 from trainings import train_teacher
 
 from vdd_ros.benchmark.methods.reference_loop import ReferenceLoop, expert_loss
-from vdd_ros.benchmark.speed.race import Clock, measure_speed
+from vdd_ros.benchmark.speed.loops import Clock, measure_speed
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig

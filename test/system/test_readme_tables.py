@@ -52,14 +52,14 @@ def test_the_shipped_student_has_the_fidelity_to_the_shipped_teacher() -> None:
 def test_the_figures_hold(name: str) -> None:
     groups = load_groups()
     teacher, student = groups[name, None], groups[f"vdd-{name}", None]
-    assert all(cell["rollouts"] >= 480 for cell in (*teacher.cells, *student.cells))
-    assert len(student.cells) >= 3
+    assert all(trial["rollouts"] >= 480 for trial in (*teacher.trials, *student.trials))
+    assert len(student.trials) >= 3
     assert teacher.success.mean >= 0.95
     assert teacher.entropy.mean >= 0.85
     assert student.success.mean >= teacher.success.mean - 0.02
     assert student.entropy.mean >= 0.95 * teacher.entropy.mean
-    assert all(cell["train_s"] <= 20 * 60 for cell in teacher.cells)
-    assert all(cell["distil_s"] <= 10 * 60 for cell in student.cells)
+    assert all(trial["train_s"] <= 20 * 60 for trial in teacher.trials)
+    assert all(trial["distil_s"] <= 10 * 60 for trial in student.trials)
 
 
 def test_the_latency_of_the_demo_holds() -> None:

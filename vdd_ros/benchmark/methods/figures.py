@@ -1,4 +1,4 @@
-"""The figures of a benchmark, each for the cells of one task and backbone."""
+"""The figures of a benchmark, each for the trials of one task and backbone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

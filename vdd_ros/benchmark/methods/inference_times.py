@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.benchmark.methods.clock import read_json
-from vdd_ros.benchmark.methods.maker import CELL_FILE, POLICY_FILE
 from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.benchmark.methods.runner import POLICY_FILE, TRIAL_FILE
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.host.facts import machine_facts
@@ -61,9 +61,9 @@ def _caller(policy: OnnxPolicy) -> Callable[[], object]:
     return lambda: policy.act(window, goal)
 
 
-def measure_cells(folders: list[Path]) -> list[Record]:
-    """Measure the finished cells in some folders, unless one run has measured them all; return their records."""
-    records = {folder: record for folder in folders if (record := read_json(folder / CELL_FILE))}
+def measure_trials(folders: list[Path]) -> list[Record]:
+    """Measure the finished trials in some folders, unless one run has measured them all; return their records."""
+    records = {folder: record for folder in folders if (record := read_json(folder / TRIAL_FILE))}
     runs = {record["inference_at"] for record in records.values()}
     if len(runs) == 1 and None not in runs:
         return list(records.values())
@@ -71,5 +71,5 @@ def measure_cells(folders: list[Path]) -> list[Record]:
     times = measure_latency([folder / POLICY_FILE for folder in records])
     for (folder, record), measured in zip(list(records.items()), times, strict=True):
         records[folder] = record | measured | run
-        write_json(folder / CELL_FILE, records[folder])
+        write_json(folder / TRIAL_FILE, records[folder])
     return list(records.values())

@@ -1,4 +1,4 @@
-"""What is compared: the methods, their ablations, and the cells that a benchmark runs through."""
+"""What is compared: the methods, their ablations, and the trials that a benchmark runs through."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -137,7 +137,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One policy to make and measure.
 
     Attributes:
@@ -166,30 +166,30 @@ class Cell:
         return self.model.name if self.sampling else self.model.source.teacher
 
 
-def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Cell]:
-    """Return the cells of some methods: teachers with one seed and first, then the rest with each of its seeds."""
+def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
+    """Return the trials of some methods: teachers with one seed and first, then the rest with each of its seeds."""
     wanted = [name for name in METHODS if name in set(methods)]
-    return [cell for task in tasks for name in wanted for cell in _cells(task, name, seeds, backbone)]
+    return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
 
 
-def expand_ablations(tasks: Iterable[str], seeds: int, backbone: str) -> list[Cell]:
-    """Return the cells of the ablations, after those of the teacher and the student that they vary."""
-    cells = []
+def expand_ablations(tasks: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
+    """Return the trials of the ablations, after those of the teacher and the student that they vary."""
+    trials = []
     for task in tasks:
-        cells += expand([task], [SOURCES[ABLATED].teacher or "", ABLATED], seeds, backbone)
+        trials += expand([task], [SOURCES[ABLATED].teacher or "", ABLATED], seeds, backbone)
         for variant in VARIANTS:
-            cells += _cells(task, ABLATED, seeds, backbone, variant)
-    return cells
+            trials += _trials(task, ABLATED, seeds, backbone, variant)
+    return trials
 
 
-def unique(cells: Iterable[Cell]) -> list[Cell]:
-    """Return the cells without repetitions, in their order."""
-    return list({cell.label: cell for cell in cells}.values())
+def unique(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials without repetitions, in their order."""
+    return list({trial.label: trial for trial in trials}.values())
 
 
-def _cells(task: str, method: str, seeds: int, backbone: str, variant: str | None = None) -> Iterator[Cell]:
+def _trials(task: str, method: str, seeds: int, backbone: str, variant: str | None = None) -> Iterator[Trial]:
     for seed in range(1 if METHODS[method].steps else seeds):
-        yield Cell(method, Model.of(task, METHODS[method].model, backbone, seed, variant))
+        yield Trial(method, Model.of(task, METHODS[method].model, backbone, seed, variant))
 
 
 def _label(task: str, name: str, variant: str | None, backbone: str, seed: int) -> str:

@@ -9,7 +9,7 @@ from vdd_ros.benchmark.methods.figures import FIGURES, draw
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.summary import group, settings_apart
 from vdd_ros.benchmark.methods.tables import TABLES
-from vdd_ros.benchmark.speed.command import draw_race, section
+from vdd_ros.benchmark.speed.command import draw_comparison, section
 from vdd_ros.files import UPDATE_WAIT_S, holding, replacing
 
 REPORT_FILE = "benchmark.md"
@@ -17,12 +17,12 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
 def write_report(records: list[Record], folder: Path) -> str:
-    """Write tables and figures of some cells into a folder; return the tables."""
+    """Write tables and figures of some trials into a folder; return the tables."""
     text = render(records, folder, Path())
     with holding(folder, wait_s=UPDATE_WAIT_S):
         for task, backbone in sections(records):
             draw(group(records, task, backbone), folder, task, backbone)
-        draw_race(folder)
+        draw_comparison(folder)
         with replacing(folder / REPORT_FILE) as aside:
             aside.write_text(text + "\n", encoding="utf-8")
     return text
@@ -33,7 +33,7 @@ def update_page(page: Path, records: list[Record], figures: Path) -> None:
 
     Args:
         page: Markdown with `BEGIN` and `END` on lines of their own.
-        records: The cells.
+        records: The trials.
         figures: Folder of the figures.
 
     Raises:
@@ -48,8 +48,8 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
     """Return the tables as Markdown.
 
     Args:
-        records: The cells.
-        folder: Folder of the figures, and of the record of a race if there is one.
+        records: The trials.
+        folder: Folder of the figures, and of the record of a speed comparison if there is one.
         figures: The same, as seen from the page.
     """
     if not records:
@@ -68,7 +68,7 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
 
 
 def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
-    """Return the tasks and backbones of some cells."""
+    """Return the tasks and backbones of some trials."""
     return sorted({(record["task"], record["backbone"]) for record in records})
 
 
@@ -81,11 +81,11 @@ def _preface(records: list[Record]) -> str:
     timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
     rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
     lines = [
-        f"{len(records)} cells, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
+        f"{len(records)} trials, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
         "the 95 % interval that the rollouts of these seeds leave. Published figures are the VDD paper's, with GPT "
         "backbones and in its own simulator. Inference is the median time of one action in one thread.",
         f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
     ]
     if apart := settings_apart(records):
-        lines.append(f"Not all cells were measured alike: {', '.join(apart)}.")
+        lines.append(f"Not all trials were measured alike: {', '.join(apart)}.")
     return "\n\n".join(lines)

@@ -1,4 +1,4 @@
-"""The file of results: a list with one object a cell, which several processes may add to."""
+"""The file of results: a list with one object a trial, which several processes may add to."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _MEASURED = (
 )
 _MADE = "train_s distil_s machine commit settings versions teacher_sha256 policy_sha256 policy_bytes key finished_at"
 KEYS = (*IDENTITY, *_MEASURED.split(), *_MADE.split())
-"""What every cell has; what was not measured or does not exist is null."""
+"""What every trial has; what was not measured or does not exist is null."""
 _NUMBERS = ["rollouts", "steps", "success", "entropy", "modes_found", "inference_s_p50", "train_s", "distil_s"]
 _INTERVALS = ["success_interval", "entropy_interval", "inference_s_interval"]
 _NAME = re.compile(r"[\w.-]{1,200}")
@@ -37,9 +37,9 @@ def read_results(file: Path) -> list[Record]:
         return []
     records = read_json(file, ConfigurationError)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise ConfigurationError(f"{printable(file)} is no list of objects, one a cell; name another file")
+        raise ConfigurationError(f"{printable(file)} is no list of objects, one a trial; name another file")
     for number, record in enumerate(records):
-        _check(record, f"cell {number} of {printable(file)}")
+        _check(record, f"trial {number} of {printable(file)}")
     return records
 
 
@@ -78,7 +78,7 @@ def _is_interval(value: object) -> bool:
 
 
 def merge_results(file: Path, records: Iterable[Record]) -> None:
-    """Add cells to a file of results, in place of older ones of the same task, method, variant, backbone and seed."""
+    """Add trials to a file of results, in place of older ones of the same task, method, variant, backbone and seed."""
     with updating(file):
         merged = {_identity(record): record for record in (*read_results(file), *records)}
         write_json(file, [merged[identity] for identity in sorted(merged)])

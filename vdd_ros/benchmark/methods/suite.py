@@ -1,4 +1,4 @@
-"""The driver of `vdd benchmark methods`: gives models and cells to workers, and alone writes what they return."""
+"""The driver of `vdd benchmark methods`: gives models and trials to workers, and alone writes what they return."""
 
 import sys
 import time
@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from vdd_ros.benchmark.methods.inference_times import measure_cells
-from vdd_ros.benchmark.methods.maker import CELL_FILE, FAILURE_FILE, TRAINED_FILE, Maker
-from vdd_ros.benchmark.methods.matrix import Cell, Model
+from vdd_ros.benchmark.methods.inference_times import measure_trials
+from vdd_ros.benchmark.methods.matrix import Model, Trial
 from vdd_ros.benchmark.methods.results import Record, merge_results, read_results
+from vdd_ros.benchmark.methods.runner import FAILURE_FILE, TRAINED_FILE, TRIAL_FILE, Runner
 from vdd_ros.benchmark.methods.schedule import Step, run_steps
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
@@ -50,25 +50,27 @@ def find_demonstrations(tasks: Sequence[str], given: Path | None, work: Path, wo
     return folders
 
 
-def run_cells(cells: Sequence[Cell], maker: Maker, results: Path, workers: Workers) -> dict[str, str]:
-    """Make the cells that are not finished; each goes to the results at once.
+def run_trials(trials: Sequence[Trial], runner: Runner, results: Path, workers: Workers) -> dict[str, str]:
+    """Make the trials that are not finished; each goes to the results at once.
 
     Returns:
-        Why cells failed, by label.
+        Why trials failed, by label.
 
     Raises:
         KeyboardInterrupt: The command was interrupted; what is done so far is kept.
     """
-    for cell in cells:
-        if record := maker.finished(cell):
+    for trial in trials:
+        if record := runner.finished(trial):
             merge_results(results, [record])
-    left = [cell for cell in cells if maker.finished(cell) is None]
-    with progress(len(cells), "cells", "cell", initial=len(cells) - len(left)) as bar:
-        driver = _Driver(left, maker, results, bar)
+    left = [trial for trial in trials if runner.finished(trial) is None]
+    with progress(len(trials), "trials", "trial", initial=len(trials) - len(left)) as bar:
+        driver = _Driver(left, runner, results, bar)
         try:
             run_steps(list(driver.steps()), workers, driver.keep)
         except KeyboardInterrupt:
-            tell(f"{bar.n} of {len(cells)} cells are finished; all is kept in {maker.work}, the same command goes on")
+            tell(
+                f"{bar.n} of {len(trials)} trials are finished; all is kept in {runner.work}, the same command goes on"
+            )
             raise
     return driver.failed
 
@@ -77,40 +79,40 @@ def run_cells(cells: Sequence[Cell], maker: Maker, results: Path, workers: Worke
 class _Driver:
     """Knows which step is which, and keeps what comes of it."""
 
-    cells: Sequence[Cell]
-    maker: Maker
+    trials: Sequence[Trial]
+    runner: Runner
     results: Path
     bar: Progress
 
     def __post_init__(self) -> None:
         self.failed: dict[str, str] = {}
-        self._models = {_training(model): model for model in _models(self.cells)}
-        self._by_label = {cell.label: cell for cell in self.cells}
+        self._models = {_training(model): model for model in _models(self.trials)}
+        self._by_label = {trial.label: trial for trial in self.trials}
 
     def steps(self) -> Iterator[Step]:
-        """Yield the trainings that have not ended, teachers first, then the cells."""
+        """Yield the trainings that have not ended, teachers first, then the trials."""
         for key, model in self._models.items():
-            if self.maker.trained(model) is None:
+            if self.runner.trained(model) is None:
                 needs = (_training(model.teacher),) if model.teacher else ()
-                yield Step(key, _train, (self.maker, model), needs)
-        for cell in self.cells:
-            yield Step(cell.label, _measure, (self.maker, cell), (_training(cell.model),))
+                yield Step(key, _train, (self.runner, model), needs)
+        for trial in self.trials:
+            yield Step(trial.label, _measure, (self.runner, trial), (_training(trial.model),))
 
     def keep(self, result: Result) -> None:
         """Write what a worker returned."""
         if result.key in self._models:
-            self._keep_in(self.maker.model_folder(self._models[result.key]), TRAINED_FILE, result)
+            self._keep_in(self.runner.model_folder(self._models[result.key]), TRAINED_FILE, result)
             return
-        cell = self._by_label[result.key]
-        self._keep_in(self.maker.folder(cell), CELL_FILE, result)
+        trial = self._by_label[result.key]
+        self._keep_in(self.runner.folder(trial), TRIAL_FILE, result)
         self.bar.update(result.failure is None)
         if result.failure is None:
             merge_results(self.results, [result.value])
             text = f"success {result.value['success']:.3f}, entropy {result.value['entropy']:.3f}"
         else:
-            self.failed[cell.label] = result.failure
+            self.failed[trial.label] = result.failure
             text = f"failed: {result.failure}"
-        self.bar.write(f"{cell.label}: {text}", file=sys.stderr)
+        self.bar.write(f"{trial.label}: {text}", file=sys.stderr)
 
     def _keep_in(self, folder: Path, name: str, result: Result) -> None:
         if result.failure is None:
@@ -121,26 +123,26 @@ class _Driver:
             write_json(folder / FAILURE_FILE, note)
 
 
-def measure_latency(maker: Maker, results: Path) -> None:
-    """Measure the inference times of all cells of the results; nothing else should run meanwhile."""
-    folders = [maker.cells / record["key"] for record in read_results(results)]
-    merge_results(results, measure_cells(folders))
+def measure_latency(runner: Runner, results: Path) -> None:
+    """Measure the inference times of all trials of the results; nothing else should run meanwhile."""
+    folders = [runner.trials / record["key"] for record in read_results(results)]
+    merge_results(results, measure_trials(folders))
 
 
-def train_alone(maker: Maker, model: Model) -> Path:
+def train_alone(runner: Runner, model: Model) -> Path:
     """Return the checkpoint of a model, trained here unless it has ended, its teacher first."""
     if model.teacher is not None:
-        train_alone(maker, model.teacher)
-    if maker.trained(model) is None:
-        write_json(maker.model_folder(model) / TRAINED_FILE, maker.train(model))
-    return maker.checkpoint(model)
+        train_alone(runner, model.teacher)
+    if runner.trained(model) is None:
+        write_json(runner.model_folder(model) / TRAINED_FILE, runner.train(model))
+    return runner.checkpoint(model)
 
 
-def _models(cells: Iterable[Cell]) -> list[Model]:
-    """Return the models of cells, each once and after its teacher."""
+def _models(trials: Iterable[Trial]) -> list[Model]:
+    """Return the models of trials, each once and after its teacher."""
     found: dict[str, Model] = {}
-    for cell in cells:
-        for model in (cell.model.teacher, cell.model):
+    for trial in trials:
+        for model in (trial.model.teacher, trial.model):
             if model is not None:
                 found.setdefault(model.label, model)
     return list(found.values())
@@ -151,16 +153,16 @@ def _training(model: Model) -> str:
     return f"training of {model.label}"
 
 
-def _train(payload: tuple[Maker, Model]) -> dict[str, Any]:
-    maker, model = payload
+def _train(payload: tuple[Runner, Model]) -> dict[str, Any]:
+    runner, model = payload
     if torch.cuda.is_available():
         torch.cuda.set_device(worker_number() % torch.cuda.device_count())
-    return maker.train(model)
+    return runner.train(model)
 
 
-def _measure(payload: tuple[Maker, Cell]) -> Record:
-    maker, cell = payload
-    return maker.measure(cell)
+def _measure(payload: tuple[Runner, Trial]) -> Record:
+    runner, trial = payload
+    return runner.measure(trial)
 
 
 def _demonstrate(payload: tuple[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""What cells say together: means over seeds with their spread and intervals, beside the paper's figures."""
+"""What trials say together: means over seeds with their spread and intervals, beside the paper's figures."""
 
 import math
 import statistics
@@ -34,17 +34,17 @@ class SeedMean:
 
 @dataclass(frozen=True)
 class Group:
-    """The cells of one method and variant that differ only in their seed.
+    """The trials of one method and variant that differ only in their seed.
 
     Attributes:
-        cells: At least one.
+        trials: At least one.
     """
 
-    cells: tuple[Record, ...]
+    trials: tuple[Record, ...]
 
     def __getitem__(self, key: str) -> Any:
-        """Return what the cells have in common under a key."""
-        return self.cells[0][key]
+        """Return what the trials have in common under a key."""
+        return self.trials[0][key]
 
     @property
     def method(self) -> str:
@@ -59,27 +59,27 @@ class Group:
     @property
     def success(self) -> SeedMean:
         """Success rate; Wilson's interval of all rollouts together."""
-        rollouts = sum(cell["rollouts"] for cell in self.cells)
-        successes = sum(round(cell["success"] * cell["rollouts"]) for cell in self.cells)
+        rollouts = sum(trial["rollouts"] for trial in self.trials)
+        successes = sum(round(trial["success"] * trial["rollouts"]) for trial in self.trials)
         return self._figure("success", wilson_interval(successes, rollouts))
 
     @property
     def entropy(self) -> SeedMean:
         """Task entropy; the seeds' independent intervals make that of their mean."""
-        mean, count = statistics.mean(cell["entropy"] for cell in self.cells), len(self.cells)
+        mean, count = statistics.mean(trial["entropy"] for trial in self.trials), len(self.trials)
         below, above = (
-            math.hypot(*(cell["entropy_interval"][side] - cell["entropy"] for cell in self.cells)) / count
+            math.hypot(*(trial["entropy_interval"][side] - trial["entropy"] for trial in self.trials)) / count
             for side in (0, 1)
         )
         return self._figure("entropy", (max(mean - below, 0.0), mean + above))
 
     def mean(self, key: str) -> float | None:
-        """Return the mean of a number over the cells that have it; None if none has."""
-        values = [cell[key] for cell in self.cells if cell[key] is not None]
+        """Return the mean of a number over the trials that have it; None if none has."""
+        values = [trial[key] for trial in self.trials if trial[key] is not None]
         return statistics.mean(values) if values else None
 
     def _figure(self, key: str, interval: tuple[float, float]) -> SeedMean:
-        values = [cell[key] for cell in self.cells]
+        values = [trial[key] for trial in self.trials]
         spread = statistics.stdev(values) if len(values) > 1 else None
         return SeedMean(statistics.mean(values), spread, interval)
 
@@ -96,11 +96,11 @@ def group(records: Iterable[Record], task: str, backbone: str) -> Groups:
             found.setdefault((record["method"], record["variant"]), []).append(record)
     order = {name: number for number, name in enumerate([None, *METHODS, *VARIANTS])}
     ranked = sorted(found, key=lambda name: (order[name[0]], order[name[1]]))
-    return {name: Group(tuple(sorted(found[name], key=lambda cell: cell["seed"]))) for name in ranked}
+    return {name: Group(tuple(sorted(found[name], key=lambda trial: trial["seed"]))) for name in ranked}
 
 
 def settings_apart(records: Iterable[Record]) -> list[str]:
-    """Return what differs over cells that should have it in common, in words; empty if nothing does."""
+    """Return what differs over trials that should have it in common, in words; empty if nothing does."""
     checks = {"rollouts": "rollouts", "inference_at": "runs of the inference times"}
     values = {name: {record[key] for record in records} for key, name in checks.items()}
     return [f"{len(found)} different {name}" for name, found in values.items() if len(found) > 1]

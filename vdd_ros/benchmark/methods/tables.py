@@ -1,4 +1,4 @@
-"""The tables of a benchmark, as Markdown; each is empty where no cell belongs into it."""
+"""The tables of a benchmark, as Markdown; each is empty without a trial that belongs in it."""
 
 from collections.abc import Callable, Iterable
 
@@ -31,7 +31,7 @@ def methods_table(groups: Groups) -> str:
             _number(found.mean("modes_found"), 1),
             _milliseconds(found),
             _number(found.mean("distil_s") or found.mean("train_s"), 0),
-            str(len(found.cells)),
+            str(len(found.trials)),
         ]
         for found in whole(groups)
     )
@@ -91,7 +91,7 @@ def ablations_table(groups: Groups) -> str:
             one["settings"]["noise_scheme"],
             str(one.success),
             str(one.entropy),
-            str(len(one.cells)),
+            str(len(one.trials)),
         ]
         for one in found
     )

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 
-from vdd_ros.benchmark.realtime.keeping import keep
 from vdd_ros.benchmark.realtime.sample_command import sample_command
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import save_arrays
 from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
@@ -135,7 +136,7 @@ class Driven(Node):
             return
         cpu = (time.process_time() - self._cpu_s) / (time.monotonic() - self._began_s)
         counts = {"received": np.array(self._received), "cpu": np.array(cpu)}
-        keep(self._settings.output, lateness=self._late, work=self._work, **counts)
+        save_arrays(Path(self._settings.output), lateness=self._late, work=self._work, **counts)
         raise Leave(0)
 
 

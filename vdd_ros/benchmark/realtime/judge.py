@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.benchmark.markdown_block import fill_block
-from vdd_ros.benchmark.realtime.stations import Arrays
+from vdd_ros.benchmark.realtime.measurements import Arrays
 from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines
 from vdd_ros.evaluation.plots import PERIOD, axis_duration, colour, log_ticks, style
 from vdd_ros.files import replacing
@@ -105,7 +105,7 @@ def table(record: dict[str, Any]) -> str:
     """Return the figures as text for a terminal."""
     steps = ", ".join(f"{n}: {value:.2f}" for n, value in record["speedup_over_n_step"].items())
     rows = [
-        ("tick / bare parts, median", f"{record['tick_over_parts_p50']:.2f}"),
+        ("tick / baseline, median", f"{record['tick_over_parts_p50']:.2f}"),
         ("tick p99 / its median", f"{record['tick_p99_over_p50']:.2f}"),
         ("answer / (echo + inference)", f"{record['arrival_over_echo_p50']:.2f}"),
         ("speed-up over N steps", steps),
@@ -116,7 +116,7 @@ def table(record: dict[str, Any]) -> str:
         rows.append((f"deadlines missed at {rate} Hz", what))
     if fifo := record["fifo"]:
         rows += [
-            ("under SCHED_FIFO: tick / bare parts", f"{fifo['tick_over_parts_p50']:.2f}"),
+            ("under SCHED_FIFO: tick / baseline", f"{fifo['tick_over_parts_p50']:.2f}"),
             ("tick p99 / its median", f"{fifo['tick_p99_over_p50']:.2f}"),
             ("ticks lost by hot swaps", f"{fifo['swap_ticks_lost']} of {fifo['swaps']['ticks']}"),
             ("deadlines missed by a period", f"{fifo['missed_200hz']} of {fifo['rates'][RATE]['ticks']}"),
@@ -165,7 +165,7 @@ def draw(path: Path, record: dict[str, Any]) -> None:
         left.grid(alpha=0.3)
         figure.legend(fontsize=8, ncols=4, loc="outside lower center")
     bars = {
-        "bare parts": record["ticks"]["parts_s"],
+        "baseline": record["ticks"]["parts_s"],
         "whole tick": record["ticks"]["tick_s"],
         "echo": record["arrivals"]["echo_s"],
         "answer": record["arrivals"]["answer_s"],
@@ -203,7 +203,7 @@ def _headline(record: dict[str, Any]) -> str:
         return name, format(record[key], form), format(fifo[key], form) if fifo and key in fifo else "", aim
 
     rows = [
-        row("whole tick over bare parts, medians, 200 Hz", "tick_over_parts_p50", "1.3 at most", ".2f"),
+        row("whole tick over baseline, medians, 200 Hz", "tick_over_parts_p50", "1.3 at most", ".2f"),
         row("p99 of a tick over its median, 200 Hz", "tick_p99_over_p50", "2 at most", ".2f"),
         row("answer over echo plus inference, medians", "arrival_over_echo_p50", "1.5 at most", ".2f"),
     ]
@@ -217,12 +217,12 @@ def _headline(record: dict[str, Any]) -> str:
 
 
 def _stages(record: dict[str, Any]) -> str:
-    named = {"tick, 200 Hz": record["ticks"]["tick_s"], "its bare parts": record["ticks"]["parts_s"]}
+    named = {"tick, 200 Hz": record["ticks"]["tick_s"], "its baseline": record["ticks"]["parts_s"]}
     if fifo := record["fifo"]:
-        named |= {"tick, SCHED_FIFO": fifo["ticks"]["tick_s"], "its bare parts, too": fifo["ticks"]["parts_s"]}
+        named |= {"tick, SCHED_FIFO": fifo["ticks"]["tick_s"], "its baseline, too": fifo["ticks"]["parts_s"]}
     named |= {
         "answer to an observation": record["arrivals"]["answer_s"],
-        "answer of a bare echo": record["arrivals"]["echo_s"],
+        "answer of a plain echo": record["arrivals"]["echo_s"],
     }
     rows = [(name, *(_micro(found[p]) for p in ("p50", "p95", "p99", "p99_9", "max"))) for name, found in named.items()]
     return _markdown(("µs", "p50", "p95", "p99", "p99.9", "max"), rows)

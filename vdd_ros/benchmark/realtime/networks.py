@@ -35,7 +35,9 @@ Call = Callable[[], object]
 Floats = NDArray[np.float64]
 
 
-def race(student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, rounds: int) -> dict[str, Any]:
+def compare_networks(
+    student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, rounds: int
+) -> dict[str, Any]:
     """Time untrained networks by turns, in one thread: what a network has learned does not change what it takes.
 
     Args:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from vdd_ros.bags.records import read_record
-from vdd_ros.benchmark.realtime.keeping import keep
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import save_arrays
 from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, command_message, message_class
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
@@ -160,8 +161,8 @@ class Probe(Node):
             self._thread.stop()
             self._latency.take()
             records = [read_record(message) for message in self._records]
-            keep(
-                self._settings.output,
+            save_arrays(
+                Path(self._settings.output),
                 records=np.array([values for _, values in records], np.float64),
                 labels=np.array(records[0][0] if records else []),
                 answers=np.array(self._answers),

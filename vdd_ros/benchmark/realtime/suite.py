@@ -13,7 +13,7 @@ import numpy as np
 
 from vdd_ros import resources
 from vdd_ros.benchmark.realtime import PARTS, judge
-from vdd_ros.benchmark.realtime.stations import Stations, load
+from vdd_ros.benchmark.realtime.measurements import Measurements, load
 from vdd_ros.console import tell
 from vdd_ros.documents import read_json, write_json
 from vdd_ros.errors import ConfigurationError
@@ -108,14 +108,14 @@ def measure(
         before: A record from which the other parts are kept.
     """
     robot_file = resources.path("config/robots/avoiding.yaml")
-    stations, ahead = (Stations(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
-    measurements: dict[str, Callable[[], dict[str, Any]]] = {
+    measurements, ahead = (Measurements(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
+    by_part: dict[str, Callable[[], dict[str, Any]]] = {
         "networks": lambda: _networks(student, teacher, extent, folder),
-        "ticks": lambda: _ticks(stations, extent),
-        "arrivals": lambda: _arrivals(stations, extent),
-        "drivers": lambda: {"drivers": _drivers(stations, extent)},
-        "swaps": lambda: _swaps(stations, extent, student),
-        "rates": lambda: _rates(stations, extent),
+        "ticks": lambda: _ticks(measurements, extent),
+        "arrivals": lambda: _arrivals(measurements, extent),
+        "drivers": lambda: {"drivers": _drivers(measurements, extent)},
+        "swaps": lambda: _swaps(measurements, extent, student),
+        "rates": lambda: _rates(measurements, extent),
         "fifo": lambda: {"fifo": _fifo(ahead, extent, student)},
     }
     record: dict[str, Any] = dict(before) | {
@@ -126,7 +126,7 @@ def measure(
     }
     record["measured_at"] = dict(before.get("measured_at", {})) | dict.fromkeys(parts, record["at"])
     for part in parts:
-        record |= measurements[part]()
+        record |= by_part[part]()
     return record
 
 
@@ -154,26 +154,28 @@ def _read(results: Path) -> dict[str, Any]:
 
 
 def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
-    """Race students against teachers."""
-    from vdd_ros.benchmark.realtime.networks import race
+    """Time students against teachers."""
+    from vdd_ros.benchmark.realtime.networks import compare_networks
 
     specs = OnnxPolicy.load(student).spec, OnnxPolicy.load(teacher).spec
-    networks = {backbone: race(*specs, backbone, folder, extent.network_rounds) for backbone in extent.backbones}
+    networks = {
+        backbone: compare_networks(*specs, backbone, folder, extent.network_rounds) for backbone in extent.backbones
+    }
     return {"speedup_over_n_step": networks[extent.backbones[0]]["speedup"], "networks": networks}
 
 
-def _rates(stations: Stations, extent: Extent) -> dict[str, Any]:
+def _rates(measurements: Measurements, extent: Extent) -> dict[str, Any]:
     """Run the node for long at 200 Hz, and at the faster rates."""
     _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
-    found, preemptions = stations.monitored(RATE_HZ, extent.long_s)
+    found, preemptions = measurements.monitored(RATE_HZ, extent.long_s)
     rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, preemptions, RATE_HZ)}
     for rate_hz in extent.fast_hz:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
-        rates[f"{rate_hz:g}"] = judge.punctuality(stations.node(rate_hz, extent.fast_s), rate_hz)
+        rates[f"{rate_hz:g}"] = judge.punctuality(measurements.node(rate_hz, extent.fast_s), rate_hz)
     return {"rates": rates, "missed_200hz": rates[f"{RATE_HZ:g}"]["missed_by_a_period"]}
 
 
-def _fifo(stations: Stations, extent: Extent, student: Path) -> dict[str, Any] | None:
+def _fifo(measurements: Measurements, extent: Extent, student: Path) -> dict[str, Any] | None:
     """Measure ticks, hot swaps and the long run once more, under SCHED_FIFO; None where the host refuses it."""
     if not extent.fifo:
         return None
@@ -184,17 +186,21 @@ def _fifo(stations: Stations, extent: Extent, student: Path) -> dict[str, Any] |
     if refused:
         return None
     _say("under SCHED_FIFO:")
-    return _ticks(stations, extent) | _swaps(stations, extent, student) | _rates(stations, replace(extent, fast_hz=()))
+    return (
+        _ticks(measurements, extent)
+        | _swaps(measurements, extent, student)
+        | _rates(measurements, replace(extent, fast_hz=()))
+    )
 
 
-def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:
-    """Measure whole ticks and their bare parts by turns."""
+def _ticks(measurements: Measurements, extent: Extent) -> dict[str, Any]:
+    """Measure whole ticks and their baseline by turns."""
     ticks, parts = [], []
     for number in range(extent.rounds):
-        _say(f"ticks and their bare parts, round {number + 1} of {extent.rounds}")
-        ticks.append(judge.tick_times(stations.node(RATE_HZ, extent.seconds)))
-        bare = stations.bare(RATE_HZ, extent.seconds)
-        parts.append(bare["inference"] + bare["publish"])
+        _say(f"ticks and their baseline, round {number + 1} of {extent.rounds}")
+        ticks.append(judge.tick_times(measurements.node(RATE_HZ, extent.seconds)))
+        baseline = measurements.baseline(RATE_HZ, extent.seconds)
+        parts.append(baseline["inference"] + baseline["publish"])
     over = [float(np.median(tick) / np.median(part)) for tick, part in zip(ticks, parts, strict=True)]
     tails = [float(np.percentile(tick, 99) / np.median(tick)) for tick in ticks]
     return {
@@ -209,14 +215,14 @@ def _ticks(stations: Stations, extent: Extent) -> dict[str, Any]:
     }
 
 
-def _arrivals(stations: Stations, extent: Extent) -> dict[str, Any]:
-    """Measure answers to observations and to a bare echo by turns, and inference alone."""
+def _arrivals(measurements: Measurements, extent: Extent) -> dict[str, Any]:
+    """Measure answers to observations and to a plain echo by turns, and inference alone."""
     over, answers, echoes, inferences = [], [], [], []
     for number in range(extent.rounds):
-        _say(f"answers and a bare echo, round {number + 1} of {extent.rounds}")
-        node = stations.node(ARRIVAL_HZ, extent.seconds, trigger="observation", wait_for_answers=True)
-        echo = stations.echo(ARRIVAL_HZ, extent.seconds)["answers"]
-        inference = stations.bare(ARRIVAL_HZ, extent.seconds)["inference"]
+        _say(f"answers and a plain echo, round {number + 1} of {extent.rounds}")
+        node = measurements.node(ARRIVAL_HZ, extent.seconds, trigger="observation", wait_for_answers=True)
+        echo = measurements.echo(ARRIVAL_HZ, extent.seconds)["answers"]
+        inference = measurements.baseline(ARRIVAL_HZ, extent.seconds)["inference"]
         answers.append(node["answers"])
         echoes.append(echo)
         inferences.append(inference)
@@ -232,7 +238,7 @@ def _arrivals(stations: Stations, extent: Extent) -> dict[str, Any]:
     }
 
 
-def _drivers(stations: Stations, extent: Extent) -> list[dict[str, Any]]:
+def _drivers(measurements: Measurements, extent: Extent) -> list[dict[str, Any]]:
     """Compare what makes a node tick, alone and with every core busy."""
     found = []
     for busy in (0, host_facts()["cores"]):
@@ -240,16 +246,16 @@ def _drivers(stations: Stations, extent: Extent) -> list[dict[str, Any]]:
             for driver in DRIVERS:
                 _say(f"{driver} at {rate_hz:g} Hz, {busy} busy processes")
                 with load(busy):
-                    measured = stations.driver(driver, rate_hz, extent.drivers_s)
+                    measured = measurements.driver(driver, rate_hz, extent.drivers_s)
                 found.append({"driver": driver, "rate_hz": rate_hz, "busy": busy, **judge.driver(measured, rate_hz)})
     return found
 
 
-def _swaps(stations: Stations, extent: Extent, student: Path) -> dict[str, Any]:
+def _swaps(measurements: Measurements, extent: Extent, student: Path) -> dict[str, Any]:
     """Count the ticks that hot swaps cost."""
     _say(f"{extent.swaps} hot swaps")
     seconds = 1.0 + extent.swaps
-    found = stations.node(RATE_HZ, seconds, next_policies=[str(student)] * extent.swaps)
+    found = measurements.node(RATE_HZ, seconds, next_policies=[str(student)] * extent.swaps)
     lost = judge.lost_ticks(found, RATE_HZ)
     return {
         "swap_ticks_lost": lost,

@@ -19,14 +19,14 @@ Words = list[str | Path]
 
 
 @dataclass(frozen=True)
-class Race:
-    """What two checkouts do.
+class CheckoutComparison:
+    """What two checkouts learn, and how often.
 
     Attributes:
         task: Name of the task.
         backbone: Of all networks.
         demonstrations: Folder of the data.
-        work: Folder of what they make, in which nothing of an earlier race is.
+        work: Folder of what they make, in which nothing of an earlier comparison is.
         seeds: Of the runs, 0 to seeds - 1.
         rollouts: Episodes that judge each model.
         steps: Training steps of each model; None for as many as each checkout takes by default.
@@ -58,7 +58,7 @@ class Case:
     title: str
     goal: float | None
     name: str
-    words: Callable[[Race, Path, int], Words]
+    words: Callable[[CheckoutComparison, Path, int], Words]
     action_steps: int = 1
 
 
@@ -75,16 +75,16 @@ def cases(busy: bool) -> tuple[Case, ...]:
     )  # fmt: skip
 
 
-def _teacher(horizon: int) -> Callable[[Race, Path, int], Words]:
-    def words(race: Race, _folder: Path, _seed: int) -> Words:
-        given: Words = ["train", "--task", race.task, "--demos", race.demonstrations, "--teacher", "beso"]
+def _teacher(horizon: int) -> Callable[[CheckoutComparison, Path, int], Words]:
+    def words(comparison: CheckoutComparison, _folder: Path, _seed: int) -> Words:
+        given: Words = ["train", "--task", comparison.task, "--demos", comparison.demonstrations, "--teacher", "beso"]
         return [*given, "--horizon", str(horizon)]
 
     return words
 
 
-def _student(teacher: str, *options: str) -> Callable[[Race, Path, int], Words]:
-    def words(_race: Race, folder: Path, _seed: int) -> Words:
+def _student(teacher: str, *options: str) -> Callable[[CheckoutComparison, Path, int], Words]:
+    def words(_comparison: CheckoutComparison, folder: Path, _seed: int) -> Words:
         return ["distil", "--teacher", folder / teacher, *options]
 
     return words
@@ -107,17 +107,17 @@ class Runs:
         self.entropy.append(entropy)
 
 
-def race_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> dict[str, Any]:
-    """Race the checkout that this code belongs to against another one, in a folder of `work` that is removed again.
+def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> dict[str, Any]:
+    """Compare the checkout that this code belongs to with another one, in a folder of `work` that is removed again.
 
     Args:
         other: Folder of the other checkout.
         demonstrations: Folder of the data.
         work: Folder for what they make.
-        **settings: Further fields of `Race`.
+        **settings: Further fields of `CheckoutComparison`.
 
     Returns:
-        As `run_race`.
+        As `run_comparison`.
 
     Raises:
         ConfigurationError: There is no such checkout.
@@ -126,25 +126,27 @@ def race_checkouts(other: Path, demonstrations: Path, work: Path, **settings: An
     this, against = Checkout.of("this", Path(__file__).parents[3]), Checkout.of("other", other)
     work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="speed_", dir=work) as folder:
-        race = Race(demonstrations=demonstrations.resolve(), work=Path(folder).resolve(), **settings)
-        return run_race(race, this, against, lambda text: tell(f"speed: {text}"))
+        comparison = CheckoutComparison(
+            demonstrations=demonstrations.resolve(), work=Path(folder).resolve(), **settings
+        )
+        return run_comparison(comparison, this, against, lambda text: tell(f"speed: {text}"))
 
 
-def run_race(
-    race: Race, this: Checkout, other: Checkout, watch: Callable[[str], None] = lambda text: None
+def run_comparison(
+    comparison: CheckoutComparison, this: Checkout, other: Checkout, watch: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """Make every case with both checkouts, by turns, and judge what they made.
 
     Each distils its own teacher; who begins changes from seed to seed. Models are judged while nothing else runs.
 
     Args:
-        race: What to do.
+        comparison: What to do.
         this: Whose speed is asked for.
         other: What it is compared with.
         watch: Told what begins.
 
     Returns:
-        The race's settings, the machine, and for each case both checkouts' runs, `ratio` and `cpu_ratio` (medians over
+        The `settings`, the machine, and for each case both checkouts' runs, `ratio` and `cpu_ratio` (medians over
         the seeds of the other's time by this one's), the differences of the means of `success` and `entropy`, whether
         the results are `equal`, and whether the goal is `reached` (None where there is none).
 
@@ -152,23 +154,23 @@ def run_race(
         ProcessError: A command failed.
     """
     found = []
-    for case in cases(race.busy > 0):
+    for case in cases(comparison.busy > 0):
         runs = {one.name: Runs() for one in (this, other)}
-        for seed in range(race.seeds):
+        for seed in range(comparison.seeds):
             for one in (this, other) if seed % 2 == 0 else (other, this):
                 watch(f"{case.title}, seed {seed}, {one.name}")
-                folder = race.work / one.name / str(seed)
-                with busy_neighbours(race.busy):
-                    spent = one.run([*case.words(race, folder, seed), *_common(race, case, folder, seed)])
-                runs[one.name].note(spent, *one.score(folder / case.name, race.rollouts, seed, case.action_steps))
+                folder = comparison.work / one.name / str(seed)
+                with busy_neighbours(comparison.busy):
+                    spent = one.run([*case.words(comparison, folder, seed), *_common(comparison, case, folder, seed)])
+                runs[one.name].note(spent, *one.score(folder / case.name, comparison.rollouts, seed, case.action_steps))
         found.append(_compare(case, runs[this.name], runs[other.name]))
-    settings = {**asdict(race), "demonstrations": str(race.demonstrations), "work": str(race.work)}
-    return {"race": settings, "machine": machine_facts(), "cases": found}
+    settings = {**asdict(comparison), "demonstrations": str(comparison.demonstrations), "work": str(comparison.work)}
+    return {"settings": settings, "machine": machine_facts(), "cases": found}
 
 
-def _common(race: Race, case: Case, folder: Path, seed: int) -> Words:
-    steps = [] if race.steps is None else ["--steps", str(race.steps)]
-    return ["--backbone", race.backbone, "--seed", str(seed), *steps, "--out", folder / case.name]
+def _common(comparison: CheckoutComparison, case: Case, folder: Path, seed: int) -> Words:
+    steps = [] if comparison.steps is None else ["--steps", str(comparison.steps)]
+    return ["--backbone", comparison.backbone, "--seed", str(seed), *steps, "--out", folder / case.name]
 
 
 def _compare(case: Case, this: Runs, other: Runs) -> dict[str, Any]:
@@ -192,7 +194,7 @@ def _compare(case: Case, this: Runs, other: Runs) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return the Markdown table of a race; each cell of a result has this checkout's mean and the other's."""
+    """Return the Markdown table of a comparison; each cell of a result has this checkout's mean and the other's."""
     heads = ("model", "seconds", "CPU seconds", "ratio", "CPU ratio", "goal", "success", "entropy", "equal results")
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return "\n".join([*rows, *(_row(case) for case in record["cases"])])

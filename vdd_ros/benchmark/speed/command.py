@@ -12,19 +12,19 @@ from vdd_ros.evaluation.plots import compact, log_ticks, style
 from vdd_ros.files import replacing
 
 if TYPE_CHECKING:
-    from vdd_ros.benchmark.methods.maker import Maker
+    from vdd_ros.benchmark.methods.runner import Runner
 
-RACE_FILE, FIGURE_FILE = "benchmark_speed.json", "benchmark_speed.png"
+RECORD_FILE, FIGURE_FILE = "benchmark_speed.json", "benchmark_speed.png"
 PRODUCT = "vdd_ros"
 
 
-def race(
-    maker: "Maker", task: str, backbone: str, steps: int, folder: Path, rates: Sequence[float] | None = None
+def compare_speed(
+    runner: "Runner", task: str, backbone: str, steps: int, folder: Path, rates: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """Run the race from the BESO teacher of a task, which is trained if need be; write JSON and figure.
+    """Train both loops by turns from the BESO teacher of a task, which is trained if need be; write JSON and figure.
 
     Args:
-        maker: Where the teacher is.
+        runner: Where the teacher is.
         task: Name of the task.
         backbone: Of teacher and student.
         steps: Expert steps of each loop.
@@ -37,39 +37,39 @@ def race(
     from vdd_ros.benchmark.methods.reference_loop import LEARNING_RATE
     from vdd_ros.benchmark.methods.suite import train_alone
     from vdd_ros.benchmark.methods.training import make_config
-    from vdd_ros.benchmark.speed.race import measure_speed
+    from vdd_ros.benchmark.speed.loops import measure_speed
     from vdd_ros.learning.methods.configs import DistilConfig
 
     student = Model.of(task, "vdd-beso", backbone, 0)
     if student.teacher is None:
         raise TypeError(f"the model {student.label} has no teacher")
-    config = make_config(student, maker.device, steps)
+    config = make_config(student, runner.device, steps)
     if not isinstance(config, DistilConfig):
         raise TypeError(f"the model {student.label} is not distilled")
     rates = rates or (LEARNING_RATE, math.sqrt(LEARNING_RATE * config.learning_rate), config.learning_rate)
-    teacher = train_alone(maker, student.teacher)
-    found = measure_speed(teacher, maker.demonstrations(task), config, rates=rates)
+    teacher = train_alone(runner, student.teacher)
+    found = measure_speed(teacher, runner.demonstrations(task), config, rates=rates)
     record = {"task": task, "backbone": backbone, "steps": steps, "batch": config.batch, **found}
-    write_json(folder / RACE_FILE, record)
-    draw_race(folder)
+    write_json(folder / RECORD_FILE, record)
+    draw_comparison(folder)
     return record
 
 
-def draw_race(folder: Path) -> None:
-    """Draw the race whose record is in a folder, if one is."""
-    record = read_json(folder / RACE_FILE)
+def draw_comparison(folder: Path) -> None:
+    """Draw the comparison whose record is in a folder, if there is one."""
+    record = read_json(folder / RECORD_FILE)
     if record is not None:
         _draw(folder / FIGURE_FILE, record)
 
 
 def section(folder: Path, figures: Path) -> list[str]:
-    """Return the paragraphs of a report on the race whose record is in `folder`; none without one.
+    """Return the paragraphs of a report on the comparison whose record is in `folder`; none without one.
 
     Args:
         folder: Where the record is.
         figures: The same, as seen from the page.
     """
-    record = read_json(folder / RACE_FILE)
+    record = read_json(folder / RECORD_FILE)
     if record is None:
         return []
     machine = record["machine"]
@@ -84,7 +84,7 @@ def section(folder: Path, figures: Path) -> list[str]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return the Markdown table of a race."""
+    """Return the Markdown table of a comparison."""
     heads = ("loop", "expert samples/s", "seconds", "energy distance at the end", "ratio of samples/s", "reached")
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", _row(PRODUCT, record["product"])]
     return "\n".join([*rows, *(_row(_label(found), found) for found in record["references"])])

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import check_block
-from vdd_ros.benchmark.methods.matrix import METHODS, Cell, expand, expand_ablations, unique
+from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_ablations, unique
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.cli.options import BACKBONES, add_worker_options
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ablations", action="store_true", help="run the ablations of VDD too")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
     parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
-    parser.add_argument("--rollouts", type=int, default=480, help="episodes of each cell (default: %(default)s)")
+    parser.add_argument("--rollouts", type=int, default=480, help="episodes of each trial (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
     parser.add_argument(
         "--demos", type=Path, metavar="DIR", help="demonstrations of the one task (default: made as by vdd demos)"
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results",
         type=OutputFile,
         metavar="FILE",
-        help="JSON list that finished cells are added to (default: results/benchmark.json; with --steps, "
+        help="JSON list that finished trials are added to (default: results/benchmark.json; with --steps, "
         "benchmark.json in --work)",
     )
     parser.add_argument(
@@ -65,11 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is not finished, measure times, report; return 1 if a cell failed."""
+    """Run what is not finished, measure times, report; return 1 if a trial failed."""
     results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
     report = args.report or results.parent
     _check_arguments(args, results, report)
-    code = 0 if args.report_only else _run_cells(args, results)
+    code = 0 if args.report_only else _run_trials(args, results)
     records = read_results(results)
     show(write_report(records, report))
     if args.docs is not None:
@@ -93,26 +93,26 @@ def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> N
     read_results(results)
 
 
-def _cells(args: argparse.Namespace) -> list[Cell]:
+def _trials(args: argparse.Namespace) -> list[Trial]:
     methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
-    cells = expand(args.tasks, methods, args.seeds, args.backbone)
+    trials = expand(args.tasks, methods, args.seeds, args.backbone)
     if args.ablations:
-        cells += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
-    return unique(cells)
+        trials += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
+    return unique(trials)
 
 
-def _run_cells(args: argparse.Namespace, results: Path) -> int:
-    from vdd_ros.benchmark.methods.maker import Maker
-    from vdd_ros.benchmark.methods.suite import find_demonstrations, measure_latency, run_cells
+def _run_trials(args: argparse.Namespace, results: Path) -> int:
+    from vdd_ros.benchmark.methods.runner import Runner
+    from vdd_ros.benchmark.methods.suite import find_demonstrations, measure_latency, run_trials
     from vdd_ros.files import holding
     from vdd_ros.workers import workers
 
     with holding(args.work):
         with workers(args.jobs, args.ray, gpus=args.device != "cpu") as pool:
             data = find_demonstrations(args.tasks, args.demos, args.work, pool)
-            maker = Maker(args.work.resolve(), data, args.rollouts, args.steps, args.device)
-            failed = run_cells(_cells(args), maker, results, pool)
-        measure_latency(maker, results)
+            runner = Runner(args.work.resolve(), data, args.rollouts, args.steps, args.device)
+            failed = run_trials(_trials(args), runner, results, pool)
+        measure_latency(runner, results)
     for reason in dict.fromkeys(failed.values()):
         tell(f"failed: {reason}")
     return 1 if failed else 0

@@ -65,10 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train the teacher if need be, race, print the table."""
-    from vdd_ros.benchmark.methods.maker import Maker
+    """Train the teacher if need be, compare, print the table."""
+    from vdd_ros.benchmark.methods.runner import Runner
     from vdd_ros.benchmark.methods.suite import find_demonstrations
-    from vdd_ros.benchmark.speed.command import race, table
+    from vdd_ros.benchmark.speed.command import compare_speed, table
     from vdd_ros.files import holding
     from vdd_ros.workers import InProcess
 
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder("--report", report)
     with holding(args.work):
         data = find_demonstrations([args.task], args.demos, args.work, InProcess())
-        maker = Maker(args.work.resolve(), data, 1, args.teacher_steps, args.device)
-        record = race(maker, args.task, args.backbone, args.steps or STEPS, report, args.rates)
+        runner = Runner(args.work.resolve(), data, 1, args.teacher_steps, args.device)
+        record = compare_speed(runner, args.task, args.backbone, args.steps or STEPS, report, args.rates)
     show(table(record))
     if args.json is not None:
         write_json(args.json, record)
@@ -91,11 +91,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _against(args: argparse.Namespace) -> int:
     """Let this checkout and another one learn by turns, and print the table."""
-    from vdd_ros.benchmark.speed.against import race_checkouts, table
+    from vdd_ros.benchmark.speed.against import compare_checkouts, table
 
     if args.demos is None:
         raise ConfigurationError("--against compares checkouts on the same data; give it: --demos DIR")
-    record = race_checkouts(
+    record = compare_checkouts(
         args.against,
         args.demos,
         args.work,

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 
 from toy_targets import small_demonstrations
 
-from vdd_ros.benchmark.speed import command as racing
+from vdd_ros.benchmark.speed import command as speed
 from vdd_ros.cli.main import main
 
 RECORD = {
@@ -33,35 +33,35 @@ RECORD = {
 }
 
 
-def test_the_table_of_a_race() -> None:
-    text = racing.table(RECORD)
+def test_the_table_of_a_comparison() -> None:
+    text = speed.table(RECORD)
     assert "| vdd_ros | 3000 | 2 | 0.1000 | – | – |" in text
     assert "| straightforward, learning rate 1.0e-04 | 1000 | 8 | 0.3000 | 3.0 [2.5, 3.5] | 4.0 times sooner |" in text
     behind = {**RECORD["references"][0], "time_speedup": None}  # type: ignore[index]
-    assert "| not reached |" in racing.table({**RECORD, "references": [behind]})
+    assert "| not reached |" in speed.table({**RECORD, "references": [behind]})
 
 
-def test_a_report_quotes_the_race(tmp_path: Path) -> None:
-    assert racing.section(tmp_path, Path()) == []
+def test_a_report_quotes_the_comparison(tmp_path: Path) -> None:
+    assert speed.section(tmp_path, Path()) == []
     (tmp_path / "benchmark_speed.json").write_text(json.dumps(RECORD))
-    title, text, table, figure = racing.section(tmp_path, Path("../results"))
+    title, text, table, figure = speed.section(tmp_path, Path("../results"))
     assert title == "## Speed of distillation"
     assert "120 expert steps of 256 states each" in text
-    assert table == racing.table(RECORD)
+    assert table == speed.table(RECORD)
     assert "(../results/benchmark_speed.png)" in figure
-    racing.draw_race(tmp_path)
+    speed.draw_comparison(tmp_path)
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 1000
 
 
-def test_the_command_races(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_compares_the_loops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_demonstrations().save(tmp_path / "D")
     work = tmp_path / "work"
     options = ["--backbone", "mlp", "--teacher-steps", "2", "--steps", "60", "--rates", "1e-4", "2e-3"]
-    paths = ["--demos", str(tmp_path / "D"), "--work", str(work), "--json", str(tmp_path / "race.json")]
+    paths = ["--demos", str(tmp_path / "D"), "--work", str(work), "--json", str(tmp_path / "speed.json")]
     assert main(["benchmark", "speed", *options, *paths]) == 0
     record = json.loads((work / "benchmark_speed.json").read_text())
-    assert json.loads((tmp_path / "race.json").read_text()) == record
+    assert json.loads((tmp_path / "speed.json").read_text()) == record
     assert [found["learning_rate"] for found in record["references"]] == [1e-4, 2e-3]
-    assert racing.table(record) in capsys.readouterr().out
+    assert speed.table(record) in capsys.readouterr().out
     assert len(record["product"]["seconds"]) == 30
     assert (work / "benchmark_speed.png").stat().st_size > 1000

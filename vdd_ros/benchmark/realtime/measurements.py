@@ -23,14 +23,14 @@ POLL_S = 0.05
 A_DAY_S = 86_400.0
 
 
-class Stations:
+class Measurements:
     """Starts nodes for one measurement after the other.
 
     Args:
         policy: Policy file that is measured.
         robot_file: Robot file.
         folder: For logs and measurements.
-        fifo_priority: Of the thread that ticks, and of what its bare parts run in; 0: the ordinary scheduler.
+        fifo_priority: Of the thread that ticks, and of its baseline; 0: the ordinary scheduler.
     """
 
     def __init__(self, policy: Path, robot_file: Path, folder: Path, fifo_priority: int = 0) -> None:
@@ -88,21 +88,21 @@ class Stations:
         found = self._measured(rate_hz, seconds, watched)
         return found, [monitors[0].own, monitors[0].nodes[NODE]]
 
-    def bare(self, rate_hz: float, seconds: float) -> Arrays:
+    def baseline(self, rate_hz: float, seconds: float) -> Arrays:
         """Measure the parts of a tick alone, while the probe receives; returns `inference` and `publish`, seconds."""
-        output = self._folder / "bare.npz"
+        output = self._folder / "baseline.npz"
         with self._processes() as nodes:
             given = {"policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
             given |= {"fifo_priority": self._fifo_priority, "output": output}
-            self._beside_the_probe(nodes, "bare", given)
+            self._beside_the_probe(nodes, "baseline", given)
         return _load(output)
 
     def echo(self, rate_hz: float, seconds: float) -> Arrays:
-        """Measure a bare echo; returns what the probe keeps."""
+        """Measure a plain echo; returns what the probe keeps."""
         with self._processes() as nodes:
-            self._start(nodes, "bare", mode="echo")
+            self._start(nodes, "baseline", mode="echo")
             found = self._probe(nodes, rate_hz, seconds, wait_for_answers=True)
-            nodes.stop_well("bare")
+            nodes.stop_well("baseline")
         return found
 
     def driver(self, driver: str, rate_hz: float, seconds: float) -> Arrays:

@@ -1,17 +1,18 @@
-"""What a tick cannot do without, measured alone: the graph in ONNX Runtime, and rclpy's publish; and a bare echo."""
+"""What a tick cannot do without, measured alone: the graph in ONNX Runtime, and rclpy's publish; and a plain echo."""
 
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from vdd_ros.benchmark.realtime.keeping import keep
 from vdd_ros.benchmark.realtime.sample_command import sample_command
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.files import save_arrays
 from vdd_ros.host.realtime import HostSettings, settle
 from vdd_ros.nodes.ros.messages import RELIABLE, SENSOR_DATA, message_class
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
@@ -26,8 +27,8 @@ MODES = ("parts", "echo")
 
 
 @dataclass(frozen=True)
-class BareParameters:
-    """Parameters of the bare node."""
+class BaselineParameters:
+    """Parameters of the baseline node."""
 
     mode: str = parameter("parts", f"what it does: {', '.join(MODES)}")
     policy_path: str = parameter("", "policy file, for parts")
@@ -39,7 +40,7 @@ class BareParameters:
     output: str = parameter("", "file of the measurements (.npz), for parts")
 
 
-class Bare(Node):
+class Baseline(Node):
     """Does one thing only.
 
     `parts` runs the graph and publishes at the node's rate, each timed. It wakes as early as the node does and runs the
@@ -48,8 +49,8 @@ class Bare(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__("bare")
-        self._settings = settings = read_parameters(self, BareParameters)
+        super().__init__("baseline")
+        self._settings = settings = read_parameters(self, BaselineParameters)
         if settings.mode not in MODES:
             raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
         robot = RobotFile.load(settings.robot_file)
@@ -85,13 +86,13 @@ class Bare(Node):
             self._publisher.publish(self._answer)
             inference.append(ran - began)
             publish.append(time.perf_counter() - ran)
-        keep(self._settings.output, inference=np.array(inference), publish=np.array(publish))
+        save_arrays(Path(self._settings.output), inference=np.array(inference), publish=np.array(publish))
         raise Leave(0)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the bare node; see `vdd_ros.nodes.ros.runtime.run`."""
-    return run(Bare, argv, SingleThreadedExecutor)
+    """Run the baseline node; see `vdd_ros.nodes.ros.runtime.run`."""
+    return run(Baseline, argv, SingleThreadedExecutor)
 
 
 if __name__ == "__main__":

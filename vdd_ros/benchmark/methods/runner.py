@@ -1,4 +1,4 @@
-"""How a cell is made: its model trained, its policy file written, its rollouts counted, each step kept at once."""
+"""How a trial is made: its model trained, its policy file written, its rollouts counted, each step kept at once."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
-from vdd_ros.benchmark.methods.matrix import Cell, Model
+from vdd_ros.benchmark.methods.matrix import Model, Trial
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config, train
 from vdd_ros.data.demonstrations import DemonstrationSet
@@ -28,7 +28,7 @@ from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 
-CELL_FILE = "cell.json"
+TRIAL_FILE = "trial.json"
 POLICY_FILE = "policy.onnx"
 CHECKPOINT = "checkpoint"
 TRAINED_FILE = "trained.json"
@@ -39,13 +39,13 @@ _CLOCK = "clock.json"
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes models and cells in a folder; what is finished stays finished. Can be pickled.
+class Runner:
+    """Makes models and trials in a folder; what is finished stays finished. Can be pickled.
 
     Attributes:
         work: The folder; workers on other machines have it under the same path.
         data: Task to the folder of its demonstrations, which workers have too.
-        rollouts: Episodes of each cell.
+        rollouts: Episodes of each trial.
         steps: Training steps, or None for as many as usual.
         device: `auto`, `cpu` or `cuda`.
     """
@@ -57,22 +57,22 @@ class Maker:
     device: str = "auto"
 
     @property
-    def cells(self) -> Path:
-        """The folder of all cells."""
-        return self.work / "cells"
+    def trials(self) -> Path:
+        """The folder of all trials."""
+        return self.work / "trials"
 
-    def folder(self, cell: Cell) -> Path:
-        """Return the folder of a cell, whose name has the key of all that its figures depend on."""
-        content = {"model": self._model_key(cell.model), "rollouts": self.rollouts, **cell.sampling}
-        return self.cells / f"{cell.label}-{_digest(content)}"
+    def folder(self, trial: Trial) -> Path:
+        """Return the folder of a trial, whose name has the key of all that its figures depend on."""
+        content = {"model": self._model_key(trial.model), "rollouts": self.rollouts, **trial.sampling}
+        return self.trials / f"{trial.label}-{_digest(content)}"
 
     def model_folder(self, model: Model) -> Path:
         """Return the folder of a model, whose name has its key."""
         return self.work / "models" / f"{model.label}-{self._model_key(model)}"
 
-    def finished(self, cell: Cell) -> Record | None:
-        """Return the record of a cell, or None if it is not finished."""
-        return read_json(self.folder(cell) / CELL_FILE)
+    def finished(self, trial: Trial) -> Record | None:
+        """Return the record of a trial, or None if it is not finished."""
+        return read_json(self.folder(trial) / TRIAL_FILE)
 
     def trained(self, model: Model) -> dict[str, Any] | None:
         """Return what is known of a model's training, or None if it has not ended."""
@@ -122,27 +122,27 @@ class Maker:
             "sha256": model_sha256(folder / CHECKPOINT),
         }
 
-    def measure(self, cell: Cell) -> Record:
-        """Export the trained model of a cell, let it act, and return the cell's record, without inference times."""
-        file = self.folder(cell) / POLICY_FILE
+    def measure(self, trial: Trial) -> Record:
+        """Export the trained model of a trial, let it act, and return the trial's record, without inference times."""
+        file = self.folder(trial) / POLICY_FILE
         if not file.exists():
-            export(self.checkpoint(cell.model), file, ExportConfig(**cell.sampling, novelty=False))
+            export(self.checkpoint(trial.model), file, ExportConfig(**trial.sampling, novelty=False))
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
-        goals = goals_of(self.demonstrations(cell.model.task), policy.spec) if policy.spec.goal_length else None
-        scores = evaluate_policy(policy, get_task(cell.model.task), self.rollouts, [cell.model.seed], goals=goals)
-        return self._record(cell, policy, scores["pooled"])
+        goals = goals_of(self.demonstrations(trial.model.task), policy.spec) if policy.spec.goal_length else None
+        scores = evaluate_policy(policy, get_task(trial.model.task), self.rollouts, [trial.model.seed], goals=goals)
+        return self._record(trial, policy, scores["pooled"])
 
-    def _record(self, cell: Cell, policy: OnnxPolicy, score: dict[str, Any]) -> Record:
-        model, spec = cell.model, policy.spec
+    def _record(self, trial: Trial, policy: OnnxPolicy, score: dict[str, Any]) -> Record:
+        model, spec = trial.model, policy.spec
         trained = self._trained(model)
         teacher = model.teacher and self._trained(model.teacher)
         return {
             "task": model.task,
             "backbone": model.backbone,
-            "method": cell.method,
+            "method": trial.method,
             "variant": model.variant,
             "seed": model.seed,
-            "teacher": cell.teacher,
+            "teacher": trial.teacher,
             "experts": spec.experts,
             "rollouts": score["rollouts"],
             "success": score["success_rate"],
@@ -153,8 +153,8 @@ class Maker:
             "modes": score["modes"],
             "ends": score["ends"],
             "steps": spec.sampling_steps or 1,
-            "sampler": cell.sampling.get("sampler"),
-            "schedule": cell.sampling.get("schedule"),
+            "sampler": trial.sampling.get("sampler"),
+            "schedule": trial.sampling.get("schedule"),
             "inference_s_p50": None,
             "inference_s_interval": None,
             "inference_at": None,
@@ -169,7 +169,7 @@ class Maker:
             "teacher_sha256": spec.teacher_sha256,
             "policy_sha256": policy.sha256,
             "policy_bytes": policy.size,
-            "key": self.folder(cell).name,
+            "key": self.folder(trial).name,
             "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
 

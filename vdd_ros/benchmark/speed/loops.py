@@ -118,7 +118,7 @@ def measure_speed(
         )
         for rate in rates
     ]  # fmt: skip
-    product, clocks = _race(source, pool, student, references, judge, config, each)
+    product, clocks = _train_by_turns(source, pool, student, references, judge, config, each)
     pairs = zip(rates, clocks, strict=True)
     return {
         "product": _figures(product),
@@ -150,7 +150,7 @@ class Judge:
         return float(np.mean([energy_distance(mine, true) for mine, true in pairs]))
 
 
-def _race(
+def _train_by_turns(
     source: TeacherSource,
     pool: StatePool,
     student: MixtureStudent,
