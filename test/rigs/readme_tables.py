@@ -26,7 +26,7 @@ def load_results() -> dict[str, Any]:
 
 
 def load_groups() -> Groups:
-    """Read the cells of results/benchmark.json that have the GPT backbone."""
+    """Read the trials of results/benchmark.json that have the GPT backbone."""
     return group(read_results(CELLS), "avoiding", "gpt")
 
 
