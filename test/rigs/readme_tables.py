@@ -35,6 +35,19 @@ def quality_table() -> str:
     return methods_table({name: found for name, found in load_groups().items() if name in [(n, None) for n in SHOWN]})
 
 
+def headline() -> str:
+    """Return what distillation gains and keeps: the students of the BESO teacher beside it."""
+    groups = load_groups()
+    teacher, student = groups["beso", None], groups["vdd-beso", None]
+    times = [1e3 * (found.mean("inference_s_p50") or 0.0) for found in (student, teacher)]
+    return (
+        f"On the Avoiding task, the student takes {times[0]:.2f} ms per action on one CPU core, its teacher of "
+        f"{teacher['steps']} steps {times[1]:.2f} ms. Success is {student.success.mean:.3f} (teacher "
+        f"{teacher.success.mean:.3f}), task entropy "
+        f"{student.entropy.mean:.3f} ({teacher.entropy.mean:.3f}), {student.mean('modes_found'):.0f} of 24 routes."
+    )
+
+
 def shipped_summary() -> str:
     """Return what the shipped policies do."""
     results = load_results()
@@ -103,7 +116,15 @@ def providers_table() -> str:
 
 TABLES = {
     make.__name__: make
-    for make in (quality_table, shipped_summary, latency_table, latency_summary, lever_table, providers_table)
+    for make in (
+        headline,
+        quality_table,
+        shipped_summary,
+        latency_table,
+        latency_summary,
+        lever_table,
+        providers_table,
+    )
 }
 """Every text that the pages quote."""
 
