@@ -1,18 +1,18 @@
 #!/bin/sh
-# A valid MCAP file without an index whose topics are a little out of step: three readers, three answers.
+# Three readers give three answers for a valid MCAP file without an index and with topics slightly out of order.
 #
 # Versions: rosbags 0.11.9, mcap 1.6.0; Python 3.11.
 #
-# MCAP does not ask for messages in the order of time. A recorder that takes topics from several threads and writes no
-# chunks (or no message indexes), as small devices do, leaves files in which topics are some milliseconds out of step.
-# The file below has an end, a schema and channels; each topic by itself is in order.
-#  - mcap's make_reader sorts it, and gives all.
-#  - rosbags opens it, states the right count, and raises ReaderError in the middle of reading: "Unindexed MCAP messages
-#    are not in timestamp order. Use an indexed file." What it gave until then was in order and is not all.
-#  - rosbags asked for one topic at a time gives all of each: the messages of others are not compared.
-#  - mcap's StreamReader (which needs no end) gives all in the order of the file.
+# MCAP does not require messages in time order. A recorder that takes topics from several threads and writes no chunks (or
+# no message indexes), as small devices do, leaves files in which topics are some milliseconds out of step. The file below
+# has an end, a schema and channels; each topic by itself is in order.
+#  - mcap's make_reader sorts the messages and returns all.
+#  - rosbags opens it, states the right count, and raises ReaderError during reading: "Unindexed MCAP messages are not in
+#    timestamp order. Use an indexed file." Its output up to then is ordered and incomplete.
+#  - rosbags, asked for one topic at a time, returns all of each: it does not compare topics.
+#  - mcap's StreamReader (which needs no end) returns all in file order.
 #
-# What to do: with rosbags, read topic by topic and merge by time.
+# Remedy: with rosbags, read topic by topic and merge by time.
 #
 # Output seen:
 #   mcap, make_reader: 100 messages, in order
@@ -20,7 +20,7 @@
 #   rosbags, one topic at a time: 50 and 50
 #   mcap, StreamReader: 100 messages, not in order
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

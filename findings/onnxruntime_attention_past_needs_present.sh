@@ -1,18 +1,18 @@
 #!/bin/sh
-# ONNX's operator Attention (operator set 23) takes keys and values from before, past_key and past_value, and can give
-# all of them, present_key and present_value. The outputs are optional. ONNX Runtime opens a file with the inputs and
-# without the outputs, and fails in the first run: "The implementation does not support past_key provided and present_key
-# being null". onnx.checker accepts the file.
+# ONNX's operator Attention (operator set 23) takes earlier keys and values, past_key and past_value, and can return all of
+# them, present_key and present_value. These outputs are optional. ONNX Runtime opens a file with the inputs and without the
+# outputs, then fails in the first run: "The implementation does not support past_key provided and present_key being null".
+# onnx.checker accepts the file.
 #
 # Versions: onnxruntime 1.31.1, onnx 1.23.2; Python 3.11, x86_64.
 #
-# What to do: name the outputs, though nothing takes them.
+# Remedy: name the outputs, even if nothing uses them.
 #
 # Output seen:
 #   without present_key: opened; run: Fail
 #   with present_key: opened; run: (1, 1, 8)
 #
-# Ends with 0 while that is so, with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

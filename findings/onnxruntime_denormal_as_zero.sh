@@ -1,26 +1,26 @@
 #!/bin/sh
-# ONNX Runtime's `session.set_denormal_as_zero` sounds like an option of one session. It changes the arithmetic of one
-# thread of the process, for good, and only the first session of the process that asks for it does so.
+# ONNX Runtime's `session.set_denormal_as_zero` looks like an option of one session. It permanently changes the arithmetic
+# of one thread of the process, and only the first session of the process with this option does so.
 #
 # Versions: onnxruntime 1.31.1, onnx 1.23.2, hypothesis 6.170.15; Python 3.11, x86_64 (1.22.1 does the same).
 #
-#  - The processor's mode is set in the thread that MAKES the first such session, not for the time of a run: the smallest
-#    subnormal, times one, is zero in Python and numpy from then on, without a single run.
-#  - Threads that this thread starts later inherit it. Threads that were there, and those that they start, do not have
-#    it, though they run the same session; a second session made in them asks in vain.
-#  - Deleting the session does not end it.
+#  - The processor's mode is set in the thread that CREATES the first such session, not for the time of a run. From then on
+#    the smallest subnormal times one is zero in Python and numpy, without a single run.
+#  - Threads that this thread starts later inherit the mode. Existing threads and their children do not, although they run
+#    the same session; a second session created in them has no effect.
+#  - Deleting the session does not reset the mode.
 #  - hypothesis refuses to draw floats in such a thread (FloatingPointError: "compiled with -ffast-math or a similar
-#    option"), so that a test passes alone and fails after one that loaded a model.
+#    option"), so a test passes alone and fails after one that loaded a model.
 #
 # So a program that loads its model in a worker thread and runs it in another computes with subnormals at full cost.
-# What to do: make a tiny session with the option in the main thread before any other; in tests, draw floats with
+# Remedy: create a tiny session with the option in the main thread before any other; in tests, draw floats with
 # allow_subnormal=False.
 #
 # Output seen:
 #   main makes it: before there, made zero, thread started later zero, deleted zero, hypothesis refuses
 #   a worker makes it: worker zero, main there, thread of main there, main after a second session there
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

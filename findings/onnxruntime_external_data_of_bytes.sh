@@ -1,19 +1,19 @@
 #!/bin/sh
-# A session that is opened from bytes reads its weights from the working directory of the process.
+# A session created from bytes reads external weights from the working directory of the process.
 #
 # Versions: onnxruntime 1.31.0, onnx 1.23.0, numpy 2.2.6; Python 3.11, x86_64.
 #
-# Behaviour: weights can lie in a second file ("external data"), named relative to the model. Where a model is given to
-# onnxruntime.InferenceSession as bytes it has no path, and the name is looked for in the working directory of the
-# process. So the same bytes compute one thing in one directory, another in a second, and fail to open in a third; a
-# checksum of the bytes does not tell which weights act. A tensor of a single number is another matter: an optimiser reads
-# it, asks for the model's path and fails, though the file is there.
+# Weights can be in a second file ("external data"), named relative to the model. A model passed to
+# onnxruntime.InferenceSession as bytes has no path, so the name is resolved in the working directory of the process. The
+# same bytes compute one thing in one directory, another in a second, and fail to open in a third; a checksum of the bytes
+# does not identify the weights. A tensor with a single number differs: an optimiser reads it, asks for the model's path and
+# fails, although the file exists.
 #
 # Output seen:
 #   20 numbers in a: 2.0, in b: 5.0, in c: does not open
 #   1 number in a: does not open, in b: does not open, in c: does not open
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

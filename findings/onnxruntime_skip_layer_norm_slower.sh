@@ -1,18 +1,17 @@
 #!/bin/sh
-# Fewer operators are not always faster: ONNX Runtime's optimiser makes SkipLayerNormalization (domain com.microsoft) of
-# an Add and a LayerNormalization of three-dimensional tensors, and on small ones that takes three times as long as its
-# parts.
+# Fewer operators are not always faster: ONNX Runtime's optimiser fuses Add and LayerNormalization of three-dimensional
+# tensors into SkipLayerNormalization (domain com.microsoft), which takes three times as long as its parts on small tensors.
 #
 # Versions: onnxruntime 1.31.1, onnx 1.23.2; Python 3.11, x86_64 with AVX-512, one thread.
 #
-# What to do: keep tokens as rows of a matrix; of two-dimensional tensors the optimiser leaves both operators. Measure
-# with many copies of an operator, for the profiler counts whole microseconds.
+# Remedy: keep tokens as rows of a matrix; the optimiser does not fuse operators on two-dimensional tensors. Measure with
+# many copies of an operator, since the profiler counts whole microseconds.
 #
-# Output seen (microseconds, the least of many turns):
+# Output seen (microseconds, the minimum of many runs):
 #   Add and LayerNormalization                   0.5
 #   com.microsoft.SkipLayerNormalization         2.0
 #
-# Ends with 0 while it takes half as long again as its parts or longer, with 1 when that has changed.
+# Exits with 0 while it takes at least 1.5 times as long as its parts, with 1 otherwise.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,18 +1,18 @@
 #!/bin/sh
-# rclpy on Fast DDS: Publisher.wait_for_all_acked can take three seconds after a stream of messages, though all of them
-# have arrived; after one message of a transient-local publisher it takes milliseconds.
+# rclpy on Fast DDS: after a stream of messages, Publisher.wait_for_all_acked can take three seconds although all have
+# arrived. After one message of a transient-local publisher it takes milliseconds.
 #
 # Versions: ros-jazzy-rclpy 7.1.6, ros-jazzy-rmw-fastrtps-cpp 8.4.3, CPython 3.10 to 3.13, x86_64 Linux.
 #
-# A reliable reader acknowledges when the writer asks it to, by a heartbeat. Fast DDS's writer sends one every three
-# seconds, and the call may have to wait for the next: with a timeout of a second it then fails, and one must not conclude
-# that a message was lost. Whether it has to depends on how busy the machine is. A transient-local publisher that keeps one
-# message is answered at once.
+# A reliable reader acknowledges when the writer sends a heartbeat. Fast DDS's writer sends one every three seconds, and the
+# call may have to wait for it. With a timeout of a second it then fails, which does not mean that a message was lost.
+# Whether it has to wait depends on the load of the machine. A transient-local publisher with one message gets its answer at
+# once.
 #
 # Seen, 20 messages at 200 Hz and then the call, up to 40 times, with a limit of 4 s:
 #   volatile, depth 10:       in one run 2.8 to 2.9 s each time, in another 0.0 s or 2.8 to 2.9 s
 #   transient local, depth 1: 0 to 6 ms
-# Way out: wait for an acknowledgement on a latched topic with a single message, or leave a gap; never treat a timeout as loss.
+# Remedy: wait for acknowledgement on a latched topic with a single message, or leave a gap; never treat a timeout as loss.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,20 +1,20 @@
 #!/bin/sh
-# rclpy: a subscription's own QoSProfile, as read back from the graph, is told to be incompatible with the profile that it
-# was made from, although messages arrive.
+# rclpy reports a subscription's own QoSProfile, as read back from the graph, as incompatible with the profile that it was
+# created with, although messages arrive.
 #
 # Versions: ros-jazzy-rclpy 7.1.6, ros-jazzy-rmw-fastrtps-cpp, Fast DDS, CPython 3.10 to 3.13, x86_64.
 #
-# A QoSProfile that leaves out deadline and liveliness_lease_duration holds zeros, which stand for "not set". The graph
-# (get_subscriptions_info_by_topic) gives what the middleware made of them: infinite. rclpy.qos.qos_check_compatible takes
-# any value but zero on the subscription's side for a demand. So a tool that compares its own profile with those of others
-# finds every default publisher incompatible with every default subscription; both profiles from the graph compare well.
+# A QoSProfile without deadline and liveliness_lease_duration has zeros, which mean "not set". The graph
+# (get_subscriptions_info_by_topic) has the middleware's translation: infinite. rclpy.qos.qos_check_compatible takes any
+# non-zero value on the subscription's side as a requirement. A tool that compares its own profile with the graph's finds
+# every default publisher incompatible with every default subscription. Two profiles from the graph compare correctly.
 #
 # Seen:
 #   own with own:     WARNING
 #   own with graph:   ERROR  Subscription has a deadline, but publisher does not; ... liveliness lease duration ...
 #   graph with graph: OK
 #   a message arrived: True
-# Way out: replace zeros by rclpy.duration.Infinite, and SYSTEM_DEFAULT liveliness by AUTOMATIC, before comparing.
+# Remedy: before comparing, replace zeros by rclpy.duration.Infinite, and SYSTEM_DEFAULT liveliness by AUTOMATIC.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

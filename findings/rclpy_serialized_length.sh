@@ -4,12 +4,11 @@
 # Versions: ros-jazzy-rclpy 7.1.6, ros-jazzy-rmw-fastrtps-cpp 8.4.3 (Fast DDS 2.14.5, Fast CDR 2.2.5),
 # ros-jazzy-trajectory-msgs 5.3.6, ros-jazzy-sensor-msgs 5.3.6, rosbags 0.11.9; Python 3.11, x86_64.
 #
-# Behaviour: for each empty list of float64 in a message (the velocities, accelerations and efforts of a trajectory
-# point that has positions alone; the velocities and efforts of a JointState) the length is that of an estimate, which
-# aligns the list as if it had elements. The bytes behind the end are not written: they are what was in memory.
-# deserialize_message of rclpy passes over them. The strict reader of rosbags raises SerdeError. So a node that
-# publishes what serialize_message gives, to save the conversion at each publish, is understood by every subscription,
-# and its messages in a bag cannot be read with rosbags. publish() of the message itself sends the exact length.
+# For each empty float64 list in a message (velocities, accelerations and efforts of a trajectory point with positions only;
+# velocities and efforts of a JointState), the length is an estimate that aligns the list as if it had elements. The
+# trailing bytes are uninitialised memory. rclpy's deserialize_message ignores them; the strict reader of rosbags raises
+# SerdeError. So every subscription understands a node that publishes the output of serialize_message to save the conversion
+# at each publish, but rosbags cannot read its messages in a bag. publish() of the message itself sends the exact length.
 #
 # Output seen:
 #   JointTrajectory, 1 point: 84 bytes, rosbags: CDR message size mismatch for 'trajectory_msgs/msg/JointTrajectory'.
@@ -20,7 +19,7 @@
 #     the first 68 bytes: read by both, 8 more
 #   JointTrajectory, all lists full: 108 bytes, rosbags: reads it
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Rerun plots a std_msgs/Float64MultiArray of one number, and not a std_msgs/Float64; labels in the layout are dropped.
+# Rerun plots a std_msgs/Float64MultiArray with one number, but not a std_msgs/Float64; it drops labels in the layout.
 #
 # Versions: rerun-sdk 0.41.0, rosbags 0.11.9; Python 3.11, x86_64.
 #
-# Behaviour: an mcap file of ROS 2 is imported by a decoder for each message type. Float64MultiArray becomes a series for
-# each number (component Scalars), but without names, also where layout.dim has a label for each: a stamp among them makes
-# everything else a flat line. Float64, Int64 and TwistStamped get no decoder: they are imported by reflection, as a
-# structure that no plot shows by itself. Of the standard messages JointState alone gives series with names
-# (SeriesLines:names), one entity each for position, velocity and effort; NaN in them is a gap.
+# Rerun imports a ROS 2 mcap file with one decoder per message type. Float64MultiArray becomes one series per number
+# (component Scalars) without names, even if layout.dim has a label for each: a stamp among them flattens all other lines.
+# Float64, Int64 and TwistStamped have no decoder: they are imported by reflection, as a structure that no plot shows by
+# default. Of the standard messages, only JointState gives named series (SeriesLines:names), one entity each for position,
+# velocity and effort; NaN is a gap.
 #
 # Output seen:
 #   /array: Scalars:scalars
@@ -17,7 +17,7 @@
 #   /joints/velocity: Scalars:scalars SeriesLines:names
 #   /number: std_msgs.msg.Float64:message
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The wheels of ROS 2 carry OpenSSL beside Fast DDS, and no DDS security.
+# The ROS 2 wheels ship OpenSSL beside Fast DDS, but no DDS security.
 #
 # Versions: ros-jazzy-rclpy 7.1.6, ros-jazzy-rmw-fastrtps-cpp 8.4.3, ros-fastrtps 2.14.5; Python 3.11, x86_64.
 #
-# Behaviour: libfastrtps of the wheel is linked against the libssl and libcrypto that lie beside it (its TLS transport
-# needs them), so that it looks as if SROS2 would work. It is compiled without the security plugins. With
-# ROS_SECURITY_ENABLE=true and an enclave whose six files exist, rclpy cannot create a node, with the strategy Permissive
-# as with Enforce: the files' content is never looked at. With Permissive and no such files, the node runs, unprotected.
+# The wheel's libfastrtps is linked against the libssl and libcrypto beside it (for its TLS transport), as if SROS2 would
+# work. It is compiled without the security plugins. With ROS_SECURITY_ENABLE=true and an enclave with all six files, rclpy
+# cannot create a node, under the strategy Permissive as under Enforce: the files are never read. With Permissive and
+# without the files, the node runs unprotected.
 #
 # Output seen:
 #   OpenSSL beside Fast DDS: libcrypto, libssl
@@ -14,7 +14,7 @@
 #   Permissive, with files: RCLError, This Fast DDS version doesn't have the security libraries
 #   Permissive, without files: a node
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,22 +1,22 @@
 #!/bin/sh
-# rosbags gives no message of a rosbag2 folder, and no error, where quality of service in metadata.yaml and in the MCAP
-# file differ; the count that it states is right all the same.
+# rosbags returns no message of a rosbag2 folder, and no error, if the quality of service in metadata.yaml and in the MCAP
+# file differ. Its stated count is right nevertheless.
 #
 # Versions: rosbags 0.11.9, mcap 1.6.0; Python 3.11.
 #
-# How one comes by such a bag: a bag is written by rosbags (or rosbag2), its .mcap is compressed anew with the mcap
-# library, copying schemas, channels and messages but not the channels' metadata, which no other reader misses; then
-# metadata.yaml still lists the profile that the channel no longer has. rosbags joins the two by topic, type AND
-# profiles, and passes over what does not join. AnyReader does the same. The file without its folder is read whole.
+# Such a bag arises when rosbags (or rosbag2) writes it and its .mcap is then recompressed with the mcap library, which
+# copies schemas, channels and messages but not the channels' metadata. No other reader misses them. metadata.yaml still
+# lists the profile that the channel no longer has. rosbags joins both by topic, type AND profiles, and skips what does not
+# match, as does AnyReader. The file without its folder is read completely.
 #
-# What to do: compare what was read with Reader.message_count (or a connection's msgcount), and read the files one by one
-# where it is less.
+# Remedy: compare the messages read with Reader.message_count (or a connection's msgcount), and read the files one by one if
+# some are missing.
 #
 # Output seen:
 #   as recorded: 50 of 50 messages from the folder, 50 from the file
 #   compressed anew: 0 of 50 messages from the folder, 50 from the file, AnyReader 0, no error
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

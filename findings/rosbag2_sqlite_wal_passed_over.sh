@@ -1,21 +1,21 @@
 #!/bin/sh
-# rosbags passes over messages of a rosbag2 database that are committed, but still in its write-ahead log.
+# rosbags skips committed messages of a rosbag2 database that are still in its write-ahead log.
 #
-# Versions: rosbags 0.11.9 (apsw of its own choice), sqlite3 of Python 3.11.
+# Versions: rosbags 0.11.9 (with the apsw that it selects), sqlite3 of Python 3.11.
 #
-# rosbag2's storage preset "resilient" keeps its database in WAL mode, so that a recorder that is killed loses no
-# committed message: they lie in bag.db3-wal beside bag.db3 until something checkpoints. sqlite3 reads them, as ros2 bag
-# does. rosbags opens databases with immutable=1, for which SQLite does not look at the log: it gives only the messages
-# that were checkpointed, its count agrees with that, and nothing is said.
+# rosbag2's storage preset "resilient" keeps its database in WAL mode, so that a killed recorder loses no committed message:
+# they are in bag.db3-wal beside bag.db3 until a checkpoint. sqlite3 reads them, as does ros2 bag. rosbags opens databases
+# with immutable=1, which makes SQLite ignore the log. It returns only the checkpointed messages, its count agrees, and it
+# reports nothing.
 #
-# What to do: where a file ending in -wal stands beside the database and is not empty, let sqlite3 open a copy of both
-# (which checkpoints it), and read that.
+# Remedy: if there is a non-empty -wal file beside the database, open a copy of both with sqlite3 (which checkpoints it), and
+# read that.
 #
 # Output seen:
 #   sqlite3: 12 messages; rosbags: states 10, gives 10
 #   after a checkpoint, rosbags: states 12, gives 12
 #
-# Ends with 0 while that is so, and with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,15 +1,15 @@
 #!/bin/sh
-# safetensors: load(bytes) gives the tensors in another order from call to call; load_file and safe_open do not.
+# safetensors: load(bytes) returns the tensors in a different order from call to call; load_file and safe_open do not.
 #
 # Seen with safetensors 0.8.0 and numpy 2.4.6 on Python 3.11, Linux x86-64:
 #   load:      30 orders in 30 calls in one process
 #   load_file: 1 order in 30 calls, in order of names
 #   safe_open: 1 order in 30 calls, in order of names
-# The values are right in each. Whoever goes through the dictionary that load returns and draws a random number, adds up
-# or hashes for each tensor gets another result each time, though the bytes are the same. safetensors.torch.load does the
-# same. Cure: go through sorted(tensors).
+# The values are always right. But code that iterates over load's dictionary and draws a random number, sums or hashes per
+# tensor gets a different result each time from the same bytes. safetensors.torch.load behaves alike.
+# Remedy: iterate over sorted(tensors).
 #
-# Ends with 0 while that is so, with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

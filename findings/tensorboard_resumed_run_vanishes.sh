@@ -1,18 +1,18 @@
 #!/bin/sh
-# TensorBoard: of a run that was interrupted and resumed within one second, all that the resumed part wrote can vanish.
+# TensorBoard: if a run is interrupted and resumed within one second, everything that the resumed part wrote can vanish.
 #
 # Seen with tensorboard 2.20.0 on Python 3.11, Linux x86-64.
 #
-# The name of an event file holds the second, the host, the process number and a counter, and the reader takes the files of
-# a folder in the order of their names as text: counter 10 before counter 9, process 1000 before process 999. The header of
-# each file says from which step on what was read before is void (purge_step, which a resumed run sets), so that the older
-# file, read last, voids the newer one: of steps 0 to 3 and then 4 to 7 only 0 to 3 are left. All that tells of it is a line in
-# the log of the reader ("likely caused by a TensorFlow restart").
+# The name of an event file has the second, the host, the process number and a counter. The reader sorts the files of a
+# folder by name as text: counter 10 before counter 9, process 1000 before process 999. The header of each file says from
+# which step on earlier data are void (purge_step, set by a resumed run), so the older file, read last, voids the newer one:
+# of steps 0 to 3 and then 4 to 7, only 0 to 3 remain. The only sign is a line in the reader's log ("likely caused by a
+# TensorFlow restart").
 #
 # Seen: files in the order of their names: counter 10 (steps 4 to 7), counter 9 (steps 0 to 3); steps that are read: 0 to 3.
-# Cure: read each file alone, and put them in order by the time of their first event; or start a second later.
+# Remedy: read each file alone, and order them by the time of their first event; or start a second later.
 #
-# Ends with 0 while that is so, with 1 when it has changed.
+# Exits with 0 while this holds, with 1 once it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -8,15 +8,15 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Give two arguments of policy.launch.py other defaults; all of its arguments hold here too."""
+    """Include policy.launch.py, with all its arguments, under two other defaults."""
     policy = PythonLaunchDescriptionSource(str(Path(__file__).with_name("policy.launch.py")))
     return LaunchDescription(
         [
             DeclareLaunchArgument(
                 "compare_with",
                 default_value="other",
-                description="policies that shadow, separated by commas: student, teacher, policy files, or `other`, "
-                "the teacher beside the student or a file, the student beside the teacher",
+                description="shadow policies, separated by commas: student, teacher, policy files, or `other`: the "
+                "teacher beside the student or a file, the student beside the teacher",
             ),
             DeclareLaunchArgument("record", default_value="latency_bag", description="new directory for the bag"),
             IncludeLaunchDescription(policy),

@@ -1,4 +1,4 @@
-"""Compare policies on a simulated robot, so that it runs on any machine; ends after its episodes."""
+"""Compare policies on a simulated robot, on any machine; ends after its episodes."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vdd_ros.errors import ConfigurationError, VddError
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Add the simulated robot to compare.launch.py; all of its arguments hold here too."""
+    """Include compare.launch.py, with all its arguments, and add the simulated robot."""
     compare = PythonLaunchDescriptionSource(str(Path(__file__).with_name("compare.launch.py")))
     robot = str(resources.path("config/robots/avoiding.yaml"))
     simulated = Node(
@@ -37,11 +37,11 @@ def generate_launch_description() -> LaunchDescription:
     )
     return LaunchDescription(
         [
-            DeclareLaunchArgument("task", default_value="avoiding", description="the simulated task"),
+            DeclareLaunchArgument("task", default_value="avoiding", description="simulated task"),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
-            DeclareLaunchArgument("episode_topic", default_value="episode", description="where the robot numbers them"),
-            DeclareLaunchArgument("episodes", default_value="10", description="episodes until it ends"),
-            DeclareLaunchArgument("seed", default_value="0", description="seed of simulation and policies"),
+            DeclareLaunchArgument("episode_topic", default_value="episode", description="topic of episode numbers"),
+            DeclareLaunchArgument("episodes", default_value="10", description="number of episodes"),
+            DeclareLaunchArgument("seed", default_value="0", description="seed of the simulation and the policies"),
             OpaqueFunction(function=_check),
             IncludeLaunchDescription(compare),
             simulated,
@@ -50,7 +50,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _check(context: LaunchContext) -> None:
-    """Refuse wrong numbers before anything starts: of what has started, launch would leave orphans."""
+    """Refuse wrong numbers before anything starts: launch would orphan processes that already run."""
     for name in ("episodes", "seed"):
         try:
             int(context.launch_configurations[name])
@@ -59,7 +59,7 @@ def _check(context: LaunchContext) -> None:
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """End everything after the last episode, unless it is ending already; with exit code 1 after an error."""
+    """Shut down after the last episode, unless a shutdown is under way; with exit code 1 after an error."""
     if event.returncode:
         raise VddError(f"{event.process_name} ended with exit code {event.returncode}")
     return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]

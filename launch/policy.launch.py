@@ -1,4 +1,4 @@
-"""Run a policy on a robot; optionally beside others in shadow mode, and with a recorder."""
+"""Run a policy on a robot, optionally with shadow policies and a recorder."""
 
 import difflib
 import sys
@@ -35,7 +35,7 @@ ARGUMENTS = {
     "compare": "",
     "demo": "task episodes",
 }
-"""The arguments of each launch file of this package, beside those of policy.launch.py, which hold in all of them."""
+"""The arguments that each launch file adds to those of policy.launch.py."""
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -49,26 +49,25 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "compare_with",
                 default_value="",
-                description="policies that shadow the first, separated by commas: student, teacher, policy files, or "
-                "`other`",
+                description="shadow policies, separated by commas: student, teacher, policy files, or `other`",
             ),
             DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
-            DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: none"),
+            DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: no bag"),
             DeclareLaunchArgument(
-                "episode_topic", default_value="", description="episode numbers; empty: as in params_file"
+                "episode_topic", default_value="", description="topic of episode numbers; empty: as in params_file"
             ),
-            DeclareLaunchArgument("seed", default_value="", description="of the policies; empty: as in params_file"),
+            DeclareLaunchArgument("seed", default_value="", description="policies' seed; empty: as in params_file"),
             DeclareLaunchArgument(
                 "shadow",
                 default_value="false",
-                description="true: command nothing; false: as enable_control in params_file",
+                description="true: no commands; false: as enable_control in params_file",
                 **switch,
             ),
-            DeclareLaunchArgument("activate", default_value="true", description="false: only configure", **switch),
+            DeclareLaunchArgument("activate", default_value="true", description="false: configure only", **switch),
             DeclareLaunchArgument(
                 "params_file",
                 default_value=params,
-                description="parameters of the policy nodes; what it leaves out has the node's default",
+                description="parameters of the policy nodes; others keep their defaults",
             ),
             DeclareLaunchArgument(
                 "use_sim_time",
@@ -82,7 +81,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start(context: LaunchContext) -> list[Action]:
-    """Describe the nodes; whatever is wrong with the arguments is told before anything starts."""
+    """Describe the nodes; refuse wrong arguments before anything starts."""
     _refuse_unknown(sys.argv)
     given = context.launch_configurations
     robot = RobotFile.load(_absolute(given["robot"]))
@@ -135,9 +134,9 @@ def _start(context: LaunchContext) -> list[Action]:
 
 
 def _refuse_unknown(words: list[str]) -> None:
-    """Refuse an argument that no launch file has, which launch passes over: a robot would move despite `shadwo:=true`.
+    """Refuse unknown arguments, which launch ignores: a robot would move despite `shadwo:=true`.
 
-    Only where the command line starts a launch file of this package; one that includes it has arguments of its own.
+    Only if the command line starts a launch file of this package; others that include it have arguments of their own.
     """
     folder = Path(__file__).resolve().parent
     for place, word in enumerate(words):
@@ -149,8 +148,8 @@ def _refuse_unknown(words: list[str]) -> None:
             and (words[place - 1 : place] == ["vdd_ros"] or file.resolve().parent == folder)
         ):
             known = list(dict.fromkeys(f"{ARGUMENTS['policy']} {ARGUMENTS[name]}".split()))
-            told = [given.partition(":=")[0] for given in words[place + 1 :] if ":=" in given]
-            if unknown := [each for each in told if each not in known]:
+            given_names = [given.partition(":=")[0] for given in words[place + 1 :] if ":=" in given]
+            if unknown := [each for each in given_names if each not in known]:
                 close = difflib.get_close_matches(unknown[0], known, n=1)
                 hint = f" (did you mean {close[0]}?)" if close else ""
                 raise ConfigurationError(f"no argument is called {printable(unknown[0])}{hint}; there are {known}")
@@ -158,7 +157,7 @@ def _refuse_unknown(words: list[str]) -> None:
 
 
 def _shadows(given: dict[str, str]) -> dict[str, str]:
-    """Return node to policy of those that shadow: shadow_policy, shadow_policy_2 and so on."""
+    """Return the shadow policies by node: shadow_policy, shadow_policy_2 and so on."""
     others = [word.strip() for word in given["compare_with"].split(",") if word.strip()]
     other = OTHER.get(given["policy"], "teacher")
     return {
@@ -171,7 +170,7 @@ def _policy_node(
     given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool, params_file: str
 ) -> LifecycleNode:
     parameters: dict[str, Any] = {"policy_path": _policy_file(policy), "robot_file": str(_absolute(given["robot"]))}
-    # What no argument asks for is left to params_file: one that forbids commands is not overruled.
+    # Set only what an argument asks for: a params_file that forbids commands stays in force.
     if shadow:
         parameters["enable_control"] = False
     if given["use_sim_time"] == "true":
@@ -198,7 +197,7 @@ def _policy_file(policy: str) -> str:
         return str(resources.path(SHIPPED[policy]))
     file = _absolute(policy)
     if not file.is_file():
-        raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a file of `vdd export`")
+        raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a policy file")
     return str(file)
 
 
@@ -210,10 +209,10 @@ def _whole_number(name: str, given: str) -> int:
 
 
 def _matched(given: str, nodes: dict[str, str]) -> dict[str, list[Section]]:
-    """Return the sections of the parameter file that are for each node, of those that are started.
+    """Return the sections of the parameter file by node.
 
-    One that is for none of them would hold for nobody, so that a robot moves although it says `enable_control: false`.
-    Sections of shadows that are not started now are left out with a word.
+    A section that matches no node is refused: with `enable_control: false` in it, a robot would move nevertheless.
+    Sections of shadows that do not run are reported and skipped.
     """
     file = _absolute(given)
     if not file.is_file():
@@ -230,17 +229,17 @@ def _matched(given: str, nodes: dict[str, str]) -> dict[str, list[Section]]:
                 f"params_file {given} has a section for {section.name}, but the nodes are {', '.join(nodes.values())}; "
                 "rename it to one of them, or to /** for all"
             )
-        print(f"params_file {given}: nothing is started that the section {section.name} is for", file=sys.stderr)
+        print(f"params_file {given}: the section {section.name} matches no node of this launch", file=sys.stderr)
     return {name: [section for section in sections if section.matches(node)] for name, node in nodes.items()}
 
 
 def _forbids_commands(sections: list[Section]) -> bool:
-    """Tell whether its parameters keep the first policy from commanding; its recorder must not await commands then."""
+    """Return whether the parameters disable commands; the recorder must not wait for the command topic then."""
     return any(section.values.get("enable_control") in (False, 0, "false", "off", "no") for section in sections)
 
 
 def _absolute(path: str) -> Path:
-    """Return an absolute path: no parser of parameters takes that for a number, as it would a file called 1e3."""
+    """Return an absolute path, which no parameter parser mistakes for a number, as it would a file called 1e3."""
     return Path(path).expanduser().absolute()
 
 
@@ -263,7 +262,7 @@ def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], option
 
 
 def _once_ready(recorder: Node, actions: list[Action]) -> OnProcessIO:
-    """Start the actions once the recorder has subscribed to everything, so that no record is lost."""
+    """Return a handler that runs the actions once the recorder has subscribed to every topic: no record is lost."""
     pending = list(actions)
 
     def act(event: ProcessIO) -> list[Action]:
@@ -277,22 +276,22 @@ def _once_ready(recorder: Node, actions: list[Action]) -> OnProcessIO:
 
 
 def _refused(node: LifecycleNode, start: str, goal: str, what: str) -> OnStateTransition:
-    """End everything with an error where a node falls back from a transition."""
+    """Return a handler that shuts down with an error if a node falls back from a transition."""
     return OnStateTransition(
         target_lifecycle_node=node,
         start_state=start,
         goal_state=goal,
-        entities=[OpaqueFunction(function=partial(_fail, f"{what}; its reason stands above"))],
+        entities=[OpaqueFunction(function=partial(_fail, f"{what}; see the reason above"))],
     )
 
 
 def _fail(what: str, _context: LaunchContext) -> None:
-    """End everything; an error that is raised is what makes launch's own exit code 1."""
+    """Shut down: only a raised error makes launch exit with 1."""
     raise VddError(what)
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """End everything, unless it is ending already: launch does not bear being told twice."""
+    """Shut down, unless a shutdown is under way: launch cannot handle a second one."""
     if event.returncode:
         _fail(f"{event.process_name} ended with exit code {event.returncode}", context)
     return [] if context.is_shutdown else [Shutdown(reason=f"{event.process_name} ended")]

@@ -201,7 +201,7 @@ def test_a_section_for_a_shadow_that_is_not_started_is_told(
     Path("mine.params.yaml").write_text("shadow_policy: {ros__parameters: {seed: 1}}")
     nodes = parameters(policy_actions(load, params_file="mine.params.yaml"))
     assert "params_file" not in nodes["policy"]
-    assert "nothing is started that the section /shadow_policy is for" in capsys.readouterr().err
+    assert "the section /shadow_policy matches no node of this launch" in capsys.readouterr().err
     nodes = parameters(policy_actions(load, compare_with="teacher", params_file="mine.params.yaml"))
     assert "params_file" in nodes["shadow_policy"]
 
