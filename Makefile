@@ -16,22 +16,22 @@ help:  ## Show this list
 demo: $(VENV)/.demo-ready  ## Set up, then run student and teacher beside a simulated robot over ROS 2
 	$(BIN)/vdd demo
 
-soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and judge memory, records and deadlines
+soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and check memory, records and deadlines
 	$(BIN)/vdd soak --minutes $(MINUTES)
 
-test: $(VENV)/.test-ready  ## Set up, then run every test, ruff and mypy: WORKERS (3) at once, then alone what is about time
+test: $(VENV)/.test-ready  ## Set up, then run all tests, ruff and mypy: WORKERS (3) at a time, then the timing tests alone
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing"
 	$(PYTEST) -m timing
 
-test-robot: $(VENV)/.robot-ready  ## Set up without torch, then run the tests of what a robot imports, but for ROS and time
+test-robot: $(VENV)/.robot-ready  ## Set up without torch, then run the tests of what a robot imports, without ROS and timing tests
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing and not ros" $(ROBOT)
 
-train: $(VENV)/.train-ready  ## Set up what training needs too
+train: $(VENV)/.train-ready  ## Set up for training too
 
-pins:  ## Write constraints.txt anew: its versions, what setup.py newly needs, and the hashes
+pins:  ## Update constraints.txt: keep its versions, add new dependencies of setup.py, and hashes
 	$(BIN)/python .ci/pins.py update
 
-clean:  ## Remove the virtual environment, what was built and what the demo and the soak wrote
+clean:  ## Remove the virtual environment, build products, and results of demo and soak
 	rm -rf .venv .venv-* $(VENV) build install log dist demo_out soak_out *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
