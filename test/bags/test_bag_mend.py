@@ -41,7 +41,7 @@ def test_what_was_left_becomes_a_whole_bag(tmp_path: Path, capsys: pytest.Captur
     assert not list(tmp_path.rglob("*.mending"))
 
 
-def test_gaps_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gaps_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     killed(tmp_path, [0, 1, 4])
     numbers = tmp_path / "numbers.json"
     options = ["--out", str(tmp_path / "other"), "--json", str(numbers)]
@@ -61,7 +61,7 @@ def test_a_bag_that_is_being_written_is_left_alone(tmp_path: Path, capsys: pytes
     assert sequences_of(tmp_path / "bag") == [0, 1]
 
 
-def test_what_cannot_be_mended_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_mended_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A whole bag, a folder without a file, a bag that is there already, garbage."""
     writer = BagWriter(tmp_path / "whole")
     writer.close()

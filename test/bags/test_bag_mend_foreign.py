@@ -99,7 +99,7 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
         assert f"{reader.message_count:,} messages" in said
 
 
-def test_a_whole_bag_is_told_to_be_one_after_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_bag_is_reported_whole_after_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
     assert "is a whole bag of 30 messages, there is nothing to mend" in mended(capsys, bag, tmp_path / "out", code=2)
     (bag / "more.mcap").write_bytes(b"whatever")
@@ -168,7 +168,9 @@ def test_compressed_chunks_are_read_as_far_as_they_are_whole(
     assert "the rest of a compressed chunk that is cut off" in said
 
 
-def test_a_chunk_with_a_wrong_checksum_is_given_up_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chunk_with_a_wrong_checksum_is_given_up_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = mcap.chunk(mcap.topics(NODE) + mcap.messages(range(10), record))
     wrong = mcap.chunk(mcap.messages(range(10, 20), record), checksum=1)
     last = mcap.chunk(mcap.messages(range(20, 30), record))
@@ -179,7 +181,7 @@ def test_a_chunk_with_a_wrong_checksum_is_given_up_and_told(tmp_path: Path, caps
     assert sequences_of(tmp_path / "out") == [*range(10), *range(20, 30)]
 
 
-def test_zeros_at_the_end_are_given_up_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zeros_at_the_end_are_given_up_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a file system leaves after the power failed."""
     parts = (mcap.header(), mcap.topics(NODE), mcap.messages(range(10), record), bytes(4096))
     said = mended(capsys, bag_file(tmp_path / "bag.mcap", *parts), tmp_path / "out", code=1)
@@ -210,7 +212,7 @@ def test_a_length_that_is_damaged_hides_no_messages(tmp_path: Path, capsys: pyte
     assert "the file is damaged there: a record claims to be longer than the file" in said
 
 
-def test_bytes_behind_the_end_of_a_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_behind_the_end_of_a_file_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     halves = [mcap.messages(range(10 * half, 10 * half + 10), record) for half in (0, 1)]
     files = [mcap.header() + mcap.topics(NODE) + half + mcap.end() for half in halves]
     source = bag_file(tmp_path / "bag.mcap", *files)
@@ -229,7 +231,7 @@ def test_a_folder_that_no_earlier_try_left_is_not_removed(tmp_path: Path, capsys
     assert notes.read_text() == "what is to be mended"
 
 
-def test_topics_whose_type_has_no_definition_are_left_out_and_told(
+def test_topics_whose_type_has_no_definition_are_left_out_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One has a definition of its own, which stays with it; one has none; a standard one needs none."""

@@ -50,7 +50,7 @@ def test_quality_of_service_that_differs_from_the_metadata_loses_no_message(tmp_
     assert sequences(bag) == list(range(30))
 
 
-def test_fewer_messages_than_the_bag_counts_are_told(tmp_path: Path) -> None:
+def test_fewer_messages_than_the_bag_counts_are_reported(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
     replaced(bag, mcap.header(), mcap.topics(NODE), mcap.messages(range(20), tick), mcap.end())
     with pytest.raises(RecordingError, match=r"of 30 messages that are counted on /student/latency 20 .*vdd bag mend"):
@@ -86,7 +86,7 @@ def test_the_file_of_a_compressed_bag_is_read_without_its_folder(tmp_path: Path,
     assert sequences(tmp_path / "bag") == sequences(file) == list(range(30))
 
 
-def test_fewer_messages_than_a_file_counts_are_told(tmp_path: Path) -> None:
+def test_fewer_messages_than_a_file_counts_are_reported(tmp_path: Path) -> None:
     body = mcap.header() + mcap.topics(NODE) + mcap.messages(range(20), tick)
     file = tmp_path / "bag.mcap"
     file.write_bytes(body + mcap.end(25, len(body), mcap.topics(NODE)))
@@ -95,7 +95,7 @@ def test_fewer_messages_than_a_file_counts_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("between", [bytes(4096), mcap.end() + mcap.header() + mcap.topics(NODE)])
-def test_a_file_that_goes_on_behind_a_damage_or_its_end_is_told(tmp_path: Path, between: bytes) -> None:
+def test_a_file_that_goes_on_behind_a_damage_or_its_end_is_reported(tmp_path: Path, between: bytes) -> None:
     """Zeros, as of a page that was lost, or two files put together: what is behind is not passed over."""
     first, second = (mcap.messages(range(20 * half, 20 * half + 20), tick) for half in (0, 1))
     file = tmp_path / "bag.mcap"
@@ -140,7 +140,7 @@ def test_one_bag_given_twice_is_no_repeat(tmp_path: Path, capsys: pytest.Capture
     assert "are the same file" in capsys.readouterr().err
 
 
-def test_a_file_of_a_bag_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_file_of_a_bag_that_is_missing_is_reported(tmp_path: Path) -> None:
     bag = split_bag(tmp_path / "bag")
     write_bag(tmp_path / "other", {"/student": records_of(120)})
     names = "".join(f"\n  - bag_{part}.mcap" for part in range(3))
@@ -173,7 +173,7 @@ def test_a_storage_that_metadata_names_wrongly_does_not_matter(tmp_path: Path, i
         ("two", "holds 2 bags; give one of them"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_mend(tmp_path: Path, name: str, reason: str) -> None:
+def test_what_cannot_be_read_is_reported_with_a_remedy(tmp_path: Path, name: str, reason: str) -> None:
     begun = mcap.header() + mcap.topics(NODE) + mcap.messages(range(5), tick)
     (tmp_path / "bag.partial" / "bag").mkdir(parents=True)
     (tmp_path / "bag.partial" / "bag" / "bag.mcap").write_bytes(begun)
@@ -199,7 +199,7 @@ def test_messages_in_the_journal_of_a_database_are_not_passed_over(tmp_path: Pat
         read_latency_bag(file)
 
 
-def test_topics_of_others_with_the_same_end_of_their_names_are_passed_over(tmp_path: Path) -> None:
+def test_topics_of_others_with_the_same_end_of_their_names_are_skipped(tmp_path: Path) -> None:
     """Of a type without a definition, and of another type; both would be latency records by their names."""
     types = mcap.schema(1, LATENCY_TYPE) + mcap.schema(2, "my_msgs/msg/Latency", "")
     types += mcap.schema(3, "std_msgs/msg/Int64")
@@ -210,7 +210,7 @@ def test_topics_of_others_with_the_same_end_of_their_names_are_passed_over(tmp_p
     assert sequences(file) == list(range(9))
 
 
-def test_a_message_that_is_none_of_its_type_is_told(tmp_path: Path) -> None:
+def test_a_message_that_does_not_have_its_type_is_reported(tmp_path: Path) -> None:
     ticks = mcap.messages(range(3), tick) + mcap.message(1, 2000, b"\x00\x01\x00\x00\xff\xff\xff\xff")
     file = tmp_path / "bag.mcap"
     file.write_bytes(mcap.header() + mcap.topics(NODE) + ticks + mcap.end())
@@ -266,7 +266,7 @@ def test_records_that_no_node_writes_are_refused(tmp_path: Path, values: dict[st
         ('{"refused": [{}]}', "refused is"),
     ],
 )
-def test_what_a_node_says_about_itself_is_checked_and_told(
+def test_what_a_node_says_about_itself_is_checked_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], info: str, text: str
 ) -> None:
     """One wrong value does not take the whole report away, and is not computed with."""

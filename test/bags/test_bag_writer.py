@@ -93,7 +93,7 @@ def test_records_without_usable_sequence_numbers_are_kept_and_not_counted(tmp_pa
         ([5, 4, 3], r"go back 2 times \(4 after 5, 3 after 4\)"),
     ],
 )
-def test_numbers_that_come_twice_or_go_back_are_an_error_but_the_bag_stands(
+def test_numbers_that_repeat_or_descend_are_an_error_but_the_bag_stands(
     tmp_path: Path, numbers: list[int], text: str
 ) -> None:
     """Two nodes of one name, a node that publishes twice, a record out of order."""

@@ -41,7 +41,7 @@ def test_gaps_are_found_in_the_bag_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("numbers", [[0, 1, 2, 2, 3], [0, 5, 1, 6, 2, 7], [4, 3, 2, 1]])
-def test_numbers_that_come_twice_or_go_back_are_told_with_an_exit_code(
+def test_numbers_that_repeat_or_descend_are_reported_with_an_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], numbers: list[int]
 ) -> None:
     values = records(len(numbers))
@@ -53,7 +53,7 @@ def test_numbers_that_come_twice_or_go_back_are_told_with_an_exit_code(
     assert "Every tick and every decision is in the record" not in page.read_text()
 
 
-def test_numbers_that_begin_anew_are_told_and_no_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbers_that_restart_are_reported_and_no_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = records(6)
     values[:, 0] = [0, 1, 2, 0, 1, 2]
     assert main(["latency", str(write_bag(tmp_path / "bag", {"/student": values})), "--warmup", "1"]) == 0

@@ -80,7 +80,7 @@ def test_what_a_recorder_cannot_help_is_no_gap(found: range, text: str) -> None:
     assert missing_decisions(expected, expected[list(found)]) == text
 
 
-def test_decisions_that_come_twice_are_told_with_an_exit_code(
+def test_decisions_that_repeat_are_reported_with_an_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two nodes of one name, or a topic that was recorded twice."""
@@ -90,7 +90,7 @@ def test_decisions_that_come_twice_are_told_with_an_exit_code(
     assert "2 decisions come twice or more" in capsys.readouterr().err
 
 
-def test_a_number_that_comes_again_after_a_restart_is_told_by_its_time() -> None:
+def test_a_number_that_repeats_after_a_restart_is_reported_by_its_time() -> None:
     keys = np.array([[0, 1.0], [1, 2.0], [0, 3.0], [1, 4.0]])
     assert missing_decisions(keys, keys) == ""
     assert missing_decisions(keys, keys[[0, 1, 3]]) == "1 of 4 decisions missing (sequence numbers 0)"
@@ -120,7 +120,7 @@ def test_a_time_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "bag", values, count=3)
 
 
-def test_policies_are_told_in_the_order_in_which_they_acted(tmp_path: Path) -> None:
+def test_policies_are_reported_in_the_order_of_acting(tmp_path: Path) -> None:
     info = {"kind": "vdd", "policy_sha256": "a" * 64}
     (node,) = read_latency_bag(write_bag(tmp_path / "bag", {"/student": records(3)}, {"/student": info}))
     assert node.policies == ("a" * 64,)

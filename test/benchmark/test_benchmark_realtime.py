@@ -48,7 +48,7 @@ def test_a_node_in_time_misses_nothing() -> None:
     assert found["total_s"]["p50"] == pytest.approx(0.3 * PERIOD_S)
 
 
-def test_deadlines_missed_and_missed_by_a_period_are_told_apart() -> None:
+def test_deadlines_missed_and_missed_by_a_period_are_distinguished() -> None:
     """A tick of .3 periods that is late by .8 misses its deadline, by 1.8 it does so by more than a period."""
     late = at({10: 0.8 * PERIOD_S, 20: 1.8 * PERIOD_S, 30: 0.6 * PERIOD_S}, 0.0)
     found = judge.punctuality(measured(lateness_s=late), RATE_HZ)

@@ -202,7 +202,7 @@ def test_the_work_of_another_command_is_left_to_it(demos: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("where", [["--jobs", "2"], ["--jobs", "2", "--ray", "local"]], ids=["processes", "ray"])
-def test_two_workers_share_the_work_and_what_a_killed_one_did_is_done_again(
+def test_two_workers_share_the_work_and_what_a_killed_one_did_is_restarted(
     demos: Path, tmp_path: Path, where: list[str]
 ) -> None:
     if "--ray" in where:
@@ -296,7 +296,7 @@ def test_what_cannot_be_meant_is_refused(
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"seconds": "3"}', '{"seconds": -1}', '{"seconds": NaN}', "{}"])
-def test_a_clock_that_was_damaged_is_told(tmp_path: Path, content: str) -> None:
+def test_a_clock_that_was_damaged_is_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "clock.json").write_text(content)
     with pytest.raises(ConfigurationError, match=r"clock\.json"):
         read_seconds(tmp_path / "clock.json")

@@ -169,7 +169,7 @@ def test_the_likeliest_expert_alone_gives_one_mode(two_ways: Path, tmp_path: Pat
     assert (pooled["modes"], pooled["entropy"], pooled["entropy_interval"]) == ({"0": 20}, 0.0, [0.0, 0.0])
 
 
-def test_contact_and_time_limit_are_told_apart(
+def test_contact_and_time_limit_are_distinguished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ends = {}

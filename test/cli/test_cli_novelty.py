@@ -47,7 +47,7 @@ def test_novelty_is_asked_in_several_runs(
     np.testing.assert_allclose(novelty_of(policy, observations), expected, rtol=1e-4)
 
 
-def test_an_alarm_is_so_many_in_a_row_within_one_episode() -> None:
+def test_an_alarm_takes_consecutive_observations_of_one_episode() -> None:
     """The run across the border of two episodes is none."""
     novelty = np.array([0, 9, 9, 0, 0, 9, 9, 9, 0, 9, 0, 9.0])
     for ticks, alarmed in ((1, 1.0), (2, 2 / 3), (3, 0.0)):

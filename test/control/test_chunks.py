@@ -151,7 +151,7 @@ def test_the_thread_that_asks_is_not_a_child_of_the_one_that_ticks() -> None:
     assert not asker.is_alive()
 
 
-def test_an_answer_of_which_nothing_is_left_is_asked_anew() -> None:
+def test_an_answer_with_nothing_left_is_requested_again() -> None:
     policy = Counting(horizon=3)
     chunks = Chunks(policy, action_steps=2, prefetch_ticks=1)  # type: ignore[arg-type]
     run(chunks, range(2))

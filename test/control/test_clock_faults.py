@@ -36,7 +36,7 @@ def run(made: Rig, from_s: float, ticks: int, place: float = 0.5) -> float:
 
 
 @pytest.mark.parametrize("back_s", [1.0, HOUR_S, 9 * HOUR_S])
-def test_clock_set_back_begins_anew(rig: Callable[..., Rig], back_s: float) -> None:
+def test_clock_set_back_starts_over(rig: Callable[..., Rig], back_s: float) -> None:
     """Nothing is commanded from what was seen before; messages of the new time are taken at once."""
     made = rig()
     now_s = run(made, 10 * HOUR_S, 5) - back_s

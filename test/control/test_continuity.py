@@ -138,7 +138,7 @@ def test_a_new_episode_may_begin_elsewhere(tmp_path: Path) -> None:
     assert (len(arm.commands), contradictions(arm), arm.rig.loop.counters.refused_messages) == (3, 0, 0)
 
 
-def test_an_input_that_comes_back_elsewhere_after_a_gap_begins_anew(tmp_path: Path) -> None:
+def test_an_input_that_comes_back_elsewhere_after_a_gap_starts_over(tmp_path: Path) -> None:
     """Also where the gap lies between two ticks, so that none of them saw a stale input: the command must not leap."""
     arm, elsewhere = Arm(tmp_path, displacing()), (2.5, -2.5)
     for _ in range(5):

@@ -65,7 +65,7 @@ def test_chunks_that_are_asked_for_ahead_are_looked_at_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("how", ["sample", "sticky"])
-def test_an_expert_that_there_is_not_ends_commanding(tmp_path: Path, how: str) -> None:
+def test_an_expert_that_does_not_exist_ends_commanding(tmp_path: Path, how: str) -> None:
     """The metadata state fewer experts than the graph has; its number would index what does not exist."""
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx"), expert=how)
     policy._single.outputs["expert"] = np.array([7])

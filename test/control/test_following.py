@@ -348,7 +348,7 @@ def test_where_a_robot_only_lags_the_error_says_what_helps(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("why", ["stale", "broken"])
-def test_what_is_done_for_a_loss_is_done_by_one_thread_at_a_time(tmp_path: Path, why: str) -> None:
+def test_one_thread_at_a_time_enters_the_failsafe(tmp_path: Path, why: str) -> None:
     """A watchdog, or a deactivation, may do the same at that moment, with the same message in hand."""
     document = arm_document()
     document["command"] |= {"on_loss": "call", "loss_service": "halt"}

@@ -96,7 +96,7 @@ def test_rows_of_an_input_of_any_rate_are_at_most_one_spacing_old(steps: list[in
     assert (np.array(wanted) - found <= 0.0051).all()
 
 
-def test_after_a_gap_an_input_begins_anew() -> None:
+def test_after_a_gap_an_input_starts_over() -> None:
     """What was seen before the gap is in no row, not even in one of the gap's time."""
     history = _one(max_gaps_s={"arm": 0.2})
     for stamp in (0.0, 0.1, 0.3):
@@ -108,7 +108,7 @@ def test_after_a_gap_an_input_begins_anew() -> None:
     np.testing.assert_allclose(history.sample(0.61)[:, 0], [0.6, 0.6, 0.6])
 
 
-def test_missing_inputs_are_told_and_sampling_waits_for_them() -> None:
+def test_missing_inputs_are_reported_and_sampling_waits_for_them() -> None:
     history = ObservationHistory(INPUTS, history=2, period_s=0.1)
     assert history.missing() == ("arm", "camera", "tool")
     history.push("arm", 0.0, _values(1, 2))

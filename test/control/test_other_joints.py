@@ -71,7 +71,7 @@ def test_messages_of_other_joints_are_not_refused(make: Callable[..., Rig]) -> N
     assert health.judge(11.0) == (DiagnosticStatus.OK, "running")
 
 
-def test_where_only_messages_of_others_come_that_is_told(make: Callable[..., Rig]) -> None:
+def test_where_only_messages_of_others_come_that_is_reported(make: Callable[..., Rig]) -> None:
     """With names of some of their joints, when nothing was seen yet and when the own ones have ceased."""
     rig = make()
     health = Health(rig.loop)

@@ -542,7 +542,7 @@ def test_what_a_tick_wants_that_hangs_is_not_commanded(rig: MakeRig, end: str) -
     assert counters.commands == (3 if end == "watch" else 2)
 
 
-def test_losses_are_told_before_anything_is_waited_for(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failsafes_are_reported_before_any_wait(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     made = rig()
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)

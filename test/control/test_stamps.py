@@ -39,7 +39,9 @@ def test_a_foreign_clock_can_be_dated_by_arrival(tmp_path: Path, offset_s: float
 
 @pytest.mark.parametrize("stamp", [None, "header"])
 @pytest.mark.parametrize(("offset_s", "told"), [(-3600.0, "3600.000 s old"), (3600.0, "3600.000 s in the future")])
-def test_a_foreign_clock_is_told_with_its_mend(tmp_path: Path, stamp: str | None, offset_s: float, told: str) -> None:
+def test_a_foreign_clock_is_reported_with_a_remedy(
+    tmp_path: Path, stamp: str | None, offset_s: float, told: str
+) -> None:
     made = rig(tmp_path, stamp)
     made.receive("tcp", pose(0.5, 0.1, stamp_s=5000.0 + offset_s), 5000.0)
     assert made.loop.counters.refused_messages == 1

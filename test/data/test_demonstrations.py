@@ -305,7 +305,7 @@ def claiming(folder: Path, shape: tuple[int, ...], name: str, kind: str = "<f8",
 
 @pytest.mark.parametrize("name", ["observation", "action"])
 @pytest.mark.parametrize("shape", [(10**12, 3), (2**62, 4), (-1, -1), (0, 10**18), (1,) * 30])
-def test_a_shape_that_is_not_there_is_refused_before_memory_is_taken(
+def test_a_shape_that_does_not_exist_is_refused_before_memory_is_taken(
     tmp_path: Path, name: str, shape: tuple[int, ...]
 ) -> None:
     with pytest.raises(DemonstrationError, match=r"says that it has the shape .* but there are 8 bytes|two axes"):
@@ -313,7 +313,7 @@ def test_a_shape_that_is_not_there_is_refused_before_memory_is_taken(
 
 
 @pytest.mark.parametrize("name", ["lengths", "modes"])
-def test_a_number_of_episodes_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_number_of_episodes_that_does_not_exist_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DemonstrationError, match=r"says that it has the shape \(1000000000000,\)"):
         DemonstrationSet.load(claiming(tmp_path, (10**12,), name, "<i8"))
 

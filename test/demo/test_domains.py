@@ -78,7 +78,7 @@ def test_nothing_in_the_shared_temporary_folder_is_made_changed_or_followed(tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["private", "vdd_ros.domains"]
 
 
-def test_a_name_that_cannot_be_bound_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_cannot_be_bound_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(domains, "NAME", "x" * 200)
     with pytest.raises(ProcessError, match="no ROS domain can be taken"):
         take_domain()

@@ -157,7 +157,7 @@ def test_fidelity_shows_every_action(tmp_path: Path, drawn: list[Figure], count:
     assert {text.get_text() for text in drawn[0].legends[0].get_texts()} == {"teacher", "student"}
 
 
-def test_methods_of_a_benchmark_can_be_told_apart(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_methods_of_a_benchmark_can_be_distinguished(tmp_path: Path, drawn: list[Figure]) -> None:
     """Each has a colour and marker of its own, and what is drawn over one another has colours that differ."""
     records = [record(method, entropy=0.5 + 0.02 * k) for k, method in enumerate(METHODS)]
     benchmark_figures.draw(group(records, "avoiding", "gpt"), tmp_path, "avoiding", "gpt")

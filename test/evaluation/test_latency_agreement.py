@@ -221,7 +221,7 @@ def test_actions_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     assert setting.compare(setting.student(actions), setting.other(broken)).pairs == 19
 
 
-def test_what_cannot_be_compared_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_reported(tmp_path: Path) -> None:
     setting = Setting(tmp_path, count=20)
     actions = setting.draws(0)
     student, other = setting.student(actions), setting.other(actions)

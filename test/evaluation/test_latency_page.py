@@ -129,7 +129,7 @@ def test_the_page_tells_limits_versions_and_what_the_host_refused(tmp_path: Path
     assert "/a: the host refuses SCHED_FIFO; allow it" in Page(content).text
 
 
-def test_what_the_nodes_counted_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_nodes_counted_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last message with counters says it, in an older bag under an older name; what goes well does not count."""
     good = {"state": "active", "seed": "7", "ticks": "900", "records": "900", "commands": "880", "listeners": "1"}
     diagnostics = [

@@ -87,7 +87,7 @@ def test_bad_yaml_is_refused(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("read", [read_json, read_yaml])
-def test_files_that_cannot_be_read_are_told(read: Any, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_reported(read: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         read(tmp_path / "none", ConfigurationError)
     with pytest.raises(ConfigurationError, match="is a folder; give a file"):

@@ -57,7 +57,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(site: Path) -> None:
         ("size = broken_number:SEVEN", "SEVEN = 7", "broken_number 1.2 registers number 'size', which ships with"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_package(
+def test_what_cannot_be_used_is_reported_with_its_package(
     points: str, module: str, message: str, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(site, "broken_number", points, module)

@@ -105,7 +105,7 @@ def test_a_result_that_cannot_be_sent_is_a_failure(others: Workers) -> None:
     assert results["good"].value == 9
 
 
-def test_a_killed_worker_s_task_is_done_again_and_nothing_is_lost(
+def test_a_killed_worker_s_task_is_restarted_and_nothing_is_lost(
     others: Workers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(4):
@@ -208,7 +208,7 @@ def test_too_few_jobs_are_refused() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
-def test_a_cluster_that_is_not_there_is_refused(address: str, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_exist_is_refused(address: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     pytest.importorskip("torch")
     command = [sys.executable, "-m", "vdd_ros.cli.main", "benchmark", "methods", "--ray", address]

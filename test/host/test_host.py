@@ -31,7 +31,7 @@ def test_what_is_granted_is_asked_for_as_said(monkeypatch: pytest.MonkeyPatch) -
     assert asked == [("fifo", 80), ("cores", {0, 1}), ("memory", None)]
 
 
-def test_what_is_refused_is_told_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "robot")
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(host, "_lock_memory", refuse)

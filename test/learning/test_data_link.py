@@ -94,7 +94,7 @@ def test_a_damaged_link_is_refused(tmp_path: Path, text: str) -> None:
         load_linked(tmp_path)
 
 
-def test_without_link_and_demonstrations_it_is_told_how_to_give_them(tmp_path: Path) -> None:
+def test_without_link_and_demonstrations_the_error_says_how_to_give_them(tmp_path: Path) -> None:
     with pytest.raises(DemonstrationError, match="keeps no demonstrations and no link to any"):
         load_linked(tmp_path)
 

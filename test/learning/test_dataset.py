@@ -68,7 +68,7 @@ def test_single_pairs_have_zero_mean_and_unit_deviation() -> None:
 
 
 @pytest.mark.parametrize(("field", "column", "name"), [("observation", 2, "tcp_x"), ("action", 1, "delta_desired_y")])
-def test_an_entry_that_never_changes_has_the_deviation_one_and_is_told(field: str, column: int, name: str) -> None:
+def test_an_entry_that_never_changes_has_the_deviation_one_and_is_reported(field: str, column: int, name: str) -> None:
     demonstrations = small_demonstrations()
     values = getattr(demonstrations, field).copy()
     values[:, column] = 0.3  # whose mean is rounded
@@ -114,7 +114,7 @@ def test_an_entry_that_hardly_changes_is_standardised_with_the_least_deviation_o
     np.testing.assert_allclose(np.delete(deviations.numpy(), 2), others, rtol=1e-6)
 
 
-def test_small_deviations_are_told_with_what_to_do() -> None:
+def test_small_deviations_are_reported_with_what_to_do() -> None:
     entries = (Feature("tcp_x", "m"), Feature("tcp\x1b_y", "m"), Feature("tilt", "deg"))
     (first, second) = small_deviations(entries, (0.2, 1e-9, float(np.float32(0.18 / np.pi))))
     assert "entry tcp\\x1b_y hardly changed" in first

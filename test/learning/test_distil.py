@@ -85,7 +85,7 @@ def gradients(student: MixtureStudent, config: DistilConfig, step: int) -> dict[
     return {name: getattr(student, name).last.bias.grad is not None for name in ("gating", "mean", "scale")}
 
 
-def test_the_gating_takes_a_step_in_every_so_many() -> None:
+def test_the_gating_steps_at_intervals() -> None:
     student, config = small_student(), dataclasses.replace(TINY, gating_every=3)
     reached = [gradients(student, config, step)["gating"] for step in range(7)]
     assert reached == [False, False, True, False, False, True, False]

@@ -351,7 +351,7 @@ def test_the_teachers_digest_reaches_the_file(tmp_path: Path, teacher: Path) -> 
     assert export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig()).teacher_sha256 == model_sha256(teacher)
 
 
-def test_experts_at_the_limits_are_told(tmp_path: Path, student: Path) -> None:
+def test_experts_at_the_limits_are_reported(tmp_path: Path, student: Path) -> None:
     """Graphs clip a hair inside the limits; such readings of an expert are not its parameters."""
     card, tensors = load_model(student)
     far = tensors | {"mean.last.bias": torch.full_like(tensors["mean.last.bias"], 1e3)}

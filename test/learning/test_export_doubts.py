@@ -62,7 +62,7 @@ def test_a_file_whose_action_hangs_on_the_least_digit_is_refused(
     assert not (tmp_path / "p.onnx").exists()
 
 
-def test_a_small_deviation_that_float32_resolves_is_told_and_written(
+def test_a_small_deviation_that_float32_resolves_is_reported_and_written(
     tmp_path: Path, teacher: Path, capsys: Capture
 ) -> None:
     small = with_moments(teacher, tmp_path / "T", 0.5, 5e-4)

@@ -190,7 +190,7 @@ def test_the_learning_rate_can_decay_linearly() -> None:
         assert config.rate(step) == pytest.approx(0.1 * (1 - step / 1_000))
 
 
-def test_the_loss_and_what_follows_a_step_are_told_how_far_it_is(tmp_path: Path) -> None:
+def test_the_loss_and_what_follows_a_step_are_given_the_progress(tmp_path: Path) -> None:
     loop, told, after = small_loop(tmp_path, steps=4), [], []
     loss = regression(loop)
 

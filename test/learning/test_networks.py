@@ -72,7 +72,7 @@ def test_a_state_is_encoded_with_its_goal_first() -> None:
     torch.testing.assert_close(encoder(observation, goal), encoder.embed(encoder.features(flat)))
 
 
-def test_noise_levels_are_told_apart_over_their_whole_range() -> None:
+def test_noise_levels_are_distinguished_over_their_whole_range() -> None:
     embedding = NoiseEmbedding(1, 16)
     condition = torch.logspace(-3, 3, 400)[:, None].log() / 4
     waves = embedding.features(condition)
@@ -134,7 +134,7 @@ def test_a_denoiser_starts_finite_and_a_trunk_gives_features(backbone: str) -> N
 
 @BACKBONES
 @pytest.mark.parametrize("conditions", [1, 2])
-def test_everything_that_is_told_enters(backbone: str, conditions: int) -> None:
+def test_everything_reported_enters(backbone: str, conditions: int) -> None:
     """Observation, goal, action and each noise level: the estimate depends on every entry of them."""
     denoiser = scrambled(make_denoiser(shape(backbone), conditions))
     told = [torch.randn(1, *size) for size in ((3, 2), (2, 2), (1, 4), (1, conditions))]

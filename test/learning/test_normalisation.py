@@ -73,7 +73,7 @@ def test_a_normalisation_that_is_none_is_refused(text: str) -> None:
         parse_normalisation(text)
 
 
-def test_an_entry_that_is_not_there_is_refused() -> None:
+def test_an_entry_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="names 'gripper', which the demonstrations do not have; they"):
         statistics_of(SET, WindowConfig(normalisation="mean-std,gripper=none"))
 

@@ -170,7 +170,7 @@ def test_they_go_from_training_to_the_score(installed: None, tmp_path: Path) -> 
         assert main(["evaluate", str(file), "--rollouts", "2"]) == 0
 
 
-def test_their_options_are_told_from_those_of_others(
+def test_their_options_are_distinguished_from_those_of_others(
     installed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -215,7 +215,7 @@ def registered(method: Method, monkeypatch: pytest.MonkeyPatch) -> Method:
     return method
 
 
-def test_what_does_not_conform_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_conform_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     cd = METHODS.get("cd")
     with pytest.raises(ConformanceError, match=r"is a str, not a Method"):
         check_method("cd")  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ def test_a_header_that_is_none_is_refused(tmp_path: Path, header: str) -> None:
         make_loop(tmp_path).resume()
 
 
-def test_a_state_that_was_cut_off_is_told(tmp_path: Path) -> None:
+def test_a_state_that_was_cut_off_is_reported(tmp_path: Path) -> None:
     run(make_loop(tmp_path))
     file = tmp_path / STATE_FILE
     whole = file.read_bytes()

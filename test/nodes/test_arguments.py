@@ -73,7 +73,7 @@ FOR_ANOTHER = "other: {ros__parameters: {enable_control: false}}"
         ("policy_node", ["--params"], None, "--params"),
     ],
 )
-def test_what_would_be_passed_over_is_refused(
+def test_what_would_be_ignored_is_refused(
     tmp_path: Path, executable: str, words: list[str], text: str | None, told: str
 ) -> None:
     """With exit code 1 and the reason, and no traceback: the node would start without what was given."""
@@ -86,7 +86,9 @@ def test_what_would_be_passed_over_is_refused(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_section_for_another_node_beside_its_own_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_section_for_another_node_beside_its_own_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "file.yaml"
     file.write_text(f"{FOR_ANOTHER}\n/**: {{ros__parameters: {{seed: 1, use_sim_time: true}}}}")
     assert answered(NODE, ["--ros-args", "--params-file", str(file)]) is None
@@ -198,7 +200,7 @@ def test_what_can_be_meant_one_way_is_taken(name: str, given: Any, expected: Any
         ("words", []),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_mend(name: str, given: Any) -> None:
+def test_what_cannot_be_meant_is_refused_with_a_remedy(name: str, given: Any) -> None:
     """Name, value, what is allowed, and a line for the shell and one for a file."""
     with pytest.raises(ConfigurationError) as refused:
         meant(ITEMS[name], given)
@@ -211,7 +213,7 @@ def test_what_cannot_be_meant_is_refused_with_the_mend(name: str, given: Any) ->
 
 @pytest.mark.parametrize("executable", EXECUTABLES)
 @pytest.mark.parametrize("variable", middleware.VARIABLES)
-def test_another_middleware_is_told_and_does_not_end_with_102(executable: str, variable: str) -> None:
+def test_another_middleware_is_reported_and_does_not_end_with_102(executable: str, variable: str) -> None:
     ended = start(executable, "--help", **{variable: "rmw_nowhere_cpp"})
     assert ended.returncode == 1
     assert f"{variable} is 'rmw_nowhere_cpp', but " in ended.stderr

@@ -163,7 +163,7 @@ def test_simulated_time_pauses(make_node: MakeNode, simulated: SimulatedRobot) -
     assert (node.state, counters.clock_jumps) == ("active", 0)
 
 
-def test_a_clock_that_never_ran_is_told(make_node: MakeNode, bench: Bench) -> None:
+def test_a_clock_that_never_ran_is_reported(make_node: MakeNode, bench: Bench) -> None:
     """The usual mistake: use_sim_time without a simulation."""
     watched = Watched(bench)
     started(make_node(use_sim_time=True))

@@ -146,7 +146,7 @@ def test_what_is_asked_of_the_host_is_refused_or_the_node_ticks(good: dict[str, 
 
 
 @pytest.mark.parametrize("cores", CORES)
-def test_cores_that_there_are_not(bench: Bench, good: dict[str, Any], cores: str) -> None:
+def test_cores_that_do_not_exist(bench: Bench, good: dict[str, Any], cores: str) -> None:
     """Each of them, so that none is left to chance."""
     check_host(bench, good | {"cpu_affinity": cores})
 

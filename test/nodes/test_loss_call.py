@@ -90,7 +90,7 @@ def test_what_is_called_off_is_called_no_more(bench: Bench, call: FailsafeCall, 
 
 
 @pytest.mark.timing
-def test_what_a_service_answers_is_told_safely_and_does_not_fill_the_log(
+def test_what_a_service_answers_is_reported_safely_and_does_not_fill_the_log(
     bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its message is somebody else's: one line, clipped; a service that is away for hours is no line a second."""

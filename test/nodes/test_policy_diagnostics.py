@@ -104,7 +104,7 @@ def test_a_counter_rises_where_it_should(
     watched.await_diagnosis(lambda _, values: int(values[counter]) > 0, counter)
 
 
-def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
+def test_a_robot_that_does_not_follow_is_reported(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
     """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves."""
     started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=2.0))
     watched.alive = False
@@ -116,7 +116,9 @@ def test_a_robot_that_does_not_follow_is_told(make_node: MakeNode, watched: Watc
     watched.run_for_commands(x=0.52)
 
 
-def test_messages_that_contradict_each_other_are_told(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
+def test_messages_that_contradict_each_other_are_reported(
+    make_node: MakeNode, watched: Watched, tmp_path: Path
+) -> None:
     """Of two publishers nobody knows which is right; when one of them leaves, commands begin again."""
     started(make_node(robot_file=robot_file(tmp_path, leaps=["tcp"])))
     watched.run_for_commands()
@@ -157,7 +159,7 @@ def test_what_was_not_demonstrated(
         watched.await_diagnosis(lambda message, _: "outside what was demonstrated" in message, "the reason")
 
 
-def test_who_listens_and_who_else_commands_is_told(
+def test_who_listens_and_who_else_commands_is_reported(
     make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are counted; a rival is logged when he comes, not every time."""
@@ -252,7 +254,7 @@ def told_by(rig: Rig, ticks: int, *, spacing_s: float = PERIOD_S) -> tuple[bytes
     return health.judge(rig.time_s)
 
 
-def test_a_window_that_never_fills_is_told(tmp_path: Path) -> None:
+def test_a_window_that_never_fills_is_reported(tmp_path: Path) -> None:
     """Observations that come so seldom that each begins anew: nothing is commanded, so the node is not `running`."""
     document = yaml.safe_load(AVOIDING.read_text())
     for source in document["inputs"].values():
@@ -265,7 +267,7 @@ def test_a_window_that_never_fills_is_told(tmp_path: Path) -> None:
     assert told_by(rig, 10) == (DiagnosticStatus.OK, "running")
 
 
-def test_a_first_chunk_that_never_comes_is_told(tmp_path: Path) -> None:
+def test_a_first_chunk_that_never_comes_is_reported(tmp_path: Path) -> None:
     """A device that hangs beside the ticks, so that no tick does."""
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", horizon=4), expert="greedy")
     answer, answers = policy.act, Event()

@@ -91,7 +91,7 @@ def surroundings(graph: Graph, tmp_path: Path, qos: str = "sensor_data", **optio
         ({"/tcp_pose": [endpoint("\x1b[31mevil")]}, False, r"/\x1b[31mevil publishes /tcp_pose, but is silent"),
     ],
 )
-def test_why_nothing_comes_is_told(
+def test_why_nothing_comes_is_reported(
     tmp_path: Path, published: dict[str, list[TopicEndpointInfo]], comes: bool, told: str
 ) -> None:
     graph = Graph()
@@ -99,7 +99,7 @@ def test_why_nothing_comes_is_told(
     assert surroundings(graph, tmp_path, "reliable").explain(["tcp"], comes=comes) == told
 
 
-def test_quality_of_service_that_does_not_match_is_told_with_topic_node_and_policy(tmp_path: Path) -> None:
+def test_quality_of_service_that_does_not_match_is_reported_with_topic_node_and_policy(tmp_path: Path) -> None:
     """Of inputs and of the command, also the durability; what matches is not told."""
     graph = Graph()
     graph.published = {

@@ -61,7 +61,7 @@ def hanging(
         robot.bench.wait(lambda: not ticker.hung, "the end of the tick")
 
 
-def test_a_tick_that_does_not_end_is_a_loss_and_told(
+def test_a_tick_that_does_not_end_enters_the_failsafe_and_is_reported(
     hanging: tuple[PolicyNode, Event], robot: Robot, bench: Bench
 ) -> None:
     node, _ = hanging

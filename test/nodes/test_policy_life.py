@@ -159,7 +159,7 @@ def test_a_node_that_cannot_be_configured_leaves_no_thread(make_node: MakeNode, 
         assert not thread.is_alive()
 
 
-def test_a_node_that_was_told_to_leave_meanwhile_does_not_begin(
+def test_a_node_that_was_asked_to_leave_meanwhile_does_not_begin(
     run: Any, nan_policy: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The signal comes when the file is loaded, and all that is left is to activate."""

@@ -422,7 +422,7 @@ def test_diagnostics_follow_the_inputs(
     assert (status.level, status.message[:6]) == (DiagnosticStatus.STALE, "stale:")
 
 
-def test_two_nodes_that_command_one_robot_are_told(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
     """Each names the other; a shadow is no rival, and neither is one that has gone."""
     first, second = started(make_node("first")), started(make_node("second", enable_control=False))
     robot.run_until(lambda: robot.commands, "commands")

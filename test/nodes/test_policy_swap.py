@@ -175,7 +175,7 @@ def test_an_error_while_taking_over_refuses_the_file(
     assert call(node, robot, path).success
 
 
-def test_a_policy_that_acts_is_not_refused_for_what_is_told_of_it(
+def test_a_policy_that_acts_is_not_refused_for_what_is_reported_of_it(
     make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = started(make_node())

@@ -87,7 +87,7 @@ def test_a_set_point_holds_until_the_next_one() -> None:
     np.testing.assert_allclose(robot.observation, [0.53, -0.27, 0.53, -0.27], atol=1e-9)
 
 
-def test_an_episode_without_success_ends_at_the_step_limit_and_the_next_starts_anew() -> None:
+def test_an_episode_without_success_ends_at_the_step_limit_and_the_next_restarts() -> None:
     robot = make_robot()
     settle(robot)
     robot.command(robot.observation[:2])

@@ -122,7 +122,7 @@ def keep_weights_aside(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["initializer", "constant", "branch"])
-def test_weights_in_a_second_file_are_refused_with_the_mend(
+def test_weights_in_a_second_file_are_refused_with_a_remedy(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ONNX Runtime opens them, from beside the file or, for bytes, from the working directory."""
@@ -199,7 +199,7 @@ def test_the_onnx_of_others_is_named_by_what_it_takes_and_gives(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("field", "named"), [("ir", "IR version 99"), ("opset", "operator sets ai.onnx 99")])
-def test_a_file_for_a_newer_onnx_runtime_is_told_so(tmp_path: Path, field: str, named: str) -> None:
+def test_a_file_for_a_newer_onnx_runtime_is_reported(tmp_path: Path, field: str, named: str) -> None:
     path = write_mixture(tmp_path / "p.onnx")
     model = onnx.load(path)
     if field == "ir":
@@ -266,7 +266,7 @@ def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
     assert "'rate_hz' comes twice" in metadata_refusal(tmp_path, text)
 
 
-def test_metadata_that_come_twice_are_refused(tmp_path: Path) -> None:
+def test_metadata_that_repeat_are_refused(tmp_path: Path) -> None:
     """One reader takes the first, another the last."""
     path = write_mixture(tmp_path / "p.onnx")
     model = onnx.load(path)

@@ -93,7 +93,7 @@ def test_sticky_rows_of_a_batch_hold_experts_of_their_own(tmp_path: Path) -> Non
     assert not np.array_equal(_experts(policy, observations), first)
 
 
-def test_sticky_starts_anew_with_another_batch_size(tmp_path: Path) -> None:
+def test_sticky_restarts_with_another_batch_size(tmp_path: Path) -> None:
     policy = _sticky(tmp_path, switch_ratio=1e6)
     _experts(policy, np.tile(OBSERVATION, (50, 1, 1)))
     smaller = _experts(policy, np.tile(OBSERVATION, (40, 1, 1)))

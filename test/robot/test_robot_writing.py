@@ -284,7 +284,7 @@ def test_an_unknown_key_is_refused_wherever_it_stands(refusal: Any, where: str) 
         ("- a\n- b\n", "the document: must be a mapping with at least one key, not ['a', 'b']"),
     ],
 )
-def test_nothing_of_a_file_is_passed_over(refusal: Any, text: str, hint: str) -> None:
+def test_nothing_of_a_file_is_skipped(refusal: Any, text: str, hint: str) -> None:
     """Of a key that stands twice YAML readers keep the last one; what follows `---` they do not read."""
     assert hint in refusal(text=text)
 
@@ -423,7 +423,7 @@ def test_whatever_stands_anywhere_is_taken_or_refused(path: tuple[Any, ...], val
             assert str(error).startswith((str(path[0]), "the document"))
 
 
-def test_the_policy_file_is_told_from_the_robot_file(tmp_path: Path) -> None:
+def test_the_policy_file_is_distinguished_from_the_robot_file(tmp_path: Path) -> None:
     """A real one, for both are given side by side."""
     from policy_files import write_mixture
 

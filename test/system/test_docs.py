@@ -233,7 +233,7 @@ def test_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
             assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
-def test_comments_continuations_chains_and_output_are_told_apart() -> None:
+def test_comments_continuations_chains_and_output_are_distinguished() -> None:
     text = "\n".join(
         [
             *(

@@ -175,9 +175,7 @@ def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str]
         ("policy: {ros__parameters: {seed: 1, seed: 2}}", "names 'seed' twice"),
     ],
 )
-def test_a_parameter_file_of_which_something_would_be_passed_over(
-    load: Callable[[str], Any], folder: Path, text: str, reason: str
-) -> None:
+def test_a_parameter_file_with_ignored_parts(load: Callable[[str], Any], folder: Path, text: str, reason: str) -> None:
     """It is refused before anything starts: a robot would move although the file says enable_control: false."""
     Path("mine.params.yaml").write_text(text)
     with pytest.raises(VddError, match=reason):
@@ -194,7 +192,7 @@ def test_a_section_that_forbids_commands_is_found_by_every_name(
         policy_actions(load, record="bag", params_file="mine.params.yaml")
 
 
-def test_a_section_for_a_shadow_that_is_not_started_is_told(
+def test_a_section_for_a_shadow_that_is_not_started_is_reported(
     load: Callable[[str], Any], folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One file may serve launches with and without shadows; a node that it says nothing of does not get it."""
@@ -372,7 +370,7 @@ def test_arguments_of_other_launch_files_are_theirs(
     assert policy_actions(load)
 
 
-def test_the_arguments_that_are_told_are_those_that_there_are(load: Callable[[str], Any]) -> None:
+def test_the_listed_arguments_are_those_that_exist(load: Callable[[str], Any]) -> None:
     told = {file: set(names.split()) for file, names in load("policy").ARGUMENTS.items()}
     shared = told["policy"]
     for file, names in told.items():

@@ -221,7 +221,7 @@ def test_what_the_parameter_file_says_holds_where_no_argument_is_given(
         ("shadow", "yes", "Valid options are: ['true', 'false']"),
     ],
 )
-def test_a_wrong_argument_is_told_before_anything_starts(
+def test_a_wrong_argument_is_reported_before_anything_starts(
     start: Callable[..., Launched], argument: str, value: str, told: str
 ) -> None:
     launched = start("demo", **{argument: value})

@@ -72,7 +72,7 @@ def test_the_seed_decides_everything() -> None:
     assert first == again != other
 
 
-def test_progress_is_told_after_each_episode() -> None:
+def test_progress_is_reported_after_each_episode() -> None:
     calls: list[None] = []
     TASK.demonstrate(3, 0, lambda: calls.append(None))
     assert len(calls) == 3

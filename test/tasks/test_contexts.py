@@ -65,7 +65,7 @@ def test_contexts_are_drawn_by_the_seed_and_apart_from_the_demonstrated_ones(tas
     assert not np.isin(task.draw_contexts(12, 0), task.demonstrate(12, 0, lambda: None).contexts).any()
 
 
-def test_a_task_that_says_contexts_and_draws_none_is_told(task: Task) -> None:
+def test_a_task_that_says_contexts_and_draws_none_is_reported(task: Task) -> None:
     with pytest.raises(TaskError, match="start from contexts of 1 numbers, and none were given"):
         replace(task, contexts=None).draw_contexts(2, 0)
 

@@ -81,7 +81,7 @@ def test_frames_show_the_path() -> None:
     assert TaskEnv("avoiding").render() is None
 
 
-def test_side_by_side_each_episode_starts_anew_in_the_step_after_its_end() -> None:
+def test_side_by_side_each_episode_restarts_in_the_step_after_its_end() -> None:
     envs = gymnasium.make_vec(ID, num_envs=3)
     assert isinstance(envs, TaskVectorEnv)
     assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP

@@ -154,7 +154,7 @@ def test_rare_experts_are_grey_and_named_together(ax: Axes) -> None:
 
 
 @pytest.mark.parametrize("count", [7, 11, 24])
-def test_colours_can_be_told_apart(count: int) -> None:
+def test_colours_can_be_distinguished(count: int) -> None:
     """In OKLab, where 0.02 is just noticeable; 24 of matplotlib's turbo come as near as 0.03."""
     least = {7: 0.15, 11: 0.15, 24: 0.09}[count]
     assert distances(palette(count))[~np.eye(count, dtype=bool)].min() > least

@@ -109,7 +109,7 @@ def test_what_is_returned_can_be_counted_by_hand() -> None:
     assert rollouts.paths((2, 0))[0].shape == (4, 2)
 
 
-def test_experts_are_told_for_each_position() -> None:
+def test_experts_are_reported_for_each_position() -> None:
     rollouts = roll_out(Counting(), Recorder(), history=1, contexts=START)
     paths = rollouts.expert_paths()
     assert paths is not None
