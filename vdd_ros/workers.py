@@ -10,7 +10,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -19,7 +19,7 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
 
 from vdd_ros.console import tell
-from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 
 ATTEMPTS = 3
 """How often a task is begun whose workers die."""
@@ -92,6 +92,39 @@ def attempt(key: str, function: Function, payload: object) -> Result:
     except Exception as error:
         known = isinstance(error, (VddError, OSError))
         return Result(key, failure=f"{key}: {error if known else repr(error)}", details=traceback.format_exc())
+
+
+def run_all(
+    pool: Workers, function: Function, payloads: Mapping[str, object], ended: Callable[[str], None] = lambda key: None
+) -> list[Any]:
+    """Run a function on many payloads; the pool has nothing else to do.
+
+    Args:
+        pool: Who does the work.
+        function: Of a module.
+        payloads: By the name of the task.
+        ended: Called with the name of each task that has ended.
+
+    Returns:
+        What the function returned, in the order of the payloads.
+
+    Raises:
+        ProcessError: A task failed.
+    """
+    for key, payload in payloads.items():
+        pool.submit(key, function, payload)
+    values: dict[str, Any] = {}
+    for result in pool.results():
+        if result.failure is not None:
+            raise ProcessError(result.failure)
+        values[result.key] = result.value
+        ended(result.key)
+    return [values[key] for key in payloads]
+
+
+def shares(count: int, size: int) -> list[range]:
+    """Return the numbers 0 to count - 1 in ranges of `size`, the last of which may be shorter."""
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 class InProcess:

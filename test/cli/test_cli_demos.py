@@ -49,6 +49,15 @@ def test_the_usual_number_is_the_tasks(tmp_path: Path) -> None:
     assert len(DemonstrationSet.load(tmp_path).lengths) == 96
 
 
+def test_workers_make_the_same_set(tmp_path: Path) -> None:
+    argv = ["demos", "avoiding", "--episodes", "9", "--out"]
+    assert main([*argv, str(tmp_path / "A"), "--json", str(tmp_path / "A.json")]) == 0
+    assert main([*argv, str(tmp_path / "B"), "--json", str(tmp_path / "B.json"), "--jobs", "2"]) == 0
+    assert (tmp_path / "A.json").read_text() == (tmp_path / "B.json").read_text()
+    for name in (FILE_NAME, "demonstrations.png"):
+        assert (tmp_path / "A" / name).read_bytes() == (tmp_path / "B" / name).read_bytes()
+
+
 def test_the_same_set_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(tmp_path) == 0
     before = (tmp_path / FILE_NAME).stat()
@@ -102,6 +111,7 @@ def test_demonstrations_that_fail_when_replayed_are_not_written(
         (["avoding"], "did you mean 'avoiding'"),
         (["avoiding", "--episodes", "0"], "0 demonstrations were asked for"),
         (["avoiding", "--seed", "-1"], "--seed is -1"),
+        (["avoiding", "--jobs", "0"], "--jobs is 0"),
     ],
 )
 def test_wrong_arguments_are_refused(

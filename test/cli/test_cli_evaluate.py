@@ -200,6 +200,15 @@ def test_a_seed_gives_the_same_numbers_alone_and_among_others(two_ways: Path, tm
     assert found[0] == found[1]
 
 
+def test_workers_get_the_same_numbers(two_ways: Path, tmp_path: Path) -> None:
+    found = []
+    for options in ([], ["--jobs", "2"]):
+        given = ["--rollouts", "70", "--noise", "full", "--json", str(tmp_path / "out.json"), *options]
+        assert evaluate(two_ways, *given) == 0
+        found.append(json.loads((tmp_path / "out.json").read_text()))
+    assert found[0] == found[1]
+
+
 def test_other_commands_get_the_same_scores_without_a_word(
     two_ways: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

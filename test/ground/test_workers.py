@@ -1,5 +1,6 @@
 """Workers: everything that is submitted comes back once, whatever happens to the processes that do it."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -8,12 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import worker_tasks as tasks
+from policy_files import write_mixture
 
 from vdd_ros.cli.main import main
-from vdd_ros.errors import ConfigurationError
-from vdd_ros.workers import ATTEMPTS, InProcess, Result, Workers, workers
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import ConfigurationError, ProcessError
+from vdd_ros.evaluation import rollouts
+from vdd_ros.evaluation.demonstrations import EPISODES_A_SHARE, make_demonstrations
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.tasks import get_task
+from vdd_ros.workers import ATTEMPTS, Function, InProcess, Result, Workers, shares, workers
 
 DEADLINE_S = 300.0
 RIGS = Path(tasks.__file__).parent
@@ -119,6 +128,67 @@ def test_a_killed_worker_s_task_is_restarted_and_nothing_is_lost(
     assert capsys.readouterr().err == "killed: its worker died; it is done again\n"
 
 
+class Deadly:
+    """Workers of which the one that does the first task is killed."""
+
+    def __init__(self, pool: Workers, folder: Path) -> None:
+        self._pool, self._folder = pool, folder
+        self.keys: list[str] = []
+
+    def submit(self, key: str, function: Function, payload: object) -> None:
+        if not self.keys:
+            payload, function = (self._folder, function, payload), tasks.die_and_do
+        self._pool.submit(key, function, payload)
+        self.keys.append(key)
+
+    def results(self) -> Iterator[Result]:
+        return self._pool.results()
+
+
+def test_demonstrations_are_the_same_wherever_they_are_made_and_whoever_dies(
+    others: Workers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "deaths").mkdir()
+    deadly, task = Deadly(others, tmp_path / "deaths"), get_task("avoiding")
+    report, _ = make_demonstrations(task, tmp_path / "D", EPISODES_A_SHARE + 1, 5, pool=deadly)
+    assert report["sha256"] == task.demonstrate(EPISODES_A_SHARE + 1, 5, lambda: None).sha256
+    assert DemonstrationSet.load(tmp_path / "D").sha256 == report["sha256"]
+    assert f"{deadly.keys[0]}: its worker died; it is done again" in capsys.readouterr().err
+    assert len(deadly.keys) == 4, "two shares, demonstrated and replayed"
+
+
+def test_rollouts_are_the_same_wherever_they_run_and_whoever_dies(
+    others: Workers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = PolicyFile.read(write_mixture(tmp_path / "policy.onnx"))
+    policy, task, count = (
+        OnnxPolicy.load(file, expert="sticky", noise="full"),
+        get_task("avoiding"),
+        rollouts.EPISODES_A_SHARE + 3,
+    )
+    here = rollouts.roll_out_seeds(policy, task, count, [0, 7])
+    (tmp_path / "deaths").mkdir()
+    deadly = Deadly(others, tmp_path / "deaths")
+    elsewhere = rollouts.Elsewhere(deadly, file, expert="sticky", noise="full")
+    there = rollouts.roll_out_seeds(policy, task, count, [0, 7], elsewhere=elsewhere)
+    for seed, run in here.items():
+        for field in dataclasses.fields(run):
+            one, other = getattr(run, field.name), getattr(there[seed], field.name)
+            assert (one is None and other is None) or np.array_equal(one, other), field.name
+    assert len(here[0].lengths) == count
+    assert not np.array_equal(here[0].actions[0], here[7].actions[0])
+    assert not np.array_equal(here[0].actions[0], here[0].actions[rollouts.EPISODES_A_SHARE]), "streams of their own"
+    assert f"{deadly.keys[0]}: its worker died; it is done again" in capsys.readouterr().err
+
+
+def test_what_fails_elsewhere_names_the_episodes(others: Workers, tmp_path: Path) -> None:
+    file = PolicyFile.read(write_mixture(tmp_path / "policy.onnx"))
+    elsewhere = rollouts.Elsewhere(others, file, noise="noisy")
+    with pytest.raises(ProcessError, match=r"seed 0, episodes 0 to 2: .*noisy"):
+        rollouts.roll_out_seeds(OnnxPolicy.load(file), get_task("avoiding"), 3, [0], elsewhere=elsewhere)
+
+
 def test_a_task_whose_workers_always_die_fails_in_the_end(others: Workers, tmp_path: Path) -> None:
     others.submit("deadly", tasks.die_at_first, (tmp_path, 99))
     others.submit("good", tasks.square, 3)
@@ -193,6 +263,13 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     wait_until((tmp_path / "ended").exists)
     wait_until_ended(int((tmp_path / "begun").read_text()))
+
+
+def test_shares_hold_every_number_once() -> None:
+    for count in range(1, 30):
+        found = shares(count, 7)
+        assert [number for share in found for number in share] == list(range(count))
+        assert {len(share) for share in found[:-1]} <= {7}
 
 
 def test_one_job_is_done_here() -> None:

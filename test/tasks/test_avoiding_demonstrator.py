@@ -72,6 +72,16 @@ def test_the_seed_decides_everything() -> None:
     assert first == again != other
 
 
+def test_an_episode_is_the_same_in_whatever_part_it_is_made() -> None:
+    whole = TASK.demonstrate(5, 7, lambda: None)
+    assert TASK.demonstrate_part is not None
+    parts = [TASK.demonstrate_part(numbers, 7, lambda: None) for numbers in (range(2), range(2, 5))]
+    assert DemonstrationSet.joined(parts).sha256 == whole.sha256
+    assert parts[1].sha256 == whole.part(range(2, 5)).sha256
+    with pytest.raises(DemonstrationError, match="different headers"):
+        DemonstrationSet.joined([whole, TASK.demonstrate(1, 8, lambda: None)])
+
+
 def test_progress_is_reported_after_each_episode() -> None:
     calls: list[None] = []
     TASK.demonstrate(3, 0, lambda: calls.append(None))

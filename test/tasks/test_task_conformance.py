@@ -77,6 +77,10 @@ def silent(episodes: int, seed: int, progress: Callable[[], None]) -> Any:
     return two_doors.demonstrate(episodes, seed)
 
 
+def one_stream(numbers: range, seed: int, progress: Callable[[], None]) -> Any:
+    return two_doors.demonstrate(len(numbers), seed)
+
+
 def slower(episodes: int, seed: int, progress: Callable[[], None]) -> Any:
     found = two_doors.demonstrate(episodes, seed, progress)
     return replace(found, header=replace(found.header, rate_hz=5.0))
@@ -102,6 +106,7 @@ def with_spec(**changes: Any) -> Task:
         (replace(two_doors.TASK, contexts=unseeded), "draws different contexts with the same seed"),
         (replace(two_doors.TASK, contexts=fixed), "draws the same contexts whatever the seed"),
         (replace(two_doors.TASK, demonstrate=restless), "demonstrates differently with the same seed"),
+        (replace(two_doors.TASK, demonstrate_part=one_stream), "demonstrates other episodes in parts"),
         (replace(two_doors.TASK, demonstrate=silent), "calls `progress` 0 times for 4 episodes"),
         (replace(two_doors.TASK, demonstrate=slower), "demonstrates with the rate_hz 5.0, but its spec has 10.0"),
         (replace(two_doors.TASK, published={"em": Published(95.0)}), "publishes a success of 95.0 for em: 0 to 1"),

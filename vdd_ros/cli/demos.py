@@ -2,14 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from vdd_ros.cli.options import add_worker_options
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import FILE_NAME
 from vdd_ros.documents import write_json
-from vdd_ros.evaluation.demonstrations import FIGURE_NAME, make_demonstrations
+from vdd_ros.evaluation.demonstrations import FIGURE_NAME, DemonstrationReport, make_demonstrations
 from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.tasks import get_task, task_names
+from vdd_ros.workers import workers
 
 HELP = "make scripted demonstrations of a task"
 
@@ -21,13 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, help="number of episodes (default: the task's usual number)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the demonstrator (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace other demonstrations that are in the folder")
+    add_worker_options(parser)
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the set, print the table."""
     task = get_task(args.task)
-    report, same = make_demonstrations(task, args.out, args.episodes, args.seed, force=args.force)
+    with workers(args.jobs, args.ray) as pool:
+        report, same = make_demonstrations(task, args.out, args.episodes, args.seed, force=args.force, pool=pool)
     file = args.out / FILE_NAME
     if same:
         show(f"{file} holds these demonstrations already; it stays as it is")
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _format(report: dict[str, Any], file: Path, is_drawn: bool) -> str:
+def _format(report: DemonstrationReport, file: Path, is_drawn: bool) -> str:
     length, counts = report["length"], sorted(set(report["modes"].values()))
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     rows = {

@@ -3,20 +3,23 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.options import add_worker_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, rollout_record
-from vdd_ros.evaluation.rollouts import roll_out_seeds, score_seeds
+from vdd_ros.evaluation.rollouts import Elsewhere, roll_out_seeds, score_seeds
 from vdd_ros.evaluation.score_table import score_table
 from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import TaskSpec
+from vdd_ros.workers import workers
 
 HELP = "run a policy file in its task: success and diversity"
 
@@ -55,27 +58,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a task with contexts: start the episodes from N of them in turn (default: the task's usual number)",
     )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
+    add_worker_options(parser)
     add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the table, write what was asked for."""
     _check_arguments(args)
-    policy = OnnxPolicy.load(args.policy, expert=args.expert, noise=args.noise)
+    file = PolicyFile.read(args.policy)
+    policy = OnnxPolicy.load(file, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
     if args.figure is not None:
         task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
-    runs = roll_out_seeds(
-        policy,
-        task,
-        args.rollouts,
-        args.seeds,
-        action_steps=args.action_steps,
-        goals=goals,
-        contexts=args.contexts,
-    )
+    given = {"action_steps": args.action_steps, "goals": goals, "contexts": args.contexts}
+    with workers(args.jobs, args.ray) as pool:
+        elsewhere = Elsewhere(pool, file, args.expert, args.noise)
+        runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, **given, elsewhere=elsewhere)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))

@@ -5,6 +5,7 @@ The arrays may be memory-mapped: nothing here reads a large one as a whole, exce
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +135,32 @@ class DemonstrationSet:
         """Return the pairs of each episode as slices."""
         ends = np.cumsum(self.lengths)
         return [slice(int(end - length), int(end)) for end, length in zip(ends, self.lengths, strict=True)]
+
+    def part(self, numbers: range) -> "DemonstrationSet":
+        """Return the episodes of consecutive numbers, from 0, as a set of their own; its arrays are views."""
+        episodes = self.episodes()
+        pairs = slice(episodes[numbers.start].start, episodes[numbers.stop - 1].stop)
+        few = slice(numbers.start, numbers.stop)
+        return DemonstrationSet(
+            self.header,
+            self.observation[pairs],
+            self.action[pairs],
+            self.lengths[few],
+            self.modes[few],
+            self.contexts[few],
+        )
+
+    @classmethod
+    def joined(cls, parts: "Sequence[DemonstrationSet]") -> "DemonstrationSet":
+        """Return the episodes of several sets in one.
+
+        Raises:
+            DemonstrationError: Their headers differ.
+        """
+        header = parts[0].header
+        if any(one.header != header for one in parts):
+            raise DemonstrationError("demonstrations: parts with different headers cannot be joined; make them anew")
+        return cls(header, *(np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES))
 
     def windows(self, history: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cut training pairs: the newest `history` observations and the next `horizon` actions.

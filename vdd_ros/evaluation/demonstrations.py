@@ -1,23 +1,68 @@
 """Scripted demonstrations of a task, each proved by replaying it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
+from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
-from vdd_ros.errors import DemonstrationError
+from vdd_ros.errors import DemonstrationError, TaskError
 from vdd_ros.files import holding
 from vdd_ros.progress import progress
-from vdd_ros.tasks import Task
+from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.rollout import Rollouts, replay
+from vdd_ros.text import printable
+from vdd_ros.workers import InProcess, Workers, run_all, shares
 
 FIGURE_NAME = "demonstrations.png"
+EPISODES_A_SHARE = 8
+"""Episodes that one worker demonstrates or replays at a time."""
+
+
+class Lengths(TypedDict):
+    """Steps of the episodes."""
+
+    min: int
+    median: float
+    max: int
+
+
+class DemonstrationReport(TypedDict):
+    """What `vdd demos` says of a set.
+
+    Keys:
+        task, seed: Name of the task, and seed of the demonstrator.
+        episodes, pairs: Their numbers.
+        length: Steps of the episodes.
+        replay_successes: Episodes that succeed when they are replayed.
+        modes_of_task: Number of modes that the task has.
+        contexts: Number of different contexts; 0 where the task has none.
+        modes: Number of episodes by mode.
+        sha256: Of the set.
+    """
+
+    task: str
+    seed: int | None
+    episodes: int
+    pairs: int
+    length: Lengths
+    replay_successes: int
+    modes_of_task: int
+    contexts: int
+    modes: dict[str, int]
+    sha256: str
 
 
 def make_demonstrations(
-    task: Task, folder: Path, episodes: int | None = None, seed: int = 0, *, force: bool = False
-) -> tuple[dict[str, Any], bool]:
+    task: Task,
+    folder: Path,
+    episodes: int | None = None,
+    seed: int = 0,
+    *,
+    force: bool = False,
+    pool: Workers | None = None,
+) -> tuple[DemonstrationReport, bool]:
     """Demonstrate, replay, write the set and, where the task has a scene, its figure.
 
     Args:
@@ -26,19 +71,23 @@ def make_demonstrations(
         episodes: How many, or None for the task's usual number.
         seed: Of the demonstrator.
         force: Replace other demonstrations that are in the folder.
+        pool: Who demonstrates and replays, in shares of `EPISODES_A_SHARE`; None: this process. The set is the same.
 
     Returns:
         The numbers, and whether the folder held this very set before, which then stays as it is.
 
     Raises:
         DemonstrationError: A demonstration fails when it is replayed, or the folder holds others.
+        ProcessError: The demonstrator or the simulation failed.
         HeldError: Another process is at the folder.
     """
     if seed < 0:
         raise DemonstrationError(f"--seed is {seed}; it must be 0 or more")
+    episodes = task.default_demonstrations if episodes is None else episodes
+    pool = InProcess() if pool is None else pool
     with holding(folder):
-        demonstrations = _demonstrate(task, task.default_demonstrations if episodes is None else episodes, seed)
-        replayed = _replay(task, demonstrations)
+        demonstrations = _demonstrate(task, episodes, seed, pool)
+        replayed = _replay(task, demonstrations, pool)
         file = folder / FILE_NAME
         same = file.exists() and not force and _is_same(file, demonstrations)
         if not same:
@@ -48,14 +97,37 @@ def make_demonstrations(
     return _report(task, demonstrations, replayed), same
 
 
-def _demonstrate(task: Task, episodes: int, seed: int) -> DemonstrationSet:
+def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> DemonstrationSet:
+    """Make the set in shares, or as a whole where the task cannot share it out."""
+    if episodes < 1:
+        raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
     with progress(episodes, "demonstrations", "episode") as bar:
-        return task.demonstrate(episodes, seed, bar.update)
+        if task.demonstrate_part is None:
+            if not isinstance(pool, InProcess):
+                tell(f"the demonstrator of '{printable(task.spec.name)}' makes whole sets: one process demonstrates")
+            return task.demonstrate(episodes, seed, bar.update)
+        numbers = _shares(episodes)
+        payloads = {name: (task.spec.name, share, seed) for name, share in numbers.items()}
+        parts = run_all(pool, _demonstrate_share, payloads, lambda name: bar.update(len(numbers[name])))
+    return DemonstrationSet.joined(parts)
 
 
-def _replay(task: Task, demonstrations: DemonstrationSet) -> Rollouts:
+def _demonstrate_share(payload: tuple[str, range, int]) -> DemonstrationSet:
+    name, numbers, seed = payload
+    demonstrate = get_task(name).demonstrate_part
+    if demonstrate is None:
+        raise TaskError(f"the task '{printable(name)}' is another one here; install the same version for all workers")
+    return demonstrate(numbers, seed, lambda: None)
+
+
+def _replay(task: Task, demonstrations: DemonstrationSet, pool: Workers) -> Rollouts:
     """Replay the set; raises DemonstrationError if an episode fails or goes another way than it says."""
-    replayed = replay(task.make_sim(len(demonstrations.lengths)), demonstrations)
+    count = len(demonstrations.lengths)
+    numbers = _shares(count)
+    payloads = {name: (task.spec.name, demonstrations.part(share)) for name, share in numbers.items()}
+    with progress(count, "replays", "episode") as bar:
+        parts = run_all(pool, _replay_share, payloads, lambda name: bar.update(len(numbers[name])))
+    replayed = Rollouts.joined(parts)
     wrong = np.flatnonzero(~replayed.success | (replayed.modes != demonstrations.modes))
     if wrong.size:
         raise DemonstrationError(
@@ -63,6 +135,17 @@ def _replay(task: Task, demonstrations: DemonstrationSet) -> Rollouts:
             f"first number {wrong[0]}; nothing was written, please report this"
         )
     return replayed
+
+
+def _replay_share(payload: tuple[str, DemonstrationSet]) -> Rollouts:
+    name, demonstrations = payload
+    return replay(get_task(name).make_sim(len(demonstrations.lengths)), demonstrations)
+
+
+def _shares(episodes: int) -> dict[str, range]:
+    """Return the numbers of each share by its name; how many workers there are makes no difference."""
+    found = shares(episodes, EPISODES_A_SHARE)
+    return {f"episodes {share.start} to {share.stop - 1}": share for share in found}
 
 
 def _is_same(file: Path, demonstrations: DemonstrationSet) -> bool:
@@ -79,7 +162,7 @@ def _is_same(file: Path, demonstrations: DemonstrationSet) -> bool:
     )
 
 
-def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) -> dict[str, Any]:
+def _report(task: Task, demonstrations: DemonstrationSet, replayed: Rollouts) -> DemonstrationReport:
     lengths = demonstrations.lengths
     modes, counts = np.unique(demonstrations.modes, return_counts=True)
     return {

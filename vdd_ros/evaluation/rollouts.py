@@ -1,7 +1,9 @@
 """A policy file acts in many episodes of a task, for several seeds, and is scored."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,19 @@ from numpy.typing import NDArray
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.progress import Progress
 from vdd_ros.progress import progress as track
-from vdd_ros.tasks import Task
+from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import Floats, Ints, TaskSpec
 from vdd_ros.tasks.metrics import Score, number_contexts
 from vdd_ros.tasks.rollout import Rollouts, roll_out
+from vdd_ros.workers import InProcess, Workers, run_all, shares
 
 TEST_CONTEXTS_SEED = 0
 """Every policy and every seed of its draws is judged from the same contexts."""
+EPISODES_A_SHARE = 60
+"""Episodes that are simulated together, whoever does it."""
 
 
 def evaluate_policy(
@@ -60,6 +67,41 @@ def evaluate_policy(
     return score_seeds(task.spec, runs)
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Workers that roll out, and the policy that each of them opens.
+
+    Attributes:
+        pool: The workers.
+        file: The policy file, which is sent to them.
+        expert, noise: How a mixture acts; see `OnnxPolicy.load`.
+    """
+
+    pool: Workers
+    file: PolicyFile
+    expert: str = "sample"
+    noise: str = "mean"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Consecutive episodes of one seed, which are simulated together. Each share has a random stream of its own.
+
+    Attributes:
+        seed: Of the draws.
+        number: Number of the share, and of its stream of this seed.
+        action_steps: Actions of a chunk that are executed before the policy is asked again.
+        contexts: (n, c) what its n episodes start from.
+        goals: (n, goal_length, obs_dim) their goals, or None.
+    """
+
+    seed: int
+    number: int
+    action_steps: int
+    contexts: Floats
+    goals: NDArray[np.floating] | None
+
+
 def roll_out_seeds(
     policy: OnnxPolicy,
     task: Task,
@@ -70,32 +112,74 @@ def roll_out_seeds(
     goals: NDArray[np.floating] | None = None,
     contexts: int | None = None,
     progress: bool = True,
+    elsewhere: Elsewhere | None = None,
 ) -> dict[int, Rollouts]:
-    """Return the episodes of each seed; see `evaluate_policy`."""
+    """Return the episodes of each seed; see `evaluate_policy`.
+
+    They are run in shares of `EPISODES_A_SHARE`, by this process or `elsewhere`; the result is the same to the bit.
+
+    Raises:
+        ProcessError: A share failed elsewhere.
+    """
     fits(policy.spec, task.spec)
     check_action_steps(policy.spec, action_steps)
     starts = contexts_of_episodes(task, contexts, rollouts)
     episode_goals = goal_of_episode(policy.spec, goals, rollouts)
+    by_name: dict[str, Share] = {}
+    for seed in seeds:
+        for number, episodes in enumerate(shares(rollouts, EPISODES_A_SHARE)):
+            rows = slice(episodes.start, episodes.stop)
+            given = None if episode_goals is None else episode_goals[rows]
+            name = f"seed {seed}, episodes {episodes.start} to {episodes.stop - 1}"
+            by_name[name] = Share(seed, number, action_steps, starts[rows], given)
+    with track(rollouts * len(seeds), "rollouts", "episode", disable=not progress) as bar:
+        if elsewhere is None or isinstance(elsewhere.pool, InProcess):
+            parts = []
+            for share in by_name.values():
+                ended = partial(_note, bar, bar.n)
+                parts.append(_roll_out(policy, task, share, ended))
+        else:
+            actor = (elsewhere.file, elsewhere.expert, elsewhere.noise)
+            payloads = {name: (actor, task.spec.name, share) for name, share in by_name.items()}
+            parts = run_all(
+                elsewhere.pool, _roll_out_share, payloads, lambda name: bar.update(len(by_name[name].contexts))
+            )
+    together = list(zip(by_name.values(), parts, strict=True))
+    return {seed: Rollouts.joined([part for share, part in together if share.seed == seed]) for seed in seeds}
+
+
+def _note(bar: Progress, before: int, ended: int) -> None:
+    bar.update(before + ended - bar.n)
+
+
+def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[int], None]) -> Rollouts:
+    """Run the episodes of a share; `progress` is called after every step with the number that have ended."""
 
     def act(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], Ints | None]:
-        batch = policy.act_batch(windows, episode_goals)
+        batch = policy.act_batch(windows, share.goals)
         return batch.action, batch.expert
 
-    runs = {}
-    with track(rollouts * len(seeds), "rollouts", "episode", disable=not progress) as bar:
-        for number, seed in enumerate(seeds):
-            before = number * rollouts
-            policy.seed(seed)
-            policy.reset()
-            runs[seed] = roll_out(
-                task.make_sim(rollouts),
-                act,
-                history=policy.spec.history,
-                action_steps=action_steps,
-                contexts=starts,
-                progress=lambda ended, before=before: bar.update(before + ended - bar.n),  # type: ignore[misc]
-            )
-    return runs
+    policy.seed(share.seed, share.number)
+    policy.reset()
+    return roll_out(
+        task.make_sim(len(share.contexts)),
+        act,
+        history=policy.spec.history,
+        action_steps=share.action_steps,
+        contexts=share.contexts,
+        progress=progress,
+    )
+
+
+def _roll_out_share(payload: tuple[tuple[PolicyFile, str, str], str, Share]) -> Rollouts:
+    actor, task, share = payload
+    return _roll_out(_open(*actor), get_task(task), share, lambda ended: None)
+
+
+@lru_cache(maxsize=1)
+def _open(file: PolicyFile, expert: str, noise: str) -> OnnxPolicy:
+    """Open a policy file in a worker, once for all of its shares."""
+    return OnnxPolicy.load(file, expert=expert, noise=noise)
 
 
 def contexts_of_episodes(task: Task, contexts: int | None, rollouts: int) -> Floats:

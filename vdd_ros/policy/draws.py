@@ -16,10 +16,11 @@ class Draws:
 
     Args:
         seed: 0 or more; the same seed and the same calls give the same numbers.
+        stream: Number of a stream of this seed; all are independent, and 0 is the seed's own.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, stream: int = 0) -> None:
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,) if stream else ()))
         self._uniforms: list[float] = []
         self._uniforms_used = 0
         self._normals = np.empty((0,), np.float32)

@@ -170,15 +170,15 @@ class OnnxPolicy:
         """TensorRT's engines that were not in their folder and had to be built."""
         return [] if self._engines is None else self._engines.built
 
-    def seed(self, seed: int) -> None:
-        """Start the random stream anew.
+    def seed(self, seed: int, stream: int = 0) -> None:
+        """Start the random stream anew, or another of the independent streams of this seed.
 
         Raises:
             ConfigurationError: The seed is negative.
         """
         if seed < 0:
             raise ConfigurationError(f"seed is {seed}; it must be 0 or more.")
-        self._draws = Draws(seed)
+        self._draws = Draws(seed, stream)
 
     def reset(self) -> None:
         """Start a new episode: forget which expert acted. The random stream goes on."""

@@ -1,7 +1,8 @@
 """Rollouts: a policy, given as a function, acts in many episodes of a task at once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,17 @@ class Rollouts:
     returns: Floats | None = None
     partial: Floats | None = None
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Rollouts]") -> "Rollouts":
+        """Return the episodes of several runs of one task and policy in one; shorter runs are filled up."""
+        longest = max(one.actions.shape[1] for one in parts)
+        return cls(
+            **{
+                field.name: _join([getattr(one, field.name) for one in parts], longest, field.name)
+                for field in fields(cls)
+            }
+        )
+
     def paths(self, columns: tuple[int, ...]) -> list[Floats]:
         """Return the given entries of the observations of each episode, (length + 1, len(columns))."""
         return [path[: n + 1, columns] for path, n in zip(self.observations, self.lengths, strict=True)]
@@ -54,6 +66,20 @@ class Rollouts:
         if self.experts is None:
             return None
         return [np.append(row[:n], row[n - 1]) for row, n in zip(self.experts, self.lengths, strict=True)]
+
+
+def _join(arrays: list[Any], steps: int, name: str) -> Any:
+    """Return arrays of consecutive episodes as one; those by step are filled up to `steps`."""
+    if any(array is None for array in arrays):
+        return None
+    if name in ("observations", "actions", "experts"):
+        steps += name == "observations"
+        arrays = [np.pad(one, _more(one, steps - one.shape[1]), mode="edge") for one in arrays]
+    return np.concatenate(arrays)
+
+
+def _more(array: NDArray[np.generic], steps: int) -> list[tuple[int, int]]:
+    return [(0, steps if axis == 1 else 0) for axis in range(array.ndim)]
 
 
 def roll_out(

@@ -42,6 +42,9 @@ class Task:
         robot_file: Returns the robot file of the simulated robot; None: it has none.
         contexts: (count, random) -> contexts (count, c) of new episodes; None where the spec has no context.
         test_contexts: Number of contexts that `vdd evaluate` shares its rollouts among.
+        demonstrate_part: (numbers, seed, progress) -> the episodes of these consecutive numbers, from 0, bit for bit as
+            in a set of `demonstrate`: each draws from a stream of its own. Workers then demonstrate side by side. None:
+            a set is only made as a whole, in one process.
         published: Success rates from the literature by method, as `vdd benchmark` names methods.
     """
 
@@ -53,6 +56,7 @@ class Task:
     robot_file: Callable[[], Path] | None = None
     contexts: Callable[[int, np.random.Generator], Floats] | None = None
     test_contexts: int = 1
+    demonstrate_part: Callable[[range, int, Callable[[], None]], DemonstrationSet] | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
 
     def draw_contexts(self, count: int, seed: int) -> Floats:

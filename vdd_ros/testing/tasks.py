@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConformanceError
 from vdd_ros.features import to_pairs
 from vdd_ros.robot.robot_file import RobotFile
@@ -176,6 +177,13 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
         task.demonstrate(episodes, seed, lambda: None).sha256 == found.sha256,
         "demonstrates differently with the same seed",
     )
+    if task.demonstrate_part is not None:
+        parts = [task.demonstrate_part(range(number, number + 1), seed, lambda: None) for number in range(episodes)]
+        _require(
+            DemonstrationSet.joined(parts).sha256 == found.sha256,
+            "demonstrates other episodes in parts than in a whole set; draw each from a stream of its own, as from "
+            "numpy.random.SeedSequence(seed, spawn_key=(number,))",
+        )
     replayed = replay(task.make_sim(episodes), found)
     wrong = np.flatnonzero(~replayed.success | (replayed.modes != found.modes))
     _require(

@@ -17,7 +17,6 @@ from vdd_ros.benchmark.methods.schedule import Step, run_steps
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.documents import write_json
-from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.compatibility import check_demonstrations
 from vdd_ros.evaluation.demonstrations import make_demonstrations
 from vdd_ros.progress import Progress, progress
@@ -41,10 +40,7 @@ def find_demonstrations(tasks: Sequence[str], given: Path | None, work: Path, wo
     folders = {name: given or work / "demos" / name for name in tasks}
     for name, folder in folders.items():
         if given is None and not (folder / FILE_NAME).exists():
-            workers.submit(f"demonstrations of {name}", _demonstrate, (name, folder))
-    for result in workers.results():
-        if result.failure is not None:
-            raise ProcessError(result.failure)
+            make_demonstrations(get_task(name), folder, pool=workers)
     for name, folder in folders.items():
         check_demonstrations(DemonstrationSet.load(folder).header, specs[name])
     return folders
@@ -163,8 +159,3 @@ def _train(payload: tuple[Runner, Model]) -> dict[str, Any]:
 def _measure(payload: tuple[Runner, Trial]) -> Record:
     runner, trial = payload
     return runner.measure(trial)
-
-
-def _demonstrate(payload: tuple[str, Path]) -> None:
-    name, folder = payload
-    make_demonstrations(get_task(name), folder)
