@@ -12,7 +12,8 @@ from vdd_ros.control.following import max_errors, turns
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.control.limits import CommandLimits
 from vdd_ros.errors import ConfigurationError, RobotFileError
-from vdd_ros.robot.robot_file import Command, RobotFile
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.robot_file import RobotFile
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from vdd_ros.control.following import turn
 from vdd_ros.control.history import usable
 from vdd_ros.features import Feature
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
-from vdd_ros.robot.robot_file import Command, Input
 
 GENEROUS = 10.0
 """How many times faster than commands may change, what measures them may: robots overshoot, and are moved by hand."""

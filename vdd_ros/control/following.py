@@ -6,8 +6,8 @@ from operator import itemgetter
 from typing import Any
 
 from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.commands import Command, CommandEntry
 from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_of, unit_factor
-from vdd_ros.robot.robot_file import Command, CommandEntry
 
 ERROR_S = 0.25
 LEAST_STEPS = 5

@@ -13,8 +13,9 @@ from vdd_ros.control.history import ObservationHistory, usable
 from vdd_ros.errors import ObservationError
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.robot.channels import InputChannel, stamp_ns
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
-from vdd_ros.robot.robot_file import Input, RobotFile
+from vdd_ros.robot.robot_file import RobotFile
 
 GOAL = "~/goal"
 """The topic of goals."""

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import unit_factor
-from vdd_ros.robot.robot_file import Command, Input
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -17,7 +17,8 @@ from vdd_ros.robot.yaml_section import fail
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
-    from vdd_ros.robot.robot_file import Command, CommandEntry, Input, InputEntry
+    from vdd_ros.robot.commands import Command, CommandEntry
+    from vdd_ros.robot.inputs import Input, InputEntry
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 _FIELDS_SHOWN = 8

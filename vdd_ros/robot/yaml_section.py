@@ -59,6 +59,13 @@ def fail(path: str, problem: str, allowed: Collection[str] = (), example: str = 
     raise RobotFileError(f"{printable(path)}: {printable(problem, 1000)}{listed}{shown}")
 
 
+def refuse_duplicates(path: str, what: str, names: Sequence[str]) -> None:
+    """Raise RobotFileError where a name stands twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        fail(path, f"gives these {what} more than once: {', '.join(twice)}")
+
+
 class Section:
     """A mapping of the file, its path in the file, and which of its keys were used.
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from vdd_ros.errors import ConformanceError, ObservationError, RobotFileError
 from vdd_ros.robot.channels import set_stamp, stamp_ns
 from vdd_ros.robot.checks import check_command, check_input
+from vdd_ros.robot.commands import Command, CommandEntry
+from vdd_ros.robot.inputs import Input, InputEntry
 from vdd_ros.robot.layouts import Layout, PointLayout
 from vdd_ros.robot.messages.message import NAMED_BY, Message
 from vdd_ros.robot.names import usual_type
 from vdd_ros.robot.quantities import STILL_AT_ZERO, UNITS, quantity_of, units_of
-from vdd_ros.robot.robot_file import Command, CommandEntry, Input, InputEntry
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]

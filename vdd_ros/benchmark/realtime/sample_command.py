@@ -7,7 +7,7 @@ import numpy as np
 
 from vdd_ros.nodes.ros.messages import command_message
 from vdd_ros.robot.channels import set_stamp
-from vdd_ros.robot.robot_file import Command
+from vdd_ros.robot.commands import Command
 
 
 def sample_command(command: Command) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.robot_file import Input
+from vdd_ros.robot.inputs import Input
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

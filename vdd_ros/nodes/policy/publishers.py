@@ -19,7 +19,7 @@ from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_messa
 from vdd_ros.nodes.ros.preserialized import ReadyMessage, number_range
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
 from vdd_ros.robot.channels import CommandChannel, Floats
-from vdd_ros.robot.robot_file import Command
+from vdd_ros.robot.commands import Command
 from vdd_ros.text import printable
 
 ACKNOWLEDGED_S = 0.2

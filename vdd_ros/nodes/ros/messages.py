@@ -9,7 +9,7 @@ from sensor_msgs.msg import JointState
 
 from vdd_ros.bags.records import names_of
 from vdd_ros.errors import RobotFileError
-from vdd_ros.robot.robot_file import Command
+from vdd_ros.robot.commands import Command
 from vdd_ros.text import printable
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)

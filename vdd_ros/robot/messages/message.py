@@ -9,7 +9,7 @@ from vdd_ros.robot.messages.fields import Fields, field_paths, quantity_at
 from vdd_ros.robot.quantities import quantity_of
 
 if TYPE_CHECKING:
-    from vdd_ros.robot.robot_file import InputEntry
+    from vdd_ros.robot.inputs import InputEntry
 
 NAMED_BY = ("field", "joint", "label", "")
 

@@ -1,0 +1,137 @@
+"""The command of a robot file: which numbers of its messages carry which entries of the action."""
+
+import math
+from dataclasses import dataclass
+
+from vdd_ros.robot.checks import check_command
+from vdd_ros.robot.layouts import Layout
+from vdd_ros.robot.messages import find_message
+from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.quantities import VELOCITIES, quantity_of
+from vdd_ros.robot.yaml_section import Section, fail, refuse_duplicates
+
+ON_LOSS = ("hold", "zero", "call")
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """One number of the command.
+
+    Attributes:
+        name: Field, joint or label, as `Message.named_by` says.
+        action: Name of the action entry that it carries.
+        relative_to: Observation entry whose newest value is added to the action, or None.
+        unit: Unit of the number in the message, and of the limits below.
+        low: Smallest value commanded.
+        high: Largest value commanded.
+        max_step: Largest change from one tick to the next; `.inf` for no such limit.
+        measured: Observation entry that tells where this number is now, for the first command; None if none does.
+        first_step: How far from there the first command may be, where the node is told to refuse others.
+        max_error: How far from there any command may be; `.inf` for no such limit, None for one that follows from
+            `max_step`, see `max_errors`.
+    """
+
+    name: str
+    action: str
+    relative_to: str | None
+    unit: str
+    low: float
+    high: float
+    max_step: float
+    measured: str | None
+    first_step: float
+    max_error: float | None = math.inf
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command topic.
+
+    Attributes:
+        topic: Topic; relative names take the node's namespace and can be remapped.
+        message: Type of its messages.
+        on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
+            nothing, so that the controller keeps the last set point, never for velocities; `zero` commands zeros,
+            never for positions; `call` calls `loss_service`, once.
+        loss_service: Name of a service of the type std_srvs/srv/Trigger, or None.
+        frame_id: `header.frame_id` of the commands, where the type has a header.
+        entries: The numbers, in the order of the message.
+    """
+
+    topic: str
+    message: Message
+    on_loss: str
+    loss_service: str | None
+    frame_id: str
+    entries: tuple[CommandEntry, ...]
+
+    @property
+    def type(self) -> str:
+        """Message type, such as `std_msgs/msg/Float64MultiArray`."""
+        return self.message.type
+
+    @property
+    def layout(self) -> Layout:
+        """Where its numbers stand in its messages."""
+        return self.message.command_layout(
+            [entry.name for entry in self.entries], [entry.unit for entry in self.entries]
+        )
+
+    @property
+    def rates(self) -> tuple[bool, ...]:
+        """Whether each number is a velocity, of a joint, a point or a body."""
+        return tuple(quantity_of(entry.unit) in VELOCITIES for entry in self.entries)
+
+
+def read_command(section: Section) -> Command:
+    """Read the command; raises RobotFileError naming the field."""
+    command = Command(
+        topic=section.topic("topic"),
+        message=find_message(section.message_type("type", commands=True)),
+        on_loss=section.choice("on_loss", ON_LOSS),
+        loss_service=section.topic("loss_service") if section.has("loss_service") else None,
+        frame_id=section.text("frame_id") if section.has("frame_id") else "",
+        entries=tuple(_command_entry(entry) for entry in section.sections("entries")),
+    )
+    section.finish()
+    if (command.on_loss == "call") != (command.loss_service is not None):
+        section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
+    refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
+    check_command(command, section.path)
+    return command
+
+
+def _command_entry(section: Section) -> CommandEntry:
+    relative_to = section.text("relative_to") if section.has("relative_to") else None
+    max_step = section.number("max_step", positive=True, infinite=True)
+    entry = CommandEntry(
+        name=section.text("name"),
+        action=section.text("action"),
+        relative_to=relative_to,
+        unit=section.unit("unit"),
+        low=section.number("low"),
+        high=section.number("high"),
+        max_step=max_step,
+        measured=section.text("measured") if section.has("measured") else relative_to,
+        first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
+        max_error=_max_error(section),
+    )
+    section.finish()
+    if entry.low >= entry.high:
+        fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
+    if section.has("first_step") and entry.measured is None:
+        fail(
+            section.at("first_step"),
+            "has no effect without `measured`, the observation entry that tells where this number is; give both or "
+            "neither",
+        )
+    return entry
+
+
+def _max_error(section: Section) -> float | None:
+    """Return the bound of a command's distance from what measures it; a set point, `relative_to`, measures nothing."""
+    if not section.has("max_error"):
+        return None if section.has("measured") else math.inf
+    if not section.has("measured") and not section.has("relative_to"):
+        fail(section.at("max_error"), "needs `measured`, the observation entry that tells where this number is now")
+    return section.number("max_error", positive=True, infinite=True)
