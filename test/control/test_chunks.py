@@ -14,7 +14,8 @@ from robot_messages import joint_state
 from vdd_ros.control.chunks import Chunks
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
-from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
+from vdd_ros.policy.act import Act
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
 HORIZON = 6
@@ -29,7 +30,7 @@ class Counting:
         self.resets = 0
         self.gate: Event | None = None
 
-    def act(self, observation: np.ndarray, goal: np.ndarray | None = None) -> Act:
+    def act(self, observation: np.ndarray, *given: Any) -> Act:
         if self.gate is not None:
             assert self.gate.wait(120.0)
         self.asked.append(float(observation[-1, 0]))

@@ -11,7 +11,8 @@ from policy_files import diffusion_spec, mixture_parameters, mixture_spec, write
 
 from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.decision import HEAD, DecisionRecord, decision_labels
-from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
+from vdd_ros.policy.act import Act
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
 ENTRIES = ("desired_x", "desired_y", "tcp_x", "tcp_y")

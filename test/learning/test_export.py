@@ -256,8 +256,8 @@ def test_the_policy_opens_every_file(tmp_path: Path, student: Path, student_file
         policy = OnnxPolicy.load(file)
         spec = policy.spec
         observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
-        goal = [np.tile(observation[0], (spec.goal_length, 1))] if spec.goal_length else []
-        action = policy.act(observation, *goal).action
+        goal = np.tile(observation[0], (spec.goal_length, 1)) if spec.goal_length else None
+        action = policy.act(observation, goal).action
         assert action.shape == (spec.horizon, 2)
         assert np.isfinite(action).all()
 
@@ -358,8 +358,8 @@ def test_experts_at_the_limits_are_reported(tmp_path: Path, student: Path) -> No
     save_model(tmp_path / "far", far, card)
     spec = export(tmp_path / "far", tmp_path / "far.onnx", ExportConfig(novelty=False))
     observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
-    goal = [np.tile(observation[0], (spec.goal_length, 1))] if spec.goal_length else []
-    assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, *goal).clipped.all()
+    goal = np.tile(observation[0], (spec.goal_length, 1)) if spec.goal_length else None
+    assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, goal).clipped.all()
 
 
 CONSISTENCY = {"cd": CDConfig, "ctm": CTMConfig}

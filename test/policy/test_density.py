@@ -8,8 +8,9 @@ from policy_files import write_mixture
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from vdd_ros.policy.act import Mixture
 from vdd_ros.policy.density import draw, log_density, marginal
-from vdd_ros.policy.onnx_policy import Mixture, OnnxPolicy
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 EXPERTS, DIM = 3, 4
 

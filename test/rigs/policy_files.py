@@ -55,7 +55,7 @@ def _spec(values: dict[str, Any]) -> PolicySpec:
         "novelty": None,
     }
     values = defaults | values
-    obs_dim, act_dim = len(values["observation"]), len(values["action"])
+    obs_dim, act_dim = sum(feature.is_scalar for feature in values["observation"]), len(values["action"])
     values.setdefault(
         "statistics",
         Statistics(

@@ -64,15 +64,16 @@ class ActivePolicy:
         robot.check(spec.observation, spec.action)
         counters = Counters()
         observer = Observer(spec, robot, counters, period_s)
-        channel = CommandChannel(robot.command, spec.observation, spec.action)
-        columns = {name: source.columns.tolist() for name, source in observer.inputs.items()}
+        channel = CommandChannel(robot.command, spec.vector, spec.action)
         return cls(
             policy,
             observer,
             Chunks(policy, action_steps=action_steps, prefetch_ticks=prefetch_ticks),
             Guards(guards, spec, period_s, counters),
             channel,
-            Following(channel, columns, observer.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s),
+            Following(
+                channel, observer.columns, observer.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s
+            ),
             DecisionRecord(spec),
         )
 

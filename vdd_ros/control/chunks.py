@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.policy.onnx_policy import Act, OnnxPolicy
+from vdd_ros.policy.act import Act
+from vdd_ros.policy.observed import Windows
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 Floats32 = NDArray[np.float32]
 
@@ -60,11 +62,16 @@ class InferenceWorker:
         Thread(target=self._run, daemon=True, name="prefetch").start()
 
     def request(
-        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, *, anew: bool
+        self,
+        observation: NDArray[np.floating],
+        goal: NDArray[np.floating] | None,
+        arrays: Windows | None,
+        *,
+        anew: bool,
     ) -> "Future[tuple[Act, float]]":
         """Request an act; the future gives it, and the seconds that it took. `anew` begins an episode before."""
         future: Future[tuple[Act, float]] = Future()
-        self._requests.put((observation, goal, anew, future))
+        self._requests.put((observation, goal, arrays, anew, future))
         return future
 
     def close(self) -> None:
@@ -73,12 +80,12 @@ class InferenceWorker:
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:
-            observation, goal, anew, future = request
+            observation, goal, arrays, anew, future = request
             try:
                 if anew:
                     self._policy.reset()
                 began = self._timer()
-                act = self._policy.act(observation, goal)
+                act = self._policy.act(observation, goal, arrays)
                 future.set_result((act, self._timer() - began))
             except Exception as error:  # the tick raises it
                 future.set_exception(error)
@@ -128,6 +135,11 @@ class Chunks:
         # The window of the result in hand and that of the open request.
         self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
         self._requested_goal: NDArray[np.floating] | None = None
+        # Of the open request, which is the only one that needs them still.
+        self._requested_arrays = {
+            feature.name: np.zeros((policy.spec.history, *feature.shape), feature.dtype)
+            for feature in (policy.spec.arrays if prefetch_ticks else ())
+        } or None
         self._worker = InferenceWorker(policy, timer) if prefetch_ticks else None
         self._requested: Future[tuple[Act, float]] | None = None
         self._dropped: Future[tuple[Act, float]] | None = None
@@ -157,7 +169,9 @@ class Chunks:
         if self._worker is not None:
             self._worker.close()
 
-    def prime(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> bool:
+    def prime(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None = None
+    ) -> bool:
         """Tell whether `next` has a result; until then request one, called once a tick instead of `next`.
 
         Raises:
@@ -166,25 +180,30 @@ class Chunks:
         if self._worker is None:
             return True
         if self._requested is None:
-            self._request(observation, goal)
+            self._request(observation, goal, arrays)
         elif self._requested.done():
             return True
         else:
             self._since_request += 1
         return False
 
-    def dry_run(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Floats32 | None:
+    def dry_run(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None = None
+    ) -> Floats32 | None:
         """Run the policy without using the result, if the next tick will run it itself; return its first action."""
         if self._left == 0 and self._worker is None:
-            return self._policy.dry_run(observation, goal).action[0]
+            return self._policy.dry_run(observation, goal, arrays).action[0]
         return None
 
-    def next(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Step | None:
+    def next(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None = None
+    ) -> Step | None:
         """Return the actions of this tick, or None where the chunk that was asked for has not come yet.
 
         Args:
             observation: (history, obs_dim) at this tick.
             goal: (goal_length, obs_dim), or None.
+            arrays: (history, *shape) of each array by name, or None.
 
         Raises:
             ObservationError, PolicyFileError: As `OnnxPolicy.act`, also for a request of a tick before.
@@ -192,7 +211,7 @@ class Chunks:
         self._since_request += 1
         result = None
         if self._left == 0:
-            result = self._result(observation, goal)
+            result = self._result(observation, goal, arrays)
             if result is None:
                 return None
             self._index = result.place
@@ -207,13 +226,15 @@ class Chunks:
         self._index += 1
         self._left -= 1
         if self._worker is not None and self._left < self.prefetch_ticks and self._requested is None:
-            self._request(observation, goal)
+            self._request(observation, goal, arrays)
         return step
 
-    def _result(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> Result | None:
+    def _result(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None
+    ) -> Result | None:
         """Return the result for this tick, if there is one; else see to it that there will be."""
         if self._worker is None:
-            return Result(self._policy.act(observation, goal), np.nan, 0, observation, goal)
+            return Result(self._policy.act(observation, goal, arrays), np.nan, 0, observation, goal)
         if self._requested is not None and self._requested.done():
             done, self._requested = self._requested, None
             act, inference_s = done.result()
@@ -221,10 +242,12 @@ class Chunks:
                 return Result(act, inference_s, self._since_request, self._windows[1], self._requested_goal)
             self.starting = False  # it came, but so late that nothing of it is left
         if self._requested is None:
-            self._request(observation, goal)
+            self._request(observation, goal, arrays)
         return None
 
-    def _request(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None) -> None:
+    def _request(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None
+    ) -> None:
         """Request this tick's act, unless a dropped request is still open: its window must last until then."""
         if self._worker is None or (self._dropped is not None and not self._dropped.done()):
             return
@@ -232,6 +255,11 @@ class Chunks:
         self._windows.reverse()
         self._windows[1][:] = observation
         self._requested_goal = None if goal is None else goal.copy()
-        self._requested = self._worker.request(self._windows[1], self._requested_goal, anew=self._anew)
+        if self._requested_arrays is not None and arrays is not None:
+            for name, window in self._requested_arrays.items():
+                window[...] = arrays[name]
+        self._requested = self._worker.request(
+            self._windows[1], self._requested_goal, self._requested_arrays, anew=self._anew
+        )
         self._anew = False
         self._since_request = 0

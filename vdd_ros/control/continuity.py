@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.control.following import turn
-from vdd_ros.control.history import usable
+from vdd_ros.control.rings import usable
 from vdd_ros.features import Feature
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.inputs import Input

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.policy.onnx_policy import Act
+from vdd_ros.policy.act import Act
 from vdd_ros.policy.spec import PolicySpec
 
 HEAD = ("seq", "stamp_s", "log_prob", "expert")
@@ -29,13 +29,13 @@ def action_label(entry: str) -> str:
 
 def window_labels(spec: PolicySpec) -> list[str]:
     """Return the labels of the observation window, (history * obs_dim), oldest first."""
-    names = [entry.name for entry in spec.observation]
+    names = [entry.name for entry in spec.vector]
     return [observation_label(age, name) for age in reversed(range(spec.history)) for name in names]
 
 
 def goal_labels(spec: PolicySpec) -> list[str]:
     """Return the labels of the goal, (goal_length * obs_dim), oldest first."""
-    return [goal_label(place, entry.name) for place in range(spec.goal_length) for entry in spec.observation]
+    return [goal_label(place, entry.name) for place in range(spec.goal_length) for entry in spec.vector]
 
 
 def decision_labels(spec: PolicySpec) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def decision_labels(spec: PolicySpec) -> tuple[str, ...]:
 
 
 class DecisionRecord:
-    """One decision, in one array that is used again at every tick.
+    """One decision, in one array that is used again at every tick; of an observation it has the single numbers alone.
 
     Args:
         spec: Of the policy.

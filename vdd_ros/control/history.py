@@ -1,22 +1,23 @@
 """The observation history of a tick, put together from inputs that arrive at times of their own."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.control.rings import ArrayRing, NumbersRing
 from vdd_ros.errors import ConfigurationError, ObservationError
+from vdd_ros.features import Feature
 
 STAMP_TOLERANCE_S = 1e-6
 """Stamps this much too new still count: seconds since 1970 in double precision are only good to 0.24 us."""
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-def usable(values: NDArray[np.floating]) -> bool:
-    """Tell whether every value is a finite number in single precision, in which policies observe."""
-    return bool((np.abs(values) <= _LARGEST).all())
+MOST_BYTES = 1 << 30
+"""Of the values of arrays that are kept, all together."""
+_SMALL = 4096  # bytes of an array that is kept as often as single numbers are
+_LARGE_INPUT_HZ = 100.0
+_SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
 
 
 class ObservationHistory:
@@ -33,13 +34,17 @@ class ObservationHistory:
     gap is no longer in any row.
 
     Args:
-        inputs: For each input by name, the indices of the observation that it fills; together each index once.
+        inputs: For each input of single numbers by name, the indices of the vector that it fills; together each once.
         history: Number of rows.
         period_s: Time between rows.
         max_input_rate_hz: The fastest rate of an input; decides how many values are kept.
         max_gaps_s: By input; one that is not there may have gaps.
+        arrays: For each input that is an array, by name, which one. Those of more than 4096 bytes are kept at most 100
+            times a second.
 
     Attributes:
+        windows: The arrays of the newest sample by the feature's name, (history, *shape), oldest first; None where
+            there is no array.
         out_of_order: Values refused for their stamp, by input.
         non_finite: Values refused because one was not finite in single precision, by input.
         too_fast: Values that the next one replaced because they came faster than allowed for, by input.
@@ -56,9 +61,11 @@ class ObservationHistory:
         period_s: float,
         max_input_rate_hz: float = 1000.0,
         max_gaps_s: Mapping[str, float] | None = None,
+        arrays: Mapping[str, Feature] | None = None,
     ) -> None:
         indices = sorted(index for columns in inputs.values() for index in columns)
-        if not indices or indices != list(range(len(indices))) or not all(map(len, inputs.values())):
+        arrays = arrays or {}
+        if not (indices or arrays) or indices != list(range(len(indices))) or not all(map(len, inputs.values())):
             raise ConfigurationError(f"The inputs fill the indices {indices}; they must fill 0, 1, 2, ... once each.")
         if history < 1:
             raise ConfigurationError(f"history is {history}; it must be 1 or more.")
@@ -66,16 +73,23 @@ class ObservationHistory:
             if not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{name} is {value}; it must be finite and above 0.")
         spacing_s = 0.5 / max_input_rate_hz  # half: a sensor at that rate may jitter
-        capacity = math.ceil((history - 1) * period_s / spacing_s) + 16
-        gaps_s = max_gaps_s or {}
-        self._rings = {
-            name: _Ring(columns, capacity, spacing_s, gaps_s.get(name, math.inf)) for name, columns in inputs.items()
+        reach_s = (history - 1) * period_s
+        gaps_s = {name: math.inf for name in (*inputs, *arrays)} | dict(max_gaps_s or {})
+        self._numbers = {
+            name: NumbersRing(columns, math.ceil(reach_s / spacing_s) + _SPARE, spacing_s, gaps_s[name])
+            for name, columns in inputs.items()
         }
+        self._arrays = _array_rings(arrays, reach_s, spacing_s, gaps_s)
+        self._rings: dict[str, NumbersRing | ArrayRing] = {**self._numbers, **self._arrays}
+        self._copied = [(ring, np.zeros((history, *ring.shape), ring.free.dtype)) for ring in self._arrays.values()]
+        self.windows: dict[str, NDArray[Any]] | None = {
+            feature.name: window for feature, (_, window) in zip(arrays.values(), self._copied, strict=True)
+        } or None
         self._ages_of_rows = [(history - 1 - row) * period_s for row in range(history)]
         self._sample = np.zeros((history, len(indices)), np.float32)
-        self.out_of_order = dict.fromkeys(inputs, 0)
-        self.non_finite = dict.fromkeys(inputs, 0)
-        self.too_fast = dict.fromkeys(inputs, 0)
+        self.out_of_order = dict.fromkeys(self._rings, 0)
+        self.non_finite = dict.fromkeys(self._rings, 0)
+        self.too_fast = dict.fromkeys(self._rings, 0)
 
     @property
     def complete(self) -> bool:
@@ -87,7 +101,9 @@ class ObservationHistory:
         return tuple(name for name, ring in self._rings.items() if not ring.count)
 
     def push(self, name: str, stamp_s: float, values: NDArray[np.floating]) -> bool:
-        """Take in a value of an input: what its observation indices hold at this stamp, in their order.
+        """Take in a value of an input: the numbers of its indices in their order, or its array, at this stamp.
+
+        An array is copied, unless it is the one that `free` returned.
 
         Returns:
             Whether it was taken; if not, a counter says why.
@@ -101,11 +117,15 @@ class ObservationHistory:
         if not (math.isfinite(stamp_s) and stamp_s > ring.newest_stamp_s):
             self.out_of_order[name] += 1
             return False
-        if not usable(values):
+        if not ring.usable(values):
             self.non_finite[name] += 1
             return False
         self.too_fast[name] += ring.append(stamp_s, values)
         return True
+
+    def free(self, name: str) -> NDArray[Any]:
+        """Return where the next value of an array may be written before it is pushed."""
+        return self._arrays[name].free
 
     def age_s(self, name: str, now_s: float) -> float:
         """Return the age of an input's newest value in seconds; infinite if there is none."""
@@ -117,16 +137,22 @@ class ObservationHistory:
         return all(ring.count > 0 and ring.oldest_stamp_s() <= first_s for ring in self._rings.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
-        """Return the observation at a time, (history, obs_dim), oldest first; the next call overwrites it.
+        """Return the vectors at a time, (history, obs_dim), oldest first, and put the arrays into `windows`.
+
+        The next call overwrites both.
 
         Raises:
             ObservationError: An input was not seen yet.
         """
         times_s = [now_s - age_s + STAMP_TOLERANCE_S for age_s in self._ages_of_rows]
-        for ring in self._rings.values():
+        for ring in self._numbers.values():
             if not ring.count:
-                raise ObservationError(f"No value yet of {', '.join(self.missing())}; wait until `complete` is true.")
+                raise self._incomplete()
             self._sample[:, ring.columns] = ring.at(times_s)
+        for array_ring, window in self._copied:
+            if not array_ring.count:
+                raise self._incomplete()
+            array_ring.copy_at(times_s, window)
         return self._sample
 
     def reset(self) -> None:
@@ -134,7 +160,10 @@ class ObservationHistory:
         for ring in self._rings.values():
             ring.clear()
 
-    def _ring(self, name: str) -> "_Ring":
+    def _incomplete(self) -> ObservationError:
+        return ObservationError(f"No value yet of {', '.join(self.missing())}; wait until `complete` is true.")
+
+    def _ring(self, name: str) -> NumbersRing | ArrayRing:
         try:
             return self._rings[name]
         except KeyError:
@@ -142,54 +171,22 @@ class ObservationHistory:
             raise ObservationError(f"Input {name!r} is unknown; the inputs are {known}.") from None
 
 
-class _Ring:
-    """The last values of one input in a fixed memory.
-
-    Stamps and values are written twice, `capacity` apart, so that those kept always are one stretch, sorted by stamp.
-    A value is one row behind its stamp: it is where bisecting for a time not before its stamp points to.
-    """
-
-    def __init__(self, columns: Sequence[int], capacity: int, spacing_s: float, max_gap_s: float) -> None:
-        first, last = columns[0], columns[-1]
-        in_a_row = list(columns) == list(range(first, last + 1))
-        self.columns = slice(first, last + 1) if in_a_row else np.array(columns)
-        self.shape = (len(columns),)
-        self._capacity = capacity
-        self._spacing_s = spacing_s
-        self._max_gap_s = max_gap_s
-        self._stamps = [0.0] * (2 * capacity)
-        self._values = np.zeros((1 + 2 * capacity, len(columns)), np.float32)
-        self.clear()
-
-    def clear(self) -> None:
-        self.count = 0
-        self.newest_stamp_s = -math.inf
-        self._stamp_before_s = -math.inf
-
-    def append(self, stamp_s: float, values: NDArray[np.floating]) -> bool:
-        """Keep a value; return whether it took the place of the newest one, which came too soon after another."""
-        if stamp_s - self.newest_stamp_s > self._max_gap_s:
-            self.clear()
-        replaces = self.newest_stamp_s - self._stamp_before_s < self._spacing_s
-        if not replaces:
-            self._stamp_before_s = self.newest_stamp_s
-            self.count += 1
-        slot = (self.count - 1) % self._capacity
-        self._stamps[slot] = self._stamps[slot + self._capacity] = stamp_s
-        self._values[slot + 1] = self._values[slot + 1 + self._capacity] = values
-        self.newest_stamp_s = stamp_s
-        return replaces
-
-    def oldest_stamp_s(self) -> float:
-        oldest = max(0, self.count - self._capacity)
-        return self._stamps[oldest % self._capacity]
-
-    def at(self, times_s: list[float]) -> NDArray[np.float32]:
-        """Return for each time, in rising order, the newest value not after it, or the oldest: (times, columns)."""
-        stamps, oldest = self._stamps, max(0, self.count - self._capacity)
-        start = oldest % self._capacity
-        end = start + self.count - oldest
-        found = [bisect_right(stamps, time_s, start, end) for time_s in times_s]
-        if found[0] == start:  # before the oldest
-            found = [max(index, start + 1) for index in found]
-        return self._values.take(found, axis=0)
+def _array_rings(
+    arrays: Mapping[str, Feature], reach_s: float, spacing_s: float, gaps_s: Mapping[str, float]
+) -> dict[str, ArrayRing]:
+    """Make the memory of arrays; raises ConfigurationError where it would be too large."""
+    rings, total = {}, 0
+    for name, feature in arrays.items():
+        size = math.prod(feature.shape) * np.dtype(feature.dtype).itemsize
+        large = size > _SMALL
+        apart_s = max(spacing_s, 0.5 / _LARGE_INPUT_HZ) if large else spacing_s
+        capacity = math.ceil(reach_s / apart_s) + (_SPARE_LARGE if large else _SPARE)
+        total += (capacity + 1) * size
+        if total > MOST_BYTES:
+            raise ConfigurationError(
+                f"The window of {feature.name} ({feature.form}) reaches back over {reach_s:.3g} s, for which "
+                f"{total:,} bytes would be kept; at most {MOST_BYTES:,} are. Take a policy with smaller arrays, or "
+                "with a shorter history."
+            )
+        rings[name] = ArrayRing(feature.shape, feature.dtype, capacity, apart_s, gaps_s[name])
+    return rings

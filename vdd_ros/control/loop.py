@@ -19,9 +19,11 @@ from vdd_ros.control.outputs import Outputs
 from vdd_ros.control.policy_swap import PolicySwap
 from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
 from vdd_ros.errors import ConfigurationError, VddError
-from vdd_ros.policy.onnx_policy import Act
+from vdd_ros.policy.act import Act
 
 START_GATES = ("inputs", "window")
+_NO_NUMBERS = np.zeros(1, np.float32)
+"""Stands for the vector where arrays alone are observed: columns of numbers that nothing measures are 0."""
 
 
 class PolicyLoop:
@@ -186,9 +188,9 @@ class PolicyLoop:
         if observer.complete and not observer.stale(now_s):
             with suppress(VddError):  # the tick will meet it too
                 window = observer.sample(now_s)
-                action = active.chunks.dry_run(window, observer.goal)
+                action = active.chunks.dry_run(window, observer.goal, observer.arrays)
                 if action is not None and not self._trajectories:
-                    self.commander.dry_run(action, window[-1])
+                    self.commander.dry_run(action, _newest(window))
 
     def tick(self, now_s: float, lateness_s: float) -> None:
         """Observe, act, command, and record how long that took.
@@ -219,12 +221,12 @@ class PolicyLoop:
             return
         assembled = self._timer()
         try:
-            step = active.chunks.next(observation, observer.goal)
+            step = active.chunks.next(observation, observer.goal, observer.arrays)
         except VddError as error:
             self._fail(error)
             return
         inferred = self._timer()
-        commanded = self._command(step, observation[-1], now_s, inferred - began)
+        commanded = self._command(step, _newest(observation), now_s, inferred - began)
         published = self._timer()
 
         record = self._record
@@ -338,3 +340,9 @@ class PolicyLoop:
         with self._interruption.sending:
             self.commander.enter_failsafe()
         self.swap.active.chunks.drop()
+
+
+def _newest(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the newest row of a window, for a command."""
+    newest = window[-1]
+    return newest if newest.size else _NO_NUMBERS

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.control.continuity import Continuity, max_rates
 from vdd_ros.control.counters import Counters
-from vdd_ros.control.history import ObservationHistory, usable
+from vdd_ros.control.history import ObservationHistory
+from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError
+from vdd_ros.policy.observed import Windows
 from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.robot.channels import InputChannel, stamp_ns
+from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
@@ -32,6 +34,7 @@ class Observer:
 
     Attributes:
         inputs: The channels of the robot file's inputs, by name.
+        columns: Of the vector, which each input of single numbers fills, by name.
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Why the newest refused message or goal was refused.
@@ -41,17 +44,20 @@ class Observer:
     """
 
     def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
-        self.inputs = {source.name: InputChannel(source, spec.observation) for source in robot.inputs}
+        numbers = {s.name: InputChannel(s, spec.vector) for s in robot.inputs if s.array is None}
+        arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
+        self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
+        self.columns = {name: channel.columns.tolist() for name, channel in numbers.items()}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
         self._goal_shape = (spec.goal_length, spec.obs_dim)
         self.counters = counters
-        columns = {name: channel.columns.tolist() for name, channel in self.inputs.items()}
         self._history = ObservationHistory(
-            columns,
+            self.columns,
             history=spec.history,
             period_s=spec.period_s,
             max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
+            arrays={name: channel.feature for name, channel in arrays.items()},
         )
         self.other_joints = dict.fromkeys(self.inputs, "")
         self._begins_s = -math.inf
@@ -61,13 +67,13 @@ class Observer:
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # What an input's age counts from: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
-        self._received = {name: np.empty(len(channel.columns)) for name, channel in self.inputs.items()}
+        self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
         self._continuity = {}
-        units = {entry.name: entry.unit for entry in spec.observation}
-        for source in robot.inputs:
+        units = {entry.name: entry.unit for entry in spec.vector}
+        for source in (channel.source for channel in numbers.values()):
             names = [entry.name for entry in source.entries]
-            rates = max_rates(source, spec.observation, robot.command, period_s)
+            rates = max_rates(source, spec.vector, robot.command, period_s)
             forms = [units[name] for name in names]
             judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s)
             if judge.watches:
@@ -93,7 +99,9 @@ class Observer:
         """
         if now_s < self._begins_s:
             return
-        channel, values = self.inputs[name], self._received[name]
+        channel, values = self.inputs[name], self._received.get(name)
+        if values is None:  # an array, which is read to where it is kept
+            values = self._history.free(name)
         source = channel.source
         stamp = None if source.stamp == "arrival" else stamp_ns(message)
         if stamp is not None:
@@ -120,7 +128,7 @@ class Observer:
         elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
             self._refuse(f"{source.name}: {why}")
         elif not self._history.push(source.name, stamp_s, values):
-            why = "stamp not newer than the last one" if usable(values) else _not_finite(source, values)
+            why = _not_finite(source, values) or "stamp not newer than the last one"
             self._refuse(f"{source.name}: {why}")
         else:
             self.stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
@@ -214,12 +222,19 @@ class Observer:
         return now_s - min(self._since_s.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
-        """Return the window at a time, (history, obs_dim), oldest first; the next call overwrites it.
+        """Return the window at a time, (history, obs_dim), oldest first, and put that of arrays into `arrays`.
+
+        The next call overwrites both.
 
         Raises:
             ObservationError: An input was not seen yet.
         """
         return self._history.sample(now_s)
+
+    @property
+    def arrays(self) -> Windows | None:
+        """The arrays of the newest sample by name, (history, *shape); None where the policy observes none."""
+        return self._history.windows
 
     def _waits_for_goal(self) -> bool:
         return self.goal is None and self._goal_shape[0] > 0
@@ -234,10 +249,13 @@ class Observer:
         self.last_refusal = reason
 
 
-def _not_finite(source: Input, values: NDArray[np.float64]) -> str:
-    """Name the first entry whose value is not usable."""
-    index = next(index for index in range(len(values)) if not usable(values[index : index + 1]))
-    return f"{source.entries[index].name} is {values[index]:g}, not finite in single precision"
+def _not_finite(source: Input, values: NDArray[Any]) -> str:
+    """Name the first entry whose value is not usable; empty where all are."""
+    for entry, value in zip(source.entries, values[None] if source.array else values, strict=True):
+        if not usable(value):
+            what = "holds a value that is" if source.array else f"is {value:g},"
+            return f"{entry.name} {what} not finite in single precision"
+    return ""
 
 
 def _age(age_s: float) -> str:

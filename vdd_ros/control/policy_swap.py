@@ -75,7 +75,8 @@ class PolicySwap:
         successor, handed_over = self.waiting
         if not successor.observer.covers(now_s):
             return False
-        if not successor.chunks.prime(successor.observer.sample(now_s), successor.observer.goal):
+        observer = successor.observer
+        if not successor.chunks.prime(observer.sample(now_s), observer.goal, observer.arrays):
             return False
         self.take_over(successor)
         handed_over()

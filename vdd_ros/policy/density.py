@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.policy.onnx_policy import Mixture
+from vdd_ros.policy.act import Mixture
 
 Floats = NDArray[np.float64]
 

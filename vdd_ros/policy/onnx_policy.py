@@ -1,85 +1,27 @@
 """A policy file that acts: from an observation, and a goal where it takes one, to an action in one run of its graph."""
 
-import math
 from copy import copy
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.errors import ConfigurationError, ObservationError, PolicyFileError
-from vdd_ros.features import listed
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.policy.act import Act, ActBatch, Mixture, WarmUp
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
+from vdd_ros.policy.observed import Observed, Windows
 from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
-from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.text import printable
 
 NOISES = ("mean", "full")
 ONE_ACTION = (
     "A deterministic policy file gives one action of its mixture, not the mixture; export it without --deterministic."
 )
-
-_Floats32 = NDArray[np.float32]
-
-
-class Act(NamedTuple):
-    """One action. The arrays are views that the policy's next run overwrites; copy what must last.
-
-    Attributes:
-        action: (horizon, act_dim), physical units.
-        expert: The expert that acted, from 0; None if the policy is no mixture, as for the next two.
-        log_prob: Log density of the mixture at the action, in nats and physical units.
-        gating: Probabilities of the experts, (experts,).
-        novelty: -log p of the newest observation under the demonstrated ones, nats; None if the file does not know it.
-    """
-
-    action: _Floats32
-    expert: int | None
-    log_prob: float | None
-    gating: _Floats32 | None
-    novelty: float | None
-
-
-class ActBatch(NamedTuple):
-    """Actions for B observations, in arrays of their own: (B, horizon, act_dim), (B,), (B,), (B, experts), (B,)."""
-
-    action: _Floats32
-    expert: NDArray[np.int64] | None
-    log_prob: _Floats32 | None
-    gating: _Floats32 | None
-    novelty: _Floats32 | None
-
-
-class Mixture(NamedTuple):
-    """The Gaussian mixture over actions at one observation, in physical units; D = horizon * act_dim.
-
-    Attributes:
-        gating: (experts,).
-        means: (experts, D).
-        choleskys: Lower triangular factors of the covariances, (experts, D, D).
-        clipped: (experts,) whether an action limit cut this expert's readings, so that they are not its parameters.
-    """
-
-    gating: NDArray[np.float64]
-    means: NDArray[np.float64]
-    choleskys: NDArray[np.float64]
-    clipped: NDArray[np.bool_]
-
-
-class WarmUp(NamedTuple):
-    """Seconds that the first run took, and of the runs after it the median, the fastest and the 99th percentile."""
-
-    first_s: float
-    median_s: float
-    fastest_s: float
-    p99_s: float
 
 
 class OnnxPolicy:
@@ -97,13 +39,12 @@ class OnnxPolicy:
             raise ConfigurationError(f"Noise {noise!r} is unknown; use one of {', '.join(NOISES)}.")
         self._session, self.spec, self._engines, self.sha256, self.size, _ = opened
         spec = self.spec
-        _refuse_arrays(spec, opened.path)
         self._selector = selector
         self._draws_noise = not spec.is_deterministic and (noise == "full" or not spec.is_mixture)
         self._draws_expert = spec.is_mixture and not spec.is_deterministic
         self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
-        self._inputs = _observed(self._single, 0)
+        self._observed = Observed(spec, self._single, 0)
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
         self._knows_novelty = spec.novelty is not None
@@ -139,7 +80,7 @@ class OnnxPolicy:
 
         Raises:
             PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, its
-                metadata is missing, wrong or contradicts it, or it observes arrays.
+                metadata is missing, wrong or contradicts it.
             ProviderError: The provider was not granted.
             ConfigurationError: Another argument has a value that is not allowed.
         """
@@ -185,9 +126,9 @@ class OnnxPolicy:
         self._selector.reset()
 
     def warm_up(self, runs: int = 10) -> WarmUp:
-        """Run the graph at the mean observation, as goal too, and time it; random stream and held expert stay the same.
+        """Run the graph at the mean observation, as goal too, and arrays of zeros, and time it.
 
-        On a GPU, the faster way of binding is chosen after the first run.
+        Random stream and held expert stay the same. On a GPU, the faster way of binding is chosen after the first run.
 
         Raises:
             ConfigurationError: `runs` is below 2.
@@ -195,8 +136,7 @@ class OnnxPolicy:
         if runs < 2:
             raise ConfigurationError(f"runs is {runs}; it must be 2 or more, for the first run does not count.")
         arrays = self._single
-        for array in self._inputs.values():
-            array[:] = self.spec.statistics.observation_mean
+        self._observed.put_mean()
         if not self.spec.is_deterministic:
             arrays.inputs["noise"].fill(0)
         if self._draws_expert:
@@ -211,20 +151,24 @@ class OnnxPolicy:
         median_s, p99_s = np.percentile(times[1:], (50, 99)).tolist()
         return WarmUp(times[0], median_s, min(times[1:]), p99_s)
 
-    def act(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
+    def act(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None, arrays: Windows | None = None
+    ) -> Act:
         """Return the action for one observation.
 
         Args:
             observation: (history, obs_dim), oldest first, physical units.
             goal: (goal_length, obs_dim) future observations to reach, oldest first, physical units; None where the
                 policy takes none.
+            arrays: (history, *shape) of each array that the policy observes, by name, oldest first, in its own number
+                type; None where it observes none.
 
         Raises:
-            ObservationError: The observation or the goal has another shape or a value that is not finite, or a goal
-                is missing or not taken.
+            ObservationError: The observation, the goal or an array has another shape or type, or a value that is not
+                finite; or a goal or arrays are missing or not taken.
             PolicyFileError: The graph names an expert that there is not.
         """
-        self._put(self._inputs, observation, goal)
+        self._observed.put(observation, goal, arrays)
         self._run(self._single)
         outputs = self._single.outputs
         novelty = outputs["novelty"].item() if self._knows_novelty else None
@@ -233,7 +177,9 @@ class OnnxPolicy:
         expert = self._selector.known(outputs["expert"].item(), self.spec.experts or 0)
         return Act(self._action, expert, outputs["log_prob"].item(), self._gating, novelty)
 
-    def dry_run(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None) -> Act:
+    def dry_run(
+        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None, arrays: Windows | None = None
+    ) -> Act:
         """Do all that `act` does and forget it, so that core and caches are warm for the next call.
 
         Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
@@ -244,31 +190,34 @@ class OnnxPolicy:
         draws, selector = self._draws, self._selector
         self._draws, self._selector = self._dry_run_draws, copy(selector)
         try:
-            return self.act(observation, goal)
+            return self.act(observation, goal, arrays)
         finally:
             self._draws, self._selector = draws, selector
 
-    def act_batch(self, observations: ArrayLike, goals: ArrayLike | None = None) -> ActBatch:
+    def act_batch(
+        self, observations: ArrayLike, goals: ArrayLike | None = None, arrays: Windows | None = None
+    ) -> ActBatch:
         """Return the actions for B observations (B, history, obs_dim) and goals (B, goal_length, obs_dim); see `act`.
 
-        Rows are independent draws. With `sticky`, row i keeps the expert of row i in the call before.
+        Arrays are (B, history, *shape). Rows are independent draws. With `sticky`, row i keeps the expert of row i in
+        the call before.
 
         Raises:
             ObservationError: As `act`.
         """
         given = np.asarray(observations)
-        one = self._inputs["observation"].shape
+        one = (self.spec.history, self.spec.obs_dim)
         if given.ndim != 3 or len(given) < 1 or given.shape[1:] != one:
-            raise self._wrong_shape("observation", given.shape, ("B", *one))
-        if len(given) != len(self._batched.inputs["observation"]):
+            raise self._observed.wrong_shape("observation", given.shape, ("B", *one))
+        if len(given) != self._batched.batch:
             self._batched = BoundArrays(self._session, self.spec, len(given))
-        self._put(_observed(self._batched), given, None if goals is None else np.asarray(goals))
+        Observed(self.spec, self._batched).put(given, None if goals is None else np.asarray(goals), arrays)
         self._run(self._batched)
         outputs = {name: array.copy() for name, array in self._batched.outputs.items()}
         return ActBatch(outputs["action"], *(outputs.get(name) for name in ActBatch._fields[1:]))
 
-    def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None) -> Mixture:
-        """Return the mixture at one observation and goal, given as to `act`, read out of the graph in one batched run.
+    def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None, arrays: Windows | None = None) -> Mixture:
+        """Return the mixture at one observation, given as to `act`, read out of the graph in one batched run.
 
         An action is affine in the noise, mean + Cholesky factor times noise, as long as no action limit cuts it; so
         zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
@@ -282,20 +231,20 @@ class OnnxPolicy:
             raise ConfigurationError(f"A {spec.structure} policy ({spec.method}) has no experts; give a mixture.")
         if spec.is_deterministic:
             raise ConfigurationError(ONE_ACTION)
-        self._put(self._inputs, np.asarray(observation), None if goal is None else np.asarray(goal))
+        self._observed.put(np.asarray(observation), None if goal is None else np.asarray(goal), arrays)
         dim = spec.horizon * spec.act_dim
-        arrays = BoundArrays(self._session, spec, spec.experts * (1 + dim))
-        for name, array in self._inputs.items():
-            arrays.inputs[name][:] = array
-        arrays.inputs["noise"].reshape(spec.experts, 1 + dim, dim)[:, 1:] = np.eye(dim)
-        arrays.inputs["expert_uniform"][:] = np.repeat(named_expert(np.arange(spec.experts)), 1 + dim)
-        arrays.run()
-        action = arrays.outputs["action"]
+        bound = BoundArrays(self._session, spec, spec.experts * (1 + dim))
+        for name, array in self._observed.inputs.items():
+            bound.inputs[name][:] = array
+        bound.inputs["noise"].reshape(spec.experts, 1 + dim, dim)[:, 1:] = np.eye(dim)
+        bound.inputs["expert_uniform"][:] = np.repeat(named_expert(np.arange(spec.experts)), 1 + dim)
+        bound.run()
+        action = bound.outputs["action"]
         low, high = limit_bands(spec)
         at_limit = beyond(action, low, high)
         readings = action.reshape(spec.experts, 1 + dim, dim).astype(np.float64)
         return Mixture(
-            gating=arrays.outputs["gating"][0].astype(np.float64),
+            gating=bound.outputs["gating"][0].astype(np.float64),
             means=readings[:, 0],
             choleskys=(readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1),
             clipped=np.logical_or.reduce(at_limit.reshape(spec.experts, -1), axis=1),
@@ -313,50 +262,3 @@ class OnnxPolicy:
         if self._selector.choose_again(arrays.outputs["gating"], self._draws, uniform):
             arrays.run()
         self._selector.acted(arrays.outputs["expert"])
-
-    def _put(
-        self, inputs: dict[str, _Floats32], observation: NDArray[np.floating], goal: NDArray[np.floating] | None
-    ) -> None:
-        """Copy what was observed into the arrays of a run, or refuse it."""
-        self._copy("observation", observation, inputs["observation"])
-        if (goal is None) != (self.spec.goal_length == 0):
-            needs = f"a goal of the shape {inputs['goal'].shape[-2:]}" if goal is None else "no goal; leave it out"
-            raise ObservationError(f"This policy takes {needs}.")
-        if goal is not None:
-            self._copy("goal", goal, inputs["goal"])
-
-    def _copy(self, name: str, given: NDArray[np.floating], array: _Floats32) -> None:
-        if given.shape != array.shape:
-            raise self._wrong_shape(name, given.shape, array.shape)
-        array[...] = given
-        flat = array.ravel()  # a view
-        if math.isfinite(flat.dot(flat)):  # one call; not finite where a value is not, or where squares overflow
-            return
-        finite = np.isfinite(array)
-        if not finite.all():
-            raise ObservationError(
-                f"The {name} entry {self.spec.observation[np.argwhere(~finite)[0, -1]].name} is {array[~finite][0]}; "
-                "every value must be finite (in single precision). Drop such values where they come in."
-            )
-
-    def _wrong_shape(self, name: str, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> ObservationError:
-        return ObservationError(
-            f"The {name} has the shape {shape}; this policy takes {expected}: "
-            f"{'history' if name == 'observation' else 'goal_length'}, oldest first, and "
-            f"{', '.join(entry.name for entry in self.spec.observation)}."
-        )
-
-
-def _refuse_arrays(spec: PolicySpec, path: Path) -> None:
-    """Refuse a policy whose file is right and whose observations nothing here can give it yet."""
-    if spec.arrays:
-        raise PolicyFileError(
-            f"{printable(path)} observes {listed(spec.arrays)}; this vdd_ros reads such policy files, but cannot run "
-            "them yet: it runs policies whose observation entries are single numbers of the type float32. Update "
-            "vdd_ros, or give a policy without arrays."
-        )
-
-
-def _observed(arrays: BoundArrays, row: int | slice = slice(None)) -> dict[str, _Floats32]:
-    """Return the inputs that are observations, now or in the future, or views of one row of them."""
-    return {name: arrays.inputs[name][row] for name in ("observation", "goal") if name in arrays.inputs}

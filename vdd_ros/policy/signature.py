@@ -1,6 +1,9 @@
 """The inputs and outputs that a policy's graph must have, from its metadata."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from vdd_ros.features import DTYPES, FLOAT32
 from vdd_ros.policy.spec import PolicySpec
@@ -9,6 +12,7 @@ FLOAT, INT = "tensor(float)", "tensor(int64)"
 _TYPES = {
     dtype: FLOAT if dtype == FLOAT32 else f"tensor({dtype})" for dtype in DTYPES
 }  # numpy's words in ONNX Runtime's
+_NUMPY_TYPES = {name: dtype for dtype, name in _TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,11 @@ class Tensor:
 
     shape: tuple[int, ...]
     type: str = FLOAT
+
+
+def numpy_type(tensor: Tensor) -> np.dtype[Any]:
+    """Return the number type of a tensor in numpy's words."""
+    return np.dtype(_NUMPY_TYPES[tensor.type])
 
 
 def graph_inputs(spec: PolicySpec) -> dict[str, Tensor]:

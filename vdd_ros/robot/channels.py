@@ -60,6 +60,38 @@ class InputChannel:
         self._layout.write(observation[self.columns] * self._factors, message)
 
 
+class ArrayChannel:
+    """One input of a robot file that carries an array, between its messages and the observation.
+
+    Attributes:
+        source: What the robot file says.
+        feature: The array, as the policy takes it.
+    """
+
+    def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
+        """Bind an input to the observation of a policy; see `RobotFile.check` for the errors."""
+        entry = source.entries[0]
+        self.source = source
+        self.feature = next(feature for feature in observation if feature.name == entry.name)
+        self._factor = unit_factor(self.feature.unit, entry.unit, entry.name)
+        self._reader = source.message.array_reader(entry)
+
+    def check(self, message: Any) -> None:
+        """Check, on a message as its class makes it, that the type has the array; raises RobotFileError."""
+        self._reader.check(message, f"inputs.{self.source.name}.entries.{self.feature.name}")
+
+    def read(self, message: Any, out: NDArray[Any]) -> None:
+        """Copy the array out of a message into `out`, of the feature's shape and type, in the policy's unit.
+
+        Raises:
+            ObservationError: The message has it in another form.
+        """
+        with np.errstate(over="ignore"):  # what single precision does not hold becomes infinite, and is refused
+            self._reader.read(message, out)
+        if self._factor != 1:
+            out /= self._factor
+
+
 class CommandChannel:
     """The command of a robot file, between a policy's action and the command's messages.
 

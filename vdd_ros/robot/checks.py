@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vdd_ros.robot.commands import Command, CommandEntry
     from vdd_ros.robot.inputs import Input, InputEntry
 
-JOINT_STATE = "sensor_msgs/msg/JointState"
+JOINT_STATE, IMAGE = "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image"
 _FIELDS_SHOWN = 8
 
 
@@ -28,6 +28,9 @@ def check_input(source: "Input", path: str) -> None:
     """Check that each entry has a unit of the quantity of its field; raises RobotFileError naming the entry."""
     if not source.message.observed:
         fail(f"{path}.type", f"is {source.type!r}, which commands robots and is no observation; give the sensor's type")
+    if any(entry.shape for entry in source.entries):
+        _check_array(source, path)
+        return
     if len({entry.joint is None for entry in source.entries}) > 1:
         fail(f"{path}.entries", "mixes `field` and `joint`; give two inputs on the same topic instead")
     for entry in source.entries:
@@ -55,14 +58,52 @@ def check_command(command: "Command", path: str) -> None:
 
 def check_references(command: "Command", inputs: Sequence["InputEntry"], path: str) -> None:
     """Check that what is added to a number, or measures it, is an input's entry and of the same quantity."""
-    units = {entry.name: entry.unit for entry in inputs}
+    units = {entry.name: entry.unit for entry in inputs if not entry.shape}
+    arrays = {entry.name for entry in inputs if entry.shape}
     for index, entry in enumerate(command.entries):
         for key in ("relative_to", "measured"):
             given, at = getattr(entry, key), f"{path}.entries[{index}].{key}"
+            if given in arrays:
+                fail(at, f"is {given!r}, an array; give an entry that is a single number")
             if given is not None and given not in units:
                 fail(at, f"is {given!r}, which no input gives; the inputs give", list(units))
             if given is not None and quantity_of(units[given]) and quantity_of(entry.unit):
                 unit_factor(units[given], entry.unit, at)
+
+
+def _check_array(source: "Input", path: str) -> None:
+    """Check that an array is alone in its input, and that the message can carry it."""
+    message, entry = source.message, next(entry for entry in source.entries if entry.shape)
+    at = f"{path}.entries.{entry.name}"
+    if len(source.entries) > 1:
+        fail(
+            at,
+            f"is an array of the shape {list(entry.shape)}, which has an input of its own; give two inputs on the "
+            "same topic instead",
+        )
+    if entry.max_rate is not None:
+        fail(f"{at}.max_rate", "goes with single numbers, not with arrays; leave it out")
+    if entry.joints:
+        if message.named_by not in ("joint", ""):
+            fail(f"{at}.joints", f"{message.type} has no joints; write `field`, or type: {JOINT_STATE}")
+        _check_unit(entry.unit, message.lists.get(str(entry.interface), ()), "joints", message.type, f"{at}.unit")
+    elif entry.encoding is not None:
+        _check_pixels(message, entry, at)
+    else:
+        _check_field(message, entry, at)
+
+
+def _check_pixels(message: Message, entry: "InputEntry", path: str) -> None:
+    encoding = message.encodings.get(str(entry.encoding))
+    if not message.encodings:
+        fail(f"{path}.encoding", f"a {message.type} is no image; write `field`, or type: {IMAGE}")
+    if encoding is None:
+        fail(f"{path}.encoding", f"is {printable(repr(entry.encoding), 40)}; allowed are", list(message.encodings))
+    allowed = [(encoding.channels,)] if encoding.channels > 1 else [(), (1,)]
+    if len(entry.shape) < 2 or entry.shape[2:] not in allowed:
+        forms = " or ".join(str(["HEIGHT", "WIDTH", *channels]).replace("'", "") for channels in allowed)
+        fail(f"{path}.shape", f"is {list(entry.shape)}; an array of {entry.encoding} pixels has the shape {forms}")
+    _check_unit(entry.unit, encoding.quantities, f"a pixel of {entry.encoding}", message.type, f"{path}.unit")
 
 
 def _check_joint(message: Message, entry: "InputEntry", path: str) -> None:

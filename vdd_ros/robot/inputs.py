@@ -1,11 +1,14 @@
 """The inputs of a robot file: which messages carry which entries of the observation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
+from vdd_ros.features import FLOAT32, SCALAR, Feature
 from vdd_ros.robot.checks import check_input
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
-from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail
+from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicates
 
 JOINT_INTERFACES = ("position", "velocity", "effort")
 QOS_PROFILES = ("sensor_data", "reliable")
@@ -21,11 +24,14 @@ class InputEntry:
     Attributes:
         name: Name of the observation entry.
         unit: Unit of the message field; converted to the policy's unit.
-        field: Dot-path of the field, or None where `joint` is given.
-        joint: Name of the joint in a JointState, or None where `field` is given.
-        interface: `position`, `velocity` or `effort` of that joint.
+        field: Dot-path of the field, or None where `joint`, `joints` or `encoding` is given.
+        joint: Name of the joint in a JointState, or None.
+        interface: `position`, `velocity` or `effort` of that joint, or those joints.
         max_rate: Fastest that it can change, in `unit` a second; `.inf` for no such limit, None for one that follows
             from the command's limits, see `Continuity`.
+        shape: Of an array; () for a single number.
+        joints: Names of the joints whose numbers are an array, (n,); none for other entries.
+        encoding: How the pixels of an array are encoded, or None.
     """
 
     name: str
@@ -34,6 +40,9 @@ class InputEntry:
     joint: str | None = None
     interface: str | None = None
     max_rate: float | None = None
+    shape: tuple[int, ...] = SCALAR
+    joints: tuple[str, ...] = ()
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,19 @@ class Input:
     def type(self) -> str:
         """Message type, such as `sensor_msgs/msg/JointState`."""
         return self.message.type
+
+    @property
+    def array(self) -> InputEntry | None:
+        """The array that it carries, alone; None where its entries are single numbers."""
+        return self.entries[0] if self.entries[0].shape else None
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Its entries, in the units of its messages."""
+        return tuple(Feature(e.name, e.unit, shape=e.shape, dtype=self._dtype(e)) for e in self.entries)
+
+    def _dtype(self, entry: InputEntry) -> str:
+        return FLOAT32 if entry.encoding is None else self.message.encodings[entry.encoding].dtype
 
 
 def read_input(section: Section, name: str) -> Input:
@@ -96,20 +118,61 @@ def _max_age_s(section: Section) -> float:
 def _input_entry(section: Section, name: str) -> InputEntry:
     unit = section.unit("unit")
     max_rate = section.number("max_rate", positive=True, infinite=True) if section.has("max_rate") else None
-    if section.has("joint") and section.has("field"):
-        fail(section.at("field"), "goes with no `joint`; give one of both")
-    if section.has("joint"):
-        joint, interface = section.text("joint"), section.choice("interface", JOINT_INTERFACES)
-        entry = InputEntry(name=name, unit=unit, joint=joint, interface=interface, max_rate=max_rate)
-    elif section.has("field"):
-        if section.has("interface"):
-            fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
-        entry = InputEntry(name=name, unit=unit, field=section.field("field"), max_rate=max_rate)
-    else:
+    given = [key for key in _PLACES if section.has(key)]
+    if len(given) > 1:
+        fail(section.at(given[1]), f"goes with no `{given[0]}`; give one of both")
+    if not given:
         fail(
             section.path,
             f"names no number of the message; give {EXAMPLES['field']}, or, in a JointState, "
-            f"{EXAMPLES['joint']} and {EXAMPLES['interface']}",
+            f"{EXAMPLES['joint']} and {EXAMPLES['interface']}, or, of an image, {EXAMPLES['encoding']} and "
+            f"{EXAMPLES['shape']}",
         )
+    entry = InputEntry(name=name, unit=unit, max_rate=max_rate, **_PLACES[given[0]](section))
     section.finish()
     return entry
+
+
+class _Place(TypedDict, total=False):
+    """Fields of an InputEntry that say where it stands."""
+
+    field: str
+    joint: str
+    interface: str
+    shape: tuple[int, ...]
+    joints: tuple[str, ...]
+    encoding: str
+
+
+def _joint(section: Section) -> _Place:
+    return {"joint": section.text("joint"), "interface": section.choice("interface", JOINT_INTERFACES)}
+
+
+def _joints(section: Section) -> _Place:
+    joints = tuple(section.texts("joints"))
+    refuse_duplicates(section.at("joints"), "joints", joints)
+    return {
+        "joints": joints,
+        "interface": section.choice("interface", JOINT_INTERFACES),
+        "shape": (len(joints),),
+    }
+
+
+def _field(section: Section) -> _Place:
+    if section.has("interface"):
+        fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
+    place: _Place = {"field": section.field("field")}
+    return place | {"shape": section.shape("shape")} if section.has("shape") else place
+
+
+def _encoding(section: Section) -> _Place:
+    return {"encoding": section.text("encoding"), "shape": section.shape("shape")}
+
+
+_PLACES: dict[str, Callable[[Section], _Place]] = {
+    "joint": _joint,
+    "field": _field,
+    "joints": _joints,
+    "encoding": _encoding,
+}
+"""Keys that say where an entry stands in a message, one of which it has."""

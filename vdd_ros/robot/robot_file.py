@@ -7,7 +7,7 @@ from typing import Any
 
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
-from vdd_ros.features import Feature, Signature
+from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_references
 from vdd_ros.robot.commands import Command, read_command
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
@@ -66,7 +66,7 @@ class RobotFile:
     def signature(self) -> Signature:
         """What the robot gives and takes, in the units of its messages and at any rate."""
         return Signature(
-            tuple(Feature(entry.name, entry.unit) for entry in self.input_entries),
+            tuple(feature for source in self.inputs for feature in source.features),
             tuple(Feature(entry.action, entry.unit) for entry in self.command.entries),
         )
 
@@ -78,7 +78,8 @@ class RobotFile:
             action: Features of its action.
 
         Raises:
-            RobotFileError: A name is missing or superfluous, a feature is an array, or a unit does not fit.
+            RobotFileError: A name is missing or superfluous, an array has another shape or number type, or a unit does
+                not fit.
         """
         try:
             self._check(observation, action)
@@ -95,8 +96,12 @@ class RobotFile:
             fail(places[part], f"does not fit the {part}: {problems}; the {part} consists of", names)
         units = {entry.name: entry.unit for entry in observation}
         for source in self.inputs:
-            for entry in source.entries:
-                unit_factor(entry.unit, units[entry.name], f"inputs.{source.name}.entries.{entry.name}.unit")
+            for feature in source.features:
+                path = f"inputs.{source.name}.entries.{feature.name}.unit"
+                factor = unit_factor(feature.unit, units[feature.name], path)
+                if feature.dtype != FLOAT32 and factor != 1:
+                    problem = f"is {feature.unit!r}; whole numbers are not converted: give the policy's unit,"
+                    fail(path, problem, [units[feature.name]])
         action_units = {entry.name: entry.unit for entry in action}
         for index, command in enumerate(self.command.entries):
             path = f"command.entries[{index}]"

@@ -36,8 +36,14 @@ EXAMPLES = {
     "max_error": "max_error: 0.1",
     "max_rate": "max_rate: 3.0",
     "stamp": "stamp: arrival",
+    "shape": "shape: [96, 96, 3]",
+    "joints": "joints: [shoulder_joint, elbow_joint]",
+    "encoding": "encoding: rgb8",
 }
 """How a line with each key looks, for errors."""
+MAX_AXES = 8
+MAX_SIZE = 1_000_000
+"""Of one axis of an array."""
 _OF_COMMAND = {
     "topic": "topic: /arm_controller/joint_trajectory",
     "type": "type: trajectory_msgs/msg/JointTrajectory",
@@ -134,6 +140,23 @@ class Section:
             given = f"must be text, not {shown(value)}"
             self.refuse(key, "is empty; give it a value, or leave the line out" if value is None else given)
         return value
+
+    def texts(self, key: str) -> list[str]:
+        """Return a list of texts, none of them empty."""
+        value = self.get(key)
+        if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
+            self.refuse(key, f"must be a list of texts, not {shown(value)}")
+        return value
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return the sizes of an array."""
+        value = self.get(key)
+        if not isinstance(value, list) or not 0 < len(value) <= MAX_AXES:
+            self.refuse(key, f"must be a list of 1 to {MAX_AXES} sizes, not {shown(value)}")
+        for size in value:
+            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
+                self.refuse(key, f"holds {shown(size)}; a size is a whole number from 1 to {MAX_SIZE:,}")
+        return tuple(value)
 
     def unit(self, key: str) -> str:
         """Return a unit; the number 1 is the unit of what has none."""

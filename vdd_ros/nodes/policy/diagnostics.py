@@ -15,7 +15,8 @@ from vdd_ros.host.facts import available_providers, runtime_versions
 from vdd_ros.host.realtime import host_facts
 from vdd_ros.host.software import ros_facts
 from vdd_ros.nodes.policy.parameters import PolicyParameters
-from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
+from vdd_ros.policy.act import WarmUp
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.text import printable
 
 ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")

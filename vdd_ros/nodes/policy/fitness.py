@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.parameters import PolicyParameters
-from vdd_ros.policy.onnx_policy import OnnxPolicy, WarmUp
+from vdd_ros.policy.act import WarmUp
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.text import printable
 
 AGAIN = 3

@@ -18,6 +18,7 @@ _HERE = "vdd_ros.robot.messages"
 _SHIPPED = {
     "geometry_msgs/msg/PoseStamped": "pose_stamped:MESSAGE",
     "geometry_msgs/msg/TwistStamped": "twist_stamped:MESSAGE",
+    "sensor_msgs/msg/Image": "image:MESSAGE",
     "sensor_msgs/msg/JointState": "joint_state:MESSAGE",
     "std_msgs/msg/Float64MultiArray": "float64_multi_array:MESSAGE",
     "trajectory_msgs/msg/JointTrajectory": "joint_trajectory:MESSAGE",
@@ -51,7 +52,6 @@ _SHIPPED = {
     "sensor_msgs/msg/CameraInfo": "sensor_msgs:CAMERA_INFO",
     "sensor_msgs/msg/FluidPressure": "sensor_msgs:FLUID_PRESSURE",
     "sensor_msgs/msg/Illuminance": "sensor_msgs:ILLUMINANCE_MESSAGE",
-    "sensor_msgs/msg/Image": "sensor_msgs:IMAGE",
     "sensor_msgs/msg/Imu": "sensor_msgs:IMU",
     "sensor_msgs/msg/JoyFeedback": "sensor_msgs:JOY_FEEDBACK",
     "sensor_msgs/msg/LaserScan": "sensor_msgs:LASER_SCAN",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vdd_ros.robot.array_readers import ArrayReader, Encoding, JointsReader, ListReader
 from vdd_ros.robot.layouts import FieldLayout, JointLayout, Layout
 from vdd_ros.robot.messages.fields import Fields, field_paths, quantity_at
 from vdd_ros.robot.quantities import quantity_of
@@ -38,6 +39,7 @@ class Message:
         zero_is_safe: Whether all numbers may be zero in a command, as far as their quantities allow that.
         complete: Whether a command has to give every number of `fields`, because what an empty message holds in place
             of one would be a set point too.
+        encodings: How its pixels may be encoded, by name in ROS, where it is an image.
     """
 
     type: str
@@ -51,6 +53,7 @@ class Message:
     has_points: bool = False
     zero_is_safe: bool = True
     complete: bool = False
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
     @property
     def stamped(self) -> bool:
@@ -86,6 +89,12 @@ class Message:
         """Return where the numbers of an input stand."""
         joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
         return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
+
+    def array_reader(self, entry: "InputEntry") -> ArrayReader:
+        """Return where an array of an input stands, which is all that the input has."""
+        if entry.joints:
+            return JointsReader(entry.joints, str(entry.interface))
+        return ListReader(str(entry.field), entry.shape)
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
         """Return where the numbers of a command stand.

@@ -42,7 +42,6 @@ BATTERY_STATE = _message(
 CAMERA_INFO = _message("CameraInfo", {**no_unit("height", "width", "binning_x", "binning_y"), "roi": _REGION})
 FLUID_PRESSURE = _message("FluidPressure", {"fluid_pressure": PRESSURE})
 ILLUMINANCE_MESSAGE = _message("Illuminance", {"illuminance": ILLUMINANCE})
-IMAGE = _message("Image", no_unit("height", "width", "is_bigendian", "step"))
 IMU = _message(
     "Imu",
     {

@@ -1,0 +1,139 @@
+"""The last values of one input in a fixed memory: single numbers, or an array."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.policy.observed import all_finite
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def usable(values: NDArray[np.floating]) -> bool:
+    """Tell whether every value is a finite number in single precision, in which policies observe."""
+    return bool((np.abs(values) <= _LARGEST).all())
+
+
+class Ring:
+    """Stamps of the last values, which subclasses keep.
+
+    Stamps are written twice, `capacity` apart, so that those kept always are one stretch, sorted by stamp.
+
+    Args:
+        capacity: How many values are kept.
+        spacing_s: A value that comes sooner after the one before the newest takes the place of the newest.
+        max_gap_s: After a longer gap, what was before it is forgotten.
+    """
+
+    def __init__(self, capacity: int, spacing_s: float, max_gap_s: float) -> None:
+        self._capacity = capacity
+        self._spacing_s = spacing_s
+        self._max_gap_s = max_gap_s
+        self._stamps = [0.0] * (2 * capacity)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self.count = 0
+        self.newest_stamp_s = -math.inf
+        self._stamp_before_s = -math.inf
+
+    def oldest_stamp_s(self) -> float:
+        """Return the stamp of the oldest value that is kept."""
+        oldest = max(0, self.count - self._capacity)
+        return self._stamps[oldest % self._capacity]
+
+    def _place(self, stamp_s: float) -> tuple[int, bool]:
+        """Return the slot of a new value, and whether it takes the place of the newest one."""
+        if stamp_s - self.newest_stamp_s > self._max_gap_s:
+            self.clear()
+        replaces = self.newest_stamp_s - self._stamp_before_s < self._spacing_s
+        if not replaces:
+            self._stamp_before_s = self.newest_stamp_s
+            self.count += 1
+        slot = (self.count - 1) % self._capacity
+        self._stamps[slot] = self._stamps[slot + self._capacity] = stamp_s
+        self.newest_stamp_s = stamp_s
+        return slot, replaces
+
+    def _behind(self, times_s: list[float]) -> list[int]:
+        """Return for each time, in rising order, the place behind the newest stamp not after it, or the oldest."""
+        stamps, oldest = self._stamps, max(0, self.count - self._capacity)
+        start = oldest % self._capacity
+        end = start + self.count - oldest
+        found = [bisect_right(stamps, time_s, start, end) for time_s in times_s]
+        if found[0] == start:  # before the oldest
+            found = [max(index, start + 1) for index in found]
+        return found
+
+
+class NumbersRing(Ring):
+    """The last values of some entries of the vector.
+
+    Values are written twice as stamps are. A value is one row behind its stamp: it is where bisecting for a time not
+    before its stamp points to.
+
+    Args:
+        columns: Of the vector, which the entries fill.
+    """
+
+    def __init__(self, columns: Sequence[int], capacity: int, spacing_s: float, max_gap_s: float) -> None:
+        first, last = columns[0], columns[-1]
+        in_a_row = list(columns) == list(range(first, last + 1))
+        self.columns = slice(first, last + 1) if in_a_row else np.array(columns)
+        self.shape: tuple[int, ...] = (len(columns),)
+        self._values = np.zeros((1 + 2 * capacity, len(columns)), np.float32)
+        super().__init__(capacity, spacing_s, max_gap_s)
+
+    usable = staticmethod(usable)
+
+    def append(self, stamp_s: float, values: NDArray[np.floating]) -> bool:
+        """Keep a value; return whether it took the place of the newest one, which came too soon after another."""
+        slot, replaces = self._place(stamp_s)
+        self._values[slot + 1] = self._values[slot + 1 + self._capacity] = values
+        return replaces
+
+    def at(self, times_s: list[float]) -> NDArray[np.float32]:
+        """Return for each time, in rising order, the newest value not after it, or the oldest: (times, columns)."""
+        return self._values.take(self._behind(times_s), axis=0)
+
+
+class ArrayRing(Ring):
+    """The last values of an array, such as images: each is written once, and stays where it is.
+
+    Args:
+        shape: Of the array.
+        dtype: Of its numbers.
+
+    Attributes:
+        free: Where the next value is written before it is appended; what is written there and not appended is lost.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, capacity: int, spacing_s: float, max_gap_s: float) -> None:
+        self.shape = shape
+        memory = np.empty((capacity + 1, *shape), dtype)
+        memory.fill(0)  # so that the system gives the memory now, and not in a tick
+        *self._frames, self.free = memory
+        self._is_float = memory.dtype.kind == "f"
+        super().__init__(capacity, spacing_s, max_gap_s)
+
+    def usable(self, values: NDArray[Any]) -> bool:
+        """Tell whether every value is finite."""
+        return not self._is_float or all_finite(values)
+
+    def append(self, stamp_s: float, values: NDArray[Any]) -> bool:
+        """Keep a value, which is copied where it is not `free`; return as `NumbersRing.append`."""
+        if values is not self.free:
+            self.free[...] = values
+        slot, replaces = self._place(stamp_s)
+        self._frames[slot], self.free = self.free, self._frames[slot]
+        return replaces
+
+    def copy_at(self, times_s: list[float], out: NDArray[Any]) -> None:
+        """Copy into `out`, (times, *shape), for each time what `NumbersRing.at` gives."""
+        for row, behind in enumerate(self._behind(times_s)):
+            out[row] = self._frames[(behind - 1) % self._capacity]

@@ -1,0 +1,110 @@
+"""Arrays that a message carries as a whole: lists of numbers, and the same interface of several joints."""
+
+import math
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import ObservationError, RobotFileError
+from vdd_ros.robot.layouts import JointLayout
+
+
+class Encoding(NamedTuple):
+    """How pixels are encoded.
+
+    Attributes:
+        dtype: Number type of a channel.
+        channels: How many numbers a pixel has.
+        reversed: The encoding with the same channels in the other order; empty where there is none.
+        quantities: What the numbers may be; none: any.
+    """
+
+    dtype: str
+    channels: int
+    reversed: str = ""
+    quantities: tuple[str, ...] = ()
+
+
+class ArrayReader(Protocol):
+    """Where an array stands in one type of message."""
+
+    def check(self, message: Any, path: str) -> None:
+        """Check, on a message as its class makes it, that it has the array; raises RobotFileError naming `path`."""
+        ...
+
+    def read(self, message: Any, out: NDArray[Any]) -> None:
+        """Copy the array out of a message; raises ObservationError, and changes nothing, where it has another form."""
+        ...
+
+
+class ListReader:
+    """A list of numbers, row by row, in a field that is named by its dot-path.
+
+    Args:
+        field: The dot-path, such as `data` or `ranges`.
+        shape: Of the array; the list has as many numbers.
+    """
+
+    def __init__(self, field: str, shape: Sequence[int]) -> None:
+        self._field = field
+        self._shape = tuple(shape)
+        self._size = math.prod(shape)
+        self._get = attrgetter(field)
+
+    def check(self, message: Any, path: str) -> None:
+        """See ArrayReader."""
+        kind = type(message).__name__
+        try:
+            value = self._get(message)
+        except AttributeError as error:
+            raise RobotFileError(f"{path}.field: {kind} has no field {self._field!r}: {error}") from None
+        try:
+            np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            numbers = False
+        else:
+            numbers = hasattr(value, "__len__") and not isinstance(value, str)
+        if not numbers:
+            raise RobotFileError(
+                f"{path}.field: {self._field!r} of {kind} is {type(value).__name__}, not a list of numbers; leave out "
+                "`shape` where it is a single number"
+            )
+
+    def read(self, message: Any, out: NDArray[Any]) -> None:
+        """See ArrayReader."""
+        values = self._get(message)
+        if len(values) != self._size:
+            raise ObservationError(
+                f"{self._field} has {len(values):,} numbers; the robot file says {self._size:,} (shape "
+                f"{list(self._shape)}). Correct the shape, or let the sensor send as many"
+            )
+        out.reshape(-1)[:] = values
+
+
+class JointsReader:
+    """The same interface of several joints, (n,), found by their names.
+
+    Args:
+        joints: Names of the n joints, in order.
+        interface: `position`, `velocity` or `effort`.
+    """
+
+    def __init__(self, joints: Sequence[str], interface: str) -> None:
+        self._layout = JointLayout([(joint, interface) for joint in joints])
+        self._interface = interface
+        self._read = np.empty(len(joints))
+
+    def check(self, message: Any, path: str) -> None:
+        """See ArrayReader."""
+        if not hasattr(message, "name") or not hasattr(message, self._interface):
+            raise RobotFileError(
+                f"{path}.joints: {type(message).__name__} has no joints; use sensor_msgs/msg/JointState"
+            )
+
+    def read(self, message: Any, out: NDArray[Any]) -> None:
+        """See ArrayReader; raises OtherJointsError where the message has none of the joints."""
+        self._layout.read(message, self._read)
+        out[:] = self._read
