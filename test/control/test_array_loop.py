@@ -66,7 +66,11 @@ class Cell:
     @property
     def seen(self) -> dict[str, np.ndarray]:
         """What the sensors saw last, by input of the graph."""
-        return {"observation": np.float32(self.joints), CAMERA.name: self.image, FORCES.name: np.float32(self.forces)}
+        return {
+            "observation": self.joints.astype(np.float32),
+            CAMERA.name: self.image,
+            FORCES.name: self.forces.astype(np.float32),
+        }
 
     @property
     def command(self) -> list[float]:
@@ -200,8 +204,8 @@ def test_chunks_answer_to_the_arrays_of_their_question(tmp_path: Path, prefetch:
     chunks, rows = rig.loop.active.chunks, []
     for _ in range(5):
         rig.time_s += PERIOD_S
-        seen = {"observation": np.float32(RNG.normal(size=(1, 2))), CAMERA.name: pixels()[None]}
-        seen[FORCES.name] = np.float32(RNG.normal(size=(1, 5)))
+        seen = {"observation": RNG.normal(size=(1, 2)).astype(np.float32), CAMERA.name: pixels()[None]}
+        seen[FORCES.name] = RNG.normal(size=(1, 5)).astype(np.float32)
         joints = dict(zip(JOINTS, seen["observation"][0].tolist(), strict=True))
         rig.receive("arm", joint_state(rig.time_s, **joints), rig.time_s)
         rig.receive("camera", image(seen[CAMERA.name][0], stamp_s=rig.time_s), rig.time_s)

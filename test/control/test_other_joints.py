@@ -130,7 +130,7 @@ def test_joints_that_come_in_parts_are_inputs_of_their_own(make: Callable[..., R
 
 def test_names_of_others_neither_fill_the_memory_nor_the_text(make: Callable[..., Rig]) -> None:
     rig = make()
-    layout: Any = rig.loop.observer.inputs["arm"]._layout
+    layout: Any = vars(rig.loop.observer.inputs["arm"])["_layout"]
     for number in range(300):
         rig.receive("arm", joint_state(10.0, **{f"\x1b[31m{number}_{'x' * 100_000}": 0.0}), 10.0)
     many = joint_state(10.0, **{f"joint_{number}": 0.0 for number in range(5000)})
@@ -152,7 +152,7 @@ def test_an_error_that_is_raised_again_does_not_grow(make: Callable[..., Rig]) -
     lengths = []
     for number in range(50):
         see(rig, 10.0 + number, pan=0.0)
-        layout: Any = rig.loop.observer.inputs["arm"]._layout
+        layout: Any = vars(rig.loop.observer.inputs["arm"])["_layout"]
         error = layout._order["pan_joint",]
         trace, length = error.__traceback__, 0
         while trace is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import policy_files
 import pytest
+from array_policies import write_camera_policy
 from policy_files import MixtureParameters, mixture_parameters, mixture_spec, write_diffusion, write_mixture
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
@@ -216,3 +217,9 @@ def test_actions_that_are_not_finite_are_refused(tmp_path: Path, demonstrations:
 def test_settings_that_give_no_figures_are_refused(setting: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(setting))} is"):
         FidelityConfig(**setting)
+
+
+def test_a_policy_that_observes_an_image_is_refused(tmp_path: Path, demonstrations: DemonstrationSet) -> None:
+    policy = write_camera_policy(tmp_path / "policy.onnx")
+    with pytest.raises(ConfigurationError, match=r"observes camera .* gives policies single numbers alone"):
+        compare(policy, policy, demonstrations)

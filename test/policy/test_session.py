@@ -1,7 +1,6 @@
 """Every way a policy file, a provider or an option can be wrong."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from array_policies import UNUSED, write_camera_policy
 from numpy.testing import assert_allclose
 from policy_files import (
     diffusion_spec,
@@ -19,7 +19,6 @@ from policy_files import (
 )
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
-from vdd_ros.features import Feature
 from vdd_ros.policy import onnx_session as session
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.providers import ProviderSettings
@@ -102,22 +101,10 @@ def test_metadata_that_are_wrong_or_contradict_the_graph_are_refused(
         OnnxPolicy.load(path)
 
 
-CAMERA = Feature("camera", shape=(4, 6, 3), dtype="uint8")
-
-
-def write_camera_policy(path: Path, dtype: int = onnx.TensorProto.UINT8, height: int = 4) -> Path:
-    """Write a policy that takes an image too, which its action does not depend on."""
-    model = onnx.load(write_mixture(path))
-    model.graph.input.append(onnx.helper.make_tensor_value_info("camera", dtype, ["B", 1, height, 6, 3]))
-    onnx.save(model, path)
-    spec = mixture_spec()
-    return replace_metadata(path, replace(spec, observation=(*spec.observation, CAMERA)).to_json())
-
-
 def test_a_policy_of_arrays_is_read_and_checked(tmp_path: Path) -> None:
     path = write_camera_policy(tmp_path / "p.onnx")
     opened = session.open_session(path, provider=ProviderSettings(), intra_op_threads=1, inter_op_threads=1)
-    assert opened.spec.arrays == (CAMERA,)
+    assert opened.spec.arrays == (UNUSED,)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
-from policy_files import diffusion_spec
+from policy_files import diffusion_spec, mixture_spec, replace_metadata, write_mixture
 from robot_messages import header
 
 from vdd_ros.features import FLOAT32, Feature
@@ -22,6 +22,7 @@ CAMERA = Feature("wrist_cam", shape=(HEIGHT, WIDTH, 3), dtype="uint8")
 FORCES = Feature("forces", "N", shape=(5,))
 JOINTS = ("shoulder", "elbow")
 WANTED = ("shoulder_target", "elbow_target")
+UNUSED = Feature("camera", shape=(4, 6, 3), dtype="uint8")
 OBSERVATION = (*(Feature(joint, "rad") for joint in JOINTS), CAMERA, FORCES)
 
 
@@ -60,12 +61,12 @@ def write_linear(path: Path, observation: tuple[Feature, ...] = OBSERVATION, **o
         settings={"deterministic": True},
         **overrides,
     )
-    shapes = {"observation": (spec.obs_dim,)} if spec.vector else {}
+    shapes: dict[str, tuple[int, ...]] = {"observation": (spec.obs_dim,)} if spec.vector else {}
     shapes |= {feature.name: feature.shape for feature in spec.arrays}
     rng, scales = np.random.default_rng(0), {feature.name: _scale(feature) for feature in spec.arrays}
     rows = {name: spec.history * int(np.prod(shape)) for name, shape in shapes.items()}
     weights = {
-        name: np.float32(rng.normal(size=(count, spec.horizon * spec.act_dim)) / scales.get(name, 10.0))
+        name: (rng.normal(size=(count, spec.horizon * spec.act_dim)) / scales.get(name, 10.0)).astype(np.float32)
         for name, count in rows.items()
     }
     types = {feature.name: feature.dtype.replace(FLOAT32, "float") for feature in spec.arrays}
@@ -93,6 +94,15 @@ def write_linear(path: Path, observation: tuple[Feature, ...] = OBSERVATION, **o
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
     return LinearPolicy(path, spec, weights)
+
+
+def write_camera_policy(path: Path, dtype: int = onnx.TensorProto.UINT8, height: int = 4) -> Path:
+    """Write a mixture that takes an image too, which its action does not depend on."""
+    model = onnx.load(write_mixture(path))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("camera", dtype, ["B", 1, height, 6, 3]))
+    onnx.save(model, path)
+    spec = mixture_spec()
+    return replace_metadata(path, replace(spec, observation=(*spec.observation, UNUSED)).to_json())
 
 
 def _scale(feature: Feature) -> float:

@@ -252,7 +252,7 @@ class Observer:
 def _not_finite(source: Input, values: NDArray[Any]) -> str:
     """Name the first entry whose value is not usable; empty where all are."""
     for entry, value in zip(source.entries, values[None] if source.array else values, strict=True):
-        if not usable(value):
+        if not usable(np.ravel(value)):
             what = "holds a value that is" if source.array else f"is {value:g},"
             return f"{entry.name} {what} not finite in single precision"
     return ""

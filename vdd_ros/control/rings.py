@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from vdd_ros.policy.observed import all_finite
 
 _LARGEST = float(np.finfo(np.float32).max)
+_largest, _least = np.maximum.reduce, np.minimum.reduce
 
 
 def usable(values: NDArray[np.floating]) -> bool:
-    """Tell whether every value is a finite number in single precision, in which policies observe."""
-    return bool((np.abs(values) <= _LARGEST).all())
+    """Tell whether every value of (n,) is a finite number in single precision, in which policies observe."""
+    return bool(_largest(values) <= _LARGEST and _least(values) >= -_LARGEST)  # neither, where one is not a number
 
 
 class Ring:

@@ -30,6 +30,16 @@ def fits(policy: PolicySpec, task: TaskSpec) -> None:
     )
 
 
+def check_vector_only(*policies: PolicySpec) -> None:
+    """Refuse policies that observe arrays, where only single numbers can be given; raises ConfigurationError."""
+    for policy in policies:
+        if policy.arrays:
+            raise ConfigurationError(
+                f"the policy observes {listed(policy.arrays)}, but this command gives policies single numbers alone; "
+                "run it in the node, or give a policy without arrays"
+            )
+
+
 def check_demonstrations(header: Header, task: TaskSpec) -> None:
     """Refuse demonstrations of something else than a task.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.evaluation.compatibility import check_vector_only
 from vdd_ros.evaluation.fidelity.calibration import Calibration
 from vdd_ros.evaluation.fidelity.density import MixtureFile
 from vdd_ros.evaluation.fidelity.modes import Modes
@@ -176,6 +177,7 @@ def measure(
                 f"the {policy.spec.method} policy file is deterministic, and fidelity compares what policies draw; "
                 "export it without --deterministic"
             )
+    check_vector_only(teacher.spec, student.spec)
     check_pair(teacher.spec, student.spec)
     check_demonstrations(demonstrations, student.spec)
     rng = np.random.default_rng(config.seed)

@@ -9,6 +9,7 @@ from vdd_ros.bags.decisions import Decisions
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.control.decision import goal_labels, window_labels
 from vdd_ros.evaluation.latency.pairs import Pairs
+from vdd_ros.features import listed
 from vdd_ros.policy.density import draw, log_density, marginal
 from vdd_ros.policy.limit_bands import limit_bands
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -61,6 +62,8 @@ def at_same_states(
     spec = policy.spec
     if spec.is_deterministic:
         return "the student's policy file is deterministic: it has no density"
+    if spec.arrays:
+        return f"the student observes {listed(spec.arrays)}, and decisions have only single numbers"
     labels = [*window_labels(spec), *goal_labels(spec)]
     decisions, row, seen_by = _whose(student, other, labels)
     if decisions is None:

@@ -30,7 +30,7 @@ from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
 from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
-from vdd_ros.robot.channels import InputChannel
+from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
@@ -231,7 +231,7 @@ class PolicySession:
             raise ConfigurationError("the node is not connected to its topics; configure it again")
         return self._ticker
 
-    def _subscribe(self, channel: InputChannel) -> None:
+    def _subscribe(self, channel: InputChannel | ArrayChannel) -> None:
         kind = message_class(channel.source.type)
         channel.check(kind())
         callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
