@@ -8,7 +8,7 @@ from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
 
-HELP = "mend a bag: one whose recorder was killed, without metadata or index, split, or out of order"
+HELP = "repair a bag: of a killed recorder, without metadata or index, split, or out of order"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

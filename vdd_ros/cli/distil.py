@@ -9,7 +9,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.methods.registry import METHODS, Method, all_methods
 
-HELP = "make a policy that acts in one pass: VDD and its rivals"
+HELP = "distil a policy that acts in one network pass: VDD and its baselines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

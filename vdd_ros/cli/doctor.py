@@ -10,7 +10,7 @@ from vdd_ros.host.examination import advice, examine
 from vdd_ros.host.realtime import Jitter
 from vdd_ros.places import OutputFile
 
-HELP = "what this host does for a control loop: clocks, limits, versions, jitter"
+HELP = "examine this host for real-time control: clocks, limits, versions, jitter"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

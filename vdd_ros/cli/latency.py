@@ -11,7 +11,7 @@ from vdd_ros.evaluation.latency.summary import WARMUP_TICKS
 from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.places import OutputFile, OutputFolder
 
-HELP = "show where the time of each tick went, and how policies agree, from latency bags"
+HELP = "report latency bags: the time of each tick, and how policies agree"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

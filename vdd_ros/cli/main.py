@@ -21,18 +21,18 @@ from vdd_ros.places import check_places
 COMMANDS = {
     "demos": "make scripted demonstrations of a task",
     "train": "train a diffusion teacher on demonstrations",
-    "distil": "make a policy that acts in one pass: VDD and its rivals",
+    "distil": "distil a policy that acts in one network pass: VDD and its baselines",
     "export": "write a trained model as one policy file (ONNX)",
     "evaluate": "run a policy file in its task: success and diversity",
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
-    "novelty": "how often a policy file's novelty raises a false alarm, and how often it notices what is new",
+    "novelty": "measure out-of-distribution detection: false alarms, and detections of faults",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
-    "soak": "run the demo for minutes or hours and judge memory, records and deadlines",
-    "latency": "show where the time of each tick went, from a latency bag",
-    "bag": "mend a latency bag whose recorder was killed",
-    "doctor": "what this host does for a control loop: clocks, limits, versions, jitter",
-    "benchmark": "compare methods, the policy node with its parts, or training loops; tables and figures",
+    "soak": "run the demo for minutes or hours and check memory, records and deadlines",
+    "latency": "report latency bags: the time of each tick, and how policies agree",
+    "bag": "repair the latency bag of a killed recorder",
+    "doctor": "examine this host for real-time control: clocks, limits, versions, jitter",
+    "benchmark": "benchmark methods, the policy node, the speed of learning, or policy files",
 }
 
 

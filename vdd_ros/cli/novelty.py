@@ -9,7 +9,7 @@ from vdd_ros.control.guards import GuardSettings
 from vdd_ros.evaluation.novelty.measure import NoveltyReport, NoveltySettings, measure_novelty
 from vdd_ros.places import OutputFile
 
-HELP = "how often a policy file's novelty raises a false alarm, and how often it notices what is new"
+HELP = "measure out-of-distribution detection: false alarms, and detections of faults"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder
 
-HELP = "run the demo for minutes or hours and judge memory, records and deadlines"
+HELP = "run the demo for minutes or hours and check memory, records and deadlines"
 
 LEAST_MINUTES = 1.5
 

@@ -30,7 +30,7 @@ MATCHED_LOOKS = 5
 class RecorderParameters:
     """Parameters of bag_recorder."""
 
-    output: str = parameter("", "directory to make; one that exists is refused", path=True)
+    output: str = parameter("", "new directory; an existing one is refused", path=True)
     topics: tuple[str, ...] = parameter(("",), "topics to record")
     optional_topics: tuple[str, ...] = parameter(("",), "topics to record if somebody publishes them")
 

@@ -34,14 +34,14 @@ FRAME = "world"
 class SimParameters:
     """Parameters of sim_robot_node."""
 
-    task: str = parameter("avoiding", "task that is simulated")
-    robot_file: str = parameter("", "robot file (.yaml) that says which messages the robot speaks", path=True)
-    speed: float = parameter(1.0, "simulated seconds a second", 0.01, 1000.0)
-    episodes: int = parameter(10, "episodes before the node leaves", 1, 1_000_000)
+    task: str = parameter("avoiding", "simulated task")
+    robot_file: str = parameter("", "robot file (.yaml) with the robot's messages", path=True)
+    speed: float = parameter(1.0, "simulated seconds per second", 0.01, 1000.0)
+    episodes: int = parameter(10, "episodes until the node exits", 1, 1_000_000)
     seed: int = parameter(0, "seed of the first episode; each episode adds one", 0, 2**31 - 1)
-    start_topic: str = parameter("", "nothing is published before this topic (std_msgs/Bool) says true; empty: at once")
-    listeners: int = parameter(0, "nothing is published before so many nodes subscribe to every input", 0, 1000)
-    idle_timeout_s: float = parameter(30.0, "longest wait for the start and for the command of an episode", 0.1, 1e6)
+    start_topic: str = parameter("", "publish nothing before this topic (std_msgs/Bool) says true; empty: at once")
+    listeners: int = parameter(0, "publish nothing before this many nodes subscribe to every input", 0, 1000)
+    idle_timeout_s: float = parameter(30.0, "longest wait for the start, and for an episode's first command", 0.1, 1e6)
 
 
 EXECUTABLE = Executable("sim_robot_node", "sim_robot", SimParameters, "simulates the robot of a task")

@@ -3,7 +3,7 @@
 import argparse
 from importlib import import_module
 
-HELP = "compare methods, the policy node with its parts, or training loops; tables and figures"
+HELP = "benchmark methods, the policy node, the speed of learning, or policy files"
 
 SUITES = ("methods", "realtime", "speed", "pass")
 

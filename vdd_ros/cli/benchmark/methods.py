@@ -14,7 +14,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
 from vdd_ros.tasks import task_names
 
-HELP = "every method on the same tasks: success, diversity and inference time"
+HELP = "compare all methods on the same tasks: success, diversity and inference time"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

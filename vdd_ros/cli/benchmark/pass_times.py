@@ -8,7 +8,7 @@ from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile
 
-HELP = "time one pass of policy files against others, by turns in one thread"
+HELP = "time one pass of policy files, by turns in one thread"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vdd_ros.benchmark.realtime import PARTS
 from vdd_ros.places import OutputFile
 
-HELP = "the policy node at control rate: ticks, answers, hot swaps, missed deadlines"
+HELP = "measure the policy node at control rate: ticks, answers, hot swaps, missed deadlines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder, check_folder
 from vdd_ros.tasks import task_names
 
-HELP = "how fast training learns, against a straightforward loop or another checkout"
+HELP = "measure the speed of learning, against a straightforward loop or another checkout"
 
 STEPS = 1200
 

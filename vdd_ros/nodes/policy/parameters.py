@@ -36,54 +36,52 @@ class PolicyParameters:
     load_policy_sha256: str = parameter(
         "", "SHA-256 digests of the files that ~/load_policy may load; empty: any", fixed=True
     )
-    load_timeout_s: float = parameter(300.0, "how long loading a policy file may take as a whole", 0.1, 86400.0)
-    memory_limit_mb: float = parameter(
-        256.0, "memory that the runs of a policy on the CPU may take; 0: any", 0.0, 1_000_000.0
-    )
-    swap_timeout_s: float = parameter(10.0, "how long a loaded file may wait for its observations", 0.1, 3600.0)
+    load_timeout_s: float = parameter(300.0, "time limit for loading a policy file", 0.1, 86400.0)
+    memory_limit_mb: float = parameter(256.0, "memory limit for a policy's runs on the CPU; 0: none", 0.0, 1_000_000.0)
+    swap_timeout_s: float = parameter(10.0, "time limit for a loaded file to receive its observations", 0.1, 3600.0)
     robot_file: str = parameter("", "robot file (.yaml): topics, fields and limits of the robot", path=True)
-    trigger: str = parameter("timer", f"what a tick follows: {', '.join(TRIGGERS)}")
-    rate_hz: float = parameter(0.0, "ticks a second; 0 is the policy's own rate", 0.0, FASTEST_HZ)
-    wake_early_s: float = parameter(0.003, "how long before a tick the node wakes and does dry runs; 0: not", 0.0, 0.02)
-    enable_control: bool = parameter(True, "false: shadow mode, everything runs and nothing is commanded")
-    publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, at every decision")
-    expert: str = parameter("sample", f"choice of a mixture's expert: {', '.join(SELECTIONS)}")
+    trigger: str = parameter("timer", f"what triggers a tick: {', '.join(TRIGGERS)}")
+    rate_hz: float = parameter(0.0, "ticks per second; 0: the policy's own rate", 0.0, FASTEST_HZ)
+    wake_early_s: float = parameter(0.003, "how early the node wakes before a tick, for dry runs; 0: off", 0.0, 0.02)
+    enable_control: bool = parameter(True, "false: shadow mode, everything runs without commands")
+    publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, per inference")
+    expert: str = parameter("sample", f"how a mixture chooses its expert: {', '.join(SELECTIONS)}")
     switch_ratio: float = parameter(
         DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6
     )
     noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
-    action_steps: int = parameter(1, "actions of each chunk that are executed before the next is asked for", 1, 1000)
-    prefetch_ticks: int = parameter(0, "ticks before it is needed that the next chunk is asked for", 0, 1000)
-    send: str = parameter("step", f"what a JointTrajectory carries: {', '.join(SENDS)}")
-    start_gate: str = parameter("inputs", f"what must have been seen before the first action: {', '.join(START_GATES)}")
+    action_steps: int = parameter(1, "actions of each chunk that are executed before the next request", 1, 1000)
+    prefetch_ticks: int = parameter(0, "how many ticks ahead the next chunk is requested", 0, 1000)
+    send: str = parameter("step", f"what a command carries: {', '.join(SENDS)}")
+    start_gate: str = parameter("inputs", f"required before the first action: {', '.join(START_GATES)}")
     first_action: str = parameter(
-        "ramp", f"first command, and after a fail-safe, far from what is measured: {', '.join(FIRST_ACTIONS)}"
+        "ramp", f"first command, also after a fail-safe, if far from the measured position: {', '.join(FIRST_ACTIONS)}"
     )
     inference_limit_s: float = parameter(
-        0.0, "actions later than this after the tick began are not commanded; 0: one period", 0.0, 10.0
+        0.0, "actions later than this, from the start of their tick, are dropped; 0: one period", 0.0, 10.0
     )
-    follow_timeout_s: float = parameter(
-        1.0, "how long the robot may not follow its commands before nothing is commanded", 0.01, 3600.0
-    )
-    on_novelty: str = parameter("warn", f"observations outside what was demonstrated: {', '.join(ON_NOVELTY)}")
-    novelty_ticks: int = parameter(10, "ticks in a row outside before hold and deactivate act", 1, 1_000_000)
+    follow_timeout_s: float = parameter(1.0, "how long a robot may fail to follow before the fail-safe", 0.01, 3600.0)
+    on_novelty: str = parameter("warn", f"out-of-distribution observations: {', '.join(ON_NOVELTY)}")
+    novelty_ticks: int = parameter(10, "consecutive novel ticks before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
-    provider: str = parameter("cpu", f"execution provider, refused if not granted: {', '.join(PROVIDERS)}")
-    device_id: int = parameter(0, "number of the GPU, with cuda and tensorrt", 0, 255)
+    provider: str = parameter("cpu", f"execution provider, refused if not available: {', '.join(PROVIDERS)}")
+    device_id: int = parameter(0, "index of the GPU, with cuda and tensorrt", 0, 255)
     engine_cache: str = parameter("", "folder of TensorRT's engines; empty: in the user's cache directory", path=True)
-    fp16: bool = parameter(False, "with tensorrt: compute in half precision where that is faster")
-    cuda_graph: bool = parameter(False, "with cuda: replay the launches of all kernels as one")
+    fp16: bool = parameter(False, "with tensorrt: half precision where that is faster")
+    cuda_graph: bool = parameter(False, "with cuda: replay all kernel launches as one")
     intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)
     inter_op_threads: int = parameter(1, "threads across operators", 1, 64)
-    warmup_runs: int = parameter(20, "runs of the policy while configuring", 2, 10_000)
-    statistics_window: int = parameter(2000, "ticks over which /diagnostics gives percentiles", 10, 1_000_000)
-    statistics_warmup_ticks: int = parameter(20, "first ticks that the percentiles leave out", 0, 1_000_000)
-    gc_freeze: bool = parameter(True, "spare Python's garbage collector the objects made before activation")
-    fifo_priority: int = parameter(0, "SCHED_FIFO priority of the thread that ticks; 0: the ordinary scheduler", 0, 99)
-    cpu_affinity: str = parameter("", "cores that it may run on, such as 2,3; empty: all")
-    lock_memory: bool = parameter(False, "no page of the process may be swapped out")
-    episode_topic: str = parameter("", "topic of episode numbers (std_msgs/Int64); each starts anew; empty: none")
-    autostart: bool = parameter(False, "configure and activate without being asked")
+    warmup_runs: int = parameter(20, "warm-up runs during configuration", 2, 10_000)
+    statistics_window: int = parameter(2000, "ticks in the percentiles of /diagnostics", 10, 1_000_000)
+    statistics_warmup_ticks: int = parameter(20, "first ticks, excluded from the percentiles", 0, 1_000_000)
+    gc_freeze: bool = parameter(True, "exclude objects made before activation from garbage collection")
+    fifo_priority: int = parameter(0, "SCHED_FIFO priority of the ticking thread; 0: the ordinary scheduler", 0, 99)
+    cpu_affinity: str = parameter("", "cores of the ticking thread, such as 2,3; empty: all")
+    lock_memory: bool = parameter(False, "lock the process's pages in memory")
+    episode_topic: str = parameter(
+        "", "topic of episode numbers (std_msgs/Int64); each clears the history; empty: none"
+    )
+    autostart: bool = parameter(False, "configure and activate without a manager")
 
     def __post_init__(self) -> None:
         """Refuse missing files and unknown words; raises ConfigurationError."""
