@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "where messages are missing, 2 where there is none"
     )
     action = actions.add_parser("mend", help="make a whole bag of what can be read of another", description=about)
-    action.add_argument("bag", type=Path, help="the folder BAG.partial that was left, another bag's, or a file of it")
+    action.add_argument("bag", type=Path, help="a folder BAG.partial, another bag, or one of its files")
     action.add_argument(
         "--out", type=OutputFolder, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
     )
     action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
-    action.add_argument("--json", type=OutputFile, metavar="FILE", help="write what was printed as JSON")
+    action.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,13 +12,13 @@ HELP = "run student and teacher beside a simulated robot over ROS 2"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demo`."""
-    parser.add_argument("--out", type=OutputFolder, default="demo_out", help="folder to make (default: %(default)s)")
+    parser.add_argument("--out", type=OutputFolder, default="demo_out", help="new folder (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=10, help="episodes (default: %(default)s)")
     parser.add_argument(
         "--policy",
         default="student",
         metavar="student|teacher|FILE",
-        help="the policy that commands; the teacher shadows it, or the student the teacher (default: %(default)s)",
+        help="commanding policy; the teacher shadows it, or the student the teacher (default: %(default)s)",
     )
     parser.add_argument("--student", type=Path, metavar="FILE", help="student's policy file (default: the shipped one)")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a further policy file that shadows; may be given several times (nodes shadow_1, shadow_2, ...)",
+        help="another shadow policy file; may be repeated (nodes shadow_1, shadow_2, ...)",
     )
     parser.add_argument(
         "--repeats",
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="simulated seconds a second (default: real time, %(default)s)"
+        "--speed", type=float, default=1.0, help="simulated seconds per second (default: real time, %(default)s)"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 

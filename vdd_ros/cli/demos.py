@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
     parser.add_argument("--episodes", type=int, help="number of episodes (default: the task's usual number)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the demonstrator (default: %(default)s)")
-    parser.add_argument("--force", action="store_true", help="replace other demonstrations that are in the folder")
+    parser.add_argument("--force", action="store_true", help="replace other demonstrations in the folder")
     add_worker_options(parser)
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 

@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of a teacher: {_list(methods, 'teacher')}; of demonstrations: {_list(methods, 'data')} (default: vdd)",
     )
     parser.add_argument("--teacher", type=Path, metavar="DIR", help="checkpoint folder of the teacher")
-    parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="demonstrations (default: those that the teacher's folder links to)"
-    )
+    parser.add_argument("--demos", type=Path, metavar="DIR", help="demonstrations (default: those of the teacher)")
     presets = "; ".join(f"{one.name}: {', '.join(one.presets)}" for one in methods if one.presets)
     add_run_options(parser, presets)
     add_method_options(parser, methods)

@@ -15,7 +15,9 @@ HELP = "examine this host for real-time control: clocks, limits, versions, jitte
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd doctor`."""
-    parser.add_argument("--sleeps", type=int, default=1000, help="of the jitter's measurement (default: %(default)s)")
+    parser.add_argument(
+        "--sleeps", type=int, default=1000, help="number of sleeps in the jitter measurement (default: %(default)s)"
+    )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the facts as JSON")
 
 

@@ -27,35 +27,35 @@ HELP = "run a policy file in its task: success and diversity"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd evaluate`."""
     parser.add_argument("policy", type=Path, help="policy file (.onnx)")
-    parser.add_argument("--task", help="task to run it in (default: the one that the file was made for)")
-    parser.add_argument("--rollouts", type=int, default=480, help="episodes for each seed (default: %(default)s)")
+    parser.add_argument("--task", help="task (default: the file's own)")
+    parser.add_argument("--rollouts", type=int, default=480, help="episodes per seed (default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="seeds of the random draws; one run for each (default: 0)"
+        "--seeds", type=int, nargs="+", default=[0], help="seeds of the random draws, one run each (default: 0)"
     )
     parser.add_argument(
-        "--expert", choices=SELECTIONS, default="sample", help="of a mixture, which expert acts (default: %(default)s)"
+        "--expert", choices=SELECTIONS, default="sample", help="for mixtures: which expert acts (default: %(default)s)"
     )
     parser.add_argument(
         "--noise",
         choices=NOISES,
         default="mean",
-        help="of a mixture: execute the expert's mean, or a draw from it (default: %(default)s)",
+        help="for mixtures: execute the expert's mean, or a draw from it (default: %(default)s)",
     )
     parser.add_argument(
         "--action-steps",
         type=int,
         default=1,
         metavar="N",
-        help="execute N actions of a chunk before the policy is asked again (default: %(default)s)",
+        help="actions of a chunk that are executed before the next inference (default: %(default)s)",
     )
     parser.add_argument(
-        "--goals", type=Path, metavar="DIR", help="of a policy with goals: demonstrations whose ends are the goals"
+        "--goals", type=Path, metavar="DIR", help="for policies with goals: demonstrations whose ends are the goals"
     )
     parser.add_argument(
         "--contexts",
         type=int,
         metavar="N",
-        help="of a task with contexts: start the episodes from N of them in turn (default: the task's usual number)",
+        help="for tasks with contexts: start the episodes from N contexts in turn (default: the task's usual number)",
     )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
     add_worker_options(parser)

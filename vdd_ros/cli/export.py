@@ -25,11 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder of a teacher or a student")
     parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="what it learned from, for the novelty (default: what it links to)"
+        "--demos",
+        type=Path,
+        metavar="DIR",
+        help="training demonstrations, for the novelty density (default: the linked set)",
     )
-    parser.add_argument("--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to note in it")
+    parser.add_argument(
+        "--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to store in the file"
+    )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
-    parser.add_argument("--force", action="store_true", help="replace a file that holds anything else than this model")
+    parser.add_argument("--force", action="store_true", help="replace a file of another model")
     add_thread_option(parser)
     add_config_options(parser, ExportConfig)
 

@@ -28,12 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--demos",
         type=Path,
         metavar="DIR",
-        help="demonstrations that neither was trained on (default: new ones by the task's demonstrator)",
+        help="held-out demonstrations (default: new ones by the task's demonstrator)",
     )
     parser.add_argument("--states", type=int, default=200, help="states of the demonstrations (default: %(default)s)")
-    parser.add_argument("--samples", type=int, default=256, help="actions of each at a state (default: %(default)s)")
+    parser.add_argument(
+        "--samples", type=int, default=256, help="actions of each policy per state (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the random draws (default: %(default)s)")
-    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw what was found")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the results")
     parser.add_argument("--stamp", action="store_true", help="write the main figures into the student's policy file")
     add_result_options(parser)
     add_thread_option(parser)

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(bags with one node) and together",
     )
     add_result_options(parser)
-    parser.add_argument("--html", type=OutputFile, metavar="FILE", help="write everything into one page")
-    parser.add_argument("--figures", type=OutputFolder, metavar="DIR", help="write every figure as a PNG into a folder")
+    parser.add_argument("--html", type=OutputFile, metavar="FILE", help="write everything to one page")
+    parser.add_argument("--figures", type=OutputFolder, metavar="DIR", help="write every figure as a PNG to a folder")
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the distributions of the first bag")
     parser.add_argument(
         "--policy",
@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--states",
         type=int,
         default=STATES,
-        help="observations at which densities are read, spread evenly over the record (default: %(default)s)",
+        help="observations at which densities are computed, spread evenly over the record (default: %(default)s)",
     )
     parser.add_argument(
-        "--warmup", type=int, default=WARMUP_TICKS, help="first ticks of each node to leave out (default: %(default)s)"
+        "--warmup", type=int, default=WARMUP_TICKS, help="first ticks of each node to exclude (default: %(default)s)"
     )
 
 

@@ -14,17 +14,17 @@ HELP = "measure out-of-distribution detection: false alarms, and detections of f
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd novelty`."""
-    parser.add_argument("policy", type=Path, help="policy file (.onnx) that knows novelty")
-    parser.add_argument(
-        "--demos", type=Path, required=True, metavar="DIR", help="demonstrations that it did not learn from"
-    )
+    parser.add_argument("policy", type=Path, help="policy file (.onnx) with a novelty density")
+    parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="held-out demonstrations")
     parser.add_argument("--robot", type=Path, metavar="FILE", help="robot file (default: the shipped one of the task)")
-    parser.add_argument("--rollouts", type=int, default=96, help="episodes of its own; 0: none (default: %(default)s)")
+    parser.add_argument(
+        "--rollouts", type=int, default=96, help="the policy's own episodes; 0: none (default: %(default)s)"
+    )
     parser.add_argument(
         "--ticks",
         type=int,
         default=GuardSettings.novelty_ticks,
-        help="in a row beyond the bound are an alarm (default: %(default)s)",
+        help="consecutive observations beyond the bound that raise an alarm (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
     parser.add_argument(

@@ -15,11 +15,15 @@ HELP = "open a policy file with a provider and time it; with tensorrt, build its
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd prebuild`."""
     parser.add_argument("policy", type=Path, help="policy file (.onnx)")
-    parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="to open it with (default: %(default)s)")
-    parser.add_argument("--cache", default="", metavar="DIR", help="TensorRT's engines; as the parameter engine_cache")
-    parser.add_argument("--device-id", type=int, default=0, help="number of the GPU (default: %(default)s)")
+    parser.add_argument(
+        "--provider", choices=PROVIDERS, default="cpu", help="execution provider (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cache", default="", metavar="DIR", help="folder of TensorRT's engines, like the parameter engine_cache"
+    )
+    parser.add_argument("--device-id", type=int, default=0, help="index of the GPU (default: %(default)s)")
     parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision where that is faster")
-    parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay the kernels' launches as one")
+    parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay all kernel launches as one")
     parser.add_argument("--runs", type=int, default=100, help="runs to time (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 

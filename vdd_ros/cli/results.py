@@ -15,7 +15,7 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add --json, --append and --label."""
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--append", type=OutputFile, metavar="FILE", help="add the numbers to a JSON file of results")
-    parser.add_argument("--label", help="their name in that file; numbers of the same name are replaced")
+    parser.add_argument("--label", help="name of the numbers in that file; replaces numbers of the same name")
 
 
 def check_result_options(args: argparse.Namespace) -> None:

@@ -16,8 +16,8 @@ LEAST_MINUTES = 1.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd soak`."""
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: %(default)s)")
-    parser.add_argument("--out", type=OutputFolder, default="soak_out", help="folder to make (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="duration (default: %(default)s)")
+    parser.add_argument("--out", type=OutputFolder, default="soak_out", help="new folder (default: %(default)s)")
     parser.add_argument("--student", type=Path, metavar="FILE", help="student's policy file (default: the shipped one)")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="teacher's policy file (default: the shipped one)")
     parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")

@@ -12,7 +12,7 @@ def add_thread_option(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="threads to compute with (default: OMP_NUM_THREADS, or as many as there are cores free at the start, at "
+        help="number of threads (default: OMP_NUM_THREADS, else the cores that are free at the start, at "
         f"most {MOST_THREADS})",
     )
 

@@ -30,11 +30,11 @@ def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
     before = parser.add_mutually_exclusive_group()
     before.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
     before.add_argument(
-        "--force", action="store_true", help="replace what that folder holds, once the new run has ended well"
+        "--force", action="store_true", help="replace the folder's contents once the new run has succeeded"
     )
     add_result_options(parser)
     add_thread_option(parser)
-    parser.add_argument("--preset", metavar="NAME", help=f"settings by name, which other options change: {presets}")
+    parser.add_argument("--preset", metavar="NAME", help=f"named settings, which other options override: {presets}")
 
 
 def given_config(method: Method, args: argparse.Namespace) -> Any:

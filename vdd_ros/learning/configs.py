@@ -32,11 +32,11 @@ class BackboneConfig:
 
     Attributes:
         backbone: `gpt` or `mlp`.
-        width: Features of each layer of the backbone.
-        layers: Number of its layers.
+        width: Features per layer of the backbone.
+        layers: Layers of the backbone.
         heads: Attention heads of a GPT.
-        octaves: Fourier octaves of the observations; 0 for plain ones.
-        dropout: Share of a GPT's activations and attention weights dropped while training.
+        octaves: Fourier octaves of the observations; 0: none.
+        dropout: Share of a GPT's activations and attention weights dropped in training.
     """
 
     backbone: Backbone = "gpt"
@@ -90,9 +90,9 @@ class WindowShape:
     """How many observations go into a policy, and how many actions come out.
 
     Attributes:
-        history: Observations that the policy sees, the newest included.
-        horizon: Actions that it gives at a time.
-        goal_length: Future observations that say what to do; 0 for none.
+        history: Observations in the window, including the newest.
+        horizon: Actions per inference, the chunk.
+        goal_length: Future observations in a goal; 0: no goal.
     """
 
     history: int
@@ -105,10 +105,10 @@ class WindowConfig(WindowShape):
     """What a policy sees of the demonstrations, and how much of them it does at a time.
 
     Attributes:
-        least_deviation: Least deviation of an observation entry that is taken, in the entry's unit; an entry that
-            changes less in the demonstrations is standardised with it. 0: a thousandth of the SI unit (1 mm, 1 mrad).
-        normalisation: How entries are scaled: by `mean-std`, by `min-max` to the range from -1 to 1, or `none`. Single
-            entries differ by name, behind commas: `mean-std,action.gripper=none`.
+        least_deviation: Floor on the standard deviation of observation entries, in the entry's unit, used to
+            standardise entries that vary less. 0: a thousandth of the SI unit (1 mm, 1 mrad).
+        normalisation: Scaling of entries: `mean-std`, `min-max` (to -1 to 1) or `none`. Exceptions follow by name,
+            after commas: `mean-std,action.gripper=none`.
     """
 
     history: int = 5
@@ -142,10 +142,10 @@ class NoiseConfig:
     """The noise levels of a diffusion model, and the deviation that its preconditioning assumes.
 
     Attributes:
-        levels: Number of levels of a teacher that learns a grid of them, such as DDPM.
-        sigma_min: Lowest level of a teacher that learns a range of them, such as BESO.
-        sigma_max: Highest level of such a range.
-        sigma_data: Deviation of the actions that EDM's preconditioning assumes.
+        levels: Noise levels of a teacher with discrete levels, such as DDPM.
+        sigma_min: Lowest noise level of a teacher with a range of levels, such as BESO.
+        sigma_max: Highest noise level of that range.
+        sigma_data: Standard deviation of the actions assumed by EDM's preconditioning.
     """
 
     levels: int = 64
@@ -177,17 +177,18 @@ class FitConfig:
 
     Attributes:
         steps: Optimiser steps.
-        batch: States a step.
-        learning_rate: Of AdamW, at the start.
-        decay: Of the learning rate to 0: `cosine` or `linear`.
-        weight_decay: Of AdamW.
-        ema_decay: Of the averaged weights that are kept, reached by (1 + n) / (10 + n).
-        observation_noise: Deviation of the noise added to observations, in standardised units: it widens the tube
-            around the demonstrations in which the policy knows what to do.
-        seed: Of weights, batches and noise.
-        device: Where to compute; `auto` takes CUDA where there is one.
-        precision: Of the networks' matrix products: `bfloat16` is mixed precision, for CUDA and CPUs with AMX.
-        compile: Whether to compile the networks with torch.compile first: a minute, repaid by long runs on CUDA.
+        batch: States per step.
+        learning_rate: Initial learning rate of AdamW.
+        decay: Decay of the learning rate to 0: `cosine` or `linear`.
+        weight_decay: Weight decay of AdamW.
+        ema_decay: Decay of the averaged weights, which are the result; it ramps up as (1 + n) / (10 + n).
+        observation_noise: Standard deviation of the noise added to observations, in standardised units: it widens the
+            tube around the demonstrations that the policy has learned.
+        seed: Seed of weights, batches and noise.
+        device: Device; `auto` uses CUDA if available.
+        precision: Precision of the networks' matrix products; `bfloat16` is mixed precision, for CUDA and CPUs with
+            AMX.
+        compile: Compile the networks with torch.compile first: takes a minute, pays off in long runs on CUDA.
     """
 
     steps: int
@@ -235,13 +236,13 @@ class MixtureSettings:
     """Which mixture a network gives.
 
     Attributes:
-        experts: Number of Gaussians.
-        covariance: `diagonal` or `full`.
+        experts: Number of experts (Gaussians).
+        covariance: Covariances of the experts, `diagonal` or `full`.
         gating: `learned`, or `uniform` over the experts in every state.
-        head_width: Features of each layer of the networks that read gating, means and deviations.
-        head_layers: Hidden layers of these networks; 0 for linear ones.
-        detach_gating: Whether the gating reads the backbone without training it.
-        floor: Least standard deviation, in standardised units.
+        head_width: Features per layer of the heads for gating, means and deviations.
+        head_layers: Hidden layers of these heads; 0: linear.
+        detach_gating: Stop the gating's gradients at the backbone.
+        floor: Floor on the experts' standard deviations, in standardised units.
     """
 
     experts: int = 24
@@ -258,11 +259,11 @@ class MixtureConfig(MixtureSettings, BackboneConfig):
     """Which mixture to train, whatever trains it.
 
     Attributes:
-        expert_start: Where experts start: at `samples` of the actions, at their clusters (`kmeans`), on a `grid` or
-            anywhere in a `box`.
+        expert_start: Initial means of the experts: `samples` of the actions, their clusters (`kmeans`), a `grid`, or
+            random in a `box`.
         start_bound: Half the side of grid and box, in standardised units.
-        revive_every: Steps between revivals of experts that the gating has abandoned; 0 for none.
-        revive_below: Share of an even gating below which an expert counts as abandoned.
+        revive_every: Steps between revivals of abandoned experts; 0: never.
+        revive_below: An expert counts as abandoned below this share of a uniform gating.
     """
 
     expert_start: ExpertStart = "samples"

@@ -15,9 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark pass`."""
     parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="policy files (.onnx)")
     parser.add_argument(
-        "--against", nargs="+", type=Path, required=True, metavar="POLICY", help="as many others, in the same order"
+        "--against",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="POLICY",
+        help="as many other files, in the same order",
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each file (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each file (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 

@@ -11,7 +11,7 @@ HELP = "measure the policy node at control rate: ticks, answers, hot swaps, miss
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark realtime`."""
-    parser.add_argument("--quick", action="store_true", help="less than a minute, rough figures")
+    parser.add_argument("--quick", action="store_true", help="rough figures in less than a minute")
     parser.add_argument(
         "--only",
         nargs="+",

@@ -32,7 +32,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
 
     Attributes:
         teacher: Kind of teacher.
-        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        draws: Noise levels per state of a batch; each state is encoded once for all of them.
     """
 
     teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
@@ -60,23 +60,23 @@ class DistilConfig(FitConfig, MixtureConfig):
     """How to distil a teacher.
 
     Attributes:
-        update: Of the experts: `multi-noise` or the `paper`'s.
-        gating_on: Whether the gating learns from actions of the `teacher` or of the `data`.
-        gating_every: Steps of the experts for each step of the gating.
-        draws: Actions drawn at each state by the multi-noise update, of experts that are drawn by their weights; 0 for
-            `samples` of every expert, as the paper's update does.
-        samples: Actions drawn from each expert that draws.
-        noise_scheme: Noise levels at which the teacher is asked: `log-uniform` or `uniform` in a range, `fixed` at its
-            lower end, or on the way down from its upper to its lower end (`anneal`).
+        update: Update of the experts: `multi-noise`, or the `paper`'s.
+        gating_on: Actions that train the gating: of the `teacher`, or of the `data`.
+        gating_every: Expert steps per gating step.
+        draws: Actions drawn per state by the multi-noise update, from experts drawn by weight; 0: `samples` of every
+            expert, as in the paper's update.
+        samples: Actions per drawn expert.
+        noise_scheme: Noise levels for the teacher: `log-uniform` or `uniform` in the range, `fixed` at its lower end,
+            or falling from its upper to its lower end (`anneal`).
         min_noise: Lower end of the range of noise levels, in standardised units.
-        max_noise: Upper end of that range.
+        max_noise: Upper end of the range.
         uniform_weight: Uniform share of the experts' weights, so that abandoned experts keep learning.
-        forward_kl: Share of the likelihood of the gating's actions that the experts learn from as well.
+        forward_kl: Weight of the likelihood of the gating's actions in the experts' loss.
         pool_copies: Noisy copies of each demonstrated state.
-        pool_samples: Teacher actions drawn at each of these.
-        teacher_steps: Sampling steps of those actions.
-        teacher_precision: Of the frozen teacher's matrix products; bfloat16 is faster on CPUs that have tiles for it
-            (AMX), and its scores differ by some tenths of a percent.
+        pool_samples: Teacher actions per copy.
+        teacher_steps: Sampling steps of the teacher's actions.
+        teacher_precision: Precision of the frozen teacher's matrix products; bfloat16 is faster on CPUs with AMX, and
+            changes scores by some tenths of a percent.
     """
 
     steps: int = 4_000
@@ -125,11 +125,11 @@ class ConsistencyConfig(FitConfig):
 
     Attributes:
         draws: Noise levels for each state of a batch; the state is encoded once for all of them.
-        discretisation: Noise levels above 0 at which the teacher's trajectories are cut.
-        solver: Of the teacher's steps: `euler` or `heun`.
-        target_decay: Of the averaged weights that give the targets; 0 for the newest weights.
-        metric: Of the distance between a jump and its target: pseudo-`huber` or `l2`.
-        huber_width: Where pseudo-Huber turns from squares to lengths, in standardised units.
+        discretisation: Noise levels above 0 that discretise the teacher's trajectories.
+        solver: Solver of the teacher's steps: `euler` or `heun`.
+        target_decay: Decay of the target network's weights; 0: the newest weights.
+        metric: Distance between a jump and its target: pseudo-`huber` or `l2`.
+        huber_width: Transition of pseudo-Huber from quadratic to linear, in standardised units.
         start_from_teacher: Start from the teacher's weights.
     """
 
@@ -170,9 +170,9 @@ class CTMConfig(ConsistencyConfig):
     """A consistency trajectory model (Kim et al. 2024), without a GAN, as Prasad et al. (2024).
 
     Attributes:
-        teacher_steps: Levels that the teacher goes down, as far as the jump goes.
-        to_clean: Share of jumps that go all the way; the others end at a random level.
-        dsm_weight: Of denoising score matching, whose noise drowns the rest at 1 in short runs.
+        teacher_steps: Levels that the teacher descends, at most as far as the jump.
+        to_clean: Share of jumps to the clean action; the others end at a random level.
+        dsm_weight: Weight of denoising score matching; at 1 its noise dominates short runs.
     """
 
     teacher_steps: int = 2
@@ -217,7 +217,7 @@ class IMCConfig(EMConfig):
     """How to train a mixture by Information Maximizing Curriculum (Blessing et al. 2023).
 
     Attributes:
-        eta: An expert leaves out actions much farther from its mean than sqrt(eta), in standardised units.
+        eta: An expert ignores actions much farther from its mean than sqrt(eta), in standardised units.
     """
 
     eta: float = 1.0
@@ -238,17 +238,17 @@ class ExportConfig:
     """How to export.
 
     Attributes:
-        steps: Sampling steps of a diffusion policy, inside the graph; students have none.
-        sampler: Of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler` are not,
-            `heun` asks the network twice a step.
-        schedule: Noise levels that the sampler visits: even in the angle of DDPM's `cosine` schedule, `linear`,
-            `exponential` or `karras`.
-        seed: Of the inputs of the parity check, of the fit of the novelty, and of a deterministic file's noise.
-        novelty: Whether the file gets a density of the demonstrated observations, as one more output.
-        deterministic: Whether the draws become constants, so that the file takes nothing but observation and goal:
-            of a mixture the likeliest expert and its mean, of other policies one noise, drawn from the seed.
-        opset: Newest operator set of ONNX that the file may use: 23 makes a GPT faster and takes ONNX Runtime 1.23, 18
-            is for older ones. A file that gains nothing from 23 has 18 in any case.
+        steps: Sampling steps of a diffusion policy, inside the graph; not for students.
+        sampler: Sampler of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler`
+            deterministic, `heun` evaluates the network twice per step.
+        schedule: Noise levels of the sampler: uniform in the angle of DDPM's `cosine` schedule, `linear`, `exponential`
+            or `karras`.
+        seed: Seed of the parity check's inputs, of the novelty fit, and of a deterministic file's noise.
+        novelty: Add a density of the demonstrated observations as another output.
+        deterministic: Replace random draws by constants, so that the file's only inputs are observation and goal: the
+            mean of a mixture's likeliest expert; one noise, drawn from the seed, for other policies.
+        opset: Newest ONNX operator set that the file may use: 23 makes a GPT faster and needs ONNX Runtime 1.23, 18 is
+            for older ones. A file that gains nothing from 23 uses 18.
     """
 
     steps: int = 8
