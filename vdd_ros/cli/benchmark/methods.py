@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
     parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
     parser.add_argument("--rollouts", type=int, default=480, help="episodes of each trial (default: %(default)s)")
-    parser.add_argument(
-        "--steps", type=int, help="training steps of every model, for a quick trial (default: as usual)"
-    )
+    parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
     parser.add_argument(
         "--demos", type=Path, metavar="DIR", help="demonstrations of the one task (default: made as by vdd demos)"
     )
@@ -63,9 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
-    parser.add_argument(
-        "--report-only", action="store_true", help="run nothing; make tables and figures of the results"
-    )
+    parser.add_argument("--report-only", action="store_true", help="only make tables and figures of the results")
 
 
 def run(args: argparse.Namespace) -> int:
