@@ -185,4 +185,4 @@ def test_the_page_quotes_the_results() -> None:
     quoted = page.partition(BEGIN)[2].partition(END)[0].strip()
     results = CHECKOUT / "results"
     tables = render(read_results(results / "benchmark.json"), results, Path("../results"))
-    assert quoted == tables, "make it again: vdd benchmark --report-only --docs docs/results.md"
+    assert quoted == tables, "make it again: vdd benchmark methods --report-only --docs docs/results.md"

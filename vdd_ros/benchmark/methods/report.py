@@ -74,16 +74,17 @@ def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
 
 def _preface(records: list[Record]) -> str:
     def machine(facts: Record) -> str:
-        threads = f", {facts['threads']} threads" if "threads" in facts else ""
+        count = facts.get("threads")
+        threads = "" if count is None else f", {count} thread{'s' if count > 1 else ''}"
         return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {facts['gpu']}" if facts.get("gpu") else "")
 
     trained = sorted({machine(record["machine"]) for record in records})
     timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
     rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
     lines = [
-        f"{len(records)} trials, {rollouts} rollouts each. ± is the standard deviation over seeds; in brackets stands "
-        "the 95 % interval that the rollouts of these seeds leave. Published figures are the VDD paper's, with GPT "
-        "backbones and in its own simulator. Inference is the median time of one action in one thread.",
+        f"{len(records)} trials, {rollouts} rollouts each. ± is the standard deviation over seeds; brackets are 95 % "
+        "intervals for these seeds, over their rollouts. Published figures are from the VDD paper, with GPT backbones "
+        "and its own simulator. Inference is the median time per action in one thread.",
         f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
     ]
     if apart := settings_apart(records):

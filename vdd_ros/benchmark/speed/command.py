@@ -76,8 +76,8 @@ def section(folder: Path, figures: Path) -> list[str]:
     text = (
         f"{record['steps']} expert steps of {record['batch']} states each, from the BESO teacher of "
         f"{record['task'].capitalize()}, {record['backbone'].upper()} backbone, by turns in one run on "
-        f"{machine['cores']} cores of {machine['cpu']}. *Reached*: the energy distance at which that loop ends, by "
-        f"{PRODUCT}, against the seconds that the loop takes."
+        f"{machine['cores']} cores of {machine['cpu']}. *Reached*: how much sooner {PRODUCT} reaches the loop's final "
+        "energy distance to the teacher."
     )
     figure = f"![Distance to the teacher against seconds of training]({(figures / FIGURE_FILE).as_posix()})"
     return ["## Speed of distillation", text, table(record), figure]
