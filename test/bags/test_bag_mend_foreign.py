@@ -132,7 +132,7 @@ def test_topics_out_of_order_without_an_index_are_merged(
 
 @pytest.mark.parametrize("metadata", [False, True])
 def test_a_split_bag_is_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, metadata: bool) -> None:
-    """Ten files and more, of which the last was cut; with metadata.yaml of the first ones only, or none."""
+    """Ten files and more, the last one truncated; with metadata.yaml of the first ones only, or none."""
     bag = tmp_path / "bag"
     bag.mkdir()
     for part in range(11):

@@ -1,4 +1,4 @@
-"""Whoever reads a bag gets every message that it counts, or is told why not and what to do."""
+"""A reader of a bag gets every message that it counts, or the reason why not and a remedy."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def replaced(bag: Path, *parts: bytes) -> Path:
 
 
 def test_quality_of_service_that_differs_from_the_metadata_loses_no_message(tmp_path: Path) -> None:
-    """As after a file was compressed anew: the library gives nothing of such a folder, and says nothing."""
+    """As after recompression: the library returns nothing from such a folder, and says nothing."""
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
     topics = mcap.schema(1, LATENCY_TYPE) + mcap.channel(1, NODE, qos=PROFILE)
     replaced(bag, mcap.header(), topics, mcap.messages(range(30), tick), mcap.end())

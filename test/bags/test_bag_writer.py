@@ -20,7 +20,7 @@ from vdd_ros.errors import RecordingError
 
 
 class FullDisk:
-    """Stands before a file and runs out of space after so many bytes, part of the way into a write, as disks do."""
+    """Wraps a file and runs out of space after some bytes, in the middle of a write, as disks do."""
 
     def __init__(self, file: Any, space: int) -> None:
         self._file, self._space = file, space
@@ -160,7 +160,7 @@ def test_a_bag_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
-    """Thousands of seconds, of which each ends a chunk; the finished bag has an index of all of them."""
+    """Thousands of seconds, each with a chunk; the finished bag indexes them all."""
     writer = BagWriter(tmp_path / "bag")
     writer.add_topic("/student/latency", LATENCY_TYPE)
     tracemalloc.start()

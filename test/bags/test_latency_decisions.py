@@ -18,7 +18,7 @@ DECISION = ("seq", "stamp_s", "log_prob", "expert", "observation[0].x", "action.
 
 
 def records(count: int, each: int = 1) -> np.ndarray:
-    """Ticks 35 ms apart of which every `each`-th asked the policy."""
+    """Ticks 35 ms apart; every `each`-th ran the policy."""
     values = np.zeros((count, len(LABELS)))
     numbers = np.arange(count)
     values[:, LABELS.index("seq")] = numbers

@@ -102,7 +102,7 @@ def test_what_a_node_sends_is_what_rosbags_would_write(labels: tuple[str, ...]) 
 
 
 def test_every_message_of_a_bag_can_be_read_and_no_topic_is_empty(tmp_path: Path) -> None:
-    """A recorder is told what only some policies give; a bag of a teacher has no topic of experts."""
+    """A recorder knows the optional topics; a teacher's bag has no topic of experts."""
     pytest.importorskip("rclpy")
     from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
 

@@ -21,7 +21,7 @@ PERIOD_S = 1 / RATE_HZ
 
 
 def measured(count: int = 100, **columns: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """Return records of ticks in time, of which columns are replaced; the warm-up comes before them."""
+    """Return records of punctual ticks with some columns replaced, after a warm-up."""
     values = {
         "seq": np.arange(count, dtype=float),
         "stamp_s": 1000.0 + PERIOD_S * np.arange(count),

@@ -146,7 +146,7 @@ main(["demos", "avoiding", "--out", sys.argv[1]])
 
 
 def test_two_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second is refused at once, and told who is at it."""
+    """The second is refused at once, with the process that holds the lock."""
     folder = tmp_path / "D"
     command = [sys.executable, "-c", HOLDING, str(folder)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -67,7 +67,7 @@ def write_constant(
 
 @pytest.fixture
 def two_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a policy with an expert for the left and one for the right, equally likely but for a trifle."""
+    """Return a policy with an expert for the left and one for the right, almost equally likely."""
     return write_constant(tmp_path / "two.onnx", monkeypatch, LEFT, RIGHT, gating=(0.01, 0.0))
 
 

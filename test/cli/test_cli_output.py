@@ -104,7 +104,7 @@ def test_errors_that_nobody_reads_keep_their_exit_code(tmp_path: Path) -> None:
 
 
 def test_a_table_stays_whole_where_nobody_reads_remarks(tmp_path: Path) -> None:
-    """A gap in the record is told on standard error; that nobody hears it takes nothing from table and exit code."""
+    """A gap in the record is reported on standard error; a closed one does not affect table and exit code."""
     values = np.zeros((100, len(LABELS)))
     values[:, LABELS.index("seq")] = np.r_[np.arange(50), np.arange(60, 110)]
     bag = write_bag(tmp_path / "bag", {"/student": values}, {"/student": {"kind": "vdd"}})

@@ -218,7 +218,7 @@ def test_what_is_refused_for_another_reason_is_no_contradiction(tmp_path: Path) 
 
 
 def avoiding(folder: Path, *, measured: bool = True, **rates: float) -> Rig:
-    """Return a rig of Avoiding with rates of its inputs, of which the tool's measures the commands or none."""
+    """Return a rig of Avoiding with input rates; the tool's measures the commands, or none does."""
     document = yaml.safe_load(AVOIDING.read_text())
     if not measured:
         for entry in document["command"]["entries"]:

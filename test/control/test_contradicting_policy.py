@@ -1,4 +1,4 @@
-"""Policies whose graph contradicts what their own metadata say: told, and no more believed than that."""
+"""Policies whose graph contradicts their own metadata: reported, and not believed."""
 
 from pathlib import Path
 from typing import Any

@@ -235,7 +235,7 @@ def test_a_free_first_command_is_bounded_too(tmp_path: Path) -> None:
 
 
 class Chunked:
-    """An arm that follows trajectories of which it keeps the newest, point by point."""
+    """An arm that follows its newest trajectory, point by point."""
 
     def __init__(self, folder: Path, action_steps: int, horizon: int = 8) -> None:
         self.arm = Arm(folder, horizon=horizon, action_steps=action_steps, trajectories=True)

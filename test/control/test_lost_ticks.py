@@ -27,7 +27,7 @@ class Followed:
             self.arm.places = self.points[min(max(done - 1, 0), len(self.points) - 1)]
 
     def tick(self) -> None:
-        """Tick, and see where the robot is told to go next."""
+        """Tick, and return the next set point."""
         rig = self.arm.rig
         sent = len(rig.out.trajectories)
         self.arm.tell(self.arm.places)

@@ -53,7 +53,7 @@ def see(rig: Rig, time_s: float, **positions: float) -> None:
 
 
 def test_messages_of_other_joints_are_not_refused(make: Callable[..., Rig]) -> None:
-    """A gripper and a head on the topic of the arm, each at its own rate: "running", and nothing is told."""
+    """A gripper and a head on the topic of the arm, each at its own rate: "running", and nothing is reported."""
     rig = make()
     health = Health(rig.loop)
     for number in range(200):

@@ -449,7 +449,7 @@ def go_stale_and_stop(rig: Rig) -> None:
 
 
 def hang(rig: Rig, end: Callable[[], object]) -> None:
-    """Let a tick of which the policy does not answer before something else has ended commanding run to its end."""
+    """Run a tick to its end whose policy answers only after something else has ended commanding."""
     act = rig.policy.act
 
     def late(*given: Any) -> Any:

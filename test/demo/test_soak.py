@@ -220,7 +220,7 @@ def test_a_monitor_that_cannot_keep_what_it_saw_is_an_error_too(tmp_path: Path) 
 
 
 class FakeNodes:
-    """Stands for nodes of which one dies after two looks."""
+    """Stands for nodes; one of them dies after two looks."""
 
     pids = dict.fromkeys(("student", "sim_robot"), os.getpid())
 

@@ -12,7 +12,7 @@ WEIGHTS = np.array([0.5, 0.3, 0.2])
 
 
 def blobs(counts: NDArray[np.int64], dim: int, *, seed: int = 0, deviation: float = 0.1) -> Floats:
-    """Draw so many samples of each of three Gaussians, ten deviations apart along the first entry."""
+    """Draw samples from each of three Gaussians, ten deviations apart along the first entry."""
     rng = np.random.default_rng(seed)
     centres = np.zeros((3, dim))
     centres[:, 0] = [0, 1, 2]

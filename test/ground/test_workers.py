@@ -129,7 +129,7 @@ def test_a_killed_worker_s_task_is_restarted_and_nothing_is_lost(
 
 
 class Deadly:
-    """Workers of which the one that does the first task is killed."""
+    """Two workers; the one with the first task is killed."""
 
     def __init__(self, pool: Workers, folder: Path) -> None:
         self._pool, self._folder = pool, folder

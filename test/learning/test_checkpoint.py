@@ -128,7 +128,7 @@ def without(field: str) -> Callable[[dict[str, Any]], Any]:
     ],
 )
 def test_a_card_of_version_1_is_read(tmp_path: Path, kind: str, structure: str, model: dict[str, Any]) -> None:
-    """Its kind told the structure, and of one-step policies how many noise levels they are told."""
+    """Its kind implied the structure, and for one-step policies the number of noise levels."""
     new = ("structure", "method", "warnings")
     old = {name: value for name, value in json.loads(CARD.to_json()).items() if name not in new}
     own = {"kind": kind} if structure == "one_step" else model

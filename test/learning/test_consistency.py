@@ -304,7 +304,7 @@ def test_of_a_ddpm_teacher_all_but_the_last_layer_is_taken_over() -> None:
 
 
 class ExactModel(nn.Module):
-    """Jumps as the ODE of a `Line` does, but for an offset that fades out towards 0."""
+    """Jumps like the ODE of a `Line`, plus an offset that fades out towards 0."""
 
     def __init__(self, line: Line, offset: float) -> None:
         super().__init__()
@@ -320,7 +320,7 @@ class ExactModel(nn.Module):
 
 
 def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
-    """Return CD's loss and its gradient where the model jumps exactly but for an offset."""
+    """Return CD's loss and its gradient for a model that jumps exactly, plus an offset."""
     torch.manual_seed(0)
     student = ExactModel(MIXTURE, offset)
     both = StudentWithTarget(student)  # type: ignore[arg-type]

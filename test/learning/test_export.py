@@ -91,7 +91,7 @@ def draw_inputs(folder: Path, rows: int = ROWS, seed: int = 0) -> Arrays:
 
 
 def states(folder: Path, inputs: Arrays) -> list[Tensor]:
-    """Return the standardised observation and, where there is one, the goal."""
+    """Return the standardised observation and the goal, if any."""
     statistics = Statistics.from_lists(card_of(folder).statistics)
     given = [torch.from_numpy(inputs[name]) for name in ("observation", "goal") if name in inputs]
     return [(value - statistics.observation_mean) / statistics.observation_std for value in given]

@@ -78,7 +78,7 @@ def uninterrupted(tmp_path: Path) -> dict[str, Tensor]:
 
 @pytest.fixture(autouse=True)
 def files_of_scalars_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of one process and second are told apart by a number that TensorBoard sorts as text: 10 before 9."""
+    """Files of one process and second differ by a number that TensorBoard sorts as text: 10 before 9."""
     monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
 
 

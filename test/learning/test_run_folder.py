@@ -168,7 +168,7 @@ train_teacher(small_demonstrations(), Path(sys.argv[1]), TrainConfig(backbone="m
 
 @pytest.mark.parametrize("options", [{}, {"force": True}])
 def test_two_trainings_in_one_folder(tmp_path: Path, options: dict[str, bool]) -> None:
-    """The second is refused at once, and told who is at it."""
+    """The second is refused at once, with the process that holds the lock."""
     folder = tmp_path / "T"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     command = [sys.executable, "-c", HOLDING, str(folder), "the first"]

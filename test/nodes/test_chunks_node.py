@@ -50,7 +50,7 @@ class Arm:
         self.arguments |= {"rate_hz": HZ, "action_steps": STEPS}  # type: ignore[dict-item]
 
     def run(self, count: int) -> None:
-        """Observe until so many more trajectories came."""
+        """Observe until `count` more trajectories came."""
         wanted = len(self.trajectories) + count
 
         def observed() -> bool:
@@ -90,7 +90,7 @@ def points(trajectory: JointTrajectory) -> np.ndarray:
 
 
 def check_form(trajectory: JointTrajectory, count: int) -> None:
-    """Check all of a trajectory of so many points but its positions."""
+    """Check everything but the positions of a trajectory."""
     assert trajectory.joint_names == list(JOINTS)
     assert (trajectory.header.stamp.sec, trajectory.header.stamp.nanosec) == (0, 0)  # now
     times_s = [point.time_from_start.sec + 1e-9 * point.time_from_start.nanosec for point in trajectory.points]

@@ -44,7 +44,7 @@ NUMBERS = (0.0, -1.0, float("nan"), float("inf"), 1e308)
 
 
 def values() -> Iterator[ParameterMsg]:
-    """Every type that a message can carry, and numbers out of range, for parameters that there are and are not."""
+    """Every type that a message can carry, and numbers out of range, for known and unknown parameters."""
     for name in NAMES:
         for kind in TYPES:
             yield ParameterMsg(name=name, value=ParameterValue(type=kind))
@@ -146,7 +146,7 @@ def test_no_clock_message_ends_a_node(bench: Bench, nan_policy: Path, tmp_path: 
 
 
 class Broken(Node):
-    """A node of which callbacks raise, or of which nothing can be taken."""
+    """A node whose callbacks raise, or whose messages cannot be taken."""
 
     def __init__(self) -> None:
         super().__init__("broken")

@@ -114,7 +114,7 @@ def simulated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
 
 @pytest.mark.parametrize("jump_s", [-9 * HOUR_S, HOUR_S])
 def test_simulated_time_jumps(make_node: MakeNode, simulated: SimulatedRobot, jump_s: float) -> None:
-    """As where a simulation begins anew: nothing is commanded until the sensors tell of the new time."""
+    """As when a simulation restarts: nothing is commanded until the sensors have the new time."""
     node = started(make_node(use_sim_time=True))
     watched = simulated.watched
     simulated.run()

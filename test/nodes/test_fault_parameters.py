@@ -137,7 +137,7 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
 @settings(FEW, max_examples=20)
 @given(st.fixed_dictionaries(HOST))
 def test_what_is_asked_of_the_host_is_refused_or_the_node_ticks(good: dict[str, Any], given: dict[str, Any]) -> None:
-    """Whatever the host grants; what it refuses is told, and never ends the thread that ticks."""
+    """Refusals of the host are reported, and never end the ticking thread."""
     bench = Bench()
     try:
         check_host(bench, good | given)
@@ -236,7 +236,7 @@ JSON = st.one_of(
 
 @st.composite
 def spoilt(draw: st.DrawFn, document: Any) -> Any:
-    """Return a document of which one to three values, at any depth, are others, gone, or there twice."""
+    """Return a document with one to three values, at any depth, changed, missing or duplicated."""
     document = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 3))):
         holder = parent = document

@@ -74,7 +74,7 @@ def directory(path: Path) -> None:
 def test_file_is_spoilt_while_its_policy_acts(
     make_node: MakeNode, watched: Watched, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    """In place, as by a copy that is still under way: the policy acts on; loading it again is refused and told."""
+    """In place, as by an unfinished copy: the policy continues; loading the file again is refused and reported."""
     path = write_mixture(tmp_path / "policy.onnx")
     node = started(make_node(policy_path=str(path)))
     watched.run_for_commands()

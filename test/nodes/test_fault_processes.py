@@ -110,7 +110,7 @@ def test_two_nodes_on_one_command_topic(
 
 
 def restarts(mcap: Path) -> int:
-    """Return how often sequence numbers began anew in what is written of a bag so far."""
+    """Return how often sequence numbers restarted in the bag so far."""
     copy = mcap.with_suffix(".copy.mcap")
     shutil.copy(mcap, copy)
     try:
@@ -121,7 +121,7 @@ def restarts(mcap: Path) -> int:
 
 
 def test_node_that_is_killed_and_started_again(watched: Watched, nan_policy: Path, tmp_path: Path) -> None:
-    """Under the same name: it begins as from anew, from where the robot is now; the recorder goes on."""
+    """Under the same name: it starts over, from where the robot is now; the recorder continues."""
     bag = tmp_path / "bag"
     mcap = bag.with_name("bag.partial") / "bag" / "bag.mcap"
     with (

@@ -1,4 +1,4 @@
-"""Sensors that stop or send nonsense, over DDS: nothing wrong is commanded, it is told, and it goes on afterwards.
+"""Sensors that stop or send nonsense, over DDS: nothing wrong is commanded, it is reported, and commands resume.
 
 What a loop does about each fault is tested exactly in test/control/test_sensor_faults.py.
 """
@@ -24,13 +24,13 @@ def watched(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
 
 
 def rises(watched: Watched, counter: str) -> Callable[[str, dict[str, str]], bool]:
-    """Return a condition on diagnostics: a counter is above what it was when last told."""
+    """Return a condition on diagnostics: a counter has grown since the last report."""
     before = watched.value(counter)
     return lambda _, values: int(values[counter]) > max(before, 0)
 
 
 def test_sensors_stop_then_their_stamps_are_an_hour_off(make_node: MakeNode, watched: Watched) -> None:
-    """Commands end, why is told, and they begin again when the sensors are right."""
+    """Commands end with a reported reason, and resume when the sensors are right."""
     node = started(make_node())
     watched.run_for_commands(20)
     watched.pass_time(2 * MAX_AGE_S)

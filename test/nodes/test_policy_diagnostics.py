@@ -141,7 +141,7 @@ def test_messages_that_contradict_each_other_are_reported(
 def test_what_was_not_demonstrated(
     make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str, tmp_path: Path
 ) -> None:
-    """It is counted; after so many ticks in a row nothing is commanded, until it is known again or for good."""
+    """It is counted; after consecutive ticks nothing is commanded, until observations are known again, or for good."""
     file = robot_file(tmp_path, leaps=["desired", "tcp"])  # what is known and what is not are far apart
     node = started(make_node(policy_path=str(novelty_file), robot_file=file, on_novelty=on_novelty, novelty_ticks=5))
     watched.run_for_commands()
@@ -255,7 +255,7 @@ def told_by(rig: Rig, ticks: int, *, spacing_s: float = PERIOD_S) -> tuple[bytes
 
 
 def test_a_window_that_never_fills_is_reported(tmp_path: Path) -> None:
-    """Observations that come so seldom that each begins anew: nothing is commanded, so the node is not `running`."""
+    """Observations so rare that each starts over: nothing is commanded, so the node is not `running`."""
     document = yaml.safe_load(AVOIDING.read_text())
     for source in document["inputs"].values():
         source["max_age_s"] = 0.2

@@ -100,7 +100,7 @@ def test_why_nothing_comes_is_reported(
 
 
 def test_quality_of_service_that_does_not_match_is_reported_with_topic_node_and_policy(tmp_path: Path) -> None:
-    """Of inputs and of the command, also the durability; what matches is not told."""
+    """Of inputs and of the command, including durability; matches are not reported."""
     graph = Graph()
     graph.published = {
         "/tcp_pose": [endpoint("good"), endpoint("bad", qos=BEST_EFFORT)],

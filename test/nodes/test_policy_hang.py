@@ -1,4 +1,4 @@
-"""A tick that does not end, over real DDS: the robot is not left alone, and the node can be told to stop."""
+"""A tick that does not end, over real DDS: the robot is not left alone, and the node can be stopped."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ def zero_on_loss(tmp_path: Path) -> Path:
 def hanging(
     make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[PolicyNode, Event]]:
-    """A node of which the policy does not answer until the event is set, after it has commanded."""
+    """A node that has commanded, and whose policy then blocks until the event is set."""
     monkeypatch.setattr("vdd_ros.nodes.policy.ticker.STOP_S", 0.3)
     early_s = 0.002 if request.param == "in a dry run" else 0.0
     action = tuple(Feature(name, "m/s", -0.01, 0.01) for name in ("delta_desired_x", "delta_desired_y"))

@@ -166,7 +166,7 @@ def test_one_service_for_the_life_of_the_node(make_node: MakeNode, robot: Robot,
 def test_a_refusal_without_words_is_no_success(
     make_node: MakeNode, robot: Robot, nan_policy: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """That a file was refused is not told by the length of the reason."""
+    """An empty reason is a refusal too."""
     node = started(make_node())
 
     def refuse(*_: Any, **__: Any) -> None:

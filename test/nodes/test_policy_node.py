@@ -251,7 +251,7 @@ def test_every_kind_of_policy_commands(make_node: MakeNode, robot: Robot, tmp_pa
 def test_goals_come_by_topic(
     make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is commanded before the first; the next one changes what is commanded; a wrong one is told and dropped.
+    """Nothing is commanded before the first; the next one changes the commands; a wrong one is reported and dropped.
 
     The publisher is of the usual kind, as `ros2 topic pub` makes it.
     """
@@ -367,7 +367,7 @@ def test_impossible_transition_is_refused(make_node: MakeNode, bench: Bench) -> 
 
 
 def test_unexpected_exception_is_a_failure_with_a_reason(make_node: MakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is not swallowed, as rclpy does, but told."""
+    """Unforeseen errors are reported, not swallowed as in rclpy."""
     node = make_node()
     monkeypatch.setattr(node, "activate", lambda: 1 / 0)
     node.trigger_configure()

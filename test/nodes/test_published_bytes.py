@@ -60,7 +60,7 @@ def read_own(content: bytes, type_name: str) -> Any:
 
 
 def robot(kind: str, size: int, unit: str) -> RobotFile:
-    """Return a robot file with so many numbers in its command."""
+    """Return a robot file with this many numbers in its command."""
     message = find_message(kind)
     names = message.field_names[:size] or [f"joint_{'x' * number}" for number in range(size)]
     on_loss = "zero" if unit.endswith("/s") else "hold"
@@ -78,7 +78,7 @@ def robot(kind: str, size: int, unit: str) -> RobotFile:
 
 
 class Sent:
-    """Outputs of a policy node of which the bytes are kept."""
+    """Outputs of a policy node that keep their bytes."""
 
     def __init__(self, bench: Bench, file: RobotFile, monkeypatch: pytest.MonkeyPatch) -> None:
         action = [Feature(entry.action, entry.unit) for entry in file.command.entries]
@@ -90,7 +90,7 @@ class Sent:
 
 
 def fits(message: Message, size: int) -> bool:
-    """Whether a command can have so many numbers."""
+    """Whether a command can have this many numbers."""
     fields = len(message.field_names)
     return not fields or (size == fields if message.complete else size <= fields)
 

@@ -27,7 +27,7 @@ class Numbers:
         self.wait_for_match(1)
 
     def wait_for_match(self, subscriptions: int) -> None:
-        """Wait until so many subscriptions get what is published: the topic is best effort."""
+        """Wait for this many subscriptions: the topic is best effort."""
         self.bench.wait(lambda: self.publisher.get_subscription_count() >= subscriptions, "the match")
 
     def publish(self, *numbers: int) -> None:

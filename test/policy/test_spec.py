@@ -216,7 +216,7 @@ def older(spec: PolicySpec, version: int) -> dict[str, Any]:
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("method", OLD_KINDS)
 def test_files_of_older_versions_are_read_as_those_of_the_newest(method: str, version: int) -> None:
-    """Their kind was the method, and told the structure too; version 2 knew no novelty."""
+    """Their kind was the method and implied the structure; version 2 had no novelty."""
     if OLD_KINDS[method] == "mixture":
         spec = mixture_spec(method=method)
     else:

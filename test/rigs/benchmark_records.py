@@ -13,7 +13,7 @@ MACHINE = {"cpu": "Test CPU", "cores": 2}
 def record(
     method: str, seed: int = 0, *, backbone: str = "gpt", variant: str | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Return a trial of Avoiding: 456 of 480 rollouts succeed, entropy 0.9 ± 0.02, unless told otherwise."""
+    """Return a trial of Avoiding: 456 of 480 rollouts succeed, entropy 0.9 ± 0.02, unless overridden."""
     trial = Trial(method, Model.of("avoiding", METHODS[method].model, backbone, seed, variant))
     made: dict[str, Any] = dict.fromkeys(KEYS) | {
         **{"task": "avoiding", "backbone": backbone, "method": method, "variant": variant, "seed": seed},

@@ -97,7 +97,7 @@ class Watched:
         self.bench.wait(published, what, deadline_s)
 
     def run_for_commands(self, count: int = 10, **publish: Any) -> None:
-        """Publish observations until so many more commands came."""
+        """Publish observations until this many more commands came."""
         wanted = len(self.commands) + count
         self.run_until(lambda: len(self.commands) >= wanted, f"{count} commands", **publish)
 

@@ -1,4 +1,4 @@
-"""A sensor that floods: publishes an input of Avoiding until it is told to stop, then says how often a second.
+"""A sensor that floods: publishes an input of Avoiding until it is stopped, then prints its rate.
 
 Run as `python flood.py INPUT RATE_HZ`; the rate is its only line of output. Messages are serialised before, but for
 their stamps, so that Python is fast enough. What measures the robot is alive: its last digit changes.

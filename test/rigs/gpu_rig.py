@@ -16,7 +16,7 @@ ON_GPU = pytest.mark.parametrize(
 
 
 def load_on_gpu(path: Path, settings: ProviderSettings, expert: str = "sample") -> OnnxPolicy:
-    """Load a policy and warm it up, or skip where there is no such GPU."""
+    """Load a policy and warm it up, or skip without such a GPU."""
     try:
         policy = OnnxPolicy.load(path, provider=settings, expert=expert, seed=3)
     except ProviderError as error:

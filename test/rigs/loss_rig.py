@@ -54,7 +54,7 @@ class MovedRobot:
         return self.bench.node.create_service(Trigger, HELP, self._serve)
 
     def move(self, count: int = 5) -> None:
-        """Publish observations until the robot has moved for so many more commands."""
+        """Publish observations until the robot has moved for this many more commands."""
         wanted = len(self.moves()) + count
         self.observations.run_until(lambda: len(self.moves()) >= wanted, "velocities")
 

@@ -130,7 +130,7 @@ def numbers(store: Any, name: str, before: str = "") -> list[str]:
 
 
 def test_every_number_of_the_standard_messages_has_a_quantity() -> None:
-    """Against the definitions of Jazzy: none is forgotten, and the table names no field that there is not."""
+    """Against the definitions of Jazzy: the table is complete and names no other field."""
     store = get_typestore(Stores.ROS2_JAZZY)
     no_meaning = {f"geometry_msgs/msg/{name}" for name in ("Vector3", "Vector3Stamped")}
     packages = ("geometry_msgs", "sensor_msgs", "trajectory_msgs")

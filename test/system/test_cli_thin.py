@@ -62,7 +62,7 @@ def imports_of(node: ast.AST) -> Iterator[str]:
 
 
 def is_other_command(words: list[str], name: str) -> bool:
-    """Tell whether what is imported from cli/ is a command, but for the sub-commands of this one."""
+    """Return whether an import from cli/ is another command, except a sub-command of this one."""
     return words[0] not in HELPERS and words[0] != name.partition(".")[0]
 
 
