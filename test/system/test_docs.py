@@ -1,5 +1,7 @@
 """Every command that README.md and docs/ show is tested: `vdd` is run, the others are held against what exists.
 
+So are the names, paths and options that they mention.
+
 A command is a line of a fenced block marked bash, sh or console. A program that CHECKS does not know fails. `vdd` runs
 in this process; that an installation has it as a program is shown in test_packaging.py.
 """
@@ -11,6 +13,8 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -231,6 +235,67 @@ def test_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
         if heading:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
             assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+# Options of other programs than `vdd`.
+FOREIGN_OPTIONS = {"--head", "--nproc-per-node", "--ros-args"}
+ENTRY_POINT_GROUPS = {f"vdd_ros.{name}" for name in ("formats", "messages", "methods", "tasks", "teachers")}
+
+
+def exists(name: str) -> bool:
+    """Return whether a dotted name is a module or an attribute of one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return find_spec(name) is not None or hasattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not error.name.startswith("vdd_ros"):
+            pytest.skip(f"{error.name} is not installed")
+        return hasattr(import_module(module), attribute)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mentioned_modules_classes_and_functions_exist(page: Path) -> None:
+    text = page.read_text()
+    imported = {
+        f"{node.module}.{name.name}"
+        for block in PYTHON.findall(text)
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("vdd_ros")
+        for name in node.names
+    }
+    mentioned = set(re.findall(r"`(vdd_ros(?:\.\w+)+)", text)) - ENTRY_POINT_GROUPS
+    assert {name for name in imported | mentioned if not exists(name)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mentioned_paths_exist(page: Path) -> None:
+    folders = "vdd_ros|test|config|findings|results|launch|models|docs"
+    found = set(re.findall(rf"`((?:{folders})/[\w./*-]+)`", page.read_text()))
+    assert {path for path in found if "NAME" not in path and not list(CHECKOUT.glob(path))} == set()
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser and of its sub-commands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from options(sub)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mentioned_options_exist(page: Path) -> None:
+    known = {"--help", "--version"} | FOREIGN_OPTIONS
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        import_module(f"vdd_ros.cli.{name}").add_arguments(parser)
+        known |= set(options(parser))
+    outside = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    mentioned = {
+        option for code in re.findall(r"`([^`\n]+)`", outside) for option in re.findall(r"--[a-z][\w-]+", code)
+    }
+    assert mentioned - known == set()
 
 
 def test_comments_continuations_chains_and_output_are_distinguished() -> None:
