@@ -18,6 +18,9 @@ SCALAR: tuple[int, ...] = ()
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "uint8", "uint16", "int32", "int64", "bool")
 """Number types that a feature can have, as numpy names them."""
+MAX_AXES = 8
+MAX_SIZE = 1_000_000
+"""Of one axis of an array."""
 RATE_TOLERANCE = 1e-3
 """Relative; rates that differ by less are the same."""
 _SHOWN = 8  # names in one part of an error
@@ -136,18 +139,23 @@ def listed(features: Sequence[Feature]) -> str:
     return ", ".join(map(str, features[:_SHOWN])) + more
 
 
-def to_pairs(features: Sequence[Feature]) -> list[list[str]]:
-    """Return plain numbers as pairs of name and unit, as files keep them."""
-    return [[feature.name, feature.unit] for feature in features]
+def to_pairs(features: Sequence[Feature]) -> list[list[str | list[int]]]:
+    """Return features as pairs of name and unit, as files keep them; arrays with shape and number type behind."""
+    pairs: list[list[str | list[int]]] = []
+    for feature in features:
+        form: list[str | list[int]] = [] if feature.is_scalar else [list(feature.shape), feature.dtype]
+        pairs.append([feature.name, feature.unit, *form])
+    return pairs
 
 
-def from_pairs(value: object, most: int, longest: int) -> tuple[Feature, ...]:
+def from_pairs(value: object, most: int, longest: int, *, arrays: bool = False) -> tuple[Feature, ...]:
     """Read what `to_pairs` wrote.
 
     Args:
         value: From JSON.
         most: How many features there may be.
         longest: Characters of a name or a unit.
+        arrays: Whether there may be arrays.
 
     Raises:
         ValueError: What is wrong, the end of a sentence that begins with whose features they are.
@@ -155,13 +163,30 @@ def from_pairs(value: object, most: int, longest: int) -> tuple[Feature, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= most:
         raise ValueError(f"is no list of 1 to {most:,} pairs of name and unit")
     for pair in value:
-        texts = pair if isinstance(pair, list) and len(pair) == 2 else [None]
+        form = pair[2:] if isinstance(pair, list) else []
+        texts = pair[:2] if isinstance(pair, list) and len(pair) in ((2, 4) if arrays else (2,)) else [None]
         if not all(isinstance(text, str) and 0 < len(text) <= longest for text in texts):
             raise ValueError(f"holds {printable(pair)}, not a pair of name and unit")
-    counts = Counter(name for name, _ in value)
+        if form and not _is_form(*form):
+            raise ValueError(f"holds {printable(pair)}, whose shape or number type is wrong")
+    counts = Counter(pair[0] for pair in value)
     if len(counts) < len(value):
         raise ValueError(f"has the entry '{printable(counts.most_common(1)[0][0])}' twice")
-    return tuple(Feature(name, unit) for name, unit in value)
+    return tuple(
+        Feature(name, unit, shape=tuple(form[0]), dtype=form[1]) if form else Feature(name, unit)
+        for name, unit, *form in value
+    )
+
+
+def _is_form(shape: object, dtype: object) -> bool:
+    """Whether these are the shape and the number type of an array."""
+    return (
+        isinstance(shape, list)
+        and len(shape) <= MAX_AXES
+        and all(type(size) is int and 1 <= size <= MAX_SIZE for size in shape)
+        and dtype in DTYPES
+        and (bool(shape) or dtype != FLOAT32)
+    )
 
 
 def _problems(have: Sequence[Feature], want: Sequence[Feature], by_name: bool) -> list[str]:

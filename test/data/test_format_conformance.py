@@ -31,7 +31,7 @@ def read(path: Path) -> DemonstrationSet:
             for key, value in fields["h"].items()
         }
         arrays["contexts"] = arrays["contexts"].reshape(len(arrays["lengths"]), -1)
-        return DemonstrationSet(Header(**header), **arrays)
+        return DemonstrationSet(Header(**header), **arrays)  # type: ignore[arg-type]
     except (KeyError, ValueError) as error:
         raise DemonstrationError(f"'{path}' is damaged ({error}); take another copy") from error
 

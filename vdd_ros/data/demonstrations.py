@@ -5,7 +5,7 @@ The arrays may be memory-mapped: nothing here reads a large one as a whole, exce
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.blocks import blocks
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.features import Feature, Signature, listed, to_pairs
+from vdd_ros.features import FLOAT32, Feature, Signature, listed, to_pairs
+from vdd_ros.text import printable
 
 FILE_NAME = "demonstrations.npz"
 DTYPES = {
@@ -32,7 +33,8 @@ class Header:
 
     Attributes:
         task: Name of the task.
-        observation, action: Features, in order; plain numbers, of which name and unit are kept.
+        observation: Features, in order; of single numbers name and unit are kept, of arrays shape and type too.
+        action: Features, in order; single numbers.
         rate_hz: Rate at which the pairs were sampled.
         source: Who or what demonstrated.
         seed: Seed of a scripted demonstrator, else None.
@@ -46,6 +48,16 @@ class Header:
     source: str
     seed: int | None = None
     context: tuple[Feature, ...] = ()
+
+    @property
+    def vector(self) -> tuple[Feature, ...]:
+        """The single numbers of an observation, in order."""
+        return tuple(feature for feature in self.observation if feature.is_scalar)
+
+    @property
+    def arrays(self) -> tuple[Feature, ...]:
+        """The rest of an observation, such as images, in order."""
+        return tuple(feature for feature in self.observation if not feature.is_scalar)
 
     @property
     def signature(self) -> Signature:
@@ -65,12 +77,13 @@ class DemonstrationSet:
 
     Attributes:
         header: Names, units, rate.
-        observation: (M, obs_dim) float64.
+        observation: (M, obs_dim) float64, the single numbers.
         action: (M, act_dim) float64.
         lengths: (E,) pairs of each episode; they sum to M.
         modes: (E,) mode of each episode, -1 where unknown.
         contexts: (E, c) float64, what each episode started from; c is 0 where every episode starts alike, and the
             array may then be left out.
+        arrays: (M, *shape) of each array of the observation, by name, in its own number type.
         file: Where the set was read from or written to; None for one that is nowhere but in memory.
     """
 
@@ -80,6 +93,7 @@ class DemonstrationSet:
     lengths: NDArray[np.int64]
     modes: NDArray[np.int64]
     contexts: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     file: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -95,13 +109,13 @@ class DemonstrationSet:
                 raise DemonstrationError(
                     f"demonstrations: '{name}' is {kind}, not {wanted}; convert it with astype('{wanted}')"
                 )
-        if arrays := [one for one in (*self.header.observation, *self.header.action) if not one.is_scalar]:
+        if arrays := [one for one in (*self.header.action, *self.header.context) if not one.is_scalar]:
             raise DemonstrationError(
-                f"demonstrations: {listed(arrays)} cannot be kept; this version keeps numbers of the type float32 alone"
+                f"demonstrations: {listed(arrays)} cannot be kept; actions and contexts are single numbers"
             )
         pairs = int(self.lengths.sum())
         expected = {
-            "observation": (pairs, len(self.header.observation)),
+            "observation": (pairs, len(self.header.vector)),
             "action": (pairs, len(self.header.action)),
             "modes": self.lengths.shape,
             "contexts": (*self.lengths.shape, len(self.header.context)),
@@ -122,12 +136,34 @@ class DemonstrationSet:
                     "remove the episodes that hold them"
                 )
 
+        self._check_arrays(pairs)
+
+    def _check_arrays(self, pairs: int) -> None:
+        """Refuse arrays that are not those of the header."""
+        if list(self.arrays) != [feature.name for feature in self.header.arrays]:
+            raise DemonstrationError(
+                f"demonstrations: the header has the arrays {listed(self.header.arrays) or '(none)'}, but given are "
+                f"{printable(', '.join(self.arrays)) or '(none)'}; give them in that order"
+            )
+        for feature in self.header.arrays:
+            values, name = self.arrays[feature.name], printable(feature.name)
+            if values.dtype != feature.dtype or values.shape != (pairs, *feature.shape):
+                raise DemonstrationError(
+                    f"demonstrations: the array '{name}' is {values.dtype} of the shape {values.shape}, but the header "
+                    f"and the lengths ask for {feature.dtype} of the shape {(pairs, *feature.shape)}; convert it"
+                )
+            if feature.dtype == FLOAT32 and (bad := _rows_not_finite(values)).size:
+                raise DemonstrationError(
+                    f"demonstrations: the array '{name}' is not finite in {bad.size} pairs, first in pair {bad[0]}; "
+                    "remove the episodes that hold them"
+                )
+
     @cached_property
     def sha256(self) -> str:
         """Hex digest of the header and all numbers, read a block at a time."""
         digest = hashlib.sha256(json.dumps(self.header.to_dict(), sort_keys=True).encode())
-        for name in DTYPES:
-            for part in blocks(getattr(self, name)):
+        for values in (*(getattr(self, name) for name in DTYPES), *self.arrays.values()):
+            for part in blocks(values):
                 digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
@@ -148,6 +184,7 @@ class DemonstrationSet:
             self.lengths[few],
             self.modes[few],
             self.contexts[few],
+            {name: values[pairs] for name, values in self.arrays.items()},
         )
 
     @classmethod
@@ -160,10 +197,11 @@ class DemonstrationSet:
         header = parts[0].header
         if any(one.header != header for one in parts):
             raise DemonstrationError("demonstrations: parts with different headers cannot be joined; make them anew")
-        return cls(header, *(np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES))
+        arrays = {name: np.concatenate([one.arrays[name] for one in parts]) for name in parts[0].arrays}
+        return cls(header, *(np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES), arrays=arrays)
 
     def windows(self, history: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cut training pairs: the newest `history` observations and the next `horizon` actions.
+        """Cut training pairs: the newest `history` observations and the next `horizon` actions, of single numbers.
 
         Before an episode's start its first observation is repeated, as the node does when it has just been
         activated. Windows that would reach beyond an episode's end are left out.
@@ -187,8 +225,8 @@ class DemonstrationSet:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether observations or actions are memory-mapped, because they are large."""
-        return isinstance(self.observation, np.memmap) or isinstance(self.action, np.memmap)
+        """Whether observations, actions or arrays are memory-mapped, because they are large."""
+        return any(isinstance(values, np.memmap) for values in (self.observation, self.action, *self.arrays.values()))
 
     @staticmethod
     def too_short(horizon: int) -> DemonstrationError:
@@ -224,7 +262,7 @@ class DemonstrationSet:
         return read_demonstrations(path)
 
 
-def _rows_not_finite(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the rows of (M, D) that hold a value that is not finite."""
-    finite = [np.isfinite(part).all(axis=1) for part in blocks(values)]
+def _rows_not_finite(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the rows of (M, ...) that hold a value that is not finite."""
+    finite = [np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in blocks(values)]
     return np.flatnonzero(~np.concatenate(finite)) if finite else np.zeros(0, dtype=np.int64)

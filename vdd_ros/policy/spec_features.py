@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from vdd_ros.features import DTYPES, FLOAT32, SCALAR, Feature
+from vdd_ros.features import DTYPES, FLOAT32, MAX_AXES, MAX_SIZE, SCALAR, Feature
 from vdd_ros.policy.spec_checks import (
     MAX_COUNT,
     check_choice,
@@ -18,9 +18,6 @@ from vdd_ros.policy.spec_checks import (
 
 MAX_ARRAY = 100_000_000
 """Numbers in the window of one array: four images of 24 megapixels."""
-MAX_AXES = 8
-MAX_SIZE = 1_000_000
-"""Of one axis."""
 TENSORS = (
     *("observation", "goal", "noise", "expert_uniform"),
     *("action", "expert", "gating", "log_prob", "novelty"),

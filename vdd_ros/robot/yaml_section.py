@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.features import MAX_AXES, MAX_SIZE
 from vdd_ros.robot.messages import command_types, find_message
 from vdd_ros.robot.names import field_problem, topic_problem, type_problem, usual_type
 from vdd_ros.text import printable
@@ -41,9 +42,6 @@ EXAMPLES = {
     "encoding": "encoding: rgb8",
 }
 """How a line with each key looks, for errors."""
-MAX_AXES = 8
-MAX_SIZE = 1_000_000
-"""Of one axis of an array."""
 _OF_COMMAND = {
     "topic": "topic: /arm_controller/joint_trajectory",
     "type": "type: trajectory_msgs/msg/JointTrajectory",

@@ -7,8 +7,9 @@ the archive cover what is read; those of mapped members would take reading them,
 
 import json
 import math
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,6 +22,7 @@ from vdd_ros.data.foreign import OWN, OWN_ARRAYS, describe
 from vdd_ros.data.formats.format import Format
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.features import DTYPES as FEATURE_DTYPES
 from vdd_ros.features import Feature, from_pairs
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
@@ -28,6 +30,8 @@ from vdd_ros.text import printable
 FORMAT_VERSION = 1
 ARRAYS = {"header": "text", **DTYPES}
 """Members of the archive, and the types of their numbers."""
+_ARRAY = re.compile(r"array_(0|[1-9][0-9]{0,3})")
+"""Members of arrays of the observation, counted in the order of the header, which has their names."""
 OPTIONAL = ("contexts",)
 """Left out where every episode starts alike."""
 MAX_BYTES = 4 << 30
@@ -93,7 +97,9 @@ def read(path: Path) -> DemonstrationSet:
             f"{FORMAT_VERSION}"
         )
     try:
-        return DemonstrationSet(Header(**check_header(header)), **arrays).found_at(file)
+        known = Header(**check_header(header))
+        seen = _named(known.arrays, arrays)
+        return DemonstrationSet(known, **arrays, arrays=seen).found_at(file)
     except (TypeError, ValueError) as error:
         raise DemonstrationError(f"'{printable(file)}' has a malformed header ({error}); write it again") from error
 
@@ -113,7 +119,8 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
     members: dict[str, Any] = {name: getattr(demonstrations, name) for name in DTYPES}
     if not demonstrations.header.context:
         del members["contexts"]
-    large = max(members[name].nbytes for name in _MAPPED) >= MAPPED_FROM
+    members |= {f"array_{index}": values for index, values in enumerate(demonstrations.arrays.values())}
+    large = max(values.nbytes for name, values in members.items() if _may_be_mapped(name)) >= MAPPED_FROM
     header = np.array(json.dumps({"format_version": FORMAT_VERSION, **fields}))
     with replacing(target) as aside, open(aside, "wb") as file:
         (np.savez if large else np.savez_compressed)(file, header=header, **members)
@@ -174,13 +181,29 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     """Return the names of the arrays; raises ValueError if they are not those of a set."""
     found = [info.filename for info in archive.infolist()]
     for name in found:
-        if name.removesuffix(".npy") not in ARRAYS or not name.endswith(".npy"):
+        known = name.removesuffix(".npy")
+        if not name.endswith(".npy") or (known not in ARRAYS and not _ARRAY.fullmatch(known)):
             raise ValueError(f"it holds '{printable(name)}', which demonstrations have not")
     if missing := [name for name in ARRAYS if f"{name}.npy" not in found and name not in OPTIONAL]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     if len(found) > len(set(found)):
         raise ValueError("it holds an array twice")
-    return [name for name in ARRAYS if f"{name}.npy" in found]
+    return [
+        *(name for name in ARRAYS if f"{name}.npy" in found),
+        *(name for name in (text.removesuffix(".npy") for text in found) if _ARRAY.fullmatch(name)),
+    ]
+
+
+def _may_be_mapped(name: str) -> bool:
+    return name in _MAPPED or _ARRAY.fullmatch(name) is not None
+
+
+def _named(features: Sequence[Feature], found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Take the arrays of the observation out of what was found; raises ValueError unless they are those."""
+    members = sorted(name for name in found if _ARRAY.fullmatch(name))
+    if members != sorted(f"array_{index}" for index in range(len(features))):
+        raise ValueError(f"its header has {len(features)} arrays, but the file holds {', '.join(members) or 'none'}")
+    return {feature.name: found.pop(f"array_{index}") for index, feature in enumerate(features)}
 
 
 @contextmanager
@@ -208,7 +231,7 @@ def _look(archive: zipfile.ZipFile, name: str) -> _Member:
         if min(shape, default=0) < 0 or member.bytes != there:
             raise ValueError(f"'{name}' says that it has the shape {shape}, but there are {there:,} bytes")
         is_stored = info.compress_type == zipfile.ZIP_STORED
-        if name in _MAPPED and is_stored and not fortran and there >= MAPPED_FROM:
+        if _may_be_mapped(name) and is_stored and not fortran and there >= MAPPED_FROM:
             return member._replace(offset=_begin(Path(str(archive.filename)), info) + stream.tell())
     return member
 
@@ -227,8 +250,11 @@ def _map(file: Path, member: _Member) -> NDArray[Any]:
 
 def _check_types(members: dict[str, _Member]) -> None:
     for name, member in members.items():
-        wanted = ARRAYS[name]
-        if wanted == "text":
+        wanted = ARRAYS.get(name)
+        if wanted is None:
+            if str(member.dtype) not in FEATURE_DTYPES:
+                raise ValueError(f"'{name}' is {member.dtype}, not one of {', '.join(FEATURE_DTYPES)}")
+        elif wanted == "text":
             if member.dtype.kind != "U" or member.shape != () or member.bytes > MAX_HEADER_BYTES:
                 raise ValueError(f"its header is no text of at most {MAX_HEADER_BYTES // 4:,} characters")
         elif member.dtype != np.dtype(wanted):
@@ -278,6 +304,8 @@ def check_header(fields: dict[str, Any]) -> dict[str, Any]:
     if isinstance(seed, bool) or not (seed is None or isinstance(seed, int)):
         raise ValueError(f"its seed is {printable(seed)}, neither a whole number nor null")
     entries = {name: _entries(name, fields[name]) for name in ("observation", "action")}
+    if not any(feature.is_scalar for feature in entries["observation"]):
+        raise ValueError("its observation has no single number")
     return {**fields, **entries, "context": _entries("context", fields.get("context", []), least=0)}
 
 
@@ -285,7 +313,7 @@ def _entries(name: str, pairs: object, least: int = 1) -> tuple[Feature, ...]:
     if pairs == [] and least == 0:
         return ()
     try:
-        return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT)
+        return from_pairs(pairs, MAX_ENTRIES, MAX_TEXT, arrays=name == "observation")
     except ValueError as error:
         raise ValueError(f"its {name} {error}") from None
 

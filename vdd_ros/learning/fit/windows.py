@@ -11,7 +11,7 @@ from torch import Tensor
 from vdd_ros.data.blocks import Moments, moments
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.features import Feature
+from vdd_ros.features import Feature, listed
 from vdd_ros.learning.fit.mapped_rows import MappedRows
 from vdd_ros.policy.spec import FASTEST_HZ, SLOWEST_HZ
 from vdd_ros.policy.spec_checks import MAX_TEXT
@@ -121,6 +121,11 @@ class Statistics:
 
 def _check_header(header: Header) -> None:
     """Raise DemonstrationError where a policy file of these demonstrations would be refused, however it is trained."""
+    if header.arrays:
+        raise DemonstrationError(
+            f"demonstrations: nothing here learns from arrays yet, such as {listed(header.arrays)}: no encoder of "
+            "images exists. Leave them out of the set, or train elsewhere: nodes run policy files that observe arrays"
+        )
     for name, texts in (
         ("task", [header.task]),
         ("observation", [text for entry in header.observation for text in (entry.name, entry.unit)]),
