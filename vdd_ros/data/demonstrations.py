@@ -197,8 +197,9 @@ class DemonstrationSet:
         header = parts[0].header
         if any(one.header != header for one in parts):
             raise DemonstrationError("demonstrations: parts with different headers cannot be joined; make them anew")
+        whole: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES}
         arrays = {name: np.concatenate([one.arrays[name] for one in parts]) for name in parts[0].arrays}
-        return cls(header, *(np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES), arrays=arrays)
+        return cls(header, **whole, arrays=arrays)
 
     def windows(self, history: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cut training pairs: the newest `history` observations and the next `horizon` actions, of single numbers.
