@@ -103,10 +103,13 @@ def ray_workers(jobs: int, address: str, *, gpus: bool) -> Iterator[RayWorkers]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT; Ray itself tries for minutes."""
+    """Raise OSError where nobody listens at HOST:PORT, and ValueError for another address; Ray tries for minutes."""
+    if address in (RAY_LOCAL, "auto"):
+        return
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), timeout=REACH_S).close()
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError("an address is HOST:PORT")
+    socket.create_connection((host.rpartition("/")[2].strip("[]"), int(port)), timeout=REACH_S).close()
 
 
 @contextmanager

@@ -23,6 +23,8 @@ from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 
 ATTEMPTS = 3
 """How often a task is begun whose workers die."""
+MOST_JOBS = 1024
+"""Processes of one machine; more are a slip of the pen."""
 RAY_LOCAL = "local"
 """Name for a Ray cluster that this command starts on this machine, and ends."""
 _NUMBER = "VDD_ROS_WORKER"
@@ -68,11 +70,11 @@ def workers(jobs: int = 1, ray: str | None = None, *, gpus: bool = False) -> Ite
         gpus: Give each Ray task one of the cluster's GPUs, if it has any.
 
     Raises:
-        ConfigurationError: `jobs` is below 1, or there is no such cluster.
+        ConfigurationError: `jobs` is below 1 or above `MOST_JOBS`, or there is no such cluster.
         ModuleNotFoundError: Ray is not installed.
     """
-    if jobs < 1:
-        raise ConfigurationError(f"--jobs is {jobs}; it must be at least 1")
+    if not 1 <= jobs <= MOST_JOBS:
+        raise ConfigurationError(f"--jobs is {jobs}; it must be from 1 to {MOST_JOBS}")
     if ray is not None:
         from vdd_ros.ray_workers import ray_workers
 

@@ -77,6 +77,27 @@ def test_an_error_that_nobody_foresaw_names_the_command_and_the_file(
     assert "Traceback" not in message
 
 
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's for a GPU."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 745. GiB"),
+        OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory\nmore"),
+    ],
+)
+def test_memory_that_runs_out_is_no_fault_of_the_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert run_with(monkeypatch, raiser(error)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"vdd train: error: not enough memory: {str(error).splitlines()[0]}")
+    assert "ask for less at a time" in message
+
+
 def test_its_traceback_is_shown_where_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

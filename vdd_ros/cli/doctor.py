@@ -4,6 +4,7 @@ import argparse
 import resource
 from typing import Any
 
+from vdd_ros.cli.options import check_count
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.host.examination import advice, examine
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print facts and advice."""
+    check_count("--sleeps", args.sleeps)
     facts = examine(args.sleeps)
     width = 2 + max(map(len, facts))
     for name, value in facts.items():

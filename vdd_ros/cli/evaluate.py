@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.options import add_worker_options
+from vdd_ros.cli.options import add_worker_options, check_count
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
@@ -88,8 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace) -> None:
     """Refuse what would fail only after the rollouts."""
-    if args.rollouts < 1:
-        raise ConfigurationError(f"--rollouts is {args.rollouts}; it must be at least 1")
+    check_count("--rollouts", args.rollouts)
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers, 0 or more")
     check_result_options(args)

@@ -67,6 +67,8 @@ def expected(name: str, error: BaseException) -> int:
 def fault(name: str, error: Exception) -> int:
     """Say that nobody foresaw an error, where it came up, and how to see more."""
     _show_traceback(error)
+    if _is_out_of_memory(error):
+        return _fail(name, f"not enough memory: {_first_line(error)}; ask for less at a time, or end other programs")
     place, file = _scene(error)
     mend = f" If {file} is damaged or of another kind, name another one; else" if file else ""
     tell(
@@ -74,6 +76,16 @@ def fault(name: str, error: Exception) -> int:
         f"report it with the traceback that {TRACEBACK}=1 before the command shows."
     )
     return EXIT_FAULT
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out: for numpy and Python, for torch on a GPU, or for torch on the CPU."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _show_traceback(error: BaseException) -> None:

@@ -60,6 +60,12 @@ def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]
     _add(group, name, reading, meaning, default)
 
 
+def check_count(option: str, value: int, least: int = 1, most: int = 1_000_000) -> None:
+    """Refuse a number out of its range; raises ConfigurationError."""
+    if not least <= value <= most:
+        raise ConfigurationError(f"{option} is {value}; it must be from {least} to {most:,}")
+
+
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Add --jobs and --ray, the arguments of `vdd_ros.workers.workers`."""
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")

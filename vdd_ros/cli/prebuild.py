@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.options import check_count
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.opening import measure_opening
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open, run, print what took how long and what is kept."""
+    check_count("--runs", args.runs, least=2)
     settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
     found = measure_opening(args.policy, settings, args.runs)
     show(f"{args.policy} with {args.provider}")

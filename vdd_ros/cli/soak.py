@@ -11,7 +11,7 @@ from vdd_ros.places import OutputFile, OutputFolder
 
 HELP = "run the demo for minutes or hours and check memory, records and deadlines"
 
-LEAST_MINUTES = 1.5
+LEAST_MINUTES, MOST_MINUTES = 1.5, 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run, judge, print; return 1 if a check failed."""
-    if args.minutes < LEAST_MINUTES:
+    if not LEAST_MINUTES <= args.minutes <= MOST_MINUTES:
         raise ConfigurationError(
-            f"--minutes is {args.minutes:g}; it must be {LEAST_MINUTES:g} or more, for the first one does not count"
+            f"--minutes is {args.minutes:g}; it must be from {LEAST_MINUTES:g} to {MOST_MINUTES:,}: the first minute "
+            "does not count"
         )
     files = policy_files(student=args.student, teacher=args.teacher)
     demo = Demo(args.out, files, episodes=1, seed=args.seed, speed=1.0, repeats=0)

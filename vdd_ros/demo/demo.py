@@ -23,6 +23,7 @@ from vdd_ros.tasks import get_task
 POSITION = ("tcp_x", "tcp_y")
 SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
+MOST_EPISODES, MOST_SPEED = 1_000_000, 1000
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Demo:
     repeats: int
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "speed"):
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be above 0")
+        for name, most in (("episodes", MOST_EPISODES), ("speed", MOST_SPEED)):
+            if not 0 < getattr(self, name) <= most:
+                raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be above 0, at most {most:,}")
         if self.repeats < 0:
             raise ConfigurationError(f"--repeats is {self.repeats}; it must be 0 or more")
 

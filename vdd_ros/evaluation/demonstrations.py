@@ -16,6 +16,7 @@ from vdd_ros.text import printable
 from vdd_ros.workers import InProcess, Workers, run_all, shares
 
 FIGURE_NAME = "demonstrations.png"
+MOST_EPISODES = 1_000_000
 EPISODES_A_SHARE = 8
 """Episodes that one worker demonstrates or replays at a time."""
 
@@ -99,8 +100,10 @@ def make_demonstrations(
 
 def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> DemonstrationSet:
     """Make the set in shares, or as a whole where the task cannot share it out."""
-    if episodes < 1:
-        raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
+    if not 1 <= episodes <= MOST_EPISODES:
+        raise DemonstrationError(
+            f"{episodes} demonstrations were asked for; the number must be from 1 to {MOST_EPISODES:,}"
+        )
     with progress(episodes, "demonstrations", "episode") as bar:
         if task.demonstrate_part is None:
             if not isinstance(pool, InProcess):

@@ -17,6 +17,8 @@ from vdd_ros.errors import ConfigurationError
 
 MOST_THREADS = 8
 """More than that were not measured; the tensors of a step are small."""
+TOO_MANY_THREADS = 1024
+"""More may not start, and then the libraries end the process."""
 LOOK_S = 0.25
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -68,9 +70,9 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
 
 
 def _checked(threads: int, name: str, given: str | None = None) -> int:
-    if threads < 1:
+    if not 1 <= threads <= TOO_MANY_THREADS:
         shown = threads if given is None else f"'{given}'"
-        raise ConfigurationError(f"{name} is {shown}; it must be a whole number, 1 or more")
+        raise ConfigurationError(f"{name} is {shown}; it must be a whole number from 1 to {TOO_MANY_THREADS}")
     return threads
 
 

@@ -6,10 +6,13 @@ torch.distributions and reach the actions by autograd; plain Adam at the paper's
 teacher are the product's, and an expert sample is the same thing: one action of one expert at one state.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.diffusion.noise_levels import draw_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.methods.state_pool import StatePool
@@ -49,7 +52,12 @@ class ReferenceLoop:
             seed: Of batches and noise.
             learning_rate: Of Adam, at the start.
             noise_range: Levels, drawn uniformly, at which the teacher is asked; by default the paper's on Avoiding.
+
+        Raises:
+            ConfigurationError: The learning rate is not finite or not above 0.
         """
+        if not 0.0 < learning_rate < math.inf:
+            raise ConfigurationError(f"a learning rate is {learning_rate}; --rates must be finite and above 0")
         self.student = student
         self.samples_done = 0
         self._teacher = teacher

@@ -7,7 +7,7 @@ from vdd_ros.benchmark.markdown_block import check_block
 from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_ablations, unique
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
-from vdd_ros.cli.options import BACKBONES, add_worker_options
+from vdd_ros.cli.options import BACKBONES, add_worker_options, check_count
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
@@ -81,9 +81,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
     """Refuse what would fail only later."""
-    for name in ("seeds", "ablation_seeds", "rollouts"):
-        if (value := getattr(args, name)) < 1:
-            raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    for option, value in (("--seeds", args.seeds), ("--ablation-seeds", args.ablation_seeds)):
+        check_count(option, value, most=1000)
+    check_count("--rollouts", args.rollouts)
+    if args.steps is not None:
+        check_count("--steps", args.steps, most=1 << 40)
     if args.demos is not None and len(args.tasks) > 1:
         raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
     check_file("--results", results)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.benchmark.pass_times import ROUNDS, compare_passes, table
+from vdd_ros.cli.options import check_count
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table."""
+    check_count("--rounds", args.rounds)
     found = compare_passes(args.policies, args.against, args.rounds)
     show(table(found))
     if args.json is not None:

@@ -27,6 +27,7 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
 UNIFORM = 5000
+MOST_ROLLOUTS = 1_000_000
 DISPLACED = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # in the unit of the observation
 
 
@@ -46,6 +47,8 @@ class NoveltySettings:
 
     def __post_init__(self) -> None:
         for name, low in (("rollouts", 0), ("ticks", 1), ("seed", 0)):
+            if name == "rollouts" and self.rollouts > MOST_ROLLOUTS:
+                raise ConfigurationError(f"--rollouts is {self.rollouts}; it must be at most {MOST_ROLLOUTS:,}")
             if getattr(self, name) < low:
                 raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be {low} or more")
 

@@ -18,6 +18,7 @@ from vdd_ros.learning.configs import (
     WindowConfig,
 )
 from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.policy.spec_checks import MAX_COUNT
 
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
@@ -260,10 +261,13 @@ class ExportConfig:
     opset: Opset = 23
 
     def __post_init__(self) -> None:
-        """Refuse a seed or an operator set that cannot be one.
+        """Refuse a number of steps that no policy file holds, a seed or an operator set that cannot be one.
 
         Raises:
             ConfigurationError: With its value and what is allowed.
         """
+        require_least(1, self, "steps")
+        if self.steps > MAX_COUNT:
+            raise ConfigurationError(f"steps is {self.steps}; a policy file holds at most {MAX_COUNT:,}")
         require_seed(self.seed)
         require_choice(self, "opset", Opset)

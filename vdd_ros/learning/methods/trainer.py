@@ -11,6 +11,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import FitConfig
 from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.fit import TrainingJob, fit
+from vdd_ros.learning.fit.memory_need import check_memory
 from vdd_ros.learning.fit.run_folder import run_folder
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.learning.methods.sources import DataSource, TeacherSource
@@ -53,12 +54,14 @@ class Trainer:
         Raises:
             CheckpointError: `folder` holds another run, or none to resume, or one with other settings or
                 demonstrations, or is the teacher's; the teacher is missing or does not fit the demonstrations.
-            ConfigurationError: The method refuses its settings; a teacher is missing, or not needed.
+            ConfigurationError: The method refuses its settings, or they take more memory than there is; a teacher is
+                missing, or not needed.
             DemonstrationError: The demonstrations cannot be learned from.
             HeldError: Another process trains in `folder`.
             KeyboardInterrupt: The run was interrupted; a checkpoint is written.
         """
         method, config = self.method, self.config
+        check_memory(config, demonstrations, config.pick_device())
         source = self._source(demonstrations, teacher)
         settings = {**asdict(config), **source.identity}
         with run_folder(folder, settings, demonstrations, resume=resume, force=force, teacher_folder=teacher) as begin:
