@@ -16,9 +16,14 @@ os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 
 import pytest
+from hypothesis import HealthCheck, settings
 from ros_helpers import Bench
 
 from vdd_ros.demo.ros_domains import take_domain
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 DOMAIN, DOMAIN_LOCK = take_domain()
 """Held until this process ends: no other worker, test run or demo on this machine uses it."""
@@ -93,3 +98,20 @@ def robot(bench: Bench) -> Any:
     from node_rig import Robot
 
     return Robot(bench)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Any:
+    """Make loops that are fed by hand, with Avoiding's robot and a mixture whose numbers are known."""
+    from loop_rig import AVOIDING, Rig
+    from policy_files import write_mixture
+
+    from vdd_ros.policy.onnx_policy import OnnxPolicy
+    from vdd_ros.robot.robot_file import RobotFile
+
+    def make(*, nan_above: float | None = None, control: bool = True, step_s: float = 0.001, **spec: Any) -> Rig:
+        path = write_mixture(tmp_path / "policy.onnx", nan_above=nan_above, **spec)
+        policy = OnnxPolicy.load(path, expert="greedy")
+        return Rig(policy, RobotFile.load(AVOIDING), control=control, step_s=step_s)
+
+    return make

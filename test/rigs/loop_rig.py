@@ -1,6 +1,7 @@
 """A policy loop that is fed by hand, with a timer that stands still and outputs that are kept."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,6 @@ class Rig:
         """Give both inputs of Avoiding a message of this time."""
         self.receive("desired", pose(*desired, stamp_s=now_s), now_s)
         self.receive("tcp", pose(*tcp, stamp_s=now_s), now_s)
+
+
+MakeRig = Callable[..., Rig]

@@ -11,6 +11,7 @@ from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
@@ -98,3 +99,12 @@ def call(node: PolicyNode, robot: Robot, path: Path | str) -> Any:
     future = client.call_async(Trigger.Request())
     robot.run_until(future.done, "the answer")
     return future.result()
+
+
+def diagnose(node: PolicyNode, bench: Bench) -> DiagnosticStatus:
+    """Return what a node says about itself now."""
+    statuses: list[Any] = bench.collect(DiagnosticArray, "/diagnostics")
+    bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
+    node.publish_diagnostics()
+    bench.wait(lambda: statuses, "diagnostics")
+    return statuses[-1].status[0]

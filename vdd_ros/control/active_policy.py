@@ -52,7 +52,7 @@ class ActivePolicy:
             policy: The policy.
             robot: The robot file.
             period_s: Time between ticks.
-            guards: What is done about answers that are not to be trusted.
+            guards: How to handle untrusted answers.
             action_steps: See `Chunks`.
             prefetch_ticks: See `Chunks`.
 

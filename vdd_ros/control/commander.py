@@ -54,7 +54,7 @@ class Commander:
         channel: The command of the robot file.
         following: Judges whether the robot follows; in shadow mode, where others command it, nobody does.
         counters: Where commands, refusals and fail-safes are counted.
-        sender: Where commands go; None in shadow mode, where all but that is done.
+        sender: Where commands go; None in shadow mode, which computes everything and sends nothing.
         period_s: Time between the points of a trajectory.
         first_action: One of `FIRST_ACTIONS`.
 
@@ -256,7 +256,7 @@ class Commander:
             self._sender.command(self._before)
 
     def stop(self) -> None:
-        """End, as at deactivation; a robot that obeys velocities is told to stand still."""
+        """End, as at deactivation; a velocity-controlled robot gets zeros."""
         self.enter_failsafe()
         self._first, self._engaged = True, False
 

@@ -102,7 +102,7 @@ class Continuity:
         return ""
 
     def take(self, stamp_s: float) -> None:
-        """Note that the newest message, which `contradiction` was told of, was taken."""
+        """Note that the newest message given to `contradiction` was accepted."""
         self._stamp_s, self._values, self._refused_since = stamp_s, self._given, False
 
     @property

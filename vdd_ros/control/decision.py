@@ -13,7 +13,7 @@ HEAD = ("seq", "stamp_s", "log_prob", "expert")
 
 
 def observation_label(age: int, entry: str) -> str:
-    """Return the label of an observation entry, so many periods before the newest one."""
+    """Return the label of an observation entry, `age` periods before the newest one."""
     return f"observation[{-age}].{entry}"
 
 
@@ -52,7 +52,7 @@ class DecisionRecord:
 
     Attributes:
         labels: Names of the values.
-        values: (len(labels),) physical units; NaN where there is none.
+        values: (len(labels),) physical units; NaN if absent.
     """
 
     def __init__(self, spec: PolicySpec) -> None:

@@ -12,7 +12,7 @@ from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_o
 ERROR_S = 0.25
 LEAST_STEPS = 5
 _PLACES = (*POSITIONS, DIMENSIONLESS, None)
-"""Quantities of which a robot may lag behind; None: not known."""
+"""Quantities that a robot may lag behind in; None: unknown."""
 
 
 def max_errors(command: Command, period_s: float) -> list[float]:

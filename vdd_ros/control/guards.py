@@ -16,14 +16,14 @@ ON_NOVELTY = ("ignore", "warn", "hold", "deactivate")
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """What is done about answers that are not to be trusted.
+    """How to handle untrusted answers.
 
     Attributes:
         first_action: See `Commander`.
         inference_limit_s: An action that comes longer than this after its tick began is not commanded; 0: one period.
         on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
             `deactivate`: the node ends commanding.
-        novelty_ticks: So many ticks in a row have to be outside before `hold` and `deactivate` act.
+        novelty_ticks: Consecutive out-of-distribution ticks before `hold` and `deactivate` act.
         follow_timeout_s: How long the robot may not follow its commands; see `Following`.
 
     Raises:
@@ -52,7 +52,7 @@ class Guards:
     """Judges each answer of a policy.
 
     Args:
-        settings: What is done.
+        settings: How untrusted answers are handled.
         spec: Of the policy.
         period_s: Time between ticks.
         counters: Where overruns and novel observations are counted.

@@ -187,7 +187,7 @@ class Observer:
         return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
 
     def others(self, names: Iterable[str]) -> str:
-        """Say of which of some inputs messages came, but only of joints of others; empty where of none."""
+        """Name the inputs that receive messages of other joints only; empty if none do."""
         found = [
             f"{name} gets only messages of other joints, {joints}"
             for name in names

@@ -88,7 +88,7 @@ class ExpertSelector:
             self._held = expert.copy()
 
     def known(self, expert: int, experts: int) -> int:
-        """Return the expert that a graph says has acted; where there is none, forget it and raise PolicyFileError."""
+        """Return the expert that the graph names; if it does not exist, forget it and raise PolicyFileError."""
         if 0 <= expert < experts:
             return expert
         self.reset()

@@ -42,7 +42,7 @@ MAX_WARNING = 1_000
 """Characters of a warning."""
 
 _MOST_SAMPLES = 2**53
-_DIGIT = 2.0**-24  # half of float32's least significant digit, relative: what is told apart at best
+_DIGIT = 2.0**-24  # half of float32's least significant digit, relative: the finest resolution
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -211,7 +211,7 @@ class PolicySpec:
 
     @property
     def arrays(self) -> tuple[Feature, ...]:
-        """The rest of an observation, such as images, of which the graph takes each as an input of its own."""
+        """The rest of an observation, such as images; each is an input of the graph of its own."""
         return tuple(feature for feature in self.observation if not feature.is_scalar)
 
     @property

@@ -18,7 +18,7 @@ class Encoding(NamedTuple):
     Attributes:
         dtype: Number type of a channel.
         channels: How many numbers a pixel has.
-        reversed: The encoding with the same channels in the other order; empty where there is none.
+        reversed: The encoding with the same channels in the opposite order; empty if none exists.
         quantities: What the numbers may be; none: any.
     """
 

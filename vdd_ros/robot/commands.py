@@ -26,7 +26,7 @@ class CommandEntry:
         high: Largest value commanded.
         max_step: Largest change from one tick to the next; `.inf` for no such limit.
         measured: Observation entry that tells where this number is now, for the first command; None if none does.
-        first_step: How far from there the first command may be, where the node is told to refuse others.
+        first_step: Largest distance of the first command from there, if the node refuses others.
         max_error: How far from there any command may be; `.inf` for no such limit, None for one that follows from
             `max_step`, see `max_errors`.
     """

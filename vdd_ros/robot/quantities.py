@@ -83,7 +83,7 @@ def units_of(quantities: Collection[str]) -> list[str]:
 
 
 def unit_factor(have: str, want: str, path: str) -> float:
-    """Return the factor from one unit to another; raises RobotFileError naming `path` where there is none."""
+    """Return the factor from one unit to another; raises RobotFileError naming `path` if none exists."""
     if have == want:
         return 1.0
     given, wanted = (UNITS.get(_SPELT.get(unit, unit)) for unit in (have, want))

@@ -32,7 +32,7 @@ def judge_speed(
         warm_up: How long its runs took.
         parameters: Of the node.
         period_s: Time between ticks.
-        again: Warms up once more with so many runs.
+        again: Warms up once more with the given number of runs.
 
     Raises:
         ConfigurationError: It is too slow.

@@ -104,7 +104,7 @@ class PublishedOutputs:
         """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
 
         Args:
-            spin: Lets the node's executor work for so many seconds at most.
+            spin: Runs the node's executor for at most the given seconds.
         """
         if not self._control:
             return
@@ -133,7 +133,7 @@ class PublishedOutputs:
         self._to_expert.publish(self._expert)
 
     def expect_trajectories(self, most: int) -> None:
-        """Make the messages for up to so many points ready, so that no tick has to."""
+        """Prepare the messages for 1 to `most` points, so that no tick has to."""
         for points in range(1, most + 1):
             self._trajectories.setdefault(points, self._ready_trajectory(points, len(self._channel.low)))
 

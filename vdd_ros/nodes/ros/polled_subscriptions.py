@@ -1,4 +1,4 @@
-"""Subscriptions of which the tick takes the messages itself."""
+"""Subscriptions that the tick polls itself."""
 
 from collections import deque
 from collections.abc import Callable
