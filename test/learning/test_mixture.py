@@ -165,3 +165,28 @@ def test_gradients_of_full_densities_are_those_of_torch(size: int) -> None:
     theirs = torch.autograd.grad((weight * log_prob).sum(), leaves)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@COVARIANCES
+def test_noised_draws_are_those_of_the_noised_mixture_and_their_gradients_have_its_expectation(
+    covariance: Covariance,
+) -> None:
+    """The mean of a^T A a / 2 over N(mean, L L^T + sigma^2 I) has the gradients A mean by the mean and A L by L."""
+    size, count, sigma = 3, 40_000, torch.tensor([0.4], dtype=torch.float64)
+    mixture, noise = random_mixture(1, 2, size, covariance), normal(1, count, 2, size)
+    mean, factor = mixture.mean.requires_grad_(), mixture.factor.requires_grad_()
+    action = GaussianMixture(mixture.log_gating, mean, factor).draw_noised(noise, sigma)
+    torch.testing.assert_close(action.detach(), mixture.detach().noised(sigma).draw_each(noise))
+    quadratic = normal(size, size, seed=2)
+    quadratic = quadratic @ quadratic.T
+    force = (action @ quadratic).detach()
+    by_mean, by_factor = torch.autograd.grad((force * action).sum() / count, [mean, factor])
+    true_mean = mean.detach() @ quadratic
+    if covariance == "diagonal":
+        true_factor = quadratic.diagonal() * factor.detach()
+    else:
+        true_factor, by_factor = (quadratic @ factor.detach()).tril(), by_factor.tril()
+    spread = 5 * float(force.abs().max()) / math.sqrt(count)
+    torch.testing.assert_close(by_mean, true_mean, atol=spread, rtol=0)
+    torch.testing.assert_close(by_factor, true_factor, atol=spread, rtol=0)
+    assert spread < 0.25 * float(true_factor.abs().max()), "the estimate is sharp enough to tell"

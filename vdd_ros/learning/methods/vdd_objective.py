@@ -102,12 +102,11 @@ def multi_noise_update(
         uniform: Uniform share of the experts' weights.
         experts: (B, K) experts that draw, as `draw_experts` gives them; then `noise` is (B, V, K, D). None for all.
     """
-    source = (mixture if experts is None else mixture.pick(experts)).noised(sigma)
-    action = source.draw_each(noise).flatten(1, 2)  # (B, V * Z, D)
+    source = mixture if experts is None else mixture.pick(experts)
+    action = source.draw_noised(noise, sigma).flatten(1, 2)  # (B, V * Z, D)
     with torch.no_grad():
         at = action.detach()
-        noised = source.detach() if experts is None else mixture.detach().noised(sigma)
-        gap = noised.score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
+        gap = mixture.detach().noised(sigma).score(at) - teacher.score(context, at, sigma[:, None])  # (B, V * Z, D)
         weight = expert_weights(mixture.log_gating, uniform) if experts is None else source.log_gating.exp()
         share = _share(weight, noise)
         variance = sigma.square()
