@@ -1,4 +1,4 @@
-"""Two checkouts by turns: the order, the commands, what is made of their figures. The checkouts are stand-ins."""
+"""Two checkouts compared: the order, the commands, resumption, the figures. The checkouts are stand-ins."""
 
 import json
 from ast import literal_eval
@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from vdd_ros.benchmark.speed.against import CheckoutComparison, cases, run_comparison, table
-from vdd_ros.benchmark.speed.checkouts import Checkout, Spent, busy_neighbours
+from vdd_ros.benchmark.speed import against
+from vdd_ros.benchmark.speed.against import CheckoutComparison, run_comparison
+from vdd_ros.benchmark.speed.checkouts import Checkout, Processes, busy_neighbours
+from vdd_ros.benchmark.speed.comparison import ComparisonRecord, Result, Timing, table
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, ProcessError
 from vdd_ros.host.threads import SLEEPING
@@ -26,14 +28,18 @@ if words[0] == "evaluate":
     Path(words[words.index("--json") + 1]).write_text(json.dumps({{"pooled": pooled}}))
 elif "--out" in words and words[0] != "export":
     Path(words[words.index("--out") + 1]).mkdir(parents=True, exist_ok=True)
+    if "--json" in words:
+        steps = int(words[words.index("--steps") + 1]) if "--steps" in words else {steps}
+        Path(words[words.index("--json") + 1]).write_text(json.dumps({{"steps": steps}}))
 """
 
 
-def stand_in(folder: Path, name: str, success: float = 0.9, fails: bool = False) -> Path:
-    """Make a checkout that notes what it is asked for, in a log that all share."""
+def stand_in(folder: Path, name: str, success: float = 0.9, fails: bool = False, steps: int = 300) -> Path:
+    """Make a checkout that logs its commands in a file that all share."""
     package = folder / name / "vdd_ros" / "cli"
     package.mkdir(parents=True)
-    (package / "main.py").write_text(STAND_IN.format(log=str(folder / "log"), name=name, success=success, fails=fails))
+    text = STAND_IN.format(log=str(folder / "log"), name=name, success=success, fails=fails, steps=steps)
+    (package / "main.py").write_text(text)
     return folder / name
 
 
@@ -54,48 +60,109 @@ def test_a_checkout_inherits_no_threads_that_this_one_chose(tmp_path: Path, monk
     assert (seen["OMP_NUM_THREADS"], seen["PYTHONPATH"]) == ("1", str(folder))
 
 
-def run_two(folder: Path, **checkout: Any) -> dict[str, Any]:
-    comparison = CheckoutComparison("avoiding", "mlp", folder / "D", folder / "work", seeds=2, rollouts=7, steps=5)
-    this = Checkout.of("this", stand_in(folder, "one"))
-    return run_comparison(comparison, this, Checkout.of("other", stand_in(folder, "two", **checkout)))
+@pytest.fixture(autouse=True)
+def times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins log no steps: of each run, steps 50 and 150 ended half a second apart."""
+    monkeypatch.setattr(against, "wall_times", lambda _folder: {50: 7.0, 150: 7.5})
 
 
-def test_checkouts_take_turns_with_equal_settings(tmp_path: Path) -> None:
-    record = run_two(tmp_path, success=0.8)
-    calls = asked(tmp_path)
-    made = [(name, command, *rest) for name, command, *rest in calls if command in ("train", "distil")]
-    assert [call[0] for call in made] == ["one", "two", "two", "one"] * 4, "who begins changes with the seed"
-    by_side: dict[str, list[list[str]]] = {"one": [], "two": []}
-    for name, *words in made:
-        by_side[name].append([word.replace("/other/", "/this/") for word in words])
-    assert sorted(by_side["one"]) == sorted(by_side["two"])
-    for _name, _command, *rest in made:
-        assert rest[rest.index("--steps") + 1] == "5" and rest[rest.index("--backbone") + 1] == "mlp"
-    full = [rest for _, command, *rest in made if command == "distil" and "full" in rest]
-    assert len(full) == 4 and all(Path(rest[rest.index("--teacher") + 1]).name == "chunk_teacher" for rest in full)
-    assert [case["success_difference"] for case in record["cases"]] == pytest.approx([0.1] * 4)
-    assert not any(case["equal"] or case["reached"] for case in record["cases"])
-    assert json.loads(json.dumps(record)) == record
+def run_two(folder: Path, comparison: dict[str, Any] | None = None, **checkout: Any) -> ComparisonRecord:
+    settings: dict[str, Any] = {"seeds": 2, "rollouts": 7, "busy": 1, **(settings or {})}
+    (folder / "work").mkdir(exist_ok=True)
+    if not (folder / "one").exists():
+        stand_in(folder, "one")
+        stand_in(folder, "two", **checkout)
+    this, other = Checkout.of("this", folder / "one"), Checkout.of("other", folder / "two")
+    return run_comparison(CheckoutComparison("avoiding", "mlp", folder / "D", folder / "work", **settings), this, other)
 
 
-def test_goals_are_judged_by_ratio_and_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {"this": Spent(2.0, 4.0), "other": Spent(5.0, 30.0)}
-    monkeypatch.setattr(Checkout, "run", lambda self, _words: times[self.name])
-    monkeypatch.setattr(Checkout, "score", lambda *_given: (0.9, 0.5))
-    record = run_two(tmp_path)
-    found = [(case["ratio"], case["cpu_ratio"], case["equal"], case["reached"]) for case in record["cases"]]
-    assert found == [(2.5, 7.5, True, True), (2.5, 7.5, True, True), (2.5, 7.5, True, None), (2.5, 7.5, True, False)]
-    text = table(record)
-    assert (
-        "| teacher | 2.0 / 5.0 | 4.0 / 30.0 | 2.50 | 7.50 | 2, reached | 0.900 / 0.900 | 0.500 / 0.500 | yes |" in text
-    )
-    assert "| 5, not reached |" in text and "| – |" in text
-    assert [case.goal for case in cases(busy=True)] == [5.0, 5.0, None, 5.0]
+def test_whole_trainings_take_their_own_defaults_and_times_are_taken_by_turns(tmp_path: Path) -> None:
+    record = run_two(tmp_path, steps=800)
+    made = [call for call in asked(tmp_path) if call[1] in ("train", "distil")]
+    whole = [call for call in made if "--json" in call and "--steps" not in call]
+    assert sorted((name, command) for name, command, *_ in whole) == sorted(
+        2 * [(name, command) for name in ("one", "two") for command in ("train", "distil")]
+    ), "a teacher and a student for each checkout and seed"
+    timed = [call for call in made if call[-2:] == ["--steps", "150"]]
+    assert [name for name, *_ in timed] == ["one", "two"] * 5 + ["two", "one"] * 5, "who begins changes with the seed"
+    assert all("--backbone" in call and call[call.index("--backbone") + 1] == "mlp" for call in made)
+    full = [call for call in timed if "full" in call]
+    assert len(full) == 4 and {Path(call[call.index("--teacher") + 1]).name for call in full} == {"chunk_teacher"}
+    chunks = [call for call in made if call[1] == "train" and call[call.index("--horizon") + 1] == "8"]
+    assert [call[call.index("--steps") + 1] for call in chunks] == ["1"] * 4
+    assert [case.this.steps for case in record.cases] == [300] * 3
+    assert [case.other.steps for case in record.cases] == [800] * 3
+
+
+def test_what_is_finished_is_not_made_again(tmp_path: Path) -> None:
+    first = run_two(tmp_path, {"seeds": 1})
+    calls = len(asked(tmp_path))
+    assert run_two(tmp_path, {"seeds": 1}).cases == first.cases
+    assert len(asked(tmp_path)) == calls
+    work = tmp_path / "work"
+    (work / "other" / "0" / "student.result.json").unlink()  # as if the run had been cut there
+    (work / "this" / "0" / "full_student.time_0.json").unlink()
+    run_two(tmp_path, {"seeds": 1})
+    again = [(name, command) for name, command, *_ in asked(tmp_path)[calls:]]
+    assert again == [("two", "distil"), ("two", "export"), ("two", "evaluate"), ("one", "distil")]
+
+
+def test_another_source_or_setting_is_another_comparison(tmp_path: Path) -> None:
+    one = Checkout.of("this", stand_in(tmp_path, "one"))
+    before = one.sha256
+    assert before == one.sha256
+    (one.folder / "vdd_ros" / "more.py").write_text("")
+    assert one.sha256 != before
+
+
+def test_goals_are_judged_by_ratio_and_result() -> None:
+    def record(success: float, busy: float) -> ComparisonRecord:
+        results = {
+            "this": {"teacher": [Result(100, 1.0, 0.9, 0.5)], "student": [Result(50, 1.0, success, 0.5)]},
+            "other": {"teacher": [Result(400, 1.0, 0.9, 0.5)], "student": [Result(200, 1.0, 0.9, 0.5)]},
+        }
+        timings = {
+            "this": {"teacher": {0: [Timing(10.0, 0.1)], 1: [Timing(10.0, 0.1)]}},
+            "other": {"teacher": {0: [Timing(20.0, 0.1)], 1: [Timing(20.0, busy)]}},
+        }
+        for side in timings.values():
+            side["student"] = {0: [Timing(5.0, 0.1), Timing(7.0, 0.1), Timing(90.0, 0.1)]}
+            side["full_student"] = {0: [Timing(0.0, 0.1)]}
+            results["this"]["full_student"] = results["other"]["full_student"] = []
+        return ComparisonRecord.of({}, {}, results, timings)
+
+    found = record(0.905, 0.2)
+    teacher, student, full = found.cases
+    assert (teacher.ratio, teacher.busy_ratio, teacher.equal) == (pytest.approx(3.0), pytest.approx(5.0), True)
+    assert (student.ratio, student.busy_ratio) == (pytest.approx(27 / 12), None), "medians over the repeats"
+    assert (full.ratio, full.equal) == (pytest.approx(4.0), None), "it takes the steps of the distillation"
+    assert [case.reached for case in found.cases] == [True, False, False]
+    assert not record(0.905, 0.1).cases[0].reached, "beside a neighbour it is too slow"
+    assert not record(0.88, 0.2).cases[1].equal
+    text = table(found)
+    times, results = "100 / 400 | 100 / 100 | 20 / 60 | 3.00 (goal 2) | 5.00 (goal 5)", "0.900 / 0.900 | 0.500 / 0.500"
+    assert f"| teacher | {times} | {results} | yes |" in text
+    assert "| 4.00 (goal 5) | – | – / – | – / – | not judged |" in text
+
+
+def test_a_time_is_read_from_logged_steps() -> None:
+    timing = Timing.of(40.0, 150, {50: 100.0, 100: 105.0, 150: 110.0})
+    assert (timing.step_s, timing.start_s, timing.whole_s(1000)) == (0.1, 25.0, 125.0)
+
+
+def test_all_commands_end_together(tmp_path: Path) -> None:
+    """What begins after the stop ends too."""
+    processes = Processes()
+    one = Checkout.of("this", stand_in(tmp_path, "one"), processes)
+    (one.folder / "vdd_ros" / "cli" / "main.py").write_text("import threading; threading.Event().wait()")
+    processes.stop()
+    with pytest.raises(ProcessError, match="ended with code -9"):
+        one.run(["train"])
 
 
 def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match=r"vdd distil of other ended with code 1: no.*teacher") as found:
-        run_two(tmp_path, fails=True)
+        run_two(tmp_path, {"seeds": 1}, fails=True)
     assert "\x1b" not in str(found.value)
 
 

@@ -1,114 +1,74 @@
-"""`vdd benchmark speed --against`: how fast this checkout and another learn, by turns on equal settings and data."""
+"""`vdd benchmark speed --against`: how fast this checkout and another one learn, on equal data and cores.
 
+A whole training takes minutes to an hour, and a comparison takes many of them. So results and times are measured apart:
+
+- Results: each checkout trains a teacher and distils it, by its own defaults to the end, exports and evaluates both.
+  Nothing is timed here but processor seconds, so that checkouts and seeds run side by side, one a core.
+- Times: short trainings by turns, nothing else running but the neighbours that were asked for. The steps after the
+  first logged one give the seconds of a step, the rest of the run what comes before them (loading, the pool of teacher
+  actions). A whole training takes start + steps * step; `steps` is what the checkout takes by default.
+"""
+
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
-from vdd_ros.benchmark.speed.checkouts import Checkout, Spent, busy_neighbours
+from vdd_ros.benchmark.speed.checkouts import Checkout, Processes, busy_neighbours
+from vdd_ros.benchmark.speed.comparison import CASES, Case, ComparisonRecord, Result, Timing
 from vdd_ros.console import tell
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.documents import read_json, write_json
+from vdd_ros.errors import ProcessError
 from vdd_ros.host.facts import machine_facts
+from vdd_ros.host.threads import usable_cores
+from vdd_ros.learning.fit.figure import wall_times
 
-SUCCESS_WITHIN, ENTROPY_WITHIN = 0.01, 0.02
-HORIZON = 8
-
-Words = list[str | Path]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+FIRST_LOGGED = 50
+"""The first step whose end every version logs."""
 
 
 @dataclass(frozen=True)
 class CheckoutComparison:
-    """What two checkouts learn, and how often.
+    """What two checkouts do.
 
     Attributes:
         task: Name of the task.
         backbone: Of all networks.
         demonstrations: Folder of the data.
-        work: Folder of what they make, in which nothing of an earlier comparison is.
-        seeds: Of the runs, 0 to seeds - 1.
+        work: Folder of what they make, and of the records of what is finished.
+        seeds: Of the whole trainings, 0 to seeds - 1; each time is measured as often.
         rollouts: Episodes that judge each model.
-        steps: Training steps of each model; None for as many as each checkout takes by default.
-        busy: Processes that never rest beside them.
+        steps: Training steps of each judged model; None for the default of each checkout.
+        timed_steps: Steps of each timed training, more than `FIRST_LOGGED`.
+        busy: Processes that never rest beside the timed trainings, which are timed alone as well; 0 for none.
     """
 
     task: str
     backbone: str
     demonstrations: Path
     work: Path
-    seeds: int = 3
+    seeds: int = 1
     rollouts: int = 480
     steps: int | None = None
+    timed_steps: int = 150
     busy: int = 0
 
-
-@dataclass(frozen=True)
-class Case:
-    """One model that both make.
-
-    Attributes:
-        title: In the table.
-        goal: Ratio of wall times that is wanted; None where it only makes what another case needs.
-        name: Of its folder.
-        words: The command that makes it in a folder, from the folders' parent and a seed.
-        action_steps: Actions of each chunk that are executed.
-    """
-
-    title: str
-    goal: float | None
-    name: str
-    words: Callable[[CheckoutComparison, Path, int], Words]
-    action_steps: int = 1
+    def neighbours(self, case: Case) -> tuple[int, ...]:
+        """Return beside how many busy processes a case is timed, one number a time."""
+        return (0, self.busy) if self.busy and case.busy_goal is not None else (0,)
 
 
-def cases(busy: bool) -> tuple[Case, ...]:
-    """Return what is compared, and the goals alone or beside a busy neighbour."""
-    return (
-        Case("teacher", 5.0 if busy else 2.0, "teacher", _teacher(1)),
-        Case("distillation", 5.0 if busy else 2.5, "student", _student("teacher")),
-        Case(f"teacher of chunks of {HORIZON}", None, "chunk_teacher", _teacher(HORIZON), HORIZON),
-        Case(
-            f"full covariance, chunks of {HORIZON}", 5.0, "chunk_student",
-            _student("chunk_teacher", "--covariance", "full", "--experts", "24"), HORIZON,
-        ),
-    )  # fmt: skip
+def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> ComparisonRecord:
+    """Compare the checkout that this code belongs to with another one.
 
-
-def _teacher(horizon: int) -> Callable[[CheckoutComparison, Path, int], Words]:
-    def words(comparison: CheckoutComparison, _folder: Path, _seed: int) -> Words:
-        given: Words = ["train", "--task", comparison.task, "--demos", comparison.demonstrations, "--teacher", "beso"]
-        return [*given, "--horizon", str(horizon)]
-
-    return words
-
-
-def _student(teacher: str, *options: str) -> Callable[[CheckoutComparison, Path, int], Words]:
-    def words(_comparison: CheckoutComparison, folder: Path, _seed: int) -> Words:
-        return ["distil", "--teacher", folder / teacher, *options]
-
-    return words
-
-
-@dataclass
-class Runs:
-    """What one checkout's runs of a case took and gave, in the order of the seeds."""
-
-    wall_s: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-    success: list[float] = field(default_factory=list)
-    entropy: list[float] = field(default_factory=list)
-
-    def note(self, spent: Spent, success: float, entropy: float) -> None:
-        """Add a run."""
-        self.wall_s.append(spent.wall_s)
-        self.cpu_s.append(spent.cpu_s)
-        self.success.append(success)
-        self.entropy.append(entropy)
-
-
-def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> dict[str, Any]:
-    """Compare the checkout that this code belongs to with another one, in a folder of `work` that is removed again.
+    What is finished stays in a folder of `work` that is named by settings, data and sources; after an interruption the
+    same call goes on there, and a call whose comparison is whole reports it again.
 
     Args:
         other: Folder of the other checkout.
@@ -116,97 +76,136 @@ def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings:
         work: Folder for what they make.
         **settings: Further fields of `CheckoutComparison`.
 
-    Returns:
-        As `run_comparison`.
-
     Raises:
         ConfigurationError: There is no such checkout.
+        DemonstrationError: The data cannot be read.
         ProcessError: A command failed.
     """
-    this, against = Checkout.of("this", Path(__file__).parents[3]), Checkout.of("other", other)
-    work.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="speed_", dir=work) as folder:
-        comparison = CheckoutComparison(
-            demonstrations=demonstrations.resolve(), work=Path(folder).resolve(), **settings
-        )
-        return run_comparison(comparison, this, against, lambda text: tell(f"speed: {text}"))
+    processes = Processes()
+    this = Checkout.of("this", Path(__file__).parents[3], processes)
+    against = Checkout.of("other", other, processes)
+    given = {name: settings[name] for name in sorted(settings)}
+    data = DemonstrationSet.load(demonstrations).sha256
+    identity = json.dumps([given, data, this.sha256, against.sha256])
+    folder = work.resolve() / f"against-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    tell(f"speed: in {folder}; remove it to measure again")
+    comparison = CheckoutComparison(demonstrations=demonstrations.resolve(), work=folder, **settings)
+    return run_comparison(comparison, this, against, tell)
 
 
 def run_comparison(
-    comparison: CheckoutComparison, this: Checkout, other: Checkout, watch: Callable[[str], None] = lambda text: None
-) -> dict[str, Any]:
-    """Make every case with both checkouts, by turns, and judge what they made.
-
-    Each distils its own teacher; who begins changes from seed to seed. Models are judged while nothing else runs.
+    comparison: CheckoutComparison, this: Checkout, other: Checkout, report: Callable[[str], None] = lambda text: None
+) -> ComparisonRecord:
+    """Measure results and times of both checkouts; what `comparison.work` holds already is not made again.
 
     Args:
         comparison: What to do.
         this: Whose speed is asked for.
         other: What it is compared with.
-        watch: Told what begins.
-
-    Returns:
-        The `settings`, the machine, and for each case both checkouts' runs, `ratio` and `cpu_ratio` (medians over
-        the seeds of the other's time by this one's), the differences of the means of `success` and `entropy`, whether
-        the results are `equal`, and whether the goal is `reached` (None where there is none).
+        report: Takes a line for each item that begins or is already there.
 
     Raises:
         ProcessError: A command failed.
     """
-    found = []
-    for case in cases(comparison.busy > 0):
-        runs = {one.name: Runs() for one in (this, other)}
-        for seed in range(comparison.seeds):
-            for one in (this, other) if seed % 2 == 0 else (other, this):
-                watch(f"{case.title}, seed {seed}, {one.name}")
-                folder = comparison.work / one.name / str(seed)
-                with busy_neighbours(comparison.busy):
-                    spent = one.run([*case.words(comparison, folder, seed), *_common(comparison, case, folder, seed)])
-                runs[one.name].note(spent, *one.score(folder / case.name, comparison.rollouts, seed, case.action_steps))
-        found.append(_compare(case, runs[this.name], runs[other.name]))
-    settings = {**asdict(comparison), "demonstrations": str(comparison.demonstrations), "work": str(comparison.work)}
-    return {"settings": settings, "machine": machine_facts(), "cases": found}
-
-
-def _common(comparison: CheckoutComparison, case: Case, folder: Path, seed: int) -> Words:
-    steps = [] if comparison.steps is None else ["--steps", str(comparison.steps)]
-    return ["--backbone", comparison.backbone, "--seed", str(seed), *steps, "--out", folder / case.name]
-
-
-def _compare(case: Case, this: Runs, other: Runs) -> dict[str, Any]:
-    ratio = float(np.median(np.array(other.wall_s) / this.wall_s))
-    success, entropy = (
-        float(np.mean(a) - np.mean(b)) for a, b in ((this.success, other.success), (this.entropy, other.entropy))
+    runner = _Runner(comparison, report)
+    sides = this, other
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+        try:
+            chains = [pool.submit(runner.judge, side, seed) for seed in range(comparison.seeds) for side in sides]
+            ended, _ = wait(chains, return_when=FIRST_EXCEPTION)
+            for chain in [*ended, *chains]:
+                chain.result()
+        except BaseException:
+            for side in sides:
+                side.processes.stop()
+            raise
+    for number in range(comparison.seeds):
+        for case in CASES:
+            for busy in comparison.neighbours(case):
+                for side in sides if number % 2 == 0 else sides[::-1]:
+                    runner.time(side, case, number, busy)
+    return ComparisonRecord.of(
+        {**asdict(comparison), "demonstrations": str(comparison.demonstrations), "work": str(comparison.work)},
+        machine_facts(),
+        {side.name: runner.results[side.name] for side in sides},
+        {side.name: runner.timings[side.name] for side in sides},
     )
-    equal = abs(success) <= SUCCESS_WITHIN and abs(entropy) <= ENTROPY_WITHIN
-    return {
-        "title": case.title,
-        "goal": case.goal,
-        "this": asdict(this),
-        "other": asdict(other),
-        "ratio": ratio,
-        "cpu_ratio": float(np.median(np.array(other.cpu_s) / this.cpu_s)),
-        "success_difference": success,
-        "entropy_difference": entropy,
-        "equal": equal,
-        "reached": None if case.goal is None else equal and ratio >= case.goal,
-    }
 
 
-def table(record: dict[str, Any]) -> str:
-    """Return the Markdown table of a comparison; each cell of a result has this checkout's mean and the other's."""
-    heads = ("model", "seconds", "CPU seconds", "ratio", "CPU ratio", "goal", "success", "entropy", "equal results")
-    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    return "\n".join([*rows, *(_row(case) for case in record["cases"])])
+class _Runner:
+    """Runs the commands of a comparison and keeps the record of each."""
 
+    def __init__(self, comparison: CheckoutComparison, report: Callable[[str], None]) -> None:
+        self.results: dict[str, dict[str, list[Result]]] = {}
+        self.timings: dict[str, dict[str, dict[int, list[Timing]]]] = {}
+        for side in ("this", "other"):
+            self.results[side] = {case.name: [] for case in CASES}
+            self.timings[side] = {case.name: {} for case in CASES}
+        self._comparison, self._report, self._begun = comparison, report, 0
+        self._items = 2 * comparison.seeds * sum(case.judged + len(comparison.neighbours(case)) for case in CASES)
 
-def _row(case: dict[str, Any]) -> str:
-    def pair(name: str, form: str) -> str:
-        return " / ".join(format(float(np.mean(case[side][name])), form) for side in ("this", "other"))
+    def judge(self, side: Checkout, seed: int) -> None:
+        """Train a teacher and its student by a checkout's defaults, in one thread, and evaluate both."""
+        folder = self._folder(side, seed)
+        for case in CASES:
+            if not case.judged:
+                continue
+            record = folder / f"{case.name}.result.json"
+            if self._begins(f"{case.title}, whole, seed {seed}, {side.name}", record):
+                out, figures = folder / case.name, folder / f"{case.name}.training.json"
+                shutil.rmtree(out, ignore_errors=True)
+                steps = [] if self._comparison.steps is None else ["--steps", str(self._comparison.steps)]
+                spent = side.run([*self._words(case, folder, out, seed), *steps, "--json", figures], ONE_THREAD)
+                made = int(read_json(figures, ProcessError)["steps"])
+                success, entropy = side.score(out, self._comparison.rollouts, seed, ONE_THREAD)
+                write_json(record, asdict(Result(made, spent.cpu_s, success, entropy)))
+            self.results[side.name][case.name].append(Result(**read_json(record, ProcessError)))
 
-    verdict = "reached" if case["reached"] else "not reached"
-    goal = "–" if case["goal"] is None else f"{case['goal']:g}, {verdict}"
-    ratios = [f"{case[name]:.2f}" for name in ("ratio", "cpu_ratio")]
-    results = [pair("success", ".3f"), pair("entropy", ".3f"), "yes" if case["equal"] else "no"]
-    cells = [case["title"], pair("wall_s", ".1f"), pair("cpu_s", ".1f"), *ratios, goal, *results]
-    return f"| {' | '.join(cells)} |"
+    def time(self, side: Checkout, case: Case, number: int, busy: int) -> None:
+        """Time a short training of a case beside `busy` neighbours."""
+        folder = self._folder(side, number)
+        beside = f"beside {busy} busy" if busy else "alone"
+        record = folder / f"{case.name}.time_{busy}.json"
+        if self._begins(f"{case.title}, {beside}, number {number}, {side.name}", record):
+            self._need_teacher(side, case, folder, number)
+            out = folder / f"{case.name}_timed"
+            shutil.rmtree(out, ignore_errors=True)
+            words = [*self._words(case, folder, out, number), "--steps", str(self._comparison.timed_steps)]
+            with busy_neighbours(busy):
+                spent = side.run(words)
+            write_json(record, asdict(Timing.of(spent.wall_s, self._comparison.timed_steps, wall_times(out))))
+            shutil.rmtree(out, ignore_errors=True)
+        found = Timing(**read_json(record, ProcessError))
+        self.timings[side.name][case.name].setdefault(busy, []).append(found)
+
+    def _folder(self, side: Checkout, seed: int) -> Path:
+        folder = self._comparison.work / side.name / str(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _begins(self, title: str, record: Path) -> bool:
+        self._begun += 1
+        known = record.is_file()
+        self._report(f"speed: {self._begun} of {self._items}: {title}{' (finished before)' if known else ''}")
+        return not known
+
+    def _need_teacher(self, side: Checkout, case: Case, folder: Path, seed: int) -> None:
+        """Train a teacher of one step where a case needs one that is not judged: its time does not depend on it."""
+        if case.teacher is None or any(one.name == case.teacher for one in CASES):
+            return
+        out, ended = folder / case.teacher, folder / f"{case.teacher}.json"
+        if not ended.is_file():
+            shutil.rmtree(out, ignore_errors=True)
+            side.run([*self._teacher(out, seed, case.horizon), "--steps", "1", "--json", ended])
+
+    def _words(self, case: Case, folder: Path, out: Path, seed: int) -> list[str | Path]:
+        if case.teacher is None:
+            return self._teacher(out, seed, case.horizon)
+        words: list[str | Path] = ["distil", "--teacher", folder / case.teacher, *case.options]
+        return [*words, "--backbone", self._comparison.backbone, "--seed", str(seed), "--out", out]
+
+    def _teacher(self, out: Path, seed: int, horizon: int) -> list[str | Path]:
+        given = self._comparison
+        words: list[str | Path] = ["train", "--task", given.task, "--demos", given.demonstrations, "--teacher", "beso"]
+        return [*words, "--horizon", str(horizon), "--backbone", given.backbone, "--seed", str(seed), "--out", out]

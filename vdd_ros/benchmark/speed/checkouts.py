@@ -1,13 +1,15 @@
 """Two checkouts of this package, run by their own command lines in processes of their own: nothing is shared."""
 
+import hashlib
 import os
 import resource
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vdd_ros.documents import read_json
@@ -20,7 +22,7 @@ TAIL = 300
 
 @dataclass(frozen=True)
 class Spent:
-    """What a command took.
+    """Time that a command took.
 
     Attributes:
         wall_s: Seconds from start to end.
@@ -31,6 +33,34 @@ class Spent:
     cpu_s: float
 
 
+@dataclass
+class Processes:
+    """Commands that run now, so that all can be ended together from another thread."""
+
+    _running: set["subprocess.Popen[bytes]"] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def add(self, process: "subprocess.Popen[bytes]") -> None:
+        """Note a process that began; end it if all were to end."""
+        with self._lock:
+            self._running.add(process)
+            if self._stopped:
+                process.kill()
+
+    def discard(self, process: "subprocess.Popen[bytes]") -> None:
+        """Forget a process that ended."""
+        with self._lock:
+            self._running.discard(process)
+
+    def stop(self) -> None:
+        """End all, and those that begin later."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A folder that holds a version of this package.
@@ -38,13 +68,15 @@ class Checkout:
     Attributes:
         name: In tables.
         folder: Holds `vdd_ros/`.
+        processes: Of its commands.
     """
 
     name: str
     folder: Path
+    processes: Processes = field(default_factory=Processes, compare=False)
 
     @classmethod
-    def of(cls, name: str, folder: Path) -> "Checkout":
+    def of(cls, name: str, folder: Path, processes: Processes | None = None) -> "Checkout":
         """Refuse a folder without the package.
 
         Raises:
@@ -55,51 +87,68 @@ class Checkout:
                 f"--against '{printable(folder)}' holds no vdd_ros/cli/main.py; name the folder of a checkout, such as "
                 "one that 'git worktree add' made"
             )
-        return cls(name, folder.resolve())
+        return cls(name, folder.resolve(), processes or Processes())
 
-    def run(self, arguments: Sequence[str | Path]) -> Spent:
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the package's sources."""
+        digest = hashlib.sha256()
+        for file in sorted((self.folder / "vdd_ros").rglob("*.py")):
+            digest.update(f"{file.relative_to(self.folder)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def run(self, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Spent:
         """Run `vdd` of this checkout.
 
+        Args:
+            arguments: Of the command line.
+            environment: Variables beside those of this process.
+
         Raises:
-            ProcessError: It ended with another code than 0; the message has the end of what it said.
+            ProcessError: The exit code is not 0; the message quotes the end of the output.
         """
         command = [sys.executable, "-m", "vdd_ros.cli.main", *map(str, arguments)]
         began = time.perf_counter()
         with subprocess.Popen(
             command,
             cwd=self.folder,  # python -m looks there first
-            env=_environment(self.folder),
+            env=_environment(self.folder) | dict(environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
+            self.processes.add(process)
             try:
                 said, used = _wait(process)
             except BaseException:
                 process.kill()
                 raise
+            finally:
+                self.processes.discard(process)
         if process.returncode:
             end = printable(said.decode(errors="replace").strip()[-TAIL:], TAIL)
             raise ProcessError(f"vdd {arguments[0]} of {self.name} ended with code {process.returncode}: {end}")
         return Spent(time.perf_counter() - began, used.ru_utime + used.ru_stime)
 
-    def score(self, checkpoint: Path, rollouts: int, seed: int, action_steps: int) -> tuple[float, float]:
-        """Return success and entropy of a checkpoint in its task; raises as `run`."""
+    def score(self, checkpoint: Path, rollouts: int, seed: int, environment: Mapping[str, str]) -> tuple[float, float]:
+        """Return success and entropy of a checkpoint in its task; arguments and errors as `run`."""
         policy, record = checkpoint.with_suffix(".onnx"), checkpoint.with_suffix(".json")
-        self.run(["export", checkpoint, "--out", policy, "--no-novelty"])
-        steps = ["--action-steps", str(action_steps)]
-        self.run(["evaluate", policy, "--rollouts", str(rollouts), "--seeds", str(seed), *steps, "--json", record])
+        policy.unlink(missing_ok=True)
+        self.run(["export", checkpoint, "--out", policy, "--no-novelty"], environment)
+        words = ["evaluate", policy, "--rollouts", str(rollouts), "--seeds", str(seed), "--json", record]
+        self.run(words, environment)
         pooled = read_json(record, ProcessError)["pooled"]
         return float(pooled["success_rate"]), float(pooled["entropy"])
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a checkout, in which each has to set for itself what this process has set."""
+    """Return the environment of a checkout, without the thread settings of this process."""
     kept = {name: value for name, value in os.environ.items() if SLEEPING.get(name) != value}
     return kept | {"PYTHONPATH": str(folder)}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> tuple[bytes, resource.struct_rusage]:
-    """Return what a process says to its end, and what it used."""
+    """Return the output of a process and its resources, at its end."""
     said = process.stdout.read() if process.stdout is not None else b""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -57,10 +57,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     other = parser.add_argument_group("against another checkout")
     other.add_argument(
-        "--against", type=Path, metavar="DIR", help="its folder: both learn by turns on the same --demos"
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="its folder: both learn on the same --demos; an interrupted comparison goes on in --work",
     )
-    other.add_argument("--busy", type=int, default=0, metavar="N", help="N processes beside it never rest")
-    other.add_argument("--seeds", type=int, default=3, help="trainings of each case (default: %(default)s)")
+    other.add_argument(
+        "--busy", type=int, default=0, metavar="N", help="time trainings beside N processes that never rest, too"
+    )
+    other.add_argument(
+        "--seeds", type=int, default=1, help="whole trainings of each case, and times of each (default: %(default)s)"
+    )
+    other.add_argument(
+        "--timed-steps", type=int, default=150, metavar="STEPS", help="of each timed training (default: %(default)s)"
+    )
     other.add_argument("--rollouts", type=int, default=480, help="episodes of each policy (default: %(default)s)")
 
 
@@ -72,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.files import holding
     from vdd_ros.workers import InProcess
 
-    for name in ("steps", "teacher_steps", "seeds", "rollouts"):
+    for name in ("steps", "teacher_steps", "seeds", "rollouts", "timed_steps"):
         if (value := getattr(args, name)) is not None and value < 1:
             raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
     if args.against is not None:
@@ -91,22 +101,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _against(args: argparse.Namespace) -> int:
     """Let this checkout and another one learn by turns, and print the table."""
-    from vdd_ros.benchmark.speed.against import compare_checkouts, table
+    from dataclasses import asdict
+
+    from vdd_ros.benchmark.speed.against import FIRST_LOGGED, compare_checkouts
+    from vdd_ros.benchmark.speed.comparison import table
+    from vdd_ros.files import holding
 
     if args.demos is None:
         raise ConfigurationError("--against compares checkouts on the same data; give it: --demos DIR")
-    record = compare_checkouts(
-        args.against,
-        args.demos,
-        args.work,
-        task=args.task,
-        backbone=args.backbone,
-        seeds=args.seeds,
-        rollouts=args.rollouts,
-        steps=args.steps,
-        busy=args.busy,
-    )
+    if args.timed_steps <= FIRST_LOGGED:
+        raise ConfigurationError(f"--timed-steps is {args.timed_steps}; it must be above {FIRST_LOGGED}")
+    if args.busy < 0:
+        raise ConfigurationError(f"--busy is {args.busy}; it must be at least 0")
+    names = ("task", "backbone", "seeds", "rollouts", "steps", "timed_steps", "busy")
+    with holding(args.work):
+        settings = {name: getattr(args, name) for name in names}
+        record = compare_checkouts(args.against, args.demos, args.work, **settings)
     show(table(record))
     if args.json is not None:
-        write_json(args.json, record)
+        write_json(args.json, asdict(record))
     return 0

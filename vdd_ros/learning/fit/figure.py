@@ -40,6 +40,15 @@ def read_curves(folder: Path) -> Curves:
     }
 
 
+def wall_times(folder: Path) -> dict[int, float]:
+    """Return when each logged step of the run in a checkpoint folder ended, in seconds since 1970, by step."""
+    times: dict[int, float] = {}
+    for file in (folder / TENSORBOARD_FOLDER).glob("events*"):
+        for events in _scalars(file).values():
+            times |= {event.step: event.wall_time for event in events}
+    return dict(sorted(times.items()))
+
+
 def _scalars(file: Path) -> dict[str, list[Any]]:
     """Return the scalar events of one file by name; each list has at least one."""
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator

@@ -130,7 +130,7 @@ class GaussianMixture:
         return GaussianMixture(self.log_gating, self.mean, torch.linalg.cholesky(covariance))
 
     def draw_noised(self, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Draw from every expert of `noised(sigma)` as `draw_each` does, with cheaper gradients of the same expectation.
+        """Draw from every expert of `noised(sigma)`, with cheaper gradients of the same expectation.
 
         A full covariance L L^T + sigma^2 I has a Cholesky factor C. The draw C noise is L e and a remainder, where
         e = L^T C^-T noise is the mean of the expert's own white noise given the draw. Gradients take e and the
@@ -150,8 +150,10 @@ class GaussianMixture:
             frozen = self.detach()
             noised = frozen.noised(sigma)
             own = _product(frozen.factor.mT[:, None], -noised.own_score(noise)[..., None])
-            remainder = noised.draw_each(noise) - _product(frozen.factor[:, None], own).squeeze(-1) - frozen.mean[:, None]
-        return self.mean[:, None] + _product(self.factor[:, None], own).squeeze(-1) + remainder
+            remainder = (noised.draw_each(noise) - frozen.mean[:, None])[..., None] - _product(
+                frozen.factor[:, None], own
+            )
+        return self.mean[:, None] + (_product(self.factor[:, None], own) + remainder).squeeze(-1)
 
     def _log_scale(self) -> Tensor:
         scale = self.factor if self.diagonal else self.factor.diagonal(dim1=-2, dim2=-1)
