@@ -67,7 +67,7 @@ def times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_two(folder: Path, comparison: dict[str, Any] | None = None, **checkout: Any) -> ComparisonRecord:
-    settings: dict[str, Any] = {"seeds": 2, "rollouts": 7, "busy": 1, **(settings or {})}
+    settings: dict[str, Any] = {"seeds": 2, "rollouts": 7, "busy": 1, **(comparison or {})}
     (folder / "work").mkdir(exist_ok=True)
     if not (folder / "one").exists():
         stand_in(folder, "one")
