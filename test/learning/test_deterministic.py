@@ -39,7 +39,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     small = DistilConfig(steps=2, batch=4, experts=5, pool_samples=2, backbone="mlp", **SMALL)
     distil(found["ddpm"], demonstrations, found["vdd"], small)
     distil(folder / "teacher", demonstrations, found["vdd with goal"], small)
-    distil_consistency(found["ddpm"], demonstrations, found["cd"], CDConfig(steps=2, batch=4, draws=1))
+    distil_consistency(found["ddpm"], demonstrations, found["cd"], CDConfig(steps=2, batch=4, levels_per_state=1))
     for kind, scale in zip(KINDS, (0.2, 0.2, 0.05, 0.05), strict=True):
         restless(found[kind], scale)
     return found

@@ -367,7 +367,7 @@ CONSISTENCY = {"cd": CDConfig, "ctm": CTMConfig}
 
 @pytest.mark.parametrize("method", CONSISTENCY)
 def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path, method: str) -> None:
-    config = CONSISTENCY[method](steps=2, batch=4, draws=1, seed=3)
+    config = CONSISTENCY[method](steps=2, batch=4, levels_per_state=1, seed=3)
     distil_consistency(teacher, small_demonstrations(), tmp_path / "S", config)
     spec = export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
     inputs = draw_inputs(tmp_path / "S")

@@ -53,7 +53,7 @@ BACKBONES = pytest.mark.parametrize("backbone", ["mlp", "gpt"])
         ("history", 0, "history is 0"),
         ("horizon", 0, "horizon is 0"),
         ("goal_length", -1, "goal_length is -1"),
-        ("draws", 0, "draws is 0"),
+        ("levels_per_state", 0, "levels_per_state is 0"),
         ("levels", 1, "levels is 1; it must be finite and at least 2"),
         ("sigma_min", 0.0, "sigma_min is 0.0; it must be finite and above 0"),
         ("sigma_data", -1.0, "sigma_data is -1.0"),

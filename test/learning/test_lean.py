@@ -51,7 +51,7 @@ def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     for kind, covariance in (("student", "diagonal"), ("full", "full")):
         config: dict[str, Any] = {"steps": 1, "batch": 4, "experts": 5, "pool_samples": 1, "covariance": covariance}
         distil(found["teacher"], demonstrations, found[kind], DistilConfig(**config, **shape))
-    distil_consistency(found["teacher"], demonstrations, found["ctm"], CTMConfig(steps=1, batch=4, draws=1))
+    distil_consistency(found["teacher"], demonstrations, found["ctm"], CTMConfig(steps=1, batch=4, levels_per_state=1))
     for one in found.values():
         restless(one, 0.1)
     return found

@@ -12,7 +12,7 @@ from toy_targets import ExactNetwork, Target, exact_teacher, observations
 
 from vdd_ros.learning.configs import NoiseConfig
 from vdd_ros.learning.diffusion.preconditioning import CleanSample, Edm, Epsilon, Preconditioning, Velocity
-from vdd_ros.learning.diffusion.probability_flow import follow
+from vdd_ros.learning.diffusion.probability_flow import integrate
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 
@@ -83,7 +83,7 @@ def test_samplers_and_the_probability_flow_know_nothing_of_the_parametrisation(k
     teacher, reference = exact_teacher(GAUSSIAN, kind), exact_teacher(GAUSSIAN, "beso")
     path = torch.tensor([1.0, 0.5, 0.1, 0.0]).expand(3, 4, 4)
     action = torch.randn((3, 4, 2), generator=torch.Generator().manual_seed(2))
-    ends = [follow(one, one.encode(observations(3)), action, path, "heun") for one in (teacher, reference)]
+    ends = [integrate(one, one.encode(observations(3)), action, path, "heun") for one in (teacher, reference)]
     torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
     step = [one.step(one.encode(observations(3)), action, 1.0, 0.5, "ddim", None) for one in (teacher, reference)]
     torch.testing.assert_close(*step, rtol=0, atol=1e-5)

@@ -166,7 +166,7 @@ def test_samples_have_the_modes_of_the_target(kind: str, sampler: Sampler) -> No
 def test_the_chain_starts_with_draw_0_and_takes_every_step(kind: str, sampler: Sampler) -> None:
     teacher, noise = exact_teacher(TWO_MODES, kind), normal(3, 2, 5, 2)
     context = teacher.encode(observations(3))
-    chain, sigmas = teacher.chain(context, noise, sampler, "karras"), teacher.sampling_levels(5, "karras")
+    chain, sigmas = teacher.sample_trajectory(context, noise, sampler, "karras"), teacher.sampling_levels(5, "karras")
     assert len(chain) == 6
     torch.testing.assert_close(chain[0], noise[:, :, 0] * teacher.sigma_range[1])
     for k, (sigma, below) in enumerate(pairwise(sigmas)):

@@ -135,7 +135,16 @@ class Checkout:
         policy, record = checkpoint.with_suffix(".onnx"), checkpoint.with_suffix(".json")
         policy.unlink(missing_ok=True)
         self.run(["export", checkpoint, "--out", policy, "--no-novelty"], environment)
-        words = ["evaluate", policy, "--rollouts", str(rollouts), "--seeds", str(seed), "--json", record]
+        words: list[str | Path] = [
+            "evaluate",
+            policy,
+            "--rollouts",
+            str(rollouts),
+            "--seeds",
+            str(seed),
+            "--json",
+            record,
+        ]
         self.run(words, environment)
         pooled = read_json(record, ProcessError)["pooled"]
         return float(pooled["success_rate"]), float(pooled["entropy"])

@@ -38,7 +38,7 @@ def path_down(start: Tensor, end: Tensor, steps: int) -> Tensor:
 
 
 @torch.no_grad()
-def follow(teacher: Teacher, context: Context, action: Tensor, path: Tensor, solver: Solver) -> Tensor:
+def integrate(teacher: Teacher, context: Context, action: Tensor, path: Tensor, solver: Solver) -> Tensor:
     """Take steps along the ODE; denoised actions are clipped to the limits, as in the teacher's samplers.
 
     Args:

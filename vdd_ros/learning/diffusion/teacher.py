@@ -77,9 +77,14 @@ class Teacher(nn.Module):
         return self.levels.span
 
     def limit_actions(self, low: Tensor, high: Tensor) -> None:
-        """Set the limits of standardised actions, each (act_dim,), that clean actions are clipped to in samplers."""
+        """Set the limits, each (act_dim,), to which samplers clip clean standardised actions."""
         self.action_low = low.repeat(self.config.horizon)
         self.action_high = high.repeat(self.config.horizon)
+
+    @property
+    def action_limits(self) -> tuple[Tensor, Tensor]:
+        """The limits of standardised actions, each (act_dim,), as `limit_actions` takes them."""
+        return self.action_low[: self.config.act_dim], self.action_high[: self.config.act_dim]
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
         """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
@@ -90,7 +95,12 @@ class Teacher(nn.Module):
         return torch.autocast(like.device.type, torch.bfloat16) if self.rounded else nullcontext()
 
     def loss(
-        self, observation: Tensor, goal: Tensor | None, action: Tensor, draws: int, generator: torch.Generator
+        self,
+        observation: Tensor,
+        goal: Tensor | None,
+        action: Tensor,
+        levels_per_state: int,
+        generator: torch.Generator,
     ) -> Tensor:
         """Return the mean squared error of the network against its target.
 
@@ -100,12 +110,12 @@ class Teacher(nn.Module):
             observation: (B, history, obs_dim) standardised.
             goal: (B, goal_length, obs_dim) or None.
             action: (B, D) standardised.
-            draws: Noise levels and noises for each action; the states are encoded once for all of them.
+            levels_per_state: Noise levels, each with a noise, of each action; a state is encoded once for all of them.
             generator: Source of levels and noise.
 
         Of several processes that train together each returns the mean over its own rows.
         """
-        sigma = self.levels.draw((len(action), draws), generator)  # (B, S)
+        sigma = self.levels.draw((len(action), levels_per_state), generator)  # (B, S)
         clean = action[:, None]
         noise = torch.randn((*sigma.shape, self.size), generator=generator, device=generator.device)
         clean, sigma, noise = own_rows(clean), own_rows(sigma), own_rows(noise)
@@ -166,17 +176,17 @@ class Teacher(nn.Module):
     def sample(
         self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"
     ) -> Tensor:
-        """Draw S actions per state, (B, S, D); the last of `chain`."""
-        return self.chain(context, noise, sampler, schedule)[-1]
+        """Draw S actions per state, (B, S, D): the end of `sample_trajectory`."""
+        return self.sample_trajectory(context, noise, sampler, schedule)[-1]
 
-    def chain(
+    def sample_trajectory(
         self, context: Context, noise: Tensor, sampler: Sampler = "ancestral", schedule: Schedule = "karras"
     ) -> list[Tensor]:
         """Denoise from noise to actions.
 
         Args:
             context: From `encode`.
-            noise: (B, S, steps, D) standard normal; draw 0 starts the chain, draw k is added after step k where the
+            noise: (B, S, steps, D) standard normal; draw 0 is the start, draw k is added after step k where the
                 sampler is stochastic.
             sampler: How to step from level to level.
             schedule: Which levels to visit.
@@ -185,11 +195,11 @@ class Teacher(nn.Module):
             steps + 1 tensors (B, S, D): the noisy start, the action after each step.
         """
         sigmas = self.sampling_levels(int(noise.shape[2]), schedule)
-        chain = [noise[:, :, 0] * sigmas[0]]
+        trajectory = [noise[:, :, 0] * sigmas[0]]
         for index, (sigma, below) in enumerate(pairwise(sigmas), start=1):
             draw = noise[:, :, index] if below else None
-            chain.append(self.step(context, chain[-1], sigma, below, sampler, draw))
-        return chain
+            trajectory.append(self.step(context, trajectory[-1], sigma, below, sampler, draw))
+        return trajectory
 
     def step(
         self, context: Context, action: Tensor, sigma: float, below: float, sampler: Sampler, draw: Tensor | None

@@ -93,7 +93,7 @@ class DiffusionGraph(nn.Module):
         *states, noise = inputs
         context = self.teacher.encode(*self.units.states(*states))
         draws = noise.reshape(-1, 1, self.noise_shape[0], self.teacher.size)
-        return self.teacher.chain(context, draws, self.sampler, self.schedule)
+        return self.teacher.sample_trajectory(context, draws, self.sampler, self.schedule)
 
 
 class ChainGraph(nn.Module):

@@ -33,14 +33,14 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
 
     Attributes:
         teacher: Kind of teacher.
-        draws: Noise levels per state of a batch; each state is encoded once for all of them.
+        levels_per_state: Noise levels per state of a batch; each state is encoded once for all of them.
     """
 
     teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
     steps: int = 8_000
     batch: int = 256
     learning_rate: float = 2e-3
-    draws: int = 4
+    levels_per_state: int = 4
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant.
@@ -52,7 +52,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
         self.check_backbone()
         TEACHERS.get(self.teacher)
         self.check_windows()
-        require_least(1, self, "draws")
+        require_least(1, self, "levels_per_state")
         self.check_noise()
 
 
@@ -125,7 +125,7 @@ class ConsistencyConfig(FitConfig):
     """How to distil a teacher into a one-step policy, whose backbone is the teacher's.
 
     Attributes:
-        draws: Noise levels for each state of a batch; the state is encoded once for all of them.
+        levels_per_state: Noise levels for each state of a batch; the state is encoded once for all of them.
         discretisation: Noise levels above 0 that discretise the teacher's trajectories.
         solver: Solver of the teacher's steps: `euler` or `heun`.
         target_decay: Decay of the target network's weights; 0: the newest weights.
@@ -137,7 +137,7 @@ class ConsistencyConfig(FitConfig):
     steps: int = 2_500
     batch: int = 256
     learning_rate: float = 1e-3
-    draws: int = 4
+    levels_per_state: int = 4
     discretisation: int = 18
     solver: Solver = "heun"
     target_decay: float = 0.95
@@ -154,7 +154,7 @@ class ConsistencyConfig(FitConfig):
         self.check_fit()
         for name, choices in (("solver", Solver), ("metric", Metric)):
             require_choice(self, name, choices)
-        require_least(1, self, "draws")
+        require_least(1, self, "levels_per_state")
         require_least(2, self, "discretisation")
         require_positive(self, "huber_width")
         if not 0.0 <= self.target_decay < 1.0:

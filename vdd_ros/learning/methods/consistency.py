@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from vdd_ros.learning.diffusion.probability_flow import follow, path_down, trajectory_levels
+from vdd_ros.learning.diffusion.probability_flow import integrate, path_down, trajectory_levels
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.fit.training_loop import LossFunction
@@ -105,7 +105,7 @@ def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) 
         sigma_data=1.0 if deviation is None else deviation,
     )
     student = ONE_STEP.new(shape)
-    student.limit_actions(teacher.action_low, teacher.action_high)
+    student.limit_actions(*teacher.action_limits)
     student.to(teacher.action_low.device)
     if config.start_from_teacher:
         student.start_from(teacher.network, readout=deviation is not None)  # type: ignore[arg-type]
@@ -138,7 +138,9 @@ def consistency_loss(
         observation = with_noise(windows.observation[index], config.observation_noise, generator)
         goal = windows.draw_goals(index, generator)
         clean = windows.action[index, None]
-        start = torch.randint(1, len(levels), (config.batch, config.draws), generator=generator, device=device)
+        start = torch.randint(
+            1, len(levels), (config.batch, config.levels_per_state), generator=generator, device=device
+        )
         part, choice = torch.rand((2, *start.shape), generator=generator, device=device)
         noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=device)
         with torch.no_grad():
@@ -175,7 +177,7 @@ def cd_loss(
     """
     path = levels[path_down(noised.start, torch.zeros_like(noised.start), 1)]
     sigma, below = path.unbind(-1)
-    reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
+    reached = integrate(teacher, noised.teacher, noised.noisy, path, config.solver)
     nothing = torch.zeros_like(sigma)
     with torch.no_grad():
         target = both.target.jump(noised.target, reached, below, nothing)
@@ -204,17 +206,17 @@ def ctm_loss(
     path = levels[path_down(noised.start, noised.end, config.teacher_steps)]
     t, u, s = path[..., 0], path[..., -1], levels[noised.end]
     nothing = torch.zeros_like(t)
-    reached = follow(teacher, noised.teacher, noised.noisy, path, config.solver)
+    reached = integrate(teacher, noised.teacher, noised.noisy, path, config.solver)
     with torch.no_grad():
         target = both.target.jump(noised.target, both.target.jump(noised.target, reached, u, s), s, nothing)
-    # Denoising score matching takes one draw of each state: an aim from t at t itself.
+    # Denoising score matching takes one draw of each state: the clean action seen from t at t itself.
     noisy = torch.cat([noised.noisy, noised.noisy[:, :1]], dim=1)
-    aims = both.student.predict_clean(
+    clean = both.student.predict_clean(
         noised.student, noisy, torch.cat([t, t[:, :1]], dim=1), torch.cat([s, t[:, :1]], dim=1)
     )
-    landed = interpolate(noised.noisy, aims[:, :-1], t, s)
-    consistency = distance(both.target.jump(noised.target, landed, s, nothing), target, config)
-    dsm = (aims[:, -1:] - noised.clean).square().mean()
+    jumped = interpolate(noised.noisy, clean[:, :-1], t, s)
+    consistency = distance(both.target.jump(noised.target, jumped, s, nothing), target, config)
+    dsm = (clean[:, -1:] - noised.clean).square().mean()
     return consistency + config.dsm_weight * dsm, {"loss": consistency.detach(), "dsm": dsm.detach()}
 
 

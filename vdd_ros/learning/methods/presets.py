@@ -6,7 +6,14 @@ A preset changes defaults; options given beside it change the preset.
 from typing import Any
 
 _PAPER_GPT = {"backbone": "gpt", "width": 72, "layers": 4, "heads": 4, "octaves": 0}
-_PAPER_TEACHER = {**_PAPER_GPT, "history": 5, "batch": 1024, "learning_rate": 5e-4, "weight_decay": 0.0, "draws": 1}
+_PAPER_TEACHER = {
+    **_PAPER_GPT,
+    "history": 5,
+    "batch": 1024,
+    "learning_rate": 5e-4,
+    "weight_decay": 0.0,
+    "levels_per_state": 1,
+}
 _PAPER_TEACHER |= {"observation_noise": 0.0}
 _PAPER_STUDENT: dict[str, Any] = {
     **_PAPER_GPT,
@@ -34,7 +41,7 @@ _PAPER_STUDENT: dict[str, Any] = {
 _LARGE_GPT = {"heads": 12, "width": 240}
 
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
-    "mlp": {"backbone": "mlp", "width": 224, "history": 2, "draws": 1, "batch": 512, "steps": 10_000},
+    "mlp": {"backbone": "mlp", "width": 224, "history": 2, "levels_per_state": 1, "batch": 512, "steps": 10_000},
     "paper-avoiding-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 8, "dropout": 0.1, "ema_decay": 0.995},
     "paper-avoiding-beso": {**_PAPER_TEACHER, "teacher": "beso", "sigma_min": 0.1, "sigma_max": 1.0},
     "paper-aligning-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 16, "dropout": 0.1, "ema_decay": 0.995},

@@ -24,7 +24,7 @@ def teacher_job(source: DataSource, config: TrainConfig) -> TrainingJob:
         index = torch.randint(len(windows), (config.batch,), generator=generator, device=device)
         observation = with_noise(windows.observation[index], config.observation_noise, generator)
         goal = windows.draw_goals(index, generator)
-        value = teacher.loss(observation, goal, windows.action[index], config.draws, generator)
+        value = teacher.loss(observation, goal, windows.action[index], config.levels_per_state, generator)
         return value, {"loss": value.detach()}
 
     return TrainingJob(teacher, loss, shape, (teacher.network,))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ class OneStepConfig(NetworkConfig):
     """Shape of a one-step policy.
 
     Attributes:
-        conditions: Noise levels that it is told: 1, where it jumps from (CD); 2, where to as well (CTM).
+        conditions: Noise levels among its inputs: 1, the start of a jump (CD); 2, start and end (CTM).
         sigma_min, sigma_max: Its lowest noise level above 0, and the one that actions start from.
         sigma_data: Deviation that its preconditioning assumes.
     """
@@ -49,9 +49,9 @@ class OneStepModel(nn.Module):
         self.register_buffer("action_high", torch.full((self.size,), torch.inf))
 
     def limit_actions(self, low: Tensor, high: Tensor) -> None:
-        """Set the limits of standardised chunks, each (D,), that samples are clipped to."""
-        self.action_low = low.clone()
-        self.action_high = high.clone()
+        """Set the limits, each (act_dim,), to which samples of standardised actions are clipped."""
+        self.action_low = low.repeat(self.config.horizon)
+        self.action_high = high.repeat(self.config.horizon)
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
         """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
@@ -120,7 +120,7 @@ class OneStepModel(nn.Module):
                 )
 
 
-def interpolate(action: Tensor, aim: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
-    """Move actions (B, S, D) straight towards where they aim, from the levels `sigma` to `below`."""
+def interpolate(action: Tensor, clean: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
+    """Move actions (B, S, D) straight towards clean ones, from the levels `sigma` to `below`."""
     keep = ((below + TINY) / (sigma + TINY))[..., None]  # exactly 1 for equal levels, 0 included
-    return keep * action + (1 - keep) * aim
+    return keep * action + (1 - keep) * clean
