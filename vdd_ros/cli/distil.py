@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.learning.methods.trainer import Trainer
 
     where = {"teacher": args.teacher, "resume": args.resume, "force": args.force}
-    return run_and_report(args, lambda: Trainer(method, config).run(demonstrations, args.out, **where))
+    trainer = Trainer(method, config)
+    return run_and_report(args, lambda trial: trainer.run(demonstrations, args.out, trial=trial, **where))
 
 
 def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSet:

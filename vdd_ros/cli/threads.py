@@ -12,8 +12,8 @@ def add_thread_option(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="number of threads (default: OMP_NUM_THREADS, else the cores that are free at the start, at "
-        f"most {MOST_THREADS})",
+        help="number of threads (default: OMP_NUM_THREADS, else the cores that are free at the start, at most "
+        f"{MOST_THREADS}; a training keeps one unless more are faster)",
     )
 
 

@@ -35,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(teacher_method(config.teacher), config)
     tell_small_deviations(demonstrations, config.least_deviation)
     with training_group(config.batch, cuda=config.pick_device().type == "cuda"):
-        return run_and_report(args, lambda: trainer.run(demonstrations, args.out, resume=args.resume, force=args.force))
+        where = {"resume": args.resume, "force": args.force}
+        return run_and_report(args, lambda trial: trainer.run(demonstrations, args.out, trial=trial, **where))

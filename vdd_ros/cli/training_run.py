@@ -22,6 +22,7 @@ from vdd_ros.places import OutputFolder
 
 if TYPE_CHECKING:
     from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
+    from vdd_ros.learning.fit.thread_trial import ThreadTrial
 
 
 def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
@@ -59,16 +60,22 @@ def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: flo
         tell(f"warning: {problem}")
 
 
-def run_and_report(args: argparse.Namespace, train: Callable[[], "CheckpointMetadata"]) -> int:
-    """Train, draw the figure of the scalars, print the table, write the JSON file."""
+def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "CheckpointMetadata"]) -> int:
+    """Train, draw the figure of the scalars, print the table, write the JSON file.
+
+    Args:
+        args: The parsed options.
+        train: Trains, with the trial of thread counts.
+    """
     from vdd_ros.learning.fit.distributed import is_first
     from vdd_ros.learning.fit.run_folder import FIGURE_FILE
+    from vdd_ros.learning.fit.thread_trial import ThreadTrial
 
     check_result_options(args)
-    chosen = settle_threads(args)
+    threads = ThreadTrial(settle_threads(args))
     start = time.perf_counter()
     try:
-        card = train()
+        card = train(threads)
     finally:
         if is_first() and (place := earlier(args.out)) is not None:
             tell(f"what {args.out} held before this run is in {place}")
@@ -76,7 +83,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[[], "CheckpointMeta
         return 0
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    report = _report(card, curves, seconds, chosen, resumed=args.resume)
+    report = _report(card, curves, seconds, threads.chosen, resumed=args.resume)
     show(_format(report, args.out))
     for warning in card.warnings:
         tell(f"warning: {warning}. A policy file of this model says so too.")

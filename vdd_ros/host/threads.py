@@ -2,8 +2,9 @@
 
 Threads that spin at a barrier are worth a tenth of a step where every core is free. Where another process takes one,
 each barrier costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with
-two threads that spin, 9.2 s with two that sleep, and 6.7 s with one; with nothing else running, two threads took 61 %
-of the time of one. So threads sleep, and there are as many as there are cores that nobody uses.
+two threads that spin, 9.2 s with two that sleep, and 6.7 s with one. So threads sleep, and at most as many compute as
+cores are free. With nothing else running, two threads took 61 % of the time of one on one machine, and 107 % on another
+(docs/speed.md): so a training times a few steps of both before it begins (`learning.fit.thread_trial`).
 """
 
 import math
@@ -33,10 +34,12 @@ class ThreadCount:
     Attributes:
         threads: At least 1.
         reason: In words, for a table.
+        is_asked: Whether a user chose the number.
     """
 
     threads: int
     reason: str
+    is_asked: bool = False
 
 
 def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -59,11 +62,12 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
         ConfigurationError: Fewer than one, or OMP_NUM_THREADS is no such number.
     """
     if asked is not None:
-        return ThreadCount(_checked(asked, "--threads"), "as asked")
+        return ThreadCount(_checked(asked, "--threads"), "as asked", is_asked=True)
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given:
         first = given.partition(",")[0].strip()  # a list has one number for each level of nesting
-        return ThreadCount(_checked(int(first) if first.isdigit() else 0, "OMP_NUM_THREADS", given), "OMP_NUM_THREADS")
+        threads = _checked(int(first) if first.isdigit() else 0, "OMP_NUM_THREADS", given)
+        return ThreadCount(threads, "OMP_NUM_THREADS", is_asked=True)
     cores, free = usable_cores(), free_cores()
     threads = min(max(1, math.floor(free + 0.5)), cores, MOST_THREADS)
     return ThreadCount(threads, f"{free:.1f} of {cores} cores free")

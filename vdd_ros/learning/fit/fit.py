@@ -13,6 +13,7 @@ from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, save_model
 from vdd_ros.learning.fit.distributed import share_gradients
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.fit.run_folder import versions
+from vdd_ros.learning.fit.thread_trial import ThreadTrial
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
 from vdd_ros.learning.networks.backbones import NetworkConfig
 
@@ -45,6 +46,7 @@ def fit(
     card: Callable[[dict[str, Any]], CheckpointMetadata],
     label: str,
     resume: bool,
+    trial: ThreadTrial | None = None,
 ) -> CheckpointMetadata:
     """Train a model to the end, or go on where a run stopped, and keep it in `folder`.
 
@@ -55,6 +57,7 @@ def fit(
         card: Makes the card from the fields `model`, `settings`, `steps` and `versions`.
         label: Of the progress bar.
         resume: Continue the run in `folder`.
+        trial: Chooses the number of threads, on a CPU; None leaves it as it is.
 
     Returns:
         The card of the finished model.
@@ -82,6 +85,14 @@ def fit(
     def loss(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             return job.loss(generator, step)
+
+    def try_step() -> None:
+        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
+            loss(torch.Generator().manual_seed(config.seed), loop.step)[0].backward()
+        job.module.zero_grad(set_to_none=True)
+
+    if trial is not None and device.type == "cpu":
+        trial.run(try_step)
 
     def finished() -> CheckpointMetadata:
         return card(

@@ -13,6 +13,7 @@ from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.memory_need import check_memory
 from vdd_ros.learning.fit.run_folder import run_folder
+from vdd_ros.learning.fit.thread_trial import ThreadTrial
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.learning.methods.sources import DataSource, TeacherSource
 
@@ -37,6 +38,7 @@ class Trainer:
         teacher: Path | None = None,
         resume: bool = False,
         force: bool = False,
+        trial: ThreadTrial | None = None,
     ) -> CheckpointMetadata:
         """Train a policy and keep it in `folder`.
 
@@ -47,6 +49,7 @@ class Trainer:
             teacher: Checkpoint of the teacher, for a method that trains from one.
             resume: Continue the run in `folder`.
             force: Replace what `folder` holds, once the new run has ended well.
+            trial: Chooses the number of threads, on a CPU; None leaves it as it is.
 
         Returns:
             The card of the finished policy.
@@ -72,7 +75,7 @@ class Trainer:
                 return source.card(method.structure, method.name, made)
 
             begin()
-            return fit(folder, job, config, card, method.name, resume)
+            return fit(folder, job, config, card, method.name, resume, trial)
 
     def _source(self, demonstrations: DemonstrationSet, teacher: Path | None) -> DataSource | TeacherSource:
         method, device = self.method, self.config.pick_device()
