@@ -1,7 +1,7 @@
 """Settings that trainings share: of networks, windows, fits and mixtures; without torch, so that help needs none."""
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
@@ -24,6 +24,48 @@ Solver = Literal["euler", "heun"]
 NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
 Schedule = Literal["cosine", "linear", "exponential", "karras"]
 Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
+
+
+class Dimensions(TypedDict):
+    """Inputs and outputs of a policy: fields of a `NetworkConfig`, which says what they mean."""
+
+    history: int
+    obs_dim: int
+    horizon: int
+    act_dim: int
+    goal_length: int
+
+
+class BackboneSettings(TypedDict):
+    """The fields of a `BackboneConfig`."""
+
+    backbone: Backbone
+    width: int
+    layers: int
+    heads: int
+    octaves: int
+    dropout: float
+
+
+class NoiseSettings(TypedDict):
+    """The fields of a `NoiseConfig`."""
+
+    levels: int
+    sigma_min: float
+    sigma_max: float
+    sigma_data: float
+
+
+class StudentSettings(BackboneSettings):
+    """The fields of a `BackboneConfig` and of `MixtureSettings`."""
+
+    experts: int
+    covariance: Covariance
+    gating: Gating
+    head_width: int
+    head_layers: int
+    detach_gating: bool
+    floor: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +105,16 @@ class BackboneConfig:
                 f"width is {self.width} and heads is {self.heads}; the width must be a multiple of the heads"
             )
 
-    def backbone_settings(self) -> dict[str, Any]:
-        """Return these fields alone, for a `Shape`."""
-        return {field.name: getattr(self, field.name) for field in fields(BackboneConfig)}
+    def backbone_settings(self) -> BackboneSettings:
+        """Return these fields, for a `NetworkConfig`."""
+        return {
+            "backbone": self.backbone,
+            "width": self.width,
+            "layers": self.layers,
+            "heads": self.heads,
+            "octaves": self.octaves,
+            "dropout": self.dropout,
+        }
 
 
 def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
@@ -126,8 +175,8 @@ class WindowConfig(WindowShape):
         require_least(0, self, "goal_length", "least_deviation")
         parse_normalisation(self.normalisation)
 
-    def dimensions(self, header: Header) -> dict[str, Any]:
-        """Return what a policy of such demonstrations takes and gives, fields of a `Shape`."""
+    def dimensions(self, header: Header) -> Dimensions:
+        """Return the inputs and outputs of a policy for such demonstrations."""
         return {
             "history": self.history,
             "obs_dim": len(header.observation),
@@ -166,9 +215,10 @@ class NoiseConfig:
                 f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
             )
 
-    def noise_settings(self) -> dict[str, Any]:
-        """Return these fields alone, for a `TeacherConfig`."""
-        return {field.name: getattr(self, field.name) for field in fields(NoiseConfig)}
+    def noise_settings(self) -> NoiseSettings:
+        """Return these fields, for a `TeacherConfig`."""
+        low, high = self.sigma_min, self.sigma_max
+        return {"levels": self.levels, "sigma_min": low, "sigma_max": high, "sigma_data": self.sigma_data}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +337,15 @@ class MixtureConfig(MixtureSettings, BackboneConfig):
             if getattr(self, name) >= 1.0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1")
 
-    def shape_settings(self) -> dict[str, Any]:
+    def shape_settings(self) -> StudentSettings:
         """Return the fields that shape the network, for a `StudentConfig`."""
-        shaping = (*fields(BackboneConfig), *fields(MixtureSettings))
-        return {field.name: getattr(self, field.name) for field in shaping}
+        return {
+            **self.backbone_settings(),
+            "experts": self.experts,
+            "covariance": self.covariance,
+            "gating": self.gating,
+            "head_width": self.head_width,
+            "head_layers": self.head_layers,
+            "detach_gating": self.detach_gating,
+            "floor": self.floor,
+        }

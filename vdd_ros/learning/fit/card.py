@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError, ConfigurationError
@@ -33,6 +33,15 @@ LEAST = {"levels": 2, "experts": 1, "head_width": 1, "history": 1, "horizon": 1,
 MAX_SIZE = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
 _CONDITIONS_1 = {"cd": 1, "ctm": 2}
+
+
+class TrainedModel(TypedDict):
+    """The fields of `CheckpointMetadata` that a training adds to those of its source."""
+
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    steps: int
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)

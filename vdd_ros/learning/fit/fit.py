@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, save_model
+from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
+from vdd_ros.learning.fit.checkpoint import save_model
 from vdd_ros.learning.fit.distributed import share_gradients
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.fit.run_folder import versions
@@ -43,7 +43,7 @@ def fit(
     folder: Path,
     job: TrainingJob,
     config: FitConfig,
-    card: Callable[[dict[str, Any]], CheckpointMetadata],
+    card: Callable[[TrainedModel], CheckpointMetadata],
     label: str,
     resume: bool,
     trial: ThreadTrial | None = None,
@@ -54,7 +54,7 @@ def fit(
         folder: Checkpoint folder, prepared.
         job: What to train.
         config: How.
-        card: Makes the card from the fields `model`, `settings`, `steps` and `versions`.
+        card: Makes the metadata of a trained model.
         label: Of the progress bar.
         resume: Continue the run in `folder`.
         trial: Chooses the number of threads, on a CPU; None leaves it as it is.

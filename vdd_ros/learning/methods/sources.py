@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError
-from vdd_ros.learning.configs import WindowConfig
+from vdd_ros.learning.configs import Dimensions, WindowConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import CheckpointMetadata, origin_warning
+from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel, origin_warning
 from vdd_ros.learning.fit.normalisation import statistics_of
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import DIFFUSION
@@ -47,15 +46,15 @@ class DataSource:
         return cls(demonstrations, statistics, Windows.of(demonstrations, statistics, *shape, device), config)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What a run depends on beside its settings."""
+    def identity(self) -> dict[str, str]:
+        """Digests of what a run depends on, beside its settings, by name."""
         return {"data_sha256": self.demonstrations.sha256}
 
-    def dimensions(self) -> dict[str, Any]:
-        """Return what a policy of these data takes and gives, fields of a `Shape`."""
+    def dimensions(self) -> Dimensions:
+        """Return the inputs and outputs of a policy of these data."""
         return self.shape.dimensions(self.demonstrations.header)
 
-    def card(self, structure: str, method: str, made: dict[str, Any]) -> CheckpointMetadata:
+    def card(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
         """Return the card of a policy that learned from these data."""
         header = self.demonstrations.header
         return CheckpointMetadata(
@@ -68,7 +67,7 @@ class DataSource:
             statistics=self.statistics.to_lists(),
             data_sha256=self.demonstrations.sha256,
             teacher_sha256=None,
-            **made,
+            **trained,
         )
 
 
@@ -114,16 +113,22 @@ class TeacherSource:
         return cls(teacher.to(device), card, sha256, windows, given, warnings)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What a run depends on beside its settings."""
+    def identity(self) -> dict[str, str]:
+        """Digests of what a run depends on, beside its settings, by name."""
         return {"teacher_sha256": self.sha256, "data_sha256": self.data_sha256}
 
-    def dimensions(self) -> dict[str, Any]:
-        """Return what a student of this teacher takes and gives, fields of a `Shape`."""
+    def dimensions(self) -> Dimensions:
+        """Return the inputs and outputs of a student of this teacher."""
         shape = self.teacher.config
-        return {name: getattr(shape, name) for name in ("history", "obs_dim", "horizon", "act_dim", "goal_length")}
+        return {
+            "history": shape.history,
+            "obs_dim": shape.obs_dim,
+            "horizon": shape.horizon,
+            "act_dim": shape.act_dim,
+            "goal_length": shape.goal_length,
+        }
 
-    def card(self, structure: str, method: str, made: dict[str, Any]) -> CheckpointMetadata:
+    def card(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
         """Return the card of a student of this teacher."""
         return replace(
             self.teacher_card,
@@ -132,7 +137,7 @@ class TeacherSource:
             teacher_sha256=self.sha256,
             data_sha256=self.data_sha256,
             warnings=(*self.teacher_card.warnings, *self.warnings),
-            **made,
+            **trained,
         )
 
 

@@ -2,14 +2,13 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.card import CheckpointMetadata
+from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.memory_need import check_memory
 from vdd_ros.learning.fit.run_folder import run_folder
@@ -71,8 +70,8 @@ class Trainer:
             torch.manual_seed(config.seed)
             job: TrainingJob = method.make(source, config)
 
-            def card(made: dict[str, Any]) -> CheckpointMetadata:
-                return source.card(method.structure, method.name, made)
+            def card(trained: TrainedModel) -> CheckpointMetadata:
+                return source.card(method.structure, method.name, trained)
 
             begin()
             return fit(folder, job, config, card, method.name, resume, trial)
