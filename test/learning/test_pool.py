@@ -100,3 +100,14 @@ def test_a_pool_keeps_the_teachers_encodings(backbone: Backbone, monkeypatch: py
     again = draw(teacher, goal_length=1)
     assert again.context is None
     torch.testing.assert_close(teacher.denoise(again.encoded(teacher, index), action, sigma), kept)
+
+
+def test_a_pool_of_a_large_set_holds_some_of_its_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each at most as often as it has copies, with its own action."""
+    monkeypatch.setattr(pools, "MOST_STATES", 25)
+    pool, again = (draw(copies=2, observation_noise=0.0, only_data=True) for _ in range(2))
+    assert len(pool) == 25
+    assert torch.equal(pool.observation, again.observation)
+    rows = [int((windows().observation[:, 0, 0] == state[0, 0]).nonzero()) for state in pool.observation]
+    assert len(set(rows)) > 12
+    assert torch.equal(pool.action[:, 0], windows().action[rows])

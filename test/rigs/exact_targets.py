@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vdd_ros.features import Feature
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
+from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig
@@ -186,7 +186,7 @@ def _double(mixture: GaussianMixture) -> GaussianMixture:
     return GaussianMixture(mixture.log_gating.double(), mixture.mean.double(), mixture.factor.double())
 
 
-def _card(target: Target, made: dict[str, Any]) -> CheckpointMetadata:
+def _card(target: Target, made: TrainedModel) -> CheckpointMetadata:
     """Return the card of a student of a target: units are standardised ones, and the limits far away."""
     ones = {"observation": [1.0], "action": [1.0] * target.size}
     statistics = {f"{name}_std": values for name, values in ones.items()}

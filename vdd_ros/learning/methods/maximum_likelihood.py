@@ -30,7 +30,7 @@ from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.methods.configs import EMConfig
 from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars, start_student
 from vdd_ros.learning.methods.sources import DataSource, with_noise
-from vdd_ros.learning.methods.state_pool import StatePool
+from vdd_ros.learning.methods.state_pool import StatePool, draw_windows
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 
 
@@ -38,8 +38,10 @@ def mixture_job(source: DataSource, config: EMConfig) -> TrainingJob:
     """Return an untrained mixture and its loss, for EM and IMC."""
     windows, device = source.windows, source.windows.observation.device
     shape = StudentConfig(**source.dimensions(), **config.shape_settings())
-    goal = windows.draw_goals(torch.arange(len(windows), device=device), torch.Generator(device))
-    pool = StatePool(windows.observation[:], goal, windows.action[:, None])
+    generator = torch.Generator(device)
+    index = draw_windows(len(windows), 1, generator)
+    goal = windows.draw_goals(index, generator)
+    pool = StatePool(windows.observation[index], goal, windows.action[index, None])
     student = start_student(shape, config, pool, config.seed)
     loss = mixture_loss(student, windows, config)
     return TrainingJob(student, loss, shape, (student.trunk,), Revival(student, pool, config))

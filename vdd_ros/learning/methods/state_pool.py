@@ -13,6 +13,8 @@ from vdd_ros.learning.networks.backbones import Context
 from vdd_ros.progress import each
 
 CHUNK = 2_048
+MOST_STATES = 1 << 20
+"""States that a pool holds in memory; of a larger set, as many are drawn at random."""
 KEPT_CONTEXT = 1 << 30
 """Bytes of a teacher's encodings that a pool keeps; where there would be more, each batch is encoded again."""
 
@@ -51,6 +53,20 @@ class StatePool:
         )
 
 
+def draw_windows(count: int, copies: int, generator: torch.Generator) -> Tensor:
+    """Return the windows whose states a pool holds: all of them `copies` times, or `MOST_STATES` at random in order.
+
+    Args:
+        count: Number of windows.
+        copies: Of each.
+        generator: Source of the random ones; used only for them.
+    """
+    index = torch.arange(count, device=generator.device).repeat(copies)
+    if len(index) <= MOST_STATES:
+        return index
+    return index[torch.randperm(len(index), generator=generator, device=generator.device)[:MOST_STATES].sort().values]
+
+
 def draw_pool(
     teacher: Teacher,
     windows: Windows,
@@ -76,8 +92,7 @@ def draw_pool(
     """
     device = windows.observation.device
     generator = torch.Generator(device).manual_seed(seed)
-    index = torch.arange(len(windows), device=device)
-    index = index.repeat(copies)
+    index = draw_windows(len(windows), copies, generator)
     goal = windows.draw_goals(index, generator)
     observation = windows.observation[index]
     observation = observation + observation_noise * torch.randn(observation.shape, generator=generator, device=device)
