@@ -173,6 +173,19 @@ def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:
     assert main(["benchmark", "speed", "--against", str(tmp_path), "--demos", str(tmp_path)]) == 2
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("timed_steps", 50, "--timed-steps is 50; it must be above 50"),
+        ("busy", -1, "--busy is -1; it must be at least"),
+    ],
+)
+def test_numbers_without_a_meaning_are_refused(field: str, value: int, message: str) -> None:
+    settings: dict[str, Any] = {field: value}
+    with pytest.raises(ConfigurationError, match=message):
+        CheckoutComparison("avoiding", "mlp", Path("D"), Path("W"), **settings)
+
+
 def test_neighbours_end_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
 

@@ -23,7 +23,7 @@ from vdd_ros.benchmark.speed.comparison import CASES, Case, ComparisonRecord, Re
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import read_json, write_json
-from vdd_ros.errors import ProcessError
+from vdd_ros.errors import ConfigurationError, ProcessError
 from vdd_ros.host.facts import machine_facts
 from vdd_ros.host.threads import usable_cores
 from vdd_ros.learning.fit.figure import wall_times
@@ -59,6 +59,17 @@ class CheckoutComparison:
     timed_steps: int = 150
     busy: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning.
+
+        Raises:
+            ConfigurationError: With the option, its value and what is allowed.
+        """
+        if self.timed_steps <= FIRST_LOGGED:
+            raise ConfigurationError(f"--timed-steps is {self.timed_steps}; it must be above {FIRST_LOGGED}")
+        if self.busy < 0:
+            raise ConfigurationError(f"--busy is {self.busy}; it must be at least 0")
+
     def neighbours(self, case: Case) -> tuple[int, ...]:
         """Return beside how many busy processes a case is timed, one number a time."""
         return (0, self.busy) if self.busy and case.busy_goal is not None else (0,)
@@ -77,7 +88,7 @@ def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings:
         **settings: Further fields of `CheckoutComparison`.
 
     Raises:
-        ConfigurationError: There is no such checkout.
+        ConfigurationError: There is no such checkout, or a number has no meaning.
         DemonstrationError: The data cannot be read.
         ProcessError: A command failed.
     """
