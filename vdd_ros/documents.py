@@ -1,6 +1,7 @@
-"""JSON and YAML: the one reader of what others wrote, bounded in size and depth, and the writer of our own JSON.
+"""JSON and YAML: the one reader of foreign documents, bounded in size and depth, and the writer of our own JSON.
 
-Every reading function raises the error class that the caller names, with the source and what is wrong with it.
+Every reading function raises the error class that the caller names, with the source and what is wrong with it. What it
+returns is checked by the caller: `Json` of a JSON document, `object` of a YAML document, which may hold dates too.
 """
 
 import json
@@ -8,12 +9,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""What a JSON document holds; whoever reads one narrows it with `isinstance`."""
+JsonObject: TypeAlias = "dict[str, Json]"
 
 MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 1 << 20
@@ -27,7 +33,9 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
 
 
-def read_json(file: Path, error: type[VddError], *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def read_json(
+    file: Path, error: type[VddError], *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH
+) -> Json:
     """Read a JSON file.
 
     Args:
@@ -47,11 +55,11 @@ def parse_json(
     *,
     max_bytes: int = MAX_JSON_BYTES,
     max_depth: int = MAX_DEPTH,
-) -> Any:
+) -> Json:
     """Parse JSON; `source` names where it comes from, the rest is as in `read_json`."""
     text = _decoded(text, source, error, max_bytes)
     try:
-        value = json.loads(text, object_pairs_hook=_object)
+        value: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as problem:
         _refuse(source, f"is not JSON that can be read: {_reason(problem)}", error)
     _check_depth(value, source, error, max_depth)
@@ -65,7 +73,7 @@ def read_yaml(
     max_bytes: int = MAX_YAML_BYTES,
     max_depth: int = MAX_DEPTH,
     exact_numbers: bool = False,
-) -> Any:
+) -> object:
     """Read a YAML file of one document; None where it is empty.
 
     Args:
@@ -94,7 +102,7 @@ def parse_yaml(
     max_bytes: int = MAX_YAML_BYTES,
     max_depth: int = MAX_DEPTH,
     exact_numbers: bool = False,
-) -> Any:
+) -> object:
     """Parse one YAML document; `source` names where it comes from, the rest is as in `read_yaml`."""
     import yaml
 
@@ -144,7 +152,7 @@ def _decoded(text: str | bytes, source: str, error: type[VddError], max_bytes: i
         _refuse(source, f"is not text in UTF-8 (byte {problem.start:,})", error)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
     """Return a JSON object; raises ValueError where a key comes twice."""
     content = dict(pairs)
     if len(content) != len(pairs):
@@ -153,7 +161,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _check_depth(value: Any, source: str, error: type[VddError], max_depth: int) -> None:
+def _check_depth(value: object, source: str, error: type[VddError], max_depth: int) -> None:
     """Refuse what is nested too deep for those who walk it."""
     level = [value]
     for _ in range(max_depth + 1):
@@ -239,13 +247,17 @@ def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:
     raise error(f"{printable(source)} {problem}.")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, all of it or nothing; what is not finite becomes null.
+
+    Args:
+        path: The file.
+        value: As `to_json` takes it.
 
     Raises:
         ConfigurationError: The system refuses the file.
     """
-    text = json.dumps(without_nan(value), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(to_json(value), indent=2, allow_nan=False) + "\n"
     try:
         with replacing(path) as aside:
             aside.write_text(text, encoding="utf-8")
@@ -253,10 +265,34 @@ def write_json(path: Path, value: Any) -> None:
         raise ConfigurationError(f"{printable(path)} could not be written: {error.strerror or error}") from error
 
 
-def without_nan(value: Any) -> Any:
-    """Return a value of lists and dictionaries with null in place of what is not finite, as JSON needs it."""
+class Record(Protocol):
+    """A dataclass, whatever its fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def to_json(value: object) -> Json:
+    """Return a value as JSON has it: tuples as lists, dataclasses as objects, and null for what is not finite.
+
+    Args:
+        value: None, a number, a text, or a list, tuple, dictionary or dataclass of such values.
+
+    Raises:
+        TypeError: It holds anything else.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
+        return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [to_json(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return json_object(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def json_object(record: Record) -> JsonObject:
+    """Return a dataclass as a JSON object: its fields by name, each as `to_json` gives it."""
+    return {field.name: to_json(getattr(record, field.name)) for field in fields(record)}

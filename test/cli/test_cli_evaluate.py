@@ -218,7 +218,7 @@ def test_other_commands_get_the_same_scores_without_a_word(
     capsys.readouterr()
     scores = evaluate_policy(OnnxPolicy.load(two_ways), get_task("avoiding"), 9, [3, 4], progress=False)
     assert capsys.readouterr() == ("", "")
-    assert json.loads(json.dumps(scores)) == {"pooled": record["pooled"], "per_seed": record["per_seed"]}
+    assert json.loads(json.dumps(scores.to_dict())) == {"pooled": record["pooled"], "per_seed": record["per_seed"]}
 
 
 @pytest.mark.parametrize("kind", MIXTURES + DIFFUSIONS + ONE_STEPS)

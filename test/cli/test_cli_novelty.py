@@ -127,7 +127,7 @@ def test_its_own_episodes_are_rolled_out(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("overrides", "options", "message"),
     [
-        ({"novelty": None}, [], "does not know novelty; export it again"),
+        ({"novelty": None}, [], "has no novelty; export it again"),
         ({"novelty": BOUND, "task": None}, [], "does not say which task"),
         ({"novelty": BOUND, "data_sha256": "same"}, [], "holds what the policy learned from; make others"),
         ({"novelty": BOUND}, ["--ticks", "0"], "--ticks is 0; it must be 1 or more"),
@@ -146,5 +146,5 @@ def test_what_would_be_no_test_is_refused(
 
 
 def test_a_policy_without_novelty_is_refused_by_the_function_too(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="does not know novelty"):
+    with pytest.raises(ConfigurationError, match="has no novelty"):
         novelty_of(OnnxPolicy.load(write_mixture(tmp_path / "p.onnx")), np.zeros((1, 4)))

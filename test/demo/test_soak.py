@@ -239,7 +239,7 @@ class FakeNodes:
 
 def soak_of_fakes(
     out: Path, monkeypatch: pytest.MonkeyPatch, nodes: FakeNodes, seconds: float, bag: bool = True
-) -> dict[str, Any]:
+) -> soak_command.SoakReport:
     """Soak nodes that are none; of the student a bag is left in which one tick of 80 missed its deadline."""
 
     def execute(run: Run, watch: Any) -> None:
@@ -356,7 +356,7 @@ def test_a_few_seconds_of_everything(
 
     monkeypatch.setattr(soak_command, "resident_mb", look)
     out = tmp_path / "out"
-    report = soak_command.soak(Demo(out, files, 1, 0, 1.0, 0), seconds=10.0, warm_up_s=4.0)
+    report: Any = soak_command.soak(Demo(out, files, 1, 0, 1.0, 0), seconds=10.0, warm_up_s=4.0)
     shown = capsys.readouterr().out
     assert report == json.loads((out / "report.json").read_text())
     assert [node["name"] for node in report["memory"]] == ["bag_recorder", "sim_robot", "student", "teacher"]

@@ -19,7 +19,8 @@ def test_what_is_good_is_read(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text('{"a": [1, 2.5, null, {"b": "ä"}]}')
     assert read_json(file, ConfigurationError) == read_yaml(file, ConfigurationError) == json.loads(file.read_text())
-    assert parse_yaml("base: &b {x: 1}\nmore: {<<: *b, y: 2}", "s", ConfigurationError)["more"] == {"x": 1, "y": 2}
+    merged = parse_yaml("base: &b {x: 1}\nmore: {<<: *b, y: 2}", "s", ConfigurationError)
+    assert merged == {"base": {"x": 1}, "more": {"x": 1, "y": 2}}
     assert parse_yaml("", "s", ConfigurationError) is None
     assert parse_json(b"\xef\xbb\xbf1", "s", ConfigurationError) == 1
 

@@ -3,7 +3,9 @@
 import json
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host import realtime as host
 from vdd_ros.host.examination import advice, examine
-from vdd_ros.host.realtime import HostSettings, measure_jitter, settle
+from vdd_ros.host.realtime import HostSettings, Jitter, measure_jitter, settle
 
 
 def refuse(*_: object) -> None:
@@ -79,9 +81,9 @@ def test_the_doctor_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_advice_follows_the_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    good = examine(2) | {
+    good: Any = examine(2) | {
         "governor": "performance", "clock_source": "tsc", "rtprio_limit": 99, "memlock_limit": -1, "load": 0.0,
-        "cores": 4, "jitter": {"p50_s": 1e-5, "p99_s": 1e-4, "max_s": 1e-3, "count": 2},
+        "cores": 4, "jitter": Jitter(p50_s=1e-5, p99_s=1e-4, max_s=1e-3, count=2),
     }  # fmt: skip
     assert advice(good) == []
     for bad, word in (
@@ -90,7 +92,7 @@ def test_advice_follows_the_facts(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"rtprio_limit": 0}, "SCHED_FIFO"),
         ({"memlock_limit": 65536}, "locked memory"),
         ({"load": 3.0}, "3.0 of 4 cores busy"),
-        ({"jitter": good["jitter"] | {"p99_s": 0.005}}, "5.0 ms late"),
+        ({"jitter": replace(good["jitter"], p99_s=0.005)}, "5.0 ms late"),
     ):
         (line,) = advice(good | bad)
         assert word in line

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -201,8 +202,8 @@ def test_the_description_tells_all_that_the_doctor_tells(make_node: MakeNode, be
     bench.wait(lambda: infos, "the description")
     first = json.loads(infos[-1].data)
     assert first["refused"] is None
-    facts = examine(2)
-    jitter = facts.pop("jitter")
+    facts: dict[str, Any] = {**examine(2)}
+    jitter = asdict(facts.pop("jitter"))
     told = first["machine"] | first["versions"] | first["ros"] | {"providers": first["providers"]}
     assert set(facts) <= set(told)
     moving = {"load"}

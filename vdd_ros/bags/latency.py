@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from vdd_ros.bags.policy_info import parse_info
 from vdd_ros.bags.reader import BagMessage, read_messages
 from vdd_ros.bags.records import RECORD_TYPES, read_record
 from vdd_ros.bags.sequence import LARGEST, SequenceCheck
+from vdd_ros.documents import JsonObject
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -64,7 +64,7 @@ class NodeLatency:
     labels: tuple[str, ...]
     values: Floats
     sequence: SequenceCheck
-    info: dict[str, Any] = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
     decisions: Decisions | None = None
     policies: tuple[str, ...] = ()
     switch_rate: float | None = None
@@ -130,7 +130,7 @@ def _node_latency(
         sequence,
         info,
         decisions,
-        tuple(dict.fromkeys(info["policy_sha256"] for info in infos if info.get("policy_sha256"))),
+        tuple(dict.fromkeys(str(info["policy_sha256"]) for info in infos if info.get("policy_sha256"))),
         _switch_rate(decisions, answers, found[_EXPERT].get(node, []), episodes),
         None if said is None else counters(said, info),
         tuple(dict.fromkeys(doubt for _, doubts in said_of_itself for doubt in doubts)),

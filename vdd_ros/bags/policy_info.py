@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from vdd_ros.documents import parse_json
+from vdd_ros.documents import Json, JsonObject, parse_json
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -13,7 +13,7 @@ _MOST_STEPS = 1_000_000
 _LONGEST = 1000
 
 
-def parse_info(topic: str, message: Any) -> tuple[dict[str, Any], list[str]]:
+def parse_info(topic: str, message: object) -> tuple[JsonObject, list[str]]:
     """Return the content of a message (std_msgs/String), and in words which of its values are not used.
 
     A value that reports would compute with and that is not allowed is left out. Foreign text is made printable.
@@ -37,8 +37,7 @@ def parse_info(topic: str, message: Any) -> tuple[dict[str, Any], list[str]]:
         if info.get(key) is not None and not fits(info[key]):
             shown = printable(info.pop(key))
             doubts.append(f"{printable(topic)} says that {key} is {shown!r}; {allowed} is needed, so it is not used")
-    cleaned: dict[str, Any] = _printable(info)
-    return cleaned, doubts
+    return _printable_object(info), doubts
 
 
 def _is_text(value: Any) -> bool:
@@ -81,9 +80,13 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], bool]]] = {
 """Keys that reports compute with: what is allowed, in words, and its test."""
 
 
-def _printable(value: Any) -> Any:
+def _printable_object(values: JsonObject) -> JsonObject:
+    return {printable(key): _printable(item) for key, item in values.items()}
+
+
+def _printable(value: Json) -> Json:
     if isinstance(value, dict):
-        return {printable(key): _printable(item) for key, item in value.items()}
+        return _printable_object(value)
     if isinstance(value, list):
         return [_printable(item) for item in value]
     return printable(value, _LONGEST) if isinstance(value, str) else value

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -147,12 +147,13 @@ def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -
 
 
 def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
-    """Return the publishers' profiles of a channel; without them a bag can be read as well, so what is none is told."""
-    try:
-        return parse_qos(parse_yaml(channel.offered_qos, channel.topic, RecordingError) or [])
-    except Exception:  # profiles of others are parsed by a library that checks nothing
-        notes.append(f"the quality of service of {printable(channel.topic)} cannot be read and is left out")
-        return []
+    """Return the publishers' profiles of a channel; a bag is readable without them, so a broken one is only noted."""
+    with suppress(Exception):  # the library that parses foreign profiles checks nothing
+        given = parse_yaml(channel.offered_qos, channel.topic, RecordingError) or []
+        if isinstance(given, list):
+            return parse_qos(given)
+    notes.append(f"the quality of service of {printable(channel.topic)} cannot be read and is left out")
+    return []
 
 
 def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> None:

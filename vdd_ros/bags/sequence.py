@@ -1,7 +1,8 @@
 """Sequence numbers: the proof that a record is complete."""
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from vdd_ros.documents import JsonObject, json_object
 
 LARGEST = 2**53
 """The largest sequence number: a record holds them as float64."""
@@ -66,21 +67,9 @@ class SequenceCheck:
         """Whether numbers came twice or went back."""
         return bool(self.repeated or self.backward)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result for JSON."""
-        return {
-            "count": self.count,
-            "first": self.first,
-            "last": self.last,
-            "restarts": self.restarts,
-            "missing": self.missing,
-            "gaps": [list(gap) for gap in self.gaps],
-            "gap_count": self.gap_count,
-            "repeated": self.repeated,
-            "backward": self.backward,
-            "turns": [list(turn) for turn in self.turns],
-            "unreadable": self.unreadable,
-        }
+    def to_dict(self) -> JsonObject:
+        """Return the attributes as a JSON object."""
+        return json_object(self)
 
     def describe(self) -> str:
         """Say in words what is wrong, for an error message; an empty text where every record is there once."""

@@ -2,7 +2,6 @@
 
 import argparse
 import resource
-from typing import Any
 
 from vdd_ros.cli.options import check_count
 from vdd_ros.console import show
@@ -36,11 +35,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _text(name: str, value: Any) -> str:
-    if name == "jitter":
-        jitter = Jitter(**value)
-        p50, p99, most = (1e6 * late for late in (jitter.p50_s, jitter.p99_s, jitter.max_s))
-        return f"{p50:.0f} us median, {p99:.0f} us p99, {most:.0f} us at most, {jitter.count} sleeps of 1 ms"
+def _text(name: str, value: object) -> str:
+    if isinstance(value, Jitter):
+        p50, p99, most = (1e6 * late for late in (value.p50_s, value.p99_s, value.max_s))
+        return f"{p50:.0f} us median, {p99:.0f} us p99, {most:.0f} us at most, {value.count} sleeps of 1 ms"
     if name.endswith("_limit"):
         return "unlimited" if value == resource.RLIM_INFINITY else str(value)
     if isinstance(value, list):

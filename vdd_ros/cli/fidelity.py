@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
-from vdd_ros.cli.threads import add_thread_option, settle_numpy_threads, thread_facts
+from vdd_ros.cli.threads import add_thread_option, settle_numpy_threads
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
         student_file = stamp(student_file, main_figures(teacher_file, config, demonstrations, report))
     policies = ((teacher_file, teacher), (student_file, student))
-    keep_result(args, fidelity_record(policies, config, demonstrations, report, thread_facts(chosen)))
+    keep_result(args, fidelity_record(policies, config, demonstrations, report, chosen))
     if args.figure is not None:
         from vdd_ros.evaluation.fidelity.figure import save_figure
 

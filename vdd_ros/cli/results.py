@@ -1,10 +1,10 @@
 """Where a command's numbers go: a JSON file of their own, or a file of results that holds many by name."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from vdd_ros.documents import read_json, write_json
+from vdd_ros.documents import JsonObject, read_json, to_json, write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.files import updating
 from vdd_ros.places import OutputFile
@@ -30,16 +30,16 @@ def check_result_options(args: argparse.Namespace) -> None:
         _read(args.append)
 
 
-def keep_result(args: argparse.Namespace, record: dict[str, Any]) -> None:
+def keep_result(args: argparse.Namespace, record: Mapping[str, object]) -> None:
     """Write a record where the options say."""
     if args.json is not None:
         write_json(args.json, record)
     if args.append is not None:
         with updating(args.append):
-            write_json(args.append, _read(args.append) | {args.label: record})
+            write_json(args.append, _read(args.append) | {args.label: to_json(dict(record))})
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> JsonObject:
     """Read a file of results; one that does not exist yet is empty."""
     if not file.exists():
         return {}

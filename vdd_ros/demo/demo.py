@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TypedDict
 
 from vdd_ros import resources
 from vdd_ros.console import show
-from vdd_ros.demo.episodes import DemoRecord, read_demo
+from vdd_ros.demo.episodes import DemoRecord, EpisodeSummary, read_demo
 from vdd_ros.demo.result_folder import REPORT, result_folder
 from vdd_ros.demo.run import TASK, Run, execute, plan
-from vdd_ros.documents import write_json
+from vdd_ros.documents import JsonObject, write_json
 from vdd_ros.errors import ConfigurationError, Terminated, VddError
 from vdd_ros.evaluation.latency.report import Report, make_report
 from vdd_ros.evaluation.latency.tables import format_report
@@ -26,16 +26,47 @@ MADE_BY = "vdd demo"
 MOST_EPISODES, MOST_SPEED = 1_000_000, 1000
 
 
+class _Outcome(TypedDict, total=False):
+    reason: str
+    commander: str
+    successes: int
+    episodes: list[EpisodeSummary]
+    modes: list[int]
+    missing: list[str]
+    latency: JsonObject
+
+
+class DemoReport(_Outcome):
+    """Content of `report.json` of a demo.
+
+    Attributes:
+        made_by: The command.
+        status: `passed`, `failed` or `interrupted`.
+        policies: Node to policy file.
+        reason: Why the demo failed; absent unless a node or a file failed. What follows is absent then.
+        commander: Node that commanded.
+        successes: Number of successful episodes.
+        episodes: Result of each episode.
+        modes: The different modes of the successful episodes.
+        missing: A text for each gap in the record.
+        latency: The keys of `Report.to_dict`.
+    """
+
+    made_by: str
+    status: str
+    policies: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Demo:
-    """What is run.
+    """Settings of a demo.
 
     Attributes:
         out: Folder of the results.
         files: Node to policy file; the first one commands.
-        episodes: Number of episodes.
+        episodes: Number of episodes, above 0.
         seed: Seed of policies and simulation.
-        speed: Simulated seconds a second.
+        speed: Simulated seconds a second, above 0.
         repeats: Rounds of every policy alone and all together; 0: together, once.
     """
 
@@ -80,9 +111,10 @@ def policy_files(
     """Return node to policy file, the one that commands first.
 
     Args:
-        policy: What commands: `student`, `teacher` or a file. The teacher shadows it, or the student the teacher.
+        policy: The policy that commands: `student`, `teacher` or a file. The teacher shadows it, or the student shadows
+            the teacher.
         student: Policy file, or None for the one that ships.
-        teacher: The same.
+        teacher: Policy file, or None for the one that ships.
         shadows: Further policy files that shadow, as nodes shadow_1, shadow_2, …
     """
     given = {"student": student, "teacher": teacher}
@@ -93,18 +125,19 @@ def policy_files(
     return {first: known.get(first, Path(policy)), second: known[second], **more}
 
 
-def run_demo(demo: Demo) -> dict[str, Any]:
+def run_demo(demo: Demo) -> DemoReport:
     """Run the demo, print its tables, write figures, a page and `report.json` into its folder.
 
     Returns:
-        The content of `report.json`. Its `status` is `passed` if more than half of the episodes reached the goal and
-        no record is missing, else `failed`.
+        The content of `report.json`. Its status is `passed` if more than half of the episodes succeeded and no record
+        is missing, else `failed`.
 
     Raises:
-        VddError: The folder is somebody else's, or a node fails.
+        ConfigurationError: The folder holds something else than results of this command.
+        VddError: A node fails.
     """
     policies = {name: str(file) for name, file in demo.files.items()}
-    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
+    report: DemoReport = {"made_by": MADE_BY, "status": "interrupted", "policies": policies}
     with result_folder(demo.out, MADE_BY):
         try:
             with interruptible_once():
@@ -114,7 +147,7 @@ def run_demo(demo: Demo) -> dict[str, Any]:
                 passed = _report(demo, together, runs, report)
             report["status"] = "passed" if passed else "failed"
         except VddError as error:
-            report.update(status="failed", reason=str(error))
+            report["status"], report["reason"] = "failed", str(error)
             raise
         finally:
             write_json(demo.out / REPORT, report)
@@ -142,8 +175,8 @@ def interruptible_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, Any]) -> bool:
-    """Read the bags, write figures and page, fill the report, print it; return whether the demo went well."""
+def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport) -> bool:
+    """Read the bags, write figures and page, fill and print the report; return whether the demo passed."""
     from vdd_ros.evaluation.latency.figures import draw_figures
     from vdd_ros.evaluation.latency.page import write_page
     from vdd_ros.evaluation.latency.stage_figure import save_figure
@@ -155,14 +188,12 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, 
     record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
     missing = found.gaps + _late(found)
     _print(found, record, commander, missing)
-    report.update(
-        commander=commander,
-        successes=record.successes,
-        episodes=record.results,
-        modes=record.modes,
-        missing=missing,
-        latency=found.to_dict(),
-    )
+    report["commander"] = commander
+    report["successes"] = record.successes
+    report["episodes"] = record.results
+    report["modes"] = record.modes
+    report["missing"] = missing
+    report["latency"] = found.to_dict()
     save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
     _save_trajectories(demo.out / "trajectories.png", record)
     write_page(demo.out / "report.html", found, draw_figures(found))
@@ -171,7 +202,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: dict[str, 
 
 
 def _late(report: Report) -> list[str]:
-    """Say whose record does not begin with the first tick."""
+    """Return a text for each record that lacks the first tick."""
     return [
         f"{bag.bag}: {node.node}: the record begins with {first}"
         for bag in report.bags

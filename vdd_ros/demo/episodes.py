@@ -1,9 +1,8 @@
-"""What the bag of a demo says about the episodes: their results and the paths that the robot took."""
+"""The episodes in the bag of a demo: their results and the robot's paths."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +23,33 @@ _EPISODE = "/episode"
 _MOST_BYTES = 1 << 16
 
 
+class EpisodeSummary(TypedDict):
+    """Result of an episode, as the simulated robot publishes it.
+
+    Attributes:
+        episode: Number of the episode, from 0.
+        success: Whether the goal was reached.
+        mode: The mode taken; None without success.
+        steps: Control periods from the first command to the end.
+    """
+
+    episode: int
+    success: bool
+    mode: int | None
+    steps: int
+
+
 @dataclass(frozen=True)
 class DemoRecord:
     """The episodes of a demo.
 
     Attributes:
-        results: What the robot said about each episode: `episode`, `success`, `mode`, `steps`.
+        results: Result of each episode.
         paths: Positions (T, 2) in m for each episode.
-        experts: The expert (T,) that acted on each of them; None where the commanding policy has no experts.
+        experts: The expert (T,) that acted at each position; None if the commanding policy has no experts.
     """
 
-    results: list[dict[str, Any]]
+    results: list[EpisodeSummary]
     paths: list[Floats]
     experts: list[Ints] | None
 
@@ -45,8 +60,8 @@ class DemoRecord:
 
     @property
     def modes(self) -> list[int]:
-        """The different ways in which the goal was reached."""
-        return sorted({result["mode"] for result in self.results if result["success"]})
+        """The different modes of the successful episodes."""
+        return sorted({mode for result in self.results if result["success"] and (mode := result["mode"]) is not None})
 
 
 def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, str], commander: str) -> DemoRecord:
@@ -94,28 +109,24 @@ def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, s
     )
 
 
-def _result(message: BagMessage) -> dict[str, Any] | None:
-    """Return what the robot said about an episode; None where it is the summary.
+def _result(message: BagMessage) -> EpisodeSummary | None:
+    """Return the result of an episode; None for the summary of all episodes.
 
     Raises:
-        RecordingError: It is no such result.
+        RecordingError: The message holds neither.
     """
     result = parse_json(getattr(message.message, "data", ""), _RESULT, RecordingError, max_bytes=_MOST_BYTES)
-    if isinstance(result, dict) and "summary" in result:
+    fields = result if isinstance(result, dict) else {}
+    if "summary" in fields:
         return None
-    wanted: dict[str, tuple[type, ...]] = {
-        "episode": (int,),
-        "success": (bool,),
-        "mode": (int, NoneType),
-        "steps": (int,),
-    }
-    fits = isinstance(result, dict) and all(isinstance(result.get(key), kinds) for key, kinds in wanted.items())
-    if not fits or (result["success"] and result.get("mode") is None):
+    episode, success, mode, steps = (fields.get(name) for name in ("episode", "success", "mode", "steps"))
+    fits = isinstance(mode, int) if success else isinstance(mode, int | None)
+    if not (fits and isinstance(episode, int) and isinstance(success, bool) and isinstance(steps, int)):
         raise RecordingError(
             f"{_RESULT} holds {printable(result)!r}; an object with episode, success, mode and steps is needed: does "
             "another node publish there?"
         )
-    return result
+    return {"episode": episode, "success": success, "mode": mode if isinstance(mode, int) else None, "steps": steps}
 
 
 def _experts_after(times: Ints, messages: list[BagMessage]) -> Ints | None:

@@ -1,10 +1,10 @@
-"""The demo for minutes or hours, with an eye on memory, records and deadlines."""
+"""The demo for minutes or hours: memory, records and deadlines are judged."""
 
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from vdd_ros.demo.node_processes import NodeProcesses
 from vdd_ros.demo.result_folder import REPORT, result_folder
 from vdd_ros.demo.run import Run, execute
 from vdd_ros.demo.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
-from vdd_ros.documents import without_nan, write_json
+from vdd_ros.documents import Json, JsonObject, json_object, to_json, write_json
 from vdd_ros.errors import ProcessError, RecordingError, VddError
 from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss, judge_deadlines, judge_silences
 from vdd_ros.host.monitor import HostMonitor, Preemptions
-from vdd_ros.host.realtime import host_facts
+from vdd_ros.host.realtime import HostFacts, host_facts
 from vdd_ros.progress import progress
 
 MADE_BY = "vdd soak"
@@ -30,28 +30,67 @@ EPISODES_A_SECOND = 1.0
 """More than there can be: an episode of Avoiding takes three seconds."""
 
 
-def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
+class _Outcome(TypedDict, total=False):
+    reason: str
+    problems: list[str]
+    memory: list[JsonObject]
+    ticks: dict[str, int]
+    misses: list[JsonObject]
+    host_away: dict[str, Json]
+
+
+class SoakReport(_Outcome):
+    """Content of `report.json` of a soak.
+
+    Attributes:
+        made_by: The command.
+        status: `passed`, `failed` or `interrupted`.
+        seconds: How long it was to run.
+        host: Facts of the host.
+        reason: Why the soak failed; absent unless a node or the record failed. What follows is absent then.
+        problems: A text for each check that failed.
+        memory: For each node the attributes of `Growth`, and `growth_mb`.
+        ticks: Node to its number of ticks.
+        misses: The attributes of each `DeadlineMiss`, and `explained`; null if the host monitor failed.
+        host_away: `wakes` of the host monitor, and for the monitor and each node `times`, `longest_s` and `sum_s` of
+            the preemptions.
+    """
+
+    made_by: str
+    status: str
+    seconds: float
+    host: HostFacts
+
+
+class _Sums(TypedDict):
+    times: int
+    longest_s: float
+    sum_s: float
+
+
+def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> SoakReport:
     """Run the nodes of a demo for a time, judge them, print the table and write `report.json` and `soak.png`.
 
     Args:
-        demo: What is run; its episodes are as many as there is time for.
-        seconds: For how long.
-        warm_up_s: After which memory must not grow any more.
+        demo: The demo; episodes follow one another until the time is over.
+        seconds: Duration.
+        warm_up_s: Memory must not grow after this time, seconds.
 
     Returns:
         The content of `report.json`.
 
     Raises:
-        VddError: The folder is somebody else's, a node does not start, or there is no record.
+        ConfigurationError: The folder holds something else than results of this command.
+        VddError: A node does not start, or there is no record.
     """
-    report: dict[str, Any] = {"made_by": MADE_BY, "status": "interrupted", "seconds": seconds, "host": host_facts()}
+    report: SoakReport = {"made_by": MADE_BY, "status": "interrupted", "seconds": seconds, "host": host_facts()}
     with result_folder(demo.out, MADE_BY):
         try:
             with interruptible_once():
                 seen = _observe(demo, seconds)
                 _judge(demo, seen, warm_up_s, report)
         except VddError as error:
-            report.update(status="failed", reason=str(error))
+            report["status"], report["reason"] = "failed", str(error)
             raise
         finally:
             write_json(demo.out / REPORT, report)
@@ -60,14 +99,14 @@ def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> dict[str, 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was observed from outside.
+    """Observations of the running nodes from outside.
 
     Attributes:
-        began_s: When the first sample of memory was taken, seconds since the epoch.
-        seconds: (n,) of the samples, since then.
-        megabytes: Node to its resident memory, (n,).
-        monitor: Of the host.
-        ended: Why a node or the host monitor ended badly; empty if none did.
+        began_s: Time of the first sample of memory, seconds since the epoch.
+        seconds: (n,) times of the samples, since the first.
+        megabytes: Node to its resident memory, (n,) in MB.
+        monitor: The host monitor.
+        ended: Why a node or the host monitor failed; empty if none did.
     """
 
     began_s: float
@@ -78,7 +117,7 @@ class Seen:
 
 
 def _observe(demo: Demo, seconds: float) -> Seen:
-    """Run the nodes, and note once a second how much memory each has."""
+    """Run the nodes and sample the memory of each once a second."""
     times: list[float] = []
     memory: dict[str, list[float]] = {}
     monitors: list[HostMonitor] = []
@@ -123,7 +162,7 @@ def resident_mb(pid: int) -> float:
     return pages * resource.getpagesize() / 2**20 or float("nan")
 
 
-def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> None:
+def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: SoakReport) -> None:
     """Fill the report, draw the figure, print the table."""
     from vdd_ros.demo.soak_figure import save_figure
 
@@ -137,17 +176,14 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: dict[str, Any]) -> 
     blind = seen.monitor.failure
     wrong = problems(growths, records, [] if blind else misses)
     wrong += dict.fromkeys(filter(None, (seen.ended, blind)))
-    report.update(
-        status="failed" if wrong else "passed",
-        problems=wrong,
-        memory=without_nan([asdict(growth) | {"growth_mb": growth.growth_mb} for growth in growths]),
-        ticks={node.node: len(node.values) for node in latencies},
-        misses=[asdict(miss) | {"explained": None if blind else miss.explained} for miss in misses],
-        host_away={
-            "wakes": seen.monitor.wakes,
-            **{name: _sums(one) for name, one in {"monitor": seen.monitor.own, **seen.monitor.nodes}.items()},
-        },
-    )
+    report["status"] = "failed" if wrong else "passed"
+    report["problems"] = wrong
+    report["memory"] = [{**json_object(growth), "growth_mb": to_json(growth.growth_mb)} for growth in growths]
+    report["ticks"] = {node.node: len(node.values) for node in latencies}
+    report["misses"] = [{**json_object(miss), "explained": None if blind else miss.explained} for miss in misses]
+    preempted = {"monitor": seen.monitor.own, **seen.monitor.nodes}
+    sums = {name: to_json(_sums(one)) for name, one in preempted.items()}
+    report["host_away"] = {"wakes": seen.monitor.wakes, **sums}
     show(_table(growths, latencies, misses, seen.monitor))
     show("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
     save_figure(demo.out / "soak.png", seen.began_s, seen.seconds, seen.megabytes, misses, warm_up_s)
@@ -162,7 +198,7 @@ def _misses(latency: NodeLatency, monitor: HostMonitor) -> list[DeadlineMiss]:
     return sorted({miss.seq: miss for miss in late + silent}.values(), key=lambda miss: miss.seq)
 
 
-def _sums(preemptions: Preemptions) -> dict[str, float]:
+def _sums(preemptions: Preemptions) -> _Sums:
     away = preemptions.spans[:, 1] - preemptions.spans[:, 0]
     return {"times": len(away), "longest_s": float(away.max(initial=0.0)), "sum_s": float(away.sum())}
 

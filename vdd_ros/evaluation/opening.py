@@ -1,16 +1,52 @@
-"""How long a policy file takes to open and to run with a provider."""
+"""Times to open and to run a policy file with an execution provider."""
 
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TypedDict
 
-from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.providers import ENGINES, ProviderSettings
 
 
-def measure_opening(policy_file: Path, settings: ProviderSettings, runs: int) -> dict[str, Any]:
-    """Open a policy file, run it, and return the times in seconds and TensorRT's engines with their sizes in bytes.
+class Opening(TypedDict):
+    """Content of the JSON file of `vdd prebuild`.
+
+    Attributes:
+        policy: Name of the policy file.
+        provider, cuda_graph, fp16: As in `ProviderSettings`.
+        open_s: Time to open the file, TensorRT's builds included, seconds.
+        first_s, median_s, fastest_s, p99_s: As in `WarmUp`, seconds.
+        runs: Number of runs.
+        binding: How tensors are handed to ONNX Runtime.
+        binding_run_s: Median run with each binding that was tried, seconds.
+        engine_folder: Where TensorRT keeps its engines; None with other providers.
+        engines: Engine file to its size in bytes.
+        built: Those that were built now.
+        machine, versions: Where it was measured.
+    """
+
+    policy: str
+    provider: str
+    cuda_graph: bool
+    fp16: bool
+    open_s: float
+    first_s: float
+    median_s: float
+    fastest_s: float
+    p99_s: float
+    runs: int
+    binding: str
+    binding_run_s: dict[str, float]
+    engine_folder: str | None
+    engines: dict[str, int]
+    built: list[str]
+    machine: MachineFacts
+    versions: RuntimeVersions
+
+
+def measure_opening(policy_file: Path, settings: ProviderSettings, runs: int) -> Opening:
+    """Open a policy file, run it `runs` times, and return the times and TensorRT's engines.
 
     Raises:
         VddError: As `OnnxPolicy.load` and `OnnxPolicy.warm_up`.
@@ -27,7 +63,10 @@ def measure_opening(policy_file: Path, settings: ProviderSettings, runs: int) ->
         "cuda_graph": settings.cuda_graph,
         "fp16": settings.fp16,
         "open_s": open_s,
-        **warm_up._asdict(),
+        "first_s": warm_up.first_s,
+        "median_s": warm_up.median_s,
+        "fastest_s": warm_up.fastest_s,
+        "p99_s": warm_up.p99_s,
         "runs": runs,
         "binding": policy.binding,
         "binding_run_s": policy.binding_run_s,

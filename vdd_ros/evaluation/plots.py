@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,14 @@ def _duration(seconds: float, digits: int, form: Any) -> str:
     return f"{form(seconds / scale, digits)}{THIN}{unit}"
 
 
-def style(index: int) -> dict[str, Any]:
+class PointStyle(TypedDict):
+    """Keyword arguments of matplotlib's `plot`."""
+
+    color: str
+    marker: str
+
+
+def style(index: int) -> PointStyle:
     """Return colour and marker of the index-th of many things; the first 70 have a pair of their own."""
     return {"color": SAFE[index % len(SAFE)], "marker": MARKERS[(index + index // 70) % len(MARKERS)]}
 

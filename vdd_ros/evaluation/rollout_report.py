@@ -1,12 +1,14 @@
-"""What `vdd evaluate` keeps of its episodes: the numbers with where they come from, and a figure of the paths."""
+"""The record of `vdd evaluate`: scores with their provenance, and a figure of the paths."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.documents import JsonObject
+from vdd_ros.evaluation.rollouts import SeedScores
+from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.tasks.rollout import Rollouts
@@ -14,14 +16,14 @@ from vdd_ros.tasks.rollout import Rollouts
 
 @dataclass(frozen=True)
 class RolloutSettings:
-    """How episodes were run.
+    """Settings of an evaluation.
 
     Attributes:
         rollouts: Episodes for each seed.
-        seeds: Of the random draws.
-        action_steps: Actions of a chunk that were executed before the policy was asked again.
-        expert, noise: How a mixture acted.
-        goals_sha256: Of the demonstrations whose ends were the goals, or None.
+        seeds: Seeds of the random draws.
+        action_steps: Actions of a chunk that are executed before the next inference.
+        expert, noise: How a mixture acts, as in `OnnxPolicy.load`.
+        goals_sha256: Hash of the demonstrations whose ends are the goals, or None.
     """
 
     rollouts: int
@@ -32,20 +34,91 @@ class RolloutSettings:
     goals_sha256: str | None
 
 
+class EvaluatedPolicy(TypedDict):
+    """The policy file of an evaluation.
+
+    Attributes:
+        file: Name of the file, without its folder.
+        sha256: Hash of the file.
+        bytes: Size of the file.
+        structure, method, experts, sampling_steps, history, horizon, goal_length, teacher_sha256, data_sha256: As in
+            its metadata (`PolicySpec`).
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    structure: str
+    method: str
+    experts: int | None
+    sampling_steps: int | None
+    history: int
+    horizon: int
+    goal_length: int
+    teacher_sha256: str | None
+    data_sha256: str | None
+
+
+class _IfDeterministic(TypedDict, total=False):
+    deterministic: bool
+
+
+class EvaluationSettings(_IfDeterministic):
+    """Settings of an evaluation, as its record keeps them.
+
+    Attributes:
+        rollouts_a_seed: Episodes for each seed.
+        action_steps: As in `RolloutSettings`.
+        expert, noise: As in `RolloutSettings`; None for a policy without experts, and for a deterministic one.
+        deterministic: True for a deterministic policy file, absent for others.
+        goals_sha256: As in `RolloutSettings`.
+    """
+
+    rollouts_a_seed: int
+    action_steps: int
+    expert: str | None
+    noise: str | None
+    goals_sha256: str | None
+
+
+class RolloutRecord(TypedDict):
+    """Content of the JSON file of `vdd evaluate`.
+
+    Attributes:
+        task: Name of the task.
+        policy: The policy file.
+        settings: How it acted.
+        seeds: Seeds of the random draws.
+        pooled: Score of all episodes, the keys of `EpisodesScore.to_dict`.
+        per_seed: The same of each seed, by the seed as text.
+        machine, versions: Where it was measured.
+    """
+
+    task: str
+    policy: EvaluatedPolicy
+    settings: EvaluationSettings
+    seeds: list[int]
+    pooled: JsonObject
+    per_seed: dict[str, JsonObject]
+    machine: MachineFacts
+    versions: RuntimeVersions
+
+
 def rollout_record(
-    file: Path, opened: OnnxPolicy, task: TaskSpec, settings: RolloutSettings, scores: dict[str, Any]
-) -> dict[str, Any]:
-    """Return all that a JSON file holds.
+    file: Path, opened: OnnxPolicy, task: TaskSpec, settings: RolloutSettings, scores: SeedScores
+) -> RolloutRecord:
+    """Return the record of an evaluation.
 
     Args:
         file: Policy file.
-        opened: The policy that acted.
-        task: What it acted in.
-        settings: How.
-        scores: Of `evaluate_policy`.
+        opened: The policy of that file.
+        task: Its task.
+        settings: How it acted.
+        scores: What it scored.
     """
     policy = opened.spec
     drawn = policy.is_mixture and not policy.is_deterministic
+    deterministic: _IfDeterministic = {"deterministic": True} if policy.is_deterministic else {}
     return {
         "task": task.name,
         "policy": {
@@ -67,11 +140,12 @@ def rollout_record(
             "action_steps": settings.action_steps,
             "expert": settings.expert if drawn else None,
             "noise": settings.noise if drawn else None,
-            **({"deterministic": True} if policy.is_deterministic else {}),
+            **deterministic,
             "goals_sha256": settings.goals_sha256,
         },
         "seeds": settings.seeds,
-        **scores,
+        "pooled": scores.pooled.to_dict(),
+        "per_seed": {str(seed): score.to_dict() for seed, score in scores.per_seed.items()},
         "machine": machine_facts(),
         "versions": runtime_versions(),
     }

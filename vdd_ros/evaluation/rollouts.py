@@ -1,14 +1,14 @@
-"""A policy file acts in many episodes of a task, for several seeds, and is scored."""
+"""Rollouts of a policy file in a task, for several seeds, and their scores."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.documents import JsonObject
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -27,6 +27,45 @@ EPISODES_A_SHARE = 60
 """Episodes that are simulated together, whoever does it."""
 
 
+@dataclass(frozen=True)
+class EpisodesScore:
+    """Score of some episodes.
+
+    Attributes:
+        score: Success and entropy.
+        ends: Number of episodes by the way they ended, one of the names of `vdd_ros.tasks.rollout`.
+    """
+
+    score: Score
+    ends: dict[str, int]
+
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: the keys of `Score.to_dict`, and `ends`."""
+        content = self.score.to_dict()
+        content["ends"] = dict(self.ends)
+        return content
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """Scores of a policy over several seeds.
+
+    Attributes:
+        pooled: Score of all episodes together.
+        per_seed: Score of each seed.
+    """
+
+    pooled: EpisodesScore
+    per_seed: dict[int, EpisodesScore]
+
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: `pooled`, and `per_seed` by the seed as text."""
+        return {
+            "pooled": self.pooled.to_dict(),
+            "per_seed": {str(seed): score.to_dict() for seed, score in self.per_seed.items()},
+        }
+
+
 def evaluate_policy(
     policy: OnnxPolicy,
     task: Task,
@@ -37,24 +76,20 @@ def evaluate_policy(
     goals: NDArray[np.floating] | None = None,
     contexts: int | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Let a policy act in many episodes of a task and score them, as `vdd evaluate` does.
+) -> SeedScores:
+    """Run many episodes of a task under a policy and score them, as `vdd evaluate` does.
 
     Args:
         policy: The policy; its random stream starts anew with each seed.
         task: The task.
         rollouts: Episodes for each seed.
         seeds: Seeds of the random draws.
-        action_steps: How many actions of a chunk are executed before the policy is asked again.
+        action_steps: Actions of a chunk that are executed before the next inference.
         goals: (N, goal_length, obs_dim) in physical units where the policy takes goals, else None; episode i of each
             seed has goal i mod N.
         contexts: Number of contexts that the episodes of each seed start from, episode i from context i mod this;
             None: the task's `test_contexts`.
         progress: Show a progress bar.
-
-    Returns:
-        `pooled`: the score of all episodes; `per_seed`: the score of each seed, by its number as text. A score is that
-        of `Score.to_dict`, and `ends`: how often episodes ended how.
 
     Raises:
         ConfigurationError: The policy does not fit the task, `action_steps` or `goals` the policy, or `contexts` the
@@ -195,21 +230,26 @@ def contexts_of_episodes(task: Task, contexts: int | None, rollouts: int) -> Flo
     return drawn[np.arange(rollouts) % len(drawn)]
 
 
-def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> dict[str, Any]:
-    """Return the scores of all episodes together and of each seed; see `evaluate_policy`."""
-    return {
-        "pooled": _score(task, list(runs.values())),
-        "per_seed": {str(seed): _score(task, [run]) for seed, run in runs.items()},
-    }
+def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> SeedScores:
+    """Return the scores of all episodes together and of each seed.
+
+    Args:
+        task: The task of the episodes.
+        runs: Seed to its episodes, at least one, as from `roll_out_seeds`.
+
+    Raises:
+        TaskError: As `Score.of`.
+    """
+    return SeedScores(_score(task, list(runs.values())), {seed: _score(task, [run]) for seed, run in runs.items()})
 
 
-def _score(task: TaskSpec, runs: list[Rollouts]) -> dict[str, Any]:
+def _score(task: TaskSpec, runs: list[Rollouts]) -> EpisodesScore:
     success, modes, ends, contexts = (
         np.concatenate([getattr(run, name) for run in runs]) for name in ("success", "modes", "ends", "contexts")
     )
     returns, partial = (_together([getattr(run, name) for run in runs]) for name in ("returns", "partial"))
     score = Score.of(success, modes, task.modes, contexts=number_contexts(contexts), returns=returns, partial=partial)
-    return {**score.to_dict(), "ends": dict(Counter(ends.tolist()))}
+    return EpisodesScore(score, dict(Counter(ends.tolist())))
 
 
 def _together(values: list[Floats | None]) -> Floats | None:

@@ -1,9 +1,9 @@
-"""On what machine and with what software something was measured."""
+"""The machine and the software of a measurement."""
 
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import onnxruntime
@@ -11,13 +11,34 @@ import onnxruntime
 from vdd_ros import __version__
 
 
-def machine_facts() -> dict[str, Any]:
+class MachineFacts(TypedDict):
+    """A machine.
+
+    Attributes:
+        cpu: Name of the processor, or its architecture.
+        cores: Cores that this process may use.
+    """
+
+    cpu: str
+    cores: int
+
+
+class RuntimeVersions(TypedDict):
+    """Version of each package that runs a policy file."""
+
+    vdd_ros: str
+    python: str
+    numpy: str
+    onnxruntime: str
+
+
+def machine_facts() -> MachineFacts:
     """Return the processor's name and the number of cores that this process may use."""
     return {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))}
 
 
-def runtime_versions() -> dict[str, str]:
-    """Return the versions of what runs a policy file."""
+def runtime_versions() -> RuntimeVersions:
+    """Return the versions of the packages that run a policy file."""
     return {
         "vdd_ros": __version__,
         "python": platform.python_version(),
@@ -32,7 +53,7 @@ def available_providers() -> list[str]:
 
 
 def cpu_model() -> str:
-    """Return the processor's name, or its architecture where Linux does not tell the name."""
+    """Return the processor's name, or its architecture where Linux hides the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the host does for a control loop: what it is, what it allows, and how punctually it wakes a process."""
+"""The host of a control loop: its facts, the real-time settings that it grants, and the jitter of its wake-ups."""
 
 import ctypes
 import os
@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.host.facts import machine_facts
+from vdd_ros.host.facts import MachineFacts, machine_facts
 
 HIGHEST_CORE = 65535
 _MCL_CURRENT_AND_FUTURE = 3
@@ -21,12 +20,12 @@ _MCL_CURRENT_AND_FUTURE = 3
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What is asked of the host for the thread that ticks.
+    """Real-time settings of the thread that ticks.
 
     Attributes:
-        fifo_priority: Of SCHED_FIFO, 1 to 99; 0 to stay with the ordinary scheduler.
+        fifo_priority: Priority under SCHED_FIFO, 1 to 99; 0 keeps the ordinary scheduler.
         cpu_affinity: Cores that the thread may run on, such as `2,3`; empty for all.
-        lock_memory: Whether no page of the process may be swapped out.
+        lock_memory: Whether all pages of the process are locked in memory.
 
     Raises:
         ConfigurationError: A value is not allowed.
@@ -52,10 +51,10 @@ class HostSettings:
 
 
 def settle(settings: HostSettings) -> list[str]:
-    """Ask the host for all of it, for the calling thread; what it refuses is left out.
+    """Apply the settings to the calling thread, as far as the host allows.
 
     Returns:
-        What was refused, why, and how to mend it.
+        A text for each setting that the host refused: why, and how to mend it.
     """
     problems = []
     if settings.fifo_priority:
@@ -82,7 +81,7 @@ def settle(settings: HostSettings) -> list[str]:
     return problems
 
 
-def _attempt(action: Callable[[], Any], what: str, mend: str) -> list[str]:
+def _attempt(action: Callable[[], object], what: str, mend: str) -> list[str]:
     try:
         action()
     except (OSError, AttributeError) as error:
@@ -101,8 +100,30 @@ def _user() -> str:
     return os.environ.get("USER") or str(os.getuid())
 
 
-def host_facts() -> dict[str, Any]:
-    """Return what a latency depends on, besides the program: processor, kernel, clocks, limits."""
+class HostFacts(MachineFacts):
+    """What a latency depends on besides the program.
+
+    Attributes:
+        governor: Frequency governors of the cores; None where the kernel names none.
+        kernel: Its release.
+        preempt_rt: Whether the kernel is fully preemptible.
+        clock_source: What the clocks are read from; None where the kernel hides it.
+        rtprio_limit: Highest SCHED_FIFO priority of this user; -1: unlimited.
+        memlock_limit: Memory that this user may lock, bytes; -1: unlimited.
+        load: Runnable threads, mean over the last minute.
+    """
+
+    governor: str | None
+    kernel: str
+    preempt_rt: bool
+    clock_source: str | None
+    rtprio_limit: int
+    memlock_limit: int
+    load: float
+
+
+def host_facts() -> HostFacts:
+    """Return the facts that a latency depends on: processor, kernel, clocks, limits."""
     governors = {_read(file) for file in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")}
     return {
         **machine_facts(),
@@ -118,7 +139,12 @@ def host_facts() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Jitter:
-    """How late a thread wakes that sleeps until an instant, in seconds, over `count` sleeps."""
+    """Delay of a thread's wake-up after a timed sleep.
+
+    Attributes:
+        p50_s, p99_s, max_s: Median, 99th percentile and maximum, seconds.
+        count: Number of sleeps.
+    """
 
     p50_s: float
     p99_s: float
@@ -127,7 +153,7 @@ class Jitter:
 
 
 def measure_jitter(count: int = 500, period_s: float = 0.001) -> Jitter:
-    """Sleep until instants that are `period_s` apart, as a control loop does that works for no time at all."""
+    """Measure the wake-up delay of an idle control loop: `count` sleeps, due every `period_s` seconds."""
     late = np.empty(count)
     due = time.monotonic() + period_s
     for number in range(count):

@@ -1,12 +1,12 @@
-"""How well and how variedly a policy does a task: success rate and task entropy, with 95 % intervals."""
+"""Success rate and task entropy of rollouts, with 95 % intervals."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.documents import JsonObject, json_object
 from vdd_ros.errors import TaskError
 from vdd_ros.tasks.base import Bools, Floats, Ints
 
@@ -91,23 +91,23 @@ def number_contexts(contexts: NDArray[np.floating]) -> Ints:
 
 @dataclass(frozen=True)
 class Score:
-    """How rollouts went.
+    """Score of the rollouts of one policy in one task.
 
     Attributes:
-        rollouts: Their number.
-        successes: How many of them succeeded.
-        success_rate: The share of them.
+        rollouts: Number of rollouts.
+        successes: Number of successful rollouts.
+        success_rate: `successes` / `rollouts`.
         success_interval: Its 95 % interval (Wilson).
         contexts: Number of different contexts that the rollouts started from.
-        entropy: Task entropy: that of the modes of the successful rollouts, to the base of the task's number of modes;
-            of several contexts the mean of theirs, where one without a success counts as 0.
+        entropy: Task entropy (D3IL): entropy of the modes of the successful rollouts, to the base of the task's number
+            of modes; the mean over contexts, where one without a success counts as 0.
         entropy_interval: Its 95 % interval (bootstrap).
         modes_found: How many of the task's modes succeeded at least once.
-        modes: Mode to its number of successful rollouts. A mode that is none of the task's 0, 1, ... is an incomplete
-            one; it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
+        modes: Mode to its number of successful rollouts. A code outside the task's 0, 1, ... is an incomplete mode;
+            it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
         returns: Mean return of all rollouts; None where the task gives no reward.
         returns_interval: Its 95 % interval (bootstrap), or None.
-        partial_success: Mean share of the goal that the rollouts achieved; None where the task tells none.
+        partial_success: Mean share of the goal that the rollouts achieved; None where the task gives none.
         partial_success_interval: Its 95 % interval (bootstrap), or None.
     """
 
@@ -139,11 +139,11 @@ class Score:
         """Score rollouts.
 
         Args:
-            success: (N,) which of them succeeded.
-            modes: (N,) the mode of each; those of failures do not count.
+            success: (N,) whether each succeeded.
+            modes: (N,) mode of each; ignored for failures.
             base: Number of modes of the task, at least 2.
-            contexts: (N,) number of the context of each, as from `number_contexts`; None: all started alike.
-            returns: (N,) sum of the rewards of each, or None.
+            contexts: (N,) context of each, numbered as by `number_contexts`; None: all started alike.
+            returns: (N,) return of each, or None.
             partial: (N,) share of the goal that each achieved, 0 to 1, or None.
 
         Raises:
@@ -182,7 +182,8 @@ class Score:
             partial_success_interval=None if partial is None else mean_interval(partial),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the score for JSON; the modes' numbers become texts there."""
-        values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
-        return {**values, "modes": {str(mode): number for mode, number in self.modes.items()}}
+    def to_dict(self) -> JsonObject:
+        """Return the score as a JSON object: its attributes by name, the keys of `modes` as text."""
+        content = json_object(self)
+        content["modes"] = {str(mode): number for mode, number in self.modes.items()}
+        return content

@@ -35,7 +35,7 @@ def read_results(file: Path) -> list[Record]:
     """
     if not file.exists():
         return []
-    records = read_json(file, ConfigurationError)
+    records: Any = read_json(file, ConfigurationError)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ConfigurationError(f"{printable(file)} is no list of objects, one a trial; name another file")
     for number, record in enumerate(records):

@@ -130,7 +130,7 @@ class Runner:
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
         goals = goals_of(self.demonstrations(trial.model.task), policy.spec) if policy.spec.goal_length else None
         scores = evaluate_policy(policy, get_task(trial.model.task), self.rollouts, [trial.model.seed], goals=goals)
-        return self._record(trial, policy, scores["pooled"])
+        return self._record(trial, policy, scores.pooled.score.to_dict())
 
     def _record(self, trial: Trial, policy: OnnxPolicy, score: dict[str, Any]) -> Record:
         model, spec = trial.model, policy.spec

@@ -136,8 +136,7 @@ def _read(results: Path) -> dict[str, Any]:
         record = read_json(results, ConfigurationError)
     except ConfigurationError as error:
         raise ConfigurationError(f"--only keeps the rest of a record: measure everything once. {error}") from error
-    measured_at = record.get("measured_at") if isinstance(record, dict) else None
-    if not isinstance(measured_at, dict):
+    if not isinstance(record, dict) or not isinstance(measured_at := record.get("measured_at"), dict):
         raise ConfigurationError(
             f"--only keeps the rest of the record in {results}, but that is none; measure everything once"
         )

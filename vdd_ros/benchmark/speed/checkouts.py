@@ -146,8 +146,13 @@ class Checkout:
             record,
         ]
         self.run(words, environment)
-        pooled = read_json(record, ProcessError)["pooled"]
-        return float(pooled["success_rate"]), float(pooled["entropy"])
+        scores = read_json(record, ProcessError)
+        pooled = scores.get("pooled") if isinstance(scores, dict) else None
+        found = [pooled.get(name) if isinstance(pooled, dict) else None for name in ("success_rate", "entropy")]
+        success, entropy = (value if isinstance(value, int | float) else None for value in found)
+        if success is None or entropy is None:
+            raise ProcessError(f"vdd evaluate of {self.name} wrote no success rate or entropy into {record}")
+        return float(success), float(entropy)
 
 
 def _environment(folder: Path) -> dict[str, str]:

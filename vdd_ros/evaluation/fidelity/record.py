@@ -1,20 +1,99 @@
-"""What is kept of a comparison: everything as JSON, and the main figures for the policy file."""
+"""The record of a comparison: everything for JSON, and the main figures for the policy file."""
 
-from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.documents import Json, JsonObject, json_object, to_json
 from vdd_ros.evaluation.fidelity.report import FidelityConfig, FidelityReport
-from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.host.facts import RuntimeVersions, machine_facts, runtime_versions
+from vdd_ros.host.threads import ThreadCount
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.spec import PolicySpec
 
 
+class ComparedPolicy(TypedDict):
+    """One policy file of a comparison.
+
+    Attributes:
+        file: Name of the file, without its folder.
+        sha256: Hash of the file.
+        structure, method, experts, sampling_steps, history, horizon, teacher_sha256, data_sha256: As in its metadata
+            (`PolicySpec`).
+    """
+
+    file: str
+    sha256: str
+    structure: str
+    method: str
+    experts: int | None
+    sampling_steps: int | None
+    history: int
+    horizon: int
+    teacher_sha256: str | None
+    data_sha256: str | None
+
+
+class ComparedAt(TypedDict):
+    """The demonstrations at whose states policies were compared.
+
+    Attributes:
+        source, seed: As in the header of the set.
+        sha256: Hash of the set.
+        held_out: As `held_out` returns it.
+    """
+
+    source: str
+    seed: int | None
+    sha256: str
+    held_out: bool | None
+
+
+class ComparingMachine(TypedDict):
+    """The machine of a comparison: `MachineFacts`, the number of threads, and the reason for that number."""
+
+    cpu: str
+    cores: int
+    threads: int
+    threads_reason: str
+
+
+class FidelityRecord(TypedDict):
+    """Content of the JSON file of `vdd fidelity`.
+
+    Attributes:
+        task: Name of the task, or None.
+        teacher, student: The policy files.
+        demonstrations: Where they were compared.
+        settings: The attributes of `FidelityConfig`.
+        measures, teacher_modes, entropies, demonstrations_calibration, teacher_calibration: As in `FidelityReport`.
+        machine, versions: Where it was measured.
+    """
+
+    task: str | None
+    teacher: ComparedPolicy
+    student: ComparedPolicy
+    demonstrations: ComparedAt
+    settings: JsonObject
+    measures: Json
+    teacher_modes: JsonObject
+    entropies: JsonObject
+    demonstrations_calibration: Json
+    teacher_calibration: Json
+    machine: ComparingMachine
+    versions: RuntimeVersions
+
+
 def main_figures(
     teacher: PolicyFile, config: FidelityConfig, demonstrations: DemonstrationSet, report: FidelityReport
-) -> dict[str, Any]:
-    """Return the figures that go into the policy file."""
-    figures: dict[str, Any] = {
+) -> dict[str, str | float]:
+    """Return the figures that go into the policy file.
+
+    Returns:
+        The hashes of the teacher's file and of the demonstrations; `states`, `samples` and `seed` of the settings; and
+        means over the states: each of `MEASURES` with its `_floor`, the entropies in nats, and with a density
+        `log_likelihood_` (nats) and `calibration_error_` of `demonstrations` and `teacher`.
+    """
+    figures: dict[str, str | float] = {
         "teacher_file_sha256": teacher.sha256,
         "demonstrations_sha256": demonstrations.sha256,
         "states": config.states,
@@ -42,10 +121,19 @@ def fidelity_record(
     config: FidelityConfig,
     demonstrations: DemonstrationSet,
     report: FidelityReport,
-    threads: dict[str, Any],
-) -> dict[str, Any]:
-    """Return all that the JSON file holds; `threads` goes to the facts of the machine."""
+    threads: ThreadCount,
+) -> FidelityRecord:
+    """Return the record of a comparison.
+
+    Args:
+        policies: Teacher and student, each its file and its metadata.
+        config: How they were compared.
+        demonstrations: Where they were compared.
+        report: What was found.
+        threads: Number of threads that computed it.
+    """
     teacher, student = policies
+    machine = machine_facts()
     return {
         "task": student[1].task,
         "teacher": _facts(*teacher),
@@ -56,14 +144,18 @@ def fidelity_record(
             "sha256": demonstrations.sha256,
             "held_out": held_out(demonstrations, (teacher[1], student[1])),
         },
-        "settings": asdict(config),
-        **asdict(report),
-        "machine": machine_facts() | threads,
+        "settings": json_object(config),
+        "measures": to_json(report.measures),
+        "teacher_modes": json_object(report.teacher_modes),
+        "entropies": json_object(report.entropies),
+        "demonstrations_calibration": to_json(report.demonstrations_calibration),
+        "teacher_calibration": to_json(report.teacher_calibration),
+        "machine": {**machine, "threads": threads.threads, "threads_reason": threads.reason},
         "versions": runtime_versions(),
     }
 
 
-def _facts(file: PolicyFile, policy: PolicySpec) -> dict[str, Any]:
+def _facts(file: PolicyFile, policy: PolicySpec) -> ComparedPolicy:
     return {
         "file": file.path.name,
         "sha256": file.sha256,
@@ -79,7 +171,7 @@ def _facts(file: PolicyFile, policy: PolicySpec) -> dict[str, Any]:
 
 
 def held_out(demonstrations: DemonstrationSet, policies: tuple[PolicySpec, PolicySpec]) -> bool | None:
-    """Return whether neither policy learned from the demonstrations; None where one does not say what it did."""
+    """Return whether no policy was trained on the demonstrations; None if the training data of one are unknown."""
     learned = {policy.data_sha256 for policy in policies}
     if demonstrations.sha256 in learned:
         return False

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -17,7 +16,7 @@ from vdd_ros.text import printable
 STAMP = "against_teacher"
 
 
-def stamp(file: Path | PolicyFile, figures: Mapping[str, Any]) -> PolicyFile:
+def stamp(file: Path | PolicyFile, figures: Mapping[str, object]) -> PolicyFile:
     """Write figures into the `fidelity` of a policy file, under `against_teacher`; the graph stays as it is.
 
     Args:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError
@@ -45,7 +44,7 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
     return {digest: file for digest, file in found.items() if digest in wanted}
 
 
-def structure_of(info: Mapping[str, Any]) -> str | None:
+def structure_of(info: Mapping[str, object]) -> str | None:
     """Return the structure of the policy that a node ran, also of older bags, which name the method as its `kind`.
 
     Args:
@@ -58,7 +57,7 @@ def structure_of(info: Mapping[str, Any]) -> str | None:
     return structure if structure in STRUCTURES else None
 
 
-def method_of(info: Mapping[str, Any]) -> str | None:
+def method_of(info: Mapping[str, object]) -> str | None:
     """Return the method that made the policy that a node ran, also of older bags; None where the bag does not tell."""
     method = info.get("method", info.get("kind"))
     return None if method is None else str(method)

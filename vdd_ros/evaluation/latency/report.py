@@ -1,12 +1,11 @@
 """From bags to everything that is reported about them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vdd_ros.bags.latency import NodeLatency, read_latency_bag
-from vdd_ros.documents import without_nan
+from vdd_ros.documents import JsonObject, to_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.latency.agreement import STATES, Agreed, agreements
 from vdd_ros.evaluation.latency.policies import match_policies
@@ -39,10 +38,15 @@ class BagReport:
     agreed: list[Agreed]
     left_out: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for JSON."""
-        agreement = without_nan([asdict(agreed.agreement) for agreed in self.agreed])
-        return {"bag": str(self.bag), **self.latency.to_dict(), "agreement": agreement, "left_out": self.left_out}
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: `bag`, the keys of `LatencyReport.to_dict`, `agreement` of each pair, `left_out`."""
+        agreement = to_json([agreed.agreement for agreed in self.agreed])
+        return {
+            "bag": str(self.bag),
+            **self.latency.to_dict(),
+            "agreement": agreement,
+            "left_out": to_json(self.left_out),
+        }
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,15 @@ class Report:
         several = len(self.bags) > 1
         return [f"{report.bag}: {gap}" if several else gap for report in self.bags for gap in report.latency.gaps]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for JSON: those of the first bag, of the others, and over all of them."""
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: the keys of the first bag's, `other_bags`, `repeats` and `slowdowns`."""
         first, *others = [report.to_dict() for report in self.bags]
-        repeats = [asdict(repeated) for repeated in self.repeats]
-        slowdowns = [asdict(slowdown) for slowdown in self.slowdowns]
-        numbers: dict[str, Any] = without_nan(
-            {**first, "other_bags": others, "repeats": repeats, "slowdowns": slowdowns}
-        )
-        return numbers
+        return {
+            **first,
+            "other_bags": to_json(others),
+            "repeats": to_json(self.repeats),
+            "slowdowns": to_json(self.slowdowns),
+        }
 
 
 def make_report(

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.bags.latency import NodeLatency
-from vdd_ros.documents import without_nan
+from vdd_ros.documents import JsonObject, json_object, to_json
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.evaluation.latency.policies import method_of
 
@@ -70,7 +69,7 @@ class NodeReport:
     """
 
     node: str
-    info: dict[str, Any]
+    info: JsonObject
     ticks: int
     deadline_misses: int
     commanded: int
@@ -128,11 +127,9 @@ class LatencyReport:
         """A text for each node whose records are incomplete."""
         return [f"{node.node}: {node.gaps}" for node in self.nodes if node.gaps]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for JSON; what was not measured is null."""
-        only = None if self.comparison is None else asdict(self.comparison)
-        numbers: dict[str, Any] = without_nan({**asdict(self), "comparison": only})
-        return numbers
+    def to_dict(self) -> JsonObject:
+        """Return a JSON object: the attributes, and `comparison`; null stands for what was not measured."""
+        return {**json_object(self), "comparison": to_json(self.comparison)}
 
 
 def median_interval(ordered: Floats) -> tuple[float, float]:

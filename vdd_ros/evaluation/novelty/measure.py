@@ -1,12 +1,13 @@
-"""How often a policy file's novelty raises a false alarm, and how often it notices what is new."""
+"""False alarms and detections of a policy file's novelty."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.documents import JsonObject, json_object
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import fits, goals_of
 from vdd_ros.evaluation.novelty.probes import (
@@ -21,7 +22,7 @@ from vdd_ros.evaluation.novelty.probes import (
     swapped,
 )
 from vdd_ros.evaluation.rollouts import roll_out_seeds
-from vdd_ros.host.facts import runtime_versions
+from vdd_ros.host.facts import RuntimeVersions, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
@@ -33,12 +34,12 @@ DISPLACED = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)  # in the unit of the observat
 
 @dataclass(frozen=True)
 class NoveltySettings:
-    """How novelty is judged.
+    """Settings of a test of novelty.
 
     Attributes:
-        rollouts: Episodes of the policy's own; 0: none.
-        ticks: Observations in a row beyond the bound that are an alarm.
-        seed: Of every random draw.
+        rollouts: Rollouts of the policy itself that are probed too; 0: none.
+        ticks: Consecutive observations beyond the bound that raise an alarm.
+        seed: Seed of all random draws.
     """
 
     rollouts: int
@@ -53,34 +54,71 @@ class NoveltySettings:
                 raise ConfigurationError(f"--{name} is {getattr(self, name)}; it must be {low} or more")
 
 
-@dataclass(frozen=True)
-class NoveltyReport:
-    """What was found.
+class NamedPolicy(TypedDict):
+    """A policy file: its name without the folder, and its hash."""
+
+    file: str
+    sha256: str
+
+
+class NamedDemonstrations(TypedDict):
+    """A demonstration set: its hash, and the seed of its demonstrator."""
+
+    sha256: str
+    seed: int | None
+
+
+class NoveltyRecord(TypedDict):
+    """Content of the JSON file of `vdd novelty`.
 
     Attributes:
-        bound: Novelty beyond which an observation is outside, nats.
-        found: Of each probe.
-        novelties: (n,) of each probe's observations, nats.
-        record: All that a JSON file holds.
+        policy, demonstrations: What was tested, and on which demonstrations.
+        bound, quantile: As in the policy file.
+        ticks, rollouts, seed: As in `NoveltySettings`.
+        probes: The attributes of `Found`, for each probe.
+        versions: Software.
+    """
+
+    policy: NamedPolicy
+    demonstrations: NamedDemonstrations
+    bound: float | None
+    quantile: float | None
+    ticks: int
+    rollouts: int
+    seed: int
+    probes: list[JsonObject]
+    versions: RuntimeVersions
+
+
+@dataclass(frozen=True)
+class NoveltyReport:
+    """Result of a test of novelty.
+
+    Attributes:
+        bound: Novelty beyond which an observation is out of distribution, nats.
+        found: Result of each probe.
+        novelties: (n,) novelty of each probe's n observations, nats.
+        record: Content of the JSON file.
     """
 
     bound: float
     found: list[Found]
     novelties: list[Floats]
-    record: dict[str, Any]
+    record: NoveltyRecord
 
 
 def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings: NoveltySettings) -> NoveltyReport:
-    """Make the probes and ask the policy.
+    """Measure the novelty of a policy file on probes made from held-out demonstrations.
 
     Args:
         file: Policy file.
-        folder: Demonstrations that it did not learn from.
-        robot_file: Robot file of its task, or None for the one that ships.
-        settings: How.
+        folder: Demonstrations that the policy was not trained on.
+        robot_file: Robot file of its task, or None for the task's own.
+        settings: What is probed.
 
     Raises:
-        VddError: The policy knows no novelty, or the demonstrations are no test of it.
+        ConfigurationError: The policy file has no novelty or names no task, or was trained on the demonstrations.
+        VddError: A file cannot be read, or does not fit the others.
     """
     policy, demonstrations = OnnxPolicy.load(file), DemonstrationSet.load(folder)
     bound = _check(policy, demonstrations, folder)
@@ -94,7 +132,7 @@ def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings:
 def _check(policy: OnnxPolicy, demonstrations: DemonstrationSet, folder: Path) -> float:
     """Return the bound of the novelty; refuse what would not be a test."""
     if policy.spec.novelty is None:
-        raise ConfigurationError("the policy file does not know novelty; export it again, with its demonstrations")
+        raise ConfigurationError("the policy file has no novelty; export it again, with its demonstrations")
     if policy.spec.task is None:
         raise ConfigurationError("the policy file does not say which task it was made for; export it with one")
     fits(policy.spec, get_task(policy.spec.task).spec)
@@ -144,7 +182,7 @@ def _rolled_out(policy: OnnxPolicy, demonstrations: DemonstrationSet, settings: 
 
 def _record(
     file: Path, settings: NoveltySettings, policy: OnnxPolicy, demonstrations: DemonstrationSet, found: list[Found]
-) -> dict[str, Any]:
+) -> NoveltyRecord:
     novelty = policy.spec.novelty
     return {
         "policy": {"file": file.name, "sha256": policy.sha256},
@@ -154,6 +192,6 @@ def _record(
         "ticks": settings.ticks,
         "rollouts": settings.rollouts,
         "seed": settings.seed,
-        "probes": [one.to_dict() for one in found],
+        "probes": [json_object(one) for one in found],
         "versions": runtime_versions(),
     }

@@ -1,9 +1,8 @@
-"""Observations with which a policy's novelty is put to the test: known ones, and ones that were never demonstrated."""
+"""Test observations for a policy's novelty: in-distribution ones, and out-of-distribution ones."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +26,11 @@ class Probe:
     """Observations of one kind.
 
     Attributes:
-        name: What was done to them.
-        outside: Whether they should be told from demonstrated ones.
+        name: How they were made.
+        outside: Whether they are out of distribution, so that novelty should exceed its bound.
         observation: (N, obs_dim), physical units.
-        lengths: How many of them, one after the other, are an episode, (E,); None where they are no sequences.
-        distance: How far they were displaced, in the unit of the observation; None where that has no meaning.
+        lengths: (E,) lengths of the consecutive episodes that they form; None for single observations.
+        distance: Their displacement in the unit of the observation; None where that has no meaning.
     """
 
     name: str
@@ -43,15 +42,15 @@ class Probe:
 
 @dataclass(frozen=True)
 class Found:
-    """What a policy's novelty said about a probe.
+    """Novelty of a probe's observations.
 
     Attributes:
-        name, outside, distance: As of the probe.
-        observations: How many there were.
-        beyond: Share of them beyond the bound.
-        p50: Median of the novelty, nats.
-        episodes: How many episodes they are; None where they are no sequences.
-        alarmed: Share of the episodes with `ticks` observations in a row beyond the bound.
+        name, outside, distance: As in the probe.
+        observations: Number of observations.
+        beyond: Share of them with a novelty beyond the bound.
+        p50: Median novelty, nats.
+        episodes: Number of episodes; None for single observations.
+        alarmed: Share of the episodes with `ticks` consecutive observations beyond the bound; None without episodes.
     """
 
     name: str
@@ -63,13 +62,16 @@ class Found:
     episodes: int | None
     alarmed: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers for JSON."""
-        return asdict(self)
-
 
 def judge(probe: Probe, novelty: Floats, bound: float, ticks: int) -> Found:
-    """Summarise the novelty (N,) of a probe's observations, of which `ticks` in a row are an alarm."""
+    """Summarise the novelty of a probe.
+
+    Args:
+        probe: N observations.
+        novelty: (N,) their novelty, nats.
+        bound: Novelty beyond which an observation is out of distribution, nats.
+        ticks: Consecutive observations beyond the bound that raise an alarm.
+    """
     beyond = novelty > bound
     alarms = None
     if probe.lengths is not None:
@@ -87,10 +89,10 @@ def judge(probe: Probe, novelty: Floats, bound: float, ticks: int) -> Found:
 
 
 def novelty_of(policy: OnnxPolicy, observations: Floats) -> Floats:
-    """Return the novelty (N,) of observations (N, obs_dim); raises ConfigurationError where the file does not know."""
+    """Return the novelty (N,) of observations (N, obs_dim); raises ConfigurationError if the file gives none."""
     spec, found = policy.spec, []
     if spec.novelty is None:
-        raise ConfigurationError("the policy file does not know novelty; export it again, with its demonstrations")
+        raise ConfigurationError("the policy file has no novelty; export it again, with its demonstrations")
     for start in range(0, len(observations), ROWS_A_RUN):
         rows = observations[start : start + ROWS_A_RUN]
         windows = np.repeat(rows[:, None], spec.history, axis=1)
@@ -100,7 +102,7 @@ def novelty_of(policy: OnnxPolicy, observations: Floats) -> Floats:
 
 
 def anywhere(demonstrations: DemonstrationSet, count: int, random: np.random.Generator) -> Probe:
-    """Return observations drawn evenly from the demonstrated box, enlarged by a fifth on every side."""
+    """Return `count` uniform observations from the demonstrations' bounding box, enlarged by a fifth on every side."""
     low, high = demonstrations.observation.min(0), demonstrations.observation.max(0)
     margin = ENLARGED * (high - low)
     drawn = random.uniform(low - margin, high + margin, (count, len(low)))
@@ -110,12 +112,12 @@ def anywhere(demonstrations: DemonstrationSet, count: int, random: np.random.Gen
 def displaced(
     demonstrations: DemonstrationSet, source: Input, by: Sequence[float], random: np.random.Generator
 ) -> Iterator[Probe]:
-    """Yield demonstrated observations whose entries of one input are moved by a distance, each in its own direction.
+    """Yield demonstrated observations with one input displaced, each in a random direction; one probe a distance.
 
     Args:
         demonstrations: The demonstrations.
-        source: The input.
-        by: Distances in the unit of the observation.
+        source: The input, whose entries share a unit.
+        by: Distances in that unit.
         random: Draws the directions.
     """
     columns = _columns(demonstrations, source)
@@ -128,7 +130,7 @@ def displaced(
 
 
 def frozen(demonstrations: DemonstrationSet, source: Input, rate_hz: float) -> Iterator[Probe]:
-    """Yield demonstrated observations of which one input shows what it was some time ago."""
+    """Yield demonstrated observations with one input delayed, by each of `FROZEN_S` seconds at `rate_hz`."""
     columns = _columns(demonstrations, source)
     for age_s in FROZEN_S:
         ticks = max(1, round(age_s * rate_hz))
@@ -143,7 +145,7 @@ def frozen(demonstrations: DemonstrationSet, source: Input, rate_hz: float) -> I
 
 
 def swapped(demonstrations: DemonstrationSet, sources: Sequence[Input]) -> Iterator[Probe]:
-    """Yield demonstrated observations with inputs in one another's place, and with entries of one input so."""
+    """Yield demonstrated observations with two inputs exchanged, and with two entries of one input exchanged."""
     columns = {source.name: _columns(demonstrations, source) for source in sources}
     for (one, first), (other, second) in pairwise(columns.items()):
         if len(first) == len(second):

@@ -130,7 +130,7 @@ def _header(content: bytes, file: Path) -> str:
     if content[8:9] != b"{":
         raise _damaged(file, "its header is no JSON object")
     header = parse_json(content[8 : 8 + length], f"the header of '{file}'", CheckpointError)
-    metadata = header.get("__metadata__")
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
     text = metadata.get(_HEADER) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         if (file.parent / "config.json").exists():

@@ -224,8 +224,9 @@ class TrainingLoop:
         return step
 
     def _read_header(self, text: str) -> int:
-        header = parse_json(text, "its header", CheckpointError)
-        step = header.get("step") if isinstance(header, dict) else None
+        found = parse_json(text, "its header", CheckpointError)
+        header = found if isinstance(found, dict) else {}
+        step = header.get("step")
         if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= self._config.steps:
             raise CheckpointError(
                 f"it was written after {printable(step)} steps; this run has from 0 to {self._config.steps}"
