@@ -1,7 +1,7 @@
 """Named numbers and arrays, and the one comparison of two sets of them.
 
-A policy, a task, a demonstration set, a checkpoint and a robot file each say what is observed and what is commanded, as
-a `Signature` of `Feature`s. Wherever two of them meet, `Signature.check` tells whether they fit.
+A policy, a task, a demonstration set, a checkpoint and a robot file each declare observation and action as a
+`Signature` of `Feature`s. Wherever two of them meet, `Signature.check` decides whether they fit.
 """
 
 import difflib
@@ -69,7 +69,12 @@ class Feature:
 
 
 class Difference(NamedTuple):
-    """Where one signature differs from another: `part` is observation, action or rate, `problem` ends a sentence."""
+    """One difference between two signatures.
+
+    Attributes:
+        part: `observation`, `action`, `context` or `rate`.
+        problem: The end of a sentence that begins with the part.
+    """
 
     part: str
     problem: str
@@ -80,47 +85,51 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Signature:
-    """What is observed and what is commanded, and how often.
+    """Observation, action, control rate and context.
 
     Attributes:
         observation: Features of the observation, in order.
         action: Features of the action, in order.
-        rate_hz: Control rate in Hz; None where any will do, as for a robot file.
+        rate_hz: Control rate in Hz; None: any, as for a robot file.
+        context: Features of the context from which an episode starts, in order; None: any, as for a policy.
     """
 
     observation: tuple[Feature, ...]
     action: tuple[Feature, ...]
     rate_hz: float | None = None
+    context: tuple[Feature, ...] | None = None
 
     def check(self, wanted: "Signature", have: str, want: str, mend: str, error: type[VddError]) -> None:
-        """Refuse another signature than the one that is wanted.
+        """Raise an error if this signature does not fit the wanted one.
 
         Args:
             wanted: The other signature.
-            have: Whose signature this is, such as "the demonstrations".
-            want: Whose the other is, such as "the task 'avoiding'".
-            mend: What to do about it, the end of a sentence.
+            have: Owner of this signature, such as "the demonstrations".
+            want: Owner of the other, such as "the task 'avoiding'".
+            mend: How to mend it, the end of a sentence.
             error: The exception to raise.
 
         Raises:
-            VddError: `error`, with everything that differs: names, their order, units, shapes, types and the rate.
+            VddError: `error`, with all differences: names, their order, units, shapes, types and the rate.
         """
         if found := self.differences(wanted):
             raise error(f"{have} cannot be used with {want}: {'; '.join(map(str, found))}. To mend it, {mend}")
 
     def differences(self, wanted: "Signature", *, by_name: bool = False) -> list[Difference]:
-        """Return where this differs from what is wanted; nothing if both fit together.
+        """Return the differences from the wanted signature; none if both fit together.
 
         Args:
             wanted: The other signature.
-            by_name: Features are found by name and their units converted: neither order nor unit matters.
+            by_name: Compare by name alone, as where units are converted: neither order nor unit matters.
         """
         found = [
             Difference(part, problem)
             for part, have, want in (
                 ("observation", self.observation, wanted.observation),
                 ("action", self.action, wanted.action),
+                ("context", self.context, wanted.context),
             )
+            if have is not None and want is not None
             for problem in _problems(have, want, by_name)
         ]
         if not same_rate(self.rate_hz, wanted.rate_hz):

@@ -61,8 +61,8 @@ class Header:
 
     @property
     def signature(self) -> Signature:
-        """What was observed and commanded, and how often."""
-        return Signature(self.observation, self.action, self.rate_hz)
+        """Observation, action, control rate and context."""
+        return Signature(self.observation, self.action, self.rate_hz, self.context)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the header as JSON has it; `context` only where it has an entry, so that old digests hold."""

@@ -1,21 +1,21 @@
-"""Does a policy fit a task, and do goals and action steps fit the policy?"""
+"""Checks that a policy fits a task, and that goals and action steps fit the policy."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.features import Signature, listed, to_pairs
+from vdd_ros.features import Signature
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable
 
 
 def fits(policy: PolicySpec, task: TaskSpec) -> None:
-    """Refuse a policy that does not fit a task.
+    """Raise an error if a policy does not fit a task.
 
     Raises:
-        ConfigurationError: Names, units or their order, the control rate or the task itself differ.
+        ConfigurationError: The task or the signature differs: observation, action or rate.
     """
     if policy.task not in (None, task.name):
         raise ConfigurationError(
@@ -41,10 +41,10 @@ def check_vector_only(*policies: PolicySpec) -> None:
 
 
 def check_demonstrations(header: Header, task: TaskSpec) -> None:
-    """Refuse demonstrations of something else than a task.
+    """Raise an error if demonstrations do not fit a task.
 
     Raises:
-        DemonstrationError: The task, the names, the units or their order, or the rate differ.
+        DemonstrationError: The task or the signature differs: observation, action, context or rate.
     """
     mend = f"make some with 'vdd demos {printable(task.name)}'"
     if header.task != task.name:
@@ -53,19 +53,14 @@ def check_demonstrations(header: Header, task: TaskSpec) -> None:
         )
     name = f"the task '{printable(task.name)}'"
     header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
-    if to_pairs(header.context) != to_pairs(task.context):
-        raise DemonstrationError(
-            f"the demonstrations start from contexts of {listed(header.context) or 'nothing'}, but {name} from "
-            f"{listed(task.context) or 'nothing'}; {mend}"
-        )
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:
-    """Refuse a number of actions to execute at a time that the policy does not give; raises ConfigurationError."""
+    """Raise ConfigurationError unless 1 <= `action_steps` <= the policy's horizon."""
     if not 1 <= action_steps <= policy.horizon:
         raise ConfigurationError(
-            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon} at once; "
-            f"choose 1 to {policy.horizon}"
+            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon}; choose 1 to "
+            f"{policy.horizon}"
         )
 
 
@@ -94,10 +89,12 @@ def goals_of(demonstrations: DemonstrationSet, policy: PolicySpec) -> NDArray[np
 def goal_of_episode(
     policy: PolicySpec, goals: NDArray[np.floating] | None, rollouts: int
 ) -> NDArray[np.floating] | None:
-    """Return the goal of each episode, (rollouts, goal_length, obs_dim), or None where the policy takes none.
+    """Return the goal of each episode, (rollouts, goal_length, obs_dim), or None for a policy without goals.
+
+    Episode i has goal i mod N of `goals`, (N, goal_length, obs_dim).
 
     Raises:
-        ConfigurationError: Goals are missing, not taken, or of another shape.
+        ConfigurationError: Goals are missing, not wanted, or of another shape.
     """
     if (goals is None) != (policy.goal_length == 0):
         needs = f"goals of {policy.goal_length} observations: give" if goals is None else "no goals: omit"

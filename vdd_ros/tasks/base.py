@@ -40,8 +40,8 @@ class TaskSpec:
 
     @property
     def signature(self) -> Signature:
-        """What is observed and commanded, and how often."""
-        return Signature(self.observation, self.action, self.rate_hz)
+        """Observation, action, control rate and context."""
+        return Signature(self.observation, self.action, self.rate_hz, self.context)
 
 
 @dataclass(frozen=True)
