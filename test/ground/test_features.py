@@ -13,7 +13,8 @@ from vdd_ros.features import DTYPES, Feature, Signature, from_pairs, to_pairs
 X, Y = Feature("tcp_x", "m"), Feature("tcp_y", "m")
 CAMERA = Feature("camera", shape=(96, 96, 3), dtype="uint8")
 GO = Feature("go", "rad/s", -1.0, 1.0)
-WANTED = Signature((X, Y, CAMERA), (GO,), 1000 / 35)
+BOX = Feature("box_x", "m")
+WANTED = Signature((X, Y, CAMERA), (GO,), 1000 / 35, (BOX,))
 
 
 def problems(**changes: object) -> list[str]:
@@ -28,6 +29,11 @@ def test_limits_do_not_matter() -> None:
     assert problems(action=(replace(GO, low=-2.0, high=3.0),)) == []
 
 
+def test_an_owner_without_contexts_fits_any() -> None:
+    assert problems(context=None) == []
+    assert WANTED.differences(replace(WANTED, context=None)) == []
+
+
 @pytest.mark.parametrize("rate_hz", [28.57, None])
 def test_a_rounded_rate_and_none_fit(rate_hz: float | None) -> None:
     assert problems(rate_hz=rate_hz) == []
@@ -37,6 +43,8 @@ def test_a_rounded_rate_and_none_fit(rate_hz: float | None) -> None:
     ("changes", "expected"),
     [
         ({"observation": (X, CAMERA)}, ["the observation lacks tcp_y (m)"]),
+        ({"context": ()}, ["the context lacks box_x (m)"]),
+        ({"context": (Feature("box_x", "mm"),)}, ["the context has box_x in mm instead of m"]),
         (
             {"observation": (X, Y, CAMERA, Feature("grip", "1"))},
             ["the observation has grip (1), which the other does not have"],
@@ -109,7 +117,7 @@ features = st.builds(
     dtype=st.sampled_from(DTYPES),
 )
 several = st.lists(features, max_size=4, unique_by=lambda feature: feature.name).map(tuple)
-signatures = st.builds(Signature, several, several, st.sampled_from([1.0, 2.0]))
+signatures = st.builds(Signature, several, several, st.sampled_from([1.0, 2.0]), several)
 
 
 @given(signatures, signatures)

@@ -108,7 +108,10 @@ def with_spec(**changes: Any) -> Task:
         (replace(two_doors.TASK, demonstrate=restless), "demonstrates differently with the same seed"),
         (replace(two_doors.TASK, demonstrate_part=one_stream), "demonstrates other episodes in parts"),
         (replace(two_doors.TASK, demonstrate=silent), "calls `progress` 0 times for 4 episodes"),
-        (replace(two_doors.TASK, demonstrate=slower), "demonstrates with the rate_hz 5.0, but its spec has 10.0"),
+        (
+            replace(two_doors.TASK, demonstrate=slower),
+            "its spec says: the rate is 5 Hz instead of 10 Hz",
+        ),
         (replace(two_doors.TASK, published={"em": Published(95.0)}), "publishes a success of 95.0 for em: 0 to 1"),
         (with_spec(modes=1), "has 1 modes; the entropy takes at least 2"),
         (with_spec(rate_hz=0.0), "has the rate_hz 0.0; it must be above 0"),
