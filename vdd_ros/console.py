@@ -1,4 +1,4 @@
-"""What commands print: every line that leaves `vdd` goes through here, so that foreign text cannot steer a terminal."""
+"""Output of commands. Every line that `vdd` prints is escaped here, so that foreign text cannot control a terminal."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ def show(*lines: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark or an error to standard error; where nobody reads that any more, nothing happens."""
+    """Print a remark or an error to standard error; a closed stream is ignored."""
     try:
         print(safe(text), file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -26,7 +26,7 @@ def safe(text: str) -> str:
 
 
 def silence(stream: TextIO | None, descriptor: int) -> None:
-    """Let what is still buffered for a stream that nobody reads go nowhere, also when the interpreter ends."""
+    """Discard the buffered output of a closed stream, also at the interpreter's exit."""
     try:
         if stream is None or stream.fileno() != descriptor:
             return

@@ -1,7 +1,7 @@
 """JSON and YAML: the one reader of foreign documents, bounded in size and depth, and the writer of our own JSON.
 
-Every reading function raises the error class that the caller names, with the source and what is wrong with it. What it
-returns is checked by the caller: `Json` of a JSON document, `object` of a YAML document, which may hold dates too.
+Every reading function raises the error class that the caller passes, with the source and the problem. The caller
+checks the result: `Json` of a JSON document, `object` of a YAML document, which may hold dates too.
 """
 
 import json
@@ -18,7 +18,7 @@ from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""What a JSON document holds; whoever reads one narrows it with `isinstance`."""
+"""Content of a JSON document, to be narrowed with `isinstance`."""
 JsonObject: TypeAlias = "dict[str, Json]"
 
 MAX_JSON_BYTES = 64 << 20
@@ -40,8 +40,8 @@ def read_json(
 
     Args:
         file: The file.
-        error: What to raise where it is missing, too large, no JSON, nested deeper than `max_depth`, or names a key
-            twice.
+        error: Raised if the file is missing, too large, no JSON, nested deeper than `max_depth`, or has a duplicate
+            key.
         max_bytes: Its largest size, checked before it is read.
         max_depth: How deep lists and objects may be nested.
     """
@@ -74,15 +74,15 @@ def read_yaml(
     max_depth: int = MAX_DEPTH,
     exact_numbers: bool = False,
 ) -> object:
-    """Read a YAML file of one document; None where it is empty.
+    """Read a YAML file of one document; None if it is empty.
 
     Args:
         file: The file.
-        error: What to raise where it is missing, too large, no YAML, nested deeper than `max_depth`, holds more than
-            `MAX_YAML_NODES` values or a second document, or names a key twice.
+        error: Raised if the file is missing, too large, no YAML, nested deeper than `max_depth`, holds more than
+            `MAX_YAML_NODES` values or a second document, or has a duplicate key.
         max_bytes: Its largest size, checked before it is read.
         max_depth: How deep lists and mappings may be nested.
-        exact_numbers: Refuse what YAML 1.1 takes for another number than people do: `010` (8) and `1:30` (90).
+        exact_numbers: Refuse octal and sexagesimal numbers of YAML 1.1: `010` (8) and `1:30` (90).
     """
     return parse_yaml(
         _read(file, error, max_bytes),
@@ -162,7 +162,7 @@ def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
 
 
 def _check_depth(value: object, source: str, error: type[VddError], max_depth: int) -> None:
-    """Refuse what is nested too deep for those who walk it."""
+    """Refuse a value nested deeper than `max_depth`."""
     level = [value]
     for _ in range(max_depth + 1):
         level = [
@@ -206,7 +206,7 @@ def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int, 
 
 
 def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
-    """Refuse a mapping that names a key twice, of which YAML readers keep the last without a word."""
+    """Refuse duplicate keys, of which YAML readers silently keep the last."""
     lines: dict[Hashable, int] = {}
     for key, _ in node.value:
         name = (key.tag, key.value) if isinstance(key.value, str) else id(key)
@@ -248,7 +248,7 @@ def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON, all of it or nothing; what is not finite becomes null.
+    """Write a value as JSON, all of it or nothing; numbers that are not finite become null.
 
     Args:
         path: The file.
@@ -272,7 +272,7 @@ class Record(Protocol):
 
 
 def to_json(value: object) -> Json:
-    """Return a value as JSON has it: tuples as lists, dataclasses as objects, and null for what is not finite.
+    """Return a value as JSON has it: tuples as lists, dataclasses as objects, null for NaN and infinity.
 
     Args:
         value: None, a number, a text, or a list, tuple, dictionary or dataclass of such values.

@@ -1,4 +1,4 @@
-"""Earlier results in a folder: they are moved aside when a new run begins, and removed when it has ended well."""
+"""Earlier results in a folder: moved aside when a run begins, removed when it succeeds."""
 
 import os
 import shutil
@@ -14,8 +14,8 @@ _MOVING = ".vdd_ros.moving"
 def set_aside(folder: Path, names: Iterable[str]) -> None:
     """Move an earlier result into the hidden subfolder `PREVIOUS`.
 
-    Where that exists, the run after it has not ended well: what it left is removed, and the older result stays. What
-    other names the folder holds is left alone.
+    If that folder exists, the run after it failed: its remains are removed, and the older result stays. Other files are
+    left alone.
 
     Args:
         folder: The folder of the result.
@@ -37,13 +37,13 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
 
 
 def drop_earlier(folder: Path) -> None:
-    """Remove the result that was moved aside, now that there is a newer one."""
+    """Remove the result that was moved aside."""
     if (folder / PREVIOUS).exists():
         shutil.rmtree(folder / PREVIOUS)
 
 
 def earlier(folder: Path) -> Path | None:
-    """Return where the result before an unfinished run is; None if there is none."""
+    """Return the place of the result before an unfinished run; None if there is none."""
     return folder / PREVIOUS if (folder / PREVIOUS).exists() else None
 
 

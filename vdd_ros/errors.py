@@ -1,6 +1,6 @@
-"""The exceptions that users of vdd_ros meet.
+"""The exceptions of vdd_ros.
 
-Every message says what was wrong, the value that was given, what is allowed and how to mend it.
+Every message has the problem, the given value, the allowed values and the remedy.
 """
 
 
@@ -21,7 +21,7 @@ class ObservationError(VddError):
 
 
 class TaskError(VddError):
-    """A task is unknown, or was asked for something that it does not have."""
+    """A task is unknown, or lacks a requested part."""
 
 
 class DemonstrationError(VddError):
@@ -53,15 +53,15 @@ class HungTickError(VddError):
 
 
 class ProcessError(VddError):
-    """A process that was started ended when it should not have, or could not be started."""
+    """A child process ended unexpectedly, or could not be started."""
 
 
 class PluginError(VddError):
-    """What another package adds to vdd_ros cannot be used."""
+    """A plug-in cannot be used."""
 
 
 class ConformanceError(VddError):
-    """What another package adds to vdd_ros does not do what vdd_ros relies on."""
+    """A plug-in violates an interface of vdd_ros."""
 
 
 class HeldError(VddError):
@@ -69,10 +69,10 @@ class HeldError(VddError):
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asked the process to end; what handles Ctrl-C handles it too.
+    """A signal asked the process to end; handled like Ctrl-C.
 
     Attributes:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:

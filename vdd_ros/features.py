@@ -33,8 +33,8 @@ class Feature:
 
     Attributes:
         name: Unique within its observation or action.
-        unit: SI unit as text; "1" for what has none, such as the pixels of an image.
-        low, high: Limits in `unit`; infinite where there are none. Two features that differ only in them are alike.
+        unit: SI unit as text; "1" if dimensionless, such as the pixels of an image.
+        low, high: Limits in `unit`, infinite by default. They are ignored when signatures are compared.
         shape: Of the array; () for a number.
         dtype: Type of its numbers, one of `DTYPES`.
     """
@@ -143,7 +143,7 @@ def same_rate(one: float | None, other: float | None) -> bool:
 
 
 def listed(features: Sequence[Feature]) -> str:
-    """Return features as one readable list, clipped where there are many."""
+    """Return features as text, clipped to a few names."""
     more = f" and {len(features) - _SHOWN:,} more" if len(features) > _SHOWN else ""
     return ", ".join(map(str, features[:_SHOWN])) + more
 
@@ -167,7 +167,7 @@ def from_pairs(value: object, most: int, longest: int, *, arrays: bool = False) 
         arrays: Whether there may be arrays.
 
     Raises:
-        ValueError: What is wrong, the end of a sentence that begins with whose features they are.
+        ValueError: The problem, as the end of a sentence that begins with the owner of the features.
     """
     if not isinstance(value, list) or not 0 < len(value) <= most:
         raise ValueError(f"is no list of 1 to {most:,} pairs of name and unit")
@@ -199,7 +199,7 @@ def _is_form(shape: object, dtype: object) -> bool:
 
 
 def _problems(have: Sequence[Feature], want: Sequence[Feature], by_name: bool) -> list[str]:
-    """Return what is wrong with features, each the end of a sentence."""
+    """Return the differences of features, each the end of a sentence."""
     ours, theirs = ({feature.name: feature for feature in features} for features in (have, want))
     missing = [feature for feature in want if feature.name not in ours]
     unknown = [feature for feature in have if feature.name not in theirs]

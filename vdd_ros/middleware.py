@@ -1,4 +1,4 @@
-"""Whether the middleware that the environment asks for is there: looked at before rclpy, which ends the process."""
+"""Checks that the requested ROS middleware is installed, before rclpy ends the process over it."""
 
 import importlib.util
 import os
@@ -17,13 +17,13 @@ _WHEELS = ("ros-jazzy-rclpy", "ros-kilted-rclpy")
 
 
 def check(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise ConfigurationError where importing rclpy would end the process, with what can be done."""
+    """Raise ConfigurationError, with the remedy, if importing rclpy would end the process."""
     if found := problem(environment):
         raise ConfigurationError(found)
 
 
 def problem(environment: Mapping[str, str] = os.environ) -> str:
-    """Say why the middleware that is asked for is not there; empty where it is, or where there is no rclpy at all."""
+    """Return why the requested middleware is unavailable; empty if it is available, or without rclpy."""
     for variable in VARIABLES:
         asked = environment.get(variable, "")
         if asked and (found := _missing(asked, environment)):

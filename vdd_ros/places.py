@@ -1,4 +1,4 @@
-"""Where commands write to: looked at before the work begins, so that no result is lost at its end."""
+"""Output paths of commands, checked before the work begins, so that no result is lost at its end."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ class OutputFolder(PosixPath):
 
 
 def check_places(args: argparse.Namespace) -> None:
-    """Refuse at the start what could not be written at the end.
+    """Raise an error, before the work begins, if an output path cannot be written.
 
     Raises:
         ConfigurationError: Something else is in the place of a file or folder, it is write-protected or on a file

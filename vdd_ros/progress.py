@@ -1,4 +1,4 @@
-"""How far long work is: a bar in a terminal, plain lines at growing intervals in a log file.
+"""Progress of long work: a bar in a terminal, plain lines at growing intervals in a log file.
 
 Showing it never ends the work: where standard error is closed or full, nothing is shown.
 """
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 class Progress(Protocol):
-    """What long work reports to; a context manager that ends the bar.
+    """A progress bar or its substitute; a context manager that ends it.
 
     Attributes:
         n: Units done so far.

@@ -5,7 +5,7 @@ A package adds something with one line in its own metadata, such as
     [project.entry-points."vdd_ros.tasks"]
     pushing = "my_package.pushing:TASK"
 
-Nothing is imported before it is asked for by name.
+A member is imported when its name is requested.
 """
 
 import difflib
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def imported(place: str) -> Callable[..., Any]:
-    """Return a function that imports what it calls, "module:attribute", when it is called."""
+    """Return a function that imports "module:attribute" on its first call and calls it."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         module, _, attribute = place.partition(":")
@@ -32,11 +32,11 @@ def imported(place: str) -> Callable[..., Any]:
 
 
 class Registry(Generic[T]):
-    """What belongs to one entry-point group, by name.
+    """Members of one entry-point group, by name.
 
     Args:
         group: Entry-point group, such as "vdd_ros.tasks".
-        what: One of its members in words, such as "task".
+        what: Kind of its members in words, such as "task".
         kind: Type that every member must have.
         error: Exception for a name that nobody has registered.
         shipped: Name to "module:attribute" of what ships with vdd_ros.
@@ -51,7 +51,7 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
 
     def names(self) -> list[str]:
-        """Return all names, sorted, without importing anything that they stand for.
+        """Return all names, sorted, without importing any member.
 
         Raises:
             PluginError: Two packages register one name.
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         return sorted({*self._shipped, *self._others})
 
     def get(self, name: str) -> T:
-        """Return a member by name, which is imported now.
+        """Import and return a member.
 
         Raises:
             VddError: `error`, if nobody has registered the name.

@@ -1,4 +1,4 @@
-"""Text that others wrote: names, messages and values from files, bags, the ROS graph or the network."""
+"""Escaping of foreign text: names, messages and values from files, bags, the ROS graph or the network."""
 
 import unicodedata
 

@@ -34,12 +34,12 @@ Function = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a task.
+    """Result of a task.
 
     Attributes:
         key: The task's name.
-        value: What the function returned; None where it failed.
-        failure: Why it failed, for people; None where it did not.
+        value: Return value of the function; None after a failure.
+        failure: The failure in words; None after a success.
         details: The traceback of a failure.
     """
 

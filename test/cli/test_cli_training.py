@@ -35,6 +35,7 @@ from vdd_ros.learning.methods.configs import (
     IMCConfig,
     TrainConfig,
 )
+from vdd_ros.learning.methods.preset_choice import choose_preset
 from vdd_ros.learning.methods.presets import TRAIN_PRESETS
 from vdd_ros.learning.methods.registry import Method, all_methods, teacher_method
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -180,6 +181,14 @@ def test_a_beso_teacher_is_distilled_from_its_folder_alone(tmp_path: Path, demos
     assert MIXTURE.load(tmp_path / "S")[1].teacher_sha256 == model_sha256(tmp_path / "T")
 
 
+def test_a_preset_that_neither_method_nor_task_has_is_refused(tmp_path: Path, demos: Path, capsys: Capture) -> None:
+    known = "there is no preset 'best' here; there are: paper-avoiding-ddpm, paper-avoiding-beso, mlp"
+    assert known in refusal(capsys, *train(demos, tmp_path / "T", "--preset", "best"))
+    distil = ["distil", "--method", "em", "--demos", str(demos), "--out", str(tmp_path / "S"), "--preset", "best"]
+    assert "there is no preset 'best' here; there are: mlp" in refusal(capsys, *distil)
+    assert not (tmp_path / "T").exists()
+
+
 def test_options_change_a_preset(tmp_path: Path, demos: Path) -> None:
     argv = ["train", "--task", "avoiding", "--demos", str(demos), "--out", str(tmp_path), "--preset", "mlp"]
     assert main([*argv, "--steps", "1", "--batch", "4"]) == 0
@@ -193,7 +202,7 @@ def test_options_change_a_preset(tmp_path: Path, demos: Path) -> None:
     ids=lambda value: getattr(value, "name", value),
 )
 def test_every_preset_can_be_meant(method: Method, name: str) -> None:
-    method.config(**method.preset(name))
+    method.config(**choose_preset(method, name).settings)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +216,6 @@ def test_every_preset_can_be_meant(method: Method, name: str) -> None:
         (["--method", "em"], "'em' learns from demonstrations: name them with --demos DIR"),
         (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give --demos alone"),
         (["--method", "vdd"], "'vdd' distils a teacher: name its checkpoint folder with --teacher DIR"),
-        (["--preset", "best"], "there is no preset 'best' here; there are: mlp, paper-avoiding-beso"),
     ],
 )
 def test_options_that_do_not_belong_to_a_method_are_refused(

@@ -84,4 +84,14 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
     return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, modes, contexts)
 
 
-TASK = Task(SPEC, Rail, demonstrate, 12, contexts=draw_contexts, test_contexts=4)
+SMALL = {"backbone": "mlp", "batch": 64, "width": 16, "layers": 1, "octaves": 1}
+TASK = Task(
+    SPEC,
+    Rail,
+    demonstrate,
+    12,
+    contexts=draw_contexts,
+    test_contexts=4,
+    presets={"small": {"train": SMALL, "vdd": {**SMALL, "experts": 2, "pool_copies": 1}}, "mlp": {}},
+    default_preset="small",
+)

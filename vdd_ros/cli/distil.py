@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the policy, then report."""
     method = METHODS.get(args.method)
     refuse_foreign_options(method, all_methods(), args)
-    config = given_config(method, args)
     demonstrations = _demonstrations(args, method)
+    config = given_config(method, args, demonstrations.header.task)
     if method.trains_from == "data":
         tell_small_deviations(demonstrations, config.least_deviation)
     from vdd_ros.learning.methods.trainer import Trainer

@@ -17,7 +17,10 @@ HELP = "train a diffusion teacher on demonstrations"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd train`."""
-    parser.add_argument("--task", required=True, help=f"name of the task: {', '.join(task_names())}")
+    parser.add_argument(
+        "--task",
+        help=f"task of the demonstrations: {', '.join(task_names())} (default: the one that they name)",
+    )
     parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
     add_run_options(parser, ", ".join(TRAIN_PRESETS))
     add_config_options(parser, TrainConfig)
@@ -28,10 +31,11 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.learning.fit.distributed import training_group
     from vdd_ros.learning.methods.trainer import Trainer
 
-    task = get_task(args.task).spec
     demonstrations = DemonstrationSet.load(args.demos)
-    check_demonstrations(demonstrations.header, task)
-    config = given_config(teacher_method(TrainConfig.teacher), args)  # the settings are those of every kind
+    task = args.task or demonstrations.header.task
+    if args.task or task in task_names():  # else a robot's own task, without a simulation
+        check_demonstrations(demonstrations.header, get_task(task).spec)
+    config = given_config(teacher_method(TrainConfig.teacher), args, task)  # the settings are those of every kind
     trainer = Trainer(teacher_method(config.teacher), config)
     tell_small_deviations(demonstrations, config.least_deviation)
     with training_group(config.batch, cuda=config.pick_device().type == "cuda"):

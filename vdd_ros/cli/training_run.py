@@ -17,8 +17,10 @@ from vdd_ros.earlier import earlier
 from vdd_ros.host.facts import machine_facts
 from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
+from vdd_ros.learning.methods.preset_choice import choose_preset
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.places import OutputFolder
+from vdd_ros.tasks import get_task, task_names
 
 if TYPE_CHECKING:
     from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
@@ -35,17 +37,24 @@ def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
     )
     add_result_options(parser)
     add_thread_option(parser)
-    parser.add_argument("--preset", metavar="NAME", help=f"named settings, which other options override: {presets}")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"named settings, which other options override: {presets}, those of the task, or none (default: the "
+        "default preset of the task, if it has one)",
+    )
 
 
-def given_config(method: Method, args: argparse.Namespace) -> Any:
-    """Return the settings that the command line gives: of the preset, if one is named, and of the options.
+def given_config(method: Method, args: argparse.Namespace, task: str) -> Any:
+    """Return the settings of a run: those of the preset, named or the task's default, and of the options.
 
     Raises:
         ConfigurationError: There is no preset of that name, or the configuration refuses a value.
     """
-    base = {} if args.preset is None else method.preset(args.preset)
-    return config_from_options(method.config, args, **base)
+    preset = choose_preset(method, args.preset, get_task(task) if task in task_names() else None)
+    if preset.note:
+        tell(preset.note)
+    return config_from_options(method.config, args, **preset.settings)
 
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:

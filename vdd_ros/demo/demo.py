@@ -85,7 +85,7 @@ class Demo:
             raise ConfigurationError(f"--repeats is {self.repeats}; it must be 0 or more")
 
     def check_files(self) -> None:
-        """Refuse a policy file that does not exist; raises ConfigurationError."""
+        """Raise ConfigurationError if a policy file does not exist."""
         for name, file in self.files.items():
             if not file.is_file():
                 option = "shadow" if name.startswith("shadow_") else name
@@ -156,9 +156,9 @@ def run_demo(demo: Demo) -> DemoReport:
 
 @contextlib.contextmanager
 def interruptible_once() -> Iterator[None]:
-    """Let the first SIGINT, SIGTERM or SIGHUP raise KeyboardInterrupt or `Terminated`.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt or `Terminated`, and ignore further ones.
 
-    The next ones must not disturb the end of the nodes.
+    Further ones must not disturb the shutdown of the nodes.
     """
     wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
 

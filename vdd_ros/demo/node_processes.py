@@ -25,10 +25,10 @@ class NodeProcesses:
 
     Args:
         logs: Existing folder for one log a node.
-        domain_id: ROS domain; None for one that no other run on this machine has.
+        domain_id: ROS domain; None for one that is unused on this machine.
 
     Raises:
-        ProcessError: There is no such domain any more.
+        ProcessError: All domains are in use.
         ConfigurationError: The environment asks for a middleware that is not there.
     """
 
@@ -74,7 +74,7 @@ class NodeProcesses:
             )
 
     def ended(self, name: str) -> bool:
-        """Tell whether a node has ended; raises ProcessError if it or any other ended by itself with an error."""
+        """Return whether a node has ended; raises ProcessError if any node ended by itself with an error."""
         for other, process in self._running.items():
             code = process.poll()
             if code is not None and (code != 0 or other != name):
@@ -100,7 +100,7 @@ class NodeProcesses:
             raise self._error(name, code)
 
     def output(self, name: str) -> str:
-        """Return what a node has logged so far."""
+        """Return the log of a node so far."""
         return self._log(name).read_text(encoding="utf-8", errors="replace")
 
     def __enter__(self) -> "NodeProcesses":

@@ -1,4 +1,4 @@
-"""The folder of a command that is run again and again: it knows its earlier output, and keeps it until it has more."""
+"""The result folder of a command: the earlier result is kept until the new one is complete."""
 
 import re
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ OUTPUT = re.compile(
 def result_folder(out: Path, made_by: str) -> Iterator[None]:
     """Hold a command's folder, made if it is missing, while the block fills it.
 
-    An earlier result of the same command is moved aside, and removed when the block ends well; if not, standard error
-    tells where it is.
+    An earlier result of the same command is moved aside, and removed when the block succeeds; otherwise standard error
+    names its place.
 
     Args:
         out: The folder.
-        made_by: The command, as its reports have it.
+        made_by: The command, as in `made_by` of its reports.
 
     Raises:
         ConfigurationError: The folder holds something else than results of that command.
-        HeldError: Another process is at it.
+        HeldError: Another process uses it.
     """
     _check(out, made_by)
     with holding(out):

@@ -1,4 +1,4 @@
-"""ROS domains of which each is one run's: nodes of two demos in one domain would command each other's robot."""
+"""One ROS domain per run: in a shared domain, the nodes of two demos would command each other's robot."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ holds for all users of a machine and for containers on its network, and no file 
 
 
 def take_domain() -> tuple[int, int]:
-    """Take a domain that no other run on this machine has, nor the environment's own.
+    """Take a domain that no other run on this machine uses and that is not the environment's own.
 
     Returns:
         The domain, and a descriptor that holds it: the domain is free again once every process that has the descriptor

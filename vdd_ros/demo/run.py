@@ -20,12 +20,12 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """What runs at the same time.
+    """Nodes that run at the same time.
 
     Attributes:
-        title: What the progress bar says.
-        bag: Bag to make.
-        logs: Folder for the logs of the nodes; made if need be.
+        title: Title of the progress bar.
+        bag: Bag to record.
+        logs: Folder of the nodes' logs; created if missing.
         files: Node to policy file; the first one commands.
         episodes: Number of episodes.
         seed: Seed of policies and simulation.
@@ -49,9 +49,9 @@ def plan(
     Args:
         out: Folder of the results.
         files: Node to policy file; the first one commands where all run together.
-        repeats: Rounds, in each of which every policy runs alone and then all run together; 0: together, once.
-        episodes: Of each run.
-        seed: Of the first round; every further one adds `episodes`, so that its episodes are others.
+        repeats: Rounds of every policy alone and then all together; 0: together, once.
+        episodes: Number of episodes of each run.
+        seed: Seed of the first round; each further round adds `episodes`, so that its episodes differ.
         speed: Simulated seconds a second.
     """
     runs, together = [], []
@@ -74,7 +74,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     the record begins with the first tick, and all policies see the same.
 
     Raises:
-        ProcessError: A node ended when it should not have.
+        ProcessError: A node ended unexpectedly.
     """
     robot_file = get_task(TASK).get_robot_file()
     robot = RobotFile.load(robot_file)

@@ -23,15 +23,15 @@ def save_figure(
     misses: Sequence[DeadlineMiss],
     warm_up_s: float,
 ) -> None:
-    """Draw resident memory against that at the end of the warm-up, and mark the misses, into a PNG.
+    """Draw the growth of resident memory since the warm-up, and mark missed deadlines.
 
     Args:
         path: File to write.
         began_s: Time of the first sample, seconds since the epoch.
-        seconds: (n,) of the samples, since then.
-        megabytes: Node to its memory, (n,).
+        seconds: (n,) times of the samples, since then.
+        megabytes: Node to its resident memory, (n,) in MB.
         misses: Missed deadlines.
-        warm_up_s: After which memory must not grow.
+        warm_up_s: Memory must not grow after this time, seconds.
     """
     import matplotlib
 

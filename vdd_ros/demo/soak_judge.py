@@ -1,4 +1,4 @@
-"""What a soak has to show: memory that stays, records without a gap, and no deadline missed but by the host's fault."""
+"""The checks of a soak: constant memory, records without gaps, no missed deadline that preemption does not explain."""
 
 import math
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ MOST_GROWTH_MB = 1.0
 
 @dataclass(frozen=True)
 class Growth:
-    """How the resident memory of a process grew.
+    """Growth of a process's resident memory.
 
     Attributes:
-        name: Of the node.
-        before_mb: Median over the window that follows the warm-up; NaN where it ended in it.
-        after_mb: Median over the last window; NaN where it ended before.
+        name: Name of the node.
+        before_mb: Median over the window after the warm-up, MB; NaN if the node ended during it.
+        after_mb: Median over the last window, MB; NaN if the node ended before it.
     """
 
     name: str
@@ -33,20 +33,20 @@ class Growth:
 
     @property
     def growth_mb(self) -> float:
-        """From the one to the other."""
+        """Growth in MB: `after_mb` - `before_mb`."""
         return self.after_mb - self.before_mb
 
     @property
     def leaks(self) -> bool:
-        """Whether that is too much."""
+        """Whether memory grew by more than `MOST_GROWTH_MB`."""
         return self.growth_mb > MOST_GROWTH_MB
 
 
 def judge_memory(name: str, seconds: Floats, megabytes: Floats, warm_up_s: float = WARM_UP_S) -> Growth:
     """Compare resident memory (n,) at times (n,) just after the warm-up and at the end, over a minute each.
 
-    Where less than two minutes are left after the warm-up, each window is half of what is left. Where the soak ended
-    with the warm-up, nothing can be compared.
+    If less than two minutes remain after the warm-up, each window is half of the rest. If the soak ended with the
+    warm-up, the result is NaN.
     """
     window_s = min(WINDOW_S, (seconds[-1] - warm_up_s) / 2)
     early = (seconds >= warm_up_s) & (seconds <= warm_up_s + window_s)
@@ -57,7 +57,7 @@ def judge_memory(name: str, seconds: Floats, megabytes: Floats, warm_up_s: float
 
 
 def judge_record(node: str, sequence: SequenceCheck) -> str:
-    """Return what is wrong with a node's sequence numbers; empty if they are whole, from 0 on."""
+    """Return the faults of a node's sequence numbers in words; empty if they are complete from 0 on."""
     wrong = [text] if (text := sequence.describe()) else []
     if sequence.first != 0:
         wrong.append(f"the record begins with {sequence.first}")
@@ -67,7 +67,7 @@ def judge_record(node: str, sequence: SequenceCheck) -> str:
 
 
 def problems(growths: Sequence[Growth], records: Sequence[str], misses: Sequence[DeadlineMiss]) -> list[str]:
-    """Return in words what a soak must not show."""
+    """Return a text for each check that failed."""
     found = [
         f"{growth.name}: resident memory grew by {growth.growth_mb:.2f} MB, more than {MOST_GROWTH_MB:g}"
         for growth in growths

@@ -1,1 +1,1 @@
-"""What policy files and bags are worth: figures and numbers, without torch."""
+"""Evaluation of policy files and bags: numbers and figures, without torch."""

@@ -1,4 +1,4 @@
-"""What the figures have in common: numbers and times as text, logarithmic axes, colours, the control period."""
+"""Common parts of figures: numbers and times as text, logarithmic axes, colours, the control period."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, never with an exponent; a dash where it is not finite."""
+    """Return a number with `digits` significant digits and no exponent; a dash unless it is finite."""
     if not math.isfinite(value):
         return "–"
     if value == 0:
@@ -34,18 +34,18 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def compact(value: float, digits: int = 3) -> str:
-    """Return a number as `significant` does, without zeros at its end, as an axis shows it."""
+    """Return a number as `significant` does, without trailing zeros."""
     text = significant(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def duration(seconds: float, digits: int = 3) -> str:
-    """Return a time with the unit that suits it, such as 1.20 ms."""
+    """Return a time in seconds with a suitable unit, such as 1.20 ms."""
     return _duration(seconds, digits, significant)
 
 
 def axis_duration(seconds: float) -> str:
-    """Return a time as `duration` does, without zeros at its end, as an axis shows it."""
+    """Return a time as `duration` does, without trailing zeros."""
     return _duration(seconds, 3, compact)
 
 
@@ -67,24 +67,24 @@ class PointStyle(TypedDict):
 
 
 def style(index: int) -> PointStyle:
-    """Return colour and marker of the index-th of many things; the first 70 have a pair of their own."""
+    """Return colour and marker of the index-th series; the first 70 pairs differ."""
     return {"color": SAFE[index % len(SAFE)], "marker": MARKERS[(index + index // 70) % len(MARKERS)]}
 
 
 def colour(index: int) -> str:
-    """Return the colour of the index-th of a few things."""
+    """Return the colour of the index-th series."""
     return SAFE[index % len(SAFE)]
 
 
 def log_ticks(axis: Any, low: float, high: float, *, time: bool = False, most: int = 8) -> None:
-    """Make an axis logarithmic from `low` to `high` (positive), with ticks that are written out.
+    """Make an axis logarithmic from `low` to `high` (positive), with ticks without exponents.
 
     Args:
         axis: Of matplotlib axes.
         low: Lower limit.
         high: Upper limit.
-        time: Whether its numbers are seconds, which get units.
-        most: How many ticks there is room for.
+        time: Whether the numbers are seconds, labelled with units.
+        most: Largest number of ticks.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -113,14 +113,14 @@ def _log_places(low: float, high: float, most: int) -> list[float]:
 
 
 def time_limits(samples: Iterable[Floats], extra: Sequence[float] = ()) -> tuple[float, float] | None:
-    """Return from where to where an axis of times in seconds goes: what is measured, but the lowest hundredth of each.
+    """Return the limits of an axis of times in seconds: all samples but the lowest hundredth of each.
 
     Args:
-        samples: (n,) times each; what is not finite or not positive does not count.
-        extra: Times that have to be seen, too.
+        samples: (n,) times each; only finite, positive ones count.
+        extra: Further times that must be inside.
 
     Returns:
-        None where nothing was measured.
+        None without a sample.
     """
     positive = [values for sample in samples if len(values := sample[np.isfinite(sample) & (sample > 0)])]
     if not positive:
@@ -130,7 +130,7 @@ def time_limits(samples: Iterable[Floats], extra: Sequence[float] = ()) -> tuple
 
 
 def near(period_s: float, samples: Iterable[Floats]) -> bool:
-    """Tell whether a period can be drawn beside times (n,), or would leave most of the axis empty."""
+    """Return whether a period is close enough to times (n,) to share their axis."""
     found = time_limits(samples)
     return found is not None and math.isfinite(period_s) and found[0] <= period_s <= FAR * found[1]
 
@@ -139,7 +139,7 @@ def draw_period(axes: Any, period_s: float, *, along: str = "x", label: bool = T
     """Draw the control period into an axis of times in seconds, and return the line.
 
     Args:
-        axes: Where to draw.
+        axes: The matplotlib axes.
         period_s: The period, seconds.
         along: The axis of times, `x` or `y`.
         label: Whether the legend names it.
@@ -150,7 +150,7 @@ def draw_period(axes: Any, period_s: float, *, along: str = "x", label: bool = T
 
 
 def distribution(axes: Any, seconds: Floats, **style: Any) -> None:
-    """Draw the distribution function of numbers (n,); what is not finite does not count."""
+    """Draw the distribution function of the finite ones of numbers (n,)."""
     ordered = np.sort(seconds[np.isfinite(seconds)])
     if len(ordered):
         axes.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post", **style)

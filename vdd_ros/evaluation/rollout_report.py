@@ -152,7 +152,7 @@ def rollout_record(
 
 
 def draw_rollouts(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:
-    """Draw the trajectories, coloured by expert, or by mode where there are no experts."""
+    """Draw the trajectories, coloured by expert, or by mode without experts."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
     paths, colours, label = run.paths(position_columns(task)), run.expert_paths(), "expert"

@@ -1,1 +1,1 @@
-"""What the machine grants, and what it does."""
+"""The machine: real-time settings, facts, threads and preemptions."""

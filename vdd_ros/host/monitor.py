@@ -1,6 +1,6 @@
-"""A process that wakes every millisecond and notes when the host was away: from itself, and from the nodes.
+"""A process that wakes every millisecond and records preemptions: of itself and of the nodes.
 
-Run as `python -m vdd_ros.host.monitor FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) has what it saw.
+Run as `python -m vdd_ros.host.monitor FILE PID...`; SIGTERM or SIGINT ends it, and FILE (.npz) holds the record.
 """
 
 import gc
@@ -23,9 +23,9 @@ from vdd_ros.errors import ProcessError
 
 PERIOD_S = 0.001
 LEAST_S = 0.0002
-"""What is shorter is not kept."""
+"""Shorter preemptions are dropped."""
 FIND_WAKES = 300
-"""After so many it looks for new threads."""
+"""Wake-ups between two looks for new threads."""
 DDS_THREADS = "dds."
 END_DEADLINE_S = 10.0
 _MODULE = "vdd_ros.host.monitor"
@@ -39,7 +39,7 @@ def _nothing() -> Floats:
 
 @dataclass(frozen=True)
 class Preemptions:
-    """When the host did not let a thread run that could have run.
+    """Intervals in which a runnable thread was not running.
 
     Attributes:
         spans: (n, 2) begin and end, seconds since the epoch; they may overlap.
@@ -48,24 +48,24 @@ class Preemptions:
     spans: Floats = field(default_factory=_nothing)
 
     def within(self, begin_s: float, end_s: float) -> float:
-        """Return for how long the host was away between two instants, in seconds."""
+        """Return the preempted time between two instants, in seconds."""
         spans = np.clip(self.spans[self.spans[:, 0].argsort()], begin_s, end_s)
         covered = np.maximum.accumulate(np.concatenate([[begin_s], spans[:-1, 1]]))
         return float(np.maximum(spans[:, 1] - np.maximum(spans[:, 0], covered[: len(spans)]), 0.0).sum())
 
 
 class HostMonitor:
-    """The process, as long as the context lasts.
+    """The monitoring process; it runs while the context lasts.
 
     Args:
-        file: Where it writes.
-        pids: Name to process of the nodes.
+        file: Its record, .npz.
+        pids: Node to process number.
 
     Attributes:
-        own: When the host was away from the monitor: it woke late.
-        nodes: Name to when the host was away from a node: a thread of it waited for a core.
-        wakes: How often the monitor woke.
-        failure: Why it did not see all of the time, so that it cannot be relied on; empty if it did.
+        own: Preemptions of the monitor, which woke late.
+        nodes: Node to its preemptions: a thread of it waited for a core.
+        wakes: Number of wake-ups of the monitor.
+        failure: Why the record is incomplete and must not be relied on; empty if it is complete.
     """
 
     def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
@@ -157,9 +157,9 @@ def _waited_s(file: int) -> float:
 
 
 def watch(file: Path, pids: Sequence[int]) -> None:
-    """Wake every `PERIOD_S` until a signal comes, then write what was seen.
+    """Wake every `PERIOD_S` until a signal arrives, then write the record.
 
-    After a late wake the next one is due a period from then: a pause of the host is one wake, as late as it lasted.
+    After a late wake-up the next one is due a period later: one pause of the host is one late wake-up.
     """
     ended: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""How many threads a long computation takes, and how they wait for one another.
+"""The number of threads of a long computation, and their behaviour at barriers.
 
 Threads that spin at a barrier are worth a tenth of a step where every core is free. Where another process takes one,
 each barrier costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with
@@ -29,11 +29,11 @@ SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class ThreadCount:
-    """How many threads, and why.
+    """A number of threads, and its reason.
 
     Attributes:
-        threads: At least 1.
-        reason: In words, for a table.
+        threads: The number, at least 1.
+        reason: A few words for a table.
         is_asked: Whether a user chose the number.
     """
 
@@ -43,7 +43,7 @@ class ThreadCount:
 
 
 def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let threads of OpenMP sleep where they wait, and numpy's BLAS have one; what the environment says stays.
+    """Make OpenMP threads sleep at barriers and limit numpy's BLAS to one; the environment's own settings stay.
 
     Both libraries read the environment when they are loaded: call this before numpy and torch are imported.
     """
@@ -52,14 +52,14 @@ def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> Non
 
 
 def choose_threads(asked: int | None = None) -> ThreadCount:
-    """Return how many threads to compute with.
+    """Return the number of threads to compute with.
 
     Args:
-        asked: By the user; None for OMP_NUM_THREADS where it is set, else as many as there are cores free now, at most
+        asked: The user's number; None: OMP_NUM_THREADS if it is set, else the number of free cores, at most
             `MOST_THREADS`.
 
     Raises:
-        ConfigurationError: Fewer than one, or OMP_NUM_THREADS is no such number.
+        ConfigurationError: The number is below 1, or OMP_NUM_THREADS is no number.
     """
     if asked is not None:
         return ThreadCount(_checked(asked, "--threads"), "as asked", is_asked=True)
@@ -81,7 +81,7 @@ def _checked(threads: int, name: str, given: str | None = None) -> int:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and its control group's quota."""
+    """Return the number of cores that this process may use, by affinity and control-group quota."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = QUOTA.read_text(encoding="ascii").split()
@@ -91,7 +91,7 @@ def usable_cores() -> int:
 
 
 def free_cores(look_s: float = LOOK_S) -> float:
-    """Return how many of the usable cores stood idle for a moment, while this process slept; all if Linux hides it."""
+    """Return the number of usable cores that were idle while this process slept for `look_s`; all if Linux hides it."""
     before = _times()
     time.sleep(look_s)
     after = _times()

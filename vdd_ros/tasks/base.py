@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a task is, without running it.
+    """Description of a task.
 
     Attributes:
         name: Name on the command line and in policy files.
@@ -26,8 +26,8 @@ class TaskSpec:
         rate_hz: Control rate in Hz.
         max_steps: Steps after which an episode is truncated.
         modes: Number of distinguishable ways to succeed; the base of the task entropy.
-        context: Entries of a context, from which an episode starts, such as the pose of a box; none where every
-            episode starts alike.
+        context: Entries of a context, from which an episode starts, such as the pose of a box; empty if all
+            episodes start alike.
     """
 
     name: str
@@ -46,15 +46,15 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one control step of N parallel episodes gives.
+    """Result of one control step of N parallel episodes.
 
     Attributes:
         observation: (N, obs_dim), SI units.
         terminated: (N,) the episode ended by success or failure.
         truncated: (N,) the episode reached the step limit.
         success: (N,) the goal has been reached.
-        reward: (N,) reward of this step, 0 for episodes that had ended; None where the task gives none.
-        partial: (N,) share of the goal that has been achieved so far, 0 to 1; None where the task gives none.
+        reward: (N,) reward of this step, 0 for ended episodes; None if the task has no reward.
+        partial: (N,) share of the goal that has been achieved so far, 0 to 1; None if the task has none.
     """
 
     observation: Floats
@@ -79,8 +79,8 @@ class TaskSim(Protocol):
         The same context starts the same episode: a simulation draws nothing itself.
 
         Args:
-            contexts: (N, c) entries as in `spec.context`; rows of episodes that go on are not read. None only where
-                c is 0. `check_contexts` refuses what does not fit.
+            contexts: (N, c) entries as in `spec.context`; rows of running episodes are ignored. None only where
+                c is 0. `check_contexts` checks them.
             which: (N,) the episodes that start; None: all.
 
         Returns:

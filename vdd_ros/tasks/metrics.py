@@ -33,11 +33,11 @@ def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.floa
     """Return the entropy of relative frequencies, to the logarithm of `base`.
 
     Args:
-        counts: (..., K) how often each of K modes was seen.
-        base: Number of modes of the task; uniform frequencies over so many modes give 1.
+        counts: (..., K) count of each of K modes.
+        base: Number of modes of the task; uniform frequencies over `base` modes give 1.
 
     Returns:
-        (...,) entropies; 0 where nothing was seen.
+        (...,) entropies; 0 without any count.
     """
     total = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     share = counts / total
@@ -83,7 +83,7 @@ def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
 
 
 def number_contexts(contexts: NDArray[np.floating]) -> Ints:
-    """Number rollouts by what they started from: (N, c) -> (N,) numbers from 0; equal rows have equal numbers."""
+    """Number the different contexts: (N, c) -> (N,) numbers from 0; equal rows share a number."""
     if contexts.shape[1] == 0:
         return np.zeros(len(contexts), dtype=np.int64)
     return np.unique(contexts, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
@@ -102,7 +102,7 @@ class Score:
         entropy: Task entropy (D3IL): entropy of the modes of the successful rollouts, to the base of the task's number
             of modes; the mean over contexts, where one without a success counts as 0.
         entropy_interval: Its 95 % interval (bootstrap).
-        modes_found: How many of the task's modes succeeded at least once.
+        modes_found: Number of the task's modes with at least one success.
         modes: Mode to its number of successful rollouts. A code outside the task's 0, 1, ... is an incomplete mode;
             it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
         returns: Mean return of all rollouts; None where the task gives no reward.

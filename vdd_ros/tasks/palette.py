@@ -1,4 +1,4 @@
-"""Colours that can be told apart, also by those who see red and green alike."""
+"""Distinguishable colours, also with red-green colour blindness."""
 
 from functools import cache
 

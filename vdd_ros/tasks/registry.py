@@ -1,4 +1,4 @@
-"""The tasks by name: those that ship, and those that other packages register. None is imported before it is used."""
+"""Tasks by name, shipped or registered by other packages, each imported on first use."""
 
 from vdd_ros.errors import TaskError
 from vdd_ros.registry import Registry

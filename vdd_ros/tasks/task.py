@@ -12,6 +12,10 @@ from vdd_ros.tasks.base import Floats, TaskSim, TaskSpec, check_contexts
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.text import printable
 
+TEACHERS_PRESET = "train"
+"""Key of the settings of `vdd train` in a preset; those of other methods have the method's name."""
+NO_PRESET = "none"
+"""What `--preset` takes for a method's defaults; no preset can have this name."""
 _CONTEXTS = 0x636F6E74
 """First word of the seed of contexts: keeps their stream apart from others."""
 
@@ -46,6 +50,14 @@ class Task:
             in a set of `demonstrate`: each draws from a stream of its own. Workers then demonstrate side by side. None:
             a set is only made as a whole, in one process.
         published: Success rates from the literature by method, as `vdd benchmark` names methods.
+        presets: The task's own presets, by name: method, or `train` for teachers, to the settings that replace defaults
+            of the method, and those of the method's preset of that name. A preset without settings names the methods'
+            presets that are meant for this task.
+        default_preset: The preset that `vdd train` and `vdd distil` take where none is named; None: the methods'
+            defaults.
+
+    Raises:
+        TaskError: The default is none of the presets, or a preset has the name `none`.
     """
 
     spec: TaskSpec
@@ -58,6 +70,20 @@ class Task:
     test_contexts: int = 1
     demonstrate_part: Callable[[range, int, Callable[[], None]], DemonstrationSet] | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
+    default_preset: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse presets that cannot be named."""
+        name = printable(self.spec.name)
+        if NO_PRESET in self.presets:
+            raise TaskError(f"the task '{name}' has a preset '{NO_PRESET}', which stands for no preset; rename it")
+        if self.default_preset is not None and self.default_preset not in self.presets:
+            known = printable(", ".join(self.presets)) or "none"
+            raise TaskError(
+                f"the task '{name}' has the default preset '{printable(self.default_preset)}', which is none of its "
+                f"presets: {known}"
+            )
 
     def draw_contexts(self, count: int, seed: int) -> Floats:
         """Draw the contexts of new episodes, (count, c); the same seed draws the same ones.

@@ -51,7 +51,7 @@ def check_message(message: Message, new: New | None = None) -> None:
         new: Makes a message of a type as its class does, by the type's name; by default out of the installed packages.
 
     Raises:
-        ConformanceError: Something is not so; the message says what.
+        ConformanceError: The first violation.
     """
     if not isinstance(message, Message):
         raise ConformanceError(f"{printable(repr(message), 100)} is a {type(message).__name__}, not a Message")

@@ -1,4 +1,4 @@
-"""Whether a task that another package adds does what rollouts, scores and demonstrations rely on."""
+"""Conformance test of a task."""
 
 import math
 from importlib.util import find_spec
@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import ConformanceError
+from vdd_ros.errors import ConfigurationError, ConformanceError
+from vdd_ros.learning.methods.configs import TrainConfig
+from vdd_ros.learning.methods.preset_choice import preset_settings
+from vdd_ros.learning.methods.registry import METHODS, all_methods, teacher_method
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks.base import Floats, StepResult, TaskSim
 from vdd_ros.tasks.rollout import replay
-from vdd_ros.tasks.task import Task
+from vdd_ros.tasks.task import TEACHERS_PRESET, Task
 from vdd_ros.text import printable
 
 EPISODES = 4
@@ -26,11 +29,11 @@ def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
     Args:
         task: What the entry point names.
         episodes: Number of demonstrations that are made and replayed.
-        seed: Of contexts, actions and demonstrations.
+        seed: Seed of contexts, actions and demonstrations.
 
     Raises:
-        ConformanceError: With the first thing that is not as it must be.
-        VddError: The task itself refused something.
+        ConformanceError: The first violation.
+        VddError: The task itself raised it.
     """
     _check_spec(task)
     contexts = _check_contexts(task, seed)
@@ -40,6 +43,7 @@ def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
     _check_time_limit(task, contexts)
     _check_demonstrations(task, episodes, seed)
     _check_scene(task)
+    _check_presets(task)
     if task.robot_file is not None:
         RobotFile.load(task.get_robot_file()).check(task.spec.observation, task.spec.action)
 
@@ -188,6 +192,21 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
     )
     inside = (found.modes >= 0) & (found.modes < spec.modes)
     _require(inside.all(), f"demonstrates a mode outside of 0 to {spec.modes - 1}")
+
+
+def _check_presets(task: Task) -> None:
+    """Every preset is of a method that exists, which takes its settings."""
+    for name, by_method in task.presets.items():
+        _require(printable(name, 200) == name, f"'{task.spec.name}' has the preset {printable(name)!r}; print it")
+        for key in by_method:
+            what = f"'{task.spec.name}' has the preset '{name}', whose settings of '{printable(key)}'"
+            try:
+                method = teacher_method(TrainConfig.teacher) if key == TEACHERS_PRESET else METHODS.get(key)
+                method.config(**preset_settings(method, name, task))
+            except (TypeError, ConfigurationError) as error:
+                raise ConformanceError(f"the task {what} are refused: {error}") from error
+        meant = by_method or any(name in method.presets for method in (teacher_method("ddpm"), *all_methods()))
+        _require(meant, f"'{task.spec.name}' has the preset '{name}' without settings, and no method has one so named")
 
 
 def _check_scene(task: Task) -> None:

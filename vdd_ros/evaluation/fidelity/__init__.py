@@ -1,1 +1,1 @@
-"""How faithful a student is to its teacher."""
+"""Fidelity of a student to its teacher."""

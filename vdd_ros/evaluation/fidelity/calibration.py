@@ -1,4 +1,4 @@
-"""Calibration of a density: does a region that should hold x % of the actions hold x % of them?"""
+"""Calibration of a density: coverage of its highest-density regions against their nominal probability."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a density q fits actions, by its highest density regions.
+    """Fit of a density q to actions, by its highest-density regions.
 
     Attributes:
         log_likelihood: Mean log q of the actions, nats in physical units.
-        levels: Probabilities that regions of highest density hold under q.
-        coverage: Share of the actions inside each of them; below the level where q is too narrow.
-        error: Mean distance of coverage and level (expected calibration error).
-        error_floor: What q's own samples score, as many at a time as there are actions.
-        bias: Mean coverage less level: above 0 where q is too wide, below 0 where it is too narrow or elsewhere.
-        states: How many states could be judged.
+        levels: Nominal probabilities of the highest-density regions under q.
+        coverage: Share of the actions inside each region; below its level if q is too narrow.
+        error: Mean absolute difference of coverage and level (expected calibration error).
+        error_floor: Error of q's own samples, in sets of as many as there are actions.
+        bias: Mean of coverage minus level: above 0 if q is too wide, below 0 if it is too narrow or misplaced.
+        states: Number of states judged.
     """
 
     log_likelihood: Estimate
@@ -39,9 +39,9 @@ class Calibration:
         """Judge actions by the log densities of q at S states.
 
         Args:
-            own: Of q's own samples, (S, N); they give the regions.
-            more: Of as many samples of q again, (S, N); they give the floor.
-            given: Of the actions, (S, M), M at most N; NaN in states where they are unknown.
+            own: (S, N) log densities of q's own samples, which define the regions.
+            more: (S, N) log densities of further samples of q, which give the floor.
+            given: (S, M) log densities of the actions, M at most N; NaN in states where they are unknown.
 
         Returns:
             None if no state can be judged.

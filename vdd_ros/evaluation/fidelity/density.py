@@ -1,4 +1,4 @@
-"""The density of a mixture's policy file: its parameters and log_prob at chosen actions, read out of the graph."""
+"""Parameters and log densities of a mixture, recovered from its policy file by running the graph."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Mixtures(NamedTuple):
         gating: (S, K).
         means: (S, K, D).
         choleskys: Lower triangular factors of the covariances, (S, K, D, D).
-        clipped: (S, K) whether an action limit cut this expert's readings, so that they are not its parameters.
+        clipped: (S, K) whether an action limit clipped an expert's output, so that its parameters cannot be recovered.
     """
 
     gating: Floats
@@ -88,14 +88,14 @@ class MixtureFile:
     def log_prob(self, seen: Seen, actions: Floats) -> Floats:
         """Return the file's log density of actions (S, M, D), physical units, at S instants, (S, M).
 
-        The graph tells the density of the action that it returns. So its widest expert is made to return the action
-        asked about, by the noise that leads there. Actions beyond the limits are moved to them.
+        The graph returns the density of the action that it returns. The widest expert is therefore made to return each
+        given action, by the matching noise. Actions beyond the limits are clipped to them.
 
         Returns:
-            Nats in physical units; NaN at instants where the limits hide the parameters of all experts.
+            Nats in physical units; NaN at instants where the limits clip all experts.
 
         Raises:
-            PolicyFileError: The file does not return the actions, so that it is not the mixture that it should be.
+            PolicyFileError: The file does not return the given actions, so it is not the mixture that its metadata describe.
         """
         count, number, dim = actions.shape
         mixtures = self.read(seen)

@@ -1,4 +1,4 @@
-"""The figure of `vdd fidelity`: where the policies are undecided, how the density fits, and the actions themselves."""
+"""The figure of `vdd fidelity`: entropy map, calibration, distances and sampled actions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The modes of a set of actions: peaks of a Gaussian mixture that is fitted to it, and the samples around each."""
+"""Modes of a set of actions: peaks of a fitted Gaussian mixture, and the samples around each."""
 
 import math
 import warnings

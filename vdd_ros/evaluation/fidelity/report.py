@@ -1,4 +1,4 @@
-"""How faithful a student is to its teacher, measured on their policy files at the same states."""
+"""Fidelity of a student to its teacher, measured on their policy files at the same states."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ def _no_progress(states: int) -> None:
 
 @dataclass(frozen=True)
 class FidelityConfig:
-    """How much is measured.
+    """Settings of a comparison.
 
     Attributes:
-        states: States of the demonstrations.
-        samples: Actions of each policy at each state, twice.
-        directions: Directions to project actions on, for the sliced Wasserstein distance.
-        seed: Seed of every random draw.
+        states: Number of states of the demonstrations.
+        samples: Number of actions of each policy at each state, drawn twice.
+        directions: Number of projections of the sliced Wasserstein distance.
+        seed: Seed of all random draws.
     """
 
     states: int = 200
@@ -80,13 +80,13 @@ class FidelityConfig:
 
 @dataclass(frozen=True)
 class Entropies:
-    """How undecided both are, in nats, over the states.
+    """Entropies of both policies over the states, in nats.
 
     Attributes:
         teacher_modes: Entropy of the shares of the teacher's modes among its samples.
         student_modes: Entropy of the shares of the same modes among the student's samples.
         gating: Entropy of the student's gating; None if it is no mixture. Several experts may share a mode.
-        gating_correlation: Pearson's correlation of gating and teacher_modes; None too where one of them does not vary.
+        gating_correlation: Pearson's correlation of gating and teacher_modes; None also if one of them is constant.
     """
 
     teacher_modes: Estimate
@@ -97,12 +97,12 @@ class Entropies:
 
 @dataclass(frozen=True)
 class FidelityReport:
-    """What was measured; docs/fidelity.md says what it means.
+    """Result of a comparison; docs/fidelity.md defines the measures.
 
     Attributes:
         measures: Each of `MEASURES`.
         teacher_modes: Number of the teacher's modes at a state.
-        entropies: How undecided both are.
+        entropies: Entropies of both policies.
         demonstrations_calibration: Of the student's density on the demonstrated actions; None without a density.
         teacher_calibration: The same on the teacher's samples.
     """
@@ -130,13 +130,13 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the figure shows beside the report.
+    """Data of the figure besides the report.
 
     Attributes:
         states: The states.
         teacher, student: Standardised actions, (S, N, D).
-        mode_entropy: Of the teacher at each state, nats, (S,).
-        map_positions: (P, 2) the first two entries of the newest observation, where the map has a point.
+        mode_entropy: (S,) mode entropy of the teacher at each state, nats.
+        map_positions: (P, 2) the first two entries of the newest observation, at the points of the map.
         map_entropy: (P,) gating entropy there; the teacher's mode entropy if the student is no mixture.
     """
 
@@ -162,8 +162,8 @@ def measure(
         student_file: Any policy of the same task and horizon.
         demonstrations: Where the states come from.
         config: How much to measure.
-        progress: Called with a number of states that are done, in each of `PHASES` phases: both are drawn from, and
-            compared.
+        progress: Called with the number of states done since the last call, in each of `PHASES` phases: sampling
+            the teacher, sampling the student, comparing.
 
     Raises:
         ConfigurationError: The policies or the demonstrations do not fit together.
@@ -203,7 +203,7 @@ def measure(
 def draw(
     policy: OnnxPolicy, seen: Seen, samples: int, rng: np.random.Generator, progress: Progress = _no_progress
 ) -> Samples:
-    """Draw actions of a policy at S states, so many at each, a few thousand rows at a time.
+    """Draw `samples` actions of a policy at each of S states, a few thousand rows a run.
 
     Raises:
         PolicyFileError: An action is not finite.

@@ -1,4 +1,4 @@
-"""What is compared where: two policy files that fit one another, and the same instants as each of them sees them."""
+"""The states of a comparison: the same instants of demonstrations, as each policy observes them."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ class States:
     """S instants of demonstrations.
 
     Attributes:
-        teacher, student: What each of them sees there.
-        action: What was demonstrated, (S, horizon * act_dim), physical units.
+        teacher, student: Inputs of each policy there.
+        action: (S, horizon * act_dim) demonstrated actions, physical units.
     """
 
     teacher: Seen
@@ -29,7 +29,7 @@ class States:
 
 
 def check_pair(teacher: PolicySpec, student: PolicySpec) -> None:
-    """Refuse two policies whose actions cannot be compared.
+    """Raise an error if the actions of two policies cannot be compared.
 
     Raises:
         ConfigurationError: Entries, units, horizon or rate differ, or only one of them takes a goal.
@@ -50,7 +50,7 @@ def check_pair(teacher: PolicySpec, student: PolicySpec) -> None:
 
 
 def check_demonstrations(demonstrations: DemonstrationSet, policy: PolicySpec) -> None:
-    """Refuse demonstrations that a policy could not have learned from.
+    """Raise an error if demonstrations do not fit a policy's observation, action or rate.
 
     Raises:
         ConfigurationError: Entries, units or the rate differ.
@@ -65,7 +65,7 @@ def check_demonstrations(demonstrations: DemonstrationSet, policy: PolicySpec) -
 
 
 def seen_by(policy: PolicySpec, demonstrations: DemonstrationSet) -> tuple[Seen, NDArray[np.float64]]:
-    """Return what a policy sees at every instant of a set, and the actions demonstrated there, (K, horizon * act_dim).
+    """Return a policy's inputs at all K instants of a set, and the demonstrated actions, (K, horizon * act_dim).
 
     The instants depend on the horizon only, not on the history. A goal is the end of the episode.
 
@@ -112,5 +112,5 @@ def at(seen: Seen, rows: NDArray[np.integer] | slice) -> Seen:
 
 
 def repeated(seen: Seen, times: int) -> Seen:
-    """Return every instant so many times in a row."""
+    """Return the inputs with each instant repeated `times` times, consecutively."""
     return {name: np.repeat(array, times, axis=0) for name, array in seen.items()}

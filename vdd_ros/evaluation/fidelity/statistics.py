@@ -1,4 +1,4 @@
-"""Distances between two sets of actions, and what a measure is over many states."""
+"""Distances between two sets of actions, and estimates of a measure over many states."""
 
 from dataclasses import dataclass
 
@@ -61,11 +61,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class AgainstFloor:
-    """A measure of the student beside what the teacher's own samples score against one another.
+    """A measure of teacher against student, beside its floor, teacher against teacher.
 
     Attributes:
         student: Teacher against student.
-        floor: Teacher against teacher: what the number of samples allows.
+        floor: Teacher against teacher: the limit set by the number of samples.
         difference: Student less floor, state by state.
     """
 
@@ -80,7 +80,7 @@ class AgainstFloor:
 
 
 def entropy(shares: Floats) -> float:
-    """Return the entropy of shares (M,), which need not sum to 1, in nats; 0 where there are none."""
+    """Return the entropy of shares (M,), which need not sum to 1, in nats; 0 if there are none."""
     total = shares.sum()
     if total <= 0:
         return 0.0
@@ -89,7 +89,7 @@ def entropy(shares: Floats) -> float:
 
 
 def correlation(first: Floats, second: Floats) -> float | None:
-    """Return Pearson's correlation of two measures over the states, (S,) each; None where one does not vary."""
+    """Return Pearson's correlation of two measures over the states, (S,) each; None if one is constant."""
     if min(first.std(), second.std()) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])

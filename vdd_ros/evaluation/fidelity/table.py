@@ -34,11 +34,11 @@ def fidelity_table(
     """Return the table of a comparison.
 
     Args:
-        names: Of the teacher's file and of the student's.
-        config: How it was made.
+        names: File names of teacher and student.
+        config: Settings.
         policies: The teacher and the student.
-        demonstrations: Where the states are from.
-        report: What was found.
+        demonstrations: Source of the states.
+        report: Result.
     """
     teacher, student = policies
     rows = [

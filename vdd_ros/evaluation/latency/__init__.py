@@ -1,1 +1,1 @@
-"""What latency bags say."""
+"""Evaluation of latency bags."""

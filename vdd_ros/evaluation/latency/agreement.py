@@ -1,4 +1,4 @@
-"""How far another policy's actions are from the student's, and how likely the student finds them."""
+"""Agreement of two policies: distances of their actions, and the student's density of the other's actions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ MISSING_FILE = "give the student's policy file with --policy FILE for densities 
 
 @dataclass(frozen=True)
 class Spread:
-    """How numbers are spread.
+    """Distribution of numbers.
 
     Attributes:
-        count: Numbers.
+        count: How many there are.
         mean: Their mean.
-        mean_interval: 95 % interval of it, from a bootstrap of blocks.
+        mean_interval: 95 % interval of the mean, by a block bootstrap.
         p5, p50, p95: Percentiles.
     """
 
@@ -53,20 +53,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class StateAgreement:
-    """What is known about the very same observations, through the student's policy file.
+    """Agreement at identical observations, from the student's policy file.
 
     Attributes:
-        states: Observations that count.
-        clipped: Observations left out, because action limits hide the student's mixture there.
-        beyond: Observations left out, because the other's action is later in its chunk than the student's chunk goes.
-        seen_by: The node whose windows these are.
+        states: Number of observations compared.
+        clipped: Observations left out because action limits clip the student's mixture there.
+        beyond: Observations left out because the other's action is beyond the length of the student's chunk.
+        seen_by: The node that recorded the observations.
         apart: Distance of the other's action from a draw of the student, physical units.
         apart_standardised: The same in the student's standard deviations of actions.
         self_apart: Distance of two draws of the student: the scale of the two above.
         self_apart_standardised: The same, standardised.
         log_prob_other: The student's log density of the other's actions, nats in physical units.
-        log_prob_own: That of actions which the student's node would have taken there.
-        log_prob_draws: That of draws from the whole mixture: what the other's would be if its actions were from it.
+        log_prob_own: Log density of the actions that the student's node would have taken.
+        log_prob_draws: Log density of draws from the whole mixture: the expected value if the other's actions came from it.
     """
 
     states: int
@@ -84,17 +84,17 @@ class StateAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a student and another node agree.
+    """Agreement of a student and another node.
 
     Attributes:
         student: Node whose policy is a mixture.
         other: The other node.
         pairs: Pairs of decisions within half a period.
-        unit: Of the distances; empty where it is not known, or the entries have several.
+        unit: Unit of the distances; empty if unknown, or if the entries have several.
         apart: Euclidean distance of the actions as both nodes recorded them, physical units.
         apart_standardised: The same in the student's standard deviations; None without its policy file.
-        same: At the same observations; None without the policy file.
-        note: Why something is missing; empty if nothing is.
+        same: Agreement at identical observations; None without the policy file.
+        note: Why a part is missing; empty if none is.
     """
 
     student: str
@@ -122,13 +122,13 @@ def agreements(
     """Compare each mixture with each other node of a bag.
 
     Args:
-        nodes: Of one bag.
-        files: Policy files by their hashes.
+        nodes: The nodes of one bag.
+        files: Hash to policy file.
         warmup: First ticks of each node that do not count.
         states: Observations at which densities are read, spread evenly over the record.
 
     Returns:
-        What was compared, and why some pairs of nodes were not.
+        The comparisons, and a text for each pair of nodes that was left out.
 
     Raises:
         VddError: A policy file is damaged.

@@ -1,4 +1,4 @@
-"""The figure of two policies: where their actions differ, how far, and how likely the student finds the other's."""
+"""The figure of two policies: differences and distances of their actions, and log densities."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Deadlines that a node missed, and whether the host was away meanwhile."""
+"""Missed deadlines of a node, and whether preemption by the host explains them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class DeadlineMiss:
 
     Attributes:
         node: Full name.
-        seq: Its sequence number.
-        due_s: When it was due, or the first of those that did not act, seconds since the epoch.
-        taken_s: Time from there to its end.
+        seq: Sequence number.
+        due_s: Deadline of the tick, or of the first one that did not act, seconds since the epoch.
+        taken_s: Time from `due_s` to the end of the tick.
         usual_s: Median of that time over all ticks of the node.
-        away_s: For how long the host let the node, or the host monitor, not run meanwhile.
+        away_s: Time in between for which the host preempted the node or the host monitor.
     """
 
     node: str
@@ -42,7 +42,7 @@ class DeadlineMiss:
 
     @property
     def explained(self) -> bool:
-        """Whether the host was away for at least half of the time that the tick took longer than usual."""
+        """Whether preemption accounts for at least half of the excess over the usual time."""
         return self.away_s >= SHARE * (self.taken_s - self.usual_s)
 
 
@@ -50,8 +50,8 @@ def judge_deadlines(latency: NodeLatency, preemptions: Sequence[Preemptions]) ->
     """Return the missed deadlines of a node after its first ticks.
 
     Args:
-        latency: Its records.
-        preemptions: Of the host, as several monitors saw them; the longest counts.
+        latency: Records of the node.
+        preemptions: As several monitors recorded them; the longest counts.
     """
     due, end = _times(latency)
     rows = np.flatnonzero(latency.column("deadline_missed") > 0)
@@ -59,12 +59,12 @@ def judge_deadlines(latency: NodeLatency, preemptions: Sequence[Preemptions]) ->
 
 
 def judge_silences(latency: NodeLatency, preemptions: Sequence[Preemptions]) -> list[DeadlineMiss]:
-    """Return where a node did not act for more than one tick, as for inputs that are stale, after its first ticks.
+    """Return the gaps of more than one tick in which a node did not act, after its first ticks.
 
-    Such ticks leave no record, so that `judge_deadlines` does not see them.
+    Such ticks leave no record, so `judge_deadlines` misses them.
 
     Args:
-        latency: Its records.
+        latency: Records of the node.
         preemptions: As for `judge_deadlines`.
     """
     due, end = _times(latency)

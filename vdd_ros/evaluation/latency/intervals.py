@@ -1,4 +1,4 @@
-"""How sure a number is: intervals over repeats, and over ticks that resemble their neighbours."""
+"""Confidence intervals over repeats, and over autocorrelated ticks."""
 
 import math
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Repeated:
-    """A number that was measured again and again.
+    """Repeated measurements of one number.
 
     Attributes:
-        median: Of the repeats.
-        interval: From order statistics of the repeats; None with fewer than two.
+        median: Median of the repeats.
+        interval: Interval of the median, from order statistics; None with fewer than two repeats.
     """
 
     median: float
@@ -27,7 +27,7 @@ class Repeated:
 
     @classmethod
     def of(cls, values: Floats) -> "Repeated":
-        """Summarise repeats (n,); those that were not measured are NaN and do not count."""
+        """Summarise repeats (n,); NaN stands for a missing one and is ignored."""
         measured = np.sort(values[np.isfinite(values)])
         if not len(measured):
             return cls(math.nan, None)
@@ -35,9 +35,9 @@ class Repeated:
 
 
 def median_confidence(count: int) -> float:
-    """Return how often the interval that `median_interval` gives for so many values holds the median, exactly.
+    """Return the exact confidence of the interval of `median_interval` for `count` values.
 
-    A few repeats cannot give 95 %: the range of three holds the median with 75 %.
+    A few repeats cannot give 95 %: the range of three contains the median with probability 0.75.
     """
     if count < 1:
         return 0.0
@@ -47,14 +47,14 @@ def median_confidence(count: int) -> float:
 
 
 def mean_interval(values: Floats, seed: int = 0) -> tuple[float, float]:
-    """Return a 95 % interval of the mean of a series, by bootstrap of blocks.
+    """Return a 95 % interval of the mean of a time series, by a circular block bootstrap.
 
-    Neighbouring ticks are alike, so that drawing them one by one would claim too much. Blocks of about the square root
-    of the length, wrapped around the end, are drawn instead.
+    Neighbouring ticks are correlated, so drawing single ticks would make the interval too narrow. The blocks have about
+    the square root of the length.
 
     Args:
         values: (n,) in the order of time, n at least 1.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     count = len(values)
     block = max(round(math.sqrt(count)), 1)

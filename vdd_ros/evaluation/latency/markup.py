@@ -1,4 +1,4 @@
-"""Pieces of an HTML page. Every text is made printable and escaped: what comes out of a bag is not trusted."""
+"""Pieces of an HTML page. Every text is made printable and escaped, since the content of a bag is not trusted."""
 
 import base64
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ LONGEST = 2000
 
 
 def escape(text: str) -> str:
-    """Return a text as HTML shows it: nothing in it is markup, reorders text or is invisible."""
+    """Return a text escaped for HTML, without characters that reorder text or are invisible."""
     return escape_markup(printable(text, LONGEST))
 
 

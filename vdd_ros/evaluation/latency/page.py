@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: tables, figures, machine, policies; what is missing in red."""
+"""The report as one self-contained page: tables, figures, machine, policies; gaps in red."""
 
 import json
 from collections.abc import Sequence
@@ -35,10 +35,10 @@ _SECTIONS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("version", "versions", ()),
     ("ROS", "ros", ()),
 )
-"""Title, key in `~/policy_info`, and names of what is shown of it; without names all of it."""
+"""Title, key in `~/policy_info`, and names of the facts shown; none: all of them."""
 LIMITS = ("rtprio_limit", "memlock_limit")
 UNLIMITED = -1
-"""How the kernel says that there is no limit."""
+"""The kernel's number for no limit."""
 POLICY = (
     *("structure", "method", "kind", "policy", "policy_sha256", "warnings", "sampling_steps", "rate_hz"),
     *("expert", "noise", "control", "wake_early_s"),
@@ -50,9 +50,9 @@ def write_page(file: Path, report: Report, drawings: Sequence[Drawing]) -> None:
     """Write the page, all of it or nothing.
 
     Args:
-        file: Where to write.
-        report: What it says.
-        drawings: Its figures.
+        file: The HTML file.
+        report: Content of the tables.
+        drawings: The figures.
     """
     with replacing(file) as aside:
         aside.write_text(page(report, drawings), encoding="utf-8")
@@ -162,13 +162,13 @@ def _facts(report: Report) -> str:
 
 
 def _table(title: str, facts: dict[str, dict[str, Any]], names: Sequence[str]) -> str:
-    """Return a table of facts about each node; empty where there are no facts to name."""
+    """Return a table of facts about each node; empty without names."""
     rows = [(_title(name), *(_fact(known, name) for known in facts.values())) for name in names]
     return markup.table((title, *facts), rows) if rows else ""
 
 
 def _section(value: Any) -> dict[str, Any]:
-    """Return a part of what a node said about itself: names to values, of a single value with an empty name."""
+    """Return a part of a node's description: names to values; a single value has an empty name."""
     if isinstance(value, dict):
         return value
     return {} if value is None else {"": value}
@@ -191,7 +191,7 @@ def _fact(known: dict[str, Any], name: str) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    """Return a number with its unit, which the fact's name tells."""
+    """Return a number with its unit, which follows from the fact's name."""
     if name in LIMITS and value == UNLIMITED:
         return "unlimited"
     if name == "memlock_limit":

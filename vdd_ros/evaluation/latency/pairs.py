@@ -1,4 +1,4 @@
-"""Decisions of two nodes at the same time: which belong together, and what they say."""
+"""Simultaneous decisions of two nodes, paired by time."""
 
 from dataclasses import dataclass
 
@@ -22,8 +22,8 @@ class Pairs:
         rows: (n, 2) rows of the student's and of the other's decisions.
         student: (n, act_dim) the student's actions, physical units.
         other: (n, act_dim) the other's.
-        places: (n,) place in its chunk of the other's action.
-        apart_s: (n,) how long the other decided after the student.
+        places: (n,) index of the other's action in its chunk.
+        apart_s: (n,) time of the other's decision minus the student's, seconds.
     """
 
     names: tuple[str, ...]
@@ -41,11 +41,11 @@ def action_names(decisions: Decisions) -> tuple[str, ...]:
 
 
 def pair_decisions(student: NodeLatency, other: NodeLatency, warmup: int, period_s: float) -> Pairs | str:
-    """Pair each decision of the other with the student's nearest one in time, or say why that is not possible.
+    """Pair each decision of the other with the student's nearest one in time, or return why that is impossible.
 
     Args:
-        student: Node whose policy the other is compared with.
-        other: The other.
+        student: Node whose policy is a mixture.
+        other: The node compared with it.
         warmup: First ticks of each node that do not count.
         period_s: Time between ticks; decisions further apart than half of it are not paired.
     """

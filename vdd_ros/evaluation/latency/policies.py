@@ -1,4 +1,4 @@
-"""The policies behind the nodes of a bag: their files, found by hashes, and their structures."""
+"""The policies behind the nodes of a bag: files, found by hash, and structures."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ SHIPPED = ("models/avoiding_student.onnx", "models/avoiding_teacher.onnx")
 
 
 def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, Path]:
-    """Find the files of some hashes among those given and those shipped.
+    """Find the files of the wanted hashes among the given and the shipped ones.
 
     Args:
         given: Policy files of `--policy`.
         wanted: Hashes that the nodes of the bags named.
 
     Returns:
-        Hash to file, for those that were found.
+        Hash to file, for the files found.
 
     Raises:
         PolicyFileError: A given file does not exist or is no ordinary file.
@@ -48,17 +48,17 @@ def structure_of(info: Mapping[str, object]) -> str | None:
     """Return the structure of the policy that a node ran, also of older bags, which name the method as its `kind`.
 
     Args:
-        info: What the node said about itself.
+        info: Description that the node published.
 
     Returns:
-        One of `STRUCTURES`, or None where the bag does not tell.
+        One of `STRUCTURES`, or None if the bag has neither key.
     """
     structure = info.get("structure", OLD_KINDS.get(str(info.get("kind"))))
     return structure if structure in STRUCTURES else None
 
 
 def method_of(info: Mapping[str, object]) -> str | None:
-    """Return the method that made the policy that a node ran, also of older bags; None where the bag does not tell."""
+    """Return the method of the policy that a node ran, also of older bags; None if the bag has neither key."""
     method = info.get("method", info.get("kind"))
     return None if method is None else str(method)
 

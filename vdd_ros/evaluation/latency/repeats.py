@@ -1,4 +1,4 @@
-"""Several bags as repeats: each node alone and together with others, with intervals over the repeats."""
+"""Several bags as repeats of one experiment: each node alone and beside others, with intervals over the repeats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ PERCENTILES = ("p50", "p95", "p99")
 
 @dataclass(frozen=True)
 class NodeRepeats:
-    """What one node took in several bags of one kind.
+    """Times of one node over several bags of one kind.
 
     Attributes:
         node: Its name.
         condition: `alone`: the only policy node of its bag; else `together`.
-        count: Bags.
-        confidence: How often the intervals hold the median of repeats: few repeats cannot give 95 %.
+        count: Number of bags.
+        confidence: Confidence of the intervals, which few repeats keep below 95 %.
         deadline_misses: In each bag, in the order given.
-        stages: Stage to percentile to what it was over the bags, in seconds.
+        stages: Stage to percentile to its values over the bags, in seconds.
     """
 
     node: str
@@ -40,7 +40,7 @@ class NodeRepeats:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """How many times as long a node takes together as alone, round by round.
+    """Ratio of a node's times together to those alone, round by round.
 
     Attributes:
         node: Its name.
@@ -58,12 +58,12 @@ class Slowdown:
 
 
 def check_repeats(bags: Sequence[Path], read: Sequence[Sequence[NodeLatency]]) -> None:
-    """Raise RecordingError where two bags share a file, or one goes on where another ends.
+    """Raise RecordingError if two bags share a file, or one continues another.
 
-    A node that numbers on from bag to bag with ticks between them was recorded twice in one run: those are repeats.
+    Bags of one run with unrecorded ticks in between are repeats.
 
     Args:
-        bags: Where the bags are.
+        bags: Paths of the bags.
         read: The nodes of each.
     """
     files = [{file.resolve() for file in find_bag(bag).files} for bag in bags]
@@ -105,7 +105,7 @@ def summarise_repeats(reports: Sequence[LatencyReport]) -> list[NodeRepeats]:
 
 
 def summarise_slowdowns(reports: Sequence[LatencyReport]) -> list[Slowdown]:
-    """Compare each node together with itself alone, where there are as many bags of one kind as of the other."""
+    """Compare each node together with itself alone, if both kinds have the same number of bags."""
     found = []
     for node, conditions in _grouped(reports).items():
         alone, together = (conditions.get(condition, []) for condition in (ALONE, TOGETHER))

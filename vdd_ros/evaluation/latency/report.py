@@ -1,4 +1,4 @@
-"""From bags to everything that is reported about them."""
+"""The whole report of latency bags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from vdd_ros.evaluation.latency.summary import WARMUP_TICKS, LatencyReport, repo
 
 @dataclass(frozen=True)
 class BagReport:
-    """One bag.
+    """Report of one bag.
 
     Attributes:
-        bag: Where it is.
-        nodes: What it holds.
-        latency: What was found about its times.
-        agreed: How its policies agree.
-        left_out: Why some of them are not compared, and what else is told about a node: what it said about itself
-            and is not used, or that its numbers began anew.
+        bag: Path of the bag.
+        nodes: Its records.
+        latency: Times of its nodes.
+        agreed: Agreement of its policies.
+        left_out: A text for each pair of policies that is not compared, each unusable value in a node's description,
+            and each restart of a node's sequence numbers.
     """
 
     bag: Path
@@ -51,7 +51,7 @@ class BagReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All bags of a report; `repeats` and `slowdowns` are empty where there is only one."""
+    """All bags of a report; `repeats` and `slowdowns` are empty for a single bag."""
 
     bags: list[BagReport]
     repeats: list[NodeRepeats]
@@ -77,16 +77,16 @@ class Report:
 def make_report(
     bags: Sequence[Path], *, warmup: int = WARMUP_TICKS, policies: Sequence[Path] = (), states: int = STATES
 ) -> Report:
-    """Read bags and compute all that is reported about them.
+    """Read bags and compute their report.
 
     Args:
-        bags: rosbag2 directories; several of them are repeats of one experiment, or parts of it.
-        warmup: First ticks of each node that do not count.
+        bags: rosbag2 folders; several are repeats of one experiment, or parts of it.
+        warmup: Number of first ticks of each node to ignore.
         policies: Policy files that nodes of the bags ran, besides those that ship.
-        states: Observations at which densities are read, at most.
+        states: Largest number of observations at which densities are read.
 
     Raises:
-        ConfigurationError: An argument is not allowed, or a policy file is none that ran.
+        ConfigurationError: An argument is not allowed, or no node ran a given policy file.
         RecordingError: A bag cannot be read or has nothing to report, or the bags are no repeats of one another.
         PolicyFileError: A policy file is damaged.
     """

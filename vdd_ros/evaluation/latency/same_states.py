@@ -1,4 +1,4 @@
-"""What a student would do, and how likely it finds another's action, at the observations of a record."""
+"""A student's actions and densities at the observations of a record."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The figure of a latency bag: how the inference and the whole tick of each node are distributed."""
+"""The figure of a latency bag: distributions of each node's inference and whole tick."""
 
 import math
 from collections.abc import Sequence

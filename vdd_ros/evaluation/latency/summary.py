@@ -1,4 +1,4 @@
-"""What a latency bag says, in numbers."""
+"""Summary of a latency bag in numbers."""
 
 import math
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class StageSummary:
 
     @classmethod
     def of(cls, seconds: Floats) -> "StageSummary":
-        """Summarise times (n,) of which those that were not measured are NaN; all NaN if nothing was measured."""
+        """Summarise times (n,), ignoring NaN; all NaN if no time was measured."""
         measured = np.sort(seconds[np.isfinite(seconds)])
         if not len(measured):
             return cls(0, math.nan, (math.nan, math.nan), math.nan, math.nan)
@@ -51,21 +51,21 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What is known about one node.
+    """Summary of one node.
 
     Attributes:
         node: Full name.
-        info: What it said about itself.
+        info: Description that it published.
         ticks: Ticks in the bag, warm-up included.
         deadline_misses: Ticks after the warm-up that ended after their period.
         commanded: Ticks after the warm-up whose command was published.
-        gaps: Where records or decisions are missing, in words; empty if none is.
-        missing: Records that are missing.
+        gaps: Gaps in records or decisions, in words; empty if there are none.
+        missing: Number of missing records.
         stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
             tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
             value to the command.
-        switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
-        counters: Of its last diagnostics those that are not zero; None where the bag has none.
+        switch_rate: Changes of the expert within episodes, per decision; None without experts.
+        counters: Nonzero counters of its last diagnostics; None if the bag has none.
     """
 
     node: str
@@ -81,7 +81,7 @@ class NodeReport:
 
     @property
     def passes(self) -> int | None:
-        """Passes through the network a tick: the sampling steps of a diffusion policy, else 1; None if not known."""
+        """Network passes per inference: the sampling steps of a diffusion policy, else 1; None if unknown."""
         if method_of(self.info) is None:
             return None
         steps = self.info.get("sampling_steps")
@@ -97,8 +97,8 @@ class Comparison:
         teacher: Node with several passes.
         steps: Its number of passes, the bound of the ratio.
         ratio: Teacher's median over student's.
-        interval: Contains the ratio wherever the two medians are in their intervals.
-        student_overhead_s: Median of all that is not inference in a tick of the student.
+        interval: Interval of the ratio: contains it if both medians lie in their intervals.
+        student_overhead_s: Median of the student's tick without its inference.
     """
 
     student: str
@@ -111,7 +111,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class LatencyReport:
-    """What is known about a latency bag: its nodes, how they compare, and how many first ticks were left out."""
+    """Summary of a latency bag: its nodes, their comparisons, and the number of first ticks left out."""
 
     nodes: list[NodeReport]
     comparisons: list[Comparison]
@@ -185,13 +185,13 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
 
 
 def jitter_of(latency: NodeLatency) -> Floats:
-    """Return how far each time from tick to tick is from a period, (n,) in seconds."""
+    """Return the deviation of each tick interval from the period, (n,) in seconds."""
     periods = latency.column("period_s")
     return np.asarray(np.abs(periods - period_of(latency)))
 
 
 def period_of(latency: NodeLatency) -> float:
-    """Return the time between ticks in seconds: by the rate that the node said, else the median; NaN without either."""
+    """Return the period in seconds: from the node's rate, else the median interval; NaN without either."""
     rate_hz = latency.info.get("rate_hz")
     if isinstance(rate_hz, int | float) and rate_hz > 0:
         return 1.0 / rate_hz

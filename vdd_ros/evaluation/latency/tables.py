@@ -16,7 +16,7 @@ _SPREAD_ROW = "  {:<58}{:>10} {:<20}{:>10}{:>10}"
 
 
 def format_report(report: Report) -> str:
-    """Return the first bag in tables, a line for each node of the others, and the repeats; the page has all of it."""
+    """Return the first bag as tables, one line for each node of the others, and the repeats."""
     first, *others = report.bags
     blocks = [f"{first.bag}\n\n{format_table(first.latency)}" if others else format_table(first.latency)]
     blocks += [format_agreement(agreed.agreement) for agreed in first.agreed]
@@ -65,13 +65,13 @@ def format_repeats(repeats: list[NodeRepeats], slowdowns: list[Slowdown]) -> str
 
 
 def describe_confidence(counts: list[tuple[int, float]]) -> str:
-    """Say how sure the intervals of so many repeats are."""
+    """Return the confidence of the intervals in words."""
     known = [f"{100 * confidence:.3g} % of {count} bags" for count, confidence in counts if count > 1]
     return ", ".join(known) or "one bag gives none"
 
 
 def describe_slowdown(found: Slowdown) -> str:
-    """Say how many times as long a node takes together as alone."""
+    """Return the ratio of a node's times together to those alone, in words."""
     inference, total = (format_repeated(ratio, 1.0, 2) for ratio in (found.inference, found.total))
     return f"{found.node} takes {inference} times as long together as alone for inference, {total} for the whole tick"
 
@@ -118,7 +118,7 @@ def density_rows(found: Agreement) -> list[tuple[str, Spread]]:
 
 
 def describe_states(found: Agreement) -> str:
-    """Say at which observations densities were read."""
+    """Return in words at which observations densities were read."""
     same = found.same
     if same is None:
         return ""
@@ -145,7 +145,7 @@ def micro(seconds: float) -> str:
 
 
 def describe_node(report: NodeReport) -> str:
-    """Return what is known about a node besides its times."""
+    """Return the facts about a node besides its times."""
     method = printable(method_of(report.info))
     policy = f"{method}, {report.passes} passes" if report.passes else "policy not recorded"
     policy = policy.removesuffix("es") if report.passes == 1 else policy
@@ -162,7 +162,7 @@ def describe_node(report: NodeReport) -> str:
 
 
 def describe_counters(report: NodeReport) -> str:
-    """Return the counters of the node's last diagnostics that are not zero; empty where the bag has no diagnostics."""
+    """Return the nonzero counters of a node's last diagnostics; empty without diagnostics."""
     if report.counters is None:
         return ""
     found = ", ".join(f"{printable(name)} {count}" for name, count in report.counters.items())

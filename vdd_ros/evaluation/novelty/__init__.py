@@ -1,1 +1,1 @@
-"""How well a policy's novelty tells what is new."""
+"""Out-of-distribution detection by a policy's novelty, evaluated."""

@@ -1,4 +1,4 @@
-"""The figure of `vdd novelty`: what known and new observations score, and how far is far enough to be noticed."""
+"""The figure of `vdd novelty`: novelty of each probe, and detection by displacement."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ SHARES = (5, 25, 50, 75, 95)
 
 
 def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats], bound: float, name: str) -> None:
-    """Draw a box a probe (5, 25, 50, 75, 95 %) with its share outside, and the detection of displacements, into a PNG.
+    """Draw one box per probe (5, 25, 50, 75, 95 %) with its share beyond the bound, and the detection of displacements.
 
     Args:
         path: File to write.

@@ -69,17 +69,6 @@ class Method:
         """Names of its settings."""
         return {one.name for one in fields(self.config)}
 
-    def preset(self, name: str) -> dict[str, Any]:
-        """Return the settings of a preset.
-
-        Raises:
-            ConfigurationError: There is none of that name.
-        """
-        if name not in self.presets:
-            known = ", ".join(self.presets) or "none"
-            raise ConfigurationError(f"there is no preset '{printable(name)}' here; there are: {known}")
-        return dict(self.presets[name])
-
 
 def teacher_method(kind: str) -> Method:
     """Return the method that trains teachers of a kind.

@@ -40,4 +40,5 @@ TASK = Task(
         "vdd-ddpm": Published(0.92, 0.02),
         "vdd-beso": Published(0.95, 0.01),
     },
+    presets={"paper-avoiding-ddpm": {}, "paper-avoiding-beso": {}},
 )

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Habits:
-    """What differs from one episode to the next.
+    """Individual traits of one episode.
 
     Attributes:
         route: (P, 2) points of the intended path in m, 2 mm apart.

@@ -28,7 +28,7 @@ def draw(ax: Axes) -> None:
 
 
 def reached(ends: Floats) -> Bools:
-    """Tell which last positions, (N, 2) in m, lie beyond the goal line."""
+    """Return which last positions, (N, 2) in m, lie beyond the goal line."""
     return np.asarray(ends[:, 1] > GOAL_Y)
 
 
