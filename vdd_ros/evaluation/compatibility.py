@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.features import Signature
+from vdd_ros.features import Signature, listed
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable

@@ -95,7 +95,7 @@ class MixtureFile:
             Nats in physical units; NaN at instants where the limits clip all experts.
 
         Raises:
-            PolicyFileError: The file does not return the given actions, so it is not the mixture that its metadata describe.
+            PolicyFileError: The file does not return the given actions: it is not the mixture of its metadata.
         """
         count, number, dim = actions.shape
         mixtures = self.read(seen)

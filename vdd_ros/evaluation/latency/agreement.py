@@ -66,7 +66,7 @@ class StateAgreement:
         self_apart_standardised: The same, standardised.
         log_prob_other: The student's log density of the other's actions, nats in physical units.
         log_prob_own: Log density of the actions that the student's node would have taken.
-        log_prob_draws: Log density of draws from the whole mixture: the expected value if the other's actions came from it.
+        log_prob_draws: Log density of draws from the whole mixture, expected if the other's actions came from it.
     """
 
     states: int
