@@ -53,7 +53,13 @@ class Workers(Protocol):
     """Where tasks run."""
 
     def submit(self, key: str, function: Function, payload: object) -> None:
-        """Queue a task under a name that no unfinished task has."""
+        """Queue a task.
+
+        Args:
+            key: Its name, which no unfinished task has.
+            function: A function of a module, called with the payload in a worker.
+            payload: Its argument; it must be picklable.
+        """
 
     def results(self) -> Iterator[Result]:
         """Yield results as they are ready, until no task is left; more may be submitted in between."""

@@ -22,7 +22,7 @@ class ChunkIndex:
         self._count = 0
 
     def append(self, record: BytesIO) -> None:
-        """Keep a record."""
+        """Append a chunk index record; raises OSError if the disk is full."""
         content = record.getbuffer()
         self._file.seek(0, 2)
         self._file.write(_LENGTH.pack(len(content)))

@@ -20,7 +20,6 @@ from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
-POSITION = ("tcp_x", "tcp_y")
 SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
 MOST_EPISODES, MOST_SPEED = 1_000_000, 1000
@@ -156,9 +155,13 @@ def run_demo(demo: Demo) -> DemoReport:
 
 @contextlib.contextmanager
 def interruptible_once() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into KeyboardInterrupt or `Terminated`, and ignore further ones.
+    """Raise on the first SIGINT, SIGTERM or SIGHUP in the block, and ignore further ones.
 
-    Further ones must not disturb the shutdown of the nodes.
+    Further signals must not disturb the shutdown of the nodes. The earlier handlers are restored at the end.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came.
+        Terminated: SIGTERM or SIGHUP came.
     """
     wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
 
@@ -184,8 +187,9 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport
     commander = next(iter(demo.files))
     bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
     found = make_report(bags, policies=list(demo.files.values()))
-    robot = RobotFile.load(get_task(TASK).get_robot_file())
-    record = read_demo(bags[0], robot, get_task(TASK).spec, POSITION, commander)
+    task = get_task(TASK)
+    robot = RobotFile.load(task.get_robot_file())
+    record = read_demo(bags[0], robot, task.spec, task.get_scene().position, commander)
     missing = found.gaps + _late(found)
     _print(found, record, commander, missing)
     report["commander"] = commander

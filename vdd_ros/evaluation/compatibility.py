@@ -59,8 +59,8 @@ def check_action_steps(policy: PolicySpec, action_steps: int) -> None:
     """Raise ConfigurationError unless 1 <= `action_steps` <= the policy's horizon."""
     if not 1 <= action_steps <= policy.horizon:
         raise ConfigurationError(
-            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon}; choose 1 to "
-            f"{policy.horizon}"
+            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon} at once; "
+            f"choose 1 to {policy.horizon}"
         )
 
 

@@ -1,4 +1,7 @@
-"""The tasks as gymnasium environments; importing this module registers them, such as `vdd_ros/Avoiding-v0`."""
+"""The tasks as gymnasium environments; importing this module registers them, such as `vdd_ros/Avoiding-v0`.
+
+`info` is a dictionary because gymnasium's interface demands one.
+"""
 
 from typing import Any
 
@@ -37,7 +40,12 @@ class TaskEnv(gymnasium.Env[Array, Array]):
         self._path: list[Floats] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
-        """Start an episode."""
+        """Start an episode; return its first observation, (obs_dim,), and `info`.
+
+        Args:
+            seed: Seed of the contexts, as in gymnasium.
+            options: `context`, (c,), starts the episode from that context.
+        """
         super().reset(seed=seed)
         drawn = self._draw(1, int(self.np_random.integers(SEEDS)))
         given = (options or {}).get("context")
@@ -105,7 +113,7 @@ class TaskVectorEnv(VectorEnv[Array, Array, Array]):
 
 
 def spaces(task: TaskSpec) -> tuple[Box, Box]:
-    """Return the spaces of one observation and of one action."""
+    """Return the unbounded float64 spaces of one observation, (obs_dim,), and of one action, (act_dim,)."""
     observation, action = (
         Box(-np.inf, np.inf, (len(entries),), np.float64) for entries in (task.observation, task.action)
     )

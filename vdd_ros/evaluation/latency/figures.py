@@ -46,7 +46,7 @@ class Drawing:
 
 
 def draw_figures(report: Report) -> list[Drawing]:
-    """Draw the first bag in full, the course of every other one, and the repeats."""
+    """Return the figures of a report, as PNGs: all of the first bag, the time course of the others, and the repeats."""
     drawings = []
     with _plotting() as plt:
         for number, bag in enumerate(report.bags, start=1):

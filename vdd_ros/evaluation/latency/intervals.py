@@ -47,7 +47,7 @@ def median_confidence(count: int) -> float:
 
 
 def mean_interval(values: Floats, seed: int = 0) -> tuple[float, float]:
-    """Return a 95 % interval of the mean of a time series, by a circular block bootstrap.
+    """Return a 95 % interval of the mean of a time series, by a circular block bootstrap (Politis and Romano 1992).
 
     Neighbouring ticks are correlated, so drawing single ticks would make the interval too narrow. The blocks have about
     the square root of the length.

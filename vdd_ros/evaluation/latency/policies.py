@@ -8,8 +8,6 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.structure import OLD_KINDS, STRUCTURES
 
-SHIPPED = ("models/avoiding_student.onnx", "models/avoiding_teacher.onnx")
-
 
 def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, Path]:
     """Find the files of the wanted hashes among the given and the shipped ones.
@@ -25,13 +23,10 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
         PolicyFileError: A given file does not exist or is no ordinary file.
         ConfigurationError: No node ran it.
     """
-    found = {}
-    for name in SHIPPED:
-        try:
-            file = resources.path(name)
-        except ConfigurationError:  # an installation without models
-            continue
-        found[_hash(file)] = file
+    try:
+        found = {_hash(file): file for file in sorted(resources.path("models").glob("*.onnx"))}
+    except ConfigurationError:  # an installation without models
+        found = {}
     for file in given:
         digest = _hash(file)
         if digest not in wanted:

@@ -105,7 +105,10 @@ def summarise_repeats(reports: Sequence[LatencyReport]) -> list[NodeRepeats]:
 
 
 def summarise_slowdowns(reports: Sequence[LatencyReport]) -> list[Slowdown]:
-    """Compare each node together with itself alone, if both kinds have the same number of bags."""
+    """Compare each node together with itself alone, bag by bag.
+
+    Nodes with different numbers of bags of both kinds are left out.
+    """
     found = []
     for node, conditions in _grouped(reports).items():
         alone, together = (conditions.get(condition, []) for condition in (ALONE, TOGETHER))
