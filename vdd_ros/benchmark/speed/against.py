@@ -138,7 +138,7 @@ def run_comparison(
                     runner.time(side, case, number, busy)
     return ComparisonRecord.of(
         {**asdict(comparison), "demonstrations": str(comparison.demonstrations), "work": str(comparison.work)},
-        machine_facts(),
+        {**machine_facts()},
         {side.name: runner.results[side.name] for side in sides},
         {side.name: runner.timings[side.name] for side in sides},
     )
@@ -168,10 +168,10 @@ class _Runner:
                 shutil.rmtree(out, ignore_errors=True)
                 steps = [] if self._comparison.steps is None else ["--steps", str(self._comparison.steps)]
                 spent = side.run([*self._words(case, folder, out, seed), *steps, "--json", figures], ONE_THREAD)
-                made = int(read_json(figures, ProcessError)["steps"])
+                made = int(_read(figures)["steps"])
                 success, entropy = side.score(out, self._comparison.rollouts, seed, ONE_THREAD)
                 write_json(record, asdict(Result(made, spent.cpu_s, success, entropy)))
-            self.results[side.name][case.name].append(Result(**read_json(record, ProcessError)))
+            self.results[side.name][case.name].append(Result(**_read(record)))
 
     def time(self, side: Checkout, case: Case, number: int, busy: int) -> None:
         """Time a short training of a case beside `busy` neighbours."""
@@ -187,7 +187,7 @@ class _Runner:
                 spent = side.run(words)
             write_json(record, asdict(Timing.of(spent.wall_s, self._comparison.timed_steps, wall_times(out))))
             shutil.rmtree(out, ignore_errors=True)
-        found = Timing(**read_json(record, ProcessError))
+        found = Timing(**_read(record))
         self.timings[side.name][case.name].setdefault(busy, []).append(found)
 
     def _folder(self, side: Checkout, seed: int) -> Path:
@@ -220,3 +220,11 @@ class _Runner:
         given = self._comparison
         words: list[str | Path] = ["train", "--task", given.task, "--demos", given.demonstrations, "--teacher", "beso"]
         return [*words, "--horizon", str(horizon), "--backbone", given.backbone, "--seed", str(seed), "--out", out]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read a JSON object; raises ProcessError if the file holds none."""
+    content = read_json(file, ProcessError)
+    if not isinstance(content, dict):
+        raise ProcessError(f"{file} holds no JSON object; remove it and run the comparison again")
+    return content
