@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.checkpoint import load_model
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
-from vdd_ros.learning.methods.presets import TRAIN_PRESETS, VDD_PRESETS
 
 SMALL: dict[str, Any] = {"backbone": "mlp", "width": 8, "layers": 1, "heads": 2, "octaves": 1, "batch": 4, "steps": 3}
 TINY = TrainConfig(**SMALL, history=2)
@@ -134,20 +132,3 @@ def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:
     assert card.settings == dataclasses.asdict(dataclasses.replace(TINY, ema_decay=0.0))
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert not teacher.training
-
-
-@pytest.mark.parametrize(("kind", "steps"), [("beso", 3_000), ("ddpm", 8_000), ("ddpm-v", 8_000)])
-def test_a_teacher_takes_the_usual_steps_of_its_kind(kind: str, steps: int) -> None:
-    usual = TrainConfig(teacher=kind)
-    assert (usual.steps, replace(usual, seed=1).steps, TrainConfig(teacher=kind, steps=7).steps) == (steps, steps, 7)
-
-
-def test_the_papers_presets_keep_their_steps_when_defaults_change() -> None:
-    teachers = {name: TrainConfig(**one).steps for name, one in TRAIN_PRESETS.items()}
-    assert teachers == {
-        "mlp": 10_000,
-        **dict.fromkeys(("paper-avoiding-ddpm", "paper-avoiding-beso", "paper-aligning-ddpm"), 8_000),
-        "paper-kitchen-beso": 40_000,
-        "paper-block-push-beso": 60_000,
-    }
-    assert all({"steps", "pool_samples"} <= one.keys() for one in VDD_PRESETS.values())

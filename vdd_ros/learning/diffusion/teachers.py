@@ -48,7 +48,6 @@ class TeacherKind:
         summary: What it is, a few words, for help.
         preconditioning: `TeacherConfig` -> what its network estimates.
         levels: `TeacherConfig` -> the noise levels that it learns.
-        steps: Optimiser steps of a training that names none.
         network: `TeacherConfig` -> an untrained `learning.networks.backbones.Denoiser`.
         load: Reads a teacher of another program; returns None where the path holds none of its own. None: of this kind
             there are only checkpoints of `vdd train`.
@@ -59,7 +58,6 @@ class TeacherKind:
     summary: str
     preconditioning: Callable[[Any], "Preconditioning"]
     levels: Callable[[Any], "Levels"]
-    steps: int = 8_000
     network: Callable[[Any], Any] = _NETWORK
     load: Callable[[Path], ForeignTeacher | None] | None = None
 
@@ -97,5 +95,4 @@ BESO = TeacherKind(
     summary="EDM, on a range of levels",
     preconditioning=imported("vdd_ros.learning.diffusion.preconditioning:edm"),
     levels=imported("vdd_ros.learning.diffusion.levels:level_range"),
-    steps=3_000,
 )

@@ -20,9 +20,6 @@ from vdd_ros.learning.configs import (
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.policy.spec_checks import MAX_COUNT
 
-USUAL = -1
-"""Steps of a training: as many as usual."""
-
 Update = Literal["multi-noise", "paper"]
 GatingOn = Literal["teacher", "data"]
 Metric = Literal["huber", "l2"]
@@ -35,13 +32,12 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     """How to train a teacher.
 
     Attributes:
-        steps: Optimiser steps; -1 for the usual number of the kind of teacher (beso 3000, those of ddpm 8000).
         teacher: Kind of teacher.
         levels_per_state: Noise levels per state of a batch; each state is encoded once for all of them.
     """
 
     teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
-    steps: int = USUAL
+    steps: int = 8_000
     batch: int = 256
     learning_rate: float = 2e-3
     levels_per_state: int = 4
@@ -52,11 +48,9 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        kind = TEACHERS.get(self.teacher)
-        if self.steps == USUAL:
-            object.__setattr__(self, "steps", kind.steps)
         self.check_fit()
         self.check_backbone()
+        TEACHERS.get(self.teacher)
         self.check_windows()
         require_least(1, self, "levels_per_state")
         self.check_noise()
@@ -86,13 +80,13 @@ class DistilConfig(FitConfig, MixtureConfig):
             changes scores by some tenths of a percent.
     """
 
-    steps: int = 1_500
+    steps: int = 4_000
     batch: int = 256
     learning_rate: float = 2e-3
     update: Update = "multi-noise"
     gating_on: GatingOn = "teacher"
     gating_every: int = 1
-    draws: int = 4
+    draws: int = 8
     samples: int = 1
     noise_scheme: NoiseScheme = "log-uniform"
     min_noise: float = 0.03
@@ -100,7 +94,7 @@ class DistilConfig(FitConfig, MixtureConfig):
     uniform_weight: float = 0.5
     forward_kl: float = 0.1
     pool_copies: int = 3
-    pool_samples: int = 4
+    pool_samples: int = 8
     teacher_steps: int = 8
     teacher_precision: TeacherPrecision = "float32"
 

@@ -9,7 +9,6 @@ _PAPER_GPT = {"backbone": "gpt", "width": 72, "layers": 4, "heads": 4, "octaves"
 _PAPER_TEACHER = {
     **_PAPER_GPT,
     "history": 5,
-    "steps": 8_000,
     "batch": 1024,
     "learning_rate": 5e-4,
     "weight_decay": 0.0,
@@ -38,7 +37,6 @@ _PAPER_STUDENT: dict[str, Any] = {
     "decay": "linear",
     "weight_decay": 0.0,
     "ema_decay": 0.0,
-    "pool_samples": 8,
 }
 _LARGE_GPT = {"heads": 12, "width": 240}
 
@@ -60,7 +58,7 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 VDD_PRESETS: dict[str, dict[str, Any]] = {
-    "mlp": {"backbone": "mlp", "width": 160, "layers": 3, "steps": 4_000, "draws": 8, "pool_samples": 8},
+    "mlp": {"backbone": "mlp", "width": 160, "layers": 3},
     "paper-avoiding-beso": {
         **_PAPER_STUDENT,
         **{"covariance": "full", "dropout": 0.1, "min_noise": 0.2, "max_noise": 0.5, "steps": 40_001},
