@@ -72,14 +72,16 @@ class RayWorkers:
 
 
 @contextmanager
-def ray_workers(jobs: int, address: str, *, gpus: bool) -> Iterator[RayWorkers]:
+def ray_workers(jobs: int, address: str, *, gpus: bool, threads: int | None = None) -> Iterator[RayWorkers]:
     """Connect to a cluster while the block runs; see `vdd_ros.workers.workers`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local = address == RAY_LOCAL
     variables = {"TQDM_DISABLE": "1"}
     if local:  # workers import what this process can, and share the cores of the machine evenly
-        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-        variables |= {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
+        variables |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if threads is not None:
+        variables |= {"OMP_NUM_THREADS": str(threads)}
     where: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False} if local else {"address": address}
     with _own_handlers():
         try:

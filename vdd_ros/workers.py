@@ -66,13 +66,17 @@ class Workers(Protocol):
 
 
 @contextmanager
-def workers(jobs: int = 1, ray: str | None = None, *, gpus: bool = False) -> Iterator[Workers]:
+def workers(
+    jobs: int = 1, ray: str | None = None, *, gpus: bool = False, threads: int | None = None
+) -> Iterator[Workers]:
     """Provide workers while the block runs; an interrupted block interrupts the tasks, which keep checkpoints.
 
     Args:
         jobs: Processes at a time. One without Ray: this process does the work itself.
         ray: None for processes of this machine; `local` for a Ray cluster of `jobs` processes on this machine that
             ends with the block; `auto` for the cluster that `ray start` began here; else a cluster's address.
+        threads: Threads of each worker; None: the workers of a machine share its cores evenly. Has no effect on this
+            process.
         gpus: Give each Ray task one of the cluster's GPUs, if it has any.
 
     Raises:
@@ -84,12 +88,12 @@ def workers(jobs: int = 1, ray: str | None = None, *, gpus: bool = False) -> Ite
     if ray is not None:
         from vdd_ros.ray_workers import ray_workers
 
-        with ray_workers(jobs, ray, gpus=gpus) as cluster:
+        with ray_workers(jobs, ray, gpus=gpus, threads=threads) as cluster:
             yield cluster
     elif jobs == 1:
         yield InProcess()
     else:
-        with process_pool(jobs) as pool:
+        with process_pool(jobs, threads) as pool:
             yield pool
 
 
@@ -193,8 +197,8 @@ class _Slot:
 class ProcessPool:
     """Processes of this machine. They start when there is work for them, and share its cores evenly."""
 
-    def __init__(self, jobs: int) -> None:
-        self._threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    def __init__(self, jobs: int, threads: int | None = None) -> None:
+        self._threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
         self._slots: list[_Slot | None] = [None] * jobs
         self._queue: deque[Task] = deque()
         self._running: dict[Future[Result], tuple[int, Task]] = {}
@@ -264,9 +268,9 @@ class ProcessPool:
 
 
 @contextmanager
-def process_pool(jobs: int) -> Iterator[ProcessPool]:
+def process_pool(jobs: int, threads: int | None = None) -> Iterator[ProcessPool]:
     """Provide a pool of processes while the block runs; an interrupted block interrupts the tasks."""
-    pool = ProcessPool(jobs)
+    pool = ProcessPool(jobs, threads)
     try:
         yield pool
     except BaseException:

@@ -222,6 +222,12 @@ def test_workers_share_the_cores_and_show_no_bars(others: Workers) -> None:
     assert results["TQDM_DISABLE"].value == "1"
 
 
+def test_workers_have_the_threads_that_were_asked_for() -> None:
+    with workers(2, threads=3) as pool:
+        pool.submit("threads", tasks.environment, "OMP_NUM_THREADS")
+        assert [result.value for result in pool.results()] == ["3"]
+
+
 def driver(folder: Path, ray: str | None) -> "subprocess.Popen[bytes]":
     """Start a `vdd` whose worker waits for an end."""
     program = (

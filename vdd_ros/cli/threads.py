@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from vdd_ros.console import tell
 from vdd_ros.host.threads import MOST_THREADS, ThreadCount, choose_threads
 
 
@@ -28,6 +29,19 @@ def settle_threads(args: argparse.Namespace) -> ThreadCount:
 
     torch.set_num_threads(chosen.threads)
     return chosen
+
+
+def settle_worker_threads(args: argparse.Namespace) -> None:
+    """Settle the threads of a command that takes --jobs and --ray; raises as `settle_threads`.
+
+    Workers get the number that was asked for, or share the cores of their machine; without workers, this process
+    computes, and says with how many threads.
+    """
+    if args.jobs == 1 and args.ray is None:
+        chosen = settle_threads(args)
+        tell(f"threads: {chosen.threads}, {chosen.reason}")
+    elif args.threads is not None:
+        choose_threads(args.threads)
 
 
 def settle_numpy_threads(args: argparse.Namespace) -> ThreadCount:

@@ -8,6 +8,7 @@ from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_abla
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.cli.options import BACKBONES, add_worker_options, check_count
+from vdd_ros.cli.threads import add_thread_option, settle_worker_threads
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     add_worker_options(parser)
+    add_thread_option(parser)
     parser.add_argument(
         "--work",
         type=OutputFolder,
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
     )
     parser.add_argument(
-        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
+        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block gets the tables"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
     parser.add_argument("--report-only", action="store_true", help="only make tables and figures of the results")
@@ -81,11 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
     """Refuse what would fail only later."""
-    for option, value in (("--seeds", args.seeds), ("--ablation-seeds", args.ablation_seeds)):
-        check_count(option, value, most=1000)
+    check_count("--seeds", args.seeds, most=1000)
+    check_count("--ablation-seeds", args.ablation_seeds, most=1000)
     check_count("--rollouts", args.rollouts)
-    if args.steps is not None:
-        check_count("--steps", args.steps, most=1 << 40)
+    check_count("--steps", 1 if args.steps is None else args.steps, most=1 << 40)
     if args.demos is not None and len(args.tasks) > 1:
         raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
     check_file("--results", results)
@@ -109,8 +110,9 @@ def _run_trials(args: argparse.Namespace, results: Path) -> int:
     from vdd_ros.files import holding
     from vdd_ros.workers import workers
 
+    settle_worker_threads(args)
     with holding(args.work):
-        with workers(args.jobs, args.ray, gpus=args.device != "cpu") as pool:
+        with workers(args.jobs, args.ray, gpus=args.device != "cpu", threads=args.threads) as pool:
             data = find_demonstrations(args.tasks, args.demos, args.work, pool)
             runner = Runner(args.work.resolve(), data, args.rollouts, args.steps, args.device)
             failed = run_trials(_trials(args), runner, results, pool)
