@@ -59,9 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
     )
-    parser.add_argument(
-        "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block gets the tables"
-    )
+    parser.add_argument("--docs", type=OutputFile, metavar="FILE", help="Markdown page with a marked block for tables")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
     parser.add_argument("--report-only", action="store_true", help="only make tables and figures of the results")
 
