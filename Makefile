@@ -6,7 +6,10 @@ MINUTES ?= 10
 WORKERS ?= 3
 PYTEST = $(BIN)/python -m pytest --durations 25
 ROBOT = $(addprefix test/,ground host robot policy control bags data tasks testing)
+TIMING = $(shell grep -rl --include='test_*.py' 'mark\.timing' test)
 NEEDS := constraints.txt setup.py .ci/pins.py
+# Test modules are compiled once, not by each worker and each pass, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo soak test test-robot train pins clean
 
@@ -21,7 +24,7 @@ soak: $(VENV)/.demo-ready  ## Set up, then run the demo for MINUTES (10) and che
 
 test: $(VENV)/.test-ready  ## Set up, then run all tests, ruff and mypy: WORKERS (3) at a time, then the timing tests alone
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing"
-	$(PYTEST) -m timing
+	$(PYTEST) -m timing $(TIMING)
 
 test-robot: $(VENV)/.robot-ready  ## Set up without torch, then run the tests of what a robot imports, without ROS and timing tests
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not timing and not ros" $(ROBOT)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,20 @@ pytest.importorskip("torch")
 
 import torch
 from toy_targets import small_demonstrations
+from training_ranks import TrainingRanks
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.checkpoint import load_model
 from vdd_ros.learning.fit.distributed import WorkerRank, own_rows, training_group
 
-RIG = Path(__file__).parents[1] / "rigs" / "shared_training.py"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ALONE = {"OMP_NUM_THREADS": "1"}
 SMALL = ["--backbone", "mlp", "--width", "8", "--layers", "1", "--history", "2", "--device", "cpu"]
 
 
-def run(*words: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*map(str, words)], env=os.environ | ALONE, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def ranks() -> Iterator[TrainingRanks]:
+    with TrainingRanks() as ranks:
+        yield ranks
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,12 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("backbone", ["mlp", "gpt"])
-def test_two_processes_have_the_losses_and_the_weights_of_one(backbone: str, demos: Path, tmp_path: Path) -> None:
+def test_two_processes_have_the_losses_and_the_weights_of_one(
+    backbone: str, ranks: TrainingRanks, demos: Path, tmp_path: Path
+) -> None:
     found = {}
-    for name, starter in (("one", [sys.executable]), ("two", TORCHRUN)):
-        done = run(*starter, RIG, backbone, demos, tmp_path / name, tmp_path / f"{name}.json")
+    for world, name in enumerate(("one", "two"), start=1):
+        done = ranks.run("losses", backbone, demos, tmp_path / name, tmp_path / f"{name}.json", world=world)
         assert done.returncode == 0, done.stderr
         found[name] = json.loads((tmp_path / f"{name}.json").read_text())
     assert (found["one"]["world"], found["two"]["world"]) == ("1", "2")
@@ -51,33 +54,38 @@ def test_two_processes_have_the_losses_and_the_weights_of_one(backbone: str, dem
         torch.testing.assert_close(two[name], value, atol=1e-5, rtol=1e-4)
 
 
-def test_the_command_shares_a_training_and_one_process_reports(demos: Path, tmp_path: Path) -> None:
-    command = ["-m", "vdd_ros.cli.main", "train", "--task", "avoiding", "--demos", demos, *SMALL, "--batch", 16]
+def test_the_command_shares_a_training_and_one_process_reports(
+    ranks: TrainingRanks, demos: Path, tmp_path: Path
+) -> None:
+    """Begun by torchrun itself."""
     out, numbers = tmp_path / "teacher", tmp_path / "numbers.json"
-    done = run(*TORCHRUN, *command, "--steps", 20, "--out", out, "--json", numbers)
+    command = ["train", "--task", "avoiding", "--demos", demos, *SMALL, "--batch", 16, "--steps", 20, "--out", out]
+    words = [*TORCHRUN, "-m", "vdd_ros.cli.main", *map(str, command), "--json", str(numbers)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("steps           20") == 1
     assert json.loads(numbers.read_text())["steps"] == 20
     assert len(list((out / "tensorboard").iterdir())) == 1
-    again = run(*TORCHRUN, *command, "--steps", 20, "--out", out, "--resume")
+    again = ranks.run("vdd", *command, "--resume")
     assert again.returncode == 0, again.stderr
 
 
-def test_what_the_first_process_refuses_ends_all(demos: Path, tmp_path: Path) -> None:
+def test_what_the_first_process_refuses_ends_all(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
     out = tmp_path / "teacher"
-    command = ["-m", "vdd_ros.cli.main", "train", "--task", "avoiding", "--demos", demos, "--out", out, *SMALL]
-    done = run(*TORCHRUN, *command, "--steps", 20, "--batch", 15)
+    command = ["vdd", "train", "--task", "avoiding", "--demos", demos, "--out", out, *SMALL, "--steps", 20]
+    done = ranks.run(*command, "--batch", 15)
     assert done.returncode != 0
     assert "--batch is 15, which 2 processes cannot share evenly; give a multiple of 2" in done.stderr
-    done = run(*TORCHRUN, *command, "--steps", 20, "--resume")
+    done = ranks.run(*command, "--resume")
     assert done.returncode != 0
     assert "holds no run to resume" in done.stderr
     assert not out.exists()
 
 
-def test_what_cannot_share_a_training_is_refused(demos: Path, tmp_path: Path) -> None:
+def test_what_cannot_share_a_training_is_refused(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
     em = ["distil", "--method", "em", "--demos", demos, "--out", tmp_path / "em", "--steps", 3, *SMALL]
-    done = run(*TORCHRUN, "-m", "vdd_ros.cli.main", *em)
+    done = ranks.run("vdd", *em)
     assert done.returncode != 0
     assert "torchrun started 2 processes, but only `vdd train` can share a training" in done.stderr
     assert not (tmp_path / "em").exists()

@@ -1,11 +1,7 @@
-"""A training of a tiny teacher that keeps the loss of each step; started by itself, or by torchrun several times.
-
-python shared_training.py DEMONSTRATIONS FOLDER LOSSES
-"""
+"""A training of a tiny teacher that keeps the loss of each step, alone or shared by several ranks."""
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +32,3 @@ def main(backbone: str, demonstrations: Path, folder: Path, file: Path) -> None:
         Trainer(teacher_method(config.teacher), config).run(DemonstrationSet.load(demonstrations), folder)
         if is_first():
             file.write_text(json.dumps({"losses": losses, "world": os.environ.get("WORLD_SIZE", "1")}))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], *map(Path, sys.argv[2:]))
