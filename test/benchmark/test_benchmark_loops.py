@@ -1,7 +1,9 @@
 """`vdd benchmark speed`: what it writes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +11,10 @@ pytest.importorskip("torch")
 
 from toy_targets import small_demonstrations
 
+from vdd_ros.benchmark.methods.training import make_config
 from vdd_ros.benchmark.speed import command as speed
 from vdd_ros.cli.main import main
+from vdd_ros.learning.configs import FitConfig
 
 RECORD = {
     "task": "avoiding",
@@ -53,7 +57,14 @@ def test_a_report_quotes_the_comparison(tmp_path: Path) -> None:
     assert (tmp_path / "benchmark_speed.png").stat().st_size > 1000
 
 
-def test_the_command_compares_the_loops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_compares_the_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def small_config(*arguments: Any) -> FitConfig:
+        return replace(make_config(*arguments), width=16, layers=1, experts=4, batch=32)  # type: ignore[call-arg]
+
+    monkeypatch.setattr("vdd_ros.benchmark.methods.training.make_config", small_config)
+    monkeypatch.setattr("vdd_ros.benchmark.speed.loops.JUDGED_STATES", 8)
     small_demonstrations().save(tmp_path / "D")
     work = tmp_path / "work"
     options = ["--backbone", "mlp", "--teacher-steps", "2", "--steps", "60", "--rates", "1e-4", "2e-3"]

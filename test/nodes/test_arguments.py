@@ -15,6 +15,7 @@ pytest.importorskip("rclpy")
 
 from vdd_ros import middleware
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes import policy_node
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.ros.arguments import Executable, answered, full_name, split
 from vdd_ros.nodes.ros.parameter_files import Section
@@ -49,38 +50,63 @@ def test_help_prints_the_parameters_and_ends(executable: str) -> None:
 FOR_ANOTHER = "other: {ros__parameters: {enable_control: false}}"
 
 
+def given(words: list[str], text: str | None, folder: Path) -> list[str]:
+    """Return the arguments of an executable that has words, and a file of parameters unless its text is None."""
+    if text is None:
+        return words if words[:1] == ["policy.onnx"] else ["--ros-args", *words]
+    file = folder / "file.yaml"
+    file.write_text(text)
+    return ["--ros-args", *words, "--params-file", str(file)]
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "told"),
+    [
+        ([], FOR_ANOTHER, "is for /other, but not for /policy_node"),
+        (["-r", "__ns:=/arm"], "policy_node: {ros__parameters: {seed: 1}}", "not for /arm/policy_node"),
+        (["-r", "__node:=policy"], "policy_node: {ros__parameters: {seed: 1}}", "not for /policy"),
+        ([], "/**: {ros__parameters: {seed: 1, seed: 2}}", "names 'seed' twice"),
+        ([], "/**: {ros__parameters: {enable_contrl: false}}", "did you mean enable_control?"),
+        ([], "enable_control: false", "stands outside of ros__parameters"),
+        ([], "", "has no section with ros__parameters"),
+        (["policy.onnx"], None, "unknown argument: policy.onnx"),
+        (["-p", "other:enable_control:=false"], None, "leave the name out: -p enable_control:=false"),
+        (["-p", "enable_contrl:=false"], None, "did you mean enable_control?"),
+        (["-p", "enable_control=false"], None, "write -p NAME:=VALUE"),
+        (["-p", "episode_topic:="], None, "for an empty text write"),
+        (["--params-file", "nowhere.yaml"], None, "nowhere.yaml does not exist"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    text: str | None,
+    told: str,
+) -> None:
+    """Before ROS begins: the node would start without what was given."""
+    monkeypatch.setattr(policy_node, "run", lambda *_: pytest.fail("the node starts"))
+    assert policy_node.main(given(words, text, tmp_path)) == 1
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("executable", "words", "text", "told"),
     [
-        ("policy_node", [], FOR_ANOTHER, "is for /other, but not for /policy_node"),
-        ("policy_node", ["-r", "__ns:=/arm"], "policy_node: {ros__parameters: {seed: 1}}", "not for /arm/policy_node"),
-        ("policy_node", ["-r", "__node:=policy"], "policy_node: {ros__parameters: {seed: 1}}", "not for /policy"),
         ("bag_recorder", [], FOR_ANOTHER, "is for /other, but not for /bag_recorder"),
         ("sim_robot_node", [], "sim_robot_node: {ros__parameters: {seed: 1}}", "not for /sim_robot"),
-        ("policy_node", [], "/**: {ros__parameters: {seed: 1, seed: 2}}", "names 'seed' twice"),
-        ("policy_node", [], "/**: {ros__parameters: {enable_contrl: false}}", "did you mean enable_control?"),
-        ("policy_node", [], "enable_control: false", "stands outside of ros__parameters"),
-        ("policy_node", [], "", "has no section with ros__parameters"),
-        ("policy_node", ["policy.onnx"], None, "unknown argument: policy.onnx"),
-        ("policy_node", ["-p", "other:enable_control:=false"], None, "leave the name out: -p enable_control:=false"),
-        ("policy_node", ["-p", "enable_contrl:=false"], None, "did you mean enable_control?"),
-        ("policy_node", ["-p", "enable_control=false"], None, "write -p NAME:=VALUE"),
-        ("policy_node", ["-p", "episode_topic:="], None, "for an empty text write"),
-        ("policy_node", ["--params-file", "nowhere.yaml"], None, "nowhere.yaml does not exist"),
         ("policy_node", ["-p", "rate_hz:=fast"], None, "write -p rate_hz:=0.0 on the command line, or rate_hz: 0.0 in"),
         ("policy_node", ["-p", "seed:=-1"], None, "must be between 0 and 2147483647"),
         ("policy_node", ["-p", "policy_path:=1e3"], None, "policy_path:='\"/path/of/it\"'"),
         ("policy_node", ["--params"], None, "--params"),
     ],
 )
-def test_what_would_be_ignored_is_refused(
+def test_a_refusal_ends_the_process(
     tmp_path: Path, executable: str, words: list[str], text: str | None, told: str
 ) -> None:
-    """With exit code 1 and the reason, and no traceback: the node would start without what was given."""
-    file = tmp_path / "file.yaml"
-    ros = ["--params-file", str(file)] if text is not None else []
-    file.write_text(text or "")
-    ended = start(executable, *([] if words[:1] == ["policy.onnx"] else ["--ros-args"]), *words, *ros)
+    """With exit code 1 and the reason, and no traceback; ROS itself refuses some."""
+    ended = start(executable, *given(words, text, tmp_path))
     assert ended.returncode == 1, ended.stderr
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -107,7 +107,7 @@ def test_no_call_of_a_service_ends_a_node(bench: Bench, nan_policy: Path, tmp_pa
     watched = Watched(bench)
     with node_process(module, tmp_path / "log", **given[name]) as process:
         if name == "policy_node":
-            watched.run_for_commands(5, deadline_s=45.0)
+            watched.run_for_commands(5)
         call_all(bench, process, name, node)
         if name == "policy_node":
             watched.run_for_commands(20)

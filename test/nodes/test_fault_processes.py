@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from node_rig import COMMANDS, MakeNode, started
-from process_rig import DISCOVERY_S, FLOOD_HZ, HZ, LATENCY, column, flood, policy_node, recorder, resident_mb
+from process_rig import FLOOD_HZ, HZ, LATENCY, column, flood, policy_node, recorder, resident_mb
 from ros_helpers import Bench
 
 pytest.importorskip("rclpy")
@@ -142,7 +142,7 @@ def test_node_that_is_killed_and_started_again(watched: Watched, nan_policy: Pat
         with policy_node(watched, nan_policy, tmp_path / "again", x=0.7):
             watched.await_diagnosis(lambda _, values: values["state"] == "active", "activity", "policy_node", x=0.7)
             found = "records of the new node in the bag"
-            watched.run_until(lambda: restarts(mcap) == 1, found, deadline_s=DISCOVERY_S, x=0.7)
+            watched.run_until(lambda: restarts(mcap) == 1, found, x=0.7)
             recording.signal(signal.SIGINT)
             assert recording.wait() == 0, recording.output
     latency = read_latency_bag(bag)[0]

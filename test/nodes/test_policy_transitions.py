@@ -50,7 +50,7 @@ def test_configure_fails_with_the_reason(
     node.trigger_configure()
     assert node.state == "unconfigured"
     assert reason.lower() in node.failure.lower()
-    assert not node.get_publishers_info_by_topic(COMMANDS)
+    bench.wait(lambda: not node.get_publishers_info_by_topic(COMMANDS), "no publisher of commands")
     statuses = bench.collect(DiagnosticArray, "/diagnostics")
     bench.wait_for_match("/diagnostics", publishers=1, subscriptions=1)
     node.publish_diagnostics()
@@ -81,7 +81,7 @@ def test_node_recovers_from_a_failed_configure(make_node: MakeNode, nan_policy: 
     assert (node.state, node.session) == ("unconfigured", None)
 
 
-def test_whole_life_again(make_node: MakeNode, robot: Robot) -> None:
+def test_whole_life_again(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
     """Deactivate, clean up, configure and activate work again and again; shutdown works from active."""
     node = make_node()
     for _ in range(2):
@@ -93,7 +93,7 @@ def test_whole_life_again(make_node: MakeNode, robot: Robot) -> None:
     started(node)
     node.trigger_shutdown()
     assert node.state == "finalized"
-    assert not node.get_publishers_info_by_topic(COMMANDS)
+    bench.wait(lambda: not node.get_publishers_info_by_topic(COMMANDS), "no publisher of commands")
 
 
 def test_impossible_transition_is_refused(make_node: MakeNode, bench: Bench) -> None:

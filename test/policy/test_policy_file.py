@@ -22,7 +22,7 @@ from vdd_ros.errors import PolicyFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 MAX_FILE_BYTES = 512 << 20
 
 

@@ -25,8 +25,6 @@ NODE = "vdd_ros.nodes.policy_node"
 RECORDER = "vdd_ros.nodes.bag_recorder"
 LATENCY = "/policy_node/latency"
 HZ = 1000 / 35
-DISCOVERY_S = 45.0
-"""Usually 3 s; but one that was killed stays in the graphs of others for its lease of 20 s, and may be in the way."""
 FLOOD_HZ = 10_000.0  # of each of two inputs
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -45,7 +43,7 @@ def policy_node(
     arguments = {"policy_path": policy, "robot_file": AVOIDING, "trigger": trigger, "autostart": "true"}
     with node_process(NODE, log, **arguments) as process:
         try:
-            watched.run_for_commands(5, deadline_s=DISCOVERY_S, **position)
+            watched.run_for_commands(5, **position)
         except AssertionError as error:
             raise AssertionError(f"{error}; {watched.said.get('policy_node')}; {process.output}") from error
         yield process

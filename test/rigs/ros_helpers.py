@@ -1,6 +1,5 @@
 """Helpers for tests over real ROS 2: wait for conditions with a deadline, never for a time."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,8 +13,10 @@ from typing import Any
 from vdd_ros.bags.records import read_record
 
 RECORDS = ("/latency", "/decision")
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 """Passes only where a test has failed: discovery takes up to 3 s, and many times that on a busy machine."""
+LEAVE_S = 20.0
+"""How long a process may take to leave before it is killed."""
 
 
 def _record_type() -> Any:
@@ -84,13 +85,24 @@ class Bench:
             self.executor.spin_once(timeout_sec=0.05)
 
     def wait_for_match(self, topic: str, *, publishers: int = 0, subscriptions: int = 0) -> None:
-        """Wait until the test's node sees as many publishers and subscriptions of a topic, its own included."""
-        self.wait(
-            lambda: (
+        """Wait until the test's node sees as many publishers and subscriptions of a topic, its own included.
+
+        The graph is ahead of what matters to a message: each of them here has to be matched with the others, too.
+        """
+
+        def matched() -> bool:
+            graph = (
                 self.node.count_publishers(topic) >= publishers and self.node.count_subscribers(topic) >= subscriptions
-            ),
-            f"{publishers} publishers and {subscriptions} subscriptions of {topic}",
-        )
+            )
+            heard = [each.get_subscription_count() for each in self._here("publishers", topic)]
+            seen = [each.get_publisher_count() for each in self._here("subscriptions", topic)]
+            return graph and all(n >= subscriptions for n in heard) and all(n >= publishers for n in seen)
+
+        self.wait(matched, f"{publishers} publishers and {subscriptions} subscriptions of {topic}")
+
+    def _here(self, kind: str, topic: str) -> list[Any]:
+        """Return the publishers or subscriptions of a topic in this process."""
+        return [each for node in self._nodes for each in getattr(node, kind) if each.topic_name == topic]
 
     def close(self) -> None:
         """Destroy all nodes."""
@@ -122,15 +134,28 @@ class NodeProcess:
         """Wait for its end and return the exit code."""
         return self.process.wait(deadline_s)
 
+    def leave(self) -> None:
+        """End it, whatever state it is in."""
+        if self.process.poll() is not None:
+            return
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        try:
+            self.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
 
 @contextmanager
 def node_process(module: str, log: Path, **parameters: object) -> Iterator[NodeProcess]:
-    """Run `python -m module` with parameters; it is killed if it is still there at the end."""
+    """Run `python -m module` with parameters; at the end it is asked to leave, and killed if it does not.
+
+    One that is killed stays for its lease of 20 s in the graphs of others, those of the next tests.
+    """
     ros_args = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     running = NodeProcess(module, ros_args, log)
     try:
         yield running
     finally:
-        if running.process.poll() is None:
-            os.kill(running.process.pid, signal.SIGKILL)
-            running.process.wait()
+        running.leave()

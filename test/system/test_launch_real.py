@@ -32,8 +32,8 @@ from vdd_ros.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 EXECUTABLES = ("policy_node", "sim_robot_node", "bag_recorder")
-START_S = 60.0
-END_S = 60.0
+START_S = 180.0
+END_S = 180.0
 ASK_AGAIN_S = 2.0
 PROGRAM = """
 import sys
