@@ -1,5 +1,6 @@
 """Markers and order of the tests; fixtures for real ROS 2: a domain of its own, nodes that are always taken down."""
 
+import gc
 import os
 import signal
 import sys
@@ -29,7 +30,7 @@ DOMAIN, DOMAIN_LOCK = take_domain()
 """Held until this process ends: no other worker, test run or demo on this machine uses it."""
 os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 
-TEST = Path(__file__).parent
+TEST = Path(__file__).resolve().parent
 MARKERS = {"learning": "train", "nodes": "ros", "system": "system"}
 """Folder to the marker of its tests; others carry theirs themselves."""
 LONGEST = ("test_style.py", "test_docs.py", "learning", "test_benchmark_run.py", "nodes", "demo", "cli", "system")
@@ -41,8 +42,32 @@ for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
         signal.signal(number, handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each worker collect from another folder on: what one has compiled, the others read.
+
+    Garbage is not collected meanwhile: a sixth of the time of all imports.
+    """
+    gc.disable()
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        places = [place for argument in config.args for place in _folders(argument)]
+        first = int(worker.removeprefix("gw")) * len(places) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        config.args[:] = places[first:] + places[:first]
+
+
+def _folders(argument: str) -> list[str]:
+    if Path(argument).resolve() != TEST:
+        return [argument]
+    return sorted(str(folder) for folder in TEST.iterdir() if any(folder.glob("test_*.py")))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again."""
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by folder; long files first."""
+    """Mark tests by folder; long files first, in the same order in each worker."""
     for item in items:
         folder = item.path.relative_to(TEST).parts[0]
         if marker := MARKERS.get(folder):
@@ -50,9 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> tuple[int, str]:
     parts = item.path.relative_to(TEST).parts
-    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST))
+    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST)), str(item.path)
 
 
 @pytest.fixture(scope="session")

@@ -36,17 +36,18 @@ class TrainingRanks:
         Returns:
             The first exit code that is not 0, and what all ranks wrote.
         """
-        from torch.distributed import TCPStore
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         assert self._server.stdin is not None and self._server.stdout is not None
         # Where the ranks meet, as with the agent of torchrun: nobody else can take the port in between.
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         with TemporaryDirectory() as folder:
-            job = {"words": [*map(str, words)], "world": world, "port": store.port, "folder": folder}
+            said = [*map(str, words)]
+            job = {"words": said, "world": world, "port": store.port, "folder": folder}
             print(json.dumps(job), file=self._server.stdin, flush=True)
             code = json.loads(self._server.stdout.readline())
             written = ["".join(file.read_text() for file in sorted(Path(folder).glob(f"{n}.*"))) for n in (1, 2)]
-        return subprocess.CompletedProcess(job["words"], code, *written)
+        return subprocess.CompletedProcess(said, code, *written)
 
 
 def serve() -> None:
