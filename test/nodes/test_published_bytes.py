@@ -203,7 +203,7 @@ def test_records_have_no_bytes_that_are_not_their_own(bench: Bench, monkeypatch:
         read_own(content, "sensor_msgs/msg/JointState")
 
 
-@pytest.mark.parametrize(("joints", "points"), itertools.product((0, 1, 2, 7), (0, 1, 5)))
+@pytest.mark.parametrize(("joints", "points"), list(itertools.product((0, 1, 2, 7), (0, 1, 5))))
 def test_the_exact_length_is_that_of_another_implementation(joints: int, points: int) -> None:
     """Of messages with empty lists, for which Fast DDS's estimate is too long."""
     names = [f"j{'o' * number}int" for number in range(joints)]
