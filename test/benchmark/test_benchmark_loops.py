@@ -15,6 +15,7 @@ from vdd_ros.benchmark.methods.training import make_config
 from vdd_ros.benchmark.speed import command as speed
 from vdd_ros.cli.main import main
 from vdd_ros.learning.configs import FitConfig
+from vdd_ros.learning.methods.configs import DistilConfig
 
 RECORD = {
     "task": "avoiding",
@@ -61,7 +62,9 @@ def test_the_command_compares_the_loops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def small_config(*arguments: Any) -> FitConfig:
-        return replace(make_config(*arguments), width=16, layers=1, experts=4, batch=32)  # type: ignore[call-arg]
+        config = make_config(*arguments)
+        small = {"width": 16, "layers": 1, "experts": 4, "batch": 32}
+        return replace(config, **small) if isinstance(config, DistilConfig) else config  # type: ignore[arg-type]
 
     monkeypatch.setattr("vdd_ros.benchmark.methods.training.make_config", small_config)
     monkeypatch.setattr("vdd_ros.benchmark.speed.loops.JUDGED_STATES", 8)
