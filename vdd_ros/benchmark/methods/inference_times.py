@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,19 @@ CALLS = 10
 WARM_UP = 3
 
 
-def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[dict[str, Any]]:
+class InferenceTime(TypedDict):
+    """How long one action takes, in seconds.
+
+    Keys:
+        inference_s_p50: Median, s.
+        inference_s_interval: 95 % interval of the median, s.
+    """
+
+    inference_s_p50: float
+    inference_s_interval: list[float]
+
+
+def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[InferenceTime]:
     """Time `OnnxPolicy.act` in one thread: each policy in turn a few calls, many rounds long.
 
     Args:

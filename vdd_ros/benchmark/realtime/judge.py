@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.benchmark.markdown_block import fill_block
+from vdd_ros.benchmark.realtime.figures import Blame, DriverPunctuality, Percentiles, Punctuality
 from vdd_ros.benchmark.realtime.measurements import Arrays
 from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines
 from vdd_ros.evaluation.plots import PERIOD, axis_duration, colour, log_ticks, style
@@ -35,7 +36,7 @@ def tick_times(found: Arrays) -> Floats:
     return column(found, "total_s")
 
 
-def percentiles(seconds: Floats) -> dict[str, Any]:
+def percentiles(seconds: Floats) -> Percentiles:
     """Return percentiles of times (n,), NaN left out."""
     measured = seconds[np.isfinite(seconds)]
     p50, p95, p99, p999 = np.percentile(measured, (50, 95, 99, 99.9)).tolist()
@@ -57,7 +58,7 @@ def lost_ticks(found: Arrays, rate_hz: float) -> int:
     return int(np.maximum(np.round(np.diff(due) * rate_hz) - records, 0).sum())
 
 
-def punctuality(found: Arrays, rate_hz: float) -> dict[str, Any]:
+def punctuality(found: Arrays, rate_hz: float) -> Punctuality:
     """Return how a node kept its deadlines: a tick has to end before the next is due."""
     end = (column(found, "lateness_s") + column(found, "total_s")) * rate_hz
     sequence = column(found, "seq")
@@ -72,7 +73,7 @@ def punctuality(found: Arrays, rate_hz: float) -> dict[str, Any]:
     }
 
 
-def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> dict[str, Any]:
+def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> Blame:
     """Return how many of the missed deadlines the host explains, as `vdd soak` judges it.
 
     Args:
@@ -90,7 +91,7 @@ def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> 
     }
 
 
-def driver(found: Arrays, rate_hz: float) -> dict[str, Any]:
+def driver(found: Arrays, rate_hz: float) -> DriverPunctuality:
     """Return how punctually one way to tick woke."""
     lateness, work = found["lateness"][WARM_UP:], found["work"][WARM_UP:]
     return {
