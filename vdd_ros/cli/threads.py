@@ -1,7 +1,7 @@
 """The option --threads of commands that compute for long."""
 
 import argparse
-from typing import Any
+from typing import TypedDict
 
 from vdd_ros.console import tell
 from vdd_ros.host.threads import MOST_THREADS, ThreadCount, choose_threads
@@ -54,6 +54,13 @@ def settle_numpy_threads(args: argparse.Namespace) -> ThreadCount:
     return chosen
 
 
-def thread_facts(chosen: ThreadCount) -> dict[str, Any]:
-    """Return what a record says of the threads."""
+class ThreadFacts(TypedDict):
+    """The threads of a record: their number, and the reason for it."""
+
+    threads: int
+    threads_reason: str
+
+
+def thread_facts(chosen: ThreadCount) -> ThreadFacts:
+    """Return the threads as a record keeps them."""
     return {"threads": chosen.threads, "threads_reason": chosen.reason}

@@ -116,7 +116,7 @@ def _report(
         "data_sha256": card.data_sha256,
         "teacher_sha256": card.teacher_sha256,
         "warnings": card.warnings,
-        "machine": machine_facts() | thread_facts(chosen),
+        "machine": {**machine_facts(), **thread_facts(chosen)},
         "versions": card.versions,
     }
 
