@@ -21,8 +21,9 @@ from trainings import distil, distil_consistency, train_teacher
 from vdd_ros.errors import CheckpointError, ConfigurationError, ExportError
 from vdd_ros.learning.configs import Covariance, Sampler, Schedule
 from vdd_ros.learning.export import export as exporting
-from vdd_ros.learning.export import graphs, onnx_graph, parity
+from vdd_ros.learning.export import onnx_graph, parity
 from vdd_ros.learning.export.export import export
+from vdd_ros.learning.export.lean_mixture import ExpertChoice
 from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, load_model, model_sha256, save_model
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE, ONE_STEP
@@ -299,7 +300,7 @@ def tamper(monkeypatch: pytest.MonkeyPatch, name: str, change: float) -> None:
     monkeypatch.setattr(exporting, "write_graph", write)
 
 
-@pytest.mark.parametrize(("kind", "bias"), [("vdd", "heads.bias"), ("teacher", "network.read.bias")])
+@pytest.mark.parametrize(("kind", "bias"), [("vdd", "mean.last.bias"), ("teacher", "longer.bias")])
 def test_a_file_that_is_another_function_is_refused(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str, bias: str
 ) -> None:
@@ -315,14 +316,8 @@ def test_a_file_that_is_another_function_is_refused(
 def test_a_file_that_chooses_other_experts_is_refused(
     tmp_path: Path, student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, tracing = graphs.select_expert, onnx_graph.write_graph
-
-    def write(graph: Any, inputs: Any, file: Path, opset: int) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(graphs, "select_expert", lambda log_g, g, uniform: honest(log_g, g, (uniform + 0.1) % 1.0))
-            tracing(graph, inputs, file, opset)
-
-    monkeypatch.setattr(exporting, "write_graph", write)
+    honest = ExpertChoice.forward
+    monkeypatch.setattr(ExpertChoice, "forward", lambda self, g, uniform: honest(self, g, (uniform + 0.1) % 1.0))
     with pytest.raises(ExportError, match=r"and [1-9]\d* of 2048 experts differ"):
         export(student, tmp_path / "file.onnx", ExportConfig())
     assert list(tmp_path.iterdir()) == []
@@ -332,7 +327,7 @@ def test_a_file_that_chooses_other_experts_is_refused(
 def test_a_file_that_gives_no_numbers_is_refused(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    tamper(monkeypatch, "heads.bias" if kind == "vdd" else "network.read.bias", math.nan)
+    tamper(monkeypatch, "mean.last.bias" if kind == "vdd" else "longer.bias", math.nan)
     with pytest.raises(ExportError, match="actions differ by up to nan"):
         export(student if kind == "vdd" else teacher, tmp_path / "file.onnx", ExportConfig())
 

@@ -1,6 +1,6 @@
 """Graphs in fewer operators: the same functions, in the operator set that was asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,12 @@ from toy_targets import restless, small_demonstrations
 from trainings import distil, distil_consistency, train_teacher
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.export.export import export
-from vdd_ros.learning.export.graphs import NoveltyGraph, solve_lower
+from vdd_ros.learning.export.graphs import ChainGraph, NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
+from vdd_ros.learning.export.lean_blocks import carry_bias
+from vdd_ros.learning.export.lean_mixture import ExpertChoice
 from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
 from vdd_ros.learning.fit.card import CheckpointMetadata
@@ -122,7 +125,7 @@ def test_a_file_names_the_operator_set_that_it_needs(tmp_path: Path, checkpoints
         assert_allclose(other, one, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("backbone", "most"), [("gpt", 104), ("mlp", 60)])
+@pytest.mark.parametrize(("backbone", "most"), [("gpt", 88), ("mlp", 52)])
 def test_a_student_takes_few_operators(tmp_path: Path, backbone: str, most: int) -> None:
     """At batch 1 their number is the cost; counted as ONNX Runtime runs them, for a student of the usual depth."""
     teacher = TrainConfig(steps=1, batch=4, backbone=backbone, history=2)  # type: ignore[arg-type]
@@ -141,6 +144,54 @@ def test_a_student_takes_few_operators(tmp_path: Path, backbone: str, most: int)
 def test_other_operator_sets_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="opset is '19'; allowed: 18, 23"):
         ExportConfig(opset=19)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("experts", [1, 2, 24, 64])
+def test_experts_are_chosen_by_the_inverse_of_their_distribution(experts: int) -> None:
+    random = np.random.default_rng(experts)
+    gating = random.dirichlet(np.full(experts, 0.3), 4000).astype(np.float32)
+    uniform = random.random(4000, dtype=np.float32)
+    choice = ExpertChoice(experts)
+    found = choice(torch.from_numpy(gating), torch.from_numpy(uniform)).numpy()
+    cumulative = gating.astype(np.float64).cumsum(axis=1)
+    expected = np.minimum((cumulative <= uniform[:, None]).sum(axis=1), experts - 1)
+    apart = np.abs(cumulative - uniform[:, None]).min(axis=1) > 1e-6  # closer, rounding decides
+    assert_array_equal(found[apart], expected[apart])
+    assert apart.mean() > 0.95
+
+
+def test_experts_are_chosen_at_the_ends_by_number_and_by_likelihood() -> None:
+    gating = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25, 0.0]])
+    choice = ExpertChoice(6)
+
+    def chosen(uniform: float) -> int:
+        return int(choice(gating, torch.tensor([uniform])))
+
+    assert [chosen(uniform) for uniform in (0.0, 0.2, 0.3, 0.7, 0.8)] == [1, 1, 3, 3, 4]
+    assert chosen(-1.0) == 3
+    assert [chosen(-2.0 - number) for number in range(6)] == list(range(6))
+    assert chosen(-8.0) == 3, "there is no seventh"
+
+
+@pytest.mark.parametrize("checkpoints", ["gpt", "mlp of chunks"], indirect=True)
+@pytest.mark.parametrize("sampler", ["ddim", "euler", "heun"])
+def test_lean_samplers_are_the_same_function(checkpoints: dict[str, Path], sampler: Sampler) -> None:
+    model, card = load_any(checkpoints["teacher"])
+    statistics = Statistics.from_lists(card.statistics)
+    config = ExportConfig(steps=3, sampler=sampler)
+    graph = ChainGraph(KINDS[card.structure].graph(model, statistics, config).eval().double())
+    given = [torch.from_numpy(value).double() for value in inputs_of(checkpoints["teacher"]).values()]
+    with double_precision():
+        assert_allclose(lean(graph, 23)(*given), graph(*given), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("activation", [nn.functional.silu, nn.functional.gelu])
+def test_a_constant_unit_carries_a_bias(activation: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    first, second = nn.Linear(3, 5).double(), nn.Linear(5, 4).double()
+    rows = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        longer, back = carry_bias(first, second, activation)
+        assert_allclose(activation(longer(rows)) @ back, second(activation(first(rows))), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16])

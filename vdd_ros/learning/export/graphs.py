@@ -24,7 +24,7 @@ class PhysicalUnits(nn.Module):
     """Standardises observations, and turns standardised actions into limited physical ones."""
 
     observation_mean: Tensor
-    observation_std: Tensor | None
+    observation_std: Tensor
     action_mean: Tensor
     action_std: Tensor
     standard_low: Tensor
@@ -45,9 +45,8 @@ class PhysicalUnits(nn.Module):
         return self.standard(observation), None if goal is None else self.standard(goal)
 
     def standard(self, observation: Tensor) -> Tensor:
-        """Standardise observations (..., obs_dim); only centre them where what follows divides, see `lean`."""
-        centred = observation - self.observation_mean
-        return centred if self.observation_std is None else centred / self.observation_std
+        """Standardise observations (..., obs_dim)."""
+        return (observation - self.observation_mean) / self.observation_std
 
     def limited(self, action: Tensor) -> Tensor:
         """Clip standardised actions (B, horizon, act_dim) to the limits."""
@@ -144,16 +143,7 @@ class MixtureGraph(nn.Module):
         self.units = PhysicalUnits(statistics)
         self.inputs = (*input_names(student.config), "expert_uniform")
         self.noise_shape = (student.config.horizon, student.config.act_dim)
-        self.log_volume = student.config.horizon * float(statistics.action_std.log().sum())
-        self.heads = joined_heads(student)
-
-    def _mixture(self, observation: Tensor, goal: Tensor | None) -> GaussianMixture:
-        """Return what the student does, with its linear heads as one operator."""
-        if self.heads is None:
-            return self.student(observation, goal)
-        config = self.student.config
-        sizes = (config.experts, config.experts * self.student.size, config.experts * self.student.entries)
-        return self.student.mixture(*self.heads(self.student.trunk(observation, goal)).split(sizes, dim=1))
+        self.log_volume = student.config.horizon * float(statistics.action_std.double().log().sum())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return actions (B, horizon, act_dim), experts (B,), gating (B, Z) and log densities (B,).
@@ -164,9 +154,16 @@ class MixtureGraph(nn.Module):
                 [0, 1) to sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
         """
         *states, noise, expert_uniform = inputs
-        mixture = self._mixture(*self.units.states(*states))
+        h = self.student.trunk(*self.units.states(*states))
+        mixture = self.student.mixture(self.student.logits(h), self.student.mean(h), self.student.scale(h))
         gating = mixture.log_gating.exp()
         expert = select_expert(mixture.log_gating, gating, expert_uniform)
+        return self.act(mixture, gating, expert, noise)
+
+    def act(
+        self, mixture: GaussianMixture, gating: Tensor, expert: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Let chosen experts (B,) act; see `forward`."""
         offset = flat(noise)
         if mixture.diagonal:
             drawn = pick(mixture.mean + mixture.factor * offset, expert)
@@ -231,20 +228,12 @@ class NoveltyGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return what the policy does, and novelties (B,)."""
         given = self.graph(*inputs)
-        newest = self.graph.units.standard(inputs[0])[:, -1]  # (B, obs_dim), from what the policy has standardised
+        newest = self.newest(self.graph.units.standard(inputs[0]))
         return (*(given if isinstance(given, tuple) else (given,)), self.novelty(newest))
 
-
-def joined_heads(student: MixtureStudent) -> nn.Linear | None:
-    """Return the linear heads of a student, gating, mean and scale, as one; None where one of them is no linear one."""
-    if student.config.gating == "uniform" or student.config.head_layers:
-        return None
-    parts = [student.gating.last, student.mean.last, student.scale.last]
-    joined = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
-    with torch.no_grad():
-        joined.weight.copy_(torch.cat([part.weight for part in parts]))
-        joined.bias.copy_(torch.cat([part.bias for part in parts]))
-    return joined
+    def newest(self, observation: Tensor) -> Tensor:
+        """Return what the novelty is of, (B, obs_dim), of standardised observations (B, history, obs_dim)."""
+        return observation[:, -1]
 
 
 def input_names(shape: NetworkConfig) -> tuple[str, ...]:

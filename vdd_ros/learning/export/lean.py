@@ -1,22 +1,30 @@
 """The same graph in fewer operators: what a policy file holds, while the proof of parity runs the graph as it is.
 
-At batch 1 a pass is as long as its operators are many. So attention becomes one operator, constants that are added one
-after the other become one, and the deviations of observations go into the first weights that observations meet.
+At batch 1 a pass is as long as its operators are many. So attention becomes one operator; a bias and what is added
+after it enter the product before them; the deviations of observations go into the first weights that observations meet;
+and a window, or an action, is a row from the beginning.
 """
 
 import copy
-from typing import Any, TypeVar
+import math
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from vdd_ros.learning.export.graphs import PhysicalUnits
+from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph, NoveltyGraph, PhysicalUnits
+from vdd_ros.learning.export.lean_blocks import FusedBlock, LeanBlock, LeanResidualBlock
+from vdd_ros.learning.export.lean_diffusion import RowsDiffusionGraph, Step, has_rows
+from vdd_ros.learning.export.lean_mixture import LeanMixtureGraph
 from vdd_ros.learning.export.novelty import Novelty
-from vdd_ros.learning.networks.gpt import GPT, Block, GPTDenoiser, KeysValues
-from vdd_ros.learning.networks.mlp import MLPDenoiser, StateEncoder
+from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, KeysValues
+from vdd_ros.learning.networks.mlp import MLPDenoiser, ResidualBlock, StateEncoder
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 
 Graph = TypeVar("Graph", bound=nn.Module)
+
+MAX_PRODUCT = 16_384
+"""Largest matrix that embeds all tokens of a window in one product, mostly zeros."""
 
 
 def lean(graph: Graph, opset: int) -> Graph:
@@ -26,36 +34,150 @@ def lean(graph: Graph, opset: int) -> Graph:
         graph: Left as it is.
         opset: Operator set of ONNX that the copy is written in.
     """
-    made = copy.deepcopy(graph).eval()
+    holder = nn.ModuleList([copy.deepcopy(graph).eval()])
     with torch.no_grad():
-        _absorb_deviations(made)
-        for module in list(made.modules()):
-            if isinstance(module, GPT):
-                _merge_constants(module.position, module.embed)
-                if opset >= ATTENTION_OPSET:
-                    module.blocks = nn.ModuleList(FusedBlock(block) for block in module.stack)
-            elif isinstance(module, GPTDenoiser):
-                _merge_constants(module.position, module.embed_action)
+        rows = _take_rows(holder)
+        for module in list(holder.modules()):
             for name, child in module.named_children():
-                if type(child) in _LEAN:
-                    setattr(module, name, _LEAN[type(child)](child))
-    return made
+                if (made := _leaner(child, opset, rows)) is not None:
+                    setattr(module, name, made)
+    return cast(Graph, holder[0])
 
 
-def _absorb_deviations(graph: nn.Module) -> None:
-    """Divide the weights that observations meet first by the observations' deviations, where all of them are known."""
+def _leaner(module: nn.Module, opset: int, rows: bool) -> nn.Module | None:
+    """Return what takes a module's place, which it shares its parts with; None for those that stay."""
+    if type(module) is GPT:
+        block = FusedBlock if opset >= ATTENTION_OPSET else LeanBlock
+        module.blocks = nn.ModuleList(block(one) for one in module.stack)
+        return RowsGPT(module) if rows else None
+    if type(module) is MixtureGraph:
+        return LeanMixtureGraph(module)
+    if type(module) is DiffusionGraph:
+        return RowsDiffusionGraph(module) if has_rows(module) else None
+    made: dict[type, type[nn.Module]] = {
+        GPTDenoiser: LeanGPTDenoiser,
+        MLPDenoiser: LeanMLPDenoiser,
+        ResidualBlock: LeanResidualBlock,
+    }
+    if rows:
+        made |= {
+            Novelty: RowsNovelty,
+            NoveltyGraph: RowsNoveltyGraph,
+            PhysicalUnits: RowUnits,
+            StateEncoder: RowsEncoder,
+        }
+    return made[type(module)](module) if type(module) in made else None
+
+
+def _take_rows(graph: nn.Module) -> bool:
+    """Divide the weights that observations meet first by the observations' deviations, where all of them are known.
+
+    Then windows may be rows from the beginning.
+    """
     modules = list(graph.modules())
     networks = [module for module in modules if isinstance(module, (GPT, StateEncoder))]
     units = [module for module in modules if isinstance(module, PhysicalUnits)]
-    if len(networks) != 1 or len(units) != 1 or units[0].observation_std is None:
-        return
+    if len(networks) != 1 or len(units) != 1:
+        return False
     deviation = units[0].observation_std
     first = networks[0].features.frequencies if networks[0].features.octaves else networks[0].embed.weight
     first /= deviation.repeat(first.shape[1] // len(deviation))
     for module in modules:
         if isinstance(module, Novelty):
             module.whiten /= deviation[:, None]
-    units[0].observation_std = None
+    return True
+
+
+def shared(module: nn.Module, like: nn.Module) -> None:
+    """Begin a module that shares everything with another one."""
+    nn.Module.__init__(module)
+    module.__dict__.update(like.__dict__)
+
+
+class RowUnits(PhysicalUnits):
+    """Units whose windows are rows, and centred: what follows divides by the deviations."""
+
+    def __init__(self, units: PhysicalUnits) -> None:
+        """Share everything with other units."""
+        shared(self, units)
+
+    def standard(self, observation: Tensor) -> Tensor:
+        """Centre observations (B, n, obs_dim), as rows (B, n * obs_dim)."""
+        return observation.flatten(1) - self.observation_mean.repeat(int(observation.shape[1]))
+
+
+class RowsNoveltyGraph(NoveltyGraph):
+    """A graph whose novelty takes the whole window."""
+
+    def __init__(self, graph: NoveltyGraph) -> None:
+        """Share everything with another graph of a novelty."""
+        shared(self, graph)
+
+    def newest(self, observation: Tensor) -> Tensor:
+        """Return the whole row, of which the novelty weighs the newest observation."""
+        return observation
+
+
+class RowsNovelty(Novelty):
+    """The novelty of the last entries of a row: its first weights are zeros for the others."""
+
+    def __init__(self, novelty: Novelty) -> None:
+        """Share everything with a novelty."""
+        shared(self, novelty)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return the novelty (B,) of rows (B, history * obs_dim)."""
+        earlier = int(observation.shape[1]) - len(self.whiten)
+        whiten = torch.cat([self.whiten.new_zeros(earlier, self.whiten.shape[1]), self.whiten])
+        apart = torch.addmm(self.centre, observation, whiten)
+        return -torch.logsumexp(torch.addmm(self.constant, apart * apart, self.halves), dim=1)
+
+
+class RowsEncoder(StateEncoder):
+    """An encoder of rows."""
+
+    def __init__(self, encoder: StateEncoder) -> None:
+        """Share everything with an encoder."""
+        shared(self, encoder)
+
+    def forward(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Embed rows (B, history * obs_dim) and (B, goal_length * obs_dim) as (B, width)."""
+        return self.embed(self.features(observation if goal is None else torch.cat([goal, observation], dim=1)))
+
+
+class RowsGPT(GPT):
+    """A GPT of rows: where that is small, one product gives the features of all tokens, positions among them."""
+
+    frequencies: Tensor
+    phases: Tensor
+    embedding: Tensor
+
+    def __init__(self, gpt: GPT) -> None:
+        """Share everything with a GPT."""
+        shared(self, gpt)
+        tokens, entries = len(gpt.position), gpt.features.size
+        _merge_constants(gpt.position, gpt.embed)
+        self.together = False
+        if not gpt.features.octaves:
+            return
+        waves, phases = gpt.features.frequencies, gpt.features.phases
+        self.together = tokens * (entries + tokens) * tokens * waves.shape[1] <= MAX_PRODUCT
+        if not self.together:
+            return
+        waves = nn.functional.pad(waves, (0, 0, 0, tokens))  # (F + T, obs_dim), and for each position sin(pi / 2) or 0
+        self.register_buffer("frequencies", torch.block_diag(*[waves] * tokens).T)
+        own = torch.eye(tokens).to(phases) * math.pi / 2
+        self.register_buffer("phases", torch.cat([phases.expand(tokens, -1), own], dim=1).flatten())
+        self.register_buffer("embedding", torch.cat([gpt.embed.weight.T, gpt.position]))
+
+    def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
+        """Embed rows (B, history * obs_dim) after (B, goal_length * obs_dim): (B * tokens, width)."""
+        states = observation if goal is None else torch.cat([goal, observation], dim=1)
+        tokens = len(self.position)
+        if self.together:
+            features = torch.addmm(self.phases, states, self.frequencies).sin()
+            return features.reshape(-1, len(self.embedding)) @ self.embedding
+        return super().tokens(states.reshape(-1, tokens, int(states.shape[1]) // tokens), None)
 
 
 def _merge_constants(position: Tensor, embed: nn.Linear) -> None:
@@ -64,104 +186,13 @@ def _merge_constants(position: Tensor, embed: nn.Linear) -> None:
     embed.bias = None  # type: ignore[assignment]
 
 
-class FusedBlock(Block):
-    """A block whose attention is ONE operator, `Attention` of ONNX's operator set 23.
-
-    Queries, keys and values are (B, T, width) here, and so is what `GPT` keeps of a state.
-    """
-
-    def __init__(self, block: Block) -> None:
-        """Share everything with a block."""
-        nn.Module.__init__(self)
-        self.__dict__.update(block.__dict__)
-
-    def project(self, h: Tensor, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values (B, T, width) of rows (B * T, width), T being `tokens`."""
-        width = self.merge.in_features
-        query, key, value = self.qkv(self.norm_attention(h)).reshape(-1, tokens, 3 * width).split(width, dim=2)
-        return query, key, value
-
-    def attend(self, h: Tensor, mask: Tensor) -> tuple[Tensor, KeysValues]:
-        """Pass tokens (B * T, width), each of which sees itself and earlier ones; also return keys and values."""
-        query, key, value = self.project(h, len(mask))
-        return self.finish(h, self._attended(query, key, value, causal=True)), (key, value)
-
-    def attend_last(self, h: Tensor, tokens: int) -> Tensor:
-        """Pass tokens (B * T, width), but return only the last one of each sequence, (B, width), which sees all."""
-        query, key, value = self.project(h, tokens)
-        newest = query.index_select(1, torch.tensor([tokens - 1]))  # a slice takes more operators
-        last = h.reshape(-1, tokens, self.merge.in_features)[:, -1]
-        return self.finish(last, self._attended(newest, key, value))
-
-    def attend_back(self, h: Tensor, state: KeysValues, samples: int, group: int) -> Tensor:
-        """Pass one group of G tokens of each state, (B * G, width): each sees the state's tokens and its own group.
-
-        Args:
-            h: (B * G, width).
-            state: Keys and values of the state's tokens, apart: (B, heads, T, width / heads).
-            samples: Groups of each state, 1.
-            group: G.
-        """
-        found, *_ = _AttentionBack.apply(*self.project(h, samples * group), *state, self.heads)
-        return self.finish(h, found.reshape(-1, self.merge.in_features))
-
-    def apart(self, key: Tensor, value: Tensor) -> KeysValues:
-        """Put the heads of keys and values, each (B, T, width), apart: (B, heads, T, width / heads)."""
-        shape = (self.heads, self.merge.in_features // self.heads)
-        return key.unflatten(2, shape).transpose(1, 2), value.unflatten(2, shape).transpose(1, 2)
-
-    def _attended(self, query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
-        """Return what the heads find, (B * T, width)."""
-        found: Tensor = _Attention.apply(query, key, value, self.heads, causal)
-        return found.reshape(-1, self.merge.in_features)
-
-
-class _Attention(torch.autograd.Function):
-    """Attention of several heads as the operator `Attention` of ONNX's operator set 23."""
-
-    @staticmethod
-    def forward(_context: Any, query: Tensor, key: Tensor, value: Tensor, heads: int, causal: bool) -> Tensor:
-        """Compute in torch what the operator computes, (B, T, width) for all tensors."""
-        query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-        found = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
-        return found.transpose(1, 2).flatten(2)
-
-    @staticmethod
-    def symbolic(graph: Any, query: Any, key: Any, value: Any, heads: int, causal: bool) -> Any:
-        """Write the operator."""
-        counts = {"q_num_heads_i": heads, "kv_num_heads_i": heads}
-        return graph.op("Attention", query, key, value, **counts, is_causal_i=int(causal))
-
-
-class _AttentionBack(torch.autograd.Function):
-    """The same, of tokens that see all of one another and tokens before them, whose keys and values are known."""
-
-    @staticmethod
-    def forward(
-        _context: Any, query: Tensor, key: Tensor, value: Tensor, past_key: Tensor, past_value: Tensor, heads: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is found (B, G, width), and all keys and values, (B, heads, T + G, width / heads)."""
-        query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-        key, value = torch.cat([past_key, key], dim=2), torch.cat([past_value, value], dim=2)
-        found = nn.functional.scaled_dot_product_attention(query, key, value)
-        return found.transpose(1, 2).flatten(2), key, value
-
-    @staticmethod
-    def symbolic(graph: Any, query: Any, key: Any, value: Any, past_key: Any, past_value: Any, heads: int) -> Any:
-        """Write the operator, with outputs that nothing takes: ONNX Runtime fails without them."""
-        counts = {"q_num_heads_i": heads, "kv_num_heads_i": heads}
-        none = graph.op("prim::Constant")
-        none.setType(torch._C.OptionalType.ofTensor())
-        return graph.op("Attention", query, key, value, none, past_key, past_value, **counts, outputs=3)
-
-
 class LeanGPTDenoiser(GPTDenoiser):
     """A GPT denoiser of one chunk of each state."""
 
     def __init__(self, denoiser: GPTDenoiser) -> None:
         """Share everything with a denoiser."""
-        nn.Module.__init__(self)
-        self.__dict__.update(denoiser.__dict__)
+        shared(self, denoiser)
+        _merge_constants(self.position, self.embed_action)
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
         """Return what the actions look back on."""
@@ -170,16 +201,34 @@ class LeanGPTDenoiser(GPTDenoiser):
 
     def forward(self, context: tuple[KeysValues, ...], action: Tensor, condition: Tensor) -> Tensor:
         """Map noisy chunks (B, 1, D) under a condition (1, 1, conditions) to (B, 1, D)."""
+        known = self.embed_noise(condition).flatten() + self.position
+        h = self._features(context, action, 1.0, known)
+        return self.read(h).reshape(-1, 1, self.chunk[0] * self.chunk[1])
+
+    def estimate(
+        self, context: tuple[KeysValues, ...], action: Tensor, offset: Tensor, step: Step
+    ) -> tuple[Tensor, Tensor]:
+        """Return estimates of clean actions (B, D), less a shift (D,), of actions less an offset; and the shift."""
+        entering = offset.reshape(self.chunk) @ (step.scale_in * self.embed_action.weight.T)
+        known = self.embed_noise(step.condition).flatten() + self.position + entering
+        h = self._features(context, action, step.scale_in, known)
+        rows = action if self.chunk[0] == 1 else action.reshape(-1, self.chunk[1])
+        clean = torch.addmm(rows, h, step.out * self.read.weight.T, beta=step.skip)
+        clean = clean if self.chunk[0] == 1 else clean.reshape(-1, len(offset))
+        return clean, step.out * self.read.bias.repeat(self.chunk[0]) + step.skip * offset
+
+    def _features(self, context: tuple[KeysValues, ...], action: Tensor, scale: float, known: Tensor) -> Tensor:
+        """Return what is read from scaled actions, of B chunks, and known additions (horizon, width)."""
         horizon, act_dim = self.chunk
-        level = self.embed_noise(condition).flatten()
         if horizon == 1:
-            h = nn.functional.linear(action.reshape(-1, act_dim), self.embed_action.weight, self.position[0] + level)
+            rows = action if action.ndim == 2 else action.reshape(-1, act_dim)
+            h = torch.addmm(known[0], rows, self.embed_action.weight.T, alpha=scale)
         else:
-            h = self.embed_action(action.reshape(-1, horizon, act_dim)) + (self.position + level)
+            h = action.reshape(-1, horizon, act_dim) @ (scale * self.embed_action.weight.T) + known
             h = h.reshape(-1, self.norm.normalized_shape[0])
         for block, state in zip(self.gpt.stack, context, strict=True):
             h = block.attend_back(h, state, 1, horizon)
-        return self.read(self.norm(h)).reshape(-1, 1, horizon * act_dim)
+        return self.norm(h)
 
 
 class LeanMLPDenoiser(MLPDenoiser):
@@ -187,8 +236,7 @@ class LeanMLPDenoiser(MLPDenoiser):
 
     def __init__(self, denoiser: MLPDenoiser) -> None:
         """Share everything with a denoiser."""
-        nn.Module.__init__(self)
-        self.__dict__.update(denoiser.__dict__)
+        shared(self, denoiser)
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> Tensor:
         """Return features (B, width)."""
@@ -201,5 +249,10 @@ class LeanMLPDenoiser(MLPDenoiser):
         h = torch.addmm(known, action.reshape(-1, size), self.embed_action.weight.T)
         return self.read(self.trunk(h)).reshape(-1, 1, size)
 
-
-_LEAN = {GPTDenoiser: LeanGPTDenoiser, MLPDenoiser: LeanMLPDenoiser}
+    def estimate(self, context: Tensor, action: Tensor, offset: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Return estimates of clean actions (B, D), less a shift (D,), of actions less an offset; and the shift."""
+        entering = step.scale_in * self.embed_action.weight.T
+        known = context + (self.embed_noise(step.condition).flatten() + offset @ entering)
+        h = self.trunk(torch.addmm(known, action, entering))
+        clean = torch.addmm(action, h, step.out * self.read.weight.T, beta=step.skip)
+        return clean, step.out * self.read.bias + step.skip * offset

@@ -72,7 +72,7 @@ class MixtureStudent(nn.Module):
         h = self.trunk(observation, goal)
         with torch.autocast(h.device.type, enabled=False):  # 8 bits would round means by more than a narrow deviation
             h = h.float()
-            return self.mixture(self._logits(h), self.mean(h), self.scale(h))
+            return self.mixture(self.logits(h), self.mean(h), self.scale(h))
 
     def mixture(self, logits: Tensor, mean: Tensor, raw: Tensor) -> GaussianMixture:
         """Return the mixtures of what the heads read: (B, Z), (B, Z * D) and (B, Z * entries)."""
@@ -84,7 +84,8 @@ class MixtureStudent(nn.Module):
         factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
         return GaussianMixture(log_gating, mean, factor)
 
-    def _logits(self, h: Tensor) -> Tensor:
+    def logits(self, h: Tensor) -> Tensor:
+        """Return what the gating is the softmax of, (B, Z), for features (B, width)."""
         if self.config.gating == "uniform":
             return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts)
         return self.gating(h.detach() if self.config.detach_gating else h)
