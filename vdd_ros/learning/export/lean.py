@@ -7,18 +7,21 @@ and a window, or an action, is a row from the beginning.
 
 import copy
 import math
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph, NoveltyGraph, PhysicalUnits
 from vdd_ros.learning.export.lean_blocks import FusedBlock, LeanBlock, LeanResidualBlock
 from vdd_ros.learning.export.lean_diffusion import RowsDiffusionGraph, Step, has_rows
 from vdd_ros.learning.export.lean_mixture import LeanMixtureGraph
 from vdd_ros.learning.export.novelty import Novelty
-from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, KeysValues
-from vdd_ros.learning.networks.mlp import MLPDenoiser, ResidualBlock, StateEncoder
+from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, GPTTrunk, KeysValues
+from vdd_ros.learning.networks.mlp import MLPDenoiser, MLPTrunk, ResidualBlock, StateEncoder
+from vdd_ros.learning.students.mixture import MixtureStudent
+from vdd_ros.learning.students.one_step import OneStepModel
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 
 Graph = TypeVar("Graph", bound=nn.Module)
@@ -72,15 +75,22 @@ def _leaner(module: nn.Module, opset: int, rows: bool) -> nn.Module | None:
 def _take_rows(graph: nn.Module) -> bool:
     """Divide the weights that observations meet first by the observations' deviations, where all of them are known.
 
-    Then windows may be rows from the beginning.
+    Then windows may be rows from the beginning. A network of another package, whatever it is made of, gets windows.
     """
     modules = list(graph.modules())
-    networks = [module for module in modules if isinstance(module, (GPT, StateEncoder))]
+    entrances = [
+        getattr(module, "trunk" if type(module) is MixtureStudent else "network")
+        for module in modules
+        if type(module) in (MixtureStudent, Teacher, OneStepModel)
+    ]
+    networks = [module for module in modules if type(module) in (GPT, StateEncoder)]
     units = [module for module in modules if isinstance(module, PhysicalUnits)]
-    if len(networks) != 1 or len(units) != 1:
+    ours = [type(one) in (GPTTrunk, MLPTrunk, GPTDenoiser, MLPDenoiser) for one in entrances]
+    if ours != [True] or len(networks) != 1 or len(units) != 1:
         return False
+    network: Any = networks[0]
     deviation = units[0].observation_std
-    first = networks[0].features.frequencies if networks[0].features.octaves else networks[0].embed.weight
+    first = network.features.frequencies if network.features.octaves else network.embed.weight
     first /= deviation.repeat(first.shape[1] // len(deviation))
     for module in modules:
         if isinstance(module, Novelty):

@@ -49,7 +49,7 @@ def has_rows(graph: DiffusionGraph) -> bool:
     """Tell whether a sampler's steps can be written so."""
     teacher = graph.teacher
     usual = type(teacher.preconditioning).denoise is Preconditioning.denoise
-    return usual and graph.sampler != "heun" and isinstance(teacher.network, (GPTDenoiser, MLPDenoiser))
+    return usual and graph.sampler != "heun" and type(teacher.network) in (GPTDenoiser, MLPDenoiser)
 
 
 class RowsDiffusionGraph(DiffusionGraph):
