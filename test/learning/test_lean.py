@@ -21,7 +21,7 @@ from trainings import distil, distil_consistency, train_teacher
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.export.export import export
-from vdd_ros.learning.export.graphs import ChainGraph, NoveltyGraph, solve_lower
+from vdd_ros.learning.export.graphs import ChainGraph, DiffusionGraph, NoveltyGraph, solve_lower
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.lean_blocks import carry_bias
 from vdd_ros.learning.export.lean_mixture import ExpertChoice
@@ -179,7 +179,9 @@ def test_lean_samplers_are_the_same_function(checkpoints: dict[str, Path], sampl
     model, card = load_any(checkpoints["teacher"])
     statistics = Statistics.from_lists(card.statistics)
     config = ExportConfig(steps=3, sampler=sampler)
-    graph = ChainGraph(KINDS[card.structure].graph(model, statistics, config).eval().double())
+    bare = KINDS[card.structure].graph(model, statistics, config)
+    assert isinstance(bare, DiffusionGraph)
+    graph = ChainGraph(bare).eval().double()
     given = [torch.from_numpy(value).double() for value in inputs_of(checkpoints["teacher"]).values()]
     with double_precision():
         assert_allclose(lean(graph, 23)(*given), graph(*given), rtol=1e-9, atol=1e-11)
