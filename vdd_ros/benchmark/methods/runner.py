@@ -19,7 +19,7 @@ from vdd_ros.benchmark.methods.training import lasting_settings, make_config, tr
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.compatibility import goals_of
-from vdd_ros.evaluation.rollouts import evaluate_policy
+from vdd_ros.evaluation.rollouts import EpisodesScore, evaluate_policy
 from vdd_ros.host.facts import machine_facts
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.fit.checkpoint import model_sha256
@@ -130,9 +130,10 @@ class Runner:
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
         goals = goals_of(self.demonstrations(trial.model.task), policy.spec) if policy.spec.goal_length else None
         scores = evaluate_policy(policy, get_task(trial.model.task), self.rollouts, [trial.model.seed], goals=goals)
-        return self._record(trial, policy, scores.pooled.score.to_dict())
+        return self._record(trial, policy, scores.pooled)
 
-    def _record(self, trial: Trial, policy: OnnxPolicy, score: dict[str, Any]) -> Record:
+    def _record(self, trial: Trial, policy: OnnxPolicy, scored: EpisodesScore) -> Record:
+        score = scored.to_dict()
         model, spec = trial.model, policy.spec
         trained = self._trained(model)
         teacher = model.teacher and self._trained(model.teacher)
