@@ -40,14 +40,24 @@ class Registry(Generic[T]):
         kind: Type that every member must have.
         error: Exception for a name that nobody has registered.
         shipped: Name to "module:attribute" of what ships with vdd_ros.
+        own_name: Returns the name in a member, which must be that of its entry point; None: members have no name.
     """
 
-    def __init__(self, group: str, what: str, kind: type[T], error: type[VddError], shipped: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        group: str,
+        what: str,
+        kind: type[T],
+        error: type[VddError],
+        shipped: Mapping[str, str],
+        own_name: Callable[[T], str] | None = None,
+    ) -> None:
         self.group = group
         self._what = what
         self._kind = kind
         self._error = error
         self._shipped = dict(shipped)
+        self._own_name = own_name
         self._loaded: dict[str, T] = {}
 
     def names(self) -> list[str]:
@@ -63,11 +73,27 @@ class Registry(Generic[T]):
 
         Raises:
             VddError: `error`, if nobody has registered the name.
-            PluginError: Its module cannot be imported, or holds something else; two packages register one name.
+            PluginError: Its module cannot be imported, or holds something else, or a member of another name; two
+                packages register one name.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
+
+    def usable(self) -> tuple[dict[str, T], dict[str, VddError]]:
+        """Import all members: by name those that can be used, shipped ones first, and why others cannot.
+
+        Raises:
+            PluginError: Two packages register one name.
+        """
+        found: dict[str, T] = {name: self.get(name) for name in self._shipped}
+        broken: dict[str, VddError] = {}
+        for name in sorted(self._others):
+            try:
+                found[name] = self.get(name)
+            except VddError as error:
+                broken[name] = error
+        return found, broken
 
     def forget(self) -> None:
         """Look for installed packages again at the next call, and import again what they registered."""
@@ -117,6 +143,11 @@ class Registry(Generic[T]):
             raise PluginError(
                 f"{self._what} '{printable(name)}' of {origin} is a {type(member).__name__}; "
                 f"it must be a {self._kind.__module__}.{self._kind.__qualname__}"
+            )
+        if self._own_name is not None and (own := self._own_name(member)) != name:
+            raise PluginError(
+                f"{self._what} '{printable(name)}' of {origin} calls itself '{printable(own)}'; its entry point "
+                f"({self.group}) must have the same name"
             )
         return member
 

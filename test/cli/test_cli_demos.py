@@ -39,7 +39,7 @@ def test_it_writes_the_set_the_figure_and_the_numbers(tmp_path: Path, capsys: py
     assert numbers["modes"] == {str(mode): 1 for mode in range(5)}
     assert (numbers["seed"], numbers["sha256"]) == (4, demonstrations.sha256)
     printed = capsys.readouterr().out
-    assert "5, of which 5 succeed when replayed" in printed
+    assert "5, 5 successful in the replay" in printed
     assert "5 of 24, 1 each" in printed
     assert str(len(demonstrations.action)) in printed
 

@@ -183,4 +183,4 @@ def test_without_a_task_it_asks_for_demonstrations(
 ) -> None:
     student = write_mixture(tmp_path / "student.onnx", task=None)
     assert fidelity(teacher, student) == 2
-    assert "--demos DIR" in capsys.readouterr().err
+    assert "--demos PATH" in capsys.readouterr().err

@@ -213,7 +213,7 @@ def test_every_preset_can_be_meant(method: Method, name: str) -> None:
             ["--method", "cd", "--experts", "2", "--to-clean", "1"],
             "'cd' lacks what was given: --experts belongs to vdd, em, imc; --to-clean belongs to ctm; omit it",
         ),
-        (["--method", "em"], "'em' learns from demonstrations: name them with --demos DIR"),
+        (["--method", "em"], "'em' learns from demonstrations: name them with --demos PATH"),
         (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give --demos alone"),
         (["--method", "vdd"], "'vdd' distils a teacher: name its checkpoint folder with --teacher DIR"),
     ],
@@ -359,7 +359,7 @@ def test_a_teacher_that_is_none_is_refused(tmp_path: Path, teacher: Path, studen
     assert "is truncated" in refusal(capsys, *distil(cut, tmp_path / "S"))
     assert "is truncated" in refusal(capsys, *export(cut, tmp_path / "file.onnx"))
     shutil.copy(teacher / MODEL_FILE, cut)
-    assert "name what it learned from: --demos DIR" in refusal(capsys, *distil(cut, tmp_path / "S"))
+    assert "name what it learned from: --demos PATH" in refusal(capsys, *distil(cut, tmp_path / "S"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut"]
 
 

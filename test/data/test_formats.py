@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plugins import installed
+from plugins import install, installed
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats import FORMATS, format_names, get_format
-from vdd_ros.errors import DemonstrationError
+from vdd_ros.errors import DemonstrationError, PluginError
 from vdd_ros.features import Feature
 
 SOURCE = """
@@ -58,3 +58,14 @@ def test_our_own_files_are_read_before_others_are_asked(tmp_path: Path) -> None:
     greedy = SOURCE.replace("return path.suffix", "return True or path.suffix")
     with installed(FORMATS, tmp_path / "site", "greedy", greedy, "FORMAT"):  # type: ignore[arg-type]
         assert DemonstrationSet.load(file).sha256 == DemonstrationSet.load(tmp_path / "D").sha256 == made.sha256
+
+
+def test_a_broken_format_matters_only_for_data_that_no_other_recognises(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("# pairs of x and dx\n0.0,0.5\n0.5,0.25\n")
+    (tmp_path / "other.csv").write_text("1,2\n")
+    FORMATS.forget()
+    install(tmp_path, "broken_format", FORMATS.group, {"broken": "broken_format:FORMAT"}, "import nowhere")
+    with installed(FORMATS, tmp_path, "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
+        assert DemonstrationSet.load(tmp_path / "mine.csv").action.tolist() == [[0.5], [0.25]]
+        with pytest.raises(PluginError, match=r"recognises 'other.csv', and .*'broken' of broken_format 1.2 cannot be"):
+            DemonstrationSet.load(tmp_path / "other.csv")

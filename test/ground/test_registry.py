@@ -71,3 +71,20 @@ def test_two_packages_with_one_name_are_refused_and_both_are_named(site: Path) -
     install(site, "second_number", "seven = second_number:SEVEN", "SEVEN = 7")
     with pytest.raises(PluginError, match=r"first_number 1.2 and by second_number 1.2|second_number 1.2 and by first"):
         registry().names()
+
+
+def test_what_another_package_breaks_leaves_the_rest_usable(site: Path) -> None:
+    install(site, "broken_number", "eight = broken_number:EIGHT", "import nowhere")
+    install(site, "added_number", "seven = added_number:SEVEN", "SEVEN = 7")
+    numbers = Registry("vdd_ros.test", "number", int, TaskError, {"size": "sys:maxsize"})
+    usable, broken = numbers.usable()
+    assert usable == {"size": sys.maxsize, "seven": 7}
+    assert list(broken) == ["eight"]
+    assert "No module named 'nowhere'" in str(broken["eight"])
+
+
+def test_a_member_that_calls_itself_otherwise_is_refused(site: Path) -> None:
+    install(site, "added_number", "eight = added_number:SEVEN", "SEVEN = 7")
+    numbers = Registry("vdd_ros.test", "number", int, TaskError, {}, own_name=lambda one: {7: "seven"}[one])
+    with pytest.raises(PluginError, match=r"'eight' of added_number 1.2 calls itself 'seven'; its entry point"):
+        numbers.get("eight")

@@ -54,7 +54,7 @@ def test_missing_demonstrations_are_named_with_their_hash(teacher: Path, capsys:
     assert main(["distil", "--teacher", str(teacher), "--out", str(teacher.parent / "S")]) == 2
     message = capsys.readouterr().err
     assert f"(sha256 {sha256[:12]}) are not at" in message
-    assert "give them: --demos DIR" in message
+    assert "give them: --demos PATH" in message
 
 
 def test_other_demonstrations_in_their_place_are_refused(teacher: Path) -> None:

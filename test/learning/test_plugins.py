@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +180,42 @@ def test_their_options_are_distinguished_from_those_of_others(
     assert "settings of vdd, em, imc, cloning: --backbone" in words
     assert main(["distil", "--out", str(tmp_path / "S"), "--teacher", "T", "--teacher-draws", "3"]) == 2
     assert "'vdd' lacks what was given: --teacher-draws belongs to cloning; omit it" in capsys.readouterr().err
+
+
+def test_a_broken_method_of_another_package_leaves_the_others_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(tmp_path, "broken_method", "vdd_ros.methods", "broken = broken_method:METHOD", "import nowhere")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    METHODS.forget()
+    try:
+        with pytest.raises(SystemExit, match="0"):
+            main(["distil", "--help"])
+        assert "; broken: broken (default: vdd)" in " ".join(capsys.readouterr().out.split())
+        assert main(["distil", "--out", str(tmp_path / "S"), "--method", "broken", "--teacher", "T"]) == 2
+        assert "method 'broken' of broken_method 1.2 cannot be imported" in capsys.readouterr().err
+        assert main(["distil", "--out", str(tmp_path / "S"), "--teacher", str(tmp_path / "T")]) == 2
+        assert "method 'broken'" not in capsys.readouterr().err
+    finally:
+        METHODS.forget()
+
+
+def test_a_setting_that_another_method_reads_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vdd distil` could not offer both as one option."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(DistilConfig):
+        """Settings.
+
+        Attributes:
+            to_clean: Of CTM, there a share.
+        """
+
+        to_clean: int = 1
+
+    method = registered(replace(METHODS.get("vdd"), name="cd", config=Config, presets={}), monkeypatch)
+    with pytest.raises(ConformanceError, match=r"'to_clean' of 'cd' is .*int.*, but .*float.* in 'ctm'; give it"):
+        check_method(method)
 
 
 def test_a_student_cannot_start_from_a_network_of_another_make(

@@ -105,10 +105,18 @@ def test_a_score_can_be_written_as_json() -> None:
     assert set(values) == set(score.__dict__)
 
 
-@pytest.mark.parametrize(("count", "modes", "base"), [(0, 0, 24), (3, 2, 24), (3, 3, 1)])
+@pytest.mark.parametrize(("count", "modes", "base"), [(0, 0, 24), (3, 2, 24), (3, 3, 0)])
 def test_what_cannot_be_scored_is_refused(count: int, modes: int, base: int) -> None:
     with pytest.raises(TaskError, match="cannot be scored"):
         Score.of(np.ones(count, dtype=bool), np.zeros(modes, dtype=np.int64), base)
+
+
+def test_a_task_of_one_mode_is_scored_without_diversity() -> None:
+    """All successes share the mode; the logarithm to base 1 does not exist."""
+    score = Score.of(np.array([True, True, False]), np.array([0, 0, 0]), 1)
+    assert (score.success_rate, score.modes_found, score.modes) == (pytest.approx(2 / 3), 1, {0: 2})
+    assert (score.entropy, score.entropy_interval) == (0.0, (0.0, 0.0))
+    assert entropy_of_counts(np.array([[3], [0]]), 1).tolist() == [0.0, 0.0]
 
 
 def test_the_entropy_of_several_contexts_is_the_mean_of_theirs() -> None:

@@ -113,7 +113,7 @@ def with_spec(**changes: Any) -> Task:
             "its spec says: the rate is 5 Hz instead of 10 Hz",
         ),
         (replace(two_doors.TASK, published={"em": Published(95.0)}), "publishes a success of 95.0 for em: 0 to 1"),
-        (with_spec(modes=1), "has 1 modes; the entropy takes at least 2"),
+        (with_spec(modes=0), "has 0 modes; it must be at least 1"),
         (with_spec(rate_hz=0.0), "has the rate_hz 0.0; it must be above 0"),
         (with_spec(action=()), "has no entry in its action"),
         (with_spec(max_steps=29), "makes a simulation with another spec than its own"),

@@ -44,10 +44,10 @@ def _format(report: DemonstrationReport, file: Path, is_drawn: bool) -> str:
     length, counts = report["length"], sorted(set(report["modes"].values()))
     times = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     rows = {
-        "episodes": f"{report['episodes']}, of which {report['replay_successes']} succeed when replayed",
+        "episodes": f"{report['episodes']}, {report['replay_successes']} successful in the replay",
         "pairs": f"{report['pairs']}",
         "steps": f"{length['min']} to {length['max']}, median {length['median']:g}",
-        **({"contexts": f"{report['contexts']} different ones"} if report["contexts"] else {}),
+        **({"contexts": f"{report['contexts']} different"} if report["contexts"] else {}),
         "modes": f"{len(report['modes'])} of {report['modes_of_task']}, {times} each",
         "sha256": report["sha256"],
         "file": f"{file}",

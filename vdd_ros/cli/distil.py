@@ -14,23 +14,25 @@ HELP = "distil a policy that acts in one network pass: VDD and its baselines"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd distil`."""
-    methods = all_methods()
-    parser.usage = "%(prog)s [-h] [--method METHOD] [--teacher DIR] [--demos DIR] --out DIR [settings]"
+    usable, broken = METHODS.usable()
+    methods = list(usable.values())
+    parser.usage = "%(prog)s [-h] [--method METHOD] [--teacher DIR] [--demos PATH] --out DIR [settings]"
     parser.add_argument(
         "--method",
-        choices=[method.name for method in methods],
+        choices=[*usable, *broken],
         default="vdd",
-        help=f"of a teacher: {_list(methods, 'teacher')}; of demonstrations: {_list(methods, 'data')} (default: vdd)",
+        help=f"of a teacher: {_list(methods, 'teacher')}; of demonstrations: {_list(methods, 'data')}"
+        f"{''.join(f'; broken: {name}' for name in broken)} (default: vdd)".replace("%", "%%"),
     )
     parser.add_argument("--teacher", type=Path, metavar="DIR", help="checkpoint folder of the teacher")
-    parser.add_argument("--demos", type=Path, metavar="DIR", help="demonstrations (default: those of the teacher)")
+    parser.add_argument("--demos", type=Path, metavar="PATH", help="demonstrations (default: those of the teacher)")
     presets = "; ".join(f"{one.name}: {', '.join(one.presets)}" for one in methods if one.presets)
     add_run_options(parser, presets)
     add_method_options(parser, methods)
 
 
 def _list(methods: list[Method], source: str) -> str:
-    return ", ".join(f"{one.name} ({one.summary})" for one in methods if one.trains_from == source).replace("%", "%%")
+    return ", ".join(f"{one.name} ({one.summary})" for one in methods if one.trains_from == source)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +55,7 @@ def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSe
         if args.teacher is not None:
             raise ConfigurationError(f"--teacher: '{args.method}' learns from demonstrations; give --demos alone")
         if args.demos is None:
-            raise ConfigurationError(f"'{args.method}' learns from demonstrations: name them with --demos DIR")
+            raise ConfigurationError(f"'{args.method}' learns from demonstrations: name them with --demos PATH")
         return DemonstrationSet.load(args.demos)
     if args.teacher is None:
         raise ConfigurationError(f"'{args.method}' distils a teacher: name its checkpoint folder with --teacher DIR")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--demos",
         type=Path,
-        metavar="DIR",
+        metavar="PATH",
         help="training demonstrations, for the novelty density (default: the linked set)",
     )
     parser.add_argument(

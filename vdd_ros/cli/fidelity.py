@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--demos",
         type=Path,
-        metavar="DIR",
+        metavar="PATH",
         help="held-out demonstrations (default: new ones by the task's demonstrator)",
     )
     parser.add_argument("--states", type=int, default=200, help="states of the demonstrations (default: %(default)s)")
@@ -77,7 +77,7 @@ def _demonstrations(folder: Path | None, student: PolicySpec) -> DemonstrationSe
         return DemonstrationSet.load(folder)
     if student.task is None:
         raise ConfigurationError(
-            "the student does not say which task it was made for; give demonstrations: --demos DIR"
+            "the student does not say which task it was made for; give demonstrations: --demos PATH"
         )
     task = get_task(student.task)
     with progress(task.default_demonstrations, "demonstrations", "episode") as bar:

@@ -15,7 +15,7 @@ HELP = "measure out-of-distribution detection: false alarms, and detections of f
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd novelty`."""
     parser.add_argument("policy", type=Path, help="policy file (.onnx) with a novelty density")
-    parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="held-out demonstrations")
+    parser.add_argument("--demos", type=Path, required=True, metavar="PATH", help="held-out demonstrations")
     parser.add_argument("--robot", type=Path, metavar="FILE", help="robot file (default: the shipped one of the task)")
     parser.add_argument(
         "--rollouts", type=int, default=96, help="the policy's own episodes; 0: none (default: %(default)s)"

@@ -71,9 +71,9 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
     parser.add_argument(
         "--ray",
-        metavar="local|auto|ADDRESS",
-        help="run tasks on a Ray cluster: one of --jobs processes that the command begins here, the one that 'ray "
-        "start' began here, or the one at an address",
+        metavar="local|auto|HOST:PORT",
+        help="run the work on a Ray cluster. local: start one here, of --jobs processes; auto: join the one that "
+        "'ray start --head' started here; HOST:PORT: join that one",
     )
 
 

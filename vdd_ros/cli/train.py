@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         help=f"task of the demonstrations: {', '.join(task_names())} (default: the one that they name)",
     )
-    parser.add_argument("--demos", type=Path, required=True, metavar="DIR", help="folder of the demonstrations")
+    parser.add_argument("--demos", type=Path, required=True, metavar="PATH", help="demonstrations: a folder or a file")
     add_run_options(parser, ", ".join(TRAIN_PRESETS))
     add_config_options(parser, TrainConfig)
 

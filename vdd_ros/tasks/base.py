@@ -25,7 +25,8 @@ class TaskSpec:
         action: Features of the action, in order.
         rate_hz: Control rate in Hz.
         max_steps: Steps after which an episode is truncated.
-        modes: Number of distinguishable ways to succeed; the base of the task entropy.
+        modes: Number of distinguishable ways to succeed, at least 1; the base of the task entropy. With one mode the
+            entropy is 0.
         context: Entries of a context, from which an episode starts, such as the pose of a box; empty if all
             episodes start alike.
     """

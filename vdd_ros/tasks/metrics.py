@@ -37,8 +37,10 @@ def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.floa
         base: Number of modes of the task; uniform frequencies over `base` modes give 1.
 
     Returns:
-        (...,) entropies; 0 without any count.
+        (...,) entropies; 0 without any count, and where the task has a single mode: nothing can be lost.
     """
+    if base == 1:
+        return np.zeros(counts.shape[:-1])
     total = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     share = counts / total
     logarithm = np.log(share, out=np.zeros(share.shape), where=share > 0)
@@ -100,7 +102,7 @@ class Score:
         success_interval: Its 95 % interval (Wilson).
         contexts: Number of different contexts that the rollouts started from.
         entropy: Task entropy (D3IL): entropy of the modes of the successful rollouts, to the base of the task's number
-            of modes; the mean over contexts, where one without a success counts as 0.
+            of modes; the mean over contexts, where one without a success counts as 0; 0 for a task of one mode.
         entropy_interval: Its 95 % interval (bootstrap).
         modes_found: Number of the task's modes with at least one success.
         modes: Mode to its number of successful rollouts. A code outside the task's 0, 1, ... is an incomplete mode;
@@ -141,18 +143,18 @@ class Score:
         Args:
             success: (N,) whether each succeeded.
             modes: (N,) mode of each; ignored for failures.
-            base: Number of modes of the task, at least 2.
+            base: Number of modes of the task, at least 1.
             contexts: (N,) context of each, numbered as by `number_contexts`; None: all started alike.
             returns: (N,) return of each, or None.
             partial: (N,) share of the goal that each achieved, 0 to 1, or None.
 
         Raises:
-            TaskError: There is no rollout, the arrays differ in length, a value is not finite, or `base` is below 2.
+            TaskError: There is no rollout, the arrays differ in length, a value is not finite, or `base` is below 1.
         """
-        if success.ndim != 1 or success.shape != modes.shape or not success.size or base < 2:
+        if success.ndim != 1 or success.shape != modes.shape or not success.size or base < 1:
             raise TaskError(
                 f"rollouts with successes of shape {success.shape}, modes of shape {modes.shape} and {base} modes of "
-                "the task cannot be scored; give both (N,), N at least 1, and a task of at least 2 modes"
+                "the task cannot be scored; give both (N,), N at least 1, and a task of at least 1 mode"
             )
         groups = np.zeros(len(success), dtype=np.int64) if contexts is None else contexts
         for name, values in (("contexts", groups), ("returns", returns), ("partial", partial)):

@@ -4,7 +4,14 @@ from vdd_ros.errors import TaskError
 from vdd_ros.registry import Registry
 from vdd_ros.tasks.task import Task
 
-TASKS = Registry("vdd_ros.tasks", "task", Task, TaskError, {"avoiding": "vdd_ros.tasks.avoiding:TASK"})
+TASKS = Registry(
+    "vdd_ros.tasks",
+    "task",
+    Task,
+    TaskError,
+    {"avoiding": "vdd_ros.tasks.avoiding:TASK"},
+    own_name=lambda task: task.spec.name,
+)
 
 
 def task_names() -> list[str]:

@@ -109,6 +109,7 @@ def _check_registered(registry: Registry[Any], member: object, kind: type) -> No
 def _check_config(method: Method) -> None:
     """Check that the settings can be options, that each is explained, and that the presets can be meant."""
     docs, types = field_docs(method.config), get_type_hints(method.config)
+    others = {name: get_type_hints(one.config) for name, one in METHODS.usable()[0].items() if name != method.name}
     for field in dataclasses.fields(method.config):
         where = f"the setting '{field.name}' of '{method.name}'"
         has_default = field.default is not dataclasses.MISSING
@@ -117,6 +118,11 @@ def _check_config(method: Method) -> None:
         _require(
             _is_option(types[field.name]), f"{where} is {types[field.name]}; take int, float, str, bool or Literal"
         )
+        for name, other in others.items():
+            same = other.get(field.name, types[field.name]) == types[field.name]
+            _require(
+                same, f"{where} is {types[field.name]}, but {other.get(field.name)} in '{name}'; give it another name"
+            )
     _run("the default settings", method.config)
     for name, preset in method.presets.items():
         _run(f"the preset '{name}'", partial(method.config, **preset))

@@ -62,7 +62,7 @@ def _check_spec(task: Task) -> None:
         _require(len(set(names)) == len(names), f"'{spec.name}' has an entry twice in its {what}: {', '.join(names)}")
     _require(0 < spec.rate_hz < math.inf, f"'{spec.name}' has the rate_hz {spec.rate_hz}; it must be above 0")
     _require(spec.max_steps >= 1, f"'{spec.name}' has max_steps {spec.max_steps}; it must be at least 1")
-    _require(spec.modes >= 2, f"'{spec.name}' has {spec.modes} modes; the entropy takes at least 2")
+    _require(spec.modes >= 1, f"'{spec.name}' has {spec.modes} modes; it must be at least 1")
     _require(task.test_contexts >= 1, f"'{spec.name}' has test_contexts {task.test_contexts}; at least 1")
     for method, published in task.published.items():
         _require(

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rollouts", type=int, default=480, help="episodes of each trial (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="demonstrations of the one task (default: made as by vdd demos)"
+        "--demos", type=Path, metavar="PATH", help="demonstrations of the one task (default: made as by vdd demos)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     add_worker_options(parser)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training steps of the teacher where it is missing, for a quick try (default: as usual)",
     )
     parser.add_argument(
-        "--demos", type=Path, metavar="DIR", help="demonstrations of the task (default: made as by vdd demos)"
+        "--demos", type=Path, metavar="PATH", help="demonstrations of the task (default: made as by vdd demos)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     parser.add_argument(
@@ -108,7 +108,7 @@ def _against(args: argparse.Namespace) -> int:
     from vdd_ros.files import holding
 
     if args.demos is None:
-        raise ConfigurationError("--against compares checkouts on the same data; give it: --demos DIR")
+        raise ConfigurationError("--against compares checkouts on the same data; give it: --demos PATH")
     names = ("task", "backbone", "seeds", "rollouts", "steps", "timed_steps", "busy")
     with holding(args.work):
         settings = {name: getattr(args, name) for name in names}

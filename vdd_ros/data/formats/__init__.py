@@ -1,10 +1,11 @@
 """Formats of demonstration sets by name: what ships, and what other packages register in `vdd_ros.formats`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats.format import Format
-from vdd_ros.errors import DemonstrationError
+from vdd_ros.errors import DemonstrationError, PluginError, VddError
 from vdd_ros.registry import Registry
 from vdd_ros.text import printable
 
@@ -33,7 +34,8 @@ def get_format(name: str) -> Format:
 def read_demonstrations(path: Path) -> DemonstrationSet:
     """Read demonstrations from a file or folder, in whichever format it is.
 
-    What `vdd demos` writes is recognised first; formats of other packages are asked only about what is not that.
+    What `vdd demos` writes is recognised first; formats of other packages are asked only about what is not that. A
+    broken package is reported if no other format recognises the data.
 
     Raises:
         DemonstrationError: There is nothing, no format or several recognise it, or the one that does refuses it.
@@ -42,9 +44,19 @@ def read_demonstrations(path: Path) -> DemonstrationSet:
     own = get_format("npz")
     if own.probe(path) or not path.exists():
         return own.read(path)
-    found = [name for name in format_names() if name != "npz" and get_format(name).probe(path)]
+    usable, broken = FORMATS.usable()
+    found = [name for name, one in usable.items() if name != "npz" and one.probe(path)]
     if len(found) > 1:
         raise DemonstrationError(
             f"'{printable(path)}' is taken for {' and for '.join(map(printable, found))}; uninstall the package of one"
         )
-    return get_format(found[0]).read(path).found_at(path) if found else own.read(path)
+    if not found:
+        _report(broken, path)
+        return own.read(path)
+    return usable[found[0]].read(path).found_at(path)
+
+
+def _report(broken: Mapping[str, VddError], path: Path) -> None:
+    """Raise the first error of formats that cannot be asked about data that no other recognises."""
+    for error in broken.values():
+        raise PluginError(f"no format that can be used recognises '{printable(path)}', and {error}") from error

@@ -73,6 +73,7 @@ TEACHERS: Registry[TeacherKind] = Registry(
         "ddpm-sample": f"{__name__}:DDPM_SAMPLE",
         "beso": f"{__name__}:BESO",
     },
+    own_name=lambda kind: kind.name,
 )
 
 

@@ -40,20 +40,20 @@ def load_linked(folder: Path) -> DemonstrationSet:
         if (folder / FILE_NAME).exists():
             return DemonstrationSet.load(folder / FILE_NAME)
         raise DemonstrationError(
-            f"'{printable(folder)}' keeps no demonstrations and no link to any; name what it learned from: --demos DIR"
+            f"'{printable(folder)}' keeps no demonstrations and no link to any; name what it learned from: --demos PATH"
         )
     path, sha256 = _read_link(folder / LINK_FILE)
     file = folder / path
     if not file.exists():
         raise DemonstrationError(
             f"the demonstrations that '{printable(folder)}' learned from (sha256 {sha256[:12]}) are not at "
-            f"'{printable(file)}' any more; give them: --demos DIR"
+            f"'{printable(file)}' any more; give them: --demos PATH"
         )
     found = DemonstrationSet.load(file)
     if found.sha256 != sha256:
         raise DemonstrationError(
             f"'{printable(file)}' holds other demonstrations (sha256 {found.sha256[:12]}) than '{printable(folder)}' "
-            f"learned from ({sha256[:12]}); give those: --demos DIR"
+            f"learned from ({sha256[:12]}); give those: --demos PATH"
         )
     return found
 
@@ -66,6 +66,6 @@ def _read_link(link: Path) -> tuple[str, str]:
     if not good or not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise DemonstrationError(
             f"'{printable(link)}' is damaged: it lacks a path or a SHA-256; name what the checkpoint learned from: "
-            "--demos DIR"
+            "--demos PATH"
         )
     return str(path), sha256

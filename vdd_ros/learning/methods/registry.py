@@ -96,14 +96,14 @@ METHODS: Registry[Method] = Registry(
     Method,
     ConfigurationError,
     {name: f"{_SHIPPED}:{name.upper()}" for name in ("vdd", "cd", "ctm", "em", "imc")},
+    own_name=lambda method: method.name,
 )
 
 
 def all_methods() -> list[Method]:
-    """Return every method, those that ship with vdd_ros first.
+    """Return every method that can be used, those that ship with vdd_ros first; `METHODS.usable` says why not others.
 
     Raises:
-        PluginError: One of another package cannot be used.
+        PluginError: Two packages register one name.
     """
-    shipped = ("vdd", "cd", "ctm", "em", "imc")
-    return [METHODS.get(name) for name in (*shipped, *(name for name in METHODS.names() if name not in shipped))]
+    return list(METHODS.usable()[0].values())

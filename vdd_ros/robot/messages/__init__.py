@@ -12,7 +12,6 @@ package. Another package adds a type with one line in its metadata, under the ty
 from vdd_ros.errors import PluginError, RobotFileError
 from vdd_ros.registry import Registry
 from vdd_ros.robot.messages.message import Message
-from vdd_ros.text import printable
 
 _HERE = "vdd_ros.robot.messages"
 _SHIPPED = {
@@ -75,6 +74,7 @@ MESSAGES = Registry(
     Message,
     RobotFileError,
     {name: f"{_HERE}.{place}" for name, place in _SHIPPED.items()},
+    own_name=lambda message: message.type,
 )
 
 
@@ -89,13 +89,7 @@ def find_message(type_name: str) -> Message:
     """
     if type_name not in MESSAGES.names():
         return Message(type=type_name, named_by="")
-    message = MESSAGES.get(type_name)
-    if message.type != type_name:
-        raise PluginError(
-            f"the entry point '{printable(type_name)}' ({MESSAGES.group}) describes {printable(message.type)}; "
-            "an entry point's name must be the type that it describes"
-        )
-    return message
+    return MESSAGES.get(type_name)
 
 
 def command_types(*, points: bool = False) -> list[str]:
