@@ -74,8 +74,8 @@ def test_two_packages_with_one_name_are_refused_and_both_are_named(site: Path) -
 
 
 def test_what_another_package_breaks_leaves_the_rest_usable(site: Path) -> None:
-    install(site, "broken_number", "eight = broken_number:EIGHT", "import nowhere")
-    install(site, "added_number", "seven = added_number:SEVEN", "SEVEN = 7")
+    install(site, "unusable_number", "eight = unusable_number:EIGHT", "import nowhere")
+    install(site, "further_number", "seven = further_number:SEVEN", "SEVEN = 7")
     numbers = Registry("vdd_ros.test", "number", int, TaskError, {"size": "sys:maxsize"})
     usable, broken = numbers.usable()
     assert usable == {"size": sys.maxsize, "seven": 7}
@@ -84,7 +84,7 @@ def test_what_another_package_breaks_leaves_the_rest_usable(site: Path) -> None:
 
 
 def test_a_member_that_calls_itself_otherwise_is_refused(site: Path) -> None:
-    install(site, "added_number", "eight = added_number:SEVEN", "SEVEN = 7")
+    install(site, "renamed_number", "eight = renamed_number:SEVEN", "SEVEN = 7")
     numbers = Registry("vdd_ros.test", "number", int, TaskError, {}, own_name=lambda one: {7: "seven"}[one])
-    with pytest.raises(PluginError, match=r"'eight' of added_number 1.2 calls itself 'seven'; its entry point"):
+    with pytest.raises(PluginError, match=r"'eight' of renamed_number 1.2 calls itself 'seven'; its entry point"):
         numbers.get("eight")

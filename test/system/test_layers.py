@@ -77,7 +77,7 @@ LAYERS = {
         packages=("matplotlib", "numpy", "onnx", "onnxruntime", "scipy", "sklearn"),
     ),
     "learning": Layer(
-        layers=("robot", "policy", "data", "tasks", "evaluation"),
+        layers=("host", "robot", "policy", "data", "tasks", "evaluation"),
         packages=(
             "matplotlib",
             "numpy",
