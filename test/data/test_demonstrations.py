@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import two_doors
+
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import Feature
@@ -57,12 +59,25 @@ def test_a_set_comes_back_as_it_was(tmp_path: Path) -> None:
         assert back.sha256 == demonstrations.sha256
 
 
+def example(words: str) -> str:
+    """Return the one example of docs/tasks.md that has these words."""
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    (found,) = [block for block in re.findall("```python\n(.*?)```", page, re.DOTALL) if words in block]
+    return str(found)
+
+
 def test_the_example_of_the_docs_is_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
-    (example,) = [block for block in re.findall("```python\n(.*?)```", page, re.DOTALL) if "DemonstrationSet(" in block]
-    exec(example, {})
+    exec(example("DemonstrationSet("), {})
     assert DemonstrationSet.load(tmp_path / "mine").lengths.tolist() == [30, 20]
+
+
+def test_the_example_of_the_docs_trains_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    exec(example("DemonstrationSet("), {})
+    exec(example("Trainer("), {})
+    assert (tmp_path / "teacher" / "model.safetensors").exists()
 
 
 def test_a_file_written_by_hand_is_read(tmp_path: Path) -> None:
@@ -385,3 +400,9 @@ def test_data_of_other_programs_are_named(tmp_path: Path, name: str, files: dict
         file.write_bytes(content)
     with pytest.raises(DemonstrationError, match=f"{message}.*DemonstrationSet"):
         DemonstrationSet.load(tmp_path / name)
+
+
+def test_sets_of_different_headers_are_not_joined() -> None:
+    sets = [two_doors.demonstrate(1, seed) for seed in (0, 1)]
+    with pytest.raises(DemonstrationError, match="different headers"):
+        DemonstrationSet.joined(sets)

@@ -61,12 +61,17 @@ def draw_contexts(count: int, random: np.random.Generator) -> Floats:
 
 
 def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:
-    random = np.random.default_rng(seed)
-    contexts, modes = draw_contexts(episodes, random), np.arange(episodes, dtype=np.int64) % 2
-    observations, actions = [], []
-    for start, mode in zip(contexts[:, 0], modes, strict=True):
+    return demonstrate_part(range(episodes), seed, progress)
+
+
+def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:
+    contexts, observations, actions = [], [], []
+    modes = np.array(numbers, dtype=np.int64) % 2
+    for number, mode in zip(numbers, modes, strict=True):
+        random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        contexts.append(draw_contexts(1, random)[0])
         steps = random.uniform(0.1, 0.2, SPEC.max_steps) * (2 * mode - 1)
-        x = np.concatenate([[start], start + np.cumsum(steps)])
+        x = np.concatenate([contexts[-1], contexts[-1] + np.cumsum(steps)])
         length = int(np.argmax(np.abs(x) >= DOOR))
         observations.append(np.stack([x[:length], np.full(length, HEIGHT)], axis=1))
         actions.append(steps[:length, None])
@@ -81,7 +86,7 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         context=SPEC.context,
     )
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
-    return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, modes, contexts)
+    return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, modes, np.array(contexts))
 
 
 SMALL = {"backbone": "mlp", "batch": 64, "width": 16, "layers": 1, "octaves": 1}
@@ -90,6 +95,7 @@ TASK = Task(
     Rail,
     demonstrate,
     12,
+    demonstrate_part=demonstrate_part,
     contexts=draw_contexts,
     test_contexts=4,
     presets={"small": {"train": SMALL, "vdd": {**SMALL, "experts": 2, "pool_copies": 1}}, "mlp": {}},

@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from vdd_ros import resources
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.avoiding.sim import SPEC
 from vdd_ros.tasks.rollout import replay
@@ -72,14 +74,9 @@ def test_the_seed_decides_everything() -> None:
     assert first == again != other
 
 
-def test_an_episode_is_the_same_in_whatever_part_it_is_made() -> None:
-    whole = TASK.demonstrate(5, 7, lambda: None)
-    assert TASK.demonstrate_part is not None
-    parts = [TASK.demonstrate_part(numbers, 7, lambda: None) for numbers in (range(2), range(2, 5))]
-    assert DemonstrationSet.joined(parts).sha256 == whole.sha256
-    assert parts[1].sha256 == whole.part(range(2, 5)).sha256
-    with pytest.raises(DemonstrationError, match="different headers"):
-        DemonstrationSet.joined([whole, TASK.demonstrate(1, 8, lambda: None)])
+def test_the_shipped_policies_learned_from_this_set(demonstrations: DemonstrationSet) -> None:
+    teacher = OnnxPolicy.load(resources.path("models/avoiding_teacher.onnx"))
+    assert teacher.spec.data_sha256 == demonstrations.sha256
 
 
 def test_progress_is_reported_after_each_episode() -> None:

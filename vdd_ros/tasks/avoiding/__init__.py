@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vdd_ros import resources
-from vdd_ros.tasks.avoiding.demonstrator import demonstrate, demonstrate_part
+from vdd_ros.tasks.avoiding.demonstrator import demonstrate
 from vdd_ros.tasks.avoiding.sim import SPEC, AvoidingSim
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.task import Published, Task
@@ -23,7 +23,6 @@ TASK = Task(
     spec=SPEC,
     make_sim=AvoidingSim,
     demonstrate=demonstrate,
-    demonstrate_part=demonstrate_part,
     default_demonstrations=96,
     scene=_scene,
     robot_file=_robot_file,

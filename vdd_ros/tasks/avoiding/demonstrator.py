@@ -156,22 +156,11 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
     """
     if episodes < 1:
         raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
-    return demonstrate_part(range(episodes), seed, progress)
-
-
-def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:
-    """Demonstrate the episodes of some numbers; each draws from its own stream, so that they may be made anywhere.
-
-    Args:
-        numbers: Episode n follows route n mod 24.
-        seed: Seed of the whole set.
-        progress: Called after each episode.
-    """
-    routes = np.array(numbers, dtype=np.int64) % SPEC.modes
+    random = np.random.default_rng(seed)
+    routes = np.arange(episodes, dtype=np.int64) % SPEC.modes
     observations, actions = [], []
-    for number, route in zip(numbers, routes, strict=True):
-        stream = np.random.SeedSequence(seed, spawn_key=(number,))
-        observation, action = demonstrate_route(int(route), np.random.default_rng(stream))
+    for route in routes:
+        observation, action = demonstrate_route(int(route), random)
         observations.append(observation)
         actions.append(action)
         progress()
