@@ -125,13 +125,14 @@ class Registry(Generic[T]):
         if point is None:
             names = self.names()
             close = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise self._error(f"unknown {self._what} '{printable(name)}'; known: {', '.join(names)}{hint}")
+            hint = f"; did you mean '{printable(close[0])}'?" if close else ""
+            known = ", ".join(map(printable, names))
+            raise self._error(f"unknown {self._what} '{printable(name)}'; known: {known}{hint}")
         try:
             member = point.load()
         except VddError:
             raise
-        except Exception as error:  # of somebody else's module, which may raise anything
+        except (Exception, SystemExit) as error:  # of somebody else's module, which may raise anything
             raise PluginError(
                 f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from "
                 f"{printable(point.value)}: {type(error).__name__}: {printable(error)}"

@@ -106,6 +106,14 @@ def attempt(key: str, function: Function, payload: object) -> Result:
         return Result(key, failure=f"{key}: {error if known else repr(error)}", details=traceback.format_exc())
 
 
+def _attempt_here(key: str, function: Function, payload: object) -> Result:
+    """Run a task as `attempt` does; that it asks this process to exit is its failure too, not the process's end."""
+    try:
+        return attempt(key, function, payload)
+    except SystemExit as error:
+        return Result(key, failure=f"{key}: it called sys.exit({error.code!r})", details=traceback.format_exc())
+
+
 def run_all(
     pool: Workers, function: Function, payloads: Mapping[str, object], ended: Callable[[str], None] = lambda key: None
 ) -> list[Any]:
@@ -152,7 +160,7 @@ class InProcess:
     def results(self) -> Iterator[Result]:
         """See `Workers`."""
         while self._queue:
-            yield attempt(*self._queue.popleft())
+            yield _attempt_here(*self._queue.popleft())
 
 
 @dataclass
@@ -301,7 +309,7 @@ def _end_with_driver() -> None:
 
 def _attempt_in_worker(key: str, function: Function, payload: object) -> Result:
     try:
-        return attempt(key, function, payload)
+        return _attempt_here(key, function, payload)
     finally:
         driver = parent_process()
         if driver is not None and not driver.is_alive():  # nobody waits for the result

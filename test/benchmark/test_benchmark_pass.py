@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from array_policies import write_linear
 from policy_files import write_diffusion, write_mixture
 
 from vdd_ros.benchmark.pass_times import compare_passes
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.features import Feature
 
 
 def test_a_file_is_compared_with_its_counterpart(tmp_path: Path) -> None:
@@ -28,6 +30,15 @@ def test_a_file_is_compared_with_its_counterpart(tmp_path: Path) -> None:
         low, high = compared["ratio_interval"]
         assert 0 < low <= compared["ratio"] <= high
     assert "onnxruntime" in found["versions"]
+
+
+def test_arrays_of_another_type_are_other_inputs(tmp_path: Path) -> None:
+    one, other = (
+        write_linear(tmp_path / f"{dtype}.onnx", (Feature("seen", shape=(3,), dtype=dtype),)).path
+        for dtype in ("uint8", "float32")
+    )
+    found = compare_passes([one, one], [one, other], rounds=1)
+    assert [compared["difference"] for compared in found["comparisons"]] == [0.0, None]
 
 
 def test_files_without_a_counterpart_are_refused(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_windows_are_of_single_numbers() -> None:
             {DEPTH.name: np.full((PAIRS, 2, 2), np.inf, np.float32)},
             "'depth' is not finite in 11 pairs",
         ),
+        ({CAMERA.name: [0] * PAIRS}, "'cam/left' is a list, not an array of numpy"),
         ({"other": np.zeros(PAIRS)}, "but given are cam/left, depth, closed, other"),
     ],
 )

@@ -130,6 +130,10 @@ def test_a_horizon_beyond_every_episode_is_refused() -> None:
         ({"action": np.zeros((11, 3))}, "'action' has shape"),
         ({"modes": np.zeros(2, dtype=np.int64)}, "'modes' has shape"),
         ({"lengths": np.array([4, 0, 7])}, "without a pair"),
+        ({"lengths": np.array([LENGTHS]), "modes": np.zeros((1, 3), np.int64)}, "'lengths' has shape .*one number an"),
+        ({"observation": [[0.0] * 3] * 11}, "'observation' is a list, not an array of numpy; convert it with numpy.as"),
+        ({"lengths": list(LENGTHS)}, "'lengths' is a list, not an array"),
+        ({"contexts": None}, "'contexts' is a NoneType, not an array"),
         ({"observation": np.full((11, 3), np.nan)}, "'observation' is not finite in 11 pairs, first in pair 0"),
         ({"action": np.full((11, 2), np.inf)}, "not finite"),
         (

@@ -106,6 +106,16 @@ def test_what_a_task_raises_is_its_result(pool: Workers) -> None:
     assert "in fail" in results["bad"].details
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_exits_is_a_failure_and_the_driver_goes_on(jobs: int) -> None:
+    with workers(jobs) as pool:
+        pool.submit("bad", sys.exit, 3)
+        pool.submit("good", tasks.square, 3)
+        results = by_key(pool)
+    assert results["good"].value == 9
+    assert results["bad"].failure == "bad: it called sys.exit(3)"
+
+
 def test_a_result_that_cannot_be_sent_is_a_failure(others: Workers) -> None:
     others.submit("function", tasks.Unsendable, None)
     others.submit("good", tasks.square, 3)

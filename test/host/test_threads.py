@@ -76,8 +76,12 @@ def test_who_asks_is_obeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_no_threads_are_refused(asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=rf"--threads is {asked}; it must be a whole number from 1 to 1024"):
         choose_threads(asked)
-    monkeypatch.setenv("OMP_NUM_THREADS", "many")
-    with pytest.raises(ConfigurationError, match="OMP_NUM_THREADS is 'many'"):
+
+
+@pytest.mark.parametrize("given", ["many", "\u00b2", "9" * 5000, "-1", "0", " ", "2.0", "1_0"])
+def test_an_environment_without_a_number_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    with pytest.raises(ConfigurationError, match=f"OMP_NUM_THREADS is '{given[:40]}"):
         choose_threads()
 
 

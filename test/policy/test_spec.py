@@ -164,6 +164,17 @@ def test_a_wrong_mixture_is_refused_and_the_field_is_named(
         PolicySpec.from_json(json.dumps(document))
 
 
+def test_arrays_that_would_fill_the_memory_together_are_refused() -> None:
+    """Each alone could be taken: 60 million numbers of 8 bytes."""
+    document = json.loads(array_spec(LIT).to_json())
+    large = {"unit": "1", "shape": [60_000, 1_000], "dtype": "int64"}
+    document["observation"] += [large | {"name": "one"}]
+    assert PolicySpec.from_json(json.dumps(document)).arrays[1].shape == (60_000, 1_000)
+    document["observation"] += [large | {"name": "other"}]
+    with pytest.raises(PolicyFileError, match=r"observation\[4\].shape: .* at most 100,000,000 numbers"):
+        PolicySpec.from_json(json.dumps(document))
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

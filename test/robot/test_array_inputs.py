@@ -101,6 +101,15 @@ def test_a_list_of_numbers_is_an_array_row_by_row_in_the_unit_of_the_policy() ->
     assert np.isinf(read(tested, numbers(np.full(6, 1e300)))).all()
 
 
+@pytest.mark.parametrize("values", [["a", "b"], [SimpleNamespace(), SimpleNamespace()], [[1.0], [2.0]]])
+def test_a_list_of_texts_or_messages_is_refused_at_the_latest_when_one_comes(values: list[Any]) -> None:
+    """An empty one, as a message's class makes it, does not say what it will hold."""
+    tested = channel(Feature("poses", shape=(2,)), "x_msgs/msg/Y", {"field": "poses", "shape": [2], "unit": "1"})
+    tested.check(SimpleNamespace(poses=[]))
+    with pytest.raises(ObservationError, match="poses holds what are no numbers .*; correct `field` in the robot file"):
+        read(tested, SimpleNamespace(poses=values))
+
+
 def test_joints_are_an_array_in_the_order_of_the_robot_file() -> None:
     tested = channel(
         Feature("joints", "rad", shape=(2,)),

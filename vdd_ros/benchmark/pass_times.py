@@ -162,8 +162,8 @@ def count_operators(file: PolicyFile) -> int:
 
 def _difference(one: BoundArrays, other: BoundArrays, spec: PolicySpec, samples: int = 100) -> float | None:
     """Return the largest difference of actions on the same inputs, in standard deviations of `spec`."""
-    shapes = [{name: array.shape for name, array in bound.inputs.items()} for bound in (one, other)]
-    if shapes[0] != shapes[1]:
+    forms = [{name: (array.shape, array.dtype) for name, array in bound.inputs.items()} for bound in (one, other)]
+    if forms[0] != forms[1]:
         return None
     random, largest = np.random.default_rng(1), 0.0
     for _ in range(samples):

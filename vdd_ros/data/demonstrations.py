@@ -102,6 +102,16 @@ class DemonstrationSet:
         Raises:
             DemonstrationError: Shapes, lengths or types disagree, the set is empty, or a value is not finite.
         """
+        for name, values in [*((name, getattr(self, name)) for name in DTYPES), *self.arrays.items()]:
+            if not isinstance(values, np.ndarray):
+                raise DemonstrationError(
+                    f"demonstrations: '{printable(name)}' is a {type(values).__name__}, not an array of numpy; convert "
+                    "it with numpy.asarray"
+                )
+        if self.lengths.ndim != 1:
+            raise DemonstrationError(
+                f"demonstrations: 'lengths' has shape {self.lengths.shape}; it must have one number an episode"
+            )
         if not self.header.context and self.contexts.shape[1:] == (0,):
             object.__setattr__(self, "contexts", np.zeros((*self.lengths.shape, 0)))
         for name, wanted in DTYPES.items():

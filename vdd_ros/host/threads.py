@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.text import printable
 
 MOST_THREADS = 8
 """More than that were not measured; the tensors of a step are small."""
 TOO_MANY_THREADS = 1024
 """More may not start, and then the libraries end the process."""
+_MOST_DIGITS = 20
+"""Leading zeros included."""
+_SHOWN = 40
 LOOK_S = 0.25
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -66,7 +70,8 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given:
         first = given.partition(",")[0].strip()  # a list has one number for each level of nesting
-        threads = _checked(int(first) if first.isdigit() else 0, "OMP_NUM_THREADS", given)
+        is_number = first.isascii() and first.isdigit() and len(first) <= _MOST_DIGITS
+        threads = _checked(int(first) if is_number else 0, "OMP_NUM_THREADS", given)
         return ThreadCount(threads, "OMP_NUM_THREADS", is_asked=True)
     cores, free = usable_cores(), free_cores()
     threads = min(max(1, math.floor(free + 0.5)), cores, MOST_THREADS)
@@ -75,7 +80,7 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
 
 def _checked(threads: int, name: str, given: str | None = None) -> int:
     if not 1 <= threads <= TOO_MANY_THREADS:
-        shown = threads if given is None else f"'{given}'"
+        shown = threads if given is None else f"'{printable(given, _SHOWN)}'"
         raise ConfigurationError(f"{name} is {shown}; it must be a whole number from 1 to {TOO_MANY_THREADS}")
     return threads
 

@@ -17,7 +17,7 @@ from vdd_ros.policy.spec_checks import (
 )
 
 MAX_ARRAY = 100_000_000
-"""Numbers in the window of one array: four images of 24 megapixels."""
+"""Numbers in the windows of all arrays together: four images of 24 megapixels."""
 TENSORS = (
     *("observation", "goal", "noise", "expert_uniform"),
     *("action", "expert", "gating", "log_prob", "novelty"),
@@ -45,9 +45,11 @@ def to_objects(features: Sequence[Feature]) -> list[dict[str, Any]]:
 
 def check_observation(features: object, history: int) -> None:
     """Refuse what cannot be an observation; raises PolicyFileError with the field."""
+    total = 0
     for where, feature in _checked("observation", features):
         if not feature.is_scalar:
-            _check_array(where, feature, history)
+            total += history * math.prod(feature.shape)
+            _check_array(where, feature, history, total)
 
 
 def check_action(features: object) -> None:
@@ -108,11 +110,13 @@ def _check_limits(where: str, feature: Feature) -> None:
         refuse(f"{where}.low", feature.low, f"below high, which is {feature.high}")
 
 
-def _check_array(where: str, feature: Feature, history: int) -> None:
+def _check_array(where: str, feature: Feature, history: int, total: int) -> None:
     """Refuse an array that would fill the memory, or whose name as an input of the graph is taken."""
     if feature.name in TENSORS:
         refuse(f"{where}.name", feature.name, f"none of {', '.join(TENSORS)}, which name other tensors of the graph")
-    if history * math.prod(feature.shape) > MAX_ARRAY:
+    if total > MAX_ARRAY:
         refuse(
-            f"{where}.shape", list(feature.shape), f"such that {history:,} of them have at most {MAX_ARRAY:,} numbers"
+            f"{where}.shape",
+            list(feature.shape),
+            f"such that {history:,} of them, with the arrays before, have at most {MAX_ARRAY:,} numbers",
         )

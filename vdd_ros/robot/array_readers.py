@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.robot.layouts import JointLayout
+from vdd_ros.text import printable
+
+_SHOWN = 100
 
 
 class Encoding(NamedTuple):
@@ -81,7 +84,13 @@ class ListReader:
                 f"{self._field} has {len(values):,} numbers; the robot file says {self._size:,} (shape "
                 f"{list(self._shape)}). Correct the shape, or let the sensor send as many"
             )
-        out.reshape(-1)[:] = values
+        try:
+            out.reshape(-1)[:] = values
+        except (TypeError, ValueError) as error:  # a list of texts or of messages, which was empty when it was checked
+            raise ObservationError(
+                f"{self._field} holds what are no numbers ({printable(error, _SHOWN)}); correct `field` in the robot "
+                "file"
+            ) from None
 
 
 class JointsReader:
