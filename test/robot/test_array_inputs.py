@@ -106,7 +106,7 @@ def test_a_list_of_texts_or_messages_is_refused_at_the_latest_when_one_comes(val
     """An empty one, as a message's class makes it, does not say what it will hold."""
     tested = channel(Feature("poses", shape=(2,)), "x_msgs/msg/Y", {"field": "poses", "shape": [2], "unit": "1"})
     tested.check(SimpleNamespace(poses=[]))
-    with pytest.raises(ObservationError, match=r"poses holds what are no numbers .*; correct `field` in the robot file"):
+    with pytest.raises(ObservationError, match=r"poses holds what are no numbers .*; correct `field`"):
         read(tested, SimpleNamespace(poses=values))
 
 
