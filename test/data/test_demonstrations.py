@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import two_doors
 
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet, Header

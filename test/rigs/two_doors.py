@@ -86,7 +86,9 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None] = l
         context=SPEC.context,
     )
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
-    return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, modes, np.array(contexts))
+    return DemonstrationSet(
+        header, np.concatenate(observations), np.concatenate(actions), lengths, modes, np.array(contexts)
+    )
 
 
 SMALL = {"backbone": "mlp", "batch": 64, "width": 16, "layers": 1, "octaves": 1}
