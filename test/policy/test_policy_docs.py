@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from checkout import CHECKOUT
+from numpy.typing import NDArray
 
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
@@ -54,7 +56,8 @@ def test_the_documented_programs_run(
     assert capsys.readouterr().out.count("[[") == len(programs) == 2
     policy = OnnxPolicy.load("camera.onnx", seed=3)
     RobotFile.load(Path("robot.yaml")).check(policy.spec.observation, policy.spec.action)
-    arrays = {"wrist_cam": np.full((1, 8, 8, 3), 100, np.uint8), "forces": np.full((1, 6), 20, np.float32)}
+    arrays: dict[str, NDArray[Any]] = {"wrist_cam": np.full((1, 8, 8, 3), 100, np.uint8)}
+    arrays["forces"] = np.full((1, 6), 20, np.float32)
     found = [policy.act(np.array([[5.0]]), arrays=arrays).action.item() for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.125, abs=4e-4)  # (100 + 20 + 5) / 1000, and noise of deviation 1e-3
     assert np.std(found) == pytest.approx(1e-3, rel=0.3)
