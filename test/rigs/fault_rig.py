@@ -96,6 +96,10 @@ class Watched:
 
         self.bench.wait(published, what, deadline_s)
 
+    def sent_after(self, time_s: float) -> list[float]:
+        """Return when commands were sent after this time, however late they arrived."""
+        return [sent_s for sent_s, _ in self.commands if sent_s > time_s]
+
     def run_for_commands(self, count: int = 10, **publish: Any) -> None:
         """Publish observations until this many more commands came."""
         wanted = len(self.commands) + count
