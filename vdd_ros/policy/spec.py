@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import PolicyFileError
@@ -44,6 +44,7 @@ MAX_WARNING = 1_000
 _MOST_SAMPLES = 2**53
 _DIGIT = 2.0**-24  # half of float32's least significant digit, relative: the finest resolution
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_Part = TypeVar("_Part", "Parity", "Novelty")
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class PolicySpec:
         if isinstance(raw, dict) and "schema_version" in raw:
             check_version(raw["schema_version"])  # before the fields: another version has other fields
             raw = upgraded(raw, names(cls))
-        values = dict(members("", raw, names(cls)))
+        values: dict[str, Any] = dict(members("", raw, names(cls)))
         values["observation"] = read_observation(values["observation"])
         values["action"] = read_action(values["action"])
         statistics = members("statistics", values["statistics"], names(Statistics))
@@ -169,9 +170,9 @@ class PolicySpec:
             **{name: tuple(check_list(f"statistics.{name}", value)) for name, value in statistics.items()}
         )
         values["warnings"] = tuple(check_list("warnings", values["warnings"]))
-        values["parity"] = Parity(**members("parity", values["parity"], names(Parity)))
+        values["parity"] = _part(Parity, "parity", values["parity"])
         if values["novelty"] is not None:
-            values["novelty"] = Novelty(**members("novelty", values["novelty"], names(Novelty)))
+            values["novelty"] = _part(Novelty, "novelty", values["novelty"])
         return cls(**values)
 
     def to_json(self) -> str:
@@ -300,6 +301,12 @@ class PolicySpec:
         if self.novelty.quantile > 1:
             refuse("novelty.quantile", self.novelty.quantile, "1 or less")
         check_count("novelty.components", self.novelty.components)
+
+
+def _part(cls: type[_Part], field: str, raw: object) -> _Part:
+    """Return an object within the metadata; the whole checks the types of its values."""
+    values: dict[str, Any] = members(field, raw, names(cls))
+    return cls(**values)
 
 
 def _check_warnings(warnings: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
 
-from vdd_ros.documents import parse_json
+from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.text import printable
 
@@ -35,10 +35,12 @@ def _shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
-def check_choice(field: str, value: object, allowed: Sequence[str]) -> None:
-    """Refuse what is none of the allowed texts."""
-    if value not in allowed:
-        refuse(field, value, "one of " + ", ".join(allowed))
+def check_choice(field: str, value: object, allowed: Sequence[str]) -> str:
+    """Return the one of the allowed texts that the value is; refuse anything else."""
+    for text in allowed:
+        if text == value:
+            return text
+    refuse(field, value, "one of " + ", ".join(allowed))
 
 
 def check_text(field: str, value: object, most: int = MAX_TEXT) -> None:
@@ -91,8 +93,18 @@ def names(cls: type) -> list[str]:
     return [field.name for field in fields(cls)]
 
 
-def members(where: str, raw: object, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the members of a JSON object that must have some and may have others."""
+def members(where: str, raw: object, needed: Sequence[str], optional: Sequence[str] = ()) -> JsonObject:
+    """Return the members of a JSON object that must have some and may have others; nothing checks their values.
+
+    Args:
+        where: Field of the metadata; empty for the whole.
+        raw: Parsed JSON.
+        needed: Names of the members that it must have.
+        optional: Names of the members that it may have.
+
+    Raises:
+        PolicyFileError: It is no object, or a member is missing or unknown; the message names the field.
+    """
     known = [*needed, *optional]
     if not isinstance(raw, dict):
         refuse(where or "(all of it)", raw, "an object with the members " + ", ".join(known))

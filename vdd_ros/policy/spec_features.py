@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
+from vdd_ros.documents import JsonObject
 from vdd_ros.features import DTYPES, FLOAT32, MAX_AXES, MAX_SIZE, SCALAR, Feature
 from vdd_ros.policy.spec_checks import (
     MAX_COUNT,
@@ -28,6 +29,27 @@ _LIMITS = ("low", "high")
 _FORM = ("shape", "dtype")
 
 
+class _Named(TypedDict):
+    name: str
+    unit: str
+
+
+class FeatureEntry(_Named, total=False):
+    """One entry of observation or action in the metadata; docs/policy_file.md gives the meaning.
+
+    Attributes:
+        name, unit: As in `Feature`.
+        low, high: Limits in `unit`; absent where infinite.
+        shape: Sizes of an array; absent for a number.
+        dtype: Number type of an array; absent for a number.
+    """
+
+    low: float
+    high: float
+    shape: list[int]
+    dtype: str
+
+
 def read_observation(raw: object) -> tuple[Feature, ...]:
     """Return the features of a list of JSON objects; raises PolicyFileError where a member is missing or unknown."""
     return _read("observation", raw, _OBSERVED, (*_LIMITS, *_FORM))
@@ -38,9 +60,9 @@ def read_action(raw: object) -> tuple[Feature, ...]:
     return _read("action", raw, (*_OBSERVED, *_LIMITS), _FORM)
 
 
-def to_objects(features: Sequence[Feature]) -> list[dict[str, Any]]:
-    """Return features as JSON objects, without what is as usual."""
-    return [_object(feature) for feature in features]
+def to_objects(features: Sequence[Feature]) -> list[FeatureEntry]:
+    """Return features as entries of the metadata, without what is as usual."""
+    return [_entry(feature) for feature in features]
 
 
 def check_observation(features: object, history: int) -> None:
@@ -68,15 +90,20 @@ def _read(field: str, raw: object, needed: Sequence[str], optional: Sequence[str
     return tuple(map(_feature, found))
 
 
-def _feature(item: dict[str, Any]) -> Feature:
+def _feature(item: JsonObject) -> Feature:
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
     return Feature(**values)
 
 
-def _object(feature: Feature) -> dict[str, Any]:
-    limits = {name: value for name in _LIMITS if math.isfinite(value := getattr(feature, name))}
-    form = {} if feature.is_scalar else {"shape": list(feature.shape), "dtype": feature.dtype}
-    return {"name": feature.name, "unit": feature.unit, **limits, **form}
+def _entry(feature: Feature) -> FeatureEntry:
+    entry: FeatureEntry = {"name": feature.name, "unit": feature.unit}
+    if math.isfinite(feature.low):
+        entry["low"] = feature.low
+    if math.isfinite(feature.high):
+        entry["high"] = feature.high
+    if not feature.is_scalar:
+        entry |= {"shape": list(feature.shape), "dtype": feature.dtype}
+    return entry
 
 
 def _checked(field: str, features: object) -> list[tuple[str, Feature]]:

@@ -1,8 +1,8 @@
 """Versions of a policy's metadata: which are read, and the older ones as the newest."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from vdd_ros.documents import JsonObject
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.policy.spec_checks import check_choice, members
 from vdd_ros.policy.structure import OLD_KINDS
@@ -13,7 +13,7 @@ READ_VERSIONS = (2, 3, SCHEMA_VERSION)
 """2 knew no novelty; 2 and 3 named the method alone, as `kind`."""
 
 
-def upgraded(raw: dict[str, Any], newest: Sequence[str]) -> dict[str, Any]:
+def upgraded(raw: JsonObject, newest: Sequence[str]) -> JsonObject:
     """Return metadata of an older version as those of the newest: a `kind` was the method, and implied the structure.
 
     Args:
@@ -25,11 +25,10 @@ def upgraded(raw: dict[str, Any], newest: Sequence[str]) -> dict[str, Any]:
     """
     if raw["schema_version"] == SCHEMA_VERSION:
         return raw
-    known = {"novelty": None, **raw} if raw["schema_version"] == 2 else raw
+    known: JsonObject = {"novelty": None, **raw} if raw["schema_version"] == 2 else raw
     new = ("structure", "method", "warnings")
     known = dict(members("", known, ["kind", *(name for name in newest if name not in new)]))
-    kind = known.pop("kind")
-    check_choice("kind", kind, tuple(OLD_KINDS))
+    kind = check_choice("kind", known.pop("kind"), tuple(OLD_KINDS))
     return {**known, "schema_version": SCHEMA_VERSION, "structure": OLD_KINDS[kind], "method": kind, "warnings": []}
 
 
