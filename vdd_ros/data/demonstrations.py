@@ -6,10 +6,10 @@ The arrays may be memory-mapped: nothing here reads a large one as a whole, exce
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,30 @@ DTYPES = {
     **{"lengths": "int64", "modes": "int64", "contexts": "float64"},
 }
 """Arrays of a set, in the order in which they are hashed, and the types of their numbers."""
+
+FeatureList: TypeAlias = list[list[str | list[int]]]
+"""Features as `features.to_pairs` writes them."""
+
+
+class _WithContext(TypedDict, total=False):
+    context: FeatureList
+
+
+class HeaderRecord(_WithContext):
+    """A `Header` as files keep it.
+
+    Attributes:
+        task, rate_hz, source, seed: As in `Header`.
+        observation, action: Features, in order.
+        context: Features of the contexts; absent where every episode starts alike.
+    """
+
+    task: str
+    observation: FeatureList
+    action: FeatureList
+    rate_hz: float
+    source: str
+    seed: int | None
 
 
 @dataclass(frozen=True)
@@ -64,11 +88,19 @@ class Header:
         """Observation, action, control rate and context."""
         return Signature(self.observation, self.action, self.rate_hz, self.context)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> HeaderRecord:
         """Return the header as JSON has it; `context` only where it has an entry, so that old digests hold."""
-        fields = asdict(self) | {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
-        fields["context"] = to_pairs(self.context)
-        return fields if self.context else {name: value for name, value in fields.items() if name != "context"}
+        record: HeaderRecord = {
+            "task": self.task,
+            "observation": to_pairs(self.observation),
+            "action": to_pairs(self.action),
+            "rate_hz": self.rate_hz,
+            "source": self.source,
+            "seed": self.seed,
+        }
+        if self.context:
+            record["context"] = to_pairs(self.context)
+        return record
 
 
 @dataclass(frozen=True)

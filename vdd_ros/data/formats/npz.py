@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstrations import DTYPES, FILE_NAME, DemonstrationSet, Header
 from vdd_ros.data.foreign import OWN, OWN_ARRAYS, describe
 from vdd_ros.data.formats.format import Format
-from vdd_ros.documents import parse_json
+from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES as FEATURE_DTYPES
 from vdd_ros.features import Feature, from_pairs
@@ -97,7 +97,7 @@ def read(path: Path) -> DemonstrationSet:
             f"{FORMAT_VERSION}"
         )
     try:
-        known = Header(**check_header(header))
+        known = read_header(header)
         seen = _named(known.arrays, arrays)
         return DemonstrationSet(known, **arrays, arrays=seen).found_at(file)
     except (TypeError, ValueError) as error:
@@ -113,7 +113,7 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
     target = folder / FILE_NAME
     fields = demonstrations.header.to_dict()
     try:
-        check_header(json.loads(json.dumps(fields)))
+        read_header(json.loads(json.dumps(fields)))
     except ValueError as error:
         raise DemonstrationError(f"demonstrations with a wrong header are not written: {error}") from error
     members: dict[str, Any] = {name: getattr(demonstrations, name) for name in DTYPES}
@@ -147,7 +147,7 @@ def _foreign(path: Path, known: str) -> DemonstrationError:
     return DemonstrationError(f"'{printable(path)}' is {known}. This version cannot read it as demonstrations: {OWN}")
 
 
-def read_file(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_file(file: Path) -> tuple[JsonObject, dict[str, NDArray[Any]]]:
     """Read the header and the arrays of a set; the arrays fit each other and the header.
 
     Raises:
@@ -284,8 +284,11 @@ def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     return array
 
 
-def check_header(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a set's header, with features for its entries.
+def read_header(fields: JsonObject) -> Header:
+    """Return the header of a set.
+
+    Args:
+        fields: As `Header.to_dict` gives them.
 
     Raises:
         ValueError: A field is missing, unknown or holds what it cannot.
@@ -295,18 +298,23 @@ def check_header(fields: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     if unknown := sorted(fields.keys() - {*needed, "seed", "context"}):
         raise ValueError(f"it has the unknown field {printable(unknown[0])}")
-    for name in ("task", "source"):
-        if not isinstance(fields[name], str) or not 0 < len(fields[name]) <= 5 * MAX_TEXT:
-            raise ValueError(f"its {name} is {printable(fields[name])!r}, not a text of 1 to {5 * MAX_TEXT} characters")
+    task, source = (_text(name, fields[name]) for name in ("task", "source"))
     rate_hz, seed = fields["rate_hz"], fields.get("seed")
     if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float) or not 0 < rate_hz <= 1e6:
         raise ValueError(f"its rate_hz is {printable(rate_hz)}, not a number above 0 and up to 1,000,000")
     if isinstance(seed, bool) or not (seed is None or isinstance(seed, int)):
         raise ValueError(f"its seed is {printable(seed)}, neither a whole number nor null")
-    entries = {name: _entries(name, fields[name]) for name in ("observation", "action")}
-    if not any(feature.is_scalar for feature in entries["observation"]):
+    observation, action = (_entries(name, fields[name]) for name in ("observation", "action"))
+    if not any(feature.is_scalar for feature in observation):
         raise ValueError("its observation has no single number")
-    return {**fields, **entries, "context": _entries("context", fields.get("context", []), least=0)}
+    context = _entries("context", fields.get("context", []), least=0)
+    return Header(task, observation, action, rate_hz, source, seed, context)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 5 * MAX_TEXT:
+        raise ValueError(f"its {name} is {printable(value)!r}, not a text of 1 to {5 * MAX_TEXT} characters")
+    return value
 
 
 def _entries(name: str, pairs: object, least: int = 1) -> tuple[Feature, ...]:
