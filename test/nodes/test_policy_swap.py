@@ -204,7 +204,7 @@ def test_a_policy_that_acts_is_not_refused_for_what_is_reported_of_it(
 
 def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
     """Neither the end of loading nor taking over waits for something else that happens in the node."""
-    loaded = LoadedPolicy(SimpleNamespace(), {}, 0.0)  # type: ignore[arg-type]
+    loaded = LoadedPolicy(SimpleNamespace(), {}, 0.0)  # type: ignore[arg-type,typeddict-item]
     node = rclpy.create_node("sleeper")
     node.declare_parameter("next_policy", "next.onnx")
 

@@ -135,7 +135,7 @@ class PolicyNode(ReasonedLifecycleNode):
         """Publish the state, counters, percentiles and whatever is wrong."""
         if self._destroyed:  # they waited for the end of a tick
             return
-        values: dict[str, Any] = {"state": self.state, "last_failure": self.failure}
+        values: dict[str, object] = {"state": self.state, "last_failure": self.failure}
         try:
             level, message = self._judge()
             values |= self._values()
@@ -158,11 +158,11 @@ class PolicyNode(ReasonedLifecycleNode):
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def _values(self) -> dict[str, Any]:
+    def _values(self) -> dict[str, object]:
         """Return what diagnostics say of a session."""
         if not self.session:
             return {}
-        info = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
+        info: dict[str, object] = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
         around = self.session.graph_monitor
         several = sum(len(names) for names in around.other_input_publishers().values())
         graph = {

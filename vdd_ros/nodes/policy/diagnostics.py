@@ -1,22 +1,14 @@
-"""What /diagnostics and ~/policy_info say about a policy node."""
+"""Health, counters and percentiles of a policy node, as `/diagnostics` carries them."""
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.control.timing import LatencyStatistics
-from vdd_ros.host.facts import available_providers, runtime_versions
-from vdd_ros.host.realtime import host_facts
-from vdd_ros.host.software import ros_facts
-from vdd_ros.nodes.policy.parameters import PolicyParameters
-from vdd_ros.policy.act import WarmUp
-from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.text import printable
 
 ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
@@ -121,17 +113,17 @@ class Health:
         return f"; {others}" if others else ""
 
 
-def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, Any]:
-    """Return counters and percentiles in milliseconds."""
-    values: dict[str, Any] = asdict(loop.counters)
+def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, int | float | str]:
+    """Return counters, rates, and percentiles as texts in milliseconds."""
+    values: dict[str, int | float | str] = asdict(loop.counters)
     limits, entries = loop.commander.limits, loop.commander.channel.command.entries
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
     values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
     values["last_refused_policy"] = loop.swap.last_refused
     for index, entry in enumerate(entries):
-        values[f"limited_range.{entry.name}"] = limits.out_of_range[index]
-        values[f"limited_step.{entry.name}"] = limits.too_far[index]
-        values[f"limited_error.{entry.name}"] = limits.waited[index]
+        values[f"limited_range.{entry.name}"] = int(limits.out_of_range[index])
+        values[f"limited_step.{entry.name}"] = int(limits.too_far[index])
+        values[f"limited_error.{entry.name}"] = int(limits.waited[index])
     for name, count in loop.commander.following.times_frozen.items():
         values[f"frozen.{name}"] = count
     for name, count in loop.observer.contradictions.items():
@@ -148,55 +140,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, An
     return values
 
 
-def policy_info(
-    name: str,
-    path: str,
-    digest: str,
-    policy: OnnxPolicy,
-    parameters: PolicyParameters,
-    rate_hz: float,
-    warm_up: WarmUp,
-) -> dict[str, Any]:
-    """Return what a bag needs to tell which policy on which machine gave its latencies."""
-    spec = policy.spec
-    return {
-        "node": name,
-        "structure": spec.structure,
-        "method": spec.method,
-        "task": spec.task,
-        "experts": spec.experts,
-        "sampling_steps": spec.sampling_steps,
-        "history": spec.history,
-        "horizon": spec.horizon,
-        "goal_length": spec.goal_length,
-        "policy": Path(path).name,
-        "policy_sha256": digest,
-        "rate_hz": rate_hz,
-        "control": parameters.enable_control,
-        "expert": parameters.expert,
-        "noise": parameters.noise,
-        "deterministic": spec.is_deterministic,
-        "warnings": list(spec.warnings),
-        "action_steps": parameters.action_steps,
-        "prefetch_ticks": parameters.prefetch_ticks,
-        "seed": parameters.seed,
-        "warm_up_first_ms": 1e3 * warm_up.first_s,
-        "warm_up_median_ms": 1e3 * warm_up.median_s,
-        "parameters": asdict(parameters),
-        "versions": runtime_versions(),
-        "providers": available_providers(),
-        "ros": ros_facts(),
-        "machine": {
-            **host_facts(),
-            "provider": parameters.provider,
-            "binding": policy.binding,
-            "intra_op_threads": parameters.intra_op_threads,
-            "inter_op_threads": parameters.inter_op_threads,
-        },
-    }
-
-
-def key_values(values: dict[str, Any]) -> list[KeyValue]:
+def key_values(values: Mapping[str, object]) -> list[KeyValue]:
     """Return values as diagnostics carry them; what is not text becomes JSON, and long texts are clipped."""
     return [
         KeyValue(

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from rclpy.logging import get_logger
 
 from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.nodes.policy.diagnostics import policy_info
 from vdd_ros.nodes.policy.fitness import MemoryCheck, judge_speed
+from vdd_ros.nodes.policy.info import PolicyInfo, policy_info
 from vdd_ros.nodes.policy.parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -22,12 +21,12 @@ class LoadedPolicy:
 
     Attributes:
         active: The policy and what belongs to it.
-        info: Content of `~/policy_info`.
+        info: What `~/policy_info` says of it.
         inference_s: Median time of its graph.
     """
 
     active: ActivePolicy
-    info: dict[str, Any]
+    info: PolicyInfo
     inference_s: float
 
 

@@ -15,6 +15,7 @@ from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
 from vdd_ros.errors import RobotFileError
 from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
+from vdd_ros.nodes.policy.info import SessionInfo
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, command_message
 from vdd_ros.nodes.ros.preserialized import ReadyMessage, number_range
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
@@ -149,7 +150,7 @@ class PublishedOutputs:
         """See Outputs."""
         self._to_decision.publish(self._decisions[record.labels].serialized(record.values))
 
-    def info(self, info: dict[str, Any]) -> None:
+    def info(self, info: SessionInfo) -> None:
         """Publish, for those who come later too, which policy runs on which machine."""
         self._to_info.publish(String(data=json.dumps(info)))
 

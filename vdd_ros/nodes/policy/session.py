@@ -19,6 +19,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.realtime import measure_jitter
 from vdd_ros.nodes.policy.diagnostics import Health
 from vdd_ros.nodes.policy.handover import ACTS, Done, Handover
+from vdd_ros.nodes.policy.info import SessionInfo
 from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
@@ -99,11 +100,14 @@ class PolicySession:
         self._early_s = 0.0 if self._simulated_time else min(parameters.wake_early_s, self._period_s / 2)
 
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> SessionInfo:
         """Content of `~/policy_info`."""
-        refused = self._ticker.refused if self._ticker else None
-        own = {"wake_early_s": self._early_s, "jitter_floor": self._jitter_floor, "refused": refused}
-        return self._loaded.info | own
+        return {
+            **self._loaded.info,
+            "wake_early_s": self._early_s,
+            "jitter_floor": self._jitter_floor,
+            "refused": self._ticker.refused if self._ticker else None,
+        }
 
     def connect(self) -> None:
         """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""

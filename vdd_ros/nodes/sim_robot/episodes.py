@@ -1,11 +1,11 @@
 """One simulated robot: a task stepped one control period at a time, driven by absolute commands."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
+from vdd_ros.documents import JsonObject, json_object
 from vdd_ros.robot.channels import CommandChannel
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import Floats
@@ -40,9 +40,9 @@ class EpisodeResult:
     mode: int | None
     steps: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the result for JSON."""
-        return asdict(self)
+        return json_object(self)
 
 
 class SimulatedRobot:
