@@ -4,7 +4,7 @@ import errno
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,26 @@ _CUT_PACKED = "the rest of a compressed file that is cut off or damaged"
 
 
 @dataclass(frozen=True)
+class BagMetadata:
+    """The part of metadata.yaml that is used.
+
+    Attributes:
+        files: Paths of the bag's files, in the order in which they were written; their folders are ignored.
+        topics: Topic, type and number of messages.
+    """
+
+    files: tuple[str, ...]
+    topics: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True)
 class BagLayout:
     """The files of a bag.
 
     Attributes:
         path: What was given: a folder or a file.
         files: Its files, in the order in which they were written.
-        metadata: The content of metadata.yaml; empty where there is none, or it cannot be used.
+        metadata: The content of metadata.yaml; None if the file is missing or cannot be used.
         problem: Why metadata.yaml cannot be used, in words; empty where it can.
         missing: Files that metadata.yaml names and that are not there.
         unnamed: Files of bags beside them that metadata.yaml does not name, and that are not read.
@@ -46,7 +59,7 @@ class BagLayout:
 
     path: Path
     files: tuple[Path, ...]
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: BagMetadata | None = None
     problem: str = ""
     missing: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
@@ -54,12 +67,7 @@ class BagLayout:
     @property
     def counted(self) -> list[tuple[str, str, int]]:
         """Topic, type and number of messages, as metadata.yaml counts them."""
-        listed = [(topic["topic_metadata"], topic["message_count"]) for topic in self._topics]
-        return [(topic["name"], topic["type"], count) for topic, count in listed]
-
-    @property
-    def _topics(self) -> list[Any]:
-        return self.metadata.get("topics_with_message_count", [])
+        return list(self.metadata.topics) if self.metadata else []
 
     @property
     def unfinished(self) -> list[Path]:
@@ -91,8 +99,8 @@ def find_bag(path: Path) -> BagLayout:
     if not path.is_dir():
         raise RecordingError(f"{shown(path)} is not a readable bag: it is neither a folder nor an ordinary file")
     found = path / METADATA
-    metadata, problem = _metadata(found) if found.exists() else ({}, "it has no metadata.yaml")
-    files = tuple(path / Path(name).name for name in metadata.get("relative_file_paths", ()))
+    metadata, problem = _metadata(found) if found.exists() else (None, "it has no metadata.yaml")
+    files = tuple(path / Path(name).name for name in metadata.files) if metadata else ()
     missing = tuple(file.name for file in files if not file.is_file())
     present = _files(path)
     if not present:
@@ -180,21 +188,23 @@ def _absent(path: Path) -> str:
     return "it does not exist; give the folder of a bag, or its file"
 
 
-def _metadata(file: Path) -> tuple[dict[str, Any], str]:
-    """Return what metadata.yaml says, and why it cannot be used."""
+def _metadata(file: Path) -> tuple[BagMetadata | None, str]:
+    """Return the content of metadata.yaml, or why it cannot be used."""
     try:
         content = read_yaml(file, RecordingError)
     except RecordingError as error:
-        return {}, str(error).rstrip(".")
+        return None, str(error).rstrip(".")
     information = content.get("rosbag2_bagfile_information") if isinstance(content, dict) else None
     if not isinstance(information, dict):
-        return {}, "metadata.yaml has no rosbag2_bagfile_information"
+        return None, "metadata.yaml has no rosbag2_bagfile_information"
     if problem := _mistake(information):
-        return {}, f"metadata.yaml {problem}"
-    return information, ""
+        return None, f"metadata.yaml {problem}"
+    listed = [(topic["topic_metadata"], topic["message_count"]) for topic in information["topics_with_message_count"]]
+    topics = tuple((topic["name"], topic["type"], count) for topic, count in listed)
+    return BagMetadata(tuple(information["relative_file_paths"]), topics), ""
 
 
-def _mistake(information: dict[str, Any]) -> str:
+def _mistake(information: dict[object, Any]) -> str:
     """Return what is wrong with the metadata; empty where nothing is."""
     version, storage = information.get("version"), information.get("storage_identifier")
     if not isinstance(version, int) or version > _NEWEST_VERSION:
