@@ -61,7 +61,7 @@ def read_action(raw: object) -> tuple[Feature, ...]:
 
 
 def to_objects(features: Sequence[Feature]) -> list[FeatureEntry]:
-    """Return features as entries of the metadata, without what is as usual."""
+    """Return features as entries of the metadata, without members at their defaults."""
     return [_entry(feature) for feature in features]
 
 
