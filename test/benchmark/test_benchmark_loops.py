@@ -13,11 +13,12 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.benchmark.methods.training import make_config
 from vdd_ros.benchmark.speed import command as speed
+from vdd_ros.benchmark.speed.figures import SpeedRecord
 from vdd_ros.cli.main import main
 from vdd_ros.learning.configs import FitConfig
 from vdd_ros.learning.methods.configs import DistilConfig
 
-RECORD = {
+RECORD: SpeedRecord = {
     "task": "avoiding",
     "backbone": "gpt",
     "steps": 120,
@@ -32,6 +33,7 @@ RECORD = {
             "distance": [0.6, 0.3],
             "speedup": 3.0,
             "speedup_interval": [2.5, 3.5],
+            "product_reached_s": 2.0,
             "time_speedup": 4.0,
         }
     ],
@@ -42,8 +44,8 @@ def test_the_table_of_a_comparison() -> None:
     text = speed.table(RECORD)
     assert "| vdd_ros | 3000 | 2 | 0.1000 | – | – |" in text
     assert "| straightforward, learning rate 1.0e-04 | 1000 | 8 | 0.3000 | 3.0 [2.5, 3.5] | 4.0 times sooner |" in text
-    behind = {**RECORD["references"][0], "time_speedup": None}  # type: ignore[index]
-    assert "| not reached |" in speed.table({**RECORD, "references": [behind]})
+    behind = RECORD["references"][0] | {"time_speedup": None}
+    assert "| not reached |" in speed.table(RECORD | {"references": [behind]})
 
 
 def test_a_report_quotes_the_comparison(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_arrays_of_another_type_are_other_inputs(tmp_path: Path) -> None:
         for dtype in ("uint8", "float32")
     )
     found = compare_passes([one, one], [one, other], rounds=1)
-    assert [compared["difference"] for compared in found["comparisons"]] == [0.0, None]
+    assert [compared.difference for compared in found["comparisons"]] == [0.0, None]
 
 
 def test_files_without_a_counterpart_are_refused(tmp_path: Path) -> None:

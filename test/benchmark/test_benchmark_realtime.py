@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.benchmark.realtime import PARTS, judge
 from vdd_ros.benchmark.realtime import suite as realtime
+from vdd_ros.benchmark.realtime.figures import RealtimeRecord
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.host.monitor import Preemptions
@@ -103,7 +104,7 @@ def test_networks_are_compared_within_each_round() -> None:
     assert networks.speedup(slow, fast) == pytest.approx(4.0)
 
 
-def a_record() -> dict[str, Any]:
+def a_record() -> RealtimeRecord:
     times = judge.percentiles(np.linspace(1e-4, 2e-4, 101))
     node = judge.punctuality(measured(), RATE_HZ) | judge.blame(measured(), [Preemptions()], RATE_HZ)
     drivers = [
@@ -118,7 +119,7 @@ def a_record() -> dict[str, Any]:
         "speedup_torch": {"4": 1.5},
     }
     machine = {"cpu": "a processor", "cores": 2, "kernel": "6.1", "preempt_rt": False, "load": 0.1}
-    return {
+    record = {
         "measured_at": {"ticks": "2026-01-02T03:04:05+00:00", "rates": "2026-01-02T04:05:06+00:00"},
         "machine": machine,
         "versions": {"onnxruntime": "1.31"},
@@ -136,12 +137,14 @@ def a_record() -> dict[str, Any]:
         "missed_200hz": 0,
         "fifo": None,
     }
+    return cast(RealtimeRecord, record)
 
 
-def under_fifo() -> dict[str, Any]:
-    record = a_record()
+def under_fifo() -> RealtimeRecord:
+    record = dict(a_record())
     keys = ("tick_over_parts_p50", "tick_p99_over_p50", "ticks", "swap_ticks_lost", "swaps", "rates", "missed_200hz")
-    return record | {"fifo": {key: record[key] for key in keys} | {"tick_over_parts_p50": 1.125, "swap_ticks_lost": 3}}
+    fifo = {key: record[key] for key in keys} | {"tick_over_parts_p50": 1.125, "swap_ticks_lost": 3}
+    return cast(RealtimeRecord, record | {"fifo": fifo})
 
 
 def test_the_page_shows_every_figure_beside_its_aim(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def test_each_cell_is_one_object_with_all_that_was_asked_for(finished: Path) -> 
     assert [records[name]["experts"] for name in METHODS] == [None, None, 24, 24]
     for record in records.values():
         assert record["rollouts"] == 4
-        assert 0 < record["inference_s_interval"][0] <= record["inference_s_p50"] <= record["inference_s_interval"][1]
+        low, high = record["inference_s_interval"] or (0.0, 0.0)
+        assert 0 < low <= (record["inference_s_p50"] or 0.0) <= high
         assert record["settings"]["steps"] == 3
     assert len({record["inference_at"] for record in records.values()}) == 1
 
@@ -106,7 +107,7 @@ def test_each_cell_is_one_object_with_all_that_was_asked_for(finished: Path) -> 
 def test_train_s_is_the_teachers_and_distil_s_the_students_own(finished: Path) -> None:
     records = {record["method"]: record for record in read_results(finished / "benchmark.json")}
     assert records["vdd-beso"]["train_s"] == records["beso"]["train_s"] == records["beso-1"]["train_s"] > 0
-    assert records["vdd-beso"]["distil_s"] > 0
+    assert (records["vdd-beso"]["distil_s"] or 0.0) > 0
     assert records["em"]["train_s"] > 0
     assert [records[name]["distil_s"] for name in ("beso", "beso-1", "em")] == [None] * 3
 

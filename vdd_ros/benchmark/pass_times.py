@@ -1,17 +1,17 @@
-"""The time of one pass of policy files, against that of other files, by turns in one process and one thread."""
+"""The time of one pass of policy files against that of other files: by turns, in one process and one thread."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.latency.summary import median_interval
-from vdd_ros.host.facts import machine_facts, runtime_versions
+from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
@@ -30,10 +30,10 @@ class PassTime:
 
     Attributes:
         file: Name of the file.
-        sha256: Of the file.
-        operators: That ONNX Runtime runs for a pass, after its own optimisation.
-        pass_s: Median over the rounds of the median seconds of a pass.
-        pass_s_interval: 95 % interval of that.
+        sha256: Hash of the file.
+        operators: Operators of a pass after ONNX Runtime's own optimisation.
+        pass_s: Median over the rounds of each round's median time of a pass, s.
+        pass_s_interval: 95 % interval of `pass_s`, s.
     """
 
     file: str
@@ -49,10 +49,10 @@ class PassComparison:
 
     Attributes:
         policy, against: Their passes.
-        ratio: Median over the rounds of the time of `policy`, divided by that of `against`.
-        ratio_interval: 95 % interval of that.
-        difference: Largest difference of their actions on the same random inputs, in standard deviations; None where
-            they take different inputs.
+        ratio: Time of `policy` divided by that of `against`, median over the rounds.
+        ratio_interval: 95 % interval of `ratio`.
+        difference: Largest difference of their actions on the same random inputs, in standard deviations; None if they
+            take different inputs.
     """
 
     policy: PassTime
@@ -62,19 +62,29 @@ class PassComparison:
     difference: float | None
 
 
-def compare_passes(policies: list[Path], against: list[Path], rounds: int = ROUNDS) -> dict[str, Any]:
+class PassRecord(TypedDict):
+    """A comparison of policy files.
+
+    Attributes:
+        comparisons: One for each pair of files, in the order given.
+        machine, versions: Where it ran, and with which packages.
+    """
+
+    comparisons: list[PassComparison]
+    machine: MachineFacts
+    versions: RuntimeVersions
+
+
+def compare_passes(policies: list[Path], against: list[Path], rounds: int = ROUNDS) -> PassRecord:
     """Time each policy file against its counterpart, all by turns.
 
     Args:
         policies: Policy files.
-        against: As many others, each the counterpart of the policy in its place.
-        rounds: Turns of each file, of `CALLS` passes each.
-
-    Returns:
-        `comparisons`, a list of `PassComparison` as dictionaries, `machine` and `versions`.
+        against: Their counterparts, in the same order.
+        rounds: Turns of each file, `CALLS` passes each.
 
     Raises:
-        ConfigurationError: The numbers of files differ, or there are no rounds.
+        ConfigurationError: The numbers of files differ, or `rounds` is below 1.
         PolicyFileError: A file is no policy file.
     """
     if len(policies) != len(against) or rounds < 1:
@@ -87,34 +97,33 @@ def compare_passes(policies: list[Path], against: list[Path], rounds: int = ROUN
     bound = [_bound(one) for one in opened]
     times = _by_turns(bound, rounds)
     passes = [_pass_time(file, seconds) for file, seconds in zip(files, times, strict=True)]
-    compared = []
+    compared: list[PassComparison] = []
     for one in range(len(policies)):
         other = one + len(policies)
         ratios = np.sort(times[one] / times[other])
         difference = _difference(bound[one], bound[other], opened[other].spec)
         ratio = float(np.median(ratios))
         compared.append(PassComparison(passes[one], passes[other], ratio, median_interval(ratios), difference))
-    found = [asdict(one) for one in compared]
-    return {"comparisons": found, "machine": machine_facts(), "versions": runtime_versions()}
+    return {"comparisons": compared, "machine": machine_facts(), "versions": runtime_versions()}
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return what `compare_passes` found as the rows of a table."""
+def table(found: PassRecord) -> str:
+    """Return the result of `compare_passes` as rows of a table for a terminal."""
     rows = []
     for one in found["comparisons"]:
-        low, high = one["ratio_interval"]
-        same = "other inputs" if one["difference"] is None else f"actions differ by {one['difference']:.2g} deviations"
-        rows.append(f"{_row(one['policy'])} against {_row(one['against'])}")
-        rows.append(f"  ratio {one['ratio']:.3f} [{low:.3f}, {high:.3f}], {same}")
+        low, high = one.ratio_interval
+        same = "other inputs" if one.difference is None else f"actions differ by {one.difference:.2g} deviations"
+        rows.append(f"{_row(one.policy)} against {_row(one.against)}")
+        rows.append(f"  ratio {one.ratio:.3f} [{low:.3f}, {high:.3f}], {same}")
     return "\n".join(rows)
 
 
-def _row(measured: dict[str, Any]) -> str:
-    return f"{measured['file']} {1e6 * measured['pass_s']:.1f} us ({measured['operators']} operators)"
+def _row(measured: PassTime) -> str:
+    return f"{measured.file} {1e6 * measured.pass_s:.1f} us ({measured.operators} operators)"
 
 
 def _bound(opened: OnnxModel) -> BoundArrays:
-    """Return a file's arrays with random inputs: observations around the mean, draws as a node draws them."""
+    """Bind arrays to a session and fill its inputs: observations around the mean, noise drawn as the node draws it."""
     bound = BoundArrays(opened.session, opened.spec, 1)
     _draw(bound, opened.spec, np.random.default_rng(0))
     return bound
@@ -148,7 +157,7 @@ def _pass_time(file: PolicyFile, seconds: NDArray[np.float64]) -> PassTime:
 
 
 def count_operators(file: PolicyFile) -> int:
-    """Return how many operators ONNX Runtime runs for a pass on the CPU, after its own optimisation."""
+    """Count the operators that ONNX Runtime runs for a pass on the CPU, after its own optimisation."""
     import onnx
     import onnxruntime
 
@@ -161,7 +170,7 @@ def count_operators(file: PolicyFile) -> int:
 
 
 def _difference(one: BoundArrays, other: BoundArrays, spec: PolicySpec, samples: int = 100) -> float | None:
-    """Return the largest difference of actions on the same inputs, in standard deviations of `spec`."""
+    """Return the largest difference of actions on the same inputs, in standard deviations; None for other inputs."""
     forms = [{name: (array.shape, array.dtype) for name, array in bound.inputs.items()} for bound in (one, other)]
     if forms[0] != forms[1]:
         return None

@@ -1,4 +1,4 @@
-"""Clocks that go on where a stopped process left them, and other JSON objects in the folder of the work."""
+"""Clocks that continue where a stopped process left them, and other JSON objects in the work folder."""
 
 import math
 import threading
@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from vdd_ros.documents import JsonObject, write_json
 from vdd_ros.documents import read_json as read_document
-from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
 
@@ -18,7 +17,7 @@ KEEP_EVERY_S = 5.0
 
 @contextmanager
 def timed(file: Path) -> Iterator[None]:
-    """Add the time that the block takes to the seconds in a file, every few seconds, so that a kill loses few."""
+    """Add the time of the block to the seconds in a file, every `KEEP_EVERY_S`, so that a kill loses little."""
     before, start, ended = read_seconds(file), time.monotonic(), threading.Event()
 
     def keep() -> None:
@@ -39,7 +38,7 @@ def timed(file: Path) -> Iterator[None]:
 
 
 def read_seconds(file: Path) -> float:
-    """Return what a clock says; 0 before it was started; raises ConfigurationError if the file is no clock's."""
+    """Return the seconds of a clock, 0 before its start; raises ConfigurationError if the file holds anything else."""
     clock = read_json(file)
     seconds = 0.0 if clock is None else clock.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
@@ -47,8 +46,8 @@ def read_seconds(file: Path) -> float:
     return float(seconds)
 
 
-def read_json(file: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None if there is none yet; raises ConfigurationError if the file holds anything else."""
+def read_json(file: Path) -> "JsonObject | None":
+    """Read a JSON object; None if the file is missing; raises ConfigurationError if it holds anything else."""
     if not file.exists():
         return None
     content = read_document(file, ConfigurationError)

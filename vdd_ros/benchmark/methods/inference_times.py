@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,9 @@ WARM_UP = 3
 
 
 class InferenceTime(TypedDict):
-    """How long one action takes, in seconds.
+    """The time of one action.
 
-    Keys:
+    Attributes:
         inference_s_p50: Median, s.
         inference_s_interval: 95 % interval of the median, s.
     """
@@ -36,14 +36,14 @@ class InferenceTime(TypedDict):
 
 
 def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[InferenceTime]:
-    """Time `OnnxPolicy.act` in one thread: each policy in turn a few calls, many rounds long.
+    """Time `OnnxPolicy.act` in one thread: the policies by turns, over many rounds.
 
     Args:
         files: Policy files.
-        rounds: Rounds of `CALLS` calls each.
+        rounds: Turns of each policy, `CALLS` calls each.
 
     Returns:
-        For each file `inference_s_p50` and `inference_s_interval`, the 95 % interval of that median.
+        The time of each file, in order.
     """
     acts = [_caller(OnnxPolicy.load(file)) for file in files]
     times: list[NDArray[np.float64]] = [np.empty((rounds, CALLS)) for _ in files]
@@ -65,7 +65,7 @@ def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[InferenceTi
 
 
 def _caller(policy: OnnxPolicy) -> Callable[[], object]:
-    """Return a call of a policy at the mean observation, as goal too."""
+    """Return a call of a policy at the mean observation, which is its goal too."""
     spec = policy.spec
     mean = np.array(spec.statistics.observation_mean, np.float32)
     window = np.tile(mean, (spec.history, 1))
@@ -74,14 +74,17 @@ def _caller(policy: OnnxPolicy) -> Callable[[], object]:
 
 
 def measure_trials(folders: list[Path]) -> list[Record]:
-    """Measure the finished trials in some folders, unless one run has measured them all; return their records."""
-    records = {folder: record for folder in folders if (record := read_json(folder / TRIAL_FILE))}
+    """Time the finished trials in some folders, unless a single run has timed them all; return their records."""
+    read = {folder: read_json(folder / TRIAL_FILE) for folder in folders}
+    records = {folder: cast(Record, record) for folder, record in read.items() if record}
     runs = {record["inference_at"] for record in records.values()}
     if len(runs) == 1 and None not in runs:
         return list(records.values())
-    run = {"inference_at": datetime.now(timezone.utc).isoformat(), "inference_machine": machine_facts()}
+    at, machine = datetime.now(timezone.utc).isoformat(), machine_facts()
     times = measure_latency([folder / POLICY_FILE for folder in records])
-    for (folder, record), measured in zip(list(records.items()), times, strict=True):
-        records[folder] = record | measured | run
-        write_json(folder / TRIAL_FILE, records[folder])
+    for (folder, record), measured in zip(records.items(), times, strict=True):
+        record["inference_s_p50"] = measured["inference_s_p50"]
+        record["inference_s_interval"] = measured["inference_s_interval"]
+        record["inference_at"], record["inference_machine"] = at, machine
+        write_json(folder / TRIAL_FILE, record)
     return list(records.values())

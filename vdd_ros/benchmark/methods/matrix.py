@@ -1,21 +1,22 @@
-"""What is compared: the methods, their ablations, and the trials that a benchmark runs through."""
+"""The methods that a benchmark compares, their ablations, and its trials."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.methods import registry
+from vdd_ros.learning.methods.configs import Sampler, Schedule
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from.
+    """The origin of a model.
 
     Attributes:
         method: Name of a method, or of a kind of teacher.
-        teacher: Name of the model that it is distilled from, or None if it learns from the demonstrations.
-        settings: Fields of the method's configuration that make this model what it is.
+        teacher: Name of the model that it is distilled from; None if it learns from the demonstrations.
+        settings: The model's own settings: fields of the method's configuration.
     """
 
     method: str
@@ -28,9 +29,9 @@ class Candidate:
     """A policy that is compared.
 
     Attributes:
-        label: For tables.
-        model: Name of its model.
-        steps, sampler, schedule: Of a diffusion policy, else None; see `ExportConfig`.
+        label: Name in tables.
+        model: Name of its model in `SOURCES`.
+        steps, sampler, schedule: As in `ExportConfig`; None unless it is a diffusion policy.
     """
 
     label: str
@@ -54,7 +55,7 @@ PAPER_UPDATE = {
 }
 
 _METHODS = {method.name: method for method in registry.all_methods() if method.name != "vdd"}
-"""VDD apart, which is compared from several teachers."""
+"""All but VDD, which is compared from several teachers."""
 
 SOURCES = {
     "ddpm": Source("ddpm", settings={"teacher": "ddpm", "steps": 14_000}),  # its levels are spread wider than BESO's
@@ -95,15 +96,15 @@ def method_of(source: Source) -> registry.Method:
 
 @dataclass(frozen=True)
 class Model:
-    """Something to train once, however often it is measured.
+    """A model, trained once for all trials that share it.
 
     Attributes:
         task: Name of the task.
-        name: In `SOURCES`.
+        name: Name in `SOURCES`.
         backbone: `gpt` or `mlp`.
-        seed: Of its training.
+        seed: Seed of its training.
         variant: Name in `VARIANTS`, or None.
-        teacher: What it is distilled from.
+        teacher: Model that it is distilled from; None if it learns from the demonstrations.
     """
 
     task: str
@@ -115,19 +116,19 @@ class Model:
 
     @classmethod
     def of(cls, task: str, name: str, backbone: str, seed: int, variant: str | None = None) -> "Model":
-        """Return a model with its teacher, of which there is one: seed 0, as in the paper."""
+        """Return a model with its teacher, always that of seed 0, as in the paper."""
         source = SOURCES[name]
         teacher = cls.of(task, source.teacher, backbone, 0) if source.teacher else None
         return cls(task, name, backbone, seed, variant, teacher)
 
     @property
     def source(self) -> Source:
-        """Where it comes from."""
+        """Its origin."""
         return SOURCES[self.name]
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Fields of the configuration that make it what it is."""
+    def settings(self) -> dict[str, object]:
+        """Its own settings: fields of its method's configuration, by name."""
         return {**self.source.settings, **VARIANTS.get(self.variant or "", {}), "seed": self.seed}
 
     @property
@@ -136,23 +137,32 @@ class Model:
         return _label(self.task, self.name, self.variant, self.backbone, self.seed)
 
 
+class Sampling(TypedDict, total=False):
+    """How a diffusion policy is exported; fields of `ExportConfig`."""
+
+    steps: int
+    sampler: Sampler
+    schedule: Schedule
+
+
 @dataclass(frozen=True)
 class Trial:
     """One policy to make and measure.
 
     Attributes:
         method: Name in `METHODS`.
-        model: What acts in it.
+        model: Its model.
     """
 
     method: str
     model: Model
 
     @property
-    def sampling(self) -> dict[str, Any]:
-        """How a diffusion policy is exported, fields of an `ExportConfig`; nothing for the others."""
+    def sampling(self) -> Sampling:
+        """How a diffusion policy is exported; empty for other policies."""
         method = METHODS[self.method]
-        return {name: getattr(method, name) for name in ("steps", "sampler", "schedule")} if method.steps else {}
+        fields = {name: getattr(method, name) for name in ("steps", "sampler", "schedule")} if method.steps else {}
+        return cast(Sampling, fields)
 
     @property
     def label(self) -> str:
@@ -167,13 +177,13 @@ class Trial:
 
 
 def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
-    """Return the trials of some methods: teachers with one seed and first, then the rest with each of its seeds."""
+    """Return the trials of some methods: first teachers, with seed 0 alone; then the others, with each seed."""
     wanted = [name for name in METHODS if name in set(methods)]
     return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
 
 
 def expand_ablations(tasks: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
-    """Return the trials of the ablations, after those of the teacher and the student that they vary."""
+    """Return the trials of the ablations, after those of their teacher and of the student that they vary."""
     trials = []
     for task in tasks:
         trials += expand([task], [SOURCES[ABLATED].teacher or "", ABLATED], seeds, backbone)

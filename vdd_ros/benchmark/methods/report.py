@@ -11,13 +11,14 @@ from vdd_ros.benchmark.methods.summary import group, settings_apart
 from vdd_ros.benchmark.methods.tables import TABLES
 from vdd_ros.benchmark.speed.command import draw_comparison, section
 from vdd_ros.files import UPDATE_WAIT_S, holding, replacing
+from vdd_ros.host.facts import MachineFacts
 
 REPORT_FILE = "benchmark.md"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
 def write_report(records: list[Record], folder: Path) -> str:
-    """Write tables and figures of some trials into a folder; return the tables."""
+    """Write tables and figures of trials into a folder; return the tables as Markdown."""
     text = render(records, folder, Path())
     with holding(folder, wait_s=UPDATE_WAIT_S):
         for task, backbone in sections(records):
@@ -49,8 +50,8 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
 
     Args:
         records: The trials.
-        folder: Folder of the figures, and of the record of a speed comparison if there is one.
-        figures: The same, as seen from the page.
+        folder: Folder of the figures and of the record of a speed comparison, if any.
+        figures: The same folder, relative to the page.
     """
     if not records:
         return "Nothing has been measured yet."
@@ -68,17 +69,17 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
 
 
 def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
-    """Return the tasks and backbones of some trials."""
+    """Return the pairs of task and backbone of some trials, sorted."""
     return sorted({(record["task"], record["backbone"]) for record in records})
 
 
 def _preface(records: list[Record]) -> str:
-    def machine(facts: Record) -> str:
-        count = facts.get("threads")
+    def machine(facts: MachineFacts, count: int | None = None, gpu: str | None = None) -> str:
         threads = "" if count is None else f", {count} thread{'s' if count > 1 else ''}"
-        return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {facts['gpu']}" if facts.get("gpu") else "")
+        return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {gpu}" if gpu else "")
 
-    trained = sorted({machine(record["machine"]) for record in records})
+    machines = [record["machine"] for record in records]
+    trained = sorted({machine(facts, facts.get("threads"), facts.get("gpu")) for facts in machines})
     timed = sorted({machine(facts) for record in records if (facts := record["inference_machine"])})
     rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
     lines = [

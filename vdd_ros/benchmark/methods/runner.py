@@ -1,4 +1,4 @@
-"""How a trial is made: its model trained, its policy file written, its rollouts counted, each step kept at once."""
+"""The steps of a trial: train its model, write its policy file, count its rollouts; each is kept at once."""
 
 import hashlib
 import json
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 
 from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
 from vdd_ros.benchmark.methods.matrix import Model, Trial
-from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.benchmark.methods.results import Record, TrainingMachine
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config, train
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.documents import JsonObject
 from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.rollouts import EpisodesScore, evaluate_policy
@@ -38,15 +39,34 @@ KEYED_VERSIONS = ("vdd_ros", "torch")
 _CLOCK = "clock.json"
 
 
-@dataclass(frozen=True)
-class Runner:
-    """Makes models and trials in a folder; what is finished stays finished. Can be pickled.
+class Training(TypedDict):
+    """The training of a model.
 
     Attributes:
-        work: The folder; workers on other machines have it under the same path.
-        data: Task to the folder of its demonstrations, which workers have too.
+        seconds: Its time, s, over all processes that took part in it.
+        settings, versions: As in the card of the checkpoint.
+        machine: Where it ended.
+        commit: As `commit` returns it.
+        sha256: Hash of the model.
+    """
+
+    seconds: float
+    settings: JsonObject
+    versions: dict[str, str]
+    machine: TrainingMachine
+    commit: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Makes models and trials in a folder, each once. Can be pickled.
+
+    Attributes:
+        work: The folder; workers on other machines see it under the same path.
+        data: Task to the folder of its demonstrations, which workers see too.
         rollouts: Episodes of each trial.
-        steps: Training steps, or None for as many as usual.
+        steps: Training steps; None for the default of each method.
         device: `auto`, `cpu` or `cuda`.
     """
 
@@ -62,21 +82,21 @@ class Runner:
         return self.work / "trials"
 
     def folder(self, trial: Trial) -> Path:
-        """Return the folder of a trial, whose name has the key of all that its figures depend on."""
+        """Return the folder of a trial; its name ends with a hash of all that the figures depend on."""
         content = {"model": self._model_key(trial.model), "rollouts": self.rollouts, **trial.sampling}
         return self.trials / f"{trial.label}-{_digest(content)}"
 
     def model_folder(self, model: Model) -> Path:
-        """Return the folder of a model, whose name has its key."""
+        """Return the folder of a model; its name ends with a hash of all that the model depends on."""
         return self.work / "models" / f"{model.label}-{self._model_key(model)}"
 
     def finished(self, trial: Trial) -> Record | None:
         """Return the record of a trial, or None if it is not finished."""
-        return read_json(self.folder(trial) / TRIAL_FILE)
+        return cast("Record | None", read_json(self.folder(trial) / TRIAL_FILE))
 
-    def trained(self, model: Model) -> dict[str, Any] | None:
-        """Return what is known of a model's training, or None if it has not ended."""
-        return read_json(self.model_folder(model) / TRAINED_FILE)
+    def trained(self, model: Model) -> Training | None:
+        """Return the record of a model's training, or None if it has not ended."""
+        return cast("Training | None", read_json(self.model_folder(model) / TRAINED_FILE))
 
     def demonstrations(self, task: str) -> DemonstrationSet:
         """Return the demonstrations of a task."""
@@ -97,15 +117,15 @@ class Runner:
         """Return the folder of a model's checkpoint."""
         return self.model_folder(model) / CHECKPOINT
 
-    def train(self, model: Model) -> dict[str, Any]:
-        """Train a model whose teacher, if it has one, is trained; go on where a stopped process left it.
+    def train(self, model: Model) -> Training:
+        """Train a model, after its teacher, if any; continue where a stopped process left it.
 
         Returns:
-            What `trained` returns once it is kept.
+            The record, which the caller keeps for `trained`.
 
         Raises:
             VddError: The training fails.
-            KeyboardInterrupt: It was interrupted; a checkpoint is kept.
+            KeyboardInterrupt: The training was interrupted; a checkpoint is kept.
         """
         folder = self.model_folder(model)
         teacher = self.checkpoint(model.teacher) if model.teacher else None
@@ -117,13 +137,13 @@ class Runner:
             "seconds": read_seconds(folder / _CLOCK),
             "settings": card.settings,
             "versions": card.versions,
-            "machine": machine_facts() | {"threads": torch.get_num_threads(), "gpu": gpu},
+            "machine": {**machine_facts(), "threads": torch.get_num_threads(), "gpu": gpu},
             "commit": commit(),
             "sha256": model_sha256(folder / CHECKPOINT),
         }
 
     def measure(self, trial: Trial) -> Record:
-        """Export the trained model of a trial, let it act, and return the trial's record, without inference times."""
+        """Export the trained model of a trial, roll it out, and return the trial's record, without inference times."""
         file = self.folder(trial) / POLICY_FILE
         if not file.exists():
             export(self.checkpoint(trial.model), file, ExportConfig(**trial.sampling, novelty=False))
@@ -133,7 +153,7 @@ class Runner:
         return self._record(trial, policy, scores.pooled)
 
     def _record(self, trial: Trial, policy: OnnxPolicy, scored: EpisodesScore) -> Record:
-        score = scored.to_dict()
+        score = scored.score
         model, spec = trial.model, policy.spec
         trained = self._trained(model)
         teacher = model.teacher and self._trained(model.teacher)
@@ -145,14 +165,14 @@ class Runner:
             "seed": model.seed,
             "teacher": trial.teacher,
             "experts": spec.experts,
-            "rollouts": score["rollouts"],
-            "success": score["success_rate"],
-            "success_interval": score["success_interval"],
-            "entropy": score["entropy"],
-            "entropy_interval": score["entropy_interval"],
-            "modes_found": score["modes_found"],
-            "modes": score["modes"],
-            "ends": score["ends"],
+            "rollouts": score.rollouts,
+            "success": score.success_rate,
+            "success_interval": list(score.success_interval),
+            "entropy": score.entropy,
+            "entropy_interval": list(score.entropy_interval),
+            "modes_found": score.modes_found,
+            "modes": {str(mode): number for mode, number in score.modes.items()},
+            "ends": dict(scored.ends),
             "steps": spec.sampling_steps or 1,
             "sampler": trial.sampling.get("sampler"),
             "schedule": trial.sampling.get("schedule"),
@@ -174,7 +194,7 @@ class Runner:
             "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
 
-    def _trained(self, model: Model) -> dict[str, Any]:
+    def _trained(self, model: Model) -> Training:
         trained = self.trained(model)
         if trained is None:
             raise ProcessError(f"{self.model_folder(model)} was taken away while it was in use; run the command again")
@@ -186,13 +206,13 @@ def _load(folder: Path) -> DemonstrationSet:
     return DemonstrationSet.load(folder)
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache
 def commit() -> str | None:
-    """Return the commit of this package's checkout, with -dirty if the package was changed since; None without one."""
+    """Return the commit of this checkout, with `-dirty` if the package has changed since; None outside a checkout."""
     package = Path(__file__).parents[2]
 
     def git(*words: str) -> str:

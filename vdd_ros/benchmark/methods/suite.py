@@ -1,18 +1,17 @@
-"""The driver of `vdd benchmark methods`: gives models and trials to workers, and alone writes what they return."""
+"""The driver of `vdd benchmark methods`: gives models and trials to workers; it alone writes their results."""
 
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vdd_ros.benchmark.methods.inference_times import measure_trials
 from vdd_ros.benchmark.methods.matrix import Model, Trial
 from vdd_ros.benchmark.methods.results import Record, merge_results, read_results
-from vdd_ros.benchmark.methods.runner import FAILURE_FILE, TRAINED_FILE, TRIAL_FILE, Runner
+from vdd_ros.benchmark.methods.runner import FAILURE_FILE, TRAINED_FILE, TRIAL_FILE, Runner, Training
 from vdd_ros.benchmark.methods.schedule import Step, run_steps
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
@@ -25,16 +24,16 @@ from vdd_ros.workers import Result, Workers, worker_number
 
 
 def find_demonstrations(tasks: Sequence[str], given: Path | None, work: Path, workers: Workers) -> dict[str, Path]:
-    """Return the folder of each task's demonstrations, which are made where they are missing.
+    """Return the folder of each task's demonstrations; make those that are missing.
 
     Args:
-        tasks: Names.
-        given: Folder of the demonstrations of the one task, or None for those in `work`.
-        work: Folder of the work.
-        workers: Who makes them.
+        tasks: Names of the tasks.
+        given: Folder of the demonstrations of a single task; None for those in `work`.
+        work: Work folder.
+        workers: Make the demonstrations.
 
     Raises:
-        VddError: A task is unknown, a set does not fit its task or cannot be made.
+        VddError: A task is unknown, or demonstrations do not fit their task or cannot be made.
     """
     specs = {name: get_task(name).spec for name in tasks}
     folders = {name: given or work / "demos" / name for name in tasks}
@@ -47,13 +46,13 @@ def find_demonstrations(tasks: Sequence[str], given: Path | None, work: Path, wo
 
 
 def run_trials(trials: Sequence[Trial], runner: Runner, results: Path, workers: Workers) -> dict[str, str]:
-    """Make the trials that are not finished; each goes to the results at once.
+    """Run the trials that are not finished; add each to the results as soon as it is.
 
     Returns:
-        Why trials failed, by label.
+        Label of each failed trial to the reason.
 
     Raises:
-        KeyboardInterrupt: The command was interrupted; what is done so far is kept.
+        KeyboardInterrupt: The command was interrupted; finished steps are kept.
     """
     for trial in trials:
         if record := runner.finished(trial):
@@ -73,7 +72,7 @@ def run_trials(trials: Sequence[Trial], runner: Runner, results: Path, workers: 
 
 @dataclass
 class _Driver:
-    """Knows which step is which, and keeps what comes of it."""
+    """Makes the steps and keeps their results."""
 
     trials: Sequence[Trial]
     runner: Runner
@@ -95,7 +94,7 @@ class _Driver:
             yield Step(trial.label, _measure, (self.runner, trial), (_training(trial.model),))
 
     def keep(self, result: Result) -> None:
-        """Write what a worker returned."""
+        """Write the result of a step."""
         if result.key in self._models:
             self._keep_in(self.runner.model_folder(self._models[result.key]), TRAINED_FILE, result)
             return
@@ -120,13 +119,13 @@ class _Driver:
 
 
 def measure_latency(runner: Runner, results: Path) -> None:
-    """Measure the inference times of all trials of the results; nothing else should run meanwhile."""
+    """Measure the inference times of all trials in the results; nothing else should run meanwhile."""
     folders = [runner.trials / record["key"] for record in read_results(results)]
     merge_results(results, measure_trials(folders))
 
 
 def train_alone(runner: Runner, model: Model) -> Path:
-    """Return the checkpoint of a model, trained here unless it has ended, its teacher first."""
+    """Return the checkpoint of a model; train it in this process if it is missing, its teacher first."""
     if model.teacher is not None:
         train_alone(runner, model.teacher)
     if runner.trained(model) is None:
@@ -149,7 +148,7 @@ def _training(model: Model) -> str:
     return f"training of {model.label}"
 
 
-def _train(payload: tuple[Runner, Model]) -> dict[str, Any]:
+def _train(payload: tuple[Runner, Model]) -> Training:
     runner, model = payload
     if torch.cuda.is_available():
         torch.cuda.set_device(worker_number() % torch.cuda.device_count())

@@ -1,13 +1,13 @@
-"""What trials say together: means over seeds with their spread and intervals, beside the paper's figures."""
+"""Means of trials over seeds, with spread and intervals, and the paper's figures."""
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vdd_ros.benchmark.methods.matrix import METHODS, VARIANTS
-from vdd_ros.benchmark.methods.results import Record
+from vdd_ros.benchmark.methods.results import MeanKey, Record
 from vdd_ros.tasks import get_task, task_names
 from vdd_ros.tasks.metrics import wilson_interval
 
@@ -17,9 +17,9 @@ class SeedMean:
     """A mean over seeds.
 
     Attributes:
-        mean: Of the seeds.
-        spread: Standard deviation over the seeds; None for a single one.
-        interval: 95 % interval of the mean for these very seeds: the rollouts are what is random in it.
+        mean: Mean over the seeds.
+        spread: Standard deviation over the seeds; None for a single seed.
+        interval: 95 % interval of the mean for these seeds, over the randomness of their rollouts.
     """
 
     mean: float
@@ -27,7 +27,7 @@ class SeedMean:
     interval: tuple[float, float]
 
     def __str__(self) -> str:
-        """Return it for a table."""
+        """Return the text for a table."""
         spread = "" if self.spread is None else f" ± {self.spread:.3f}"
         return f"{self.mean:.3f}{spread} [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
 
@@ -43,8 +43,9 @@ class Group:
     trials: tuple[Record, ...]
 
     def __getitem__(self, key: str) -> Any:
-        """Return what the trials have in common under a key."""
-        return self.trials[0][key]
+        """Return the value of a key that all trials share."""
+        shared: Mapping[str, Any] = self.trials[0]
+        return shared[key]
 
     @property
     def method(self) -> str:
@@ -58,14 +59,14 @@ class Group:
 
     @property
     def success(self) -> SeedMean:
-        """Success rate; Wilson's interval of all rollouts together."""
+        """Success rate, with Wilson's interval of all rollouts together."""
         rollouts = sum(trial["rollouts"] for trial in self.trials)
         successes = sum(round(trial["success"] * trial["rollouts"]) for trial in self.trials)
         return self._figure("success", wilson_interval(successes, rollouts))
 
     @property
     def entropy(self) -> SeedMean:
-        """Task entropy; the seeds' independent intervals make that of their mean."""
+        """Task entropy; the independent intervals of the seeds give that of their mean."""
         mean, count = statistics.mean(trial["entropy"] for trial in self.trials), len(self.trials)
         below, above = (
             math.hypot(*(trial["entropy_interval"][side] - trial["entropy"] for trial in self.trials)) / count
@@ -73,12 +74,12 @@ class Group:
         )
         return self._figure("entropy", (max(mean - below, 0.0), mean + above))
 
-    def mean(self, key: str) -> float | None:
-        """Return the mean of a number over the trials that have it; None if none has."""
-        values = [trial[key] for trial in self.trials if trial[key] is not None]
+    def mean(self, key: MeanKey) -> float | None:
+        """Return the mean of a number over the trials that have it, or None."""
+        values = [value for trial in self.trials if (value := trial[key]) is not None]
         return statistics.mean(values) if values else None
 
-    def _figure(self, key: str, interval: tuple[float, float]) -> SeedMean:
+    def _figure(self, key: Literal["success", "entropy"], interval: tuple[float, float]) -> SeedMean:
         values = [trial[key] for trial in self.trials]
         spread = statistics.stdev(values) if len(values) > 1 else None
         return SeedMean(statistics.mean(values), spread, interval)
@@ -100,14 +101,15 @@ def group(records: Iterable[Record], task: str, backbone: str) -> Groups:
 
 
 def settings_apart(records: Iterable[Record]) -> list[str]:
-    """Return what differs over trials that should have it in common, in words; empty if nothing does."""
+    """Return, in words, the conditions in which trials differ but should not; an empty list if there are none."""
+    rows: list[Mapping[str, object]] = [*records]
     checks = {"rollouts": "rollouts", "inference_at": "runs of the inference times"}
-    values = {name: {record[key] for record in records} for key, name in checks.items()}
+    values = {name: {row[key] for row in rows} for key, name in checks.items()}
     return [f"{len(found)} different {name}" for name, found in values.items() if len(found) > 1]
 
 
 def paper_success(task: str, method: str) -> str:
-    """Return the published success for a table, a dash where there is none."""
+    """Return the published success rate for a table, or a dash."""
     published = get_task(task).published.get(method) if task in task_names() else None
     if published is None:
         return "–"

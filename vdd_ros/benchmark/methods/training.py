@@ -1,4 +1,4 @@
-"""How the models of a benchmark are trained: each by its method, with settings that fit its backbone."""
+"""The training of a benchmark's models: each by its method, with settings that fit its backbone."""
 
 import dataclasses
 from pathlib import Path
@@ -11,17 +11,17 @@ from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.learning.fit.training_loop import has_state
 from vdd_ros.learning.methods.trainer import Trainer
 
-# On these the result does not depend, so that a model keeps its key on another device.
+# Settings that do not change the result, so that a model keeps its key on another device.
 INDIFFERENT = ("device", "compile")
 
 
 def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
-    """Build the configuration of a model's training: that of its backbone, and what makes it what it is.
+    """Build the configuration of a model's training: the preset of its backbone, and the model's own settings.
 
     Args:
         model: The model.
         device: `auto`, `cpu` or `cuda`.
-        steps: Training steps, or None for as many as usual.
+        steps: Training steps; None for the default.
 
     Raises:
         ConfigurationError: The configuration refuses a value.
@@ -37,14 +37,25 @@ def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
     return method.config(**given)
 
 
-def lasting_settings(config: FitConfig) -> dict[str, Any]:
-    """Return the settings that the result depends on."""
+def lasting_settings(config: FitConfig) -> dict[str, object]:
+    """Return the settings that the result depends on, by name."""
     return {name: value for name, value in dataclasses.asdict(config).items() if name not in INDIFFERENT}
 
 
 def train(
     model: Model, config: FitConfig, demonstrations: DemonstrationSet, folder: Path, teacher_folder: Path | None
 ) -> CheckpointMetadata:
-    """Train a model to the end; go on where a stopped process left it."""
+    """Train a model to the end; continue where a stopped process left it.
+
+    Args:
+        model: The model.
+        config: Its settings; see `make_config`.
+        demonstrations: Data of its task.
+        folder: Folder of its checkpoint.
+        teacher_folder: Checkpoint of its teacher; None without one.
+
+    Raises:
+        VddError: The training fails.
+    """
     trainer = Trainer(method_of(model.source), config)
     return trainer.run(demonstrations, folder, teacher=teacher_folder, resume=has_state(folder))

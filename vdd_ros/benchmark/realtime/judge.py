@@ -1,9 +1,8 @@
 """From measurements at control rate to figures, tables and a page."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,16 @@ from numpy.typing import NDArray
 from vdd_ros.bags.latency import NodeLatency
 from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.benchmark.markdown_block import fill_block
-from vdd_ros.benchmark.realtime.figures import Blame, DriverPunctuality, Percentiles, Punctuality
+from vdd_ros.benchmark.realtime.figures import (
+    Blame,
+    DriverFigures,
+    DriverPunctuality,
+    Percentiles,
+    Punctuality,
+    RealtimeRecord,
+)
 from vdd_ros.benchmark.realtime.measurements import Arrays
+from vdd_ros.documents import json_object
 from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines
 from vdd_ros.evaluation.plots import PERIOD, axis_duration, colour, log_ticks, style
 from vdd_ros.files import replacing
@@ -23,21 +30,25 @@ RATE = "200"
 BEGIN, END = "<!-- realtime: begin -->", "<!-- realtime: end -->"
 
 Floats = NDArray[np.float64]
+Percentile = Literal["p50", "p95", "p99", "p99_9", "max"]
+Headline = Literal[
+    "tick_over_parts_p50", "tick_p99_over_p50", "arrival_over_echo_p50", "swap_ticks_lost", "missed_200hz"
+]
 
 
 def column(found: Arrays, label: str) -> Floats:
-    """Return one column of a node's latency records, (n,), without the first ticks."""
+    """Return one column of a node's latency records, (n,), without the first `WARM_UP` ticks."""
     values: Floats = found["records"][WARM_UP:, found["labels"].tolist().index(label)]
     return values
 
 
 def tick_times(found: Arrays) -> Floats:
-    """Return what each tick took from its start, when the newest observation was taken, to the command at DDS."""
+    """Return the seconds of each tick, (n,), from its start, when it takes the observation, to the command at DDS."""
     return column(found, "total_s")
 
 
 def percentiles(seconds: Floats) -> Percentiles:
-    """Return percentiles of times (n,), NaN left out."""
+    """Return percentiles of times (n,), s, without NaN."""
     measured = seconds[np.isfinite(seconds)]
     p50, p95, p99, p999 = np.percentile(measured, (50, 95, 99, 99.9)).tolist()
     return {
@@ -52,14 +63,14 @@ def percentiles(seconds: Floats) -> Percentiles:
 
 
 def lost_ticks(found: Arrays, rate_hz: float) -> int:
-    """Return how many instants of the schedule passed without a tick; one that came late was not lost."""
+    """Count the instants of the schedule that passed without a tick; a late tick is not lost."""
     due = column(found, "stamp_s") - column(found, "lateness_s")
     records = np.diff(column(found, "seq"))
     return int(np.maximum(np.round(np.diff(due) * rate_hz) - records, 0).sum())
 
 
 def punctuality(found: Arrays, rate_hz: float) -> Punctuality:
-    """Return how a node kept its deadlines: a tick has to end before the next is due."""
+    """Return how a node kept its deadlines: each tick has to end before the next one is due."""
     end = (column(found, "lateness_s") + column(found, "total_s")) * rate_hz
     sequence = column(found, "seq")
     return {
@@ -74,12 +85,12 @@ def punctuality(found: Arrays, rate_hz: float) -> Punctuality:
 
 
 def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> Blame:
-    """Return how many of the missed deadlines the host explains, as `vdd soak` judges it.
+    """Count the missed deadlines that the host explains, by the criterion of `vdd soak`.
 
     Args:
-        found: Of the node.
-        preemptions: Of the host meanwhile, as several monitors saw them.
-        rate_hz: Of the node.
+        found: Measurement of the node.
+        preemptions: Preemptions during it, one record for each monitor.
+        rate_hz: Rate of the node, Hz.
     """
     latency = NodeLatency("policy", tuple(found["labels"].tolist()), found["records"], SequenceCheck())
     misses = judge_deadlines(latency, preemptions)
@@ -87,12 +98,12 @@ def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> 
     return {
         "missed_explained": sum(miss.explained for miss in misses),
         "missed_by_a_period_explained": sum(miss.explained for miss in by_a_period),
-        "misses": [asdict(miss) | {"explained": miss.explained} for miss in misses],
+        "misses": [json_object(miss) | {"explained": miss.explained} for miss in misses],
     }
 
 
 def driver(found: Arrays, rate_hz: float) -> DriverPunctuality:
-    """Return how punctually one way to tick woke."""
+    """Return how punctually a way to tick woke, from its measurement."""
     lateness, work = found["lateness"][WARM_UP:], found["work"][WARM_UP:]
     return {
         "lateness_s": percentiles(lateness),
@@ -102,7 +113,7 @@ def driver(found: Arrays, rate_hz: float) -> DriverPunctuality:
     }
 
 
-def table(record: dict[str, Any]) -> str:
+def table(record: RealtimeRecord) -> str:
     """Return the figures as text for a terminal."""
     steps = ", ".join(f"{n}: {value:.2f}" for n, value in record["speedup_over_n_step"].items())
     rows = [
@@ -126,7 +137,7 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def render(record: dict[str, Any]) -> str:
+def render(record: RealtimeRecord) -> str:
     """Return the figures as Markdown."""
     parts = [_preface(record), _headline(record), _stages(record), _networks(record), _rates(record)]
     if record["drivers"]:
@@ -134,12 +145,12 @@ def render(record: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def update_page(page: Path, record: dict[str, Any]) -> None:
-    """Put the figures between the marks of a page; raises ConfigurationError where it lacks them."""
+def update_page(page: Path, record: RealtimeRecord) -> None:
+    """Put the figures between the marks of a page; raises ConfigurationError if it lacks them."""
     fill_block(page, BEGIN, END, render(record))
 
 
-def draw(path: Path, record: dict[str, Any]) -> None:
+def draw(path: Path, record: RealtimeRecord) -> None:
     """Draw lateness over the rate for each way to tick, and the tick beside its parts, into a PNG."""
     import matplotlib
 
@@ -183,7 +194,7 @@ def draw(path: Path, record: dict[str, Any]) -> None:
     plt.close(figure)
 
 
-def _preface(record: dict[str, Any]) -> str:
+def _preface(record: RealtimeRecord) -> str:
     machine = record["machine"]
     kind = "real-time kernel" if machine["preempt_rt"] else "ordinary kernel"
     runs: dict[str, list[str]] = {}
@@ -197,10 +208,10 @@ def _preface(record: dict[str, Any]) -> str:
     )
 
 
-def _headline(record: dict[str, Any]) -> str:
+def _headline(record: RealtimeRecord) -> str:
     fifo = record["fifo"]
 
-    def row(name: str, key: str, aim: str, form: str) -> tuple[str, ...]:
+    def row(name: str, key: Headline, aim: str, form: str) -> tuple[str, ...]:
         return name, format(record[key], form), format(fifo[key], form) if fifo and key in fifo else "", aim
 
     rows = [
@@ -217,7 +228,7 @@ def _headline(record: dict[str, Any]) -> str:
     return _markdown(("figure", "ordinary scheduler", "SCHED_FIFO", "aim"), rows)
 
 
-def _stages(record: dict[str, Any]) -> str:
+def _stages(record: RealtimeRecord) -> str:
     named = {"tick, 200 Hz": record["ticks"]["tick_s"], "its baseline": record["ticks"]["parts_s"]}
     if fifo := record["fifo"]:
         named |= {"tick, SCHED_FIFO": fifo["ticks"]["tick_s"], "its baseline, too": fifo["ticks"]["parts_s"]}
@@ -225,11 +236,11 @@ def _stages(record: dict[str, Any]) -> str:
         "answer to an observation": record["arrivals"]["answer_s"],
         "answer of a plain echo": record["arrivals"]["echo_s"],
     }
-    rows = [(name, *(_micro(found[p]) for p in ("p50", "p95", "p99", "p99_9", "max"))) for name, found in named.items()]
+    rows = [(name, *_micros(found, "p50", "p95", "p99", "p99_9", "max")) for name, found in named.items()]
     return _markdown(("µs", "p50", "p95", "p99", "p99.9", "max"), rows)
 
 
-def _networks(record: dict[str, Any]) -> str:
+def _networks(record: RealtimeRecord) -> str:
     rows = []
     for backbone, found in record["networks"].items():
         for name in (name for name in found["seconds"] if not name.endswith("torch")):
@@ -248,7 +259,7 @@ def _networks(record: dict[str, Any]) -> str:
     return _markdown(header, rows)
 
 
-def _rates(record: dict[str, Any]) -> str:
+def _rates(record: RealtimeRecord) -> str:
     rates = {f"{rate} Hz": found for rate, found in record["rates"].items()}
     if record["fifo"]:
         rates[f"{RATE} Hz, SCHED_FIFO"] = record["fifo"]["rates"][RATE]
@@ -259,7 +270,7 @@ def _rates(record: dict[str, Any]) -> str:
             str(found["missed"]),
             str(found["missed_by_a_period"]),
             str(found["lost"]),
-            *(_micro(found["lateness_s"][p]) for p in ("p50", "p99", "max")),
+            *_micros(found["lateness_s"], "p50", "p99", "max"),
             _micro(found["total_s"]["p50"]),
         )
         for name, found in rates.items()
@@ -268,12 +279,12 @@ def _rates(record: dict[str, Any]) -> str:
     return _markdown(header, rows)
 
 
-def _drivers(drivers: list[dict[str, Any]]) -> str:
+def _drivers(drivers: list[DriverFigures]) -> str:
     rows = [
         (
             f"{found['rate_hz']:g} Hz, {'every core busy' if found['busy'] else 'alone'}",
             found["driver"],
-            *(_micro(found["lateness_s"][p]) for p in ("p50", "p99", "p99_9", "max")),
+            *_micros(found["lateness_s"], "p50", "p99", "p99_9", "max"),
             str(found["missed"]),
             f"{100 * found['cpu']:.0f} %",
         )
@@ -285,6 +296,10 @@ def _drivers(drivers: list[dict[str, Any]]) -> str:
 def _markdown(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _micros(found: Percentiles, *names: Percentile) -> list[str]:
+    return [_micro(found[name]) for name in names]
 
 
 def _micro(seconds: float) -> str:

@@ -15,6 +15,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from vdd_ros.benchmark.realtime.figures import NetworkComparison
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph
@@ -37,20 +38,15 @@ Floats = NDArray[np.float64]
 
 def compare_networks(
     student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, rounds: int
-) -> dict[str, Any]:
-    """Time untrained networks by turns, in one thread: what a network has learned does not change what it takes.
+) -> NetworkComparison:
+    """Time untrained networks by turns, in one thread: training does not change the time of a pass.
 
     Args:
-        student: Metadata of a student, whose task and statistics the networks get.
-        teacher: The same of a teacher.
+        student: Metadata of a student, whose task and statistics its network gets.
+        teacher: Metadata of a teacher, for the teachers' networks.
         backbone: `gpt` or `mlp`, in the default sizes of `vdd train` and `vdd distil`.
-        folder: Where to put the policy files.
-        rounds: Of ten calls each.
-
-    Returns:
-        `seconds`: median and its 95 % interval for `student` and `teacher N`, each as a file and as `... torch`;
-        `speedup`: N to how many times as long as the student the teacher takes, as files; `speedup_torch`: the same in
-        torch.
+        folder: Folder for the policy files.
+        rounds: Turns of each network, ten calls each.
     """
     torch.set_num_threads(1)
     calls: dict[str, Call] = {}
@@ -75,9 +71,13 @@ def compare_networks(
 
 
 def speedup(slow: Floats, fast: Floats) -> float:
-    """Return how many times as long one takes as the other, of times (rounds, calls) each.
+    """Return the ratio of two times: the median over the rounds of the ratio of their medians in a round.
 
-    Within each round, for the host that they share is not as fast in every round; and the median of that.
+    The host is not equally fast in every round, so that only times of the same round are compared.
+
+    Args:
+        slow: (rounds, calls) times, s, of the numerator.
+        fast: (rounds, calls) times, s, of the denominator.
     """
     return float(np.median(np.median(slow, axis=1) / np.median(fast, axis=1)))
 
@@ -85,7 +85,7 @@ def speedup(slow: Floats, fast: Floats) -> float:
 def _graphs(
     student: PolicySpec, teacher: PolicySpec, backbone: str
 ) -> list[tuple[str, MixtureGraph | DiffusionGraph, PolicySpec]]:
-    """Return untrained networks by name, with the metadata that their files get."""
+    """Return untrained networks: name, graph, and the metadata of its file."""
     train = TrainConfig(**(TRAIN_PRESETS["mlp"] if backbone == "mlp" else {}))
     distil = DistilConfig(**(VDD_PRESETS["mlp"] if backbone == "mlp" else {}))
     sizes: dict[str, Any] = {

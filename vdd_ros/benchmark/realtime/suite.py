@@ -1,18 +1,18 @@
-"""`vdd benchmark realtime`: what the policy node takes at control rate, as ratios to what cannot be done without."""
+"""`vdd benchmark realtime`: times of the policy node at control rate, as ratios to those of its indispensable parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from vdd_ros import resources
 from vdd_ros.benchmark.realtime import PARTS, judge
+from vdd_ros.benchmark.realtime.figures import DriverFigures, RateFigures, RealtimeRecord
 from vdd_ros.benchmark.realtime.measurements import Measurements, load
 from vdd_ros.console import tell
 from vdd_ros.documents import read_json, write_json
@@ -35,16 +35,16 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        rounds: Of ticks against parts, and of answers against an echo, by turns.
-        seconds: Of each measurement of these.
-        network_rounds: Of ten calls of each network.
-        backbones: Of the networks.
-        drivers_hz: Rates at which the ways to tick are compared.
-        drivers_s: Of each of them.
-        swaps: Hot swaps.
-        long_s: Of the run at 200 Hz.
-        fast_hz: Other rates at which the node runs.
-        fast_s: Of each of them.
+        rounds: Turns of ticks against parts, and of answers against an echo.
+        seconds: Duration of each measurement in these rounds, s.
+        network_rounds: Turns of each network, ten calls each.
+        backbones: Backbones of the networks.
+        drivers_hz: Rates at which the ways to tick are compared, Hz.
+        drivers_s: Duration of each of these runs, s.
+        swaps: Number of hot swaps.
+        long_s: Duration of the run at 200 Hz, s.
+        fast_hz: Further rates of the node, Hz.
+        fast_s: Duration of each of these runs, s.
         fifo: Whether ticks, hot swaps and the run at 200 Hz are measured under SCHED_FIFO too.
     """
 
@@ -65,25 +65,25 @@ QUICK = Extent(1, 2.0, 8, ("gpt",), (), 0.0, 2, 3.0, (), 0.0, fifo=False)
 
 
 def measure_into(
-    results: Path, *, quick: bool, only: Sequence[str] | None, shown: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+    results: Path, *, quick: bool, only: Sequence[str] | None, shown: Callable[[RealtimeRecord], None]
+) -> RealtimeRecord:
     """Measure with the shipped policies and keep the record in a file.
 
     Args:
         results: The file.
-        quick: Measure less than a minute.
-        only: Which of `PARTS`, the others staying as they are in the file; None for all.
+        quick: Measure for less than a minute.
+        only: Some of `PARTS`; the file keeps the others. None for all.
         shown: Called with the record before it is written.
 
     Raises:
-        ConfigurationError: Parts are to stay, and the file holds no whole record.
-        HeldError: Another process measures into the same file; neither's figures would be right.
+        ConfigurationError: `only` is given, and the file holds no whole record.
+        HeldError: Another process measures into the same file; the two would disturb each other.
     """
     with updating(results, wait_s=0.0), TemporaryDirectory(prefix="vdd_realtime_") as folder:
-        before = _read(results) if only else {}
+        before = _read(results) if only else None
         student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
         record = measure(student, teacher, QUICK if quick else Extent(), Path(folder), only or PARTS, before)
-        record |= {"quick": quick}
+        record["quick"] = quick
         shown(record)
         write_json(results, record)
     return record
@@ -95,21 +95,22 @@ def measure(
     extent: Extent,
     folder: Path,
     parts: Sequence[str] = PARTS,
-    before: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Measure one thing after the other; returns the record that results/realtime.json holds.
+    before: RealtimeRecord | None = None,
+) -> RealtimeRecord:
+    """Measure one part after another; return the record of results/realtime.json.
 
     Args:
-        student: Policy file.
-        teacher: Policy file.
+        student: Policy file of a student.
+        teacher: Policy file of a teacher.
         extent: How much is measured.
-        folder: For what comes and goes.
-        parts: Which of `PARTS`.
-        before: A record from which the other parts are kept.
+        folder: Folder for temporary files.
+        parts: Some of `PARTS`.
+        before: Record from which the other parts are kept; None for none.
     """
+    kept: RealtimeRecord = {} if before is None else before
     robot_file = resources.path("config/robots/avoiding.yaml")
     measurements, ahead = (Measurements(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
-    by_part: dict[str, Callable[[], dict[str, Any]]] = {
+    by_part: dict[str, Callable[[], RealtimeRecord]] = {
         "networks": lambda: _networks(student, teacher, extent, folder),
         "ticks": lambda: _ticks(measurements, extent),
         "arrivals": lambda: _arrivals(measurements, extent),
@@ -118,20 +119,22 @@ def measure(
         "rates": lambda: _rates(measurements, extent),
         "fifo": lambda: {"fifo": _fifo(ahead, extent, student)},
     }
-    record: dict[str, Any] = dict(before) | {
+    at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    fresh: RealtimeRecord = {
         "made_by": MADE_BY,
-        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "at": at,
         "machine": host_facts(),
         "versions": runtime_versions(),
+        "measured_at": kept.get("measured_at", {}) | dict.fromkeys(parts, at),
     }
-    record["measured_at"] = dict(before.get("measured_at", {})) | dict.fromkeys(parts, record["at"])
+    record = kept | fresh
     for part in parts:
         record |= by_part[part]()
     return record
 
 
-def _read(results: Path) -> dict[str, Any]:
-    """Return the record whose other parts are kept; raises ConfigurationError where there is none that is whole."""
+def _read(results: Path) -> RealtimeRecord:
+    """Return the record whose other parts are kept; raises ConfigurationError unless it is whole."""
     try:
         record = read_json(results, ConfigurationError)
     except ConfigurationError as error:
@@ -142,17 +145,18 @@ def _read(results: Path) -> dict[str, Any]:
         )
     if missing := set(PARTS) - set(measured_at):
         raise ConfigurationError(f"{results} lacks {', '.join(sorted(missing))}; measure everything once")
+    whole = cast(RealtimeRecord, record)
     try:
-        judge.table(record), judge.render(record)
+        judge.table(whole), judge.render(whole)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{printable(results)} holds other figures than this version writes ({type(error).__name__}: "
             f"{printable(error)}); measure everything once"
         ) from error
-    return dict(record)
+    return whole
 
 
-def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dict[str, Any]:
+def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> RealtimeRecord:
     """Time students against teachers."""
     from vdd_ros.benchmark.realtime.networks import compare_networks
 
@@ -163,19 +167,20 @@ def _networks(student: Path, teacher: Path, extent: Extent, folder: Path) -> dic
     return {"speedup_over_n_step": networks[extent.backbones[0]]["speedup"], "networks": networks}
 
 
-def _rates(measurements: Measurements, extent: Extent) -> dict[str, Any]:
+def _rates(measurements: Measurements, extent: Extent) -> RealtimeRecord:
     """Run the node for long at 200 Hz, and at the faster rates."""
     _say(f"{RATE_HZ:g} Hz for {extent.long_s:g} s")
     found, preemptions = measurements.monitored(RATE_HZ, extent.long_s)
-    rates = {f"{RATE_HZ:g}": judge.punctuality(found, RATE_HZ) | judge.blame(found, preemptions, RATE_HZ)}
+    rates: dict[str, RateFigures] = {}
+    rates[f"{RATE_HZ:g}"] = {**judge.punctuality(found, RATE_HZ), **judge.blame(found, preemptions, RATE_HZ)}
     for rate_hz in extent.fast_hz:
         _say(f"{rate_hz:g} Hz for {extent.fast_s:g} s")
-        rates[f"{rate_hz:g}"] = judge.punctuality(measurements.node(rate_hz, extent.fast_s), rate_hz)
+        rates[f"{rate_hz:g}"] = {**judge.punctuality(measurements.node(rate_hz, extent.fast_s), rate_hz)}
     return {"rates": rates, "missed_200hz": rates[f"{RATE_HZ:g}"]["missed_by_a_period"]}
 
 
-def _fifo(measurements: Measurements, extent: Extent, student: Path) -> dict[str, Any] | None:
-    """Measure ticks, hot swaps and the long run once more, under SCHED_FIFO; None where the host refuses it."""
+def _fifo(measurements: Measurements, extent: Extent, student: Path) -> RealtimeRecord | None:
+    """Measure ticks, hot swaps and the long run once more, under SCHED_FIFO; None if the host refuses it."""
     if not extent.fifo:
         return None
     with ThreadPoolExecutor(1) as thread:  # what it is granted ends with it
@@ -192,7 +197,7 @@ def _fifo(measurements: Measurements, extent: Extent, student: Path) -> dict[str
     )
 
 
-def _ticks(measurements: Measurements, extent: Extent) -> dict[str, Any]:
+def _ticks(measurements: Measurements, extent: Extent) -> RealtimeRecord:
     """Measure whole ticks and their baseline by turns."""
     ticks, parts = [], []
     for number in range(extent.rounds):
@@ -214,7 +219,7 @@ def _ticks(measurements: Measurements, extent: Extent) -> dict[str, Any]:
     }
 
 
-def _arrivals(measurements: Measurements, extent: Extent) -> dict[str, Any]:
+def _arrivals(measurements: Measurements, extent: Extent) -> RealtimeRecord:
     """Measure answers to observations and to a plain echo by turns, and inference alone."""
     over, answers, echoes, inferences = [], [], [], []
     for number in range(extent.rounds):
@@ -237,9 +242,9 @@ def _arrivals(measurements: Measurements, extent: Extent) -> dict[str, Any]:
     }
 
 
-def _drivers(measurements: Measurements, extent: Extent) -> list[dict[str, Any]]:
+def _drivers(measurements: Measurements, extent: Extent) -> list[DriverFigures]:
     """Compare what makes a node tick, alone and with every core busy."""
-    found = []
+    found: list[DriverFigures] = []
     for busy in (0, host_facts()["cores"]):
         for rate_hz in extent.drivers_hz:
             for driver in DRIVERS:
@@ -250,7 +255,7 @@ def _drivers(measurements: Measurements, extent: Extent) -> list[dict[str, Any]]
     return found
 
 
-def _swaps(measurements: Measurements, extent: Extent, student: Path) -> dict[str, Any]:
+def _swaps(measurements: Measurements, extent: Extent, student: Path) -> RealtimeRecord:
     """Count the ticks that hot swaps cost."""
     _say(f"{extent.swaps} hot swaps")
     seconds = 1.0 + extent.swaps

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from vdd_ros.benchmark.methods.reference_loop import EXPERT_STEPS, LEARNING_RATE, NOISE_RANGE, ReferenceLoop
+from vdd_ros.benchmark.speed.figures import LoopFigures, ReferenceFigures, SpeedFigures
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.fidelity.statistics import energy_distance
@@ -35,11 +36,11 @@ JUDGED_STATES, JUDGED_SAMPLES = 128, 64
 
 @dataclass
 class Clock:
-    """What one of the two loops has done.
+    """The progress of one loop.
 
     Attributes:
-        seconds: Spent in training, after each round.
-        samples: Expert samples done, after each round.
+        seconds: Time of training after each round, s.
+        samples: Number of expert samples drawn after each round.
         distance: Energy distance to the teacher's actions in standardised units, after each round.
     """
 
@@ -54,11 +55,11 @@ class Clock:
         self.distance.append(distance)
 
     def rates(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return the expert samples a second of each round."""
+        """Return the expert samples a second in each round, (rounds,)."""
         return np.diff([0, *self.samples]) / np.diff([0.0, *self.seconds])
 
     def reached(self, distance: float) -> float | None:
-        """Return the seconds to the end of the first round from which the distance stays at `distance` or below."""
+        """Return the seconds to the end of the first round from which the distance stays within `distance`, or None."""
         above = [number for number, value in enumerate(self.distance) if value > distance]
         first = above[-1] + 1 if above else 0
         return self.seconds[first] if first < len(self.seconds) else None
@@ -70,28 +71,22 @@ def measure_speed(
     config: DistilConfig,
     rounds: int = 30,
     rates: Sequence[float] = (LEARNING_RATE,),
-) -> dict[str, Any]:
-    """Train equal students, one by the product's loop and the others by the reference, by turns round after round.
+) -> SpeedFigures:
+    """Train equal students by turns, round after round: one by the product's loop, the others by the reference.
 
-    All start from the same weights and take as many expert steps of `config.batch` states on the same pool.
+    All start from the same weights and take the same number of expert steps of `config.batch` states on the same pool.
 
     Args:
         teacher_folder: Checkpoint of the teacher.
-        demonstrations: What it was trained on.
-        config: Of the product; `steps` counts every loop's expert steps.
-        rounds: Turns, in which each takes steps / rounds steps.
-        rates: Learning rates, each of a run of the reference; the first of the defaults is the paper's.
-
-    Returns:
-        `product`, with `samples_per_s`, `seconds` and the curve of its `distance` to the teacher; `references`, a list
-        of the same with the `learning_rate`, `speedup` (the product's expert samples a second against its own) and the
-        95 % interval of that over the rounds, and `time_speedup` (ratio of the seconds to its energy distance at the
-        end; None where the product did not reach it); and the machine.
+        demonstrations: The teacher's data.
+        config: Settings of the product; `steps` is the number of expert steps of every loop.
+        rounds: Turns of each loop, steps / rounds steps each.
+        rates: Learning rates, one run of the reference for each; by default the paper's.
 
     Raises:
         CheckpointError: The teacher is missing or was trained on other data.
-        ConfigurationError: The steps do not fill the rounds, the experts are not diagonal, or the teacher does not know
-            the noise levels.
+        ConfigurationError: The steps do not fill the rounds, the experts are not diagonal, or noise levels lie outside
+            the teacher's range.
     """
     each = config.steps // rounds if rounds > 0 else 0
     if not each or config.steps % rounds or each % EXPERT_STEPS or config.covariance != "diagonal":
@@ -122,7 +117,7 @@ def measure_speed(
     pairs = zip(rates, clocks, strict=True)
     return {
         "product": _figures(product),
-        "references": [{"learning_rate": rate, **_figures(clock), **_compare(product, clock)} for rate, clock in pairs],
+        "references": [_compare(product, clock, rate) for rate, clock in pairs],
         "machine": machine_facts(),
     }
 
@@ -131,7 +126,7 @@ class Judge:
     """Compares students with samples of their teacher."""
 
     def __init__(self, source: TeacherSource, pool: StatePool, config: DistilConfig) -> None:
-        """Draw the teacher's actions at some states."""
+        """Draw the teacher's actions at `JUDGED_STATES` states of the pool."""
         generator = torch.Generator(pool.action.device).manual_seed(config.seed + 1)
         device = pool.action.device
         index = torch.randint(len(pool), (JUDGED_STATES,), generator=generator, device=device)
@@ -143,7 +138,7 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, student: MixtureStudent) -> float:
-        """Return the mean energy distance of a student's actions and the teacher's."""
+        """Return the energy distance between actions of a student and of the teacher, mean over the states."""
         generator = torch.Generator(self._states[0].device).manual_seed(0)
         drawn = student(*self._states).draw(JUDGED_SAMPLES, generator).cpu().double().numpy()
         pairs = zip(drawn, self._truth, strict=True)
@@ -159,7 +154,7 @@ def _train_by_turns(
     config: DistilConfig,
     each: int,
 ) -> tuple[Clock, list[Clock]]:
-    """Let the product's loop run, and the references after every `each` steps of it."""
+    """Run the product's loop; after every `each` of its steps, let each reference take as many."""
     product, clocks = Clock(), [Clock() for _ in references]
     per_step = config.batch * config.samples * (config.draws or config.experts)
     began = time.perf_counter()
@@ -184,7 +179,7 @@ def _train_by_turns(
     return product, clocks
 
 
-def _figures(clock: Clock) -> dict[str, Any]:
+def _figures(clock: Clock) -> LoopFigures:
     return {
         "samples_per_s": float(np.median(clock.rates())),
         "seconds": clock.seconds,
@@ -192,10 +187,12 @@ def _figures(clock: Clock) -> dict[str, Any]:
     }
 
 
-def _compare(product: Clock, reference: Clock) -> dict[str, Any]:
+def _compare(product: Clock, reference: Clock, rate: float) -> ReferenceFigures:
     ratios = np.sort(product.rates() / reference.rates())
     reached = product.reached(reference.distance[-1])
     return {
+        "learning_rate": rate,
+        **_figures(reference),
         "speedup": float(np.median(ratios)),
         "speedup_interval": list(median_interval(ratios)),
         "product_reached_s": reached,
