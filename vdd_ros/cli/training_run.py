@@ -2,19 +2,19 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
-from vdd_ros.cli.threads import add_thread_option, settle_threads, thread_facts
+from vdd_ros.cli.threads import ThreadFacts, add_thread_option, settle_threads, thread_facts
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
-from vdd_ros.host.facts import machine_facts
+from vdd_ros.host.facts import MachineFacts, machine_facts
 from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
 from vdd_ros.learning.methods.preset_choice import choose_preset
@@ -101,9 +101,29 @@ def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "C
     return 0
 
 
-def _report(
-    card: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool
-) -> dict[str, Any]:
+class _Machine(MachineFacts, ThreadFacts):
+    """The machine of a training, and its threads."""
+
+
+class _Report(TypedDict):
+    """The record of a training run: fields of the checkpoint's card, time in seconds, and last value of each curve."""
+
+    structure: str
+    method: str
+    task: str
+    steps: int
+    seconds: float
+    resumed: bool
+    last: dict[str, float]
+    settings: dict[str, Any]
+    data_sha256: str | None
+    teacher_sha256: str | None
+    warnings: Sequence[str]
+    machine: _Machine
+    versions: dict[str, str]
+
+
+def _report(card: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool) -> _Report:
     return {
         "structure": card.structure,
         "method": card.method,
@@ -121,7 +141,7 @@ def _report(
     }
 
 
-def _format(report: dict[str, Any], folder: Path) -> str:
+def _format(report: _Report, folder: Path) -> str:
     from vdd_ros.learning.fit.checkpoint import MODEL_FILE
     from vdd_ros.learning.fit.run_folder import FIGURE_FILE
 

@@ -1,4 +1,7 @@
-"""`vdd benchmark realtime`: the policy node at control rate, as ratios to what cannot be done without."""
+"""`vdd benchmark realtime`: times of the policy node at control rate, as ratios to those of its indispensable parts.
+
+It has no option --threads: nodes and networks infer in one thread, the node's default.
+"""
 
 import argparse
 from pathlib import Path

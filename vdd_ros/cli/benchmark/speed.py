@@ -1,4 +1,8 @@
-"""`vdd benchmark speed`: how fast training learns, against a straightforward loop or another checkout."""
+"""`vdd benchmark speed`: how fast training learns, against a straightforward loop or another checkout.
+
+It has no option --threads. Both loops use torch's number of threads (OMP_NUM_THREADS). Against another checkout, whole
+trainings run side by side, in one thread each, and timed trainings with the default of each checkout.
+"""
 
 import argparse
 from pathlib import Path
@@ -60,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         type=Path,
         metavar="DIR",
-        help="its folder: both learn on the same --demos; an interrupted comparison goes on in --work",
+        help="its folder: both learn on the same --demos, whole trainings in one thread each; an interrupted "
+        "comparison continues in --work",
     )
     other.add_argument(
         "--busy", type=int, default=0, metavar="N", help="time trainings beside N processes that never rest, too"
