@@ -1,4 +1,4 @@
-"""Marked blocks of Markdown pages, which commands fill with what they measured."""
+"""Marked blocks of Markdown pages, which commands fill with their results."""
 
 from pathlib import Path
 
@@ -8,19 +8,19 @@ from vdd_ros.text import printable
 
 
 def check_block(page: Path, begin: str, end: str) -> None:
-    """Refuse a page that could not be filled; raises ConfigurationError."""
+    """Raise ConfigurationError if a page cannot be read or lacks the marks."""
     _parts(page, begin, end)
 
 
 def fill_block(page: Path, begin: str, end: str, text: str) -> None:
-    """Put a text between two marks of a page; raises ConfigurationError where it lacks them."""
+    """Put a text between two marks of a page; raises ConfigurationError if it lacks them."""
     with updating(page), replacing(page) as aside:
         before, after = _parts(page, begin, end)
         aside.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _parts(page: Path, begin: str, end: str) -> tuple[str, str]:
-    """Return what stands before and after the marked block."""
+    """Return the text before and after the marked block."""
     try:
         before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     except (OSError, UnicodeDecodeError) as error:

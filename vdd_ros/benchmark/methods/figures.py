@@ -1,4 +1,4 @@
-"""The figures of a benchmark, each for the trials of one task and backbone."""
+"""The figures of a benchmark, each of the trials of one task and backbone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vdd_ros.evaluation.plots import colour, log_ticks, style
 from vdd_ros.files import replacing
 
 BESIDE = 1.06
-"""Factor from one of the policies that are drawn side by side to the next."""
+"""Factor on the axis from one policy to the next one beside it."""
 MEASURES = ("success", "entropy")
 TITLES = {"success": "success rate", "entropy": "task entropy"}
 FACTORS = {
@@ -27,10 +27,10 @@ class Drawing:
     """A figure.
 
     Attributes:
-        name: In the name of its file.
-        applies: Whether there is something to draw.
+        name: Its part of the file's name.
+        applies: Whether some groups have data for it.
         panels: Number of panels.
-        paint: Draws into so many axes.
+        paint: Draws groups into a list of `panels` axes.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Drawing:
 
 
 def draw(groups: Groups, folder: Path, task: str, backbone: str) -> None:
-    """Draw every figure that there is something for."""
+    """Draw every figure that applies to some groups into a folder, as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -139,7 +139,7 @@ FIGURES: dict[str, list[Drawing]] = {
         Drawing("factors", lambda groups: any((ABLATED, name) in groups for name in FACTORS if name), 2, _factors),
     ],
 }
-"""By the title of the table that they follow."""
+"""Figures by the title of the table above them."""
 
 DRAWINGS = [drawing for drawings in FIGURES.values() for drawing in drawings]
 
@@ -155,7 +155,7 @@ def _teacher_line(panel: Any, groups: Groups, measure: str) -> None:
 
 
 def _legend_below(axes: list[Any]) -> None:
-    """Name once, below the panels, what all of them show."""
+    """Add one legend for all panels, below them."""
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))

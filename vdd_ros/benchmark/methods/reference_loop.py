@@ -1,9 +1,9 @@
 """A straightforward implementation of the VDD paper's training loop, to compare the product's speed with.
 
-It does what the paper's public code does: every state is repeated for each of its expert samples, and encoded again for
-each by the teacher; two samples an expert; the gating has batches and passes of its own; responsibilities come from
-torch.distributions and reach the actions by autograd; plain Adam at the paper's rate decays evenly. Networks, data and
-teacher are the product's, and an expert sample is the same thing: one action of one expert at one state.
+It follows the paper's public code. The teacher encodes a state anew for each expert sample, two for each expert; the
+gating has batches and passes of its own; responsibilities come from torch.distributions and reach the actions by
+autograd; the learning rate of plain Adam falls linearly from the paper's. Networks, data and teacher are the product's,
+and an expert sample means the same: one action of one expert at one state.
 """
 
 import math
@@ -44,14 +44,15 @@ class ReferenceLoop:
         """Prepare a run.
 
         Args:
-            student: Trained in place.
-            teacher: Frozen.
+            student: Student with diagonal experts, trained in place.
+            teacher: Frozen teacher.
             pool: States, and actions for the gating.
-            batch: States a step.
-            iterations: In all; the learning rate falls to 0 over them.
-            seed: Of batches and noise.
-            learning_rate: Of Adam, at the start.
-            noise_range: Levels, drawn uniformly, at which the teacher is asked; by default the paper's on Avoiding.
+            batch: States of each step.
+            iterations: Number of iterations, over which the learning rate falls to 0.
+            seed: Seed of batches and noise.
+            learning_rate: Learning rate of Adam at the start.
+            noise_range: Range of the noise levels of the teacher's score, drawn uniformly; by default the paper's on
+                Avoiding.
 
         Raises:
             ConfigurationError: The learning rate is not finite or not above 0.
@@ -111,12 +112,12 @@ def expert_loss(
     """Return the loss of one step of the experts.
 
     Args:
-        mixture: (B) diagonal.
-        teacher: Frozen.
+        mixture: (B) mixtures with diagonal experts.
+        teacher: Frozen teacher.
         observation: (B, history, obs_dim) standardised.
         goal: (B, goal_length, obs_dim) or None.
         noise: (B, V, Z, D) standard normal.
-        sigma: (B * V * Z, 1) level at which the teacher is asked for each sample.
+        sigma: (B * V * Z, 1) noise level of the teacher's score for each sample.
     """
     action = mixture.draw_each(noise)  # (B, V, Z, D)
     repeats = action.shape[1] * action.shape[2]
@@ -134,7 +135,7 @@ def _experts(mixture: GaussianMixture) -> Independent:
 
 
 def _apart(mixture: GaussianMixture) -> GaussianMixture:
-    """Make room for the samples of each state."""
+    """Add an axis for the samples of each state."""
     return GaussianMixture(mixture.log_gating[:, None], mixture.mean[:, None], mixture.factor[:, None])
 
 

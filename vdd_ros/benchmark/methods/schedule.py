@@ -1,4 +1,4 @@
-"""Steps that need one another, given to workers as soon as what they need is done."""
+"""Steps that depend on each other: workers get each one as soon as its needs are met."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Step:
 
     Attributes:
         key: Its name.
-        function, payload: What a worker does; see `vdd_ros.workers`.
-        needs: Names of the steps that are done before; those that are not among the steps count as done.
+        function, payload: The work; see `vdd_ros.workers`.
+        needs: Names of the steps that must end first; a name of no step counts as done.
     """
 
     key: str
@@ -26,10 +26,10 @@ def run_steps(steps: Sequence[Step], workers: Workers, ended: Callable[[Result],
     """Run steps, each once.
 
     Args:
-        steps: Each after those that it needs.
-        workers: Who does the work.
-        ended: Called here, in the driver, with each result before another step that needs it begins. A step whose
-            need failed is not begun: its result is that failure.
+        steps: The steps, each after its needs.
+        workers: Run the steps.
+        ended: Called in this process with each result, before a step that needs it begins. A step whose need failed
+            does not begin: its result is that failure.
     """
     left = {step.key: step for step in steps}
     failures: dict[str, Result] = {}

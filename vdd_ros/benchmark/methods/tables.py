@@ -1,4 +1,4 @@
-"""The tables of a benchmark, as Markdown; each is empty without a trial that belongs in it."""
+"""The tables of a benchmark, as Markdown; a table without rows is an empty text."""
 
 from collections.abc import Callable, Iterable
 
@@ -61,7 +61,7 @@ def steps_table(groups: Groups) -> str:
 
 
 def mixtures_table(groups: Groups) -> str:
-    """Return what the ways to train the same mixture come to; empty unless there are two."""
+    """Return success and entropy of each way to train the same mixture; empty unless there are two."""
     found = [groups[method, None] for method in MIXTURES if (method, None) in groups]
     rows = (
         [
@@ -79,7 +79,7 @@ def mixtures_table(groups: Groups) -> str:
 
 
 def ablations_table(groups: Groups) -> str:
-    """Return the ablations below what they vary; empty if there is none."""
+    """Return the ablations below the student that they vary; empty without ablations."""
     found = [groups[ABLATED, variant] for variant in (None, *VARIANTS) if (ABLATED, variant) in groups]
     if not any(one["variant"] for one in found):
         return ""
@@ -108,7 +108,7 @@ TABLES: dict[str, Callable[[Groups], str]] = {
 
 
 def whole(groups: Groups) -> list[Group]:
-    """Return the groups that are no ablations."""
+    """Return the groups other than ablations."""
     return [found for (_, variant), found in groups.items() if variant is None]
 
 
@@ -118,7 +118,7 @@ def is_diffusion(found: Group) -> bool:
 
 
 def teacher_of(groups: Groups) -> Group | None:
-    """Return the teacher of what the ablations vary."""
+    """Return the teacher of the student that the ablations vary, or None."""
     return groups.get((SOURCES[ABLATED].teacher or "", None))
 
 

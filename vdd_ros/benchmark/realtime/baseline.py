@@ -1,4 +1,4 @@
-"""What a tick cannot do without, measured alone: the graph in ONNX Runtime, and rclpy's publish; and a plain echo."""
+"""The indispensable parts of a tick, measured alone: the graph in ONNX Runtime, rclpy's publish, and a plain echo."""
 
 import sys
 import time
@@ -41,11 +41,11 @@ class BaselineParameters:
 
 
 class Baseline(Node):
-    """Does one thing only.
+    """Times the parts of a tick, or echoes.
 
-    `parts` runs the graph and publishes at the node's rate, each timed. It wakes as early as the node does and runs the
-    graph until then, so that the core is as warm, and its clock as fast, as the node's. `echo` answers each message of
-    the robot file's last input with a command, from a callback of the executor, as the first example of rclpy does.
+    `parts` runs the graph and publishes at the node's rate, and times both. It wakes as early as the node and runs the
+    graph until the tick is due, so that its core is as warm, and its clock as fast, as the node's. `echo` answers each
+    message of the robot file's last input with a command, from a callback of the executor, like rclpy's first example.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Three ways to make a policy tick at absolute instants, each alone in a node: which wakes most punctually."""
+"""Three ways to make a policy tick at absolute instants, each alone in a node, to see which is most punctual."""
 
 import gc
 import sys
@@ -45,9 +45,9 @@ class DriverParameters:
 class Driven(Node):
     """Infers and publishes at each tick, receives a robot's inputs, and publishes diagnostics once a second.
 
-    `timer` is rclpy's timer on a single-threaded executor, `events` the same on the events executor, `thread` a thread
-    of its own that sleeps until absolute instants and takes the inputs itself, as the policy node does. None wakes
-    early.
+    `timer` is rclpy's timer on a single-threaded executor, and `events` the same timer on the events executor. `thread`
+    is a thread of its own that sleeps until absolute instants and takes the inputs itself, as in the policy node. None
+    of them wakes early.
     """
 
     def __init__(self) -> None:

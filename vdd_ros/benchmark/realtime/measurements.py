@@ -1,4 +1,4 @@
-"""Processes of the benchmark: a node that is measured, and the probe that plays the robot beside it."""
+"""Processes of the benchmark: a node under test, and the probe that plays the robot."""
 
 import subprocess
 import sys
@@ -24,13 +24,13 @@ A_DAY_S = 86_400.0
 
 
 class Measurements:
-    """Starts nodes for one measurement after the other.
+    """Starts nodes for one measurement after another.
 
     Args:
-        policy: Policy file that is measured.
+        policy: Policy file under test.
         robot_file: Robot file.
-        folder: For logs and measurements.
-        fifo_priority: Of the thread that ticks, and of its baseline; 0: the ordinary scheduler.
+        folder: Folder for logs and measurements.
+        fifo_priority: SCHED_FIFO priority of the tick thread and of its baseline; 0 for the ordinary scheduler.
     """
 
     def __init__(self, policy: Path, robot_file: Path, folder: Path, fifo_priority: int = 0) -> None:
@@ -43,12 +43,12 @@ class Measurements:
         """Measure the policy node.
 
         Args:
-            rate_hz: Observations a second; where the node ticks by the clock, its rate too.
-            seconds: For how long.
-            given: Parameters of the node, and for the probe `wait_for_answers` and `next_policies`.
+            rate_hz: Observations a second; also the rate of a node that ticks by the clock.
+            seconds: Duration, s.
+            given: Parameters of the node; `wait_for_answers` and `next_policies` go to the probe.
 
         Returns:
-            What the probe keeps; see `vdd_ros.benchmark.realtime.probe.Probe`.
+            The arrays of the probe; see `vdd_ros.benchmark.realtime.probe.Probe`.
         """
         return self._measured(rate_hz, seconds, lambda _: nullcontext(), **given)
 
@@ -78,7 +78,7 @@ class Measurements:
         return found
 
     def monitored(self, rate_hz: float, seconds: float) -> tuple[Arrays, list[Preemptions]]:
-        """Measure the policy node as `node` does, while a monitor watches the host; return what both saw."""
+        """Measure the policy node as `node` does, while a monitor watches the host; return the records of both."""
         monitors: list[HostMonitor] = []
 
         def watched(nodes: NodeProcesses) -> HostMonitor:
@@ -89,7 +89,7 @@ class Measurements:
         return found, [monitors[0].own, monitors[0].nodes[NODE]]
 
     def baseline(self, rate_hz: float, seconds: float) -> Arrays:
-        """Measure the parts of a tick alone, while the probe receives; returns `inference` and `publish`, seconds."""
+        """Time the parts of a tick alone, while the probe receives; return `inference` and `publish` (ticks,) s."""
         output = self._folder / "baseline.npz"
         with self._processes() as nodes:
             given = {"policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
@@ -98,7 +98,7 @@ class Measurements:
         return _load(output)
 
     def echo(self, rate_hz: float, seconds: float) -> Arrays:
-        """Measure a plain echo; returns what the probe keeps."""
+        """Measure a plain echo; return the arrays of the probe."""
         with self._processes() as nodes:
             self._start(nodes, "baseline", mode="echo")
             found = self._probe(nodes, rate_hz, seconds, wait_for_answers=True)
@@ -106,7 +106,7 @@ class Measurements:
         return found
 
     def driver(self, driver: str, rate_hz: float, seconds: float) -> Arrays:
-        """Measure one way to tick; returns `lateness` and `work` in seconds, `received` and the share of a core."""
+        """Measure a way to tick; return `lateness` and `work` (ticks,) s, `received`, and `cpu`, a share of a core."""
         output = self._folder / "driver.npz"
         with self._processes() as nodes:
             given = {"driver": driver, "policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}
@@ -140,7 +140,7 @@ class Measurements:
 
 @contextmanager
 def load(processes: int) -> Iterator[None]:
-    """Keep cores busy with as many processes of the usual priority."""
+    """Keep cores busy with a number of processes of ordinary priority."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
     try:
         yield

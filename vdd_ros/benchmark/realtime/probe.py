@@ -1,4 +1,4 @@
-"""The robot's side of the benchmark: gives observations at absolute instants, and times the answers."""
+"""The robot's side of the benchmark: publishes observations at absolute instants, and times the answers."""
 
 import itertools
 import sys
@@ -51,14 +51,14 @@ class ProbeParameters:
 
 
 def noisy_messages(channel: InputChannel, kind: type, observation: NDArray[np.float64]) -> list[Any]:
-    """Return messages of an input that differ in their last digits, as those of a sensor that is alive do.
+    """Return messages of an input that differ in their last digits, like those of a live sensor.
 
-    One that repeats its message bit by bit while commands move is frozen, and the node says so.
+    The node reports a sensor as frozen that repeats its message bit by bit while commands move.
 
     Args:
         channel: The input.
         kind: Class of its messages.
-        observation: (obs_dim,) what they are about, in the task's units.
+        observation: (obs_dim,) observation, in the task's units.
     """
     messages = [kind() for _ in range(DIGITS)]
     for digit, message in enumerate(messages):
@@ -67,10 +67,11 @@ def noisy_messages(channel: InputChannel, kind: type, observation: NDArray[np.fl
 
 
 class Probe(Node):
-    """Publishes observations and keeps what comes back.
+    """Publishes observations, and keeps commands and latency records.
 
-    The file has `records` (n, labels) with their `labels`, the `answers` in seconds from publishing an observation to
-    taking the command, the `sent` observations, and for each hot swap `swapped`, 1 where it succeeded.
+    Its file holds the node's `records` (ticks, labels) with their `labels`; `answers` (n,), seconds from publishing an
+    observation to taking the command; `sent`, the number of observations; and `swapped` (swaps,), 1 for a hot swap that
+    succeeded and 0 for one that failed.
     """
 
     def __init__(self) -> None:

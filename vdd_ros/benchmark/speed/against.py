@@ -1,12 +1,12 @@
 """`vdd benchmark speed --against`: how fast this checkout and another one learn, on equal data and cores.
 
-A whole training takes minutes to an hour, and a comparison takes many of them. So results and times are measured apart:
+A whole training takes minutes to an hour, and a comparison needs many. So it measures results and times separately:
 
-- Results: each checkout trains a teacher and distils it, by its own defaults to the end, exports and evaluates both.
-  Nothing is timed here but processor seconds, so that checkouts and seeds run side by side, one a core.
-- Times: short trainings by turns, nothing else running but the neighbours that were asked for. The steps after the
-  first logged one give the seconds of a step, the rest of the run what comes before them (loading, the pool of teacher
-  actions). A whole training takes start + steps * step; `steps` is what the checkout takes by default.
+- Results: each checkout trains a teacher and distils it, by its own defaults and to the end, and exports and evaluates
+  both. Only processor time is measured, so that checkouts and seeds run side by side, in one thread each.
+- Times: short trainings by turns, alone or beside the wanted number of busy neighbours. The steps after the first
+  logged one give the time of a step; the rest of the run is the start (loading, the pool of teacher actions). A whole
+  training takes start + steps * step, with the steps of the results.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ FIRST_LOGGED = 50
 
 @dataclass(frozen=True)
 class CheckoutComparison:
-    """What two checkouts do.
+    """The settings of a comparison.
 
     Attributes:
         task: Name of the task.
-        backbone: Of all networks.
-        demonstrations: Folder of the data.
-        work: Folder of what they make, and of the records of what is finished.
-        seeds: Of the whole trainings, 0 to seeds - 1; each time is measured as often.
+        backbone: Backbone of all networks.
+        demonstrations: Folder of the demonstrations.
+        work: Folder of checkpoints, and of the records of finished parts.
+        seeds: Number of seeds of the whole trainings, and of repeats of each timed one.
         rollouts: Episodes that judge each model.
         steps: Training steps of each judged model; None for the default of each checkout.
         timed_steps: Steps of each timed training, more than `FIRST_LOGGED`.
@@ -60,10 +60,10 @@ class CheckoutComparison:
     busy: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse numbers without a meaning.
+        """Check the numbers.
 
         Raises:
-            ConfigurationError: With the option, its value and what is allowed.
+            ConfigurationError: A number is out of its range; the message names its option.
         """
         if self.timed_steps <= FIRST_LOGGED:
             raise ConfigurationError(f"--timed-steps is {self.timed_steps}; it must be above {FIRST_LOGGED}")
@@ -71,24 +71,24 @@ class CheckoutComparison:
             raise ConfigurationError(f"--busy is {self.busy}; it must be at least 0")
 
     def neighbours(self, case: Case) -> tuple[int, ...]:
-        """Return beside how many busy processes a case is timed, one number a time."""
+        """Return the numbers of busy processes beside which a case is timed."""
         return (0, self.busy) if self.busy and case.busy_goal is not None else (0,)
 
 
 def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings: Any) -> ComparisonRecord:
     """Compare the checkout that this code belongs to with another one.
 
-    What is finished stays in a folder of `work` that is named by settings, data and sources; after an interruption the
-    same call goes on there, and a call whose comparison is whole reports it again.
+    Finished parts stay in a folder of `work` whose name is a hash of settings, data and sources. After an interruption,
+    the same call continues there; once the comparison is complete, it only reports it.
 
     Args:
         other: Folder of the other checkout.
-        demonstrations: Folder of the data.
-        work: Folder for what they make.
+        demonstrations: Folder of the demonstrations.
+        work: Folder for checkpoints and records.
         **settings: Further fields of `CheckoutComparison`.
 
     Raises:
-        ConfigurationError: There is no such checkout, or a number has no meaning.
+        ConfigurationError: `other` is no checkout, or a number is out of its range.
         DemonstrationError: The data cannot be read.
         ProcessError: A command failed.
     """
@@ -108,13 +108,13 @@ def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings:
 def run_comparison(
     comparison: CheckoutComparison, this: Checkout, other: Checkout, report: Callable[[str], None] = lambda text: None
 ) -> ComparisonRecord:
-    """Measure results and times of both checkouts; what `comparison.work` holds already is not made again.
+    """Measure results and times of both checkouts, except for the parts that `comparison.work` already holds.
 
     Args:
-        comparison: What to do.
-        this: Whose speed is asked for.
-        other: What it is compared with.
-        report: Takes a line for each item that begins or is already there.
+        comparison: Settings.
+        this: This checkout.
+        other: The checkout to compare it with.
+        report: Called with a line for each part, as it begins or is found.
 
     Raises:
         ProcessError: A command failed.

@@ -1,4 +1,4 @@
-"""Two checkouts of this package, run by their own command lines in processes of their own: nothing is shared."""
+"""Checkouts of this package, run by their command lines in separate processes that share nothing."""
 
 import hashlib
 import os
@@ -25,8 +25,8 @@ class Spent:
     """Time that a command took.
 
     Attributes:
-        wall_s: Seconds from start to end.
-        cpu_s: Seconds of processors.
+        wall_s: Time from start to end, s.
+        cpu_s: Processor time, s.
     """
 
     wall_s: float
@@ -35,26 +35,26 @@ class Spent:
 
 @dataclass
 class Processes:
-    """Commands that run now, so that all can be ended together from another thread."""
+    """Running commands, which another thread can end together."""
 
     _running: set["subprocess.Popen[bytes]"] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
     def add(self, process: "subprocess.Popen[bytes]") -> None:
-        """Note a process that began; end it if all were to end."""
+        """Add a process; end it at once after `stop`."""
         with self._lock:
             self._running.add(process)
             if self._stopped:
                 process.kill()
 
     def discard(self, process: "subprocess.Popen[bytes]") -> None:
-        """Forget a process that ended."""
+        """Remove a process that has ended."""
         with self._lock:
             self._running.discard(process)
 
     def stop(self) -> None:
-        """End all, and those that begin later."""
+        """End all processes, and each one that is added later."""
         with self._lock:
             self._stopped = True
             for process in self._running:
@@ -66,9 +66,9 @@ class Checkout:
     """A folder that holds a version of this package.
 
     Attributes:
-        name: In tables.
-        folder: Holds `vdd_ros/`.
-        processes: Of its commands.
+        name: Name in tables.
+        folder: Folder that holds `vdd_ros/`.
+        processes: Its running commands.
     """
 
     name: str
@@ -77,10 +77,10 @@ class Checkout:
 
     @classmethod
     def of(cls, name: str, folder: Path, processes: Processes | None = None) -> "Checkout":
-        """Refuse a folder without the package.
+        """Return the checkout in a folder.
 
         Raises:
-            ConfigurationError: With the folder.
+            ConfigurationError: The folder does not hold the package.
         """
         if not (folder / "vdd_ros" / "cli" / "main.py").is_file():
             raise ConfigurationError(
@@ -102,8 +102,8 @@ class Checkout:
         """Run `vdd` of this checkout.
 
         Args:
-            arguments: Of the command line.
-            environment: Variables beside those of this process.
+            arguments: Words of the command line after `vdd`.
+            environment: Further variables, which override those of this process.
 
         Raises:
             ProcessError: The exit code is not 0; the message quotes the end of the output.
@@ -131,7 +131,7 @@ class Checkout:
         return Spent(time.perf_counter() - began, used.ru_utime + used.ru_stime)
 
     def score(self, checkpoint: Path, rollouts: int, seed: int, environment: Mapping[str, str]) -> tuple[float, float]:
-        """Return success and entropy of a checkpoint in its task; arguments and errors as `run`."""
+        """Export and evaluate a checkpoint; return its success rate and entropy. Raises as `run`."""
         policy, record = checkpoint.with_suffix(".onnx"), checkpoint.with_suffix(".json")
         policy.unlink(missing_ok=True)
         self.run(["export", checkpoint, "--out", policy, "--no-novelty"], environment)
@@ -171,7 +171,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[bytes, resource.struct_ru
 
 @contextmanager
 def busy_neighbours(number: int) -> Iterator[None]:
-    """Let processes that never rest share the machine with the block."""
+    """Run a number of processes that never rest beside the block."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a comparison of two checkouts compares, and the table of it; without torch."""
+"""The cases, figures and table of a comparison of two checkouts; without torch."""
 
 from dataclasses import dataclass
 from statistics import mean, median
@@ -11,17 +11,17 @@ SIDES = ("this", "other")
 
 @dataclass(frozen=True)
 class Case:
-    """One training that both checkouts do.
+    """One training that both checkouts run.
 
     Attributes:
-        name: Of its folder.
-        title: In the table.
-        goal: Ratio of wall times wanted with nothing else running.
-        busy_goal: The same beside a busy neighbour; None where it is not timed there.
-        teacher: Name of the folder of the teacher that it distils; None for a teacher.
+        name: Name of its folder.
+        title: Title in the table.
+        goal: Wanted ratio of wall times on the idle machine.
+        busy_goal: Wanted ratio beside busy neighbours; None if it is not timed there.
+        teacher: Name of its teacher's folder; None for a teacher.
         horizon: Actions of a chunk.
-        judged: Whether it is trained to the end and evaluated; else it takes the steps of the judged case `like`.
-        like: Name of that case.
+        judged: Whether it is trained to the end and evaluated; otherwise `like` gives its number of steps.
+        like: Name of a judged case.
         options: Further options of `vdd distil`.
     """
 
@@ -55,7 +55,7 @@ class Result:
         steps: Optimiser steps.
         cpu_s: Processor seconds, in one thread.
         success: Share of episodes that succeed.
-        entropy: Of the modes, from 0 to 1.
+        entropy: Task entropy, from 0 to 1.
     """
 
     steps: int
@@ -69,8 +69,8 @@ class Timing:
     """Wall times of a training.
 
     Attributes:
-        start_s: Seconds before and after the steps.
-        step_s: Seconds of a step.
+        start_s: Time before and after the steps, s.
+        step_s: Time of a step, s.
     """
 
     start_s: float
@@ -78,7 +78,7 @@ class Timing:
 
     @classmethod
     def of(cls, wall_s: float, steps: int, ended: dict[int, float]) -> "Timing":
-        """Read both from a run of some steps, given when its logged steps ended, at least two of them."""
+        """Return both of a run: `ended` maps each logged step, at least two, to the seconds of its end."""
         first, last = min(ended), max(ended)
         step_s = (ended[last] - ended[first]) / (last - first)
         return cls(max(0.0, wall_s - steps * step_s), step_s)
@@ -94,12 +94,11 @@ class SideFigures:
 
     Attributes:
         steps: Steps of a whole training.
-        start_s: Seconds around them.
-        step_s: Seconds of one.
-        whole_s: Seconds of a whole training.
-        busy_whole_s: The same beside busy neighbours; None where that was not measured.
-        success: None where it was not judged.
-        entropy: The same.
+        start_s: Time before and after the steps, s.
+        step_s: Time of a step, s.
+        whole_s: Time of a whole training, s.
+        busy_whole_s: Time of a whole training beside busy neighbours, s; None if it was not measured.
+        success, entropy: As in `Result`; None if the case is not judged.
     """
 
     steps: int
@@ -113,16 +112,15 @@ class SideFigures:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A case.
+    """The figures of both checkouts in one case.
 
     Attributes:
-        title: Of the case.
+        title: Title of the case.
         this: Figures of this checkout.
-        other: Of the other.
-        ratio: Wall time of the other by that of this.
-        busy_ratio: The same beside busy neighbours.
-        goal: Of `ratio`.
-        busy_goal: Of `busy_ratio`.
+        other: Figures of the other one.
+        ratio: Wall time of the other checkout divided by that of this one.
+        busy_ratio: The same ratio beside busy neighbours; None if it was not measured.
+        goal, busy_goal: Wanted values of `ratio` and `busy_ratio`.
         equal: Whether success and entropy differ by at most `SUCCESS_WITHIN` and `ENTROPY_WITHIN`; None if not judged.
         reached: Whether results are equal, or not judged, and every ratio that was measured reaches its goal.
     """
@@ -147,7 +145,7 @@ class ComparisonRecord:
         machine: Where it ran.
         results: Whole trainings by checkout and case.
         timings: Timed trainings by checkout, case and number of busy neighbours.
-        cases: What follows from them.
+        cases: The comparison of each case.
     """
 
     comparison: dict[str, Any]
@@ -199,7 +197,7 @@ def _compare(case: Case, this: SideFigures, other: SideFigures) -> Comparison:
 
 
 def table(record: ComparisonRecord) -> str:
-    """Return the Markdown table of a comparison; cells with a stroke have this checkout's figure and the other's."""
+    """Return the Markdown table of a comparison; cells read `this checkout / the other`."""
     heads = ("training", "steps", "ms a step", "seconds", "ratio", "ratio beside busy", "success", "entropy", "equal")
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return "\n".join([*rows, *(_row(case) for case in record.cases)])
