@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from vdd_ros.benchmark.methods import figures as benchmark_figures
 from vdd_ros.benchmark.methods.matrix import METHODS
 from vdd_ros.benchmark.methods.summary import group
 from vdd_ros.benchmark.speed import command as speed
+from vdd_ros.benchmark.speed.figures import SpeedRecord
 from vdd_ros.demo import soak_figure
 from vdd_ros.evaluation.fidelity import figure as fidelity_figure
 from vdd_ros.evaluation.latency import stage_figure as report_figure
@@ -181,7 +182,7 @@ def test_methods_of_a_benchmark_can_be_distinguished(tmp_path: Path, drawn: list
 def test_the_race_writes_numbers_out(tmp_path: Path, drawn: list[Figure]) -> None:
     curve = {"seconds": [1.0, 10.0, 40.0], "distance": [1.0, 0.3, 0.05], "samples_per_s": 3.0}
     references = [{**curve, "learning_rate": rate} for rate in (1e-4, 4.472e-4, 2e-3)]
-    speed._draw(tmp_path / "r.png", {"product": curve, "references": references})
+    speed._draw(tmp_path / "r.png", cast(SpeedRecord, {"product": curve, "references": references}))
     shown = texts(drawn[0])
     assert "straightforward, learning rate 0.0001" in shown
     assert not [text for text in shown if "e-0" in text or "$" in text]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
+from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.methods import registry
-from vdd_ros.learning.methods.configs import Sampler, Schedule
 
 
 @dataclass(frozen=True)
