@@ -90,5 +90,5 @@ def test_what_only_commands_is_no_observation() -> None:
     kind = "trajectory_msgs/msg/JointTrajectory"
     document = command_document(JOINT_STATE, JOINTS, ["rad"] * 3)
     document["inputs"]["arm"]["type"] = kind
-    with pytest.raises(RobotFileError, match=f"inputs.arm.type: is '{kind}', which commands robots"):
+    with pytest.raises(RobotFileError, match=f"inputs.arm.type: is '{kind}', a command type"):
         RobotFile.from_dict(document)

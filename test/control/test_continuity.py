@@ -66,7 +66,7 @@ def test_a_second_publisher_does_not_swing_the_command(tmp_path: Path, first: tu
     assert arm.rig.loop.counters.failsafes == 1
     assert arm.rig.loop.counters.contradicted > 100
     assert "changed by" in arm.rig.loop.observer.last_refusal
-    assert "do two publish on this topic?" in arm.rig.loop.observer.last_refusal
+    assert "does this topic have two publishers?" in arm.rig.loop.observer.last_refusal
     assert "If not, give the entry a greater max_rate in the robot file" in arm.rig.loop.observer.last_refusal
 
 

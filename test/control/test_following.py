@@ -124,7 +124,7 @@ def test_a_driver_that_is_frozen_is_noticed_although_its_stamps_are_fresh(tmp_pa
         arm.tick()
         told.append(list(arm.rig.loop.commander.following.frozen) if len(arm.commands) == tick + 1 else [])
     assert len(arm.commands) < 2.0 / PERIOD_S
-    assert "arm has not changed in one bit" in arm.blocked
+    assert "arm has not changed by a single bit" in arm.blocked
     assert "is its driver frozen" in arm.blocked
     assert ["arm"] in told
     assert arm.rig.loop.commander.following.times_frozen == {"arm": 1}
@@ -163,7 +163,7 @@ def test_a_frozen_reference_is_noticed_though_all_commands_are_the_same(tmp_path
     arm.run(4.0)
     assert len(arm.commands) < 2.5 / PERIOD_S
     assert len(set(arm.commands[:, 1])) == 1
-    assert "arm has not changed in one bit" in arm.blocked
+    assert "arm has not changed by a single bit" in arm.blocked
 
 
 @pytest.mark.parametrize("bias", [1e-4, 1e-3])
@@ -344,7 +344,7 @@ def test_another_policy_does_not_make_the_wait_longer(tmp_path: Path) -> None:
 
 
 def test_where_a_robot_only_lags_the_error_says_what_helps(tmp_path: Path) -> None:
-    assert "greater max_error in the robot file" in standing(tmp_path).blocked
+    assert "increase the max_error of the entry in the robot file" in standing(tmp_path).blocked
 
 
 @pytest.mark.parametrize("why", ["stale", "broken"])
@@ -393,5 +393,5 @@ def test_a_sensor_that_is_slower_than_the_timeout_is_not_frozen(tmp_path: Path) 
 def test_a_slow_sensor_that_is_frozen_is_noticed(tmp_path: Path) -> None:
     """With its next message or the one after."""
     arm = seldom(tmp_path, frozen=True)
-    assert "arm has not changed in one bit" in arm.blocked
+    assert "arm has not changed by a single bit" in arm.blocked
     assert len(arm.commands) <= 81

@@ -71,7 +71,7 @@ def test_novel_observations(
     assert run(rig, KNOWN, NOVEL, NOVEL, NOVEL, KNOWN) == sent
     assert rig.loop.counters.novel == novel
     assert rig.loop.counters.failsafes == (1 if sent[-1] < 5 else 0)
-    assert ("outside what was demonstrated" in rig.loop.active.guards.fault) == fault
+    assert ("out of distribution" in rig.loop.active.guards.fault) == fault
     expected = [novelty_of(mixture_spec(), np.array([[*p, *p]])) for p in (KNOWN, NOVEL, NOVEL, NOVEL, KNOWN)]
     assert [record["novelty"] for record in rig.out.records] == pytest.approx(expected, rel=1e-5)
 

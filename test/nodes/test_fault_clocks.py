@@ -167,5 +167,5 @@ def test_a_clock_that_never_ran_is_reported(make_node: MakeNode, bench: Bench) -
     """The usual mistake: use_sim_time without a simulation."""
     watched = Watched(bench)
     started(make_node(use_sim_time=True))
-    watched.await_diagnosis(lambda message, _: "does anybody publish /clock?" in message, "the diagnosis")
+    watched.await_diagnosis(lambda message, _: "is /clock published?" in message, "the diagnosis")
     assert not watched.commands

@@ -271,13 +271,13 @@ def test_nobody_listens(make_node: MakeNode, bench: Bench, monkeypatch: pytest.M
     assert node.session is not None
     counters = node.session.loop.counters
     watched.ignore_commands()
-    watched.await_diagnosis(lambda message, _: "nobody listens" in message, "the warning")
+    watched.await_diagnosis(lambda message, _: "nobody subscribes" in message, "the warning")
     assert watched.value("listeners") == 0
     ticks, heard = counters.ticks, len(watched.commands)
     watched.run_until(lambda: counters.ticks > ticks + 20, "ticks")
     assert len(watched.commands) == heard
     watched.heed_commands()
     watched.run_for_commands(20)
-    watched.await_diagnosis(lambda message, _: "nobody listens" not in message, "the end of the warning")
+    watched.await_diagnosis(lambda message, _: "nobody subscribes" not in message, "the end of the warning")
     assert (node.state, watched.value("listeners")) == ("active", 1)
     watched.check()

@@ -110,7 +110,7 @@ def test_a_robot_that_does_not_follow_is_reported(make_node: MakeNode, watched: 
     started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=2.0))
     watched.alive = False
     watched.run_for_commands()
-    watched.await_diagnosis(lambda message, _: "tcp has not changed in one bit" in message, "the frozen input")
+    watched.await_diagnosis(lambda message, _: "tcp has not changed by a single bit" in message, "the frozen input")
     assert watched.levels["policy"] == DiagnosticStatus.ERROR
     counted = ("not_followed", "frozen.tcp", "failsafes")
     watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
@@ -131,7 +131,7 @@ def test_messages_that_contradict_each_other_are_reported(
 
     watched.bench.wait(contradicted, "the contradiction")
     assert watched.levels["policy"] == DiagnosticStatus.ERROR
-    assert "do two publish on this topic?" in watched.said["policy"][0]
+    assert "does this topic have two publishers?" in watched.said["policy"][0]
     watched.run_for_commands()
     counted = ("contradictions.desired", "contradicted", "failsafes")
     watched.await_diagnosis(lambda _, values: all(int(values[name]) > 0 for name in counted), "the counts")
@@ -157,7 +157,7 @@ def test_what_was_not_demonstrated(
         watched.run_for_commands()
     else:
         watched.run_until(lambda: node.state == "inactive", "deactivation", x=FAR[0], y=FAR[1])
-        watched.await_diagnosis(lambda message, _: "outside what was demonstrated" in message, "the reason")
+        watched.await_diagnosis(lambda message, _: "out of distribution" in message, "the reason")
 
 
 def test_who_listens_and_who_else_commands_is_reported(
@@ -176,16 +176,16 @@ def test_who_listens_and_who_else_commands_is_reported(
     logger = node.get_logger()
     monkeypatch.setattr(node, "get_logger", lambda: logger)
     monkeypatch.setattr(logger, "error", logged.append)
-    bench.wait(lambda: "nobody listens to /avoiding_controller/commands" in said().message, "the warning")
+    bench.wait(lambda: "nobody subscribes to /avoiding_controller/commands" in said().message, "the warning")
     assert values(said())["listeners"] == "0"
     robot = Robot(bench)
     robot.run_until(lambda: values(said())["listeners"] == "1", "a listener")
-    assert "nobody listens" not in said().message
+    assert "nobody subscribes" not in said().message
     rival = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
     robot.run_until(lambda: values(said())["other_publishers"] == "1", "the rival")
     told = len(arrays)
     robot.run_until(lambda: len(arrays) > told + 3, "more diagnostics")
-    assert logged.count(f"others command the robot too, on {COMMANDS}: /bench") == 1
+    assert logged.count(f"other nodes command the robot too, on {COMMANDS}: /bench") == 1
     bench.node.destroy_publisher(rival)
     robot.run_until(lambda: values(said())["other_publishers"] == "0", "the end of the rival")
 

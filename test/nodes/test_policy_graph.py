@@ -110,9 +110,9 @@ def test_quality_of_service_that_does_not_match_is_reported_with_topic_node_and_
     found = surroundings(graph, tmp_path, "reliable", episode_topic="episode").mismatches()
     volatile = "volatile publisher and transient local subscription"
     assert found == [
-        "/bad publishes /tcp_pose, but nothing of it arrives here: best effort publisher and reliable subscription",
-        f"/robot publishes /episode, but nothing of it arrives here: {volatile}",
-        f"/arm/driver listens to {COMMANDS}, but hears nothing: {volatile}",
+        "/bad publishes /tcp_pose, but nothing arrives here: best effort publisher and reliable subscription",
+        f"/robot publishes /episode, but nothing arrives here: {volatile}",
+        f"/arm/driver listens to {COMMANDS}, but receives nothing: {volatile}",
     ]
     assert len(surroundings(graph, tmp_path, control=False).mismatches()) == 0
 
@@ -149,8 +149,8 @@ def test_over_dds_the_node_says_what_does_not_match(
     def told(message: str, values: dict[str, str]) -> bool:
         return (
             "input tcp has 2 publishers, which may contradict each other: /bench, /bench" in message
-            and "/bench publishes /tcp_pose, but nothing of it arrives here: best effort publisher" in message
-            and f"/bench listens to {COMMANDS}, but hears nothing: volatile publisher and transient" in message
+            and "/bench publishes /tcp_pose, but nothing arrives here: best effort publisher" in message
+            and f"/bench listens to {COMMANDS}, but receives nothing: volatile publisher and transient" in message
             and values["other_input_publishers"] == "2"
         )
 

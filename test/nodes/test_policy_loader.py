@@ -130,7 +130,7 @@ def test_a_load_that_takes_too_long_is_given_up(
     assert "loading took longer than 3 s and was given up (parameter load_timeout_s)" in answer.message
     answer = call(node, robot, good)
     assert not answer.success
-    assert "is still being loaded" in answer.message
+    assert "is still loading" in answer.message
     count = len(robot.commands)
     robot.run_until(lambda: len(robot.commands) > count, "commands of the old policy")
     never_loads.set()
@@ -365,7 +365,7 @@ class Steps:
 @pytest.mark.parametrize(
     ("step_s", "parameters", "reason"),
     [
-        (0.02, {}, "the fastest took 20 ms, the median 20 ms and the p99 20 ms, but a tick has 5 ms"),
+        (0.02, {}, "its fastest run took 20 ms, the median 20 ms and the p99 20 ms, but a tick has 5 ms"),
         (0.02, {"rate_hz": 20.0, "inference_limit_s": 0.01}, "but inference_limit_s allows 10 ms"),
         (0.02, {"action_steps": 4, "prefetch_ticks": 3}, "but 3 ticks of 5 ms (prefetch_ticks) are 15 ms"),
         (0.012, {"action_steps": 4, "prefetch_ticks": 3}, ""),

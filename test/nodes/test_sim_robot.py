@@ -195,9 +195,12 @@ def test_a_signal_ends_it_with_code_0(bench: Bench, tmp_path: Path, stop: signal
         ({"robot_file": ROBOT_FILE, "episode": 3}, "unknown parameters: episode; did you mean episodes?"),
         ({"robot_file": ROBOT_FILE, "speed": 0.0}, "speed"),
         ({"robot_file": ROBOT_FILE, "speed": "fast"}, "speed"),
-        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1}, "waited 0.1 s in vain for a command of episode 0"),
-        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "start_topic": "go"}, "waited 0.1 s in vain for the start"),
-        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "listeners": 2}, "in vain for 2 listeners of every input"),
+        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1}, "timed out after 0.1 s waiting for a command of episode 0"),
+        (
+            {"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "start_topic": "go"},
+            "timed out after 0.1 s waiting for the start",
+        ),
+        ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "listeners": 2}, "waiting for 2 listeners of every input"),
     ],
 )
 def test_what_cannot_work_ends_it_with_code_1(tmp_path: Path, parameters: dict[str, object], message: str) -> None:

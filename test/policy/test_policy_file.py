@@ -162,8 +162,8 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"}}'
     [
         (b"", "empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n", "a Git LFS pointer.*git lfs pull"),
-        (b"\n<!DOCTYPE html><html><body>Not found</body></html>", "a page of HTML.*Download the file again"),
-        (b"<html>", "a page of HTML"),
+        (b"\n<!DOCTYPE html><html><body>Not found</body></html>", "an HTML page.*Download the file again"),
+        (b"<html>", "an HTML page"),
         (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS, "a safetensors file"),
         (_zip(), "a zip archive, as torch.save"),
         (pickle.dumps({"weights": [1.0]}, protocol=4), "a Python pickle.*never unpickles"),
@@ -234,7 +234,7 @@ def metadata_refusal(tmp_path: Path, text: str) -> str:
 
 def test_metadata_beyond_the_limit_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
     said = metadata_refusal(tmp_path, '{"kind": "' + 2_000_000 * "x" + '"}')
-    assert "its metadata have 2,000,0" in said
+    assert "its metadata has 2,000,0" in said
     assert "at most 1,048,576 are read" in said
 
 

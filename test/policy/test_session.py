@@ -82,13 +82,13 @@ def test_a_graph_that_fails_while_it_runs_is_an_error_of_the_file(tmp_path: Path
         ({"schema_version": 9}, "schema_version: 9 was made by a newer vdd_ros"),
         ({"structure": "transformer"}, "field structure: 'transformer'"),
         ({"statistics": None}, "field statistics"),
-        ({"history": 2}, r"input observation has the shape \['B', 1, 4\], but its metadata call for \[B, 2, 4\]"),
-        ({"goal_length": 2}, "inputs are observation, noise, expert_uniform, but its metadata call for .*goal"),
+        ({"history": 2}, r"input observation has the shape \['B', 1, 4\], but its metadata calls for \[B, 2, 4\]"),
+        ({"goal_length": 2}, "inputs are observation, noise, expert_uniform, but its metadata calls for .*goal"),
         ({"horizon": 3}, r"input noise has the shape .* \[B, 3, 2\]"),
         ({"experts": 5}, r"output gating has the shape .* \[B, 5\]"),
         (
             {"structure": "diffusion", "experts": None, "covariance": None, "sampling_steps": 4},
-            "inputs are observation, noise, expert_uniform, but its metadata call for observation, noise",
+            "inputs are observation, noise, expert_uniform, but its metadata calls for observation, noise",
         ),
     ],
 )

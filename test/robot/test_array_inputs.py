@@ -106,7 +106,7 @@ def test_a_list_of_texts_or_messages_is_refused_at_the_latest_when_one_comes(val
     """An empty one, as a message's class makes it, does not say what it will hold."""
     tested = channel(Feature("poses", shape=(2,)), "x_msgs/msg/Y", {"field": "poses", "shape": [2], "unit": "1"})
     tested.check(SimpleNamespace(poses=[]))
-    with pytest.raises(ObservationError, match=r"poses holds what are no numbers .*; correct `field`"):
+    with pytest.raises(ObservationError, match=r"poses holds values that are not numbers .*; correct `field`"):
         read(tested, SimpleNamespace(poses=values))
 
 
@@ -150,8 +150,8 @@ def test_real_types_have_the_arrays_that_they_should(kind: str, entry: dict[str,
         ("sensor_msgs/msg/Image", {"encoding": "rgb8", "shape": [4, 0, 3]}, "shape: holds 0; a size is"),
         ("sensor_msgs/msg/Image", {"encoding": "rgb8", "shape": "4x6x3"}, "shape: must be a list of 1 to 8 sizes"),
         ("sensor_msgs/msg/Image", {"encoding": "rgb8", "shape": [4, 6, 3], "unit": "m"}, "unit: is 'm', a unit of"),
-        ("sensor_msgs/msg/Image", {"encoding": "rgb8", "field": "data"}, "goes with no"),
-        ("sensor_msgs/msg/Imu", {"encoding": "rgb8", "shape": [4, 6, 3]}, "a sensor_msgs/msg/Imu is no image"),
+        ("sensor_msgs/msg/Image", {"encoding": "rgb8", "field": "data"}, "cannot be combined with"),
+        ("sensor_msgs/msg/Imu", {"encoding": "rgb8", "shape": [4, 6, 3]}, "a sensor_msgs/msg/Imu is not an image"),
         ("sensor_msgs/msg/Imu", {"joints": ["a"], "interface": "position"}, "sensor_msgs/msg/Imu has no joints"),
         ("sensor_msgs/msg/JointState", {"joints": "a", "interface": "position"}, "joints: must be a list of texts"),
         ("sensor_msgs/msg/JointState", {"joints": ["a", "a"], "interface": "position"}, "more than once: a"),

@@ -253,7 +253,7 @@ def test_only_messages_of_joints_have_joints() -> None:
     [
         ({"more": {"frame_id": "base"}}, f"command.frame_id: is 'base', but a {ARRAY} has no header"),
         ({"first_step": 0.5}, "command.entries[0].first_step: has no effect without `measured`"),
-        ({"reading": READING | {"field": "position"}}, "elbow.field: goes with no `joint`"),
+        ({"reading": READING | {"field": "position"}}, "elbow.field: cannot be combined with `joint`"),
         ({"reading": {"field": "data", "unit": "1", "interface": "position"}, "source": "std_msgs/msg/Float64"},
          "elbow.interface: goes with `joint`"),
         ({"more": {"loss_service": "/stop"}}, "command.loss_service: goes with `on_loss: call`"),

@@ -122,8 +122,8 @@ class Continuity:
             ):
                 return (
                     f"{name} changed by {change:.4g} within {elapsed_s:.2g} s, faster than its max_rate of {rate:.4g} "
-                    "a second; do two publish on this topic? If not, give the entry a greater max_rate in the robot "
-                    "file"
+                    "a second; does this topic have two publishers? If not, give the entry a greater max_rate in the "
+                    "robot file"
                 )
         return ""
 

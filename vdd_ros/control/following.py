@@ -143,8 +143,8 @@ class Following:
                 names = ", ".join(self._labels[index] for index in waits)
                 return (
                     f"the robot does not follow its commands, which waited for {self._timeout_s:g} s beside it: "
-                    f"{names}; free it, then begin an episode or activate the node again; where it only lags, or gives "
-                    "way on purpose, give the entry a greater max_error in the robot file"
+                    f"{names}; free it, then begin an episode or activate the node again; if it only lags, or yields "
+                    "on purpose, increase the max_error of the entry in the robot file"
                 )
         elif self._waited_s:
             self._waited_s = max(0.0, self._waited_s - elapsed_s)
@@ -159,7 +159,7 @@ class Following:
                 if still_s >= self._timeout_s:
                     self.stuck = source.name
                     return (
-                        f"{source.name} has not changed in one bit for {still_s:.2g} s, although the "
+                        f"{source.name} has not changed by a single bit for {still_s:.2g} s, although the "
                         f"command of {self._labels[source.went_far]} did: is its driver frozen, or the robot stopped?"
                     )
                 if source.name not in self.frozen and still_s >= 0.5 * self._timeout_s:

@@ -113,7 +113,7 @@ class Guards:
             return True
         if self._settings.on_novelty == "deactivate" and not self.fault:
             self.fault = (
-                f"{self._in_a_row} observations in a row are outside what was demonstrated (novelty {novelty:.3g}, "
+                f"{self._in_a_row} observations in a row are out of distribution (novelty {novelty:.3g}, "
                 f"bound {self._bound:.3g})"
             )
         return False

@@ -189,12 +189,12 @@ class PolicyNode(ReasonedLifecycleNode):
     def _judge_graph(self, graph: GraphMonitor) -> list[str]:
         """Return what is wrong with the other ends of the node's topics."""
         topic, others = graph.command_topic, ", ".join(self._other_publishers)
-        told = f"others command the robot too, on {topic}: {others}" if others else ""
+        told = f"other nodes command the robot too, on {topic}: {others}" if others else ""
         self._log_once("other_publishers", told)
         several = self._judge_input_publishers(graph)
         mismatches = "; ".join(graph.mismatches())
         self._log_once("quality of service", mismatches)
-        unheard = f"nobody listens to {topic}" if graph.listeners() == 0 else ""
+        unheard = f"nobody subscribes to {topic}" if graph.listeners() == 0 else ""
         return [text for text in (told, several, mismatches, unheard) if text]
 
     def _judge_input_publishers(self, graph: GraphMonitor) -> str:

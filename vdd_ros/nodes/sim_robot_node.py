@@ -162,8 +162,8 @@ class SimRobotNode(Node):
         elif self._steady.now() - self._idle_since > Duration(seconds=self._settings.idle_timeout_s):
             awaited = f"a command of episode {self._robot.episode}" if self._started else self._missing()
             self.get_logger().error(
-                f"waited {self._settings.idle_timeout_s:g} s in vain for {awaited}; is the policy node active, and "
-                "is its robot file the same? (parameter idle_timeout_s)"
+                f"timed out after {self._settings.idle_timeout_s:g} s waiting for {awaited}; is the policy node "
+                "active, and is its robot file the same? (parameter idle_timeout_s)"
             )
             raise Leave(1)
 
@@ -192,7 +192,7 @@ class SimRobotNode(Node):
         if not self._episode.wait_for_all_acked(ACKNOWLEDGED_WITHIN):
             self.get_logger().warning(
                 f"episode {self._robot.episode} begins although not every listener has acknowledged its number within "
-                f"{ACKNOWLEDGED_WITHIN.nanoseconds * 1e-9:g} s: to them the robot may seem to leap"
+                f"{ACKNOWLEDGED_WITHIN.nanoseconds * 1e-9:g} s: to them the robot may appear to jump"
             )
 
 

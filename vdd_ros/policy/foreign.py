@@ -6,7 +6,7 @@ from vdd_ros.policy.onnx_outline import Outline
 from vdd_ros.text import printable
 
 _MADE_BY = "Policy files are made by vdd export, from a checkpoint of vdd train or vdd distil"
-_PAGE = "a page of HTML, a web site's answer instead of the file. Download the file again, from its raw link"
+_PAGE = "an HTML page, a web server's answer instead of the file. Download the file again, from its raw link"
 _PICKLE = "a Python pickle, as torch.save once wrote; vdd_ros never unpickles"
 _ZIP = "a zip archive, as torch.save and numpy.savez write"
 _STARTS: tuple[tuple[bytes, str], ...] = (
@@ -79,7 +79,7 @@ def no_policy(outline: Outline, key: str) -> str:
     return (
         f"ONNX without the metadata {key!r} is not a policy file: it was written by {producer}, with the inputs "
         f"{_names(outline.inputs)} and the outputs {_names(outline.outputs)}, and says nothing about units, limits, "
-        f"rate or normalisation. {_MADE_BY}; models of other tools cannot be imported yet."
+        f"rate or normalisation. {_MADE_BY}; models from other tools cannot be imported yet."
     )
 
 

@@ -76,7 +76,7 @@ def read_outline(content: bytes) -> Outline:
             pair = dict(_fields(value, budget))
             key, text = pair.get(1, memoryview(b"")), pair.get(2, memoryview(b""))
             if isinstance(key, int) or isinstance(text, int):
-                raise OutlineError("its metadata are no texts")
+                raise OutlineError("its metadata is not text")
             found.metadata.append((bytes(key[:200]), text))
     if not graphs:
         raise OutlineError("it holds no graph")
@@ -154,7 +154,7 @@ def _fields(data: memoryview, budget: _Budget) -> Iterator[tuple[int, int | memo
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
-            raise OutlineError(f"it is no protobuf message (wire type {kind})")
+            raise OutlineError(f"it is not a protobuf message (wire type {kind})")
         if at + size > end:
             raise OutlineError("it ends too early")
         yield key >> 3, data[at : at + size]
@@ -171,7 +171,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise OutlineError("it is no protobuf message (a number has more than 10 bytes)")
+    raise OutlineError("it is not a protobuf message (a number has more than 10 bytes)")
 
 
 def _text(value: memoryview | bytes) -> str:

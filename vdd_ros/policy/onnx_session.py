@@ -116,7 +116,7 @@ def _metadata(outline: Outline) -> str:
     size = sum(len(key) + len(text) for key, text in outline.metadata)
     if size > MAX_METADATA_BYTES:
         raise PolicyFileError(
-            f"its metadata have {size:,} bytes; at most {MAX_METADATA_BYTES:,} are read. Export the policy again, with "
+            f"its metadata has {size:,} bytes; at most {MAX_METADATA_BYTES:,} are read. Export the policy again, with "
             "smaller settings or figures."
         )
     found = [text for key, text in outline.metadata if key == METADATA_KEY.encode()]
@@ -212,7 +212,7 @@ def _check_tensors(what: str, found: list[Any], expected: dict[str, Tensor]) -> 
     if {node.name for node in found} != set(expected):
         names = ", ".join(printable(node.name, 40) for node in found)
         raise PolicyFileError(
-            f"the graph's {what}s are {names}, but its metadata call for {', '.join(expected)}. Export the "
+            f"the graph's {what}s are {names}, but its metadata calls for {', '.join(expected)}. Export the "
             "policy again."
         )
     for node in found:
@@ -221,6 +221,6 @@ def _check_tensors(what: str, found: list[Any], expected: dict[str, Tensor]) -> 
             raise PolicyFileError(f"{what} {node.name} is a {node.type}; it must be a {tensor.type}. Export it so.")
         if not node.shape or isinstance(node.shape[0], int) or tuple(node.shape[1:]) != tensor.shape:
             raise PolicyFileError(
-                f"{what} {node.name} has the shape {node.shape}, but its metadata call for "
+                f"{what} {node.name} has the shape {node.shape}, but its metadata calls for "
                 f"[{', '.join(['B', *map(str, tensor.shape)])}] with a free batch B. Export it with those dimensions."
             )

@@ -185,7 +185,7 @@ class PolicySpec:
         text = json.dumps(asdict(self) | features, allow_nan=False)
         if len(text) > MAX_METADATA_BYTES:
             raise PolicyFileError(
-                f"Policy metadata have {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Note fewer "
+                f"Policy metadata has {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Note fewer "
                 "figures in fidelity, or fewer settings."
             )
         return text

@@ -88,8 +88,8 @@ class ListReader:
             out.reshape(-1)[:] = values
         except (TypeError, ValueError) as error:  # a list of texts or of messages, which was empty when it was checked
             raise ObservationError(
-                f"{self._field} holds what are no numbers ({printable(error, _SHOWN)}); correct `field` in the robot "
-                "file"
+                f"{self._field} holds values that are not numbers ({printable(error, _SHOWN)}); correct `field` in the "
+                "robot file"
             ) from None
 
 

@@ -27,7 +27,7 @@ _FIELDS_SHOWN = 8
 def check_input(source: "Input", path: str) -> None:
     """Check that each entry has a unit of the quantity of its field; raises RobotFileError naming the entry."""
     if not source.message.observed:
-        fail(f"{path}.type", f"is {source.type!r}, which commands robots and is no observation; give the sensor's type")
+        fail(f"{path}.type", f"is {source.type!r}, a command type, which cannot be observed; give the sensor's type")
     if any(entry.shape for entry in source.entries):
         _check_array(source, path)
         return
@@ -96,7 +96,7 @@ def _check_array(source: "Input", path: str) -> None:
 def _check_pixels(message: Message, entry: "InputEntry", path: str) -> None:
     encoding = message.encodings.get(str(entry.encoding))
     if not message.encodings:
-        fail(f"{path}.encoding", f"a {message.type} is no image; write `field`, or type: {IMAGE}")
+        fail(f"{path}.encoding", f"a {message.type} is not an image; write `field`, or type: {IMAGE}")
     if encoding is None:
         fail(f"{path}.encoding", f"is {printable(repr(entry.encoding), 40)}; allowed are", list(message.encodings))
     allowed = [(encoding.channels,)] if encoding.channels > 1 else [(), (1,)]

@@ -109,7 +109,7 @@ def _max_age_s(section: Section) -> float:
     if age_s > LONGEST_AGE_S:
         fail(
             section.at("max_age_s"),
-            f"is {age_s:g} seconds; nothing that a robot acts on may be older than {LONGEST_AGE_S:g}. If milliseconds "
+            f"is {age_s:g} seconds; no input may be older than {LONGEST_AGE_S:g}. If milliseconds "
             f"are meant, write max_age_s: {age_s / 1000:g}",
         )
     return age_s
@@ -120,7 +120,7 @@ def _input_entry(section: Section, name: str) -> InputEntry:
     max_rate = section.number("max_rate", positive=True, infinite=True) if section.has("max_rate") else None
     given = [key for key in _PLACES if section.has(key)]
     if len(given) > 1:
-        fail(section.at(given[1]), f"goes with no `{given[0]}`; give one of both")
+        fail(section.at(given[1]), f"cannot be combined with `{given[0]}`; give one of them")
     if not given:
         fail(
             section.path,

@@ -21,7 +21,7 @@ def topic_problem(name: str) -> str:
     return (
         f"{why}; names of topics and services consist of letters, digits and '_', no part between two '/' begins with "
         f"a digit or is empty, and '~' stands for the node's own name, in front of a '/' (`ros2 topic list` shows the "
-        f"names that there are{hint})"
+        f"existing names{hint})"
     )
 
 

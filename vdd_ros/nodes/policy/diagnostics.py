@@ -48,7 +48,7 @@ class Health:
         if overdue_s := self._overdue_s():
             return DiagnosticStatus.ERROR, f"a tick has been running for {overdue_s:.1f} s; nothing is commanded"
         if now_s == before_s:
-            return DiagnosticStatus.STALE, "time stands still, so nothing ticks: does anybody publish /clock?"
+            return DiagnosticStatus.STALE, "simulated time does not advance, so nothing ticks: is /clock published?"
         if loop.observer.missing():
             missing = loop.observer.missing()
             why = self._around(missing, new) + self._why(refused) + self._others(missing, new["other_joints"])
@@ -61,21 +61,21 @@ class Health:
         frozen = loop.commander.following.frozen
         waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # a tick or two at the start are nothing
         problems = {
-            "ticks waited, all of them, for the first answer or, with start_gate: window, for a full window": waits,
+            "ticks, all so far, waited for the first result or, with start_gate: window, for a full window": waits,
             f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
             f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
-            "answers were outside the limits that the policy file states": new["outside_limits"],
+            "actions were outside the limits in the policy file": new["outside_limits"],
             "actions were not finite and were dropped": new["refused_actions"],
-            "commands were dropped, for the robot is more than a step outside its range": new["unreachable"],
-            "first commands would have been too far from what is measured and were dropped": new["first_refused"],
+            "commands were dropped: the robot is more than a step outside its range": new["unreachable"],
+            "first commands were dropped: too far from the measured position": new["first_refused"],
             "actions came too late and were dropped": new["overruns"],
-            "ticks were still running when their time was over": new["hangs"],
+            "ticks were still running past their time limit": new["hangs"],
             "calls of loss_service failed": new["failed_calls"],
-            "observations were outside what was demonstrated": new["novel"],
+            "observations were out of distribution": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
             "times the clock was set back": new["clock_jumps"],
-            f"policy files refused, the old one acts on: {loop.swap.last_refused}": new["refused_policies"],
+            f"policy files refused, the previous one stays active: {loop.swap.last_refused}": new["refused_policies"],
         }
         found = [f"{count} {problem}" for problem, count in problems.items() if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")

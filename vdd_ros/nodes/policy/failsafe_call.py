@@ -66,7 +66,7 @@ class FailsafeCall:
             self._answer = self._client.call_async(Trigger.Request())
             self._answer.add_done_callback(self._judge)
         else:
-            self._fail("it is not there")
+            self._fail("it is not available")
 
     def _judge(self, answer: Future) -> None:
         if answer is not self._answer:

@@ -53,9 +53,9 @@ def judge_speed(
     else:
         limit = f"a tick has {_ms(limit_s)}"
     raise ConfigurationError(
-        f"{printable(path)} is too slow here: of its runs the fastest took {_ms(warm_up.fastest_s)}, the median "
+        f"{printable(path)} is too slow here: its fastest run took {_ms(warm_up.fastest_s)}, the median "
         f"{_ms(warm_up.median_s)} and the p99 {_ms(warm_up.p99_s)}, but {limit}; it would command nothing. Use a "
-        "faster policy or provider, a lower rate_hz, or ask ahead (action_steps, prefetch_ticks) if it gives chunks"
+        "faster policy or provider, a lower rate_hz, or prefetch (action_steps, prefetch_ticks) if it returns chunks"
     )
 
 

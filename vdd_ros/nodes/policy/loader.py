@@ -10,8 +10,8 @@ from vdd_ros.nodes.ros.leaving import asked_to_leave
 
 POLL_S = 0.05
 STILL_LOADING = (
-    "a file whose loading was given up is still being loaded: what reads it cannot be stopped; call again when it has "
-    "ended, or start the process anew"
+    "a file is still loading past its time limit: the load cannot be interrupted; call again when it has "
+    "ended, or restart the process"
 )
 
 

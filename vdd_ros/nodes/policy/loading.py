@@ -67,7 +67,7 @@ def load(
     own_hz = parameters.rate_hz or policy.spec.rate_hz
     if not SLOWEST_HZ <= own_hz <= FASTEST_HZ:
         raise ConfigurationError(
-            f"{own_hz:.6g} ticks a second cannot be kept; give rate_hz between {SLOWEST_HZ:g} and {FASTEST_HZ:g}"
+            f"{own_hz:.6g} ticks per second are not possible; set rate_hz between {SLOWEST_HZ:g} and {FASTEST_HZ:g}"
         )
     if rate_hz is not None and abs(own_hz - rate_hz) > 1e-6 * rate_hz:
         raise ConfigurationError(

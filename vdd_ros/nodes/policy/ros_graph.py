@@ -100,11 +100,11 @@ class GraphMonitor:
         for each in self.inputs:
             for publisher in self._published(each.topic):
                 if reason := _incompatible(publisher.qos_profile, each.qos):
-                    found.append(f"{_name(publisher)} publishes {each.topic}, but nothing of it arrives here: {reason}")
+                    found.append(f"{_name(publisher)} publishes {each.topic}, but nothing arrives here: {reason}")
         if self._control:
             for listener in self._listeners:
                 if reason := _incompatible(RELIABLE, listener.qos_profile):
-                    found.append(f"{_name(listener)} listens to {self.command_topic}, but hears nothing: {reason}")
+                    found.append(f"{_name(listener)} listens to {self.command_topic}, but receives nothing: {reason}")
         return found
 
     def explain(self, names: Iterable[str], *, comes: bool) -> str:
@@ -177,7 +177,7 @@ class GraphMonitor:
             return Watched(what, str(self._node.resolve_topic_name(topic)), kind, qos)
         except rclpy_implementation.RCLError:
             raise ConfigurationError(
-                f"{what} is {printable(topic)!r}, which is no name of a topic; write letters, digits, _ and /, no "
+                f"{what} is {printable(topic)!r}, which is not a topic name; write letters, digits, _ and /, no "
                 "digit after a /, such as /arm/episode"
             ) from None
 

@@ -134,7 +134,7 @@ class HotSwap:
             target.taken_over(loaded)
         except Exception as error:
             self._node.get_logger().error(
-                f"{printable(path)} acts, but telling so failed: {type(error).__name__}: {error}"
+                f"{printable(path)} is active, but reporting it failed: {type(error).__name__}: {error}"
             )
 
     def _settle(self, future: Future, result: Any) -> None:

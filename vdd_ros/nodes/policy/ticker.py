@@ -101,8 +101,8 @@ class Ticker:
         """Raise HungTickError while a tick that was given up is still running."""
         if self.hung:
             raise HungTickError(
-                "a tick from before the last deactivation is still running, so nothing can tick; activate again when "
-                "the device answers, or start the process anew"
+                "a tick from before the last deactivation is still running, so ticking cannot start; activate again "
+                "when the device responds, or restart the process"
             )
 
     def start(self) -> None:
@@ -129,7 +129,7 @@ class Ticker:
             self._hung = thread
         self._end_timers()
         self._call_all()
-        return "" if ended else f"a tick did not end within {STOP_S:g} s; it was given up and commands nothing"
+        return "" if ended else f"a tick did not end within {STOP_S:g} s; it was abandoned and commands nothing"
 
     def after_tick(self, function: Callable[[], None]) -> None:
         """Call a function in the executor: where a thread ticks just after a tick, when the next one is farthest.

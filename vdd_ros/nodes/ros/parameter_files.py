@@ -67,8 +67,8 @@ def own_sections(file: Path, nodes: list[str]) -> tuple[list[Section], list[str]
     others = [printable(section.name) for section in sections if section not in own]
     if not own:
         raise ConfigurationError(
-            f"{printable(file)} is for {', '.join(others)}, but not for {' or '.join(nodes)}, so that nothing of it "
-            f"would hold here; rename a section to {nodes[0]}, or to /** for every node"
+            f"{printable(file)} is for {', '.join(others)}, but not for {' or '.join(nodes)}, so none of it "
+            f"would apply here; rename a section to {nodes[0]}, or to /** for every node"
         )
     return own, others
 

@@ -45,7 +45,7 @@ def _text(item: "Field[Any]", text: str) -> str:
         try:
             return str(Path(text).expanduser())
         except RuntimeError:
-            raise _refusal(item, text, "names the home of a user that there is not") from None
+            raise _refusal(item, text, "names the home folder of a user who does not exist") from None
     return text
 
 

@@ -124,7 +124,7 @@ def _cut(message: Any, extent: CdrExtent) -> bytes:
 
 def _unknown_serialisation(message: Any) -> ConfigurationError:
     return ConfigurationError(
-        f"{get_rmw_implementation_identifier()} serialises {type(message).__name__} in a way that is not known here; "
+        f"{get_rmw_implementation_identifier()} serialises {type(message).__name__} in an unknown format; "
         "use a middleware whose messages are CDR, such as rmw_fastrtps_cpp"
     )
 

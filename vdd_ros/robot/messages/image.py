@@ -54,7 +54,7 @@ class ImageReader:
         """See ArrayReader."""
         if missing := [name for name in _FIELDS if not hasattr(message, name)]:
             raise RobotFileError(
-                f"{path}.encoding: {type(message).__name__} is no image, it has no {', '.join(missing)}; use "
+                f"{path}.encoding: {type(message).__name__} is not an image, it has no {', '.join(missing)}; use "
                 "sensor_msgs/msg/Image"
             )
 
