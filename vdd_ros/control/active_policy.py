@@ -1,4 +1,4 @@
-"""All that depends on the policy file: replaced as a whole where another policy takes over."""
+"""Everything that depends on the policy file; a hot swap replaces it as a whole."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from vdd_ros.robot.robot_file import RobotFile
 
 @dataclass(frozen=True)
 class ActivePolicy:
-    """A policy with what it sees, how it is asked and whether its answers are let through.
+    """A policy with its observer, its chunking and its guards.
 
     Attributes:
         policy: The policy.
-        observer: What it sees.
-        chunks: Asks it.
-        guards: Judges its answers.
-        channel: Its actions as commands.
-        following: Judges whether the robot follows them.
+        observer: Assembles its observations.
+        chunks: Runs it and executes its chunks.
+        guards: Judges its actions.
+        channel: Turns its actions into commands.
+        following: Judges whether the robot follows the commands.
         decision: Its newest decision.
     """
 
@@ -52,13 +52,13 @@ class ActivePolicy:
             policy: The policy.
             robot: The robot file.
             period_s: Time between ticks.
-            guards: How to handle untrusted answers.
+            guards: How to handle untrusted actions.
             action_steps: See `Chunks`.
             prefetch_ticks: See `Chunks`.
 
         Raises:
             RobotFileError: The robot file does not fit the policy.
-            ConfigurationError: The policy does not give what is asked for.
+            ConfigurationError: The policy does not support the requested settings.
         """
         spec = policy.spec
         robot.check(spec.observation, spec.action)
@@ -78,5 +78,5 @@ class ActivePolicy:
         )
 
     def count_in(self, counters: Counters) -> None:
-        """Count there from now on."""
+        """Use these counters from now on."""
         self.observer.counters = self.guards.counters = counters

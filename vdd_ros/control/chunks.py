@@ -1,4 +1,4 @@
-"""Chunks of actions: how many of each are executed, and when the next one is asked for."""
+"""Chunks of actions: how many actions are executed, and when the next chunk is requested."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,7 +19,7 @@ Floats32 = NDArray[np.float32]
 
 
 class Result(NamedTuple):
-    """One inference result: the act, its duration if prefetched, this tick's place in the chunk, window and goal."""
+    """One inference result: act, duration if prefetched, this tick's index in the chunk, window and goal."""
 
     act: Act
     inference_s: float
@@ -33,11 +33,11 @@ class Step(NamedTuple):
 
     Attributes:
         actions: (m, act_dim), m >= 1: the action of this tick, and those of its chunk that come after it.
-        place: Of this tick's action in its chunk, from 0.
-        act: What the policy gave, at the first tick of a chunk; None at the others.
-        inference_s: What that took, where it was done before this tick; else NaN.
-        window: (history, obs_dim) that `act` answers to, valid until the next tick; None where `act` is.
-        goal: (goal_length, obs_dim) that it answers to; None where `act` is, or where the policy takes no goal.
+        place: Index of this tick's action in its chunk, from 0.
+        act: The policy's result, at the first tick of a chunk; None otherwise.
+        inference_s: Duration of the inference in seconds if it ran before this tick; else NaN.
+        window: (history, obs_dim) observations behind `act`, valid until the next tick; None without `act`.
+        goal: (goal_length, obs_dim) goal behind `act`; None without `act`, or if the policy takes no goal.
     """
 
     actions: Floats32
@@ -49,10 +49,9 @@ class Step(NamedTuple):
 
 
 class InferenceWorker:
-    """A thread that runs a policy for one request after the other; the process does not wait for it at its end.
+    """A daemon thread that runs a policy, one request after another.
 
-    It is made where the policy is loaded, so that it has nothing of the thread that ticks: neither its priority nor
-    its core.
+    It is created where the policy is loaded, so it inherits neither priority nor core of the tick thread.
     """
 
     def __init__(self, policy: OnnxPolicy, timer: Callable[[], float]) -> None:
@@ -69,13 +68,13 @@ class InferenceWorker:
         *,
         anew: bool,
     ) -> "Future[tuple[Act, float]]":
-        """Request an act; the future gives it, and the seconds that it took. `anew` begins an episode before."""
+        """Request an act; the future holds the act and its duration in seconds. `anew` resets the policy first."""
         future: Future[tuple[Act, float]] = Future()
         self._requests.put((observation, goal, arrays, anew, future))
         return future
 
     def close(self) -> None:
-        """End after the request that runs."""
+        """End after the current request."""
         self._requests.put(None)
 
     def _run(self) -> None:
@@ -92,24 +91,23 @@ class InferenceWorker:
 
 
 class Chunks:
-    """Executes the first `action_steps` actions of each chunk, and then asks for the next one.
+    """Executes the first `action_steps` actions of each chunk, then requests the next one.
 
     Without prefetching the policy runs within the tick that needs its result. With it, it is requested `prefetch_ticks`
     earlier, in a thread of its own, which ONNX Runtime lets run beside this one, and at the start in the first tick, so
-    that no tick waits. The result is about the instant of the request: the first actions of the chunk belong to ticks
-    that have passed, and are left out.
+    that no tick waits. The result refers to the instant of the request: actions for ticks that have passed are skipped.
 
     Args:
         policy: The policy; with prefetching, nothing else may use it.
-        action_steps: Actions of each chunk that are executed.
-        prefetch_ticks: How many ticks before it is needed the next chunk is asked for; 0: in the tick itself.
-        timer: What inference is timed with, in seconds.
+        action_steps: Number of actions executed from each chunk.
+        prefetch_ticks: How many ticks ahead the next chunk is requested; 0: in the tick itself.
+        timer: Clock for inference durations, in seconds.
 
     Attributes:
-        starting: Whether there was no action yet, since the start or since what was planned was dropped.
+        starting: Whether no action was returned yet since the start or the last `drop`.
 
     Raises:
-        ConfigurationError: The chunks are too short for that.
+        ConfigurationError: The chunks are too short for these settings.
     """
 
     def __init__(
@@ -135,7 +133,7 @@ class Chunks:
         # The window of the result in hand and that of the open request.
         self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
         self._requested_goal: NDArray[np.floating] | None = None
-        # Of the open request, which is the only one that needs them still.
+        # Arrays of the open request, the only one that still needs them.
         self._requested_arrays = {
             feature.name: np.zeros((policy.spec.history, *feature.shape), feature.dtype)
             for feature in (policy.spec.arrays if prefetch_ticks else ())
@@ -157,7 +155,7 @@ class Chunks:
             self._anew = True
 
     def drop(self) -> None:
-        """Forget the chunk and the open request, without waiting for its result: the next tick makes another."""
+        """Discard the chunk and the open request without waiting; the next tick makes a new request."""
         if self._requested is not None:
             self._dropped, self._requested = self._requested, None
         self._left = 0
@@ -172,7 +170,7 @@ class Chunks:
     def prime(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None = None
     ) -> bool:
-        """Tell whether `next` has a result; until then request one, called once a tick instead of `next`.
+        """Return whether `next` has a result; if not, request one. Call once per tick instead of `next`.
 
         Raises:
             ObservationError, PolicyFileError: As `OnnxPolicy.act`.
@@ -198,7 +196,7 @@ class Chunks:
     def next(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None = None
     ) -> Step | None:
-        """Return the actions of this tick, or None where the chunk that was asked for has not come yet.
+        """Return the actions of this tick, or None if the requested chunk has not arrived yet.
 
         Args:
             observation: (history, obs_dim) at this tick.
@@ -206,7 +204,7 @@ class Chunks:
             arrays: (history, *shape) of each array by name, or None.
 
         Raises:
-            ObservationError, PolicyFileError: As `OnnxPolicy.act`, also for a request of a tick before.
+            ObservationError, PolicyFileError: As `OnnxPolicy.act`, also for a request from an earlier tick.
         """
         self._since_request += 1
         result = None
@@ -232,7 +230,7 @@ class Chunks:
     def _result(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None
     ) -> Result | None:
-        """Return the result for this tick, if there is one; else see to it that there will be."""
+        """Return the result for this tick if available; otherwise make sure one is requested."""
         if self._worker is None:
             return Result(self._policy.act(observation, goal, arrays), np.nan, 0, observation, goal)
         if self._requested is not None and self._requested.done():
@@ -240,7 +238,7 @@ class Chunks:
             act, inference_s = done.result()
             if self._since_request < len(self._chunk):
                 return Result(act, inference_s, self._since_request, self._windows[1], self._requested_goal)
-            self.starting = False  # it came, but so late that nothing of it is left
+            self.starting = False  # it arrived so late that no action of it remains
         if self._requested is None:
             self._request(observation, goal, arrays)
         return None

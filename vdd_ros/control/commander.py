@@ -1,4 +1,4 @@
-"""From actions to commands: what is added, bounded, refused, and done when there is nothing to command."""
+"""From actions to commands: offsets, limits, refusals and the fail-safe."""
 
 import math
 from typing import Protocol
@@ -16,43 +16,43 @@ FIRST_ACTIONS = ("ramp", "refuse", "free")
 
 
 class Sender(Protocol):
-    """Where commands go; called within the tick, so implementations allocate as little as they can."""
+    """The sink for commands; called within the tick, so implementations should allocate little."""
 
     def command(self, values: Floats) -> None:
         """Send a command, (n,) in the units of the robot file."""
         ...
 
     def trajectory(self, values: Floats) -> None:
-        """Send commands, (m, n), of which the first is due now and each other one a period after the one before it."""
+        """Send commands, (m, n): the first is due now, each next one a period later."""
         ...
 
     def dry_run(self, values: Floats) -> None:
-        """Do what `command` does, but send nothing."""
+        """Dry-run `command`: send nothing."""
         ...
 
     def request_stop(self) -> None:
-        """Call the `loss_service` of the robot file, again and again until it succeeds."""
+        """Call the `loss_service` of the robot file until it succeeds."""
         ...
 
     def cancel_request(self) -> None:
-        """Call it no longer, if it did not succeed yet."""
+        """Stop calling it."""
         ...
 
 
 class Commander:
     """Turns actions into commands that are safe to send.
 
-    A command is the first one at the start, and after every fail-safe: the robot may have been moved. Where an
+    The first command is the one at the start and after every fail-safe, since the robot may have been moved. If an
     observation entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`;
     `refuse` sends nothing until the command is within `first_step` of it; `free` sends the first command as it is. The
-    first command of another policy is refused likewise, which enters the fail-safe.
+    first command of another policy obeys the same rule; a refusal enters the fail-safe.
 
-    Commands wait for a robot that does not follow. Where it does not for too long, the fail-safe holds until the next
-    `restart`, or until an input that was frozen changes.
+    Commands wait for a robot that does not follow. After `follow_timeout_s` the fail-safe holds until the next
+    `restart`, or until a frozen input changes.
 
     Args:
         channel: The command of the robot file.
-        following: Judges whether the robot follows; in shadow mode, where others command it, nobody does.
+        following: Judges whether the robot follows; unused in shadow mode, where other nodes command it.
         counters: Where commands, refusals and fail-safes are counted.
         sender: Where commands go; None in shadow mode, which computes everything and sends nothing.
         period_s: Time between the points of a trajectory.
@@ -60,9 +60,9 @@ class Commander:
 
     Attributes:
         channel: The same.
-        limits: What bounds the commands, with counters of its own.
+        limits: Bounds the commands and counts.
         following: The same.
-        blocked: Why nothing is commanded although the policy acts; empty if nothing keeps it from that.
+        blocked: Why nothing is commanded although the policy acts; empty if nothing blocks.
 
     Raises:
         ConfigurationError: `first_action` is unknown, or it is `refuse` and a number is not measured.
@@ -117,14 +117,14 @@ class Commander:
         return self._first
 
     def hand_over(self, channel: CommandChannel, following: Following) -> None:
-        """Take the actions of another policy from now on; limits go on from the command before."""
+        """Take the actions of another policy from now on; limits continue from the last command."""
         self.channel = channel
         following.go_on_from(self.following)
         self.following = following
         self._first_of_another = self._first_action == "refuse"
 
     def begin_anew(self) -> None:
-        """Take the next command as the first one, where nobody said that the robot may move again if it was blocked."""
+        """Take the next command as the first one; a block stays until `restart`."""
         self._first = True
         self.following.pause()
 
@@ -135,9 +135,9 @@ class Commander:
         self.following.restart()
 
     def command(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
-        """Bound the command of an action (act_dim,) at an observation (obs_dim,), and send it; return whether it was.
+        """Bound and send the command for an action (act_dim,) at an observation (obs_dim,); return whether it was sent.
 
-        An action that is not finite is refused and enters the fail-safe; so does one for a robot that does not follow.
+        A non-finite action is refused and enters the fail-safe, as does a robot that does not follow.
         """
         if not self._bound(action, newest, now_s):
             return False
@@ -148,7 +148,7 @@ class Commander:
         return True
 
     def elapse(self, now_s: float) -> None:
-        """Note how far the last trajectory is, at the beginning of a tick: the robot goes on where ticks are lost."""
+        """Advance the last trajectory at the start of a tick: the robot keeps moving even if ticks are lost."""
         if not len(self._planned):
             return
         passed = max(0, round((now_s - self._sent_s) / self._period_s))
@@ -157,13 +157,13 @@ class Commander:
             self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
 
     def follow_up(self, newest: NDArray[np.float32], now_s: float) -> None:
-        """Note that the point of this tick is under way; cut the trajectory off where the robot does not follow it."""
+        """Mark this tick's point as under way; cut the trajectory off if the robot does not follow it."""
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
         self._planned = self._planned[1:]
 
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
-        """Do what `command` does, but send nothing, count nothing and forget it."""
+        """Dry-run `command`: send nothing, count nothing, keep no state."""
         seen = newest.tolist()
         values = self.channel.wanted(action.tolist(), seen)
         self._dry_limits.follow(self.channel.origin(seen, self.limits.bounded))
@@ -175,8 +175,8 @@ class Commander:
     def trajectory(self, actions: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """As `command`, for actions (m, act_dim), each one a period after the one before it, in one message.
 
-        Each is bounded as if the one before it had been obeyed. One that is not finite ends the trajectory before it.
-        Whether the robot follows is looked at when a point is due.
+        Each is bounded as if the previous one had been obeyed. A non-finite action ends the trajectory before it.
+        Following is checked when a point is due.
 
         Args:
             actions: This tick's action and those after it.
@@ -204,7 +204,7 @@ class Commander:
         return True
 
     def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
-        """Put the command of an action into `_command`; return False where it is refused."""
+        """Write the command for an action into `_command`; return False if it is refused."""
         if self.blocked and not self._let_go(newest):
             self.enter_failsafe()
             return False
@@ -235,9 +235,9 @@ class Commander:
         return True
 
     def enter_failsafe(self) -> None:
-        """Do what `on_loss` says where there is nothing to command; zeros are sent again at each call.
+        """Apply `on_loss` of the robot file; zeros are sent again at each call.
 
-        A trajectory that the robot still follows is cut off: it gets the point that is due now, and no more.
+        A trajectory still in progress is cut off: the robot gets the point that is due now and no more.
         """
         if not self._engaged:
             return
@@ -261,7 +261,7 @@ class Commander:
         self._first, self._engaged = True, False
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
-        """See whether the robot is near the point that is due; else send the nearest one where it is, and no more."""
+        """Check that the robot is near the point that is due; otherwise send the point nearest to it and stop."""
         limits, due = self.limits, self._passed
         if len(self._planned):
             due = self._planned[0].tolist()
@@ -280,7 +280,7 @@ class Commander:
             self._sender.trajectory(self._before[None])
 
     def _gives_up(self, seen: list[float], now_s: float, command: list[float], origin: list[float]) -> bool:
-        """Whether the robot has not followed for too long; then end commanding."""
+        """Return whether the robot failed to follow for too long; if so, end commanding."""
         reason = self.following.look(now_s, seen, command, origin, self.limits.waits)
         if not reason:
             return False
@@ -290,14 +290,14 @@ class Commander:
         return True
 
     def _let_go(self, newest: NDArray[np.float32]) -> bool:
-        """Whether what kept the commands back is over: what was frozen has changed; commanding begins anew."""
+        """Return whether the block has ended because a frozen input changed; if so, restart commanding."""
         if self._awaited is None or not self.following.moved(self._awaited, newest.tolist()):
             return False
         self.blocked, self._awaited = "", None
         return True
 
     def _start(self, newest: NDArray[np.float32]) -> bool:
-        """Prepare the limits for the first command; return False where it is too far from what is measured."""
+        """Prepare the limits for the first command; return False if it is too far from the measured position."""
         self.limits.restart()
         if self._first_action == "free" or not np.isfinite(self._command).all():
             return True
@@ -309,6 +309,6 @@ class Commander:
         return True
 
     def _is_near(self, newest: NDArray[np.float32]) -> bool:
-        """Whether the command is within `first_step` of what is measured."""
+        """Whether the command is within `first_step` of the measured values."""
         self.channel.measure(newest, self._measured)
         return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())

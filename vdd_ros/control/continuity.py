@@ -1,4 +1,4 @@
-"""Messages of one input that contradict each other: no robot moves that fast, so somebody else sends them too."""
+"""Contradicting messages on one input: no robot moves that fast, so another node publishes there too."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
 
 GENEROUS = 10.0
-"""How many times faster than commands may change, what measures them may: robots overshoot, and are moved by hand."""
+"""Allowed ratio of measured to commanded rate: robots overshoot and are moved by hand."""
 
 
 def max_rates(source: Input, observation: Sequence[Feature], command: Command, period_s: float) -> list[float]:
-    """Return how fast each entry of an input may change, in the policy's units a second; inf where nothing tells.
+    """Return each entry's highest rate of change, in the policy's units per second; inf if unknown.
 
-    Where the robot file does not say so, it is `GENEROUS` times what `max_step` lets a command change that the entry
-    measures, or is relative to. A command without `max_step` tells nothing.
+    The default is `GENEROUS` times the rate that `max_step` allows for the command that the entry measures or
+    references. Without `max_step` the rate is unknown.
     """
     units = {entry.name: entry.unit for entry in observation}
     rates = []
@@ -40,21 +40,21 @@ def max_rates(source: Input, observation: Sequence[Feature], command: Command, p
 
 
 class Continuity:
-    """Knows the messages of an input that cannot be of the same robot as the one that was taken before them.
+    """Detects messages of an input that cannot come from the same robot as the previous accepted one.
 
-    A message is refused if a value has changed by more than is possible since then. So of two who publish on one topic
-    only one is believed, whoever came first. As that may be the wrong one, the input is doubted where refusals go on
-    for `forget_s`: nothing is commanded until none came for as long.
+    A message is refused if a value has changed by more than the rate allows. Of two publishers on one topic only the
+    first is believed. That may be the wrong one, so if refusals continue for `forget_s`, the input is doubted: nothing
+    is commanded until no refusal occurred for as long.
 
-    After a real jump (a simulation that begins anew, a driver that counts from another zero) every message is refused
-    until there was time for the way, or the last good one is `forget_s` old, and with it the input stale. Then the new
-    place is believed, and nothing is commanded for `forget_s` from there on.
+    After a real jump (a restarted simulation, a driver with a new zero) every message is refused until the distance is
+    plausible, or the last good message is `forget_s` old and the input stale. Then the new value is accepted, and
+    nothing is commanded for another `forget_s`.
 
     Args:
-        names: Of the values.
-        rates: How fast they may change, a second; inf for no limit.
-        units: Of the values; angles may jump by once around.
-        least_s: Time that is granted in any case: messages may be dated unevenly.
+        names: Names of the values.
+        rates: Highest rate of change per second; inf for no limit.
+        units: Units of the values; angles may jump by one turn.
+        least_s: Shortest elapsed time that is assumed, since stamps may be uneven, in seconds.
         forget_s: See above.
 
     Attributes:
@@ -80,14 +80,14 @@ class Continuity:
         return bool(self._limits)
 
     def reset(self) -> None:
-        """Forget what was taken, as at the start of an episode; what was refused is still counted."""
+        """Forget accepted messages, as at the start of an episode; the count of refusals stays."""
         self._stamp_s = self._refused_s = self._since_s = self._doubted_until_s = -math.inf
         self._values: list[float] = []
         self._given: list[float] = []
         self._refused_since = False
 
     def contradiction(self, stamp_s: float, values: NDArray[np.float64], now_s: float) -> str:
-        """Return why a message is refused; empty where it is not."""
+        """Return why a message is refused; empty if it is accepted."""
         elapsed_s, self._given = stamp_s - self._stamp_s, values.tolist()
         if not self._values or elapsed_s <= 0:  # the first one, or refused for its stamp
             return ""
@@ -97,7 +97,7 @@ class Continuity:
         if why and elapsed_s <= self._forget_s:
             self._refuse(now_s)
             return why
-        if why or (self._refused_since and self._jump(self._least_s, self._given)):  # a jump that is believed by now
+        if why or (self._refused_since and self._jump(self._least_s, self._given)):  # the jump is accepted by now
             self._doubted_until_s = now_s + self._forget_s
         return ""
 
@@ -107,11 +107,11 @@ class Continuity:
 
     @property
     def may_be_doubted_until_s(self) -> float:
-        """Until when it is doubted, a first command or not."""
+        """Time in seconds until which the input may be doubted, also for a first command."""
         return max(self._doubted_until_s, self._refused_s + self._forget_s)
 
     def is_doubted(self, now_s: float, *, starting: bool) -> bool:
-        """Whether nothing may be commanded; a first command is not sent just after a refusal either."""
+        """Whether commanding is blocked; a first command also waits after a refusal."""
         return now_s < self._doubted_until_s or (starting and now_s - self._refused_s <= self._forget_s)
 
     def _jump(self, elapsed_s: float, values: list[float]) -> str:

@@ -1,15 +1,15 @@
-"""What happened in a policy loop, in numbers."""
+"""Counters of a policy loop."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Counters:
-    """What happened since the loop was made."""
+    """Event counts since the loop was created."""
 
     ticks: int = 0
     waiting: int = 0
-    """Ticks before every input and, where the policy takes one, a goal was seen, or before the first chunk came."""
+    """Ticks before all inputs, the goal (if the policy takes one) and the first chunk arrived."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
     contradicted: int = 0
@@ -17,32 +17,32 @@ class Counters:
     records: int = 0
     commands: int = 0
     failsafes: int = 0
-    """Times that commanding ended and `on_loss` was done: stale inputs, actions that a guard refused, deactivation."""
+    """Times that the fail-safe was entered and `on_loss` applied: stale inputs, refused actions, deactivation."""
     failed_calls: int = 0
-    """Calls of `loss_service` that failed; each is repeated until one succeeds or commanding goes on."""
+    """Failed calls of `loss_service`; calls repeat until one succeeds or commanding resumes."""
     first_refused: int = 0
-    """Actions refused because the first command would have been too far from what is measured."""
+    """Actions refused because the first command was too far from the measured position."""
     not_followed: int = 0
-    """Times that commanding ended because the robot did not follow, or what measures it was frozen."""
+    """Times that commanding ended because the robot did not follow, or its input was frozen."""
     overruns: int = 0
     """Actions refused because inference took too long."""
     hangs: int = 0
-    """Ticks that had not ended long after inference should have."""
+    """Ticks that hung: still running well past the inference limit."""
     novel: int = 0
-    """Actions at observations outside what was demonstrated."""
+    """Actions at out-of-distribution observations."""
     outside_limits: int = 0
-    """Answers outside the limits that the policy file states itself."""
+    """Actions outside the limits in the policy file."""
     decisions: int = 0
-    """Answers of the policy; a chunk is one."""
+    """Inference results; a chunk counts once."""
     expert_switches: int = 0
-    """Decisions in which another expert acted than in the one before."""
+    """Decisions whose expert differs from the previous decision's."""
     deadline_misses: int = 0
     clock_jumps: int = 0
-    """Times that the clock of the stamps was set back, after which all begins anew, as in a new episode."""
+    """Times that the clock of the stamps was set back; each restarts the loop as for a new episode."""
     refused_messages: int = 0
     other_joints: int = 0
-    """JointStates of none of an input's joints: they belong to others on the same topic, and are passed over."""
+    """JointStates with none of an input's joints: published for other nodes on the same topic, and skipped."""
     refused_policies: int = 0
-    """Files that were to take over and did not."""
+    """Policy files that failed to take over."""
     goals: int = 0
     refused_goals: int = 0

@@ -1,4 +1,4 @@
-"""What a policy decided at one tick: what it saw, what it wanted, and how likely that was."""
+"""Record of one decision: observation, action and log probability."""
 
 import math
 
@@ -45,7 +45,7 @@ def decision_labels(spec: PolicySpec) -> tuple[str, ...]:
 
 
 class DecisionRecord:
-    """One decision, in one array that is used again at every tick; of an observation it has the single numbers alone.
+    """One decision, in one array that every tick reuses; of an observation it holds the single numbers only.
 
     Args:
         spec: Of the policy.
@@ -76,12 +76,12 @@ class DecisionRecord:
         """Write a decision.
 
         Args:
-            seq: Of the tick's latency record.
+            seq: Sequence number of the tick's latency record.
             stamp_s: Time of the tick.
-            act: The policy's answer.
-            action: (act_dim,) what it wants at this tick.
-            window: (history, obs_dim) that it answered to.
-            goal: (goal_length, obs_dim), or None where it takes none.
+            act: The policy's result.
+            action: (act_dim,) action of this tick, in physical units.
+            window: (history, obs_dim) observations behind the act.
+            goal: (goal_length, obs_dim), or None if the policy takes none.
         """
         values = self.values
         values[0] = seq

@@ -1,4 +1,4 @@
-"""Whether a robot follows its commands: it stays near them, and what measures it changes while they do."""
+"""Whether a robot follows its commands: it stays near them, and its inputs change while they do."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +16,22 @@ _PLACES = (*POSITIONS, DIMENSIONLESS, None)
 
 
 def max_errors(command: Command, period_s: float) -> list[float]:
-    """Return how far each number of a command may be from what measures it; inf where that is not bounded.
+    """Return the largest distance between each command number and its measurement; inf if unbounded.
 
-    Where the robot file does not say so, it is as far as `max_step` a tick leads in `ERROR_S`, for that is how far a
-    robot lags behind that is slow to follow, and at least `LEAST_STEPS` steps. Velocities, efforts and the like are not
-    bounded: they do not add up while a robot is stopped.
+    The default is the distance that `max_step` per tick covers in `ERROR_S`, the lag of a slow robot, and at least
+    `LEAST_STEPS` steps. Velocities, efforts and the like are unbounded: they do not accumulate while a robot is
+    stopped.
     """
     return [_max_error(entry, period_s) for entry in command.entries]
 
 
 def turns(command: Command) -> list[float]:
-    """Return what is once around, in the unit of each number of a command; 0 for those that are no angles."""
+    """Return a full turn in the unit of each number of a command; 0 for non-angles."""
     return [turn(entry.unit) for entry in command.entries]
 
 
 def turn(unit: str) -> float:
-    """Return what is once around in a unit; 0 if it is not one of angles."""
+    """Return a full turn in a unit; 0 if it is not a unit of angle."""
     return 2 * math.pi * unit_factor("rad", unit, unit) if quantity_of(unit) == ANGLE else 0.0
 
 
@@ -44,13 +44,13 @@ def _max_error(entry: CommandEntry, period_s: float) -> float:
 
 
 class Following:
-    """Judges at each tick whether a robot follows, and says why not once it did not for too long.
+    """Judges at each tick whether a robot follows, and reports why not after `timeout_s`.
 
     - A robot that is stopped or held stays behind: the commands wait for it at `max_error`.
     - A driver that is frozen goes on sending what it last measured, with fresh stamps: all that an input gives stays
-      the same, bit by bit, while numbers of the command that it measures have gone half of their `max_error`. So
-      neither coarse encoders nor a robot at rest are taken for one, nor one finger that is held while the arm moves.
-      A message of that time must have come: a sensor that is silent for long, though not stale, has said nothing.
+      the same, bit by bit, while numbers of the command that it measures have gone half of their `max_error`. Coarse
+      encoders, a robot at rest, or one held finger of a moving arm therefore do not count as frozen. A message of that
+      time must have come: a sensor that is silent for long, though not stale, has said nothing.
 
     What happened longer than `timeout_s` ago counts less and less.
 
@@ -103,17 +103,17 @@ class Following:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, as at the start of an episode."""
+        """Restart, as at the start of an episode."""
         self._waited_s = 0.0
         self.pause()
 
     def go_on_from(self, other: "Following") -> None:
-        """Judge the same robot from now on for another policy: what was counted and waited for still counts."""
+        """Continue for another policy on the same robot: counts and waiting times carry over."""
         self.times_frozen |= other.times_frozen
         self._waited_s = other._waited_s
 
     def pause(self) -> None:
-        """Note that nothing is commanded for now; how long commands have waited still counts."""
+        """Note that commanding is paused; the waiting time so far still counts."""
         self._last_s = math.inf
         self.frozen = []
         for source in self._sources:
@@ -129,10 +129,10 @@ class Following:
             newest: The observation, obs_dim numbers.
             command: n numbers.
             origin: What its step was measured from, n numbers.
-            waits: Those of them that wait beside the robot.
+            waits: Indices of the numbers that wait near the robot.
 
         Returns:
-            Why nothing more may be commanded; empty if the robot follows.
+            Why commanding must stop; empty if the robot follows.
         """
         elapsed_s = min(max(0.0, now_s - self._last_s), self._timeout_s)
         self._last_s = now_s
@@ -168,18 +168,18 @@ class Following:
         return ""
 
     def moved(self, name: str, newest: list[float]) -> bool:
-        """Whether an input has changed since it was last looked at."""
+        """Whether an input has changed since the last check."""
         return any(source.moved(newest) for source in self._sources if source.name == name)
 
 
 class _Source:
-    """What an input gave last, and how far the numbers that it measures were commanded since.
+    """The newest values of an input, and how far the command numbers that it measures have moved since.
 
     Attributes:
-        name: Of the input.
-        of: Returns what it gives of an observation.
-        far: By number of the command that it measures, the way after which it must have changed.
-        seen: What it gave last; None if nothing.
+        name: Name of the input.
+        of: Selects its values from an observation.
+        far: For each command number that it measures, the distance after which it must have changed.
+        seen: Its newest values; None before the first.
         went_far: The number of the command after which it should have changed.
     """
 
@@ -195,11 +195,11 @@ class _Source:
         self.change(None)
 
     def restart(self) -> None:
-        """Begin anew; what was seen is compared with what comes."""
+        """Restart; the next values are compared with the last ones."""
         self.change(self.seen)
 
     def moved(self, newest: list[float]) -> bool:
-        """Whether the input has changed since it was last looked at; looks at it where it never was."""
+        """Whether the input has changed since the last check; the first call only records it."""
         seen = self.of(newest)
         if self.seen is None:
             self.seen = seen
@@ -214,7 +214,7 @@ class _Source:
             self._still_since_s: float | None = None
 
     def stands_still(self, now_s: float, share: float, command: list[float], origin: list[float]) -> bool:
-        """Note a command while nothing changed; whether it should have, after the commands since."""
+        """Note a command while the input did not change; return whether it should have changed by now."""
         self._is_new = False
         if self._still_since_s is not None:
             return True
@@ -226,5 +226,5 @@ class _Source:
         return False
 
     def still_s(self, stamp_s: float) -> float:
-        """Return for how long it should have changed and did not, up to its newest message."""
+        """Return for how many seconds, up to its newest message, the input has not changed although it should."""
         return 0.0 if self._still_since_s is None else stamp_s - self._still_since_s

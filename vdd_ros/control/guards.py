@@ -1,4 +1,4 @@
-"""Guards between a policy's answer and its command: the answer came in time, and the question was one it was taught."""
+"""Guards between action and command: the action came in time, and the observation is in distribution."""
 
 import math
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ ON_NOVELTY = ("ignore", "warn", "hold", "deactivate")
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """How to handle untrusted answers.
+    """How to handle untrusted actions.
 
     Attributes:
         first_action: See `Commander`.
-        inference_limit_s: An action that comes longer than this after its tick began is not commanded; 0: one period.
-        on_novelty: Outside what was demonstrated: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
+        inference_limit_s: Actions later than this after the start of their tick are dropped; 0: one period.
+        on_novelty: Out of distribution: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
             `deactivate`: the node ends commanding.
         novelty_ticks: Consecutive out-of-distribution ticks before `hold` and `deactivate` act.
-        follow_timeout_s: How long the robot may not follow its commands; see `Following`.
+        follow_timeout_s: How long the robot may fail to follow its commands; see `Following`.
 
     Raises:
         ConfigurationError: A value is not allowed.
@@ -49,21 +49,21 @@ class GuardSettings:
 
 
 class Guards:
-    """Judges each answer of a policy.
+    """Judges each action of a policy.
 
     Args:
-        settings: How untrusted answers are handled.
+        settings: How to handle untrusted actions.
         spec: Of the policy.
         period_s: Time between ticks.
         counters: Where overruns and novel observations are counted.
 
     Attributes:
         counters: Where overruns and novel observations are counted.
-        limit_s: An action that comes longer than this after its tick began is not commanded.
-        fault: Why the node must deactivate; empty if it need not.
+        limit_s: Actions later than this after the start of their tick are dropped, in seconds.
+        fault: Why the node must deactivate; empty if no fault.
 
     Raises:
-        ConfigurationError: `hold` or `deactivate` is wanted and the policy file knows no novelty.
+        ConfigurationError: `hold` or `deactivate` is set, but the policy file has no novelty.
     """
 
     def __init__(self, settings: GuardSettings, spec: PolicySpec, period_s: float, counters: Counters) -> None:
@@ -81,21 +81,21 @@ class Guards:
         self._ranges = list(zip(*_rounded_limits(spec), strict=True))
 
     def reset(self) -> None:
-        """Begin anew, as at activation."""
+        """Restart, as at activation."""
         self.fault = ""
         self._in_a_row = 0
 
     def in_time(self, took_s: float) -> bool:
-        """Tell whether an action that comes so long after its tick began may be commanded.
+        """Return whether an action may be commanded that arrives `took_s` after its tick began.
 
-        All of the tick counts, not the inference alone: wherever the process was held up, the robot has gone on.
+        The whole tick counts, not only inference: whatever delayed the process, the robot kept moving.
         """
         passed = took_s <= self.limit_s
         self.counters.overruns += not passed
         return passed
 
     def check_limits(self, action: NDArray[np.float32]) -> None:
-        """Count an answer (m, act_dim) that is outside the limits which its own file states."""
+        """Count a chunk (m, act_dim) outside the limits in the policy file."""
         for row in action.tolist():
             for value, (low, high) in zip(row, self._ranges, strict=True):
                 if value < low or value > high:
@@ -103,7 +103,7 @@ class Guards:
                     return
 
     def knows(self, novelty: float | None) -> bool:
-        """Tell whether an answer may be commanded, by the novelty of what it is about; None where nothing tells it."""
+        """Return whether an action may be commanded, given the novelty of its observation; None if unknown."""
         if novelty is None or -math.inf < novelty <= self._bound or self._settings.on_novelty == "ignore":
             self._in_a_row = 0
             return True
@@ -120,7 +120,7 @@ class Guards:
 
 
 def _rounded_limits(spec: PolicySpec) -> tuple[list[float], list[float]]:
-    """Return the limits of an action, (act_dim,) each, wider by what rounding to single precision may add."""
+    """Return the action limits, (act_dim,) each, widened by the rounding error of single precision."""
     low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
     margin = 4 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
     return (low - margin).tolist(), (high + margin).tolist()

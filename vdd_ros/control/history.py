@@ -1,4 +1,4 @@
-"""The observation history of a tick, put together from inputs that arrive at times of their own."""
+"""The observation history of a tick, assembled from inputs that arrive asynchronously."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.features import Feature
 
 STAMP_TOLERANCE_S = 1e-6
-"""Stamps this much too new still count: seconds since 1970 in double precision are only good to 0.24 us."""
+"""Tolerance for too-new stamps, in seconds: double precision resolves seconds since 1970 only to 0.24 us."""
 MOST_BYTES = 1 << 30
-"""Of the values of arrays that are kept, all together."""
+"""Memory limit for all stored array values together, in bytes."""
 _SMALL = 4096  # bytes of an array that is kept as often as single numbers are
 _LARGE_INPUT_HZ = 100.0
 _SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
@@ -27,27 +27,27 @@ class ObservationHistory:
     hold). Rows before an input's first value repeat that value.
 
     All times are in seconds on one clock. A value that is not newer than the newest of its input, or that is not
-    finite in single precision, is refused and counted. After a clock jumped back, call `reset`.
+    finite in single precision, is refused and counted. Call `reset` after a clock jumped back.
 
-    Of an input that is faster than `max_input_rate_hz`, values are left out, but never the newest one, so that what is
-    kept reaches back over all rows. After a gap of more than `max_gaps_s`, an input begins anew: what was before the
-    gap is no longer in any row.
+    If an input exceeds `max_input_rate_hz`, intermediate values are dropped, never the newest one, so the stored values
+    still cover all rows. After a gap longer than `max_gaps_s` an input restarts: values before the gap are no longer in
+    any row.
 
     Args:
-        inputs: For each input of single numbers by name, the indices of the vector that it fills; together each once.
+        inputs: For each input of single numbers, the indices of the vector that it fills; each index exactly once.
         history: Number of rows.
         period_s: Time between rows.
         max_input_rate_hz: The fastest rate of an input; decides how many values are kept.
-        max_gaps_s: By input; one that is not there may have gaps.
-        arrays: For each input that is an array, by name, which one. Those of more than 4096 bytes are kept at most 100
+        max_gaps_s: Longest gap by input, in seconds; other inputs may have gaps.
+        arrays: Feature of each input that is an array, by name. Those of more than 4096 bytes are kept at most 100
             times a second.
 
     Attributes:
         windows: The arrays of the newest sample by the feature's name, (history, *shape), oldest first; None where
             there is no array.
-        out_of_order: Values refused for their stamp, by input.
-        non_finite: Values refused because one was not finite in single precision, by input.
-        too_fast: Values that the next one replaced because they came faster than allowed for, by input.
+        out_of_order: Values refused because of their stamp, by input.
+        non_finite: Values refused as non-finite in single precision, by input.
+        too_fast: Values overwritten by their successor because the input is too fast, by input.
 
     Raises:
         ConfigurationError: The inputs do not fill each index once, or another argument is out of range.
@@ -93,20 +93,20 @@ class ObservationHistory:
 
     @property
     def complete(self) -> bool:
-        """Whether every input was seen."""
+        """Whether every input has a value."""
         return all(ring.count for ring in self._rings.values())
 
     def missing(self) -> tuple[str, ...]:
-        """Return the names of the inputs that were not seen yet."""
+        """Return the names of the inputs without a value."""
         return tuple(name for name, ring in self._rings.items() if not ring.count)
 
     def push(self, name: str, stamp_s: float, values: NDArray[np.floating]) -> bool:
-        """Take in a value of an input: the numbers of its indices in their order, or its array, at this stamp.
+        """Store a value of an input at this stamp: the numbers of its indices in order, or its array.
 
         An array is copied, unless it is the one that `free` returned.
 
         Returns:
-            Whether it was taken; if not, a counter says why.
+            Whether it was stored; if not, a counter says why.
 
         Raises:
             ObservationError: The input is unknown, or the number of values is wrong.
@@ -124,7 +124,7 @@ class ObservationHistory:
         return True
 
     def free(self, name: str) -> NDArray[Any]:
-        """Return where the next value of an array may be written before it is pushed."""
+        """Return the buffer for the next value of an array, to be written before `push`."""
         return self._arrays[name].free
 
     def age_s(self, name: str, now_s: float) -> float:
@@ -132,17 +132,17 @@ class ObservationHistory:
         return now_s - self._ring(name).newest_stamp_s
 
     def covers(self, now_s: float) -> bool:
-        """Whether every row of a sample at a time would hold a value of that time, not a later one in its place."""
+        """Whether each row of a sample at this time has a value of its own, rather than a later one repeated."""
         first_s = now_s - self._ages_of_rows[0] + STAMP_TOLERANCE_S
         return all(ring.count > 0 and ring.oldest_stamp_s() <= first_s for ring in self._rings.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
-        """Return the vectors at a time, (history, obs_dim), oldest first, and put the arrays into `windows`.
+        """Return the vectors at a time, (history, obs_dim), oldest first, and fill `windows` with the arrays.
 
         The next call overwrites both.
 
         Raises:
-            ObservationError: An input was not seen yet.
+            ObservationError: An input has no value yet.
         """
         times_s = [now_s - age_s + STAMP_TOLERANCE_S for age_s in self._ages_of_rows]
         for ring in self._numbers.values():
@@ -174,7 +174,7 @@ class ObservationHistory:
 def _array_rings(
     arrays: Mapping[str, Feature], reach_s: float, spacing_s: float, gaps_s: Mapping[str, float]
 ) -> dict[str, ArrayRing]:
-    """Make the memory of arrays; raises ConfigurationError where it would be too large."""
+    """Allocate the array memory; raises ConfigurationError if it would be too large."""
     rings, total = {}, 0
     for name, feature in arrays.items():
         size = math.prod(feature.shape) * np.dtype(feature.dtype).itemsize

@@ -1,4 +1,4 @@
-"""Ends commanding from beside the ticks: at deactivation, where no tick begins, and where one does not end."""
+"""Ends commanding from outside the ticks: at deactivation, or when a tick fails to begin or to end."""
 
 import math
 from collections.abc import Callable
@@ -11,21 +11,21 @@ PATIENCE_S = 0.05
 
 
 class Interruption:
-    """Enters the fail-safe from whatever thread, also while a tick runs, whose command then comes to nothing.
+    """Enters the fail-safe from any thread, even during a tick, whose command is then discarded.
 
     Args:
-        commander: What commands.
+        commander: Turns actions into commands.
         counters: Where overdue ticks are counted.
         period_s: Time between ticks.
-        timer: What durations are measured with, in seconds.
-        trajectories: Whether the robot follows trajectories, whether anything ticks or not.
+        timer: Clock for durations, in seconds.
+        trajectories: Whether the robot follows trajectories, which continue without ticks.
 
     Attributes:
-        sending: Held while something is commanded, and while commanding ends.
-        ended: Whether nothing is commanded until the next start.
-        barred: Number of a tick that may not command any more.
-        began: When the last tick began, by the timer.
-        running_since: When the tick that runs began, by the timer; None between ticks.
+        sending: Lock held while a command is sent, and while commanding ends.
+        ended: Whether commanding is off until the next start.
+        barred: Number of the tick that may no longer command.
+        began: Start of the last tick, by the timer.
+        running_since: Start of the current tick, by the timer; None between ticks.
         ticked_s: The time of the last tick, on the clock of the stamps.
     """
 
@@ -51,26 +51,26 @@ class Interruption:
         self._trajectories = trajectories
 
     def stop(self) -> None:
-        """End, as at deactivation: leave the robot as `on_loss` of the robot file says, and drop what ticks want."""
+        """Stop, as at deactivation: apply `on_loss` of the robot file and drop further commands."""
         with self.sending:
             self.ended = True
             self._elapse()
             self._commander.stop()
 
     def enter_failsafe(self) -> None:
-        """Do what `on_loss` of the robot file says, as where no tick begins when it should."""
+        """Apply `on_loss` of the robot file, for example when no tick begins on time."""
         with self.sending:
             self._elapse()
             self._commander.enter_failsafe()
 
     def check_overdue(self, limit_s: float) -> bool:
-        """Tell whether a tick should have ended long ago; then enter the fail-safe at once.
+        """Return whether a tick is overdue; if so, enter the fail-safe at once.
 
-        What that tick wants is not commanded any more. A tick is overdue when it has run for longer than an inference
-        may take, plus a period or 50 ms, whichever is longer.
+        The overdue tick may no longer command. A tick is overdue when it exceeds the inference limit by a period or 50
+        ms, whichever is longer.
 
         Args:
-            limit_s: How long an inference may take.
+            limit_s: Inference limit in seconds.
         """
         tick, since = self._counters.ticks, self.running_since  # in this order: a tick may end in between
         if since is None or self._timer() - since <= limit_s + max(self._period_s, PATIENCE_S):
@@ -84,7 +84,7 @@ class Interruption:
         return True
 
     def _elapse(self) -> None:
-        """Note how far the robot is on its last trajectory by now, which it follows whether anything ticks or not."""
+        """Advance the last trajectory to the present time; the robot follows it even without ticks."""
         if self._trajectories:
             since_s = self._timer() - self.began + (self._period_s if self.running_since is None else 0.0)
             self._commander.elapse(self.ticked_s + since_s)

@@ -11,30 +11,30 @@ _Floats = NDArray[np.float64]
 
 
 class CommandLimits:
-    """Checks and bounds commands in place, and counts what it did.
+    """Checks and bounds commands in place, and counts the outcomes.
 
-    A command is refused as a whole where a value is not finite, or where no value is both within its range and within a
-    step of the one before: then the robot is where it must not be, and someone has to look. Else values are bounded to
-    both. One further than `max_error` from what is measured waits there, beside the robot; where the robot itself went
-    away from the command before, it comes back to there step by step.
+    A command is refused as a whole if a value is not finite, or if its range is more than a step away: the robot is
+    then outside its permitted range and needs attention. Otherwise values are clipped to both. A value further than
+    `max_error` from the measurement waits at that distance from the robot; if the robot itself moved away from the last
+    command, the value returns to that distance step by step.
 
     Args:
         low: Lowest values, (dim,), in the command's units; -inf for none.
         high: Highest values, (dim,); inf for none.
-        max_step: Largest change from one command to the next, (dim,); inf for none, None for none at all.
-        max_error: Largest distance from what is measured, (dim,); inf for none, None for none at all.
-        turns: What is once around, (dim,), of angles whose measurement may jump by that; 0 for others.
+        max_step: Largest change from one command to the next, (dim,); inf entries or None: no limit.
+        max_error: Largest distance from the measurement, (dim,); inf entries or None: no limit.
+        turns: Full turn of each angle whose measurement may wrap, (dim,); 0 for other values.
 
     Attributes:
-        accepted: Commands that were let through, bounded or not.
-        refused: Commands that were refused because a value was not finite.
-        unreachable: Commands that were refused because their range is more than a step away.
+        accepted: Commands accepted, bounded or not.
+        refused: Commands refused because of a non-finite value.
+        unreachable: Commands refused because their range is more than a step away.
         out_of_range: Per entry, commands whose value was outside its range, (dim,).
         too_far: Per entry, commands whose value was more than a step from the one before, (dim,).
-        waited: Per entry, commands that waited beside the robot, (dim,).
-        waits: The entries of the newest command that did.
+        waited: Per entry, commands that waited for the robot, (dim,).
+        waits: Indices of the entries that wait in the newest command.
         bounded: The newest command, dim numbers.
-        origin: What its step was measured from, of the newest command that was measured.
+        origin: Starting values of its step, for the newest measured command.
 
     Raises:
         ConfigurationError: The limits differ in length, low is not below high, or a step or an error is not above 0.
@@ -80,9 +80,9 @@ class CommandLimits:
         self.waited = np.zeros(shape, np.int64)
 
     def restart(self, start: ArrayLike | None = None) -> None:
-        """Set what the step of the next command is measured from; without `start` its step is free.
+        """Set the values from which the next step counts; without `start` the next step is unlimited.
 
-        Give the measured values where they are known: then the first command does not jump either.
+        Give the measured values if known, so that the first command does not jump either.
 
         Raises:
             ConfigurationError: `start` has another length, or a value that is not finite.
@@ -110,14 +110,14 @@ class CommandLimits:
         return True
 
     def bound(self, values: list[float], measured: list[float] | None = None) -> bool:
-        """Bound a command in place, or refuse it.
+        """Clip a command in place, or refuse it.
 
         Args:
             values: The command, dim numbers.
-            measured: Where the robot is, dim numbers; None: however far from there the command is.
+            measured: Position of the robot, dim numbers; None: no limit on the distance.
 
         Returns:
-            False if it was refused: then the command is unchanged and must not be sent.
+            False if the command was refused; it is then unchanged and must not be sent.
         """
         if not all(map(math.isfinite, values)):
             self.refused += 1
@@ -146,21 +146,21 @@ class CommandLimits:
         return True
 
     def _reaches_its_range(self) -> bool:
-        """Whether a step from the command before leads into the range, for every value."""
+        """Whether one step from the last command reaches the range, for every value."""
         for before, (low, high, step) in zip(self._before, self._bounds, strict=True):
             if before + step < low or before - step > high:
                 return False
         return True
 
     def is_beside(self, values: list[float], measured: list[float]) -> bool:
-        """Whether a command is no further than `max_error` from what is measured, in every value."""
+        """Whether every value of a command is within `max_error` of its measurement."""
         for value, now, (error, turn) in zip(values, measured, self._errors, strict=True):
             if not -error <= value - now <= error and not -error <= _short_way(value - now, turn, error) <= error:
                 return False
         return True
 
     def _wait_beside(self, values: list[float], measured: list[float]) -> None:
-        """Bring values back to `max_error` from what is measured, as far as their step and their range let them."""
+        """Move values back to within `max_error` of the measurement, as far as step and range permit."""
         if self.waits:
             self.waits = []
         for index, (value, now, (error, turn)) in enumerate(zip(values, measured, self._errors, strict=True)):
@@ -179,5 +179,5 @@ class CommandLimits:
 
 
 def _short_way(away: float, turn: float, error: float) -> float:
-    """Return a distance of angles the shorter way around, where that is more than the error that is allowed."""
+    """Return an angular distance, taken the shorter way around if it exceeds the permitted error."""
     return math.remainder(away, turn) if turn > 2 * error else away

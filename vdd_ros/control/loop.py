@@ -1,4 +1,4 @@
-"""What the policy node does at every tick, without rclpy: messages and times come in, commands and records go out."""
+"""The policy node's tick without rclpy: messages and times in, commands and records out."""
 
 import math
 from collections.abc import Callable
@@ -23,32 +23,32 @@ from vdd_ros.policy.act import Act
 
 START_GATES = ("inputs", "window")
 _NO_NUMBERS = np.zeros(1, np.float32)
-"""Stands for the vector where arrays alone are observed: columns of numbers that nothing measures are 0."""
+"""Stands for the vector if only arrays are observed; columns of unmeasured numbers are 0."""
 
 
 class PolicyLoop:
-    """A policy on a robot, which another policy may replace between two ticks.
+    """A policy on a robot; another policy can take over between two ticks.
 
     Args:
         active: The policy and what belongs to it.
         outputs: Where commands and records go.
         statistics: Percentiles of the records.
         period_s: Time between ticks.
-        control: False for shadow mode: everything runs and nothing is commanded.
+        control: False for shadow mode: everything runs, nothing is commanded.
         first_action: See `Commander`.
-        trajectories: Whether a chunk goes out whole, as one message, rather than an action each tick.
-        decisions: Whether decisions go out.
-        start_gate: `inputs`: the first tick is that by which every input was seen; `window`: by which each was seen for
-            as long as the window reaches back. Until then the first values stand for those before them.
-        timer: What durations are measured with, in seconds.
+        trajectories: Whether a chunk is sent whole, as one message, rather than one action per tick.
+        decisions: Whether decisions are published.
+        start_gate: `inputs`: the first tick follows the first message of every input; `window`: the first tick waits
+            until each input covers the whole window. Until then the first values fill the older rows.
+        timer: Clock for durations, in seconds.
 
     Attributes:
-        commander: What becomes of its actions.
-        counters: What happened so far.
-        swap: Lets another policy take over.
+        commander: Turns its actions into commands.
+        counters: Event counts so far.
+        swap: Hands over to another policy.
 
     Raises:
-        ConfigurationError: `first_action` or `start_gate` is unknown, or needs what the robot file does not say.
+        ConfigurationError: `first_action` or `start_gate` is unknown, or needs a field missing in the robot file.
     """
 
     def __init__(
@@ -101,20 +101,20 @@ class PolicyLoop:
 
     @property
     def observer(self) -> Observer:
-        """What the policy sees."""
+        """The observer of the policy."""
         return self.swap.active.observer
 
     def receive(self, name: str, message: Any, now_s: float, received_s: float = math.inf) -> None:
         """Take in a message; see `Observer.receive`.
 
         Args:
-            name: Of an input.
+            name: Name of an input.
             message: The message.
             now_s: The time in seconds, on the clock of the stamps.
-            received_s: When it arrived; messages that waited come input by input, so this may go back.
+            received_s: Time of arrival in seconds; queued messages come input by input, so this may go back.
         """
         self._follow_clock(now_s)
-        arrived_s = min(received_s, now_s)  # later only where the clock was set back meanwhile
+        arrived_s = min(received_s, now_s)  # later only if the clock was set back meanwhile
         for policy in self.swap.policies:
             policy.observer.receive(name, message, arrived_s)
 
@@ -124,12 +124,12 @@ class PolicyLoop:
             policy.observer.receive_goal(values)
 
     def close(self) -> None:
-        """End what runs beside the ticks."""
+        """End the threads beside the ticks."""
         for policy in self.swap.policies:
             policy.chunks.close()
 
     def start(self) -> None:
-        """Begin anew, as at activation, with the goal of before; the first tick is due one period from now."""
+        """Restart, as at activation, keeping the goal; the first tick is due one period from now."""
         self.new_episode()
         self._interruption.ended = False
         self.swap.active.guards.reset()
@@ -138,33 +138,33 @@ class PolicyLoop:
         self._bookkeeping_s = 0.0
 
     def stop(self) -> None:
-        """End, from whatever thread; see `Interruption.stop`. It goes on at the next start."""
+        """Stop, from any thread; see `Interruption.stop`. The next `start` resumes."""
         self._interruption.stop()
 
     def enter_failsafe(self) -> None:
-        """Do what `on_loss` of the robot file says, from whatever thread; see `Interruption.enter_failsafe`."""
+        """Apply `on_loss` of the robot file, from any thread; see `Interruption.enter_failsafe`."""
         self._interruption.enter_failsafe()
 
     def check_overdue(self) -> bool:
-        """Tell whether a tick should have ended long ago, from whatever thread; see `Interruption.check_overdue`."""
+        """Return whether a tick is overdue, from any thread; see `Interruption.check_overdue`."""
         return self._interruption.check_overdue(self.swap.active.guards.limit_s)
 
     def take_over(self, successor: ActivePolicy) -> None:
-        """Let another policy act from now on; between ticks only."""
+        """Make another policy the active one; call between ticks only."""
         self.swap.take_over(successor)
         self._expert = None
 
     def new_episode(self, since_s: float = -math.inf) -> None:
-        """Stop, forget what was seen and which expert acted, but not the goal; the next command is limited afresh.
+        """Stop and forget observations and expert, but keep the goal; the next command counts as a first one.
 
         Args:
-            since_s: Since when, by the time of arrival: messages that still wait from before are of another episode.
+            since_s: Arrival time from which messages count: older queued ones belong to another episode.
         """
         self._forget(since_s)
         self.commander.restart()
 
     def _forget(self, since_s: float) -> None:
-        """Stop, and forget what was seen before a time, and which expert acted."""
+        """Stop, and forget the expert and all observations from before a time."""
         with self._interruption.sending:
             self.commander.stop()
         for policy in self.swap.policies:
@@ -174,10 +174,10 @@ class PolicyLoop:
         self._seen_s = -math.inf
 
     def news(self) -> bool:
-        """Whether every input brought something newer than what the last tick saw of all of them.
+        """Return whether every input has a value newer than the last tick's newest common stamp.
 
-        Not sooner than half a period after that tick: the limits of a command's step are for one tick a period, so a
-        sensor that floods must not make the robot faster.
+        Not earlier than half a period after that tick: step limits assume one tick per period, so a flooding sensor
+        must not speed the robot up.
         """
         newest_s, began = self.swap.active.observer.newest_s(), self._interruption.began
         return newest_s > self._seen_s and self._timer() - began >= 0.5 * self._period_s
@@ -186,18 +186,18 @@ class PolicyLoop:
         """Dry-run a tick: the same computation, nothing published, no state kept."""
         active, observer = self.swap.active, self.swap.active.observer
         if observer.complete and not observer.stale(now_s):
-            with suppress(VddError):  # the tick will meet it too
+            with suppress(VddError):  # the tick will raise it again
                 window = observer.sample(now_s)
                 action = active.chunks.dry_run(window, observer.goal, observer.arrays)
                 if action is not None and not self._trajectories:
                     self.commander.dry_run(action, _newest(window))
 
     def tick(self, now_s: float, lateness_s: float) -> None:
-        """Observe, act, command, and record how long that took.
+        """Observe, act, command, and record the durations.
 
         Args:
             now_s: The time in seconds, on the clock of the stamps.
-            lateness_s: How long after its due time this tick began.
+            lateness_s: Delay of this tick after its due time, in seconds.
         """
         began, interruption = self._timer(), self._interruption
         period_s, interruption.began = began - interruption.began, began
@@ -254,7 +254,7 @@ class PolicyLoop:
         self._bookkeeping_s = self._timer() - published
 
     def _follow_clock(self, now_s: float) -> None:
-        """Begin anew where the clock was set back: what was seen has stamps that the clock will reach only later."""
+        """Restart if the clock was set back: earlier observations then have stamps in the future."""
         if now_s < self._now_s - self._period_s:
             self._now_s = now_s
             self.counters.clock_jumps += 1
@@ -270,7 +270,7 @@ class PolicyLoop:
         self.swap.active.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
-        """Command what a step wants, if the guards let it; return whether it was sent."""
+        """Command a step if the guards permit it; return whether it was sent."""
         with self._interruption.sending:
             if self._may(step, took_s) and step is not None:
                 return self._send(step, newest, now_s)
@@ -280,7 +280,7 @@ class PolicyLoop:
         return False
 
     def _may(self, step: Step | None, took_s: float) -> bool:
-        """Whether what a step wants may be commanded."""
+        """Return whether a step may be commanded."""
         active, interruption = self.swap.active, self._interruption
         if step is None:
             if active.chunks.starting:
@@ -304,7 +304,7 @@ class PolicyLoop:
         return self.commander.trajectory(step.actions, newest, now_s)
 
     def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
-        """Record the answer of the policy."""
+        """Record the policy's result."""
         active = self.swap.active
         self.counters.decisions += 1
         active.guards.check_limits(step.actions)
@@ -320,7 +320,7 @@ class PolicyLoop:
             self._expert = act.expert
 
     def _observe(self, observer: Observer, now_s: float) -> NDArray[np.float32] | None:
-        """Return the observation history, or None where an input or the goal was not seen, or is not to be trusted."""
+        """Return the observation history, or None if an input or the goal is missing or not trustworthy."""
         if not observer.complete or (self._whole_window and not observer.covers(now_s)):
             self.counters.waiting += 1
             return None
@@ -336,7 +336,7 @@ class PolicyLoop:
         return observer.sample(now_s)
 
     def _distrust(self) -> None:
-        """End commanding, because what is seen is not to be trusted."""
+        """End commanding because the observations are not trustworthy."""
         with self._interruption.sending:
             self.commander.enter_failsafe()
         self.swap.active.chunks.drop()

@@ -1,4 +1,4 @@
-"""What a policy sees: messages of a robot's inputs and goals come in, windows of observations go out."""
+"""From messages and goals to observation windows."""
 
 import math
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
 
 GOAL = "~/goal"
-"""The topic of goals."""
+"""Topic of goals."""
 
 
 class Observer:
-    """Takes in messages and goals, refuses and counts what is not usable, and knows what is missing or stale.
+    """Takes messages and goals, counts and refuses unusable ones, and reports missing and stale inputs.
 
     Args:
         spec: Of the policy.
@@ -34,13 +34,13 @@ class Observer:
 
     Attributes:
         inputs: The channels of the robot file's inputs, by name.
-        columns: Of the vector, which each input of single numbers fills, by name.
+        columns: Vector columns filled by each input of single numbers, by name.
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
-        last_refusal: Why the newest refused message or goal was refused.
-        other_joints: What the newest message of none of an input's joints had instead, by input; empty where none came.
-        times_stale: How often an input became stale, by input.
-        stamps_s: The stamp of the newest message, by input; -inf where none came.
+        last_refusal: Reason for the newest refusal of a message or goal.
+        other_joints: Joints of the newest message with none of an input's joints, by input; empty without one.
+        times_stale: How often each input became stale.
+        stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
     """
 
     def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
@@ -65,7 +65,7 @@ class Observer:
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
-        # What an input's age counts from: its stamp or its arrival, whichever is earlier.
+        # The origin of an input's age: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
@@ -80,7 +80,7 @@ class Observer:
                 self._continuity[source.name] = judge
 
     def reset(self, since_s: float = -math.inf) -> None:
-        """Forget what was seen, but not the goal, and ignore what arrived before a time."""
+        """Forget all observations, keep the goal, and ignore messages that arrived before a time."""
         self._begins_s = since_s
         self._history.reset()
         for name in self.inputs:
@@ -93,14 +93,14 @@ class Observer:
         """Take in a message of an input.
 
         Args:
-            name: Of one of the `inputs`.
-            message: The message; its stamp says what time its values are of, without one that is `now_s`.
-            now_s: When it arrived in seconds, on the clock of the stamps.
+            name: Name of an input, one of `inputs`.
+            message: The message; its values are dated by its stamp, or by `now_s` without one.
+            now_s: Time of arrival in seconds, on the clock of the stamps.
         """
         if now_s < self._begins_s:
             return
         channel, values = self.inputs[name], self._received.get(name)
-        if values is None:  # an array, which is read to where it is kept
+        if values is None:  # an array, read into its buffer
             values = self._history.free(name)
         source = channel.source
         stamp = None if source.stamp == "arrival" else stamp_ns(message)
@@ -108,7 +108,7 @@ class Observer:
             stamp_s = stamp * 1e-9
         elif now_s > (newest_s := self.stamps_s[name]):
             stamp_s = now_s
-        else:  # they come in order, also where simulated time, or the clock's resolution, gives two of them one time
+        else:  # messages arrive in order, though simulated time or clock resolution may give two the same time
             stamp_s = math.nextafter(newest_s, math.inf)
         judge = self._continuity.get(name)
         try:
@@ -136,7 +136,7 @@ class Observer:
                 judge.take(stamp_s)
 
     def receive_goal(self, values: ArrayLike) -> None:
-        """Take in a goal, which holds until the next one.
+        """Set the goal, which is valid until the next one.
 
         Args:
             values: (goal_length * obs_dim,) in the policy's units: observation after observation, oldest first.
@@ -153,12 +153,12 @@ class Observer:
         self.counters.refused_goals += 1
 
     def take_goal_of(self, other: "Observer") -> None:
-        """Take over the goal of another policy, if goals of both have the same form."""
+        """Take the goal of another policy's observer, if both goals have the same form."""
         if other.goal is not None and other.goal.shape == self._goal_shape:
             self.goal = other.goal
 
     def count_on_from(self, other: "Observer") -> None:
-        """Count on from what another policy's observer has counted of the same inputs, so that no counter goes back."""
+        """Continue another observer's counts of the same inputs, so that no counter decreases."""
         self.times_stale |= other.times_stale
         self._history.too_fast |= other.too_fast
         for name, judge in self._continuity.items():
@@ -166,28 +166,28 @@ class Observer:
 
     @property
     def too_fast(self) -> dict[str, int]:
-        """Values that the next one replaced because they came faster than they are kept, by input."""
+        """Values overwritten by their successor because the input is too fast, by input."""
         return self._history.too_fast
 
     @property
     def complete(self) -> bool:
-        """Whether every input and, where the policy takes one, a goal was seen."""
+        """Whether every input and, if the policy takes one, the goal has arrived."""
         return -math.inf not in self.stamps_s.values() and not self._waits_for_goal()
 
     def covers(self, now_s: float) -> bool:
-        """Whether a window at a time would hold nothing that was seen before the first message."""
+        """Return whether a window at this time needs no value from before the first message."""
         return self.complete and self._history.covers(now_s)
 
     def newest_s(self) -> float:
-        """Return the stamp up to which every input was seen; -inf where one was not."""
+        """Return the newest stamp common to all inputs, in seconds; -inf if an input has no value."""
         return min(self.stamps_s.values())
 
     def missing(self) -> tuple[str, ...]:
-        """Return the inputs, and the goal, that were not seen yet."""
+        """Return the inputs, and the goal, that have not arrived yet."""
         return self._history.missing() + ((GOAL,) if self._waits_for_goal() else ())
 
     def others(self, names: Iterable[str]) -> str:
-        """Name the inputs that receive messages of other joints only; empty if none do."""
+        """Describe inputs that only receive messages of other joints; empty if none do."""
         found = [
             f"{name} gets only messages of other joints, {joints}"
             for name in names
@@ -196,7 +196,7 @@ class Observer:
         return "; ".join(found)
 
     def stale(self, now_s: float) -> list[str]:
-        """Return the inputs that are older than they may be; one that was not at the last call is counted."""
+        """Return the stale inputs; count each that was not stale at the last call."""
         since_s = self._since_s
         found = [name for name, max_age_s in self._max_ages_s if now_s - since_s[name] > max_age_s]
         if found != self._were_stale:
@@ -207,33 +207,33 @@ class Observer:
         return found
 
     def doubted(self, now_s: float, *, starting: bool = False) -> list[str]:
-        """Return the inputs whose messages contradict each other, of late where the next command is a first one."""
+        """Return the inputs with contradicting messages; before a first command, also those with recent refusals."""
         if now_s > self._doubted_until_s:
             return []
         return [name for name, judge in self._continuity.items() if judge.is_doubted(now_s, starting=starting)]
 
     @property
     def contradictions(self) -> dict[str, int]:
-        """Messages that were refused because they contradict those before them, by input that is watched for it."""
+        """Messages refused because they contradict earlier ones, by watched input."""
         return {name: judge.refused for name, judge in self._continuity.items()}
 
     def age_s(self, now_s: float) -> float:
-        """Return the age of the input that is oldest; infinite where one was not seen."""
+        """Return the age of the oldest input in seconds; infinite if an input has no value."""
         return now_s - min(self._since_s.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
-        """Return the window at a time, (history, obs_dim), oldest first, and put that of arrays into `arrays`.
+        """Return the window at a time, (history, obs_dim), oldest first, and fill `arrays` with the array windows.
 
         The next call overwrites both.
 
         Raises:
-            ObservationError: An input was not seen yet.
+            ObservationError: An input has no value yet.
         """
         return self._history.sample(now_s)
 
     @property
     def arrays(self) -> Windows | None:
-        """The arrays of the newest sample by name, (history, *shape); None where the policy observes none."""
+        """The arrays of the newest sample by name, (history, *shape); None if the policy observes none."""
         return self._history.windows
 
     def _waits_for_goal(self) -> bool:
@@ -250,7 +250,7 @@ class Observer:
 
 
 def _not_finite(source: Input, values: NDArray[Any]) -> str:
-    """Name the first entry whose value is not usable; empty where all are."""
+    """Describe the first entry with an unusable value; empty if all are usable."""
     for entry, value in zip(source.entries, values[None] if source.array else values, strict=True):
         if not usable(np.ravel(value)):
             what = "holds a value that is" if source.array else f"is {value:g},"

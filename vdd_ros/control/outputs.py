@@ -1,4 +1,4 @@
-"""Where the results of a policy loop go."""
+"""The sink for the results of a policy loop."""
 
 from typing import Protocol
 
@@ -9,10 +9,10 @@ from vdd_ros.control.timing import LatencyRecord
 
 
 class Outputs(Sender, Protocol):
-    """Where the loop's results go; called within the tick, so implementations allocate as little as they can."""
+    """The sink for the loop's results; called within the tick, so implementations should allocate little."""
 
     def count_in(self, counters: Counters) -> None:
-        """Count there from now on."""
+        """Use these counters from now on."""
         ...
 
     def latency(self, record: LatencyRecord) -> None:
@@ -24,9 +24,9 @@ class Outputs(Sender, Protocol):
         ...
 
     def expect_decisions(self, labels: tuple[str, ...], *, experts: bool) -> None:
-        """Make ready for decisions with these labels, and perhaps for experts, before a tick that gives one."""
+        """Prepare for decisions with these labels, and for experts if needed, before the first such tick."""
         ...
 
     def decision(self, record: DecisionRecord) -> None:
-        """Send what the policy decided."""
+        """Send the policy's decision."""
         ...

@@ -1,4 +1,4 @@
-"""The policy that acts, and at most one that waits to take over from it between two ticks."""
+"""The active policy, and at most one that waits to take over between two ticks."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from vdd_ros.control.outputs import Outputs
 
 
 class PolicySwap:
-    """Hands over from the policy that acts to one that waits.
+    """Hands over from the active policy to the waiting one.
 
     Args:
-        active: The policy that acts at first.
-        commander: What becomes of its actions.
-        outputs: Where its decisions go.
-        counters: Where everything is counted.
+        active: The first policy.
+        commander: Turns its actions into commands.
+        outputs: The sink for its decisions.
+        counters: Counters of the loop.
 
     Attributes:
-        active: The policy that acts.
-        waiting: The policy that waits, and what is called once it has taken over; None if none waits.
-        last_refused: Which file did not take over, and why; empty if none.
+        active: The active policy.
+        waiting: The waiting policy and its callback for the hand-over; None if none waits.
+        last_refused: The last file that failed to take over, and why; empty if none.
     """
 
     def __init__(self, active: ActivePolicy, commander: Commander, outputs: Outputs, counters: Counters) -> None:
@@ -35,17 +35,17 @@ class PolicySwap:
 
     @property
     def policies(self) -> tuple[ActivePolicy, ...]:
-        """The policy that acts and the one that waits."""
-        waiting = self.waiting  # which a tick may take away meanwhile
+        """The active and the waiting policy."""
+        waiting = self.waiting  # a tick may clear it meanwhile
         return (self.active,) if waiting is None else (self.active, waiting[0])
 
     def hand_over(self, successor: ActivePolicy, handed_over: Callable[[], None]) -> None:
-        """Let another policy take over as soon as it has seen as much as its window holds, between two ticks.
+        """Hand over to another policy, between two ticks, once its observation window is full.
 
-        The command goes on from where it is: limits and guards of the first command are not begun anew.
+        Commanding continues seamlessly: limits and first-command guards do not restart.
 
         Args:
-            successor: The other policy; the goal of the present one is passed on if it has the same form.
+            successor: The other policy; it receives the present goal if that has the same form.
             handed_over: Called once it has taken over.
         """
         successor.observer.take_goal_of(self.active.observer)
@@ -53,19 +53,19 @@ class PolicySwap:
         self.waiting = successor, handed_over
 
     def cancel(self, successor: ActivePolicy) -> bool:
-        """Let a policy wait no longer; between ticks only. Return whether it was still waiting."""
+        """Cancel a waiting policy; between ticks only. Return whether it was still waiting."""
         if self.waiting is None or self.waiting[0] is not successor:
             return False
         self.waiting = None
         return True
 
     def refuse(self, reason: str) -> None:
-        """Count that a file was to take over and did not."""
+        """Count a file that failed to take over."""
         self._counters.refused_policies += 1
         self.last_refused = reason
 
     def advance(self, now_s: float) -> bool:
-        """Let the waiting policy take over if it has seen enough and has a result for this tick; tell whether it did.
+        """Hand over if the waiting policy's window is full and it has a result for this tick; return whether it did.
 
         Args:
             now_s: The time in seconds, on the clock of the stamps.
@@ -83,7 +83,7 @@ class PolicySwap:
         return True
 
     def take_over(self, successor: ActivePolicy) -> None:
-        """Let another policy act from now on; between ticks only."""
+        """Make another policy the active one; call between ticks only."""
         self.waiting = None
         self.active.chunks.close()
         successor.count_in(self._counters)
@@ -93,5 +93,5 @@ class PolicySwap:
         self.active = successor
 
     def _expect(self, policy: ActivePolicy) -> None:
-        """Make ready for the decisions of a policy."""
+        """Prepare for the decisions of a policy."""
         self._outputs.expect_decisions(policy.decision.labels, experts=policy.policy.spec.is_mixture)

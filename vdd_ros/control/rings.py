@@ -1,4 +1,4 @@
-"""The last values of one input in a fixed memory: single numbers, or an array."""
+"""Ring buffers for the last values of one input: single numbers, or an array."""
 
 import math
 from bisect import bisect_right
@@ -15,19 +15,19 @@ _largest, _least = np.maximum.reduce, np.minimum.reduce
 
 
 def usable(values: NDArray[np.floating]) -> bool:
-    """Tell whether every value of (n,) is a finite number in single precision, in which policies observe."""
-    return bool(_largest(values) <= _LARGEST and _least(values) >= -_LARGEST)  # neither, where one is not a number
+    """Return whether every value of (n,) is finite in single precision, the precision of observations."""
+    return bool(_largest(values) <= _LARGEST and _least(values) >= -_LARGEST)  # both false for NaN
 
 
 class Ring:
-    """Stamps of the last values, which subclasses keep.
+    """Stamps of the last values; subclasses store the values.
 
-    Stamps are written twice, `capacity` apart, so that those kept always are one stretch, sorted by stamp.
+    Stamps are written twice, `capacity` apart, so the stored ones are always contiguous and sorted.
 
     Args:
-        capacity: How many values are kept.
-        spacing_s: A value that comes sooner after the one before the newest takes the place of the newest.
-        max_gap_s: After a longer gap, what was before it is forgotten.
+        capacity: Number of values stored.
+        spacing_s: A value that follows the second newest sooner than this replaces the newest.
+        max_gap_s: After a longer gap, in seconds, earlier values are forgotten.
     """
 
     def __init__(self, capacity: int, spacing_s: float, max_gap_s: float) -> None:
@@ -44,12 +44,12 @@ class Ring:
         self._stamp_before_s = -math.inf
 
     def oldest_stamp_s(self) -> float:
-        """Return the stamp of the oldest value that is kept."""
+        """Return the stamp of the oldest stored value."""
         oldest = max(0, self.count - self._capacity)
         return self._stamps[oldest % self._capacity]
 
     def _place(self, stamp_s: float) -> tuple[int, bool]:
-        """Return the slot of a new value, and whether it takes the place of the newest one."""
+        """Return the slot of a new value, and whether it replaces the newest one."""
         if stamp_s - self.newest_stamp_s > self._max_gap_s:
             self.clear()
         replaces = self.newest_stamp_s - self._stamp_before_s < self._spacing_s
@@ -75,11 +75,11 @@ class Ring:
 class NumbersRing(Ring):
     """The last values of some entries of the vector.
 
-    Values are written twice as stamps are. A value is one row behind its stamp: it is where bisecting for a time not
-    before its stamp points to.
+    Values are written twice, like the stamps. A value is stored one row after its stamp, where bisection for a time at
+    or after the stamp points.
 
     Args:
-        columns: Of the vector, which the entries fill.
+        columns: Vector columns that the entries fill.
     """
 
     def __init__(self, columns: Sequence[int], capacity: int, spacing_s: float, max_gap_s: float) -> None:
@@ -93,7 +93,7 @@ class NumbersRing(Ring):
     usable = staticmethod(usable)
 
     def append(self, stamp_s: float, values: NDArray[np.floating]) -> bool:
-        """Keep a value; return whether it took the place of the newest one, which came too soon after another."""
+        """Store a value; return whether it replaced the newest one, which had followed another too soon."""
         slot, replaces = self._place(stamp_s)
         self._values[slot + 1] = self._values[slot + 1 + self._capacity] = values
         return replaces
@@ -104,30 +104,30 @@ class NumbersRing(Ring):
 
 
 class ArrayRing(Ring):
-    """The last values of an array, such as images: each is written once, and stays where it is.
+    """The last values of an array, such as images: each is written once and never moved.
 
     Args:
-        shape: Of the array.
-        dtype: Of its numbers.
+        shape: Shape of the array.
+        dtype: Number type.
 
     Attributes:
-        free: Where the next value is written before it is appended; what is written there and not appended is lost.
+        free: Buffer for the next value, written before `append`; content that is not appended is lost.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: str, capacity: int, spacing_s: float, max_gap_s: float) -> None:
         self.shape = shape
         memory = np.empty((capacity + 1, *shape), dtype)
-        memory.fill(0)  # so that the system gives the memory now, and not in a tick
+        memory.fill(0)  # makes the system commit the memory now, not in a tick
         *self._frames, self.free = memory
         self._is_float = memory.dtype.kind == "f"
         super().__init__(capacity, spacing_s, max_gap_s)
 
     def usable(self, values: NDArray[Any]) -> bool:
-        """Tell whether every value is finite."""
+        """Return whether every value is finite."""
         return not self._is_float or all_finite(values)
 
     def append(self, stamp_s: float, values: NDArray[Any]) -> bool:
-        """Keep a value, which is copied where it is not `free`; return as `NumbersRing.append`."""
+        """Store a value, copied unless it is `free`; return as `NumbersRing.append`."""
         if values is not self.free:
             self.free[...] = values
         slot, replaces = self._place(stamp_s)
@@ -135,6 +135,6 @@ class ArrayRing(Ring):
         return replaces
 
     def copy_at(self, times_s: list[float], out: NDArray[Any]) -> None:
-        """Copy into `out`, (times, *shape), for each time what `NumbersRing.at` gives."""
+        """Copy into `out`, (times, *shape), the values selected as in `NumbersRing.at`."""
         for row, behind in enumerate(self._behind(times_s)):
             out[row] = self._frames[(behind - 1) % self._capacity]

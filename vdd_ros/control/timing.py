@@ -27,10 +27,10 @@ _INDEX = {label: i for i, label in enumerate(LATENCY_LABELS)}
 
 
 class LatencyRecord:
-    """What one tick took, in one array that is used again at every tick.
+    """Durations of one tick, in one array that every tick reuses.
 
     Attributes:
-        values: (len(LATENCY_LABELS),) in the order of the labels; NaN where nothing was measured.
+        values: (len(LATENCY_LABELS),) in the order of the labels; NaN if not measured.
     """
 
     def __init__(self) -> None:
@@ -58,11 +58,11 @@ class Percentiles:
 
 
 class LatencyStatistics:
-    """Percentiles of each label over the newest records, in a memory of fixed size.
+    """Percentiles of each label over the newest records, in fixed memory.
 
     Args:
-        window: Number of records that count.
-        warm_up: Number of first records that do not count.
+        window: Number of newest records that count.
+        warm_up: Number of first records to skip.
 
     Raises:
         ConfigurationError: The window is below 1 or the warm-up is negative.

@@ -1,4 +1,4 @@
-"""Looks after the thread that ticks from beside it: a tick that does not end cannot tell so itself."""
+"""Watches the tick thread from outside: a hung tick cannot report itself."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,12 @@ JOIN_S = 1.0
 
 
 class Watchdog:
-    """Asks again and again whether a tick is overdue, in a thread that only sleeps in between.
+    """Polls whether a tick is overdue, in a thread of its own.
 
     Args:
-        check: Returns whether a tick is overdue now, and does what is to be done then.
-        failed: Called with what `check` raised, unless it raised the same just before; the watch goes on.
-        interval_s: Time between two looks.
+        check: Returns whether a tick is overdue now, and reacts if so.
+        failed: Called with an exception of `check`, unless it repeats the previous one; the watch continues.
+        interval_s: Time between two checks, in seconds.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Watchdog:
 
     @property
     def overdue_s(self) -> float:
-        """For how long a tick has been running that is overdue; 0 if none is."""
+        """Running time of an overdue tick, in seconds; 0 if none is overdue."""
         return time.monotonic() - self._well_s if self._overdue else 0.0
 
     def stop(self) -> None:
-        """End the watch; a look that does not end itself is waited for no longer than `JOIN_S`."""
+        """End the watch; wait at most `JOIN_S` for a check that hangs."""
         self._stopped.set()
         self._thread.join(JOIN_S)
 
@@ -45,7 +45,7 @@ class Watchdog:
             try:
                 self._overdue = self._check()
                 before = ""
-            except Exception as error:  # the robot is not left alone because one command could not be sent
+            except Exception as error:  # one failed command must not end the watch over the robot
                 self._overdue = True
                 if repr(error) != before:
                     before = repr(error)
