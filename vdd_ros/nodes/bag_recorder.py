@@ -23,7 +23,7 @@ from vdd_ros.nodes.ros.runtime import Leave, run
 DISCOVERY_PERIOD_S = 0.1
 FLUSH_PERIOD_S = 1.0
 MATCHED_LOOKS = 5
-"""Looks in a row that must find every topic matched: a publisher learns of its match later than the recorder does."""
+"""Consecutive checks that must find every topic matched: a publisher learns of a match later than the recorder."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ EXECUTABLE = Executable("bag_recorder", "bag_recorder", RecorderParameters, "rec
 
 
 class BagRecorder(Node):
-    """Subscribes to each topic as soon as somebody publishes it and writes what comes into a bag.
+    """Subscribes to each topic as soon as it is published and writes the messages into a bag.
 
-    An optional topic that nobody publishes is not in the bag, and nothing waits for it.
+    An unpublished optional topic is not in the bag, and the recorder does not wait for it.
 
     Publishes true on `~/ready` (transient local) once every topic is subscribed and matched, false once writing failed.
 
@@ -75,7 +75,7 @@ class BagRecorder(Node):
         self.create_timer(FLUSH_PERIOD_S, self._flush, clock=steady)
 
     def close(self) -> int:
-        """Complete the bag and return the exit code: 1 if anything of it is missing."""
+        """Complete the bag and return the exit code: 1 if the bag is incomplete."""
         if self._awaited:
             self.get_logger().warning(f"never published, hence not recorded: {', '.join(self._awaited)}")
         self._drain()
@@ -106,7 +106,7 @@ class BagRecorder(Node):
             self.get_logger().info("ready: every topic is subscribed")
 
     def _subscribe(self, topic: str) -> bool:
-        """Subscribe to a topic if anybody publishes it; return whether that is so."""
+        """Subscribe to a topic if it has a publisher; return whether it has one."""
         publishers = self.get_publishers_info_by_topic(topic)
         if not publishers:
             return False
@@ -119,12 +119,12 @@ class BagRecorder(Node):
         return True
 
     def _check_types(self) -> None:
-        """Raise RecordingError where somebody has come who publishes a recorded topic with another type."""
+        """Raise RecordingError if a new publisher uses another type on a recorded topic."""
         for topic, msgtype in self._types.items():
             common_type(topic, self.get_publishers_info_by_topic(topic), msgtype)
 
     def _watch_types(self) -> None:
-        """Say it once where another type comes while the record runs; what is right of it goes on."""
+        """Warn once if a topic gets another type while recording; messages of the right type are still recorded."""
         try:
             self._check_types()
         except RecordingError as error:
@@ -133,7 +133,7 @@ class BagRecorder(Node):
             self._wrong = str(error)
 
     def _drain(self) -> None:
-        """Take what had arrived, but was not yet handed over, when the signal came."""
+        """Record the messages that were queued when the signal arrived."""
         for subscription in self._recorded:
             with subscription.handle:
                 while taken := subscription.handle.take_message(subscription.msg_type, True):
@@ -143,7 +143,7 @@ class BagRecorder(Node):
     def _record(self, topic: str, message: bytes, info: dict[str, Any]) -> None:
         try:
             self._writer.write(topic, info["received_timestamp"], message)
-        except Exception as error:  # it goes on, but the bag is not whole
+        except Exception as error:  # recording continues, but the bag is incomplete
             self._wrong = f"a message of {topic} was not recorded: {type(error).__name__}: {error}"
             raise
         self._watch()
@@ -156,7 +156,7 @@ class BagRecorder(Node):
             self._watch_optional()
 
     def _watch_optional(self) -> None:
-        """Subscribe to what somebody publishes only since the record runs."""
+        """Subscribe to optional topics whose publishers appeared after recording began."""
         try:
             self._optional = [topic for topic in self._optional if not self._subscribe(topic)]
         except VddError as error:
@@ -164,7 +164,7 @@ class BagRecorder(Node):
             self._optional, self._wrong = [], str(error)
 
     def _watch(self) -> None:
-        """Once the writer has failed, say so and stop listening; the exit code follows at the end."""
+        """Once the writer fails, report it and unsubscribe; the exit code follows at the end."""
         if self._writer.failure is self._reported:
             return
         self._reported = self._writer.failure

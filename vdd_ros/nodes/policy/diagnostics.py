@@ -12,19 +12,19 @@ from vdd_ros.control.timing import LatencyStatistics
 from vdd_ros.text import printable
 
 ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
-"""Of `~/policy_info`: what `/diagnostics` does not repeat every second."""
+"""Keys of `~/policy_info` that `/diagnostics` does not repeat every second."""
 LONGEST = 1000
-"""Characters of a text in `/diagnostics`: what it is about may come from a file or from the network."""
+"""Length limit of a text in `/diagnostics`, which may come from a file or the network."""
 STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
 
 
 class Health:
-    """Judges a loop once a second: problems count if they are new since the last time.
+    """Judges a loop once per second: only problems new since the last call count.
 
     Args:
         loop: The loop.
-        overdue_s: For how long a tick has been running that is overdue; 0 if none is.
-        explain: Says of inputs of which nothing was taken in why that may be, given whether messages come.
+        overdue_s: Returns the running time of an overdue tick in seconds; 0 if none is.
+        explain: Explains why inputs have no value, given whether messages arrive.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Health:
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
         frozen = loop.commander.following.frozen
-        waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # a tick or two at the start are nothing
+        waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # one or two ticks at the start are normal
         problems = {
             "ticks, all so far, waited for the first result or, with start_gate: window, for a full window": waits,
             f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
@@ -81,7 +81,7 @@ class Health:
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
 
     def _new_since(self) -> dict[str, int]:
-        """Return what each counter rose by since the last time."""
+        """Return the increase of each counter since the last call."""
         limits = self._loop.commander.limits
         now = asdict(self._loop.counters) | {"refused_actions": limits.refused, "unreachable": limits.unreachable}
         now["waited"] = int(limits.waited.sum())
@@ -89,14 +89,14 @@ class Health:
         return {name: value - before.get(name, 0) for name, value in now.items()}
 
     def _distrust(self, now_s: float) -> str:
-        """Return why what comes from the robot is not believed; empty if it is."""
+        """Return why the robot's messages are not trusted; empty if they are."""
         observer, commander = self._loop.observer, self._loop.commander
         if doubted := observer.doubted(now_s, starting=commander.starting):
             return f"messages contradict each other: {', '.join(doubted)}; last refused: {observer.last_refusal}"
         return commander.blocked
 
     def _waited(self) -> str:
-        """Return the names of the numbers that ever waited."""
+        """Return the names of the command numbers that have waited."""
         limits, entries = self._loop.commander.limits, self._loop.commander.channel.command.entries
         return ", ".join(entry.name for entry, count in zip(entries, limits.waited, strict=True) if count)
 
@@ -141,7 +141,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, in
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:
-    """Return values as diagnostics carry them; what is not text becomes JSON, and long texts are clipped."""
+    """Return values as diagnostics carry them: non-text as JSON, long texts clipped."""
     return [
         KeyValue(
             key=printable(key),

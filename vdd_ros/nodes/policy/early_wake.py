@@ -1,4 +1,4 @@
-"""From waking early to the instant of a tick: what keeps the tick short and on time."""
+"""From early wake-up to the tick: keeps ticks short and on time."""
 
 import math
 from collections import deque
@@ -12,20 +12,20 @@ _ROOM = 1.25  # times a run that must be left after one, or that one is the last
 
 
 class WarmUpRuns:
-    """Dry runs of a tick that keep core and caches warm until an instant, and messages coming in.
+    """Dry runs that keep core and caches warm until a tick, while messages are taken in.
 
-    A core that was idle, or busy with other programs, for most of a period needs several times as long for its first
-    run of a policy as for the next ones; and what it has done since the last run costs again. So the tick is not the
-    first run, and the last one before it ends just before it is due: what does not fit is waited for before that one.
+    After idling, or running other programs, a core needs several times as long for its first policy run as for the next
+    ones, and work since the last run adds to that. The tick is therefore not the first run, and the last dry run ends
+    just before the tick is due; any spare time is waited out before it.
 
-    Cold runs (the first after idling) and warm ones are estimated apart: with one estimate there would seem to be no
-    room for a second run, and all would stay cold.
+    Cold (first after idling) and warm durations are estimated separately: with a shared estimate a second run would
+    never seem to fit, and all runs would stay cold.
 
     Args:
-        early_s: How long before the instant the node wakes; 0: just then.
-        dry_run_s: What a run takes at first.
+        early_s: Lead of the wake-up over the tick, in seconds; 0: none.
+        dry_run_s: Initial estimate of a run's duration, in seconds.
         now_ns: The clock.
-        dry_run: Does a dry run of a tick.
+        dry_run: Dry-runs a tick.
         receive: Takes in what has arrived.
 
     Attributes:
@@ -49,19 +49,19 @@ class WarmUpRuns:
         self._dry_run = dry_run
         self._warm_ns = self._cold_ns = round(dry_run_s * 1e9)
         self._longest_warm_ns = max(2 * self._warm_ns, self.early_ns // 2)
-        self._longest_cold_ns = max(self._cold_ns, 3 * self.early_ns // 4)  # so that it is tried again after a pause
+        self._longest_cold_ns = max(self._cold_ns, 3 * self.early_ns // 4)  # lets a later call try again
         self._look_ns = _FIRST_LOOK_NS
         self._cold = True
 
     def begin(self) -> None:
-        """Note that the core has been idle or busy with something else."""
+        """Note that the core was idle or busy with other work."""
         self._cold = True
 
     def step(self, left_ns: int) -> None:
-        """Do a dry run, unless it is better to wait or too late for it, and receive.
+        """Do a dry run, unless waiting is better or time is short, and receive.
 
         Args:
-            left_ns: Until the instant.
+            left_ns: Time until the tick, in nanoseconds.
         """
         began_ns = self.now_ns()
         takes_ns = self._cold_ns if self._cold else self._warm_ns
@@ -78,24 +78,24 @@ class WarmUpRuns:
             return
         self._cold_ns = _learned(self._cold_ns, longer_ns, self._longest_cold_ns)
         self._cold = False
-        if last:  # no warm one follows, so that what one takes is not known any more: it may have become less
+        if last:  # no warm run follows, so the estimate may be outdated and too long
             self._warm_ns -= self._warm_ns // _FORGETTING
 
 
 def _learned(takes_ns: int, longer_ns: int, longest_ns: int) -> int:
-    """Return the estimate after a run that took longer by so much: rather too long, for that delays no tick."""
+    """Return the estimate after a run that exceeded it; too long is safe, since that delays no tick."""
     return min(takes_ns + longer_ns // (_GROWING if longer_ns > 0 else _SHRINKING), longest_ns)
 
 
 class EarlyWake:
-    """Wakes before a tick is due and does warm-up runs until then, so that it finds core and caches warm.
+    """Wakes before a tick is due and does warm-up runs, so that the tick finds core and caches warm.
 
-    Messages are taken in between the runs, so that what arrives meanwhile is still in time for the tick. A host
-    that wakes the node later than it asked for, as a virtual machine's does, is asked for as much earlier.
+    Messages are taken in between the runs, so late arrivals still reach the tick. If the host wakes the node too late,
+    as virtual machines do, the wake-up is requested earlier by the same amount.
 
     Args:
-        warm_up_runs: What is done until then, on the clock of the ticks.
-        longest_s: How long before the instant the node may wake; by default never earlier than the runs say.
+        warm_up_runs: Warm-up runs, on the clock of the ticks.
+        longest_s: Largest lead of the wake-up, in seconds; by default that of the runs.
     """
 
     def __init__(self, warm_up_runs: WarmUpRuns, longest_s: float = 0.0) -> None:
@@ -105,14 +105,14 @@ class EarlyWake:
 
     @property
     def ahead_ns(self) -> int:
-        """How long before the instant to ask for being woken, in nanoseconds."""
+        """Requested lead of the wake-up, in nanoseconds."""
         return self._warm_up_runs.early_ns + self._overslept_ns
 
     def until(self, due_ns: int) -> int:
-        """Do warm-up runs and receive until a tick is due, but never longer than it was to be awake.
+        """Do warm-up runs and receive until a tick is due, at most for the planned lead.
 
         Returns:
-            How late it is then, in nanoseconds; below 0 only if the clock was set back.
+            Delay after the due time, in nanoseconds; negative only if the clock was set back.
         """
         warm_up_runs = self._warm_up_runs
         warm_up_runs.begin()
@@ -127,14 +127,14 @@ class EarlyWake:
 
 
 class ArrivalPredictor:
-    """Predicts when the next observation arrives, warms up before, and then watches for it.
+    """Predicts the next observation's arrival, warms up before it, and polls for it.
 
-    The next one is expected as long after the last as is usual: the median of the last intervals. The node stays awake
-    from `early_s` before that instant until as long after it; not at all if that is 0.
+    The expected interval is the median of the last ones. The node stays awake from `early_s` before the expected
+    arrival to `early_s` after it; not at all if `early_s` is 0.
 
     Args:
-        warm_up_runs: What is done until then.
-        news: Whether there is something to tick for.
+        warm_up_runs: Warm-up runs before the arrival.
+        news: Returns whether a tick is due.
     """
 
     def __init__(self, warm_up_runs: WarmUpRuns, news: Callable[[], bool]) -> None:
@@ -155,13 +155,13 @@ class ArrivalPredictor:
             self._expected_ns = now_ns + sorted(self._intervals)[KEPT_INTERVALS // 2]
 
     def sleep_s(self) -> float:
-        """Return for how long there is nothing to do but to wait; infinite where nothing is expected."""
+        """Return how long to sleep, in seconds; infinite if no arrival is expected."""
         if self._expected_ns is None:
             return math.inf
         return max(0.0, 1e-9 * (self._expected_ns - self._early_ns - self._warm_up_runs.now_ns()))
 
     def watch(self) -> None:
-        """Stay awake until there is news; where there is none in time, expect nothing until the next arrival."""
+        """Stay awake until there is news; if it is not in time, predict nothing until the next arrival."""
         expected_ns = self._expected_ns
         if expected_ns is None:
             return

@@ -16,7 +16,7 @@ AGAIN_S = 1.0
 class FailsafeCall:
     """A call of a `std_srvs/srv/Trigger` service that is repeated once a second until it succeeds.
 
-    A service may be away for a moment, or busy, just when it is needed; a call that got lost must not be the last.
+    A service may be briefly absent or busy when needed; one lost call must not be the last.
 
     Args:
         node: The node that calls.
@@ -24,7 +24,7 @@ class FailsafeCall:
         failed: Called for each call that failed.
 
     Attributes:
-        wanted: Whether it was asked for and did not succeed yet.
+        wanted: Whether a call was requested and has not succeeded yet.
     """
 
     def __init__(self, node: Node, service: str, failed: Callable[[], None]) -> None:
@@ -37,18 +37,18 @@ class FailsafeCall:
         self._timer = node.create_timer(AGAIN_S, self._again, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
-        """Call now, and go on until it succeeds; does not wait for the answer."""
+        """Call now and repeat until it succeeds; does not wait for the response."""
         self.wanted = True
-        self._timer.reset()  # or a call would be given up as soon as the timer happens to be due
+        self._timer.reset()  # otherwise the timer might abandon a call right away
         self._call()
 
     def stop(self) -> None:
-        """Call no longer."""
+        """Stop calling."""
         self.wanted = False
         self._forget()
 
     def destroy(self) -> None:
-        """Take the client down."""
+        """Destroy the client."""
         self.stop()
         self._node.destroy_timer(self._timer)
         self._node.destroy_client(self._client)

@@ -1,4 +1,4 @@
-"""Whether a loaded policy can do its work here: fast enough for its ticks, and with memory to spare."""
+"""Whether a loaded policy fits this host: fast enough for its ticks, within the memory limit."""
 
 import os
 from collections.abc import Callable
@@ -22,17 +22,17 @@ def judge_speed(
     period_s: float,
     again: Callable[[int], WarmUp],
 ) -> None:
-    """Refuse a policy of which even the fastest run takes too long: it would be loaded and command nothing.
+    """Refuse a policy whose fastest run is too slow: it would command nothing.
 
-    The fastest run, because a busy machine makes runs longer and none shorter. Where even that is too long, the policy
-    gets further chances, so that one moment of a busy machine refuses no good file.
+    The fastest run counts, because load only lengthens runs. If it is too long, the policy gets further chances, so a
+    brief load peak does not refuse a good file.
 
     Args:
-        path: Of the policy, for the message.
-        warm_up: How long its runs took.
+        path: Policy file, for the message.
+        warm_up: Durations of its warm-up runs.
         parameters: Of the node.
         period_s: Time between ticks.
-        again: Warms up once more with the given number of runs.
+        again: Repeats the warm-up with the given number of runs.
 
     Raises:
         ConfigurationError: It is too slow.
@@ -60,14 +60,14 @@ def judge_speed(
 
 
 class MemoryCheck:
-    """Measures by how much a policy's runs make the process grow, from when this is made to `judge`.
+    """Measures how much memory a policy's runs add to the process, from construction to `judge`.
 
     Args:
         parameters: Of the node.
     """
 
     def __init__(self, parameters: PolicyParameters) -> None:
-        # A GPU's libraries take hundreds of MB of the host at their first run, whatever the policy.
+        # GPU libraries take hundreds of MB of host memory at their first run, regardless of the policy.
         self._limit_mb = parameters.memory_limit_mb if parameters.provider == "cpu" else 0.0
         self._before = _resident_bytes()
 
@@ -82,7 +82,7 @@ class MemoryCheck:
 
 
 def _resident_bytes() -> int:
-    """Return the memory that the process holds; 0 where the system does not tell."""
+    """Return the resident memory of the process in bytes; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""A loaded policy waits until it has seen its window, and takes over; or it is refused, and nothing has changed."""
+"""A loaded policy takes over once its observation window is full; or it is refused and nothing changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from vdd_ros.nodes.policy.loading import LoadedPolicy
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a policy that was to take over.
+    """Outcome of a hand-over.
 
     Attributes:
-        acts: Whether it acts now.
-        reason: Why it does not; empty where it acts.
+        acts: Whether the policy is active now.
+        reason: Why it is not; empty if it is.
     """
 
     acts: bool
@@ -23,20 +23,20 @@ class Outcome:
 
     @classmethod
     def refused(cls, reason: str) -> "Outcome":
-        """Return that it does not act, and why."""
+        """Return a refusal with its reason."""
         return cls(False, reason or "no reason was given")
 
 
 ACTS = Outcome(True, "")
 Done = Callable[[Outcome], object]
-"""Told what became of a policy, from whatever thread."""
+"""Called with the outcome, from any thread."""
 
 
 class Handover:
-    """The policy that waits to take over, at most one.
+    """The policy waiting to take over, at most one.
 
     Args:
-        loop: Of the policy that acts.
+        loop: Loop of the active policy.
         timeout_s: How long a policy may wait.
         between_ticks: Calls a function while no tick runs.
         now_s: The time in seconds, on the clock of the stamps.
@@ -56,7 +56,7 @@ class Handover:
         self._waiting: tuple[LoadedPolicy, Done, Timer] | None = None
 
     def wait(self, loaded: LoadedPolicy, done: Done) -> None:
-        """Let a policy act from the tick on at which it has seen enough; refuse it if that takes too long."""
+        """Hand over to a policy at the first tick with a full window; refuse it on timeout."""
         timer = Timer(self._timeout_s, self._between_ticks, (partial(self._expire, loaded),))
         timer.daemon = True
         self._waiting = loaded, done, timer
@@ -68,7 +68,7 @@ class Handover:
         timer.start()
 
     def end(self, *, hung: bool) -> None:
-        """Let the policy that waits take over now, as nothing ticks any more; refuse it where a tick does not end."""
+        """Hand over now, since ticking has stopped; refuse the waiting policy if a tick does not end."""
         if self._waiting is None:
             return
         loaded, _, _ = self._waiting
@@ -94,7 +94,7 @@ class Handover:
         self._refuse(loaded, f"it could not take over within {self._timeout_s:g} s (parameter swap_timeout_s): {why}")
 
     def _refuse(self, loaded: LoadedPolicy, reason: str) -> None:
-        """Let a policy wait no longer, if it still does."""
+        """Refuse a policy if it is still waiting."""
         if self._waiting is None or self._waiting[0] is not loaded or not self._loop.swap.cancel(loaded.active):
             return
         _, done, timer = self._waiting

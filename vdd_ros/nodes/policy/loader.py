@@ -1,4 +1,4 @@
-"""Loads policy files beside the node, one at a time, with a deadline for the whole of it."""
+"""Loads policy files in the background, one at a time, with a time limit."""
 
 from collections.abc import Callable
 from threading import Event, Lock, Thread, Timer
@@ -16,10 +16,10 @@ STILL_LOADING = (
 
 
 class Loader:
-    """Runs one load at a time in a thread of its own, which the end of the process does not wait for.
+    """Runs one load at a time in a daemon thread.
 
-    Native code that reads a file, or builds engines, cannot be stopped. What can be given up is the wait for it: its
-    result is then thrown away when it comes, and until then nothing else is loaded.
+    Native code that reads a file or builds engines cannot be interrupted. On timeout the wait ends, the late result is
+    discarded, and until it arrives nothing else is loaded.
     """
 
     def __init__(self) -> None:
@@ -29,15 +29,15 @@ class Loader:
     def begin(
         self, load: Callable[[], LoadedPolicy], timeout_s: float, settle: Callable[[LoadedPolicy | Exception], object]
     ) -> None:
-        """Load.
+        """Start a load in the background.
 
         Args:
-            load: Loads.
-            timeout_s: How long it may take.
-            settle: Told once, from whatever thread, what was loaded or why nothing was.
+            load: Does the load.
+            timeout_s: Time limit in seconds.
+            settle: Called once, from any thread, with the result or the error.
 
         Raises:
-            ConfigurationError: A load that was given up has not ended.
+            ConfigurationError: An earlier load exceeded its time limit and is still running.
         """
         with self._lock:
             if self._running:
@@ -50,7 +50,7 @@ class Loader:
         def run() -> None:
             try:
                 result: LoadedPolicy | Exception = load()
-            except Exception as error:  # whatever it is, the caller has to hear of it
+            except Exception as error:  # the caller must learn of any error
                 result = error
             self._running = False
             timer.cancel()
@@ -61,10 +61,10 @@ class Loader:
         Thread(target=run, daemon=True, name="load_policy").start()
 
     def load(self, load: Callable[[], LoadedPolicy], timeout_s: float) -> LoadedPolicy:
-        """Load and wait for it, but not once the process is asked to leave.
+        """Load and wait, unless the process is asked to exit.
 
         Raises:
-            ConfigurationError: It took too long, or the process is to leave.
+            ConfigurationError: The load timed out, or the process was asked to exit.
             VddError: What `load` raises.
         """
         came = Event()
@@ -85,7 +85,7 @@ class Loader:
 
 
 class _Once:
-    """Hands the first of several results on."""
+    """Forwards only the first of several results."""
 
     def __init__(self, settle: Callable[[Any], object]) -> None:
         self._settle = settle
@@ -93,7 +93,7 @@ class _Once:
         self._settled = False
 
     def __call__(self, result: Any) -> bool:
-        """Hand a result on, and return True, if it is the first."""
+        """Forward the result if it is the first; return whether it was."""
         with self._lock:
             if self._settled:
                 return False

@@ -1,4 +1,4 @@
-"""From the parameters of a node to a policy that is loaded, checked, warmed up and described."""
+"""From a node's parameters to a loaded, checked and warmed-up policy with its description."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,8 +21,8 @@ class LoadedPolicy:
 
     Attributes:
         active: The policy and what belongs to it.
-        info: What `~/policy_info` says of it.
-        inference_s: Median time of its graph.
+        info: Content of `~/policy_info`.
+        inference_s: Median duration of an inference, in seconds.
     """
 
     active: ActivePolicy
@@ -45,8 +45,8 @@ def load(
         robot: The robot file.
         parameters: Of the node.
         name: Of the node.
-        rate_hz: At which the node already ticks; by default it will as the parameters or the file say.
-        allowed: Which files may be loaded; by default any.
+        rate_hz: Present tick rate of the node; by default that of the parameters or the file.
+        allowed: Files that may be loaded; by default any.
 
     Raises:
         VddError: The file is not allowed or no policy file, does not fit the robot or the parameters, was made for
@@ -92,7 +92,7 @@ def load(
 
 
 def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -> None:
-    """Tell that TensorRT's engines were not there when they were needed."""
+    """Warn that TensorRT's engines had to be built at run time."""
     if built := policy.engines_built:
         get_logger(name.strip("/").replace("/", ".")).warning(
             f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "

@@ -1,4 +1,4 @@
-"""Publishes what the policy loop gives, in messages that were made ready before."""
+"""Publishes the loop's results, in messages prepared in advance."""
 
 import json
 import time
@@ -28,7 +28,7 @@ REQUEST_S = 0.8
 
 
 class PublishedOutputs:
-    """The topics of a policy node; in shadow mode there is no publisher of commands at all.
+    """The publishers of a policy node; in shadow mode without a command publisher.
 
     Args:
         node: The node that publishes.
@@ -49,7 +49,7 @@ class PublishedOutputs:
         channel.check(command)
         self._clock = node.get_clock()
         self._stamped = channel.command.message.stamped
-        # Dry runs have one of their own: the fail-safe sends from another thread, which must not be mixed with theirs.
+        # Dry runs have a message of their own: the fail-safe sends from another thread and must not mix with them.
         self._command, self._dry_command = (
             ReadyMessage(command, len(channel.low), channel.write, stamped=self._stamped) for _ in range(2)
         )
@@ -88,7 +88,7 @@ class PublishedOutputs:
         self._to_command.publish(ready.serialized(values.ravel(), self._stamp_ns()))
 
     def request_stop(self) -> None:
-        """See Sender; does not wait for the answer."""
+        """See Sender; does not wait for the response."""
         if self._request is not None:
             self._request.start()
 
@@ -102,7 +102,7 @@ class PublishedOutputs:
         self._counters = counters
 
     def flush(self, spin: Callable[[float], object]) -> None:
-        """See to it that what was sent last arrives before the process ends, but wait no longer than a second.
+        """Wait until the last messages are delivered before the process ends, at most one second.
 
         Args:
             spin: Runs the node's executor for at most the given seconds.
@@ -115,7 +115,7 @@ class PublishedOutputs:
             spin(left_s)
 
     def destroy(self) -> None:
-        """Take down what was made."""
+        """Destroy the publishers."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         if self._request is not None:
@@ -134,7 +134,7 @@ class PublishedOutputs:
         self._to_expert.publish(self._expert)
 
     def expect_trajectories(self, most: int) -> None:
-        """Prepare the messages for 1 to `most` points, so that no tick has to."""
+        """Prepare the messages for 1 to `most` points, outside of ticks."""
         for points in range(1, most + 1):
             self._trajectories.setdefault(points, self._ready_trajectory(points, len(self._channel.low)))
 
@@ -151,14 +151,14 @@ class PublishedOutputs:
         self._to_decision.publish(self._decisions[record.labels].serialized(record.values))
 
     def info(self, info: SessionInfo) -> None:
-        """Publish, for those who come later too, which policy runs on which machine."""
+        """Publish policy and machine information, latched for late subscribers."""
         self._to_info.publish(String(data=json.dumps(info)))
 
     def _stamp_ns(self) -> int:
         return int(self._clock.now().nanoseconds) if self._stamped else 0
 
     def _ready_trajectory(self, points: int, size: int) -> ReadyMessage:
-        """Return a trajectory of so many points of so many numbers."""
+        """Return a trajectory with this number of points and numbers per point."""
 
         def fill(values: Floats, message: Any) -> None:
             self._channel.write_trajectory(values.reshape(points, size), message)
@@ -168,7 +168,7 @@ class PublishedOutputs:
 
 
 def _check_ranges(command: Command, message: ReadyMessage) -> None:
-    """Refuse limits that the numbers of the message cannot hold, or that would be passed where those are rounded."""
+    """Refuse limits that the message's number type cannot hold, or that rounding would exceed."""
     for index, (entry, dtype) in enumerate(zip(command.entries, message.dtypes, strict=True)):
         low, high = number_range(dtype)
         rounded = dtype.kind != "f"
