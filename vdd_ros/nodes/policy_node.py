@@ -28,7 +28,7 @@ from vdd_ros.text import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
 FIXED = {item.name for item in fields(PolicyParameters)} - {"next_policy"} | {"use_sim_time"}
-"""Parameters that can be changed only while the node is unconfigured; a clock must not change under a tick either."""
+"""Parameters fixed while the node is configured; the clock must not change under a tick either."""
 
 EXECUTABLE = Executable("policy_node", "policy_node", PolicyParameters, "runs a policy file on a robot")
 
@@ -36,10 +36,10 @@ EXECUTABLE = Executable("policy_node", "policy_node", PolicyParameters, "runs a 
 class PolicyNode(ReasonedLifecycleNode):
     """Runs a policy file on the robot of a robot file; docs/node.md lists the topics.
 
-    Configuring loads, checks and warms up, activating starts the ticks. In every state `/diagnostics` tells how it is.
+    Configuring loads, checks and warms up; activating starts the ticks. `/diagnostics` reports in every state.
 
     Attributes:
-        session: What exists between configure and cleanup, else None.
+        session: The session between configure and cleanup; None otherwise.
         callback_errors: Errors of callbacks that did not end the node.
     """
 
@@ -74,9 +74,9 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def configure(self) -> None:
         """Load, check, warm up and connect."""
-        flush_denormals()  # in the thread that starts the one that ticks; files are loaded in threads of their own
+        flush_denormals()  # in the thread that starts the tick thread; files are loaded in other threads
         parameters = current_parameters(self, PolicyParameters)
-        # What was given at the start is trusted; what somebody set since then is as good as a call of ~/load_policy.
+        # The initial value is trusted; a value set later counts like a call of ~/load_policy.
         allowed = None if parameters.policy_path == self._first_policy else parameters.allowed()
         self.session = PolicySession(
             self, parameters, self._loader, self._swap, self.abort, self.callback_errors, allowed
@@ -89,27 +89,27 @@ class PolicyNode(ReasonedLifecycleNode):
             self.session.start()
 
     def deactivate(self) -> str:
-        """Stop the ticks and tell the counters once more; return what was left undone."""
+        """Stop the ticks and publish the counters once more; return the failures."""
         undone = self.session.stop() if self.session else ""
         self.publish_diagnostics()
         return undone
 
     def abort(self, reason: str) -> None:
         """Deactivate, because the robot is not safe under this policy."""
-        if self.state != "active":  # somebody else was faster
+        if self.state != "active":  # another transition was faster
             return
         self.get_logger().error(f"deactivating: {reason}")
         self.trigger_deactivate()
         self.failure = self.failure or f"deactivated: {reason}"
 
     def cleanup(self) -> None:
-        """Take down what `configure` built."""
+        """Release everything that `configure` built."""
         session, self.session = self.session, None
         if session:
             session.destroy()
 
     def close(self) -> int:
-        """Deactivate before leaving, so that the robot is left as the robot file says; return 1 if that failed."""
+        """Deactivate before exit, which applies `on_loss` of the robot file; return 1 on failure."""
         failed = 0
         if self.state == "active":
             self.trigger_deactivate()
@@ -119,7 +119,7 @@ class PolicyNode(ReasonedLifecycleNode):
         return failed
 
     def destroy_node(self) -> None:
-        """Stop ticking first: the thread that ticks uses what is destroyed here."""
+        """Stop ticking first: the tick thread uses the objects destroyed here."""
         self._destroyed = True
         if self.session:
             self._attempt("deactivate", self.session.stop)
@@ -132,14 +132,14 @@ class PolicyNode(ReasonedLifecycleNode):
             self.session.after_tick(self.publish_diagnostics)
 
     def publish_diagnostics(self) -> None:
-        """Publish the state, counters, percentiles and whatever is wrong."""
-        if self._destroyed:  # they waited for the end of a tick
+        """Publish state, counters, percentiles and problems."""
+        if self._destroyed:  # queued until the end of a tick
             return
         values: dict[str, object] = {"state": self.state, "last_failure": self.failure}
         try:
             level, message = self._judge()
             values |= self._values()
-        except Exception as error:  # what asks the graph may fail; that the node is not well must be heard all the same
+        except Exception as error:  # graph queries may fail; the diagnostics must be published all the same
             level, message = DiagnosticStatus.ERROR, f"the diagnostics failed: {type(error).__name__}: {error}"
             self.callback_errors.note("the diagnostics", error)
         errors = self.callback_errors
@@ -159,7 +159,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._diagnostics.publish(array)
 
     def _values(self) -> dict[str, object]:
-        """Return what diagnostics say of a session."""
+        """Return the diagnostic values of a session."""
         if not self.session:
             return {}
         info: dict[str, object] = {key: value for key, value in self.session.info.items() if key not in ONLY_IN_INFO}
@@ -187,7 +187,7 @@ class PolicyNode(ReasonedLifecycleNode):
         return DiagnosticStatus.OK, self.state
 
     def _judge_graph(self, graph: GraphMonitor) -> list[str]:
-        """Return what is wrong with the other ends of the node's topics."""
+        """Return problems with the other ends of the node's topics."""
         topic, others = graph.command_topic, ", ".join(self._other_publishers)
         told = f"other nodes command the robot too, on {topic}: {others}" if others else ""
         self._log_once("other_publishers", told)
@@ -198,7 +198,7 @@ class PolicyNode(ReasonedLifecycleNode):
         return [text for text in (told, several, mismatches, unheard) if text]
 
     def _judge_input_publishers(self, graph: GraphMonitor) -> str:
-        """Say which inputs several publish; not of those that carry joints of others, where each has its own."""
+        """Report inputs with several publishers, except those that carry separate joints of each publisher."""
         shared = self.session.loop.observer.other_joints if self.session else {}
         told = "; ".join(
             f"input {what} has {len(names)} publishers, which may contradict each other: {', '.join(names)}"
@@ -209,7 +209,7 @@ class PolicyNode(ReasonedLifecycleNode):
         return told
 
     def _log_once(self, what: str, text: str) -> None:
-        """Log a problem as long as it is another than the last time."""
+        """Log a problem if it differs from the previous one."""
         if text and text != self._logged.get(what):
             self.get_logger().error(text)
         self._logged[what] = text

@@ -1,4 +1,4 @@
-"""A simulated robot on ROS 2: publishes the observations of a task and obeys commands, in real time or faster."""
+"""A simulated robot on ROS 2: publishes a task's observations and obeys commands, in real time or faster."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ from vdd_ros.tasks import get_task
 
 ACKNOWLEDGE_S = 5.0
 ACKNOWLEDGED_WITHIN = Duration(seconds=1.0)
-"""Longest wait for the listeners of `episode`."""
+"""Longest wait for acknowledgements of `episode`."""
 FRAME = "world"
 
 
@@ -48,16 +48,16 @@ EXECUTABLE = Executable("sim_robot_node", "sim_robot", SimParameters, "simulates
 
 
 class SimRobotNode(Node):
-    """Runs a number of episodes and leaves.
+    """Runs a number of episodes and exits.
 
     Each control period it applies the newest command and publishes the next observation, every input with the same
     stamp. An episode begins with its number on `episode`, which every reliable listener has acknowledged before the
-    first observation goes out: so whoever sees the robot leap knows why. The first observation is repeated until a
+    first observation goes out: so a listener knows why the robot jumps. The first observation is repeated until a
     command comes. The result goes to `~/result` as JSON, and after the last one a summary.
 
-    The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. Where they
-    coincided, a command could miss its period, and a policy that adds displacements to what it observes would then
-    move the robot in every second period only.
+    The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. If they
+    coincided, a command could miss its period, and a policy that adds displacements to its observations would move the
+    robot only every second period.
 
     Raises:
         ConfigurationError, TaskError, RobotFileError: If a parameter, the task or the robot file is wrong.
@@ -90,7 +90,7 @@ class SimRobotNode(Node):
         for source in robot_file.inputs:
             message = message_class(source.type)()
             if hasattr(message, "header"):
-                message.header.frame_id = FRAME  # viewers draw nothing in a frame without a name
+                message.header.frame_id = FRAME  # viewers draw nothing without a frame name
             channel = InputChannel(source, observation)
             channel.check(message)
             self._inputs.append((channel, message, self.create_publisher(type(message), source.topic, RELIABLE)))
@@ -107,7 +107,7 @@ class SimRobotNode(Node):
         self._allowed |= message.data
 
     def _start(self) -> None:
-        """Start once that is allowed and everybody listens."""
+        """Start once permitted and all listeners are present."""
         listeners = min(publisher.get_subscription_count() for _, _, publisher in self._inputs)
         if self._allowed and listeners >= self._settings.listeners:
             self._started = True
@@ -134,7 +134,7 @@ class SimRobotNode(Node):
                 self._tick()
             except Leave:
                 raise
-            except Exception as error:  # a robot that cannot go on must not keep those who wait for it
+            except Exception as error:  # a stuck robot must not block the nodes that wait for it
                 raise ending(self, error) from None
 
     def _tick(self) -> None:
@@ -168,7 +168,7 @@ class SimRobotNode(Node):
             raise Leave(1)
 
     def _missing(self) -> str:
-        """Return what the start waits for."""
+        """Describe what the start waits for."""
         if not self._allowed:
             return "the start"
         return f"{self._settings.listeners} listeners of every input"

@@ -8,7 +8,7 @@ KEPT_INTERVALS = 9
 _GROWING, _SHRINKING, _FORGETTING = 4, 16, 128
 _SMOOTHING = 8
 _FIRST_LOOK_NS = 20_000
-_ROOM = 1.25  # times a run that must be left after one, or that one is the last, so that none fits half
+_ROOM = 1.25  # room for another run, in run durations; with less left, a run is the last one
 
 
 class WarmUpRuns:

@@ -1,4 +1,4 @@
-"""What the graph of nodes tells about a policy node's topics: who is there, with which types and quality of service."""
+"""The ROS graph around a policy node's topics: other nodes, their types and quality of service."""
 
 import difflib
 from collections.abc import Iterable
@@ -22,13 +22,13 @@ MOST_ALIKE = 3
 
 @dataclass(frozen=True)
 class Watched:
-    """A topic that a policy node listens to.
+    """A topic that a policy node subscribes to.
 
     Attributes:
-        what: Name of the input, as diagnostics call it.
+        what: Name of the input in diagnostics.
         topic: Full name of the topic.
-        type: Of its messages.
-        qos: With which the node subscribes.
+        type: Type of its messages.
+        qos: Profile of the node's subscription.
     """
 
     what: str
@@ -44,10 +44,10 @@ class GraphMonitor:
         node: The node.
         robot: The robot file.
         control: Whether the node commands.
-        episode_topic: Of episode numbers; empty if there is none.
+        episode_topic: Topic of episode numbers; empty if none.
 
     Attributes:
-        takes_goals: Whether the node listens to goals.
+        takes_goals: Whether the node subscribes to goals.
     """
 
     def __init__(self, node: Node, robot: RobotFile, *, control: bool, episode_topic: str = "") -> None:
@@ -65,24 +65,24 @@ class GraphMonitor:
 
     @property
     def command_topic(self) -> str:
-        """Full name of the topic of commands."""
+        """Full name of the command topic."""
         return str(self._node.resolve_topic_name(self._robot.command.topic))
 
     @property
     def inputs(self) -> list[Watched]:
-        """What the node listens to."""
+        """The node's input topics."""
         goals = [self._watched(GOAL, GOAL, "std_msgs/msg/Float64MultiArray", RELIABLE)] if self.takes_goals else []
         return self._inputs + goals
 
     def look(self) -> None:
-        """Look at the graph; the other methods tell of what was seen then."""
+        """Read the graph; the other methods report this snapshot."""
         topics = {each.topic for each in self.inputs} | ({self.command_topic} if self._control else set())
         self._publishers = {topic: self._node.get_publishers_info_by_topic(topic) for topic in topics}
         if self._control:
             self._listeners = self._node.get_subscriptions_info_by_topic(self.command_topic)
 
     def wrong_types(self) -> str:
-        """Say which topics others publish or expect with another type than the node does; empty if none."""
+        """Describe topics that other nodes use with another type; empty if none."""
         seen = [(each.topic, each.type, self._published(each.topic)) for each in self.inputs]
         if self._control:
             seen.append((self.command_topic, self._robot.command.type, self._listeners))
@@ -95,7 +95,7 @@ class GraphMonitor:
         return "; ".join(problems)
 
     def mismatches(self) -> list[str]:
-        """Say with whom the node cannot talk, because their quality of service does not match, and why."""
+        """Describe nodes with incompatible quality of service, with the reason."""
         found = []
         for each in self.inputs:
             for publisher in self._published(each.topic):
@@ -108,11 +108,11 @@ class GraphMonitor:
         return found
 
     def explain(self, names: Iterable[str], *, comes: bool) -> str:
-        """Say of each of some inputs of which nothing was taken in why that is, as far as the graph tells.
+        """Explain, as far as the graph shows, why inputs have no value.
 
         Args:
-            names: Of the inputs.
-            comes: Whether messages come, though none that can be used.
+            names: Names of the inputs.
+            comes: Whether messages arrive, though none is usable.
         """
         watched = {each.what: each for each in self.inputs}
         return "; ".join(self._explain(watched[name], comes=comes) for name in names if name in watched)
@@ -134,7 +134,7 @@ class GraphMonitor:
         return f"{', '.join(map(_name, matching))} publishes {each.topic}, but {what}"
 
     def _alike(self, each: Watched) -> list[str]:
-        """Return names like that of a topic under which others publish: rather those of its type."""
+        """Return published topics with a similar name, preferably of the same type."""
         node = self._node
         present = {name: types for name, types in node.get_topic_names_and_types() if name != each.topic}
         last = each.topic.rpartition("/")[2]
@@ -144,18 +144,18 @@ class GraphMonitor:
         return [printable(name) for name in sorted(found, key=lambda name: each.type not in present[name])[:MOST_ALIKE]]
 
     def other_input_publishers(self) -> dict[str, list[str]]:
-        """Return, of each input that more than one publisher publishes, their names."""
+        """Return the publishers' names for each input with more than one publisher."""
         found = {each.what: self._others(self._published(each.topic)) for each in self.inputs}
         return {what: names for what, names in found.items() if len(names) > 1}
 
     def other_publishers(self) -> list[str]:
-        """Return which other nodes publish commands too; none in shadow mode."""
+        """Return the other nodes that publish commands; none in shadow mode."""
         if not self._control:
             return []
         return self._others(self._published(self.command_topic))
 
     def listeners(self) -> int | None:
-        """Return how many subscriptions get the commands; None in shadow mode."""
+        """Return the number of subscriptions to the commands; None in shadow mode."""
         if not self._control:
             return None
         name = self.command_topic
@@ -165,12 +165,12 @@ class GraphMonitor:
         return self._publishers.get(topic, [])
 
     def _others(self, endpoints: list[TopicEndpointInfo]) -> list[str]:
-        """Return the names of the nodes of endpoints, but not one of the node's own."""
+        """Return the node names of endpoints, excluding this node."""
         own = self._node.get_name(), self._node.get_namespace()
         names = [(endpoint.node_name, endpoint.node_namespace) for endpoint in endpoints]
         if own in names:
             names.remove(own)
-        return [_full(name, space) for name, space in names if name != UNKNOWN]  # else it comes or goes just now
+        return [_full(name, space) for name, space in names if name != UNKNOWN]  # otherwise appearing or leaving
 
     def _watched(self, what: str, topic: str, kind: str, qos: QoSProfile) -> Watched:
         try:
@@ -183,7 +183,7 @@ class GraphMonitor:
 
 
 def _incompatible(offered: QoSProfile, wanted: QoSProfile) -> str:
-    """Say which quality of service a subscription wants and a publisher does not offer; empty if they match."""
+    """Describe the quality of service that a subscription requires and a publisher lacks; empty if compatible."""
     verdict, reason = qos_check_compatible(_settled(offered), _settled(wanted))
     if verdict != QoSCompatibility.ERROR:
         return ""
@@ -192,10 +192,10 @@ def _incompatible(offered: QoSProfile, wanted: QoSProfile) -> str:
 
 
 def _settled(profile: QoSProfile) -> QoSProfile:
-    """Return a profile with what the middleware makes of times that are not set: else they do not match their own."""
+    """Return a profile with unset durations replaced by the middleware's values, which match themselves."""
     unset = profile.liveliness == LivelinessPolicy.SYSTEM_DEFAULT
     return QoSProfile(
-        history=HistoryPolicy.KEEP_ALL,  # of no importance here, but one is asked for
+        history=HistoryPolicy.KEEP_ALL,  # required by rclpy, irrelevant here
         reliability=profile.reliability,
         durability=profile.durability,
         deadline=profile.deadline if profile.deadline.nanoseconds else Infinite,

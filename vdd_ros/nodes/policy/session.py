@@ -1,4 +1,4 @@
-"""Everything that a policy node has between configure and cleanup."""
+"""Everything a policy node holds between configure and cleanup."""
 
 import gc
 import math
@@ -40,23 +40,23 @@ JITTER_SLEEPS = 90  # of a millisecond each
 
 
 class PolicySession:
-    """A loaded policy on its robot's topics. Making it loads and checks; `connect` makes the topics.
+    """A loaded policy on its robot's topics. The constructor loads and checks; `connect` creates the topics.
 
     Args:
         node: The node.
         parameters: Of the node.
-        loader: Loads policy files.
-        swap: Lets another policy file take over.
-        abort: Ends commanding, with the reason.
-        errors: Where errors of callbacks are noted.
-        allowed: Whether the parameter `policy_path` names a file that may be loaded; by default it does.
+        loader: Loads policy files in the background.
+        swap: Service that hands over to another policy file.
+        abort: Ends commanding; called with the reason.
+        errors: Record of callback errors.
+        allowed: Files that may be loaded from `policy_path`; by default any.
 
     Attributes:
         info: Content of `~/policy_info`.
-        loop: What a tick does.
-        statistics: Percentiles of the records.
-        health: Judge of the loop.
-        graph_monitor: The other nodes on its topics.
+        loop: The loop that ticks.
+        statistics: Percentiles of the latency records.
+        health: Judges the loop.
+        graph_monitor: Monitors the other nodes on its topics.
 
     Raises:
         VddError: The policy file, the robot file or a parameter is wrong, or they do not fit each other.
@@ -110,7 +110,7 @@ class PolicySession:
         }
 
     def connect(self) -> None:
-        """Make publishers and subscriptions; raises RobotFileError where a message does not have the fields."""
+        """Create publishers and subscriptions; raises RobotFileError if a message lacks the fields."""
         parameters, active = self._parameters, self._loaded.active
         control, command = parameters.enable_control, self._robot.command
         if parameters.send == "chunk" and not command.message.has_points:
@@ -156,7 +156,7 @@ class PolicySession:
         self._connected_to_swap = True
 
     def start(self) -> None:
-        """Begin to tick; raises HungTickError while a tick from before has not ended."""
+        """Start ticking; raises HungTickError while an earlier tick still runs."""
         ticker = self._connected()
         ticker.check()
         self.loop.active.policy.seed(self._parameters.seed)
@@ -168,10 +168,10 @@ class PolicySession:
         ticker.start()
 
     def stop(self) -> str:
-        """End ticking and leave the robot as the robot file says, once more where that failed the last time.
+        """Stop ticking and apply `on_loss` of the robot file, again if the last attempt failed.
 
         Returns:
-            What was left undone; empty if nothing was.
+            Failures; empty if all succeeded.
         """
         with ExitStack() as stack:
             stack.callback(gc.unfreeze)
@@ -179,24 +179,24 @@ class PolicySession:
                 return ""
             ticker = self._ticker
             stack.callback(lambda: self._handover.end(hung=ticker.hung))
-            stack.callback(self.loop.stop)  # once more where it failed
+            stack.callback(self.loop.stop)  # again if it failed
             try:
-                self.loop.stop()  # before a tick that may hang is waited for
+                self.loop.stop()  # before waiting for a tick that may hang
             finally:
                 undone = ticker.stop()
             return undone
 
     def flush(self, spin: Callable[[float], object]) -> None:
-        """See to it that what was sent last arrives before the process ends; see `PublishedOutputs.flush`."""
+        """Wait until the last messages are delivered; see `PublishedOutputs.flush`."""
         if self._outputs:
             self._outputs.flush(spin)
 
     def after_tick(self, function: Callable[[], None]) -> None:
-        """Call a function in the executor when it disturbs the ticks least; see `Ticker.after_tick`."""
+        """Call a function in the executor right after a tick; see `Ticker.after_tick`."""
         self._connected().after_tick(function)
 
     def destroy(self) -> None:
-        """Take publishers and subscriptions down, as far as they were made; one that fails does not keep the others."""
+        """Destroy publishers and subscriptions; one failure does not prevent the others."""
         with ExitStack() as stack:
             stack.callback(self._loaded.active.chunks.close)
             if self._connected_to_swap:
@@ -230,7 +230,7 @@ class PolicySession:
         )
 
     def _connected(self) -> Ticker:
-        """Return what ticks, which `connect` has made."""
+        """Return the ticker that `connect` created."""
         if self._ticker is None:
             raise ConfigurationError("the node is not connected to its topics; configure it again")
         return self._ticker
@@ -242,7 +242,7 @@ class PolicySession:
         self._inputs.add(kind, channel.source.topic, callback, qos)
 
     def _subscribe_to_goals(self, loaded: LoadedPolicy) -> None:
-        """Listen to goals from the first policy on that takes some."""
+        """Subscribe to goals once a policy takes them."""
         if loaded.active.policy.spec.goal_length and self._goals is None:
             self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
             self.graph_monitor.takes_goals = True
@@ -252,7 +252,7 @@ class PolicySession:
         self.loop.receive(name, message, now_s, now_s if self._simulated_time else received_s or now_s)
 
     def _on_bad_message(self, topic: str, error: Exception) -> None:
-        """Count a message that could not be decoded, or raised what nobody thought of, as refused."""
+        """Count as refused a message that could not be decoded, or raised an unexpected error."""
         self._errors.note(f"topic {topic}", error)
         self.loop.counters.refused_messages += 1
         self.loop.observer.last_refusal = f"{topic}: {type(error).__name__}: {printable(error)}"
@@ -269,7 +269,7 @@ class PolicySession:
         return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"], self._allowed)
 
     def _take_over(self, loaded: LoadedPolicy, done: Done) -> None:
-        """Let a policy act from the next tick on at which it has seen enough; at once where nothing ticks."""
+        """Hand over at the first tick with a full window; at once if nothing ticks."""
         self._subscribe_to_goals(loaded)
         if self._connected().ticking:
             self._handover.wait(loaded, done)
@@ -278,10 +278,10 @@ class PolicySession:
             done(ACTS)
 
     def _taken_over(self, loaded: LoadedPolicy) -> None:
-        """Tell that a policy acts now, and let the one before it go."""
+        """Report the active policy, and release the previous one."""
         before, self._loaded = [self._loaded], loaded
         self._connected().make_ready_for(loaded)
-        self.after_tick(before.clear)  # ONNX Runtime holds Python's lock for a millisecond or more to free a session
+        self.after_tick(before.clear)  # ONNX Runtime holds the GIL for a millisecond or more to free a session
         self._tell()
 
     def _tell(self) -> None:

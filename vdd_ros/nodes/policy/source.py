@@ -1,4 +1,4 @@
-"""Which policy files a node reads at all: of ordinary ones, those that its parameters allow."""
+"""Which policy files a node may read: ordinary files permitted by its parameters."""
 
 import re
 from dataclasses import replace
@@ -17,11 +17,11 @@ class Allowed:
     """The policy files that `~/load_policy` may load.
 
     Args:
-        folder: `any`, `none`, or the folder, at any depth, in which they must lie once links are followed.
-        digests: Their SHA-256 digests, separated by commas or spaces; empty for any.
+        folder: `any`, `none`, or the folder that must contain them, at any depth, links resolved.
+        digests: Permitted SHA-256 digests, separated by commas or spaces; empty: any.
 
     Raises:
-        ConfigurationError: The folder is none, or a digest is no SHA-256.
+        ConfigurationError: The folder does not exist, or a digest is not a SHA-256.
     """
 
     def __init__(self, folder: str = ANYWHERE, digests: str = "") -> None:
@@ -45,16 +45,16 @@ class Allowed:
                 )
 
     def read(self, path: str) -> PolicyFile:
-        """Return the content of a file, if it may be loaded: read once, so that what was checked is what acts.
+        """Return the content of a permitted file, read once, so the checked bytes are the ones that act.
 
         Raises:
             ConfigurationError: The parameters forbid it.
-            PolicyFileError: It is no ordinary file; see `PolicyFile.read`.
+            PolicyFileError: The path is not an ordinary file; see `PolicyFile.read`.
         """
         if self._nowhere:
             raise ConfigurationError("this node loads no other policy: its parameter load_policy_from is 'none'")
         real = _real(path)
-        # Before it is told what there is: this answer goes to whoever asks.
+        # Before revealing what exists: any caller gets this reply.
         if self._folder is not None and (real is None or not real.is_relative_to(self._folder)):
             raise ConfigurationError(
                 f"{printable(path)} is not in {self._folder}, the only folder that this node loads policies from "
@@ -74,8 +74,8 @@ class Allowed:
 
 
 def _real(path: str) -> Path | None:
-    """Return where a path leads, links followed, whether there is anything or not; None where that cannot be said."""
+    """Return the resolved path, existing or not; None if it cannot be resolved."""
     try:
         return Path(path).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a circle, no such user, a null character
+    except (OSError, RuntimeError, ValueError):  # link cycle, unknown user, null character
         return None

@@ -1,4 +1,4 @@
-"""Another policy file takes over from the one that acts, without a tick being missed."""
+"""Hot swap: another policy file takes over without a missed tick."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ LONGEST_REASON = 1000
 
 @dataclass(frozen=True)
 class SwapTarget:
-    """What a policy can be loaded for: the session of a configured node.
+    """The target of a load: the session of a configured node.
 
     Attributes:
-        load: Loads the file of a path; runs in a thread of its own.
-        timeout_s: How long that may take.
-        take_over: Lets a loaded policy take over; tells its second argument, from whatever thread, what became of it.
-        taken_over: Called when it acts.
-        refused: Told why a file was not loaded.
+        load: Loads the file at a path; runs in a thread of its own.
+        timeout_s: Time limit for loading, in seconds.
+        take_over: Hands over to a loaded policy; calls its second argument with the outcome, from any thread.
+        taken_over: Called once it is active.
+        refused: Called with the reason for a refusal.
     """
 
     load: Callable[[str], LoadedPolicy]
@@ -41,9 +41,9 @@ class SwapTarget:
 
 
 class HotSwap:
-    """The service `~/load_policy`: the file of the parameter `next_policy` is loaded beside the ticks and takes over.
+    """The service `~/load_policy`: loads the file of the parameter `next_policy` in the background and hands over.
 
-    It lives as long as the node. It answers when the new policy acts, or why it does not; then the old one acts on.
+    It lives as long as the node. It responds when the new policy is active, or with the reason why the old one stays.
 
     Args:
         node: The node.
@@ -57,17 +57,17 @@ class HotSwap:
         self._busy = False
         self._awaited: Future | None = None
         self._refusals = SparseLog(node.get_logger().error)
-        # In the node's own group, a call that waits would keep the ticks from running.
+        # In the node's own group, a waiting call would block the ticks.
         self._service = node.create_service(
             Trigger, "~/load_policy", self._serve, callback_group=ReentrantCallbackGroup()
         )
 
     def connect(self, target: SwapTarget) -> None:
-        """Load for this from now on."""
+        """Set the target for later calls."""
         self._target = target
 
     def disconnect(self) -> None:
-        """Load for nobody; a call that waits is answered."""
+        """Remove the target; a waiting call gets its response."""
         self._target = None
         if self._awaited is not None:
             self._awaited.set_result(Outcome.refused(CLOSED))
@@ -105,7 +105,7 @@ class HotSwap:
             self._awaited = None
 
     async def _replace(self, path: str, target: SwapTarget) -> Outcome:
-        """Load a policy and let it take over."""
+        """Load a policy and hand over to it."""
         result = await self._loaded(path, target)
         if isinstance(result, Outcome):
             return result
@@ -122,14 +122,14 @@ class HotSwap:
         return outcome
 
     async def _loaded(self, path: str, target: SwapTarget) -> Any:
-        """Return what was loaded, or why nothing was; the call is answered without it where the node is cleaned up."""
+        """Return the loaded policy, or the reason for none; cleanup ends the call without it."""
         future: Future = Future(executor=self._node.executor)
         self._awaited = future
         self._loader.begin(partial(target.load, path), target.timeout_s, partial(self._settle, future))
         return await future
 
     def _tell(self, path: str, loaded: LoadedPolicy, target: SwapTarget) -> None:
-        """Tell that a policy acts, which it does even where that fails."""
+        """Report the active policy; a failed report does not undo the hand-over."""
         try:
             target.taken_over(loaded)
         except Exception as error:
@@ -138,7 +138,7 @@ class HotSwap:
             )
 
     def _settle(self, future: Future, result: Any) -> None:
-        """Set a result, unless there is one, from whatever thread; wake the executor, which does not notice itself."""
+        """Set a result once, from any thread, and wake the executor, which does not notice by itself."""
         if future.done():
             if isinstance(result, LoadedPolicy):
                 result.active.chunks.close()
@@ -149,7 +149,7 @@ class HotSwap:
 
 
 def _text(error: Any) -> str:
-    """Return what is told of an error, and never nothing."""
+    """Return a non-empty text for an error."""
     if isinstance(error, VddError) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else "nothing was loaded"

@@ -1,4 +1,4 @@
-"""Ticks a policy loop: by the clock, on arrival or in simulated time, watched from beside it."""
+"""Ticks a policy loop by the clock, on arrival or in simulated time, under a watchdog."""
 
 import time
 from collections import deque
@@ -29,12 +29,12 @@ class TickSettings:
 
     Attributes:
         period_s: Time between ticks.
-        early_s: How long before a tick the node wakes and does dry runs.
-        limit_s: How long the policy may take.
-        max_age_s: How old an input may be; where none is looked at for longer, the fail-safe is entered.
-        on_arrival: Whether a tick follows the arrival of observations instead of the clock.
-        simulated_time: Whether time is that of /clock.
-        host: What is asked of the host.
+        early_s: Lead of wake-up and dry runs before a tick, in seconds.
+        limit_s: Inference limit in seconds.
+        max_age_s: Greatest age of an input in seconds; if no tick runs for longer, the fail-safe is entered.
+        on_arrival: Whether arriving observations trigger ticks instead of the clock.
+        simulated_time: Whether time comes from /clock.
+        host: Real-time settings requested from the host.
     """
 
     period_s: float
@@ -47,19 +47,19 @@ class TickSettings:
 
 
 class Ticker:
-    """Ticks a loop, in a thread of its own except in simulated time.
+    """Ticks a loop in its own thread, or in the executor in simulated time.
 
     Args:
         node: The node.
-        loop: What a tick does.
-        inputs: What it takes in before.
-        settings: When and how.
+        loop: The policy loop.
+        inputs: Messages taken in before each tick.
+        settings: When and how to tick.
         now_s: The time in seconds, on the clock of the stamps.
-        settled: Called in the executor once it is known what the host refuses.
-        abort: Called in the executor with the reason why commanding must end.
+        settled: Called in the executor once the host's refusals are known.
+        abort: Called in the executor with the reason to end commanding.
 
     Attributes:
-        refused: What the host refused of what was asked; None as long as that is not known.
+        refused: Host settings that were refused; None until known.
         ticking: Whether it ticks.
     """
 
@@ -94,11 +94,11 @@ class Ticker:
 
     @property
     def hung(self) -> bool:
-        """Whether a tick that was given up is still running."""
+        """Whether an abandoned tick is still running."""
         return self._hung is not None and self._hung.running
 
     def check(self) -> None:
-        """Raise HungTickError while a tick that was given up is still running."""
+        """Raise HungTickError while an abandoned tick is still running."""
         if self.hung:
             raise HungTickError(
                 "a tick from before the last deactivation is still running, so ticking cannot start; activate again "
@@ -106,7 +106,7 @@ class Ticker:
             )
 
     def start(self) -> None:
-        """Begin to tick."""
+        """Start ticking."""
         settings, node = self._settings, self._node
         self.ticking = True
         self._gives_up = self._settled = self._stands_still = False
@@ -121,7 +121,7 @@ class Ticker:
             self._thread = TickThread(self._settle, step, partial(end_executor, node))
 
     def stop(self) -> str:
-        """End ticking; a tick that does not end is given up. Return what was left undone; empty if nothing was."""
+        """Stop ticking and abandon a tick that does not end. Return the failures; empty if none."""
         self.ticking = False
         thread, self._thread = self._thread, None
         ended = thread is None or thread.stop(STOP_S)
@@ -132,11 +132,11 @@ class Ticker:
         return "" if ended else f"a tick did not end within {STOP_S:g} s; it was abandoned and commands nothing"
 
     def after_tick(self, function: Callable[[], None]) -> None:
-        """Call a function in the executor: where a thread ticks just after a tick, when the next one is farthest.
+        """Call a function in the executor right after a tick, when the next one is furthest away.
 
-        What runs for a millisecond just before a tick would hold that up, with Python's lock or on the same core, so
-        only one is called after each. All are called at once where none ended since the last time that this was asked:
-        a tick may be far off, or never come.
+        A millisecond of work just before a tick would delay it, by the GIL or on the same core, so each tick is
+        followed by one function. If no tick ended since the last call, all queued functions run now: the next tick may
+        never come.
         """
         ticks, before = self._loop.counters.ticks, self._asked_at
         self._asked_at = ticks
@@ -146,7 +146,7 @@ class Ticker:
             self._call_all()
 
     def _call_all(self) -> None:
-        """Call what waits for the end of a tick."""
+        """Call all queued functions."""
         while (function := self._next_afterwards()) is not None:
             function()
 
@@ -156,7 +156,7 @@ class Ticker:
         return None
 
     def make_ready_for(self, loaded: LoadedPolicy) -> None:
-        """Do dry runs for as long as this policy takes."""
+        """Adapt the dry runs to this policy's duration."""
         warm_up_runs = WarmUpRuns(
             self._settings.early_s,
             loaded.inference_s,
@@ -174,7 +174,7 @@ class Ticker:
         return self._loop.news()
 
     def _settle(self) -> None:
-        """Ask the host for what the thread that ticks shall have."""
+        """Request the tick thread's real-time settings from the host."""
         self.refused = settle(self._settings.host)
         for problem in self.refused:
             self._node.get_logger().warning(problem)
@@ -182,18 +182,18 @@ class Ticker:
         self._in_executor(self._tell_settled)
 
     def _await_deadline(self, thread: TickThread) -> None:
-        """Tick when it is due."""
+        """Tick at the deadline."""
         wake, due_ns = self._wake, self._deadlines.due_ns
         if thread.sleep_until(due_ns - wake.ahead_ns):
             late_ns = wake.until(due_ns)
             self._deadlines.step()
-            if thread.stopping:  # it may have been given up in a dry run
+            if thread.stopping:  # it may have been abandoned in a dry run
                 return
             self._tick(self._now_s(), late_ns * 1e-9)
             self._call_afterwards()
 
     def _await_arrival(self, thread: TickThread) -> None:
-        """Tick when every input has brought something new; and in time where none does, to notice what is missing."""
+        """Tick once every input has a new value, or on timeout, to detect missing inputs."""
         ahead = self._ahead
         until_due_s = 1e-9 * max(0, self._deadlines.due_ns - time.monotonic_ns())
         if sleep_s := ahead.sleep_s():
@@ -221,7 +221,7 @@ class Ticker:
             late_ns = self._wake.until(self._due_ns)
             self._due_ns = self._next_due_ns()
             self._tick(self._now_s(), late_ns * 1e-9)
-        except Exception as error:  # as in the thread that ticks
+        except Exception as error:  # as in the tick thread
             raise ending(self._node, error) from None
 
     def _tick(self, now_s: float, lateness_s: float) -> None:
@@ -232,7 +232,7 @@ class Ticker:
             self._in_executor(self._abort, guards.fault)
 
     def between_ticks(self, function: Callable[[], None]) -> None:
-        """Call a function where no tick runs meanwhile."""
+        """Call a function while no tick runs."""
         if self._thread is None:
             self._in_executor(function)
         else:
@@ -246,14 +246,14 @@ class Ticker:
             self._in_executor(function)
 
     def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Call a function where it may change the node's state."""
+        """Call a function in the executor, where it may change the node's state."""
         if self._node.executor is None:
             self._node.get_logger().fatal("the node ticks, but nothing spins it")
         else:
             self._node.executor.create_task(function, *arguments)
 
     def _check_overdue(self) -> bool:
-        """Return whether a tick, or the dry run before it, does not end, and end commanding then."""
+        """Return whether a tick or its dry run hangs; if so, end commanding."""
         if self._loop.check_overdue():
             return True
         late_s = 1e-9 * (time.monotonic_ns() - self._deadlines.due_ns)
@@ -268,7 +268,7 @@ class Ticker:
 
     @property
     def overdue_s(self) -> float:
-        """For how long a tick has been running that is overdue; 0 if none is."""
+        """Running time of an overdue tick, in seconds; 0 if none is overdue."""
         return 0.0 if self._watchdog is None else self._watchdog.overdue_s
 
     def _log(self, error: Exception) -> None:

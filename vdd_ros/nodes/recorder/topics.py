@@ -1,4 +1,4 @@
-"""Topics as the graph shows them: types, and the quality of service to subscribe with and to write into a bag."""
+"""Topics in the ROS graph: types, and quality of service for subscribing and for the bag."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 
 from vdd_ros.errors import RecordingError
 
-# Messages that may wait while the disk is busy; the middleware keeps them.
+# Messages the middleware may queue while the disk is busy.
 _DEPTH = 1000
 
 
 def common_type(topic: str, publishers: Sequence[TopicEndpointInfo], recorded: str | None = None) -> str:
-    """Return the type that all publishers of a topic have, and that is recorded; raises RecordingError otherwise."""
+    """Return the one type of a topic that all publishers use and the bag records; raises RecordingError otherwise."""
     types = sorted({publisher.topic_type for publisher in publishers} | ({recorded} if recorded else set()))
     if len(types) > 1:
         raise RecordingError(
@@ -37,7 +37,7 @@ def subscription_qos(publishers: Sequence[TopicEndpointInfo]) -> QoSProfile:
 
 
 def offered_qos(publishers: Sequence[TopicEndpointInfo]) -> list[Qos]:
-    """Return the profiles of the publishers as a bag stores them, so that a player can offer the same."""
+    """Return the publishers' profiles in the form of a bag, so that a player can offer the same."""
     return [_bag_qos(publisher.qos_profile) for publisher in publishers]
 
 

@@ -1,4 +1,4 @@
-"""The command line of an executable, looked at before rclpy is: what rcl would pass over is refused or told."""
+"""The command line of an executable, checked before rclpy: arguments that rcl would ignore are refused or reported."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ from vdd_ros.nodes.ros.parameter_files import own_sections
 from vdd_ros.text import printable
 
 ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides")
-"""Parameters that rclpy declares itself, also as the first part of a name."""
+"""Parameters that rclpy declares itself, including as a name prefix."""
 ROS_ARGS = "--ros-args"
 _OVERRIDE = re.compile(r"(?:(?P<node>[^:]*):)?(?P<name>[^:=]+):=(?P<value>.*)", re.DOTALL)
 _REMAP = re.compile(r"(?:(?P<node>[^:]*):)?__(?P<what>node|name|ns):=(?P<to>.*)", re.DOTALL)
@@ -25,9 +25,9 @@ class Executable:
 
     Attributes:
         name: Its name.
-        node: Name of its node, where no other is given.
+        node: Default name of its node.
         parameters: Dataclass of its parameters.
-        summary: What it does, in one line.
+        summary: One-line description.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Executable:
 
 
 def answered(executable: Executable, argv: list[str] | None) -> int | None:
-    """Look at a command line; return the exit code where nothing is to be started, else None.
+    """Check a command line; return the exit code if the program must not start, else None.
 
     Args:
         executable: Whose command line.
-        argv: The words after the program's name, by default the process's own.
+        argv: The arguments without the program name; by default those of the process.
     """
     words = sys.argv[1:] if argv is None else argv
     plain, ros = split(words)
@@ -63,7 +63,7 @@ def answered(executable: Executable, argv: list[str] | None) -> int | None:
 
 
 def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the words that are not for ROS, and those that are."""
+    """Return the non-ROS and the ROS arguments."""
     plain: list[str] = []
     ros: list[str] = []
     into = plain
@@ -78,10 +78,10 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def check(executable: Executable, plain: list[str], ros: list[str]) -> list[str]:
-    """Return what is to be told of a command line.
+    """Return the notices about a command line.
 
     Raises:
-        ConfigurationError: A word would be passed over, a parameter is not the node's, or a file is not for it.
+        ConfigurationError: An argument would be ignored, a parameter is unknown, or a file is for another node.
     """
     if plain:
         raise ConfigurationError(
@@ -102,7 +102,7 @@ def check(executable: Executable, plain: list[str], ros: list[str]) -> list[str]
 
 
 def full_name(node: str, ros: list[str]) -> str:
-    """Return the full name that a node gets, with the first remapping of name and namespace that is for it."""
+    """Return the node's full name after the first applicable remappings of name and namespace."""
     found = {"node": node, "ns": "/"}
     for what in found:
         for given in _values(ros, "-r", "--remap"):
@@ -114,7 +114,7 @@ def full_name(node: str, ros: list[str]) -> str:
 
 
 def usage(executable: Executable) -> str:
-    """Return what --help prints."""
+    """Return the text of --help."""
     lines = [
         f"{executable.name}: {executable.summary}",
         "",
@@ -130,7 +130,7 @@ def usage(executable: Executable) -> str:
 
 
 def written(value: Any) -> str:
-    """Return a value as it is written in a parameter file."""
+    """Return a value in the syntax of a parameter file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -139,7 +139,7 @@ def written(value: Any) -> str:
 
 
 def unknown_parameters(names: list[str], known: list[str]) -> str:
-    """Say which names are not known and which may have been meant; empty if all are."""
+    """Report unknown names and suggest close ones; empty if all are known."""
     unknown = [name for name in names if name not in known and name.partition(".")[0] not in ROS_OWN]
     if not unknown:
         return ""
@@ -167,7 +167,7 @@ def _refuse_unknown(executable: Executable, names: list[str], where: str) -> Non
 
 
 def _values(words: list[str], *options: str) -> Iterator[str]:
-    """Yield what follows each of some options."""
+    """Yield the values of the given options."""
     following = iter(words)
     for word in following:
         if word in options:

@@ -1,7 +1,7 @@
-"""Errors of callbacks: caught, counted and told, so that no message from the network ends a node.
+"""Errors of callbacks: caught, counted and logged, so that no message from the network ends a node.
 
-What an executor runs is to a large part not our code: parameter services, the time source, the decoding of messages. An
-error there concerns one message. It must not end a process that commands a robot.
+Much of what an executor runs is foreign code: parameter services, the time source, message decoding. An error there
+concerns one message and must not end a process that commands a robot.
 """
 
 import time
@@ -16,7 +16,7 @@ from vdd_ros.errors import VddError
 from vdd_ros.text import printable
 
 QUIET_S = 10.0
-"""Least time between two log lines about the same."""
+"""Shortest time between two log lines on the same subject, in seconds."""
 
 
 class Leave(Exception):
@@ -28,7 +28,7 @@ class Leave(Exception):
 
 
 class NodeFailed(Exception):
-    """Raised in a callback where the node's own work failed, so that it has to end; `error` is why."""
+    """Raised in a callback if the node's own work failed and the node must end; `error` is the cause."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -36,11 +36,11 @@ class NodeFailed(Exception):
 
 
 class SparseLog:
-    """Logs the first line at once, later ones at most every `QUIET_S`, with how many were left out in between.
+    """Logs the first line at once, later ones at most every `QUIET_S`, with the number of lines omitted.
 
     Args:
         log: Takes a line.
-        now_s: A clock that never goes back.
+        now_s: A monotonic clock, in seconds.
     """
 
     def __init__(self, log: Callable[[str], object], now_s: Callable[[], float] = time.monotonic) -> None:
@@ -61,14 +61,14 @@ class SparseLog:
 
 
 class CallbackErrors:
-    """What was raised by callbacks and did not end the node.
+    """Callback errors that did not end the node.
 
     Args:
         log: Takes a line for the log.
 
     Attributes:
-        count: How many there were.
-        last: The newest; empty if there was none.
+        count: Number of errors.
+        last: The newest error; empty if none.
     """
 
     def __init__(self, log: Callable[[str], object]) -> None:
@@ -77,25 +77,25 @@ class CallbackErrors:
         self._log = SparseLog(log)
 
     def note(self, what: str, error: Exception) -> None:
-        """Count and tell an error of something, such as `service /policy/get_parameters`."""
+        """Count and log an error of a source, such as `service /policy/get_parameters`."""
         self.count += 1
         self.last = f"{what}: {type(error).__name__}: {printable(error)}"
         self._log.tell(f"an error was caught, the node goes on: {self.last}")
 
 
 class ContainingExecutor(SingleThreadedExecutor):
-    """A single-threaded executor that goes on after an error of a callback, or of taking a message.
+    """A single-threaded executor that continues after errors of callbacks and of taking messages.
 
-    `Leave` passes through, and so does what `NodeFailed` carries.
+    `Leave` and the error carried by `NodeFailed` pass through.
 
     Attributes:
-        errors: Where errors are noted; None: they are printed by the first node's logger.
+        errors: Record of the errors; None: the first node's logger prints them.
     """
 
     errors: CallbackErrors | None = None
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Wait for one callback and run it; contain what it raises."""
+        """Wait for one callback and run it; contain its errors."""
         try:
             super().spin_once(timeout_sec)
         except Leave:
@@ -103,11 +103,11 @@ class ContainingExecutor(SingleThreadedExecutor):
         except NodeFailed as failed:
             raise failed.error from None
         except Exception as error:
-            if not self.context.ok():  # nothing can be received any more
+            if not self.context.ok():  # the context can no longer receive
                 raise
             self._note("a callback", error)
 
-    # Where taking fails, rclpy leaves the entity and its group marked as busy for ever: all services would be dead.
+    # If taking fails, rclpy leaves the entity and its group marked busy forever, which would block all services.
     def _take_timer(self, tmr: Any) -> Any:
         return self._taken(super()._take_timer, tmr, "a timer")
 
@@ -124,7 +124,7 @@ class ContainingExecutor(SingleThreadedExecutor):
         return self._taken(super()._take_waitable, waitable, "an event")
 
     def _taken(self, take: Callable[[Any], Any], entity: Any, what: str) -> Any:
-        """Take from an entity and return what executes it and contains what that raises; None where taking failed."""
+        """Take from an entity and return its handler with errors contained; None if taking failed."""
         try:
             execute = take(entity)
         except Exception as error:
@@ -151,12 +151,12 @@ class ContainingExecutor(SingleThreadedExecutor):
 
 
 def ending(node: Node, error: Exception) -> Exception:
-    """Return what a callback of a node raises so that an error of the node's own work ends whatever spins it."""
+    """Return the exception with which a callback ends the spinning of its node after a fatal error."""
     return NodeFailed(error) if isinstance(node.executor, ContainingExecutor) else error
 
 
 def answer_always(node: Node, errors: CallbackErrors) -> None:
-    """Let the parameter services answer, with the reason, where rclpy raises; else their callers wait for ever."""
+    """Make the parameter services respond with the reason if rclpy raises; callers would wait forever otherwise."""
     for service in node.services:
         callback = service.callback
         if service.srv_name.endswith("/set_parameters"):
@@ -166,7 +166,7 @@ def answer_always(node: Node, errors: CallbackErrors) -> None:
 
 
 def _each(callback: Callable[..., Any], kind: Any, errors: CallbackErrors) -> Callable[..., Any]:
-    """Return what sets parameters one by one, so that one that cannot be read does not keep the others."""
+    """Return a setter for parameters one by one, so that an unreadable one does not block the others."""
 
     def serve(request: Any, response: Any) -> Any:
         for parameter in request.parameters:
@@ -183,7 +183,7 @@ def _each(callback: Callable[..., Any], kind: Any, errors: CallbackErrors) -> Ca
 
 
 def _whole(callback: Callable[..., Any], kind: Any, what: str, errors: CallbackErrors) -> Callable[..., Any]:
-    """Return what answers with an empty response, and with the reason where there is a place for it."""
+    """Return a handler that responds empty, or with the reason if the response has a field for it."""
 
     def serve(request: Any, response: Any) -> Any:
         try:

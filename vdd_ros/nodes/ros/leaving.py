@@ -1,4 +1,4 @@
-"""How a process is asked to leave, and how it leaves: SIGINT, SIGTERM and SIGHUP at any moment."""
+"""Orderly exit of a process on SIGINT, SIGTERM and SIGHUP, at any moment."""
 
 import os
 import signal
@@ -12,19 +12,19 @@ _received: list[int] = []
 
 
 def asked_to_leave() -> bool:
-    """Tell whether such a signal has come; who waits long in the main thread asks this again and again."""
+    """Return whether an exit signal has arrived; long waits in the main thread poll this."""
     return bool(_received)
 
 
 def leaving_signals() -> list[signal.Signals]:
-    """Return the signals that ask to leave: also that of a terminal that is gone, unless it is ignored as by nohup."""
+    """Return the exit signals, including SIGHUP unless ignored as by nohup."""
     hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 @contextmanager
 def signals_noted() -> Iterator[list[int]]:
-    """Collect the signals that ask to leave in a list instead of ending the process."""
+    """Collect exit signals in a list instead of ending the process."""
     _received.clear()
     wanted = leaving_signals()
     before = [signal.signal(number, lambda caught, _: _received.append(caught)) for number in wanted]
@@ -37,10 +37,10 @@ def signals_noted() -> Iterator[list[int]]:
 
 
 def leave(code: int) -> int:
-    """Return the exit code; where a thread is still in somebody's native code, end the process with it at once.
+    """Return the exit code; if a thread is still in native code, end the process with that code at once.
 
-    Python would take down what such a thread uses, and the process would end with a signal instead of its code. By now
-    the robot was told to stop and the node is gone.
+    Python's shutdown would destroy what such a thread uses, and the process would die by a signal. By now the robot has
+    been stopped and the node destroyed.
     """
     if any(thread.daemon and thread is not current_thread() for thread in threads()):
         for stream in (sys.stdout, sys.stderr):

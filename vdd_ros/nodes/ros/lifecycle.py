@@ -1,4 +1,4 @@
-"""A lifecycle node that says why a transition failed and survives transitions that are not possible."""
+"""A lifecycle node that reports why a transition failed, and survives impossible transitions."""
 
 import traceback
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from vdd_ros.nodes.ros.containment import SparseLog
 class ReasonedLifecycleNode(LifecycleNode):
     """Base of lifecycle nodes: subclasses implement `configure`, `activate`, `deactivate` and `cleanup`.
 
-    rclpy swallows an exception in a transition callback. Here it is logged, kept as the reason, and the transition
-    fails, so that the node stays in the state it came from. Where several things fail, the first one is the reason.
+    rclpy swallows an exception in a transition callback. Here it is logged and kept as the reason, and the transition
+    fails, so the node stays in its state. If several things fail, the first is the reason.
 
     Attributes:
-        failure: Why the last transition failed, or what was left undone; empty after one that succeeded wholly.
+        failure: Why the last transition failed or was incomplete; empty after full success.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.failure = ""
         self._refusals = SparseLog(lambda text: self.get_logger().warning(text))
-        # rclpy lets the error of an impossible transition escape from the service and end the process.
+        # In rclpy the error of an impossible transition escapes from the service and ends the process.
         self._change_state = self._service_change_state.callback
         self._service_change_state.callback = self._change_state_or_refuse
 
@@ -35,17 +35,17 @@ class ReasonedLifecycleNode(LifecycleNode):
         return str(self._state_machine.current_state[1])
 
     def configure(self) -> None:
-        """Build everything; a raised exception makes the transition fail."""
+        """Build everything; an exception fails the transition."""
 
     def activate(self) -> None:
-        """Start to work."""
+        """Start the node's work."""
 
     def deactivate(self) -> str:
-        """Stop working; return what was left undone, though the node does not work any more."""
+        """Stop the node's work; return what could not be completed, even though the node has stopped."""
         return ""
 
     def cleanup(self) -> None:
-        """Take down whatever `configure` built, also if it built only a part."""
+        """Release everything that `configure` built, even if only in part."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See LifecycleNode."""
@@ -75,7 +75,7 @@ class ReasonedLifecycleNode(LifecycleNode):
         return self._attempt("cleanup", self.cleanup, after=failure)
 
     def _attempt(self, what: str, action: Callable[[], str | None], after: str = "") -> TransitionCallbackReturn:
-        """Do something; `after` is what failed before it, which stays the reason."""
+        """Run an action; an earlier failure, `after`, stays the reason."""
         result = TransitionCallbackReturn.FAILURE
         try:
             undone = action()

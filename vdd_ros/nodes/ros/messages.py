@@ -1,4 +1,4 @@
-"""Message classes, quality of service and ready messages for what a robot file says."""
+"""Message classes, quality of service and prepared messages for a robot file."""
 
 import difflib
 import importlib
@@ -13,9 +13,9 @@ from vdd_ros.robot.commands import Command
 from vdd_ros.text import printable
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # a tick needs the newest alone
+SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # a tick needs only the newest message
 RECORDS = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""Of what a tick reports: a recorder that is briefly busy, or that the publisher learns of late, misses none."""
+"""Profile for tick reports: a recorder that is briefly busy or matched late misses none."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -23,7 +23,7 @@ def message_class(type_name: str) -> Any:
     """Return the class of a message type, such as `sensor_msgs/msg/JointState`.
 
     Raises:
-        RobotFileError: Its package is not installed, or has no such message.
+        RobotFileError: The package is not installed, or has no such message.
     """
     package, _, name = type_name.split("/")
     try:
@@ -44,14 +44,14 @@ def qos_profile(name: str) -> QoSProfile:
 
 
 def new_message(type_name: str) -> Any:
-    """Return a message as its class makes it; raises RobotFileError where there is no such class."""
+    """Return a default message; raises RobotFileError if the class does not exist."""
     return message_class(type_name)()
 
 
 def command_message(command: Command, period_s: float, points: int = 1) -> Any:
-    """Return a message of the command's type, ready to be filled with `CommandChannel.write` again and again.
+    """Return a message of the command's type, to be filled repeatedly with `CommandChannel.write`.
 
-    One that has points gets so many, to be reached `period_s` apart. Its stamp stays zero; see `Message.stamped`.
+    A message with points gets `points` of them, `period_s` apart. Its stamp stays zero; see `Message.stamped`.
     """
     message = command.message.empty(new_message, points=points, period_s=period_s)
     if command.message.has_header:

@@ -1,4 +1,4 @@
-"""Which sections of a parameter file are for which node; rcl drops those of others without a word."""
+"""Sections of a parameter file by node; rcl silently drops those of other nodes."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Section:
     values: dict[str, Any]
 
     def matches(self, node: str) -> bool:
-        """Tell whether it is for a node of this full name: * stands for one part of a name, ** for any number."""
+        """Return whether it applies to a node of this full name: * matches one part, ** any number."""
         parts = [
             "(/[^/]+)*" if part == "**" else "/[^/]+" if part == "*" else re.escape(f"/{part}")
             for part in self.name.split("/")[1:]
@@ -44,7 +44,7 @@ def read_sections(file: Path) -> list[Section]:
     """Return the sections of a parameter file.
 
     Raises:
-        ConfigurationError: It cannot be read, names a key twice, or has no section.
+        ConfigurationError: The file cannot be read, repeats a key, or has no section.
     """
     try:
         document = read_yaml(file, ConfigurationError)
@@ -57,10 +57,10 @@ def read_sections(file: Path) -> list[Section]:
 
 
 def own_sections(file: Path, nodes: list[str]) -> tuple[list[Section], list[str]]:
-    """Return the sections of a file that are for any of some nodes, and the names of the others.
+    """Return the sections of a file for the given nodes, and the names of the others.
 
     Raises:
-        ConfigurationError: None is for them, or as `read_sections`.
+        ConfigurationError: No section is for these nodes, or as `read_sections`.
     """
     sections = read_sections(file)
     own = [section for section in sections if any(map(section.matches, nodes))]

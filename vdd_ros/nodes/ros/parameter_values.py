@@ -1,4 +1,4 @@
-"""What is meant by the value of a parameter: taken where it can only be meant one way, else refused with the mend."""
+"""The intended value of a parameter: accepted if unambiguous, otherwise refused with a correction."""
 
 import math
 import re
@@ -17,12 +17,12 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def meant(item: "Field[Any]", value: Any) -> Any:
-    """Return the value that is meant for the parameter that a dataclass field describes.
+    """Return the intended value of the parameter described by a dataclass field.
 
-    YAML makes a whole number of `50`, a truth value of `off` and text of `"5e-2"`, whatever the parameter is.
+    YAML reads `50` as an integer, `off` as a boolean and `"5e-2"` as text, whatever the parameter's type.
 
     Raises:
-        ConfigurationError: It cannot be meant, is out of range, not finite, or too long.
+        ConfigurationError: The value has the wrong type, is out of range, not finite, or too long.
     """
     kind = type(item.default)
     taken = _READERS[kind](value)
@@ -67,7 +67,7 @@ def _to_int(value: Any) -> int | None:
 
 
 def _to_text(value: Any) -> str | None:
-    # Of a floating-point number, or a truth value, nobody knows any more how it was written.
+    # The original spelling of a float or boolean is lost.
     return value if isinstance(value, str) else str(value) if type(value) is int else None
 
 
@@ -82,7 +82,7 @@ _READERS: dict[type, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str
 
 
 def _refusal(item: "Field[Any]", value: Any, what: str) -> ConfigurationError:
-    """Return an error that shows how the parameter is written."""
+    """Return an error that shows the parameter's syntax."""
     example = written(_example(item))
     shell = example if isinstance(item.default, bool | int | float) else f"'{example}'"
     return ConfigurationError(
@@ -92,7 +92,7 @@ def _refusal(item: "Field[Any]", value: Any, what: str) -> ConfigurationError:
 
 
 def _example(item: "Field[Any]") -> Any:
-    """Return a value that the parameter may have."""
+    """Return an example of an allowed value."""
     if isinstance(item.default, tuple):
         return ["/first", "/second"]
     if isinstance(item.default, str):

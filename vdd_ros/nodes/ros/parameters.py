@@ -30,8 +30,8 @@ def parameter(
         description: What it does.
         low: Least value of a number.
         high: Greatest value.
-        path: Whether it names a file.
-        fixed: Whether it can be given at the start alone.
+        path: Whether it is a file path.
+        fixed: Whether it can be set only at startup.
     """
     metadata = {"description": description, "range": (low, high), "path": path, "fixed": fixed}
     return field(default=default, metadata=metadata)
@@ -41,17 +41,17 @@ def read_parameters(node: Node, cls: type[T]) -> T:
     """Declare the fields of a dataclass as read-only parameters of a node and return their values.
 
     Raises:
-        ConfigurationError: If a name was given that is not among them; rclpy ignores those silently.
+        ConfigurationError: An unknown name was given; rclpy would ignore it silently.
     """
     declare_parameters(node, cls, read_only=True)
     return current_parameters(node, cls)
 
 
 def declare_parameters(node: Node, cls: type[Any], *, read_only: bool) -> None:
-    """Declare the fields of a dataclass as parameters of a node; what was given for them is taken as it is meant.
+    """Declare the fields of a dataclass as parameters of a node, and convert given values to the intended ones.
 
     Raises:
-        ConfigurationError: A value was given that cannot be meant, or is out of range.
+        ConfigurationError: A given value has the wrong type, or is out of range.
     """
     overrides = node._parameter_overrides
     for item in fields(cls):
@@ -62,7 +62,7 @@ def declare_parameters(node: Node, cls: type[Any], *, read_only: bool) -> None:
 
 
 def current_parameters(node: Node, cls: type[T]) -> T:
-    """Return the present values of the parameters that a dataclass declared; the errors are those above."""
+    """Return the current values of the parameters of a dataclass; errors as in `declare_parameters`."""
     declared: Any = cls
     names = [item.name for item in fields(declared)]
     _refuse_unknown(node, names)
@@ -70,7 +70,7 @@ def current_parameters(node: Node, cls: type[T]) -> T:
 
 
 def meant_parameters(cls: type[Any], given: list[Parameter]) -> list[Parameter]:
-    """Return parameters that somebody sets, each as it is meant; raises ConfigurationError as `declare_parameters`."""
+    """Return parameters being set, with intended values; raises ConfigurationError as `declare_parameters`."""
     items = {item.name: item for item in fields(cls)}
     return [
         Parameter(each.name, value=meant(items[each.name], each.value))

@@ -11,13 +11,13 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 Callback = Callable[[Any, float], None]
-"""Takes a message, and when it was received, in seconds since the epoch; 0 where the middleware does not tell."""
+"""Takes a message and its time of receipt, in seconds since the epoch; 0 if the middleware gives none."""
 
 MOST_AT_ONCE = 100
 
 
 class _NobodysGroup(CallbackGroup):
-    """No executor ever runs what is in this group."""
+    """A callback group that no executor ever runs."""
 
     def can_execute(self, entity: Any) -> bool:
         return False
@@ -32,12 +32,12 @@ class _NobodysGroup(CallbackGroup):
 class TickInputs:
     """Topics whose messages wait in the middleware until the tick takes them.
 
-    An executor would wake Python for every message, and run its callback before or after the tick as it happens. So a
-    sensor that floods its topic costs no tick, what a tick sees is what arrived before it, and nothing needs a lock.
+    An executor would wake Python for every message and run the callback before or after the tick by chance. With
+    polling a flooding sensor costs no tick, a tick sees exactly the messages before it, and no lock is needed.
 
     Args:
         node: The node.
-        failed: Told of a message that could not be decoded or taken in, its topic and why, and the rest goes on; by
+        failed: Called with topic and error if a message could not be decoded or processed; the others continue. By
             default such errors are raised.
     """
 
@@ -49,16 +49,16 @@ class TickInputs:
         self._waiting: Any = None
 
     def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
-        """Subscribe to a topic; topics are handed over in the order in which they were added."""
+        """Subscribe to a topic; messages are handed over in the order of the topics' addition."""
         subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
         self._subscriptions.append((subscription, callback, deque()))
         self._waiting = None
 
     def take(self) -> None:
-        """Hand over what has arrived.
+        """Hand over the queued messages.
 
-        Topics are emptied from the last to the first and handed over from the first to the last. So what arrived on one
-        topic before something on a later one is handed over before it, also where both arrive meanwhile.
+        Topics are drained from last to first and handed over from first to last. So a message that arrived before one
+        on a later topic is handed over first, even if both arrive during this call.
         """
         for subscription, _, taken in reversed(self._subscriptions):
             self._empty(subscription, taken)
@@ -82,7 +82,7 @@ class TickInputs:
                     self._fail(subscription.topic_name, error)
 
     def discard(self) -> None:
-        """Forget what has arrived, but for the newest message of each latched topic."""
+        """Discard queued messages, except the newest one of each latched topic."""
         for subscription, callback, taken in self._subscriptions:
             taken.clear()
             newest = None
@@ -101,7 +101,7 @@ class TickInputs:
         self._failed(topic, error)
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until something has arrived on any topic, but no longer than `timeout_s`."""
+        """Wait until a message arrives on any topic, for at most `timeout_s` seconds."""
         context = self._node.context.handle
         if context is None:
             return
@@ -121,4 +121,4 @@ class TickInputs:
 
 
 def _never(_message: Any) -> None:
-    """Stand for a callback, which rclpy asks for."""
+    """Placeholder for the callback that rclpy requires."""

@@ -1,4 +1,4 @@
-"""Messages that are serialised once, so that a tick replaces their numbers and sends them."""
+"""Messages serialised once; a tick only replaces their numbers and sends them."""
 
 import struct
 from collections.abc import Callable
@@ -23,23 +23,23 @@ _STAMP = struct.Struct("=iI")
 
 
 class ReadyMessage:
-    """A message of which nothing but some numbers, and perhaps its stamp, ever changes.
+    """A message in which only some numbers, and optionally the stamp, ever change.
 
-    At each publish rclpy converts a message field by field, in Python's objects, labels too. Putting numbers where they
-    stand among the serialised bytes takes a fraction of that.
+    rclpy converts a message field by field at each publish, labels included. Writing numbers into the serialised bytes
+    takes a fraction of that time.
 
     Args:
-        message: As it is to be sent, but for its numbers; this changes them.
-        count: How many numbers it holds, of whatever types; those of whole numbers are rounded.
-        fill: Puts (count,) numbers into a message, each into one field and as it is.
-        stamped: Whether `header.stamp` is replaced too.
+        message: The message to send, apart from its numbers, which are overwritten.
+        count: Number of numbers it holds, of any type; integers are rounded.
+        fill: Writes (count,) numbers into a message, each unchanged into one field.
+        stamped: Whether `header.stamp` is also replaced.
 
     Attributes:
-        dtypes: Types of the numbers in the message, count of them.
+        dtypes: Types of the `count` numbers in the message.
 
     Raises:
-        ConfigurationError: The middleware does not serialise as CDR, or `fill` does not put every number where it can
-            be found.
+        ConfigurationError: The middleware does not serialise as CDR, or a number of `fill` cannot be located in the
+            bytes.
     """
 
     def __init__(self, message: Any, count: int, fill: Fill, *, stamped: bool = False) -> None:
@@ -59,7 +59,7 @@ class ReadyMessage:
         self.serialized(np.zeros(count))
 
     def serialized(self, values: Floats, stamp_ns: int = 0) -> bytes:
-        """Return the serialised message with these numbers, (count,), and, where it is stamped, this stamp."""
+        """Return the serialised message with these numbers, (count,), and, if stamped, this stamp in nanoseconds."""
         for numbers, place in self._runs:
             place[:] = values[numbers]
         for numbers, place in self._whole:
@@ -69,11 +69,11 @@ class ReadyMessage:
         return bytes(self._bytes)
 
     def make_room(self, index: int) -> None:
-        """Take numbers with one more at an index, which is passed over, from now on."""
+        """From now on, take arrays with one extra number at an index, which is skipped."""
         self._runs, self._whole = _with_room(self._runs, index), _with_room(self._whole, index)
 
     def _compare(self, message: Any, fill: Fill) -> None:
-        """Refuse a message whose numbers are not found as they were put in."""
+        """Refuse a message whose numbers cannot be read back as written."""
         marks = np.random.default_rng(0).random(len(self.dtypes))
         values = np.array([mark if dtype.kind == "f" else 1.0 for mark, dtype in zip(marks, self.dtypes, strict=True)])
         fill(values, message)
@@ -88,10 +88,10 @@ class ReadyMessage:
 
 
 def serialized_exactly(message: Any) -> bytes:
-    """Return a serialised message without the bytes that `serialize_message` does not write.
+    """Return a serialised message without uninitialised bytes.
 
-    Fast DDS estimates the length, for an empty list too long. What stands behind the end and in the gaps of the
-    alignment is whatever was in memory: that is cut off, and these are zero here.
+    Fast DDS overestimates the length if a list is empty. Bytes behind the end and alignment gaps hold arbitrary memory;
+    here the former are cut off and the latter zeroed.
 
     Raises:
         ConfigurationError: The middleware does not serialise as CDR.
@@ -100,7 +100,7 @@ def serialized_exactly(message: Any) -> bytes:
     content = _cut(message, extent)
     try:
         again = _cut(deserialize_message(content, type(message)), extent)  # bytes: NaN is not equal to NaN
-    except RuntimeError:  # rclpy's errors of the middleware are of this class
+    except RuntimeError:  # rclpy raises middleware errors as this class
         again = b""
     if again != content or len(content) != extent.length:
         raise _unknown_serialisation(message)
@@ -137,10 +137,10 @@ def _not_found(message: Any, count: int) -> ConfigurationError:
 
 
 def _find(message: Any, count: int, fill: Fill) -> list[Number]:
-    """Return where each of the numbers stands in the serialised message.
+    """Return the position of each number in the serialised message.
 
-    They are filled with zeros and ones only, which every type of number holds: with ones where a bit of the number's
-    index is set, bit after bit, so that what a place shows over all fills is the index of the number that it holds.
+    Numbers are filled with zeros and ones only, which every type can hold: fill k writes bit k of each number's index,
+    so the values read at one position over all fills spell the index of its number.
     """
     zeros, ones = (_contents(message, np.full(count, value), fill) for value in (0.0, 1.0))
     numbers = CdrExtent(message).numbers
@@ -161,14 +161,14 @@ def _find(message: Any, count: int, fill: Fill) -> list[Number]:
 
 
 def _contents(message: Any, values: Floats, fill: Fill) -> list[bytes]:
-    """Return the bytes of all numbers of a message that is filled with these."""
+    """Return the number bytes of a message filled with these values."""
     fill(values, message)
     content = serialized_exactly(message)
     return [content[place : place + dtype.itemsize] for place, dtype in CdrExtent(message).numbers]
 
 
 def _runs(numbers: list[Number]) -> list[tuple[int, int]]:
-    """Return the stretches of numbers, as first and one after the last, of one type and one after the other."""
+    """Return contiguous runs of numbers of one type, as (first, end)."""
     breaks = [
         index
         for index, (before, number) in enumerate(pairwise(numbers), start=1)
@@ -178,7 +178,7 @@ def _runs(numbers: list[Number]) -> list[tuple[int, int]]:
 
 
 def _with_room(views: list[_View], index: int) -> list[_View]:
-    """Return views that take their numbers from an array with one more at an index."""
+    """Return views for an array with one extra number at an index."""
     parts = [
         part
         for numbers, place in views

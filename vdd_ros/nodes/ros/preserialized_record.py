@@ -1,4 +1,4 @@
-"""Records of named numbers that are serialised once, so that a tick replaces their numbers and sends them."""
+"""Records of named numbers, serialised once; a tick only replaces their numbers and sends them."""
 
 import math
 

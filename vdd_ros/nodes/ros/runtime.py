@@ -1,7 +1,7 @@
 """Start, spin and leave: what every executable shares.
 
-SIGINT and SIGTERM are handled here rather than by rclpy, whose handlers shut the context down before a node could
-command its robot to stop or close its bag.
+SIGINT and SIGTERM are handled here, not by rclpy, whose handlers shut the context down before a node can stop its robot
+or close its bag.
 """
 
 import os
@@ -25,9 +25,9 @@ __all__ = ["REFUSALS", "TRANSPORTS", "Leave", "run"]
 
 REFUSALS = (VddError, ParameterException)
 BAD_ARGUMENTS = (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError, ValueError)
-POLL_S = 0.2  # how long a signal may wait for an idle node
+POLL_S = 0.2  # longest delay of a signal while the node is idle
 TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-"""The variable that tells Fast DDS how to reach processes of the same host."""
+"""Environment variable for Fast DDS's transport to processes on the same host."""
 
 
 def run(
@@ -38,10 +38,10 @@ def run(
     """Run one node until a signal arrives or it raises `Leave`.
 
     Args:
-        make_node: Makes the node, once rclpy is initialised. If it has `autostart()`, that is called once the executor
-            has the node; if it has `close() -> int`, that is called before leaving; if it has `callback_errors`, errors
-            that do not end it are noted there.
-        argv: Arguments, the process's own by default.
+        make_node: Makes the node, once rclpy is initialised. Its `autostart()`, if any, is called once the executor has
+            the node; its `close() -> int`, if any, before exit; its `callback_errors`, if any, records non-fatal
+            errors.
+        argv: Arguments; by default those of the process.
         make_executor: Makes the executor that spins it.
 
     Returns:
@@ -81,35 +81,35 @@ def run(
 
 
 def _keep_from_shared_memory() -> None:
-    """Let Fast DDS use UDP alone, unless the user has chosen; before `rclpy.init`.
+    """Restrict Fast DDS to UDP unless the user has chosen a transport; call before `rclpy.init`.
 
-    Through shared memory, a process takes a lock of each of its listeners to send. One that is stopped or killed while
-    it holds its own makes every sender wait: a recorder that hangs would stop the robot.
+    With shared memory, a sender takes a lock of each listener. A listener stopped or killed while holding its lock
+    blocks every sender: a hung recorder would stop the robot.
     """
     os.environ.setdefault(TRANSPORTS, "UDPv4")
 
 
 def _contained(node: Node) -> CallbackErrors:
-    """Let a node that does not do so itself answer calls of its parameter services in any case."""
+    """Make parameter services always respond, for nodes that do not ensure it themselves."""
     errors = CallbackErrors(node.get_logger().error)
     answer_always(node, errors)
     return errors
 
 
 def _autostart(node: Any, received: list[int]) -> None:
-    """Let a node start by itself, if it can; what it starts may need the executor."""
+    """Run a node's autostart, if it has one; it may need the executor."""
     try:
         if hasattr(node, "autostart"):
             node.autostart()
     except REFUSALS as error:
-        if received:  # it was told to leave meanwhile, which is no failure
+        if received:  # asked to exit meanwhile, not a failure
             return
         _tell(error)
         raise Leave(1) from None
 
 
 def _close(node: Any) -> int:
-    """Let a node end its work; 1 where that fails, which must not keep it from being taken down."""
+    """Close a node; return 1 on failure, which must not prevent its destruction."""
     try:
         return int(node.close()) if hasattr(node, "close") else 0
     except Exception:

@@ -1,4 +1,4 @@
-"""What an executable needs before rclpy is imported: the right middleware, and signals that end it well."""
+"""Preparation before the import of rclpy: the right middleware, and signals that end the process cleanly."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def prepare() -> None:
     Until the node has handlers of its own, a signal ends the process with 0: nothing was commanded yet.
 
     Raises:
-        SystemExit: There is no such middleware as the environment asks for; with exit code 1 and the reason on stderr.
+        SystemExit: The middleware requested by the environment is missing; exit code 1, reason on stderr.
     """
     if not _is_executable():
         return
@@ -31,8 +31,8 @@ def prepare() -> None:
 
 
 def _is_executable() -> bool:
-    """Tell whether the process was started as one, as a script or with `python -m`."""
-    if sys.argv and sys.argv[0] == "-m":  # so Python calls it while it looks for the module
+    """Return whether the process was started as one, as a script or with `python -m`."""
+    if sys.argv and sys.argv[0] == "-m":  # Python's placeholder while it looks for the module
         words = sys.orig_argv
         module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
         return module.rpartition(".")[0] == "vdd_ros.nodes" and module.rpartition(".")[2] in EXECUTABLES

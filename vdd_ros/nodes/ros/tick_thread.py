@@ -1,4 +1,4 @@
-"""The thread that ticks, and the instants at which it does."""
+"""The tick thread and its deadlines."""
 
 import ctypes
 import sys
@@ -21,7 +21,7 @@ class _TimeSpec(ctypes.Structure):
 
 
 def _clock_nanosleep() -> Callable[[int], None]:
-    """Return what sleeps until an instant of `time.monotonic_ns`; a signal may end it early."""
+    """Return a function that sleeps until an instant of `time.monotonic_ns`; a signal may end it early."""
     function = getattr(ctypes.CDLL(None), "clock_nanosleep", None)
     spec = _TimeSpec()
     pointer, clock = ctypes.byref(spec), int(time.CLOCK_MONOTONIC)
@@ -37,7 +37,7 @@ def _clock_nanosleep() -> Callable[[int], None]:
 
 
 class Deadlines:
-    """Instants a period apart on the monotonic clock; those that were missed are left out, and the others stay.
+    """Instants one period apart on the monotonic clock; missed ones are skipped without shifting the rest.
 
     Attributes:
         due_ns: The next instant, of `time.monotonic_ns`.
@@ -49,21 +49,21 @@ class Deadlines:
         self.due_ns = now_ns() + self._period_ns
 
     def step(self) -> None:
-        """Go on to the first instant that is still to come."""
+        """Advance to the first instant in the future."""
         behind = self._now_ns() - self.due_ns
         self.due_ns += self._period_ns * (1 + max(0, behind) // self._period_ns)
 
 
 class TickThread:
-    """Runs a step again and again until it is stopped.
+    """Repeats a step until stopped.
 
-    Meanwhile Python lets threads change places after a tenth of a millisecond rather than five: so long a tick may
-    have to wait for a callback of the executor, such as the diagnostics.
+    Meanwhile Python's switch interval is 0.1 ms rather than 5 ms: that bounds a tick's wait for an executor callback,
+    such as the diagnostics.
 
     Args:
         begin: Called first, in the thread.
-        step: Called again and again.
-        failed: Called with what `begin` or `step` raised, which ends the thread; not once it was given up.
+        step: Called repeatedly.
+        failed: Called with the exception of `begin` or `step` that ends the thread, unless the thread was abandoned.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class TickThread:
         return self._thread.is_alive()
 
     def stop(self, timeout_s: float = STOP_S) -> bool:
-        """End the thread after the step that runs.
+        """End the thread after the current step.
 
         Args:
-            timeout_s: How long to wait for the end of that step; then the thread is given up.
+            timeout_s: Longest wait for the end of that step, in seconds; then the thread is abandoned.
 
         Returns:
             Whether it has ended.
@@ -116,13 +116,13 @@ class TickThread:
             self._begin()
             while not self._stopped.is_set():
                 self._step(self)
-        except Exception as error:  # an executor would end with it; here it has to be handed over
+        except Exception as error:  # an executor would raise it; a thread must hand it over
             if not self._given_up:
                 self._failed(error)
 
 
 def end_executor(node: Node, error: Exception) -> None:
-    """Let an error of a thread end what spins the node: without that thread it would do nothing."""
+    """Make a thread's error end the spinning of its node, which is useless without that thread."""
 
     def end() -> None:
         raise ending(node, error)

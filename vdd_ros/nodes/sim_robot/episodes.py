@@ -1,4 +1,4 @@
-"""One simulated robot: a task stepped one control period at a time, driven by absolute commands."""
+"""A simulated robot: a task stepped one control period at a time by absolute commands."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -14,10 +14,10 @@ SETTLE_PERIODS = 5
 
 
 class Phase(Enum):
-    """Where an episode stands."""
+    """Phase of an episode."""
 
     SETTLING = "settling"
-    """Just reset: commands are ignored, for they may answer observations of the episode before."""
+    """Just reset: commands are ignored, since they may refer to the previous episode."""
     WAITING = "waiting"
     """The first command starts the episode."""
     RUNNING = "running"
@@ -26,12 +26,12 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """How an episode went.
+    """Result of an episode.
 
     Attributes:
         episode: Number of the episode, from 0.
         success: The goal was reached.
-        mode: Which of the task's ways it took; None where it did not succeed.
+        mode: The task mode that it took; None without success.
         steps: Control periods from the first command to the end.
     """
 
@@ -50,7 +50,7 @@ class SimulatedRobot:
 
     Attributes:
         observation: (obs_dim,) the newest observation, in the task's units.
-        phase: Where the present episode stands.
+        phase: Phase of the current episode.
         episode: Its number.
     """
 
@@ -79,7 +79,7 @@ class SimulatedRobot:
             self._command[:] = values
 
     def advance(self) -> EpisodeResult | None:
-        """Let one control period pass; return the result when the episode ends with it."""
+        """Advance one control period; return the result if the episode ends."""
         if self.phase is Phase.SETTLING:
             self._settling -= 1
             if self._settling == 0:
