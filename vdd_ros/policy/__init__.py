@@ -1,4 +1,4 @@
-"""What a tick needs: policy file, observation history, expert selection, limits, timing, robot file.
+"""The policy file: metadata, ONNX session, expert selection, action limits.
 
 Depends on numpy, onnxruntime and pyyaml only; no torch, no rclpy.
 """

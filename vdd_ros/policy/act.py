@@ -1,4 +1,4 @@
-"""What a policy file answers, and how long its runs take."""
+"""Results of a policy file, and durations of its runs."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ _Floats32 = NDArray[np.float32]
 
 
 class Act(NamedTuple):
-    """One action. The arrays are views that the policy's next run overwrites; copy what must last.
+    """One action chunk. The arrays are views that the policy's next run overwrites; copy values to keep.
 
     Attributes:
         action: (horizon, act_dim), physical units.
-        expert: The expert that acted, from 0; None if the policy is no mixture, as for the next two.
+        expert: The expert that acted, from 0; None if the policy is not a mixture, as for the next two.
         log_prob: Log density of the mixture at the action, in nats and physical units.
         gating: Probabilities of the experts, (experts,).
-        novelty: -log p of the newest observation under the demonstrated ones, nats; None if the file does not know it.
+        novelty: -log p of the newest observation under the demonstrations, in nats; None if the file has no novelty.
     """
 
     action: _Floats32
@@ -43,7 +43,7 @@ class Mixture(NamedTuple):
         gating: (experts,).
         means: (experts, D).
         choleskys: Lower triangular factors of the covariances, (experts, D, D).
-        clipped: (experts,) whether an action limit cut this expert's readings, so that they are not its parameters.
+        clipped: (experts,) whether an action limit cut this expert's samples, which invalidates its parameters.
     """
 
     gating: NDArray[np.float64]
@@ -53,7 +53,7 @@ class Mixture(NamedTuple):
 
 
 class WarmUp(NamedTuple):
-    """Seconds that the first run took, and of the runs after it the median, the fastest and the 99th percentile."""
+    """Durations in seconds: first run; median, fastest and 99th percentile of the later runs."""
 
     first_s: float
     median_s: float

@@ -1,4 +1,4 @@
-"""Arrays bound to a session, so that a run allocates nothing; on a GPU, by whichever way of binding is the faster."""
+"""Arrays bound to a session, so that a run allocates nothing; on a GPU with the faster binding."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,15 +26,15 @@ Arrays = dict[str, NDArray[Any]]
 class BoundArrays:
     """Input and output arrays of one batch size, bound to a session.
 
-    Binding costs less per run than a dictionary of arrays (about 24 against 30 us with a graph of 45 small operators).
+    Binding is cheaper per run than a dictionary of arrays (about 24 against 30 us for 45 small operators).
 
     Attributes:
-        batch: How many observations a run takes.
+        batch: Number of observations per run.
         inputs: Arrays (batch, ...) by name; write into them before `run`.
         outputs: Arrays (batch, ...) by name; each `run` overwrites them.
         binding: `host`: these arrays are bound, and a GPU's session copies them itself. `device`: memory of the GPU is
             bound, and `run` copies.
-        run_s: Median seconds of a run by each way; empty before `choose_binding`, or where there is one way.
+        run_s: Median seconds of a run by binding; empty before `choose_binding`, or if only one exists.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, spec: PolicySpec, batch: int) -> None:
@@ -50,7 +50,7 @@ class BoundArrays:
         on_gpu = self._provider not in PROVIDERS["cpu"]
         cuda = session.get_provider_options()[_CUDA] if on_gpu else {}
         graph = cuda.get("enable_cuda_graph") == "1"
-        if not graph or batch > 1:  # a captured graph reads and writes the same memory of the GPU at each run
+        if not graph or batch > 1:  # a captured graph uses the same GPU memory at each run
             self._bindings[HOST] = _host_binding(session, self.inputs, self.outputs, copied=on_gpu)
         if on_gpu and batch == 1:
             self._bindings[DEVICE] = _device_binding(session, self.inputs, self.outputs, int(cuda["device_id"]))
@@ -65,7 +65,7 @@ class BoundArrays:
         """
         try:
             self._run()
-        except Exception as error:  # ONNX Runtime's errors have no common base
+        except Exception as error:  # ONNX Runtime's errors share no base class
             if self._provider in PROVIDERS["cpu"]:
                 raise PolicyFileError(
                     f"The policy's graph failed ({error}). Copy the file or export it again."
@@ -76,7 +76,7 @@ class BoundArrays:
             ) from error
 
     def choose_binding(self, rounds: int = ROUNDS) -> None:
-        """Bind the way whose runs have the lower median, over runs of each in turns; as it is where there is one way.
+        """Time both bindings in alternation and keep the one with the lower median; no-op if only one exists.
 
         Raises:
             PolicyFileError, ProviderError: As `run`.
@@ -100,7 +100,7 @@ class BoundArrays:
 def _host_binding(
     session: onnxruntime.InferenceSession, inputs: Arrays, outputs: Arrays, *, copied: bool
 ) -> Callable[[], None]:
-    """Return what runs a session on arrays of the host; `copied` where it reads inputs when they are bound."""
+    """Return the host binding of a session; `copied` if it reads inputs when they are bound."""
     binding = session.io_binding()
     values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in inputs.items()}
     for name, value in values.items():
@@ -124,7 +124,7 @@ def _host_binding(
 def _device_binding(
     session: onnxruntime.InferenceSession, inputs: Arrays, outputs: Arrays, device_id: int
 ) -> Callable[[], None]:
-    """Return what runs a session on memory of a GPU that stays where it is, and copies to and fro."""
+    """Return the device binding of a session: fixed GPU memory, copied to and from the arrays."""
     binding = session.io_binding()
 
     def on_device(array: NDArray[Any]) -> onnxruntime.OrtValue:

@@ -1,4 +1,4 @@
-"""CUDA in one thread while another thread records a graph of kernels."""
+"""CUDA in one thread while another records a graph of kernels."""
 
 from ctypes import CDLL, byref, c_int
 from threading import local
@@ -11,11 +11,11 @@ _thread = local()
 
 
 def ignore_recordings_elsewhere() -> None:
-    """Let this thread copy and allocate memory of a GPU while another thread records; quick, but for a thread's first.
+    """Let this thread copy and allocate GPU memory while another records; cheap after a thread's first call.
 
-    With `cuda_graph`, ONNX Runtime records the kernels of a session in one of its first runs, in the mode in which CUDA
-    forbids copies to the whole process meanwhile and spoils the recording if there are some: so a policy could not be
-    loaded beside another one that acts. The mode of the other thread settles whether it is concerned (CUDA driver API,
+    With `cuda_graph`, ONNX Runtime records a session's kernels in one of its first runs, in a mode in which CUDA
+    forbids copies in the whole process and invalidates the recording if any occur. A policy could then not be loaded
+    while another one runs. The capture mode of the other thread decides whether it is affected (CUDA driver API,
     cuThreadExchangeStreamCaptureMode).
 
     Raises:

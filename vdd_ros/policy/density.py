@@ -1,4 +1,4 @@
-"""Density and draws of a Gaussian mixture over actions, as `OnnxPolicy.mixture` reads one out of a policy file."""
+"""Density and samples of a Gaussian mixture over actions, as recovered by `OnnxPolicy.mixture`."""
 
 import math
 
@@ -13,8 +13,7 @@ Floats = NDArray[np.float64]
 def log_density(mixture: Mixture, actions: Floats) -> Floats:
     """Return the log density of actions (n, D), physical units, in nats, (n,).
 
-    The logarithm of the sum over experts of gating times Gaussian; -inf where the density is too small to be told
-    from 0.
+    The log of the sum over experts of gating times Gaussian; -inf if the density underflows.
     """
     offsets = (actions[None] - mixture.means[:, None]).transpose(0, 2, 1)  # (experts, D, n)
     squares = np.square(np.linalg.solve(mixture.choleskys, offsets)).sum(axis=1)
@@ -30,7 +29,7 @@ def log_density(mixture: Mixture, actions: Floats) -> Floats:
 
 
 def marginal(mixture: Mixture, entries: slice) -> Mixture:
-    """Return the mixture over some entries of the action, whatever the others are.
+    """Return the marginal mixture over some entries of the action.
 
     Args:
         mixture: Over D entries.

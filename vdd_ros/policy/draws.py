@@ -1,4 +1,4 @@
-"""The random numbers of a policy."""
+"""Random numbers of a policy."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,10 @@ _Floats32 = NDArray[np.float32]
 
 
 class Draws:
-    """A random stream that draws for one action at a time in blocks, ahead of need.
+    """A random stream that serves one action at a time from blocks drawn in advance.
 
-    After a run of a graph the generator's code has left the caches: each call of it then takes several microseconds,
-    and reading what was drawn before a fraction of one.
+    After a graph run the generator's code is out of the caches, so each call takes several microseconds; reading a
+    value drawn in advance takes a fraction of one.
 
     Args:
         seed: 0 or more; the same seed and the same calls give the same numbers.
@@ -38,7 +38,7 @@ class Draws:
         self._uniforms_used += 1
 
     def normal(self, out: _Floats32) -> None:
-        """Fill `out` with standard normal numbers."""
+        """Fill `out`, of any shape, with standard normal numbers."""
         if out.size > BLOCK // 2:
             self._rng.standard_normal(dtype=np.float32, out=out)
             return

@@ -1,4 +1,4 @@
-"""Naming what is no policy file: other kinds of file by their first bytes, other people's ONNX by its outline."""
+"""Identifies foreign files: other formats by their first bytes, foreign ONNX by its outline."""
 
 from collections.abc import Iterable
 
@@ -39,7 +39,7 @@ _SHOWN = 8
 
 
 def foreign_kind(content: bytes) -> str | None:
-    """Name what bytes are that are no ONNX model; None where it is nothing that is known here."""
+    """Name the format of non-ONNX bytes; None if unknown."""
     text = content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     known = [what for start, what in _STARTS if content.startswith(start)]
     known += [what for at, mark, what in _MARKS if content[at : at + len(mark)] == mark]
@@ -51,7 +51,7 @@ def foreign_kind(content: bytes) -> str | None:
 
 
 def _is_text(content: bytes) -> bool:
-    """Tell whether the beginning is lines of text, which no protobuf message of ONNX begins with."""
+    """Return whether the content begins with lines of text, as no ONNX model does."""
     head = content[:1024].decode("utf-8", "ignore")
     return "\n" in head and all(character.isprintable() or character in "\r\n\t" for character in head)
 
@@ -63,7 +63,7 @@ def _text_kind(content: bytes) -> str:
 
 
 def no_onnx(content: bytes, reason: object) -> str:
-    """Say of bytes that cannot be read as ONNX what they are and how to go on; an end of a sentence about the file."""
+    """Describe bytes that are not readable as ONNX and the remedy; ends a sentence about the file."""
     kind = foreign_kind(content)
     if kind is None:
         return (
@@ -74,7 +74,7 @@ def no_onnx(content: bytes, reason: object) -> str:
 
 
 def no_policy(outline: Outline, key: str) -> str:
-    """Say of ONNX without a policy's metadata what it is and what is missing; an end of a sentence about the file."""
+    """Describe ONNX without policy metadata, and its gaps; ends a sentence about the file."""
     producer = printable(outline.producer, 60) or "an unknown program"
     return (
         f"ONNX without the metadata {key!r} is not a policy file: it was written by {producer}, with the inputs "

@@ -1,4 +1,4 @@
-"""Where actions count as cut by a limit of their policy."""
+"""Thresholds from which actions count as cut by a policy's limit."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,9 @@ from vdd_ros.policy.spec import PolicySpec
 
 
 def limit_bands(spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return from where on actions count as cut by a limit, each (act_dim,), physical units.
+    """Return the thresholds from which actions count as cut, (act_dim,) each, in physical units.
 
-    Graphs clip a millionth of the range inside the limits, so that rounding to physical units does not pass them.
+    Graphs clip a millionth of the range inside the limits, so that rounding cannot exceed them.
     """
     low, high = np.array([(entry.low, entry.high) for entry in spec.action]).T
     margin = 2e-6 * (high - low)
@@ -17,5 +17,5 @@ def limit_bands(spec: PolicySpec) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def beyond(action: NDArray[np.floating], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which entries of actions (..., act_dim) lie at or beyond bounds (act_dim,)."""
+    """Return which entries of actions (..., act_dim) lie at or beyond bounds (act_dim,)."""
     return np.logical_or(action <= low, action >= high)

@@ -1,4 +1,4 @@
-"""What a policy observes, put into the inputs of a run of its graph."""
+"""Observations as inputs of a graph run."""
 
 import math
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ VECTOR, GOAL = "observation", "goal"
 
 
 class Observed:
-    """The inputs of a run that are observations, now or in the future.
+    """The observation and goal inputs of a run.
 
     Args:
-        spec: Of the policy.
+        spec: Metadata of the policy.
         bound: The arrays of a run.
-        row: One of its batch, or all of it.
+        row: Row of the batch, or all rows.
 
     Attributes:
         inputs: Views of those arrays, by name.
@@ -34,15 +34,15 @@ class Observed:
         names = [VECTOR, GOAL, *(feature.name for feature in spec.arrays)]
         self.inputs: dict[str, NDArray[Any]] = {name: bound.inputs[name][row] for name in names if name in bound.inputs}
         one = () if isinstance(row, int) else (bound.batch,)
-        empty = np.empty((*one, spec.history, 0), np.float32)  # the vector of a policy that observes arrays alone
+        empty = np.empty((*one, spec.history, 0), np.float32)  # the vector of a policy with arrays only
         self._vector, self._goal = self.inputs.get(VECTOR, empty), self.inputs.get(GOAL)
         self._arrays = {feature.name: self.inputs[feature.name] for feature in spec.arrays}
 
     def put(self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None) -> None:
-        """Copy what was observed into the arrays of a run; see `OnnxPolicy.act`.
+        """Copy an observation into the arrays of a run; see `OnnxPolicy.act`.
 
         Raises:
-            ObservationError: Something is missing, not taken, not finite, or of another shape or type.
+            ObservationError: An input is missing, unexpected, not finite, or has the wrong shape or type.
         """
         self._copy(VECTOR, observation, self._vector)
         if (goal is None) != (self._goal is None):
@@ -56,12 +56,12 @@ class Observed:
             self._put_arrays(arrays or {})
 
     def put_mean(self) -> None:
-        """Put the mean observation into the arrays of a run, as goal too, and zeros for arrays."""
+        """Fill a run's observation and goal with the mean observation, and its arrays with zeros."""
         for name, array in self.inputs.items():
             array[...] = self._spec.statistics.observation_mean if name in (VECTOR, GOAL) else 0
 
     def wrong_shape(self, name: str, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> ObservationError:
-        """Return the error about an observation or a goal of another shape."""
+        """Return the error for an observation or goal of the wrong shape."""
         return ObservationError(
             f"The {name} has the shape {shape}; this policy takes {expected}: "
             f"{'history' if name == VECTOR else 'goal_length'}, oldest first, and "
@@ -102,7 +102,7 @@ class Observed:
 
 
 def all_finite(array: NDArray[np.float32]) -> bool:
-    """Tell whether every value of a contiguous array is finite."""
+    """Return whether every value of a contiguous array is finite."""
     flat = array.ravel()  # a view
-    # One call; not finite where a value is not, or where squares overflow.
+    # One call; non-finite if a value is, or if squares overflow.
     return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())

@@ -1,19 +1,19 @@
-"""What stands in the bytes of an ONNX file, read without the package `onnx`: enough to tell what it is.
+"""The outline of an ONNX file, read from its bytes without the package `onnx`.
 
-ONNX is a protobuf message. A field is a key, number << 3 | wire type, and a value: a varint (0), 8 bytes (1), a length
-and so many bytes (2), or 4 bytes (5).
+ONNX is a protobuf message. A field is a key, number << 3 | wire type, and a value: a varint (0), 8 bytes (1), a
+length-prefixed block of bytes (2), or 4 bytes (5).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 MAX_FIELDS = 1_000_000
-"""Fields that are looked at in a file, so that none can hold the interpreter for long."""
+"""Largest number of fields to parse, which bounds the time with the interpreter held."""
 
 _EXTERNAL_KEY = b"location"
 _SEARCHED = 1 << 20
 
-# Of each message, the numbers of the fields below which there are tensors.
+# For each message, the numbers of the fields that contain tensors.
 _TENSORS_BELOW: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse_tensor"},
@@ -28,19 +28,19 @@ _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 
 
 class OutlineError(ValueError):
-    """The bytes are no ONNX model, or they end too early."""
+    """The bytes are not an ONNX model, or are truncated."""
 
 
 @dataclass
 class Outline:
-    """What an ONNX file says at its outermost level.
+    """The top level of an ONNX file.
 
     Attributes:
-        ir_version: Of the format; 0 where it says none.
+        ir_version: Version of the format; 0 if not stated.
         opsets: Operator sets, domain to version; "" is ONNX's own domain.
-        producer: Name and version of what wrote it.
-        inputs, outputs: Names of the graph, as they stand in the file.
-        metadata: Keys and values in their order, undecoded; a key can come twice.
+        producer: Name and version of the program that wrote it.
+        inputs, outputs: Tensor names of the graph, in file order.
+        metadata: Keys and values in file order, undecoded; keys may repeat.
     """
 
     ir_version: int = 0
@@ -55,7 +55,7 @@ def read_outline(content: bytes) -> Outline:
     """Read the outline of an ONNX file.
 
     Raises:
-        OutlineError: It is none, it ends too early, or it has more than `MAX_FIELDS` parts.
+        OutlineError: It is not ONNX, is truncated, or has more than `MAX_FIELDS` fields.
     """
     found, budget = Outline(), _Budget()
     graphs = 0
@@ -84,12 +84,12 @@ def read_outline(content: bytes) -> Outline:
 
 
 def external_tensor(content: bytes) -> str | None:
-    """Return the name of a tensor whose numbers lie in another file; None where all of them are in this one.
+    """Return the name of a tensor stored in another file; None if all data is in this file.
 
     Raises:
-        OutlineError: The file is damaged, or has more than `MAX_FIELDS` parts.
+        OutlineError: The file is damaged, or has more than `MAX_FIELDS` fields.
     """
-    if not _holds(content, _EXTERNAL_KEY):  # without this key no reader finds the other file
+    if not _holds(content, _EXTERNAL_KEY):  # without this key no reader finds the external file
         return None
     waiting: list[tuple[str, memoryview]] = [("model", memoryview(content))]
     budget = _Budget()
@@ -112,7 +112,7 @@ def external_tensor(content: bytes) -> str | None:
 
 
 class _Budget:
-    """How many fields may still be looked at."""
+    """Number of fields that may still be parsed."""
 
     def __init__(self) -> None:
         self._left = MAX_FIELDS
@@ -131,7 +131,7 @@ def _read_graph(graph: memoryview, found: Outline, budget: _Budget) -> None:
 
 
 def _holds(content: bytes, wanted: bytes) -> bool:
-    """Search in pieces, so that other threads get the interpreter in between."""
+    """Search in pieces, so that other threads can run in between."""
     overlap = len(wanted) - 1
     return any(
         content.find(wanted, start, start + _SEARCHED + overlap) >= 0 for start in range(0, len(content), _SEARCHED)
@@ -139,7 +139,7 @@ def _holds(content: bytes, wanted: bytes) -> bool:
 
 
 def _fields(data: memoryview, budget: _Budget) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field, a varint as an int; raises OutlineError where the message is cut off."""
+    """Yield number and value of each field, varints as int; raises OutlineError if the message is truncated."""
     at, end = 0, len(data)
     while at < end:
         budget.spend()

@@ -1,4 +1,4 @@
-"""A policy file that acts: from an observation, and a goal where it takes one, to an action in one run of its graph."""
+"""A policy file in use: from observation, and optionally goal, to action in one graph run."""
 
 from copy import copy
 from pathlib import Path
@@ -30,8 +30,8 @@ class OnnxPolicy:
     Not for several threads at once: all calls share arrays and the random stream.
 
     Attributes:
-        spec: What the file says about itself.
-        sha256, size: Of the bytes that act, which were read once.
+        spec: Metadata of the file.
+        sha256, size: Hash, and size in bytes, of the file content, which was read once.
     """
 
     def __init__(self, opened: OnnxModel, selector: ExpertSelector, noise: str, seed: int) -> None:
@@ -67,7 +67,7 @@ class OnnxPolicy:
         """Open a policy file.
 
         Args:
-            file: The .onnx file; a path is read once, so that nothing but what was hashed acts.
+            file: The .onnx file; a path is read once, so the hashed bytes are the ones that act.
             provider: `cpu`, `cuda` or `tensorrt`, or one of them with its settings; refused if not granted.
                 TensorRT's engines are built for one observation at a time; use the others for batches.
             expert: `sample`, `greedy` or `sticky`, see `ExpertSelector`. For mixtures only, like `noise`: other
@@ -75,12 +75,12 @@ class OnnxPolicy:
             switch_ratio: See `ExpertSelector`.
             noise: `mean`: an expert's mean is executed (the paper's way); `full`: a draw from the expert.
             seed: Seed of every random draw; the same seed gives the same actions.
-            intra_op_threads: Threads inside an operator; more than 1 slows small networks down.
+            intra_op_threads: Threads within an operator; more than 1 slows small networks down.
             inter_op_threads: Threads across operators; unused while operators run in sequence.
 
         Raises:
-            PolicyFileError: The file is missing, is no ordinary file, is not ONNX, keeps weights elsewhere, its
-                metadata is missing, wrong or contradicts it.
+            PolicyFileError: The file is missing, not an ordinary file or not ONNX, keeps weights elsewhere, or its
+                metadata is missing, wrong or contradicts the graph.
             ProviderError: The provider was not granted.
             ConfigurationError: Another argument has a value that is not allowed.
         """
@@ -93,26 +93,26 @@ class OnnxPolicy:
 
     @property
     def binding(self) -> str:
-        """Whose memory the graph reads and writes: `host`, or on a GPU `device` where that is faster."""
+        """Memory that the graph reads and writes: `host`, or `device` on a GPU if that is faster."""
         return self._single.binding
 
     @property
     def binding_run_s(self) -> dict[str, float]:
-        """Median seconds of a run by each way of binding, once warm; empty where there is one way."""
+        """Median seconds of a warm run by binding; empty if only one exists."""
         return self._single.run_s
 
     @property
     def engine_folder(self) -> Path | None:
-        """Where TensorRT's engines of this file are kept; None with other providers."""
+        """Folder of this file's TensorRT engines; None with other providers."""
         return None if self._engines is None else self._engines.folder
 
     @property
     def engines_built(self) -> list[str]:
-        """TensorRT's engines that were not in their folder and had to be built."""
+        """Names of the TensorRT engines that had to be built because they were not cached."""
         return [] if self._engines is None else self._engines.built
 
     def seed(self, seed: int, stream: int = 0) -> None:
-        """Start the random stream anew, or another of the independent streams of this seed.
+        """Restart the random stream, or select another independent stream of this seed.
 
         Raises:
             ConfigurationError: The seed is negative.
@@ -122,13 +122,13 @@ class OnnxPolicy:
         self._draws = Draws(seed, stream)
 
     def reset(self) -> None:
-        """Start a new episode: forget which expert acted. The random stream goes on."""
+        """Start a new episode: forget the last expert. The random stream continues."""
         self._selector.reset()
 
     def warm_up(self, runs: int = 10) -> WarmUp:
-        """Run the graph at the mean observation, as goal too, and arrays of zeros, and time it.
+        """Run the graph on the mean observation (also as goal) and zero arrays, and time it.
 
-        Random stream and held expert stay the same. On a GPU, the faster way of binding is chosen after the first run.
+        Random stream and held expert are unchanged. On a GPU, the faster binding is chosen after the first run.
 
         Raises:
             ConfigurationError: `runs` is below 2.
@@ -158,15 +158,15 @@ class OnnxPolicy:
 
         Args:
             observation: (history, obs_dim), oldest first, physical units.
-            goal: (goal_length, obs_dim) future observations to reach, oldest first, physical units; None where the
-                policy takes none.
-            arrays: (history, *shape) of each array that the policy observes, by name, oldest first, in its own number
-                type; None where it observes none.
+            goal: (goal_length, obs_dim) future observations to reach, oldest first, physical units; None if the policy
+                takes none.
+            arrays: (history, *shape) of each observed array by name, oldest first, in its own number type; None if the
+                policy observes none.
 
         Raises:
             ObservationError: The observation, the goal or an array has another shape or type, or a value that is not
                 finite; or a goal or arrays are missing or not taken.
-            PolicyFileError: The graph names an expert that there is not.
+            PolicyFileError: The graph names a nonexistent expert.
         """
         self._observed.put(observation, goal, arrays)
         self._run(self._single)
@@ -180,9 +180,9 @@ class OnnxPolicy:
     def dry_run(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None, arrays: Windows | None = None
     ) -> Act:
-        """Do all that `act` does and forget it, so that core and caches are warm for the next call.
+        """Run `act` and discard the result, so that core and caches are warm for the next call.
 
-        Random stream and held expert stay as they are; arrays that `act` gave are overwritten, as by any run.
+        Random stream and held expert are unchanged; arrays returned by `act` are overwritten, as by any run.
 
         Raises:
             ObservationError: As `act`.
@@ -200,7 +200,7 @@ class OnnxPolicy:
         """Return the actions for B observations (B, history, obs_dim) and goals (B, goal_length, obs_dim); see `act`.
 
         Arrays are (B, history, *shape). Rows are independent draws. With `sticky`, row i keeps the expert of row i in
-        the call before.
+        the previous call.
 
         Raises:
             ObservationError: As `act`.
@@ -217,13 +217,13 @@ class OnnxPolicy:
         return ActBatch(outputs["action"], *(outputs.get(name) for name in ActBatch._fields[1:]))
 
     def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None, arrays: Windows | None = None) -> Mixture:
-        """Return the mixture at one observation, given as to `act`, read out of the graph in one batched run.
+        """Recover the mixture's parameters at one observation (arguments as in `act`) with one batched run.
 
-        An action is affine in the noise, mean + Cholesky factor times noise, as long as no action limit cuts it; so
-        zero noise reads an expert's mean, and unit vectors of noise read the columns of its factor.
+        Unless an action limit cuts it, an action is affine in the noise: mean + Cholesky factor times noise. Zero noise
+        thus gives an expert's mean, and unit vectors of noise give the columns of its factor.
 
         Raises:
-            ConfigurationError: The policy is no mixture, or its file is deterministic.
+            ConfigurationError: The policy is not a mixture, or its file is deterministic.
             ObservationError: As `act`.
         """
         spec = self.spec

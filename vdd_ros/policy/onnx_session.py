@@ -1,4 +1,4 @@
-"""Opening a policy file in ONNX Runtime: the session, and the check against the metadata."""
+"""Opens a policy file in ONNX Runtime and checks it against its metadata."""
 
 import re
 from contextlib import redirect_stdout, suppress
@@ -27,15 +27,15 @@ _TOO_NEW = re.compile(r"max supported IR version: \d+|official support for domai
 
 
 class OnnxModel(NamedTuple):
-    """A policy file, open.
+    """An open policy file.
 
     Attributes:
-        session: Made from the bytes that `sha256` and `size` are of.
+        session: ONNX Runtime session of the file's bytes.
         spec: Its metadata.
-        engines: TensorRT's; None with other providers.
-        sha256: Of the file.
-        size: Of the file in bytes.
-        path: Of the file.
+        engines: TensorRT's engine cache; None with other providers.
+        sha256: Hash of the file.
+        size: Size of the file in bytes.
+        path: Path of the file.
     """
 
     session: onnxruntime.InferenceSession
@@ -49,19 +49,19 @@ class OnnxModel(NamedTuple):
 def open_session(
     file: str | Path | PolicyFile, *, provider: ProviderSettings, intra_op_threads: int, inter_op_threads: int
 ) -> OnnxModel:
-    """Open a policy file and check that its graph is what its metadata say.
+    """Open a policy file and check that its graph matches its metadata.
 
-    The file is read once; its hash, its metadata and its sessions are all of those bytes. Weights in a second file are
-    refused, for the hash would not cover them.
+    The file is read once; hash, metadata and sessions refer to the same bytes. Weights in a second file are refused
+    because the hash would not cover them.
 
     Threads do not spin while they wait, operators run one after the other, and denormal numbers count as zero (in the
-    thread that opens the first session; see `flush_denormals`). Where a GPU is asked for, the file
-    is checked on the CPU first: TensorRT builds for minutes, and needs to be told the shapes.
+    thread that opens the first session; see `flush_denormals`). With a GPU provider the file is checked on the CPU
+    first: TensorRT builds for minutes, and needs the shapes.
 
     Raises:
         PolicyFileError: The file is missing, is not ONNX, or its metadata is missing, wrong or contradicts the graph.
-        ProviderError: The provider was not granted; there is no fall-back.
-        ConfigurationError: A number of threads is not allowed, or the engines cannot be kept where they should.
+        ProviderError: The provider is unavailable; there is no fall-back.
+        ConfigurationError: A number of threads is not allowed, or the engine folder cannot be used.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _checked_threads("intra_op_threads", intra_op_threads)
@@ -86,7 +86,7 @@ def open_session(
 
 
 def read_spec(file: PolicyFile) -> PolicySpec:
-    """Read the metadata of a policy file, and check that it is whole: no session is opened.
+    """Read the metadata of a policy file and check its integrity, without opening a session.
 
     Raises:
         PolicyFileError: It is not ONNX, keeps weights in another file, or its metadata is missing, too large or wrong.
@@ -112,7 +112,7 @@ def read_spec(file: PolicyFile) -> PolicySpec:
 
 
 def _metadata(outline: Outline) -> str:
-    """Return the text of the policy's metadata; the size of all metadata is checked before it is decoded."""
+    """Return the policy's metadata as text; the total size is checked before decoding."""
     size = sum(len(key) + len(text) for key, text in outline.metadata)
     if size > MAX_METADATA_BYTES:
         raise PolicyFileError(
@@ -145,7 +145,7 @@ def _create(file: PolicyFile, options: onnxruntime.SessionOptions) -> onnxruntim
 
 
 def _why_not(file: PolicyFile, error: Exception) -> str:
-    """Say why ONNX Runtime does not open a file; an end of a sentence about it."""
+    """Describe why ONNX Runtime does not open a file; ends a sentence about it."""
     said = " ".join(str(error).split())
     limit = _TOO_NEW.search(said)
     if limit is None:
@@ -183,7 +183,7 @@ def _create_on_gpu(
         _load_libraries(provider)
         ignore_recordings_elsewhere()
         session = onnxruntime.InferenceSession(file.content, options, providers=asked, enable_fallback=0)
-    except Exception as error:  # ONNX Runtime's errors have no common base; the file itself was read before
+    except Exception as error:  # ONNX Runtime's errors share no base class; the file itself was read before
         raise _refused_provider(provider, str(error)) from error
     granted = session.get_providers()
     if missing := [name for name in provider.asked if name not in granted]:
@@ -192,9 +192,9 @@ def _create_on_gpu(
 
 
 def _load_libraries(provider: ProviderSettings) -> None:
-    """Load the libraries that pip installs, which ONNX Runtime does not find by itself."""
+    """Load pip-installed libraries, which ONNX Runtime does not find by itself."""
     if hasattr(onnxruntime, "preload_dlls"):
-        with redirect_stdout(StringIO()):  # it prints what it does not find
+        with redirect_stdout(StringIO()):  # it prints the libraries it does not find
             onnxruntime.preload_dlls()
     if provider.name == "tensorrt":
         with suppress(ImportError):

@@ -1,4 +1,4 @@
-"""The operator sets of ONNX that policy files use, and the oldest ONNX Runtime that was seen to read each."""
+"""The ONNX operator sets of policy files, and the oldest ONNX Runtime known to read each."""
 
 PLAIN_OPSET, ATTENTION_OPSET = 18, 23
 """Operator sets: `ATTENTION_OPSET` has attention as one operator, `PLAIN_OPSET` is for older runtimes."""

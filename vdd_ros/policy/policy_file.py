@@ -1,4 +1,4 @@
-"""A policy file's bytes: read once, so that what is hashed is what is checked and what acts."""
+"""A policy file's bytes, read once: the hashed bytes are the ones checked and executed."""
 
 import os
 import stat
@@ -16,10 +16,10 @@ MAX_FILE_BYTES = 512 << 20
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """The content of an ordinary file that may be a policy. Make one with `PolicyFile.read`.
+    """The content of an ordinary file that may be a policy. Create one with `PolicyFile.read`.
 
     Attributes:
-        path: Where it was read.
+        path: Path it was read from.
         content: All of it.
         sha256: Of `content`, 64 hexadecimal digits.
     """
@@ -34,14 +34,14 @@ class PolicyFile:
 
         Args:
             path: The file.
-            folder: Where it must lie, links followed, when it is opened, whatever the path led to before.
+            folder: Folder that must contain it, links resolved, at the moment of opening.
 
         Raises:
-            PolicyFileError: There is none, it is no ordinary file (a folder, a pipe, a device), has more than
-                `MAX_FILE_BYTES`, cannot be read, or lies elsewhere.
+            PolicyFileError: It does not exist, is not an ordinary file (a folder, a pipe, a device), exceeds
+                `MAX_FILE_BYTES`, cannot be read, or lies outside `folder`.
         """
         try:
-            _check(path, os.stat(path))  # before it is opened: opening some devices acts
+            _check(path, os.stat(path))  # before opening: opening some devices has side effects
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
                 _check(path, os.fstat(stream.fileno()))
                 if folder is not None and not _lies_in(folder, stream.fileno()):
@@ -58,7 +58,7 @@ class PolicyFile:
 
 
 def opened(file: "str | Path | PolicyFile") -> PolicyFile:
-    """Return a policy file that is read; a path is read now.
+    """Return the policy file, reading it first if given a path.
 
     Raises:
         PolicyFileError: As `PolicyFile.read`.
@@ -67,13 +67,13 @@ def opened(file: "str | Path | PolicyFile") -> PolicyFile:
 
 
 def _lies_in(folder: Path, descriptor: int) -> bool:
-    """Return whether an open file lies in a folder; True where the system does not tell."""
+    """Return whether an open file lies in a folder; True if the system cannot say."""
     link = f"/proc/self/fd/{descriptor}"
     return not os.path.islink(link) or Path(os.readlink(link)).is_relative_to(folder)
 
 
 def _check(path: str | Path, found: os.stat_result) -> None:
-    """Refuse what is no ordinary file, and what is too large."""
+    """Refuse special files and files above the size limit."""
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
         _refuse(path, f"is not a file but {kind}. Give the path of an .onnx file made by vdd export")

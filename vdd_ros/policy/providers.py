@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which are asked for, with which options, and where engines are kept."""
+"""ONNX Runtime's execution providers: selection, options and engine cache."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Options = dict[str, str]
 
 @dataclass(frozen=True)
 class ProviderSettings:
-    """What is asked of ONNX Runtime; all but the name concerns GPUs only.
+    """Settings for ONNX Runtime; all but the name concern GPUs only.
 
     Attributes:
         name: `cpu`, `cuda` or `tensorrt`.
@@ -30,7 +30,7 @@ class ProviderSettings:
         cuda_graph: Let CUDA replay the launches of all kernels as one.
 
     Raises:
-        ConfigurationError: A value is not allowed, or belongs to another provider.
+        ConfigurationError: A value is not allowed, or applies to another provider only.
     """
 
     name: str = "cpu"
@@ -53,23 +53,23 @@ class ProviderSettings:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The providers in ONNX Runtime's words, the preferred one first."""
+        """ONNX Runtime's names of the providers, the preferred one first."""
         return PROVIDERS[self.name]
 
 
 class EngineCache:
-    """The folder of the engines of one policy file, made if it is not there.
+    """The engine folder of one policy file, created if missing.
 
-    TensorRT names engines by the structure of a graph, not by its weights; so files that differ only in what they
-    learned need folders of their own, and so do versions of ONNX Runtime, which bring versions of TensorRT.
+    TensorRT names engines by a graph's structure, not by its weights. Files that differ only in weights therefore need
+    separate folders, as do ONNX Runtime versions, which change the TensorRT version.
 
     Attributes:
-        folder: Of the engines.
-        timing: Of the timings that speed building up, which all policy files share.
+        folder: Folder of the engines.
+        timing: Folder of the timing cache that speeds up builds, shared by all policy files.
     """
 
     def __init__(self, settings: ProviderSettings, policy_sha256: str) -> None:
-        """Find the folder of a policy file by its hash; raises ConfigurationError where it cannot be made."""
+        """Select the folder of a policy file by its hash; raises ConfigurationError if it cannot be created."""
         base = Path(settings.engine_cache).expanduser() if settings.engine_cache else default_cache()
         self.folder = base / policy_sha256 / f"onnxruntime-{onnxruntime.__version__}"
         self.timing = base / "timing"
@@ -84,7 +84,7 @@ class EngineCache:
 
     @property
     def built(self) -> list[str]:
-        """Names of the engines that were built since this object was made."""
+        """Names of the engines built since this object was created."""
         return [engine.name for engine in self._engines() if engine not in self._before]
 
     def _engines(self) -> list[Path]:
@@ -92,7 +92,7 @@ class EngineCache:
 
 
 def default_cache() -> Path:
-    """Return where engines are kept unless somebody says otherwise."""
+    """Return the default engine folder."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "vdd_ros" / "engines"
 
@@ -100,18 +100,18 @@ def default_cache() -> Path:
 def provider_options(
     settings: ProviderSettings, shapes: dict[str, tuple[int, ...]], engines: EngineCache | None
 ) -> list[tuple[str, Options]]:
-    """Return the providers of a session with their options, as ONNX Runtime takes them.
+    """Return a session's providers with options, in ONNX Runtime's form.
 
     Args:
-        settings: What is asked for.
+        settings: Requested settings.
         shapes: The graph's inputs without the batch.
-        engines: Where TensorRT keeps engines; None for other providers.
+        engines: TensorRT's engine cache; None for other providers.
     """
     if settings.name == "cpu":
         return [("CPUExecutionProvider", {})]
     cuda = {
         "device_id": str(settings.device_id),
-        # Its default rounds the factors of matrix products to 10 bits; a policy file promises more than that.
+        # The default (TF32) rounds matrix factors to 10 bits; a policy file promises more.
         "use_tf32": "0",
         "enable_cuda_graph": _flag(settings.cuda_graph),
     }
@@ -125,7 +125,7 @@ def provider_options(
         "trt_engine_cache_path": str(engines.folder),
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(engines.timing),
-        # With all shapes given, the engine is built when the session opens; else in the first run.
+        # With all shapes given, the engine is built when the session opens, not in the first run.
         "trt_profile_min_shapes": one,
         "trt_profile_opt_shapes": one,
         "trt_profile_max_shapes": one,

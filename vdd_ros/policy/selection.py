@@ -1,4 +1,4 @@
-"""Which expert of a mixture acts: drawn from the gating, the likeliest, or the one that acted before."""
+"""Expert selection of a mixture: drawn from the gating, the likeliest, or the previous one."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,12 @@ class ExpertSelector:
     - `sample`: a fresh expert from the gating at every step, the paper's way.
     - `greedy`: the likeliest expert at every step.
     - `sticky`: the expert of the step before, as long as the likeliest one is at most `switch_ratio` times as
-      probable; else a fresh expert from the gating. It avoids changing the mode in the middle of a manoeuvre, at the
-      price of a second run in the steps that change.
+      probable; else a fresh expert from the gating. It avoids mode changes within a manoeuvre, at the cost of a second
+      run in steps that switch.
 
     Args:
-        how: One of `SELECTIONS`.
-        switch_ratio: Of `sticky`, 1 or more; 1 keeps an expert only while it is the likeliest.
+        how: Selection rule, one of `SELECTIONS`.
+        switch_ratio: Threshold of `sticky`, 1 or more; 1 keeps an expert only while it is the likeliest.
 
     Raises:
         ConfigurationError: `how` is unknown, or `switch_ratio` is below 1.
@@ -49,9 +49,9 @@ class ExpertSelector:
         self._held = None
 
     def choose(self, draws: Draws, out: _Floats32) -> None:
-        """Write into `out`, (batch,), what decides the experts of this step.
+        """Write the selection values of this step into `out`, (batch,).
 
-        Held experts of another batch size are forgotten.
+        Held experts are forgotten if the batch size changes.
         """
         if self.how == "greedy":
             out.fill(LIKELIEST_EXPERT)
@@ -64,12 +64,12 @@ class ExpertSelector:
             out[:] = named_expert(self._held)
 
     def choose_again(self, gating: NDArray[np.float32], draws: Draws, out: _Floats32) -> bool:
-        """Return whether held experts have become too improbable; then `out` decides for a second run of this step.
+        """Return whether held experts have become too improbable; if so, fill `out` for a second run of this step.
 
         Args:
-            gating: Probabilities that the first run gave, (batch, experts).
-            draws: Where fresh numbers come from.
-            out: What decided the first run, (batch,).
+            gating: Expert probabilities from the first run, (batch, experts).
+            draws: Source of fresh random numbers.
+            out: Selection values of the first run, (batch,).
         """
         if self._held is None:
             return False
@@ -83,12 +83,12 @@ class ExpertSelector:
         return True
 
     def acted(self, expert: NDArray[np.int64]) -> None:
-        """Take note of the experts that acted in this step, (batch,)."""
+        """Record the experts that acted in this step, (batch,)."""
         if self.how == "sticky":
             self._held = expert.copy()
 
     def known(self, expert: int, experts: int) -> int:
-        """Return the expert that the graph names; if it does not exist, forget it and raise PolicyFileError."""
+        """Return the graph's expert; if it does not exist, forget it and raise PolicyFileError."""
         if 0 <= expert < experts:
             return expert
         self.reset()

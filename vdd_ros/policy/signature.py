@@ -1,4 +1,4 @@
-"""The inputs and outputs that a policy's graph must have, from its metadata."""
+"""The required inputs and outputs of a policy's graph, from its metadata."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +11,20 @@ from vdd_ros.policy.spec import PolicySpec
 FLOAT, INT = "tensor(float)", "tensor(int64)"
 _TYPES = {
     dtype: FLOAT if dtype == FLOAT32 else f"tensor({dtype})" for dtype in DTYPES
-}  # numpy's words in ONNX Runtime's
+}  # numpy's type names to ONNX Runtime's
 _NUMPY_TYPES = {name: dtype for dtype, name in _TYPES.items()}
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the graph: its shape without the batch, and its type in ONNX Runtime's words."""
+    """An input or output of the graph: shape without the batch, and ONNX Runtime's type name."""
 
     shape: tuple[int, ...]
     type: str = FLOAT
 
 
 def numpy_type(tensor: Tensor) -> np.dtype[Any]:
-    """Return the number type of a tensor in numpy's words."""
+    """Return numpy's type name of a tensor."""
     return np.dtype(_NUMPY_TYPES[tensor.type])
 
 

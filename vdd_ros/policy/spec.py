@@ -1,4 +1,4 @@
-"""What a policy file says about itself: the JSON metadata, checked field by field."""
+"""The JSON metadata of a policy file, checked field by field."""
 
 import json
 import math
@@ -31,15 +31,15 @@ METADATA_KEY = "vdd_ros.policy"
 COVARIANCES = ("diagonal", "full")
 
 MAX_NUMBERS = 1_000_000
-"""In the noise for one action."""
+"""Limit on the numbers in the noise for one action."""
 MAX_WINDOW = 100_000
-"""Numbers in a window, a goal or a chunk, each of which has a label in records."""
+"""Limit on the numbers in a window, a goal or a chunk; each has a label in records."""
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
-"""The setting of files whose draws are constants."""
+"""Key of the setting that marks files with constant draws."""
 MAX_WARNINGS = 100
 MAX_WARNING = 1_000
-"""Characters of a warning."""
+"""Length limit of a warning, in characters."""
 
 _MOST_SAMPLES = 2**53
 _DIGIT = 2.0**-24  # half of float32's least significant digit, relative: the finest resolution
@@ -49,7 +49,7 @@ _Part = TypeVar("_Part", "Parity", "Novelty")
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the graph normalises with, per number and in physical units; arrays have none here."""
+    """Normalisation of the graph, per number and in physical units; arrays have none here."""
 
     observation_mean: tuple[float, ...]
     observation_std: tuple[float, ...]
@@ -59,13 +59,13 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Parity:
-    """What the exporter measured against torch.
+    """The exporter's comparison with torch.
 
     Attributes:
-        max_error: Largest absolute difference of an action, in standardised units, of a diffusion policy of a sampling
-            step; where it is above what is allowed, divided by the slope.
-        expert_mismatches: Samples in which another expert acted; 0 for policies without experts.
-        samples: How many samples were compared.
+        max_error: Largest absolute difference of an action (diffusion: of a sampling step), in standardised units;
+            divided by the slope if above the tolerance.
+        expert_mismatches: Samples with a different expert; 0 for policies without experts.
+        samples: Number of samples compared.
     """
 
     max_error: float
@@ -75,12 +75,12 @@ class Parity:
 
 @dataclass(frozen=True)
 class Novelty:
-    """What the output `novelty`, -log p of an observation, means.
+    """Calibration of the output `novelty`, -log p of an observation.
 
     Attributes:
-        bound: Beyond it an observation is outside what was demonstrated.
-        quantile: Share of the demonstrated observations that is within the bound, under a density without them.
-        components: Of the density, a Gaussian mixture.
+        bound: Novelty above which an observation is out of distribution, in nats.
+        quantile: Share of held-out demonstrated observations within the bound.
+        components: Number of components of the density, a Gaussian mixture.
     """
 
     bound: float
@@ -160,7 +160,7 @@ class PolicySpec:
             text, "The policy metadata", PolicyFileError, max_bytes=MAX_METADATA_BYTES, max_depth=MAX_DEPTH
         )
         if isinstance(raw, dict) and "schema_version" in raw:
-            check_version(raw["schema_version"])  # before the fields: another version has other fields
+            check_version(raw["schema_version"])  # before the fields, which depend on the version
             raw = upgraded(raw, names(cls))
         values: dict[str, Any] = dict(members("", raw, names(cls)))
         values["observation"] = read_observation(values["observation"])
@@ -179,7 +179,7 @@ class PolicySpec:
         """Return the metadata text; `from_json` gives an equal spec.
 
         Raises:
-            PolicyFileError: It is larger than what is read.
+            PolicyFileError: The text exceeds the readable size.
         """
         features = {"observation": to_objects(self.observation), "action": to_objects(self.action)}
         text = json.dumps(asdict(self) | features, allow_nan=False)
@@ -197,27 +197,27 @@ class PolicySpec:
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether the draws are constants of the graph, so that it takes no `noise` and no `expert_uniform`."""
+        """Whether draws are constants of the graph, which then takes neither `noise` nor `expert_uniform`."""
         return self.settings.get(DETERMINISTIC) is True
 
     @property
     def signature(self) -> Signature:
-        """What the policy observes and commands, and how often."""
+        """Observation and action features, and the control rate."""
         return Signature(self.observation, self.action, self.rate_hz)
 
     @property
     def vector(self) -> tuple[Feature, ...]:
-        """The plain numbers of an observation, which the graph takes as one input, in order."""
+        """The scalar features of an observation, in the order of the graph's vector input."""
         return tuple(feature for feature in self.observation if feature.is_scalar)
 
     @property
     def arrays(self) -> tuple[Feature, ...]:
-        """The rest of an observation, such as images; each is an input of the graph of its own."""
+        """The array features of an observation, such as images; each is a separate graph input."""
         return tuple(feature for feature in self.observation if not feature.is_scalar)
 
     @property
     def obs_dim(self) -> int:
-        """Number of plain numbers in one observation."""
+        """Number of scalars in one observation."""
         return len(self.vector)
 
     @property
@@ -253,7 +253,7 @@ class PolicySpec:
             refuse("goal_length", self.goal_length, f"0 where arrays are observed, here {self.arrays[0]}")
 
     def _check_sizes(self) -> None:
-        """Refuse what would fill the memory: arrays of these sizes are made for one observation."""
+        """Refuse sizes that would exhaust memory: one observation allocates arrays of these sizes."""
         for what, counts, most in (
             ("history", (self.history, self.obs_dim), MAX_WINDOW),
             ("goal_length", (self.goal_length, self.obs_dim), MAX_WINDOW),

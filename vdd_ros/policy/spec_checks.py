@@ -1,4 +1,4 @@
-"""Checks of single values in a policy's metadata; what is refused is named by its field."""
+"""Checks of single values in a policy's metadata; errors name the field."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ LARGEST = 3.4028234663852886e38
 
 
 def refuse(field: str, value: object, allowed: str) -> NoReturn:
-    """Raise the error about a value that is not allowed."""
+    """Raise PolicyFileError for a value that is not allowed."""
     raise PolicyFileError(
         f"Policy metadata, field {field}: {_shown(value)} is not allowed; it must be {allowed}. "
         "Correct it where the policy is made and export the policy again."
@@ -28,7 +28,7 @@ def refuse(field: str, value: object, allowed: str) -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    """Return a value as Python writes it, on one line and clipped; of what Python cannot write, its type."""
+    """Return a value's repr on one line, clipped; its type if repr fails."""
     try:
         return printable(repr(value))
     except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
@@ -44,13 +44,13 @@ def check_choice(field: str, value: object, allowed: Sequence[str]) -> str:
 
 
 def check_text(field: str, value: object, most: int = MAX_TEXT) -> None:
-    """Refuse what is no name that can be shown."""
+    """Refuse a value that is not a printable name."""
     if not isinstance(value, str) or not value or value != value.strip() or printable(value, most) != value:
         refuse(field, value, f"a text of 1 to {most:,} printable characters, without spaces at its beginning or end")
 
 
 def check_number(field: str, value: object, *, positive: bool = False) -> None:
-    """Refuse what is no finite number of single precision, or not above 0 where it must be."""
+    """Refuse a value that is not a finite single-precision number, or not above 0 if required."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
         refuse(field, value, "a finite number of single precision")
     if positive and value <= 0:
@@ -58,13 +58,13 @@ def check_number(field: str, value: object, *, positive: bool = False) -> None:
 
 
 def check_count(field: str, value: object, *, least: int = 1, most: int = MAX_COUNT) -> None:
-    """Refuse what is no whole number in a range."""
+    """Refuse a value that is not an integer in the range."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         refuse(field, value, f"a whole number from {least} to {most:,}")
 
 
 def check_object(field: str, value: object) -> None:
-    """Refuse what JSON would not give back as it is."""
+    """Refuse an object that JSON does not round-trip."""
     try:
         text = json.dumps(value, allow_nan=False)
         plain = isinstance(value, Mapping) and value == parse_json(

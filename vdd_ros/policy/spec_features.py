@@ -1,4 +1,4 @@
-"""The entries of observation and action in a policy's metadata: read, checked, written."""
+"""Reads, checks and writes the observation and action entries of a policy's metadata."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ TENSORS = (
     *("observation", "goal", "noise", "expert_uniform"),
     *("action", "expert", "gating", "log_prob", "novelty"),
 )
-"""Names of the graph's other inputs and outputs, which no array can have."""
+"""Names of the graph's other inputs and outputs, reserved from arrays."""
 _OBSERVED = ("name", "unit")
 _LIMITS = ("low", "high")
 _FORM = ("shape", "dtype")
@@ -51,22 +51,22 @@ class FeatureEntry(_Named, total=False):
 
 
 def read_observation(raw: object) -> tuple[Feature, ...]:
-    """Return the features of a list of JSON objects; raises PolicyFileError where a member is missing or unknown."""
+    """Return the features in a list of JSON objects; raises PolicyFileError if a member is missing or unknown."""
     return _read("observation", raw, _OBSERVED, (*_LIMITS, *_FORM))
 
 
 def read_action(raw: object) -> tuple[Feature, ...]:
-    """Return the features of a list of JSON objects, which must have limits; raises as `read_observation` does."""
+    """Return the features in a list of JSON objects, limits required; raises as `read_observation`."""
     return _read("action", raw, (*_OBSERVED, *_LIMITS), _FORM)
 
 
 def to_objects(features: Sequence[Feature]) -> list[FeatureEntry]:
-    """Return features as entries of the metadata, without members at their defaults."""
-    return [_entry(feature) for feature in features]
+    """Return features as JSON objects, default values omitted."""
+    return [_object(feature) for feature in features]
 
 
 def check_observation(features: object, history: int) -> None:
-    """Refuse what cannot be an observation; raises PolicyFileError with the field."""
+    """Check the features of an observation; raises PolicyFileError naming the field."""
     total = 0
     for where, feature in _checked("observation", features):
         if not feature.is_scalar:
@@ -75,7 +75,7 @@ def check_observation(features: object, history: int) -> None:
 
 
 def check_action(features: object) -> None:
-    """Refuse what cannot be an action: each entry is one limited number; raises PolicyFileError with the field."""
+    """Check that each action entry is one limited number; raises PolicyFileError naming the field."""
     for where, feature in _checked("action", features):
         for name in _LIMITS:
             check_number(f"{where}.{name}", getattr(feature, name))
@@ -107,7 +107,7 @@ def _entry(feature: Feature) -> FeatureEntry:
 
 
 def _checked(field: str, features: object) -> list[tuple[str, Feature]]:
-    """Return each feature with its place, its members being of the right types; refuse what is none."""
+    """Return each feature with its field path, after checking the types of its members."""
     if not isinstance(features, tuple) or not 1 <= len(features) <= MAX_COUNT:
         refuse(field, features, f"a list of 1 to {MAX_COUNT:,} entries")
     seen: set[str] = set()
@@ -138,7 +138,7 @@ def _check_limits(where: str, feature: Feature) -> None:
 
 
 def _check_array(where: str, feature: Feature, history: int, total: int) -> None:
-    """Refuse an array that would fill the memory, or whose name as an input of the graph is taken."""
+    """Refuse an array that would exhaust memory, or whose name is taken by another graph input."""
     if feature.name in TENSORS:
         refuse(f"{where}.name", feature.name, f"none of {', '.join(TENSORS)}, which name other tensors of the graph")
     if total > MAX_ARRAY:

@@ -1,4 +1,4 @@
-"""Versions of a policy's metadata: which are read, and the older ones as the newest."""
+"""Versions of a policy's metadata: which are readable, and upgrades of older ones."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from vdd_ros.text import printable
 
 SCHEMA_VERSION = 4
 READ_VERSIONS = (2, 3, SCHEMA_VERSION)
-"""2 knew no novelty; 2 and 3 named the method alone, as `kind`."""
+"""Version 2 had no novelty; versions 2 and 3 named only the method, as `kind`."""
 
 
 def upgraded(raw: JsonObject, newest: Sequence[str]) -> JsonObject:
-    """Return metadata of an older version as those of the newest: a `kind` was the method, and implied the structure.
+    """Return older metadata upgraded to the newest version: `kind` was the method and implied the structure.
 
     Args:
-        raw: Of a version that `check_version` accepts.
+        raw: Metadata of a version that `check_version` accepts.
         newest: Fields of the newest version.
 
     Raises:
@@ -33,7 +33,7 @@ def upgraded(raw: JsonObject, newest: Sequence[str]) -> JsonObject:
 
 
 def check_version(value: object) -> None:
-    """Refuse a version that is not read here; raises PolicyFileError, which tells a newer one from nonsense."""
+    """Refuse an unreadable version; raises PolicyFileError, which distinguishes newer from invalid versions."""
     versions = f"{', '.join(map(str, READ_VERSIONS[:-1]))} and {READ_VERSIONS[-1]}"
     if isinstance(value, int) and not isinstance(value, bool) and value > SCHEMA_VERSION:
         raise PolicyFileError(

@@ -1,4 +1,4 @@
-"""The structure of a policy's graph: what a robot must know of it, however it was trained."""
+"""The structure of a policy's graph, independent of the training method."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,4 +18,4 @@ OLD_KINDS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("cd", "ctm"), ONE_STEP),
     }
 )
-"""Structures of the methods that older policy files, checkpoints and bags name as their `kind`, and nothing else."""
+"""Structure by method, for older policy files, checkpoints and bags that name only a `kind`."""
