@@ -1,1 +1,1 @@
-"""The robot file: messages and named values."""
+"""The robot file: maps messages to named values."""

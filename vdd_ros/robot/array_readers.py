@@ -1,4 +1,4 @@
-"""Arrays that a message carries as a whole: lists of numbers, and the same interface of several joints."""
+"""Readers of whole arrays in a message: number lists, and one interface of several joints."""
 
 import math
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _SHOWN = 100
 
 
 class Encoding(NamedTuple):
-    """How pixels are encoded.
+    """A pixel encoding.
 
     Attributes:
         dtype: Number type of a channel.
-        channels: How many numbers a pixel has.
+        channels: Numbers per pixel.
         reversed: The encoding with the same channels in the opposite order; empty if none exists.
-        quantities: What the numbers may be; none: any.
+        quantities: Allowed quantities of the numbers; empty: any.
     """
 
     dtype: str
@@ -32,23 +32,23 @@ class Encoding(NamedTuple):
 
 
 class ArrayReader(Protocol):
-    """Where an array stands in one type of message."""
+    """Location of an array in one message type."""
 
     def check(self, message: Any, path: str) -> None:
-        """Check, on a message as its class makes it, that it has the array; raises RobotFileError naming `path`."""
+        """Check on a default message that the type has the array; raises RobotFileError naming `path`."""
         ...
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
-        """Copy the array out of a message; raises ObservationError, and changes nothing, where it has another form."""
+        """Copy the array out of a message; on a wrong form raises ObservationError and leaves `out` unchanged."""
         ...
 
 
 class ListReader:
-    """A list of numbers, row by row, in a field that is named by its dot-path.
+    """A list of numbers in row-major order, in the field at a dot-path.
 
     Args:
         field: The dot-path, such as `data` or `ranges`.
-        shape: Of the array; the list has as many numbers.
+        shape: Shape of the array; its size is the length of the list.
     """
 
     def __init__(self, field: str, shape: Sequence[int]) -> None:
@@ -86,7 +86,7 @@ class ListReader:
             )
         try:
             out.reshape(-1)[:] = values
-        except (TypeError, ValueError) as error:  # a list of texts or of messages, which was empty when it was checked
+        except (TypeError, ValueError) as error:  # a list of texts or messages, empty at the check
             raise ObservationError(
                 f"{self._field} holds values that are not numbers ({printable(error, _SHOWN)}); correct `field` in the "
                 "robot file"
@@ -94,7 +94,7 @@ class ListReader:
 
 
 class JointsReader:
-    """The same interface of several joints, (n,), found by their names.
+    """One interface of several joints, (n,), found by name.
 
     Args:
         joints: Names of the n joints, in order.
@@ -114,6 +114,6 @@ class JointsReader:
             )
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
-        """See ArrayReader; raises OtherJointsError where the message has none of the joints."""
+        """See ArrayReader; raises OtherJointsError if the message has none of the joints."""
         self._layout.read(message, self._read)
         out[:] = self._read

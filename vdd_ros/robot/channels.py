@@ -1,4 +1,4 @@
-"""Reads and writes the fields that a robot file names.
+"""Reads and writes the message fields named in a robot file.
 
 Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
 The live node, the simulated robot and the conversion of bags share this code.
@@ -24,10 +24,10 @@ Numbers = NDArray[np.floating[Any]]
 
 
 class InputChannel:
-    """One input of a robot file, between its messages and the observation.
+    """One input of a robot file: converts between its messages and the observation.
 
     Attributes:
-        source: What the robot file says.
+        source: The input in the robot file.
         columns: (n,) columns of the observation that this input fills.
     """
 
@@ -61,11 +61,11 @@ class InputChannel:
 
 
 class ArrayChannel:
-    """One input of a robot file that carries an array, between its messages and the observation.
+    """One array input of a robot file: converts its messages to the observation.
 
     Attributes:
-        source: What the robot file says.
-        feature: The array, as the policy takes it.
+        source: The input in the robot file.
+        feature: The policy's array feature.
     """
 
     def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
@@ -77,34 +77,34 @@ class ArrayChannel:
         self._reader = source.message.array_reader(entry)
 
     def check(self, message: Any) -> None:
-        """Check, on a message as its class makes it, that the type has the array; raises RobotFileError."""
+        """Check on a default message that the type has the array; raises RobotFileError."""
         self._reader.check(message, f"inputs.{self.source.name}.entries.{self.feature.name}")
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
         """Copy the array out of a message into `out`, of the feature's shape and type, in the policy's unit.
 
         Raises:
-            ObservationError: The message has it in another form.
+            ObservationError: The array has another form in the message.
         """
-        with np.errstate(over="ignore"):  # what single precision does not hold becomes infinite, and is refused
+        with np.errstate(over="ignore"):  # values beyond single precision become infinite, and are refused
             self._reader.read(message, out)
         if self._factor != 1:
             out /= self._factor
 
 
 class CommandChannel:
-    """The command of a robot file, between a policy's action and the command's messages.
+    """The command of a robot file: converts between actions and messages.
 
     Attributes:
-        command: What the robot file says.
+        command: The command in the robot file.
         low, high, max_step: (n,) limits in the units of the message.
-        relative: (n,) which numbers are relative to an observation entry.
-        any_relative: Whether any is relative.
-        measured: (n,) which numbers an observation entry measures.
-        starts_anywhere: (n,) which numbers may begin at any value: nothing measures them, and they are no velocities,
-            nor others that the fail-safe brings to zero, which start from there.
-        first_step: (n,) how far from there the first command may be.
-        measured_columns: n columns of the observation that measure them; None where none does.
+        relative: (n,) whether each number is relative to an observation entry.
+        any_relative: Whether any number is relative.
+        measured: (n,) whether an observation entry measures each number.
+        starts_anywhere: (n,) whether each number may start at any value: not measured, not a velocity and not set to
+            zero by the fail-safe; the latter two start from zero.
+        first_step: (n,) largest distance of the first command from its measurement.
+        measured_columns: n observation columns that measure the numbers; None for unmeasured ones.
     """
 
     def __init__(self, command: Command, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
@@ -144,11 +144,11 @@ class CommandChannel:
                 _check_number(message, field, f"command.entries[{index}].name")
 
     def origin(self, seen: list[float], before: list[float]) -> list[float]:
-        """Return what the step of the command, n numbers, is measured from: its reference, else the command before.
+        """Return the origin of the command's step, n numbers: its reference, otherwise the last command.
 
         Args:
-            seen: The observation, obs_dim numbers; each call of numpy takes longer than the arithmetic of so few.
-            before: The command before, n numbers.
+            seen: The observation, obs_dim Python numbers, faster than numpy for so few values.
+            before: The last command, n numbers.
         """
         return [
             seen[index] * factor if relative else last
@@ -156,15 +156,15 @@ class CommandChannel:
         ]
 
     def measure(self, observation: Numbers, out: Floats) -> None:
-        """Put into `out`, (n,), where the numbers are now: that observation entry, or zero where none measures them."""
+        """Write the measured value of each number into `out`, (n,); zero if unmeasured."""
         np.multiply(observation[self._now], self._now_factor, out=out)
 
     def measurements(self, seen: list[float]) -> list[float]:
-        """Return what `measure` gives, of an observation of obs_dim numbers."""
+        """Return the result of `measure` as a list, for an observation of obs_dim numbers."""
         return [seen[index] * factor for index, factor in self._measurements]
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
-        """Put into `out`, (n,), the command for an action, (act_dim,), at an observation, (obs_dim,)."""
+        """Write the command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
         out[:] = self.wanted(action.tolist(), observation.tolist())
 
     def wanted(self, action: list[float], seen: list[float]) -> list[float]:
@@ -172,24 +172,24 @@ class CommandChannel:
         return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
-        """Put into `out`, (n,), the command for an action, (act_dim,), after the command before it, (n,)."""
+        """Write the command for an action, (act_dim,), that follows a command, (n,), into `out`, (n,)."""
         np.multiply(before, self.relative, out=out)
         out += action[self._action] * self._action_factor
 
     def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
-        """Put into `out`, (act_dim,), the action that commands `values`, (n,), at an observation, (obs_dim,)."""
+        """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,)."""
         out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
 
     def read(self, message: Any, out: Floats) -> None:
-        """Copy the command, (n,), out of a message; raises ObservationError where it does not hold it."""
+        """Copy the command, (n,), out of a message; raises ObservationError if the message lacks it."""
         self._layout.read(message, out)
 
     def write(self, values: Floats, message: Any) -> None:
-        """Put a command, (n,), into a message."""
+        """Write a command, (n,), into a message."""
         self._layout.write(values, message)
 
     def write_trajectory(self, values: Floats, message: Any) -> None:
-        """Put commands, (m, n), one after the other, into a message with m points."""
+        """Write commands, (m, n), in order into a message with m points."""
         if not isinstance(self._layout, PointLayout):
             raise TypeError(f"{self.command.type} has no points")
         for number, point in enumerate(values):
@@ -197,7 +197,7 @@ class CommandChannel:
 
 
 def stamp_ns(message: Any) -> int | None:
-    """Return the stamp of a message in nanoseconds, or None where it has no header or the stamp is zero."""
+    """Return a message's stamp in nanoseconds, or None without a header or with a zero stamp."""
     header = getattr(message, "header", None)
     if header is None:
         return None
@@ -205,7 +205,7 @@ def stamp_ns(message: Any) -> int | None:
 
 
 def set_stamp(message: Any, stamp: int) -> None:
-    """Set the stamp of a message, in nanoseconds, where it has a header."""
+    """Set a message's stamp, in nanoseconds, if it has a header."""
     header = getattr(message, "header", None)
     if header is not None:
         header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)

@@ -1,4 +1,4 @@
-"""Checks that the entries of a robot file mean what their messages say."""
+"""Checks that the entries of a robot file match the meaning of their messages."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ def check_command(command: "Command", path: str) -> None:
 
 
 def check_references(command: "Command", inputs: Sequence["InputEntry"], path: str) -> None:
-    """Check that what is added to a number, or measures it, is an input's entry and of the same quantity."""
+    """Check that references and measurements of command numbers are input entries of the same quantity."""
     units = {entry.name: entry.unit for entry in inputs if not entry.shape}
     arrays = {entry.name for entry in inputs if entry.shape}
     for index, entry in enumerate(command.entries):

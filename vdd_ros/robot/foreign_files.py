@@ -41,9 +41,9 @@ _NO_NODE = "the parameter `robot_file` of the node names a robot file"
 
 
 def refuse_foreign_file(path: Path) -> None:
-    """Refuse what is no text, or a language other than YAML; raises RobotFileError naming path and kind.
+    """Refuse non-text files and languages other than YAML; raises RobotFileError naming path and kind.
 
-    What cannot be opened is left to the reader.
+    Files that cannot be opened are left to the reader.
     """
     try:
         with path.open("rb") as stream:
@@ -55,7 +55,7 @@ def refuse_foreign_file(path: Path) -> None:
 
 
 def refuse_foreign_document(document: Any) -> None:
-    """Refuse YAML or JSON that belongs to another tool; raises RobotFileError naming it and what to do."""
+    """Refuse YAML or JSON of another tool; raises RobotFileError naming the tool and the remedy."""
     if isinstance(document, str):
         raise RobotFileError(f"the document: is plain text ({printable(repr(document), 60)}), not a mapping; {EXAMPLE}")
     if not isinstance(document, Mapping) or "inputs" in document or "command" in document:
@@ -90,7 +90,7 @@ def _other_text(path: Path, head: str) -> str:
 
 
 def _parameters(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
-    """Yield what stands below `ros__parameters`, also of nodes in namespaces."""
+    """Yield the mappings below `ros__parameters`, including those of nodes in namespaces."""
     if not isinstance(value, Mapping) or not depth:
         return
     for key, below in value.items():
@@ -101,7 +101,7 @@ def _parameters(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
 
 
 def _controllers(document: Mapping[str, Any]) -> str:
-    """Return the joints of a file for ros2_control; empty where it is none."""
+    """Return the joints in a ros2_control file; empty for other files."""
     found = list(_parameters(document, _DEPTH + 1))
     joints = [name for given in found if isinstance(given.get("joints"), list) for name in given["joints"]]
     known = "controller_manager" in document or any("command_interfaces" in given for given in found)
@@ -109,12 +109,12 @@ def _controllers(document: Mapping[str, Any]) -> str:
 
 
 def _has(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Return whether a document has all of some keys."""
+    """Return whether a document has all of the given keys."""
     return lambda document: all(key in document for key in keys)
 
 
 def _below(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Return whether something below the top has one of some keys."""
+    """Return whether a nested mapping has any of the given keys."""
     return lambda document: any(
         key in below for below in document.values() if isinstance(below, Mapping) for key in keys
     )

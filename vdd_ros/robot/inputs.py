@@ -1,4 +1,4 @@
-"""The inputs of a robot file: which messages carry which entries of the observation."""
+"""The inputs of a robot file: messages that carry observation entries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ LONGEST_AGE_S = 10.0
 
 @dataclass(frozen=True)
 class InputEntry:
-    """Where one entry of the observation stands in a message.
+    """Location of one observation entry in a message.
 
     Attributes:
         name: Name of the observation entry.
         unit: Unit of the message field; converted to the policy's unit.
-        field: Dot-path of the field, or None where `joint`, `joints` or `encoding` is given.
+        field: Dot-path of the field, or None if `joint`, `joints` or `encoding` is given.
         joint: Name of the joint in a JointState, or None.
         interface: `position`, `velocity` or `effort` of that joint, or those joints.
-        max_rate: Fastest that it can change, in `unit` a second; `.inf` for no such limit, None for one that follows
-            from the command's limits, see `Continuity`.
-        shape: Of an array; () for a single number.
-        joints: Names of the joints whose numbers are an array, (n,); none for other entries.
-        encoding: How the pixels of an array are encoded, or None.
+        max_rate: Highest rate of change, in `unit` per second; `.inf`: no limit; None: derived from the command's
+            limits, see `Continuity`.
+        shape: Shape of an array; () for a single number.
+        joints: Names of the n joints of an array, (n,); empty for other entries.
+        encoding: Pixel encoding of an array, or None.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Input:
     Attributes:
         name: Name of the input in this file.
         topic: Topic; relative names take the node's namespace and can be remapped.
-        message: Type of its messages.
+        message: Message type.
         max_age_s: Age in seconds beyond which the input is stale and nothing is commanded.
         qos: `sensor_data` (best effort, matches every publisher) or `reliable`.
-        entries: What is read from it.
-        stamp: `header` dates a message by its stamp; `arrival` by when it arrived, for clocks that are not ours.
+        entries: The entries read from its messages.
+        stamp: `header` dates a message by its stamp; `arrival` by its arrival, for unsynchronised clocks.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Input:
 
     @property
     def array(self) -> InputEntry | None:
-        """The array that it carries, alone; None where its entries are single numbers."""
+        """The single array entry; None if the entries are single numbers."""
         return self.entries[0] if self.entries[0].shape else None
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """Its entries, in the units of its messages."""
+        """Features of its entries, in message units."""
         return tuple(Feature(e.name, e.unit, shape=e.shape, dtype=self._dtype(e)) for e in self.entries)
 
     def _dtype(self, entry: InputEntry) -> str:
@@ -104,7 +104,7 @@ def read_input(section: Section, name: str) -> Input:
 
 
 def _max_age_s(section: Section) -> float:
-    """Return how old an input may be; an age in milliseconds would keep a robot going for minutes without looking."""
+    """Return the greatest age of an input, in seconds; refuse values that look like milliseconds."""
     age_s = section.number("max_age_s", positive=True)
     if age_s > LONGEST_AGE_S:
         fail(
@@ -134,7 +134,7 @@ def _input_entry(section: Section, name: str) -> InputEntry:
 
 
 class _Place(TypedDict, total=False):
-    """Fields of an InputEntry that say where it stands."""
+    """Location fields of an InputEntry."""
 
     field: str
     joint: str
@@ -175,4 +175,4 @@ _PLACES: dict[str, Callable[[Section], _Place]] = {
     "joints": _joints,
     "encoding": _encoding,
 }
-"""Keys that say where an entry stands in a message, one of which it has."""
+"""Location keys of an entry; exactly one is given."""

@@ -1,4 +1,4 @@
-"""Where the numbers of a robot file's entries stand in each type of message.
+"""Locations of a robot file's numbers in each message type.
 
 Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
 """
@@ -21,28 +21,28 @@ _NAMES_SHOWN = 10
 
 
 class Layout(Protocol):
-    """Where n numbers stand in one type of message."""
+    """Location of n numbers in one message type."""
 
     def read(self, message: Any, out: Floats) -> None:
-        """Copy the numbers, (n,), out of a message; raises ObservationError where it does not hold them."""
+        """Copy the numbers, (n,), out of a message; raises ObservationError if it lacks them."""
         ...
 
     def write(self, values: Floats, message: Any) -> None:
-        """Put the numbers, (n,), into a message."""
+        """Write the numbers, (n,), into a message."""
         ...
 
 
 @runtime_checkable
 class PointLayout(Layout, Protocol):
-    """Where n numbers stand in each point of a message that has several."""
+    """Location of n numbers in each point of a multi-point message."""
 
     def write_point(self, values: Floats, message: Any, number: int) -> None:
-        """Put the numbers, (n,), into a point of a message."""
+        """Write the numbers, (n,), into one point of a message."""
         ...
 
 
 class FieldLayout:
-    """Numbers in fields that are named by dot-paths, such as `pose.position.x`."""
+    """Numbers in fields at dot-paths, such as `pose.position.x`."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         self.fields = tuple(fields)
@@ -55,7 +55,7 @@ class FieldLayout:
         out[:] = self._get(message)
 
     def write(self, values: Floats, message: Any) -> None:
-        """See Layout; a field of whole numbers gets the nearest one."""
+        """See Layout; integer fields get the rounded value."""
         for (parent, leaf), value in zip(self._set, values.tolist(), strict=True):
             holder = parent(message)
             kind = type(getattr(holder, leaf))
@@ -63,7 +63,7 @@ class FieldLayout:
 
 
 class OtherJointsError(ObservationError):
-    """A JointState of none of the joints that are read: it belongs to somebody else on the same topic.
+    """A JointState without any of the required joints, published for another consumer of the topic.
 
     Attributes:
         joints: Some of the joints that it has.
@@ -75,7 +75,7 @@ class OtherJointsError(ObservationError):
 
 
 class JointLayout:
-    """Numbers of a JointState, found by the joint's name in whatever order the message has."""
+    """Numbers of a JointState, found by joint name in any order."""
 
     def __init__(self, joints: Sequence[tuple[str, str]]) -> None:
         self._joints = tuple(joints)
@@ -84,17 +84,17 @@ class JointLayout:
         self._order: dict[tuple[str, ...], list[tuple[str, int]] | ObservationError] = {}
 
     def read(self, message: Any, out: Floats) -> None:
-        """See Layout; raises OtherJointsError where the message has none of the joints."""
+        """See Layout; raises OtherJointsError if the message has none of the joints."""
         names = tuple(message.name)
         places = self._order.get(names)
         if places is None:
             places = self._find(names)
-            if len(self._order) >= _ORDERS_KEPT:  # somebody sends the names in ever other orders
+            if len(self._order) >= _ORDERS_KEPT:  # a publisher that keeps changing the order of names
                 self._order.clear()
             if len(names) <= _LONGEST_KEPT:
                 self._order[names] = places
         if isinstance(places, ObservationError):
-            raise places.with_traceback(None)  # else it would grow each time
+            raise places.with_traceback(None)  # otherwise it would grow each time
         for interface in self._interfaces:
             count = len(getattr(message, interface))
             if count != len(names):
@@ -111,7 +111,7 @@ class JointLayout:
             getattr(message, interface)[self._names.index(name)] = value
 
     def _find(self, names: tuple[str, ...]) -> list[tuple[str, int]] | ObservationError:
-        """Return where the numbers are in messages with these names, or why they are not there."""
+        """Return the positions of the numbers in messages with these names, or why some are missing."""
         missing = [name for name in self._names if name not in names]
         if len(missing) == len(self._names) and names:
             return OtherJointsError(self._names, names)
@@ -129,10 +129,10 @@ class ArrayLayout:
     """Numbers of a list of numbers, in order.
 
     Args:
-        size: How many there are.
+        size: Number of values.
         field: Dot-path of the list, `data` in the arrays of std_msgs.
         code: Type of the numbers as `array.array` names it, such as `d` for float64, `f` for float32, `i` for int32;
-            whole numbers are rounded.
+            integers are rounded.
     """
 
     def __init__(self, size: int, field: str = "data", code: str = "d") -> None:
@@ -158,7 +158,7 @@ class ArrayLayout:
 
 
 def shown_names(names: Sequence[str]) -> str:
-    """Return names that others chose for an error: one line, clipped."""
+    """Return foreign names for an error message: one line, clipped."""
     return printable(list(names[:_NAMES_SHOWN])) + ("…" if len(names) > _NAMES_SHOWN else "")
 
 

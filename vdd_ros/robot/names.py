@@ -1,4 +1,4 @@
-"""Names as ROS 2 writes them: topics, message types and fields, with what is wrong with others."""
+"""ROS 2 names of topics, message types and fields, and diagnoses of invalid ones."""
 
 import difflib
 import re
@@ -11,7 +11,7 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
 def topic_problem(name: str) -> str:
-    """Return why ROS 2 allows no such topic or service, as the rest of a sentence; empty where it does."""
+    """Return why ROS 2 forbids a topic or service name, as the rest of a sentence; empty if it is valid."""
     if _TOPIC.fullmatch(name):
         return ""
     strange = sorted(set(re.findall(r"[^A-Za-z0-9_/~]", name)))
@@ -26,13 +26,13 @@ def topic_problem(name: str) -> str:
 
 
 def usual_type(name: str) -> str | None:
-    """Return a message type as `package/msg/Name`, from that or what can only mean it; else None."""
+    """Return a message type as `package/msg/Name`, normalised from any unambiguous spelling; else None."""
     found = _TYPE.fullmatch(name)
     return f"{found[1]}/msg/{found[2]}" if found else None
 
 
 def type_problem(name: str) -> str:
-    """Return why a text is no message type, as the rest of a sentence."""
+    """Return why a text is not a message type, as the rest of a sentence."""
     parts = [part for part in re.split(r"[/.:]+", name) if part]
     if len(parts) > 1 and parts[1] in ("srv", "action"):
         return f", which is {'a service' if parts[1] == 'srv' else 'an action'}; it must be a message type"
@@ -44,7 +44,7 @@ def type_problem(name: str) -> str:
 
 
 def field_problem(name: str) -> str:
-    """Return why a text is no dot-path, as the rest of a sentence; empty where it is one."""
+    """Return why a text is not a dot-path, as the rest of a sentence; empty if it is one."""
     if _FIELD.fullmatch(name):
         return ""
     if "[" in name:
@@ -53,7 +53,7 @@ def field_problem(name: str) -> str:
 
 
 def _near_topic(name: str) -> str:
-    """Return an allowed name that is near another one, or nothing."""
+    """Return a valid name close to an invalid one, or an empty text."""
     near = re.sub(r"[^A-Za-z0-9_/]", "_", name.removeprefix("~").strip())
     near = re.sub("/+", "/", near)
     near = "~/" + near.lstrip("/") if name.startswith("~") else near

@@ -1,4 +1,4 @@
-"""Physical quantities, the units that name them, and factors between units of one quantity."""
+"""Physical quantities, their units, and conversion factors."""
 
 import math
 from collections.abc import Collection
@@ -18,9 +18,9 @@ POSITIONS = (LENGTH, ANGLE)
 VELOCITIES = (SPEED, ANGULAR_SPEED)
 EFFORTS = (FORCE, TORQUE)
 STILL_AT_ZERO = (*VELOCITIES, ACCELERATION, ANGULAR_ACCELERATION, *EFFORTS, VOLTAGE, CURRENT, DIMENSIONLESS)
-"""Zero of these is no place to go to."""
+"""Quantities whose zero is not a position."""
 GO_ON = (*VELOCITIES, ACCELERATION, ANGULAR_ACCELERATION)
-"""A robot that keeps the last set point of these goes on moving."""
+"""Quantities that keep a robot moving if it holds the last set point."""
 
 UNITS = {
     "m": (LENGTH, 1.0),
@@ -72,13 +72,13 @@ _SPELT = {other: unit for unit, others in _OTHER_SPELLINGS.items() for other in 
 
 
 def quantity_of(unit: str) -> str | None:
-    """Return the quantity of a unit, or None where the unit is not known here."""
+    """Return the quantity of a unit, or None if the unit is unknown."""
     known = UNITS.get(_SPELT.get(unit, unit))
     return known and known[0]
 
 
 def units_of(quantities: Collection[str]) -> list[str]:
-    """Return the units of some quantities."""
+    """Return the units of the given quantities."""
     return [unit for unit, (quantity, _) in UNITS.items() if quantity in quantities]
 
 

@@ -1,4 +1,4 @@
-"""The robot file: which message field carries which entry of the observation and of the command."""
+"""The robot file: maps message fields to observation and command entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -64,7 +64,7 @@ class RobotFile:
 
     @property
     def signature(self) -> Signature:
-        """What the robot gives and takes, in the units of its messages and at any rate."""
+        """Observations and commands of the robot, in the units of its messages, without a fixed rate."""
         return Signature(
             tuple(feature for source in self.inputs for feature in source.features),
             tuple(Feature(entry.action, entry.unit) for entry in self.command.entries),
@@ -78,8 +78,8 @@ class RobotFile:
             action: Features of its action.
 
         Raises:
-            RobotFileError: A name is missing or superfluous, an array has another shape or number type, or a unit does
-                not fit.
+            RobotFileError: A name is missing or unknown, an array differs in shape or number type, or a unit is
+                incompatible.
         """
         try:
             self._check(observation, action)
@@ -112,8 +112,8 @@ class RobotFile:
 
 
 def _expanded(path: str | Path) -> Path:
-    """Return a path in which a leading `~` is the home folder, as in a shell."""
+    """Return a path with a leading `~` expanded, as in a shell."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # unknown user
         return Path(path)

@@ -1,4 +1,4 @@
-"""A mapping of a robot file that knows its own path, so that every error can name the field and how to write it."""
+"""A mapping of a robot file that knows its path, so that errors name the field and show its syntax."""
 
 import difflib
 import math
@@ -41,12 +41,12 @@ EXAMPLES = {
     "joints": "joints: [shoulder_joint, elbow_joint]",
     "encoding": "encoding: rgb8",
 }
-"""How a line with each key looks, for errors."""
+"""Example line for each key, for errors."""
 _OF_COMMAND = {
     "topic": "topic: /arm_controller/joint_trajectory",
     "type": "type: trajectory_msgs/msg/JointTrajectory",
 }
-"""The same for keys that look otherwise in the command."""
+"""Example lines for keys that differ in the command."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
 _COMMAND_ENTRIES = (
     "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
@@ -57,27 +57,27 @@ _INFINITE = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinit
 
 
 def fail(path: str, problem: str, allowed: Collection[str] = (), example: str = "") -> NoReturn:
-    """Raise RobotFileError for the field at `path`, listing what is allowed there and how it is written."""
+    """Raise RobotFileError for the field at `path`, with the allowed values and an example."""
     listed = f" {printable(', '.join(allowed), 2000)}" if allowed else ""
     shown = f"; write it as in `{example}`" if example else ""
     raise RobotFileError(f"{printable(path)}: {printable(problem, 1000)}{listed}{shown}")
 
 
 def refuse_duplicates(path: str, what: str, names: Sequence[str]) -> None:
-    """Raise RobotFileError where a name stands twice."""
+    """Raise RobotFileError if a name repeats."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         fail(path, f"gives these {what} more than once: {', '.join(twice)}")
 
 
 class Section:
-    """A mapping of the file, its path in the file, and which of its keys were used.
+    """A mapping in the file with its path; tracks which keys were read.
 
-    Every getter raises RobotFileError, naming the path and how to write it, where the key is missing or its value is
-    not allowed.
+    Every getter raises RobotFileError, naming the path and an example, if the key is missing or its value is not
+    allowed.
 
     Attributes:
-        path: Where it is in the file; empty for the whole of it.
+        path: Path in the file; empty for the root.
     """
 
     def __init__(self, value: Any, path: str, example: str = "") -> None:
@@ -95,19 +95,19 @@ class Section:
         return f"{self.path}.{key}" if self.path else key
 
     def names(self) -> list[str]:
-        """Return the keys, where they are names that the user chose."""
+        """Return the keys of a mapping whose keys are user-chosen names."""
         for key in self._value:
             if not isinstance(key, str):
                 fail(self.at(str(key)), f"{_misread(key)}; names must be text (quote it), as in `{_quoted(key)}: …`")
         return list(self._value)
 
     def has(self, key: str) -> bool:
-        """Tell whether a key is there."""
+        """Return whether a key exists."""
         self._known.add(key)
         return key in self._value
 
     def get(self, key: str) -> Any:
-        """Return any value."""
+        """Return a value of any type, unchecked."""
         self._used.add(key)
         if key not in self._value:
             close = difflib.get_close_matches(key, [other for other in map(str, self._value) if other != key], n=1)
@@ -116,7 +116,7 @@ class Section:
         return self._value[key]
 
     def section(self, key: str) -> "Section":
-        """Return a mapping below this one."""
+        """Return a nested mapping."""
         example = _INPUT_ENTRIES if key == "entries" else EXAMPLES.get(key, "")
         return Section(self.get(key), self.at(key), example)
 
@@ -130,7 +130,7 @@ class Section:
         return [Section(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value)]
 
     def text(self, key: str) -> str:
-        """Return text that is not empty."""
+        """Return non-empty text."""
         value = self.get(key)
         if isinstance(value, bool | int | float) or _is_date(value):
             fail(self.at(key), f"{_misread(value)}; put quotes around it, as in `{key}: {_quoted(value)}`")
@@ -140,7 +140,7 @@ class Section:
         return value
 
     def texts(self, key: str) -> list[str]:
-        """Return a list of texts, none of them empty."""
+        """Return a list of non-empty texts."""
         value = self.get(key)
         if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
             self.refuse(key, f"must be a list of texts, not {shown(value)}")
@@ -157,12 +157,12 @@ class Section:
         return tuple(value)
 
     def unit(self, key: str) -> str:
-        """Return a unit; the number 1 is the unit of what has none."""
+        """Return a unit; the number 1 stands for dimensionless."""
         value = self.get(key)
         return "1" if value == 1 and type(value) is int else self.text(key)
 
     def topic(self, key: str) -> str:
-        """Return the name of a topic or service, as ROS 2 allows them; a slash at its end is taken off."""
+        """Return a valid ROS 2 topic or service name, without a trailing slash."""
         value = self.text(key)
         taken = value.rstrip("/")
         if problem := topic_problem(taken):
@@ -177,11 +177,11 @@ class Section:
         return value
 
     def message_type(self, key: str, *, commands: bool = False) -> str:
-        """Return a message type such as `sensor_msgs/msg/JointState`, in whichever way ROS writes them.
+        """Return a message type such as `sensor_msgs/msg/JointState`, from any ROS spelling.
 
         Args:
-            key: Where it stands.
-            commands: Whether it has to be a type that can command a robot.
+            key: Key of the value.
+            commands: Whether the type must be able to command a robot.
         """
         value = self.text(key)
         usual = usual_type(value)
@@ -206,9 +206,9 @@ class Section:
         return str(value)
 
     def number(self, key: str, *, positive: bool = False, infinite: bool = False) -> float:
-        """Return a number that is finite, unless `infinite`, and above zero where `positive`.
+        """Return a number, finite unless `infinite`, above zero if `positive`.
 
-        Text that is nothing but a number is one too: YAML 1.1 reads `5e-2` as text, for it has no point.
+        Numeric text counts as a number: YAML 1.1 reads `5e-2` as text because it lacks a decimal point.
         """
         given = self.get(key)
         value = _number(given)
@@ -221,7 +221,7 @@ class Section:
         return value
 
     def finish(self) -> None:
-        """Refuse the keys that nobody asked for."""
+        """Refuse keys that were never read."""
         for key in self._value:
             if key not in self._used:
                 known = sorted(self._used | self._known)
@@ -230,18 +230,18 @@ class Section:
                 fail(self.at(str(key)), f"is not known here{hint}; allowed are", known)
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
-        """Raise RobotFileError for a key, with how to write it."""
+        """Raise RobotFileError for a key, with an example."""
         examples = EXAMPLES | _OF_COMMAND if self.path == "command" else EXAMPLES
         fail(self.at(key), problem, allowed, examples.get(key, ""))
 
 
 def shown(value: object) -> str:
-    """Return a value of the file for an error: one line, clipped."""
+    """Return a value for an error message: one line, clipped."""
     return printable(repr(value), 100)
 
 
 def _number(value: object) -> float | None:
-    """Return a value as a number, or None where it is none."""
+    """Return a value as a number, or None if it is not one."""
     if isinstance(value, str):
         if _NUMBER.fullmatch(value):
             return float(value)
@@ -255,7 +255,7 @@ def _number(value: object) -> float | None:
 
 
 def _why_no_number(value: object) -> str:
-    """Return a value that is no number, with what may have been meant."""
+    """Describe a non-number, and its likely meaning."""
     if isinstance(value, bool):
         return f"{str(value).lower()}, as which YAML reads on, off, yes and no"
     if value is None:
@@ -266,7 +266,7 @@ def _why_no_number(value: object) -> str:
 
 
 def _misread(value: object) -> str:
-    """Say what YAML made of a word."""
+    """Describe how YAML read a word."""
     if isinstance(value, bool):
         return f"is {value}: YAML reads {'on, yes and true' if value else 'off, no and false'} without quotes as that"
     if value is None:
@@ -275,7 +275,7 @@ def _misread(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """Return how a word that YAML misreads is written."""
+    """Return the quoted spelling of a word that YAML misreads."""
     word = ("on" if value else "off") if isinstance(value, bool) else "null" if value is None else printable(value, 40)
     return f'"{word}"'
 

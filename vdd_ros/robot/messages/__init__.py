@@ -1,12 +1,12 @@
 """The types of ROS messages that carry observations and commands, by name in ROS.
 
-A type with rules of its own has a module of its own; types that are nothing but fields stand together, a module a ROS
-package. Another package adds a type with one line in its metadata, under the type's name in ROS:
+A type with special rules has its own module; types of plain fields share one module per ROS package. Another package
+adds a type with one line in its metadata, under the type's name in ROS:
 
     [project.entry-points."vdd_ros.messages"]
     "ackermann_msgs/msg/AckermannDriveStamped" = "my_package.ackermann:MESSAGE"
 
-`vdd_ros.testing.messages.check_message` checks such a type. No message class is imported here: nodes do that.
+`vdd_ros.testing.messages.check_message` checks such a type. No message class is imported here; nodes import them.
 """
 
 from vdd_ros.errors import PluginError, RobotFileError
@@ -79,13 +79,13 @@ MESSAGES = Registry(
 
 
 def find_message(type_name: str) -> Message:
-    """Return what is known about a message type; of one that nobody has registered, that it may be observed.
+    """Return the description of a message type; an unregistered type can only be observed.
 
     Args:
-        type_name: As `package/msg/Name`.
+        type_name: Name of the type, as `package/msg/Name`.
 
     Raises:
-        PluginError: The package that registers the type cannot be imported, or describes another type.
+        PluginError: The registering package cannot be imported, or describes another type.
     """
     if type_name not in MESSAGES.names():
         return Message(type=type_name, named_by="")
@@ -93,13 +93,13 @@ def find_message(type_name: str) -> Message:
 
 
 def command_types(*, points: bool = False) -> list[str]:
-    """Return the types that command a robot, or only those of several points; what cannot be imported is left out."""
+    """Return the types that command a robot, or only multi-point ones; types that cannot be imported are omitted."""
     found = []
     for name in MESSAGES.names():
         try:
             message = find_message(name)
         except PluginError:
-            continue  # of somebody else; it is reported where a robot file names it
+            continue  # a third-party type, reported if a robot file names it
         if message.commands and (message.has_points or not points):
             found.append(name)
     return found

@@ -1,4 +1,4 @@
-"""Quantities of the fields of messages, and the parts that several messages share."""
+"""Quantities of message fields, and parts shared by several messages."""
 
 from collections.abc import Iterator, Mapping
 from typing import Union
@@ -15,16 +15,16 @@ from vdd_ros.robot.quantities import (
 )
 
 Fields = Mapping[str, Union[str, "Fields"]]
-"""Name of a field to its quantity, or to the fields below it."""
+"""Quantity of each field by name, or nested fields."""
 
 
 def xyz(quantity: str) -> Fields:
-    """Return the three parts of a vector."""
+    """Return the fields x, y and z of a vector with this quantity."""
     return dict.fromkeys("xyz", quantity)
 
 
 def no_unit(*names: str) -> Fields:
-    """Return numbers without a dimension."""
+    """Return these fields as dimensionless numbers."""
     return dict.fromkeys(names, DIMENSIONLESS)
 
 
@@ -37,7 +37,7 @@ WRENCH: Fields = {"force": xyz(FORCE), "torque": xyz(TORQUE)}
 
 
 def quantity_at(fields: Fields, path: str) -> str | None:
-    """Return the quantity of a field, such as `pose.position.x`; None where it is not known."""
+    """Return the quantity of a field, such as `pose.position.x`; None if unknown."""
     found: str | Fields = fields
     for part in path.split("."):
         if isinstance(found, str):

@@ -1,4 +1,4 @@
-"""std_msgs/Float64MultiArray: numbers in order, which the labels of a robot file name."""
+"""std_msgs/Float64MultiArray: numbers in the order of the robot file's labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vdd_ros.robot.messages.message import Message
 
 @dataclass(frozen=True, kw_only=True)
 class Float64MultiArray(Message):
-    """A Float64MultiArray; what its numbers are it does not say."""
+    """A Float64MultiArray; its numbers may have any quantity."""
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
         """See Message."""

@@ -1,4 +1,4 @@
-"""Messages of geometry_msgs that are nothing but fields, as their definitions say; `Vector3` alone says nothing."""
+"""Plain-field messages of geometry_msgs, with quantities from their definitions; those of `Vector3` are unknown."""
 
 from vdd_ros.robot.messages import fields
 from vdd_ros.robot.messages.fields import Fields, no_unit

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image: an array of pixels, whose encoding a robot file names."""
+"""sensor_msgs/Image: an array of pixels with the encoding given in the robot file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ REP 118."""
 
 
 class ImageReader:
-    """The pixels of an image: (height, width, channels), or (height, width) where a pixel is one number.
+    """The pixels of an image: (height, width, channels), or (height, width) for one number per pixel.
 
-    An image with the same channels in the other order (`bgr8` for `rgb8`) is turned around; nothing is resized.
+    Images with reversed channels (`bgr8` for `rgb8`) are converted; nothing is resized.
 
     Args:
-        encoding: In which the array is, one of `ENCODINGS`.
-        shape: Of the array.
+        encoding: Encoding of the array, one of `ENCODINGS`.
+        shape: Shape of the array.
     """
 
     def __init__(self, encoding: str, shape: Sequence[int]) -> None:
@@ -81,13 +81,13 @@ class ImageReader:
             )
         data = np.frombuffer(message.data, np.uint8)
         pixels = data.reshape(rows, step)[:, : self._row_bytes].view(self._dtypes[bool(message.is_bigendian)])
-        pixels = pixels.reshape(out.shape)  # a view, also where rows have bytes behind them
+        pixels = pixels.reshape(out.shape)  # a view, even if rows have padding
         out[...] = pixels if given == self._encoding else pixels[..., ::-1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image(Message):
-    """An Image; its pixels are read as an array, its other numbers as fields."""
+    """An Image; pixels are read as an array, other numbers as fields."""
 
     def array_reader(self, entry: "InputEntry") -> ArrayReader:
         """See Message."""

@@ -1,4 +1,4 @@
-"""sensor_msgs/JointState: positions, velocities or efforts by the joint's name, in whatever order a message has."""
+"""sensor_msgs/JointState: positions, velocities or efforts by joint name, in any order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from vdd_ros.robot.quantities import EFFORTS, POSITIONS, VELOCITIES
 
 @dataclass(frozen=True, kw_only=True)
 class JointState(Message):
-    """A JointState; metres or radians, whether a joint is prismatic or revolute, and likewise for the other lists."""
+    """A JointState; units are linear for prismatic joints and angular for revolute ones, in all lists."""
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
         """See Message."""

@@ -1,4 +1,4 @@
-"""trajectory_msgs/JointTrajectory: positions or velocities of joints, at one instant or several."""
+"""trajectory_msgs/JointTrajectory: joint positions or velocities at one or more instants."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ POINT = "trajectory_msgs/msg/JointTrajectoryPoint"
 
 
 class TrajectoryLayout:
-    """Numbers of a point of a JointTrajectory, the first one if not said otherwise, found by the joint's name.
+    """Numbers of a JointTrajectory point, by default the first, found by joint name.
 
-    To be written, a message needs its points: `message.points = [JointTrajectoryPoint()]`. The other lists of a point
+    Before writing, the message needs its points: `message.points = [JointTrajectoryPoint()]`. Other lists of a point
     stay empty.
 
     Args:
         joints: Names of the joints.
-        numbers: What the numbers are: `positions` or `velocities`.
+        numbers: The list to use: `positions` or `velocities`.
     """
 
     def __init__(self, joints: Sequence[str], numbers: str = "positions") -> None:
@@ -62,7 +62,7 @@ class TrajectoryLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class JointTrajectory(Message):
-    """A JointTrajectory; its controllers take a stamp of zero as now, and any other as the time to begin."""
+    """A JointTrajectory; controllers take a zero stamp as now, any other as the start time."""
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
         """See Message."""

@@ -1,4 +1,4 @@
-"""What vdd_ros knows about one type of ROS message."""
+"""Description of one ROS message type."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,29 +17,28 @@ NAMED_BY = ("field", "joint", "label", "")
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One type of ROS message: where its numbers stand, what they are, and how it commands a robot, if it does.
+    """One ROS message type: location and quantity of its numbers, and its use as a command, if any.
 
-    As it stands, it describes a message whose numbers are fields; the others are subclasses. Messages themselves are
-    duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do.
+    This class describes messages whose numbers are fields; subclasses describe others. Messages are duck-typed: those
+    of rclpy, of `rosbags`, and plain stand-ins all work.
 
     Attributes:
         type: Name in ROS, such as `geometry_msgs/msg/PoseStamped`.
-        fields: Quantity of each number by its field, nested as the fields are; a number that is left out may have any
-            unit.
-        lists: Lists with one number a joint: name of the list to the quantities of its numbers. All numbers of one
-            command go into one list, which their unit decides.
-        named_by: What names a number in a robot file: `field` (a dot-path), `joint`, `label` (the order counts), or
-            nothing where that is not known, so that an input may give a field or a joint.
+        fields: Quantity of each number by field, nested like the fields; an omitted number may have any unit.
+        lists: Quantities of each list with one number per joint, by list name. All numbers of a command go into one
+            list, chosen by their unit.
+        named_by: How a robot file names a number: `field` (a dot-path), `joint`, `label` (the order counts), or empty
+            if unknown; an input may then give a field or a joint.
         observed: Whether an input can read it.
         commands: Whether it can command a robot.
-        has_header: Whether it has a `header`, and so a stamp and a `frame_id`.
-        keeps_zero_stamp: Whether a command keeps a stamp of zero, because that means "now" to those who take it. The
-            others are stamped with the time at which they are sent.
-        has_points: Whether one command can carry several actions, one after the other.
-        zero_is_safe: Whether all numbers may be zero in a command, as far as their quantities allow that.
-        complete: Whether a command has to give every number of `fields`, because what an empty message holds in place
-            of one would be a set point too.
-        encodings: How its pixels may be encoded, by name in ROS, where it is an image.
+        has_header: Whether it has a `header` with stamp and `frame_id`.
+        keeps_zero_stamp: Whether a command keeps a zero stamp, because receivers take it as "now". Other commands are
+            stamped with the time of sending.
+        has_points: Whether one command can carry a sequence of actions.
+        zero_is_safe: Whether an all-zero command is safe, provided the quantities permit it.
+        complete: Whether a command must give every number of `fields`, because the default of an omitted number would
+            be a set point too.
+        encodings: Pixel encodings of an image type, by ROS name.
     """
 
     type: str
@@ -57,7 +56,7 @@ class Message:
 
     @property
     def stamped(self) -> bool:
-        """Whether a command gets the time at which it is sent as its stamp."""
+        """Whether a command is stamped with the time of sending."""
         return self.has_header and not self.keeps_zero_stamp
 
     @property
@@ -66,7 +65,7 @@ class Message:
         return list(field_paths(self.fields))
 
     def quantities(self, name: str) -> tuple[str, ...]:
-        """Return the quantities that a number of a command may have; none: any, for the message does not say.
+        """Return the quantities that a command number may have; empty: any.
 
         Args:
             name: The field, joint or label.
@@ -76,28 +75,28 @@ class Message:
         return self.field_quantities(name)
 
     def field_quantities(self, name: str) -> tuple[str, ...]:
-        """Return the quantity of a field, such as `pose.position.x`, as a tuple; empty where it is not known."""
+        """Return the quantity of a field, such as `pose.position.x`, as a tuple; empty if unknown."""
         found = quantity_at(self.fields, name)
         return () if found is None else (found,)
 
     def list_of(self, unit: str) -> str:
-        """Return the list that a joint's number with this unit goes into; the first where no list has its quantity."""
+        """Return the list for a joint number with this unit; the first list if none has its quantity."""
         quantity = quantity_of(unit)
         return next((name for name, allowed in self.lists.items() if quantity in allowed), next(iter(self.lists)))
 
     def input_layout(self, entries: Sequence["InputEntry"]) -> Layout:
-        """Return where the numbers of an input stand."""
+        """Return the layout of an input's numbers."""
         joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
         return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
 
     def array_reader(self, entry: "InputEntry") -> ArrayReader:
-        """Return where an array of an input stands, which is all that the input has."""
+        """Return the reader of an input's single array entry."""
         if entry.joints:
             return JointsReader(entry.joints, str(entry.interface))
         return ListReader(str(entry.field), entry.shape)
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
-        """Return where the numbers of a command stand.
+        """Return the layout of a command's numbers.
 
         Args:
             names: n fields, joints or labels.
@@ -109,8 +108,8 @@ class Message:
         """Return a message that `command_layout` can write to.
 
         Args:
-            new: Makes a message of a type as its class does, by the type's name.
-            points: How many actions it is to carry, where it can carry several.
-            period_s: Time from one of them to the next, the first one period from now.
+            new: Creates a default message by type name.
+            points: Number of actions to carry, if the type can carry several.
+            period_s: Time between actions in seconds; the first is one period from now.
         """
         return new(self.type)

@@ -1,4 +1,4 @@
-"""Messages of nav_msgs that are nothing but fields."""
+"""Plain-field messages of nav_msgs."""
 
 from vdd_ros.robot.messages.fields import POSE, TWIST
 from vdd_ros.robot.messages.message import Message

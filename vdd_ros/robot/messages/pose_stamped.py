@@ -1,8 +1,8 @@
-"""geometry_msgs/PoseStamped: a place and an orientation; as a command, the pose to go to.
+"""geometry_msgs/PoseStamped: position and orientation; as a command, the target pose.
 
-The orientation is a quaternion whose parts the policy gives and the robot file limits one by one. It goes out as it is:
-that its norm is 1 is left to the policy and the controller. A command gives all seven numbers, since a part that is
-left out would be a set point too, and zeros are never safe: they are a place, and no rotation.
+The orientation is a quaternion; the policy gives its components and the robot file limits each. It is sent as is:
+policy and controller must ensure unit norm. A command gives all seven numbers, since an omitted one would be a set
+point too. Zeros are never safe: they are a position, and not a rotation.
 """
 
 from vdd_ros.robot.messages.fields import POSE

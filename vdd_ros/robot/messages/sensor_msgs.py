@@ -1,4 +1,4 @@
-"""Messages of sensor_msgs that are nothing but fields, as their definitions say."""
+"""Plain-field messages of sensor_msgs, with quantities from their definitions."""
 
 from vdd_ros.robot.messages.fields import QUATERNION, Fields, no_unit, xyz
 from vdd_ros.robot.messages.message import Message

@@ -1,4 +1,4 @@
-"""Messages of std_msgs that are nothing but fields; a number alone, such as `Float64`, does not say what it is of."""
+"""Plain-field messages of std_msgs; the quantity of a bare number, such as `Float64`, is unknown."""
 
 from vdd_ros.robot.messages.fields import no_unit
 from vdd_ros.robot.messages.message import Message
