@@ -1,4 +1,4 @@
-"""The command of a robot file: which numbers of its messages carry which entries of the action."""
+"""The command of a robot file: message numbers that carry action entries."""
 
 import math
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class CommandEntry:
     Attributes:
         name: Field, joint or label, as `Message.named_by` says.
         action: Name of the action entry that it carries.
-        relative_to: Observation entry whose newest value is added to the action, or None.
+        relative_to: Observation entry whose newest value is added to the action, or None if absolute.
         unit: Unit of the number in the message, and of the limits below.
         low: Smallest value commanded.
         high: Largest value commanded.
-        max_step: Largest change from one tick to the next; `.inf` for no such limit.
-        measured: Observation entry that tells where this number is now, for the first command; None if none does.
-        first_step: Largest distance of the first command from there, if the node refuses others.
-        max_error: How far from there any command may be; `.inf` for no such limit, None for one that follows from
+        max_step: Largest change from one tick to the next; `.inf`: no limit.
+        measured: Observation entry that measures this number, for the first command; None if unmeasured.
+        first_step: Largest distance of the first command from the measurement with `first_action: refuse`.
+        max_error: Largest distance of any command from the measurement; `.inf`: no limit; None: derived from
             `max_step`, see `max_errors`.
     """
 
@@ -49,12 +49,12 @@ class Command:
 
     Attributes:
         topic: Topic; relative names take the node's namespace and can be remapped.
-        message: Type of its messages.
-        on_loss: What is done when there is nothing to command any more, or the node is deactivated: `hold` commands
-            nothing, so that the controller keeps the last set point, never for velocities; `zero` commands zeros,
-            never for positions; `call` calls `loss_service`, once.
-        loss_service: Name of a service of the type std_srvs/srv/Trigger, or None.
-        frame_id: `header.frame_id` of the commands, where the type has a header.
+        message: Message type.
+        on_loss: The fail-safe, also applied at deactivation: `hold` commands nothing, so the controller keeps the last
+            set point, never for velocities; `zero` commands zeros, never for positions; `call` calls `loss_service`
+            until it succeeds.
+        loss_service: Name of a std_srvs/srv/Trigger service, or None.
+        frame_id: `header.frame_id` of the commands, if the type has a header.
         entries: The numbers, in the order of the message.
     """
 
@@ -72,14 +72,14 @@ class Command:
 
     @property
     def layout(self) -> Layout:
-        """Where its numbers stand in its messages."""
+        """Layout of its numbers in the messages."""
         return self.message.command_layout(
             [entry.name for entry in self.entries], [entry.unit for entry in self.entries]
         )
 
     @property
     def rates(self) -> tuple[bool, ...]:
-        """Whether each number is a velocity, of a joint, a point or a body."""
+        """Whether each number is a velocity, of a joint, point or body."""
         return tuple(quantity_of(entry.unit) in VELOCITIES for entry in self.entries)
 
 
@@ -129,7 +129,7 @@ def _command_entry(section: Section) -> CommandEntry:
 
 
 def _max_error(section: Section) -> float | None:
-    """Return the bound of a command's distance from what measures it; a set point, `relative_to`, measures nothing."""
+    """Return the largest distance of a command from its measurement; a `relative_to` set point is not a measurement."""
     if not section.has("max_error"):
         return None if section.has("measured") else math.inf
     if not section.has("measured") and not section.has("relative_to"):
