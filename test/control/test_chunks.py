@@ -104,7 +104,7 @@ def test_the_first_answer_is_waited_for_in_no_tick() -> None:
     chunks.close()
 
 
-def test_what_is_dropped_is_not_waited_for() -> None:
+def test_a_dropped_request_is_not_waited_for() -> None:
     """Nothing is asked while a dropped question is open, so that no two runs of the policy overlap."""
     policy = Counting()
     policy.gate = Event()

@@ -86,7 +86,7 @@ def test_zeros_are_no_pose() -> None:
         RobotFile.from_dict(command_document(POSE, PARTS, PART_UNITS, on_loss="zero"))
 
 
-def test_what_only_commands_is_no_observation() -> None:
+def test_a_command_type_is_not_observable() -> None:
     kind = "trajectory_msgs/msg/JointTrajectory"
     document = command_document(JOINT_STATE, JOINTS, ["rad"] * 3)
     document["inputs"]["arm"]["type"] = kind

@@ -204,7 +204,7 @@ def test_an_angle_that_jumps_by_once_around_contradicts_nothing(tmp_path: Path, 
     assert around > 1
 
 
-def test_what_is_refused_for_another_reason_is_no_contradiction(tmp_path: Path) -> None:
+def test_a_refusal_for_another_reason_is_not_a_contradiction(tmp_path: Path) -> None:
     """An old message, and one that is not finite, however far from the newest."""
     arm = Arm(tmp_path)
     told(arm, ZEROS)
@@ -274,7 +274,7 @@ def test_rates_that_cannot_be_meant(rate: Any) -> None:
         RobotFile.from_dict(document)
 
 
-def test_what_waited_from_before_an_episode_is_not_of_it(tmp_path: Path) -> None:
+def test_messages_queued_before_an_episode_are_ignored(tmp_path: Path) -> None:
     """A thread that was held up takes the episode's number first, and then what was published before that."""
     rig = avoiding(tmp_path)
     rig.see((0.8, 0.4), (0.8, 0.4), 10.0)

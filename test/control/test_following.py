@@ -211,7 +211,7 @@ def test_nobody_follows_a_shadow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"max_error": math.inf}, {"max_step": math.inf}, {"measured": None}])
-def test_what_is_not_bounded(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_unbounded_numbers_follow_the_policy(tmp_path: Path, change: dict[str, Any]) -> None:
     """An explicit .inf, no max_step to tell what is far, nothing that measures: the policy's target is commanded."""
     arm = Arm(tmp_path, arm_document(**change))
     arm.wants = np.array([0.5, -0.5])
@@ -343,7 +343,7 @@ def test_another_policy_does_not_make_the_wait_longer(tmp_path: Path) -> None:
     assert ticks[1] - ticks[0] in (0, 1)
 
 
-def test_where_a_robot_only_lags_the_error_says_what_helps(tmp_path: Path) -> None:
+def test_the_error_names_the_remedy_for_a_lagging_robot(tmp_path: Path) -> None:
     assert "increase the max_error of the entry in the robot file" in standing(tmp_path).blocked
 
 

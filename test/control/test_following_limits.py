@@ -44,7 +44,7 @@ def test_places_are_bounded(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["m/s", "deg/s", "m/s^2", "N", "A"])
-def test_what_does_not_add_up_while_a_robot_stands_is_not_bounded(unit: str) -> None:
+def test_non_accumulating_quantities_are_unbounded(unit: str) -> None:
     """Unless the robot file says so."""
     assert max_errors(in_unit(unit), 0.02) == [math.inf]
     assert max_errors(in_unit(unit, max_error=0.3), 0.02) == [0.3]

@@ -157,7 +157,7 @@ def test_hold_commands_nothing_at_the_end(rig: MakeRig) -> None:
 
 
 @pytest.mark.parametrize("end", ["watch", "stop"])
-def test_what_a_tick_wants_that_hangs_is_not_commanded(rig: MakeRig, end: str) -> None:
+def test_the_action_of_a_hung_tick_is_not_commanded(rig: MakeRig, end: str) -> None:
     """Another thread ends commanding while the policy has not answered; its answer comes to nothing."""
     made = rig(step_s=0.0)
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)

@@ -71,7 +71,7 @@ def test_messages_of_other_joints_are_not_refused(make: Callable[..., Rig]) -> N
     assert health.judge(11.0) == (DiagnosticStatus.OK, "running")
 
 
-def test_where_only_messages_of_others_come_that_is_reported(make: Callable[..., Rig]) -> None:
+def test_an_input_with_only_messages_of_other_joints_is_reported(make: Callable[..., Rig]) -> None:
     """With names of some of their joints, when nothing was seen yet and when the own ones have ceased."""
     rig = make()
     health = Health(rig.loop)
@@ -100,7 +100,7 @@ def test_where_only_messages_of_others_come_that_is_reported(make: Callable[...,
     ],
     ids=["some joints", "lengths", "no names", "twice"],
 )
-def test_what_is_ours_and_wrong_is_refused_with_the_reason(
+def test_an_invalid_message_of_own_joints_is_refused_with_the_reason(
     make: Callable[..., Rig], spoil: Callable[[Any], Any], reason: str
 ) -> None:
     rig = make()

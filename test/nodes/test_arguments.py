@@ -77,7 +77,7 @@ def given(words: list[str], text: str | None, folder: Path) -> list[str]:
         (["--params-file", "nowhere.yaml"], None, "nowhere.yaml does not exist"),
     ],
 )
-def test_what_would_be_ignored_is_refused(
+def test_arguments_that_rcl_ignores_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -195,7 +195,7 @@ ITEMS = {item.name: item for item in fields(Some)}
         ("words", "/a", ["/a"]),
     ],
 )
-def test_what_can_be_meant_one_way_is_taken(name: str, given: Any, expected: Any) -> None:
+def test_unambiguous_values_are_accepted(name: str, given: Any, expected: Any) -> None:
     taken = meant(ITEMS[name], given)
     assert (taken, type(taken)) == (expected, type(expected))
 
@@ -226,7 +226,7 @@ def test_what_can_be_meant_one_way_is_taken(name: str, given: Any, expected: Any
         ("words", []),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_remedy(name: str, given: Any) -> None:
+def test_impossible_values_are_refused_with_a_remedy(name: str, given: Any) -> None:
     """Name, value, what is allowed, and a line for the shell and one for a file."""
     with pytest.raises(ConfigurationError) as refused:
         meant(ITEMS[name], given)

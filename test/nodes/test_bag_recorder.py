@@ -64,7 +64,7 @@ def test_everything_published_is_in_the_bag_after_a_signal(bench: Bench, tmp_pat
     assert profiles["/student/latency"].durability == QosDurability.VOLATILE
 
 
-def test_what_only_some_nodes_publish_is_recorded_from_when_it_comes(bench: Bench, tmp_path: Path) -> None:
+def test_optional_topics_are_recorded_once_published(bench: Bench, tmp_path: Path) -> None:
     """Nothing waits for it, and where nobody publishes it, it is not in the bag."""
     info = bench.node.create_publisher(String, "/student/policy_info", LATCHED)
     info.publish(String(data="a student"))

@@ -187,7 +187,7 @@ def spin(executor: ContainingExecutor, until: Any) -> None:
     raise AssertionError("waited in vain")
 
 
-def test_what_cannot_be_taken_leaves_the_rest_alive(
+def test_a_failed_take_leaves_the_rest_alive(
     broken: tuple[Broken, ContainingExecutor, list[str]], bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where taking fails, rclpy marks service and group as busy for ever; here both serve the next call."""
@@ -229,7 +229,7 @@ def test_errors_are_counted_and_the_log_is_not_filled(
 
 
 @pytest.mark.parametrize(("raised", "ends"), [(Leave(3), Leave), (NodeFailed(OSError("mine")), OSError)])
-def test_what_is_raised_on_purpose_passes(
+def test_intentional_exceptions_pass(
     broken: tuple[Broken, ContainingExecutor, list[str]], raised: Exception, ends: type[Exception]
 ) -> None:
     node, executor, log = broken

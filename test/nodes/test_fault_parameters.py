@@ -136,7 +136,7 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
 
 @settings(FEW, max_examples=20)
 @given(st.fixed_dictionaries(HOST))
-def test_what_is_asked_of_the_host_is_refused_or_the_node_ticks(good: dict[str, Any], given: dict[str, Any]) -> None:
+def test_host_settings_are_refused_or_the_node_ticks(good: dict[str, Any], given: dict[str, Any]) -> None:
     """Refusals of the host are reported, and never end the ticking thread."""
     bench = Bench()
     try:

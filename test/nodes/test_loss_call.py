@@ -78,7 +78,7 @@ def test_a_call_has_time_to_be_answered(bench: Bench, call: FailsafeCall, failur
     assert not failures
 
 
-def test_what_is_called_off_is_called_no_more(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
+def test_a_stopped_call_is_not_repeated(bench: Bench, call: FailsafeCall, failures: list[bool]) -> None:
     call.start()
     bench.wait(lambda: len(failures) > 1, "calls in vain")
     call.stop()
@@ -90,7 +90,7 @@ def test_what_is_called_off_is_called_no_more(bench: Bench, call: FailsafeCall, 
 
 
 @pytest.mark.timing
-def test_what_a_service_answers_is_reported_safely_and_does_not_fill_the_log(
+def test_service_responses_are_reported_safely_without_flooding_the_log(
     bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its message is somebody else's: one line, clipped; a service that is away for hours is no line a second."""

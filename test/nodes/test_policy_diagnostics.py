@@ -139,7 +139,7 @@ def test_messages_that_contradict_each_other_are_reported(
 
 
 @pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])
-def test_what_was_not_demonstrated(
+def test_out_of_distribution_observations(
     make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str, tmp_path: Path
 ) -> None:
     """It is counted; after consecutive ticks nothing is commanded, until observations are known again, or for good."""

@@ -55,7 +55,7 @@ def test_a_file_takes_over_without_a_tick_missed(
     assert node.state == "active"
 
 
-def test_what_does_not_fit_is_refused_and_the_old_policy_acts_on(
+def test_an_incompatible_policy_is_refused_and_the_old_one_stays_active(
     make_node: MakeNode, robot: Robot, tmp_path: Path
 ) -> None:
     node = started(make_node(rate_hz=0.0))

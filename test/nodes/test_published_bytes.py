@@ -245,7 +245,7 @@ def test_all_that_nodes_publish_can_be_read(make_node: MakeNode, bench: Bench, t
             read(content, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}")
 
 
-def test_what_is_sent_serialised_is_what_rclpy_sends(bench: Bench) -> None:
+def test_serialised_messages_equal_those_of_rclpy(bench: Bench) -> None:
     """Of the same message, on the wire."""
     qos, raw = RELIABLE, list[bytes]()
     bench.node.create_subscription(JointTrajectory, "both", raw.append, qos, raw=True)

@@ -150,7 +150,7 @@ def test_a_trajectory_is_as_long_as_another_implementation_writes_it(points: int
     ).tolist()
 
 
-def test_what_was_given_out_stays_as_it_is() -> None:
+def test_a_returned_message_is_not_overwritten() -> None:
     ready = ReadyMessage(Float64MultiArray(), 4, ArrayLayout(4).write)
     first = ready.serialized(VALUES)
     before = bytes(first)

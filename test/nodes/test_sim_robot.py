@@ -203,7 +203,7 @@ def test_a_signal_ends_it_with_code_0(bench: Bench, tmp_path: Path, stop: signal
         ({"robot_file": ROBOT_FILE, "idle_timeout_s": 0.1, "listeners": 2}, "waiting for 2 listeners of every input"),
     ],
 )
-def test_what_cannot_work_ends_it_with_code_1(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
+def test_invalid_settings_end_it_with_code_1(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
     with node_process(MODULE, tmp_path / "log", **parameters) as robot:
         assert robot.wait() == 1
     assert message in robot.output

@@ -194,7 +194,7 @@ def test_a_page_says_what_each_of_them_can_do() -> None:
         assert re.search(rf"\b{last}\b", page), name
 
 
-def test_where_security_is_asked_for_and_not_there_the_node_does_not_start(tmp_path: Path) -> None:
+def test_the_node_does_not_start_without_the_requested_security(tmp_path: Path) -> None:
     """A node that ran without it would obey everybody while its operator believed otherwise."""
     enclave = tmp_path / "enclaves" / "vdd_ros" / "policy"
     enclave.mkdir(parents=True)

@@ -76,7 +76,7 @@ def test_waiting_ends_with_an_arrival(numbers: Numbers) -> None:
     assert numbers.taken == [7]
 
 
-def test_what_came_before_the_start_is_forgotten_except_for_what_is_latched(bench: Bench) -> None:
+def test_messages_before_the_start_are_discarded_except_latched_ones(bench: Bench) -> None:
     for qos, expected in ((SENSOR_DATA, []), (LATCHED, [3])):
         numbers = Numbers(bench, qos)
         seen = bench.collect(Int64, TOPIC, qos)
@@ -114,7 +114,7 @@ def test_an_error_in_a_tick_ends_the_executor(
     assert node.state == "inactive"
 
 
-def test_what_arrives_on_an_earlier_topic_meanwhile_is_handed_over_before_what_follows_it(bench: Bench) -> None:
+def test_a_message_on_an_earlier_topic_is_handed_over_before_its_successor(bench: Bench) -> None:
     """Such as an episode's number, and the pose to which the robot leaps after it."""
     seen: list[tuple[str, int]] = []
     episode = bench.node.create_publisher(Int64, "/episode", LATCHED)
@@ -140,7 +140,7 @@ def test_what_arrives_on_an_earlier_topic_meanwhile_is_handed_over_before_what_f
     assert seen == [("pose", 0), ("episode", 1), ("pose", 1)]
 
 
-def test_what_was_half_handed_over_before_the_start_is_forgotten_too(bench: Bench) -> None:
+def test_a_partial_hand_over_before_the_start_is_discarded(bench: Bench) -> None:
     """A callback raised, and messages behind it stayed: they are not of the next start."""
     seen: list[int] = []
 

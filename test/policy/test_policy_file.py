@@ -39,9 +39,7 @@ def test_a_policy_tells_the_hash_and_the_size_of_what_acts(tmp_path: Path) -> No
     assert policy.size == path.stat().st_size
 
 
-def test_what_was_hashed_acts_though_the_file_is_another_by_then(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hashed_bytes_act_although_the_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, other = write_mixture(tmp_path / "p.onnx"), write_mixture(tmp_path / "q.onnx", seed=5)
     expected, content = OnnxPolicy.load(path).mixture(OBSERVATION), path.read_bytes()
     real = onnxruntime.InferenceSession
@@ -58,7 +56,7 @@ def test_what_was_hashed_acts_though_the_file_is_another_by_then(
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/", "/no/such/file.onnx", "p\0.onnx"])
-def test_what_is_no_ordinary_file_is_refused(path: str) -> None:
+def test_a_special_file_is_refused(path: str) -> None:
     assert "is not a file" in refusal(path) or "cannot be read" in refusal(path)
 
 
@@ -175,7 +173,7 @@ SAFETENSORS = b'{"__metadata__":{"format":"pt"}}'
         (b"\x08\x08\x12\x07pytorch", "cut off"),
     ],
 )
-def test_what_is_no_onnx_is_named(tmp_path: Path, content: bytes, named: str) -> None:
+def test_a_foreign_format_is_named(tmp_path: Path, content: bytes, named: str) -> None:
     path = tmp_path / "p.onnx"
     path.write_bytes(content)
     with pytest.raises(PolicyFileError, match=named):

@@ -27,7 +27,7 @@ def _experts(policy: OnnxPolicy, observations: NDArray[np.floating]) -> NDArray[
     return experts
 
 
-def test_what_each_way_writes_into_expert_uniform() -> None:
+def test_each_selection_fills_expert_uniform() -> None:
     draws, out = Draws(0), np.zeros(1000, np.float32)
     ExpertSelector("sample").choose(draws, out)
     assert out.min() >= 0

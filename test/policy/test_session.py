@@ -30,7 +30,7 @@ OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
     ("content", "message"),
     [(None, "is not a file"), (b"", "cannot be read as ONNX"), (b"just some text", "cannot be read as ONNX")],
 )
-def test_what_is_no_onnx_file_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "p.onnx"
     if content is not None:
         path.write_bytes(content)

@@ -226,7 +226,7 @@ def test_a_velocity_may_be_relative_and_zeroed() -> None:
 
 
 @pytest.mark.parametrize("key", ["relative_to", "measured"])
-def test_what_is_added_or_measures_is_of_the_same_quantity(key: str) -> None:
+def test_references_and_measurements_have_the_same_quantity(key: str) -> None:
     given: Any = {key: "elbow"}
     text = refusal(robot(unit="rad/s", on_loss="call", **given))
     assert text.startswith(f"command.entries[0].{key}: 'rad' cannot be converted to 'rad/s'")

@@ -95,7 +95,7 @@ def test_infinity_is_written_in_one_of_its_ways(load: Any, refusal: Any, written
         ("2024-01-01", "not datetime.date"),
     ],
 )
-def test_what_is_no_number_is_answered_with_one(refusal: Any, written: str, hint: str) -> None:
+def test_a_non_number_gets_an_example_number(refusal: Any, written: str, hint: str) -> None:
     text = refusal("max_age_s: 0.2", f"max_age_s: {written}")
     assert "inputs.arm.max_age_s: must be a number, not " in text
     assert hint in text
