@@ -100,7 +100,7 @@ class CommandLimits:
         self._before[:] = start
 
     def apply(self, command: _Floats, measured: list[float] | None = None) -> bool:
-        """As `bound`, for a command (dim,); raises ConfigurationError where it has another length."""
+        """As `bound`, for a command (dim,); raises ConfigurationError if it has another length."""
         if command.shape != self._low.shape:
             raise ConfigurationError(f"A command has the shape {command.shape}; the limits are for {self._low.shape}.")
         values = command.tolist()

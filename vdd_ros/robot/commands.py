@@ -122,8 +122,7 @@ def _command_entry(section: Section) -> CommandEntry:
     if section.has("first_step") and entry.measured is None:
         fail(
             section.at("first_step"),
-            "has no effect without `measured`, the observation entry that tells where this number is; give both or "
-            "neither",
+            "has no effect without `measured`, the observation entry that measures this number; give both or neither",
         )
     return entry
 
@@ -133,5 +132,5 @@ def _max_error(section: Section) -> float | None:
     if not section.has("max_error"):
         return None if section.has("measured") else math.inf
     if not section.has("measured") and not section.has("relative_to"):
-        fail(section.at("max_error"), "needs `measured`, the observation entry that tells where this number is now")
+        fail(section.at("max_error"), "needs `measured`, the observation entry that measures this number")
     return section.number("max_error", positive=True, infinite=True)
