@@ -132,7 +132,7 @@ def test_a_loop_commands_with_it(files: dict[str, tuple[Path, Path]], kind: str)
     assert_array_equal(rig.out.commands[0], rig.out.commands[1])
 
 
-@pytest.mark.parametrize(("claimed", "named"), [(True, "noise, expert_uniform, but"), (False, "call for .*noise")])
+@pytest.mark.parametrize(("claimed", "named"), [(True, "noise, expert_uniform, but"), (False, "calls for .*noise")])
 def test_a_file_that_says_otherwise_than_its_graph_is_refused(
     files: dict[str, tuple[Path, Path]], tmp_path: Path, claimed: bool, named: str
 ) -> None:

@@ -160,7 +160,7 @@ def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robo
     """Each names the other; a shadow is no rival, and neither is one that has gone."""
     first, second = started(make_node("first")), started(make_node("second", enable_control=False))
     robot.run_until(lambda: robot.commands, "commands")
-    assert "others command" not in diagnose(first, bench).message
+    assert "other nodes command" not in diagnose(first, bench).message
     assert second.session is not None
     second.session.graph_monitor.look()
     assert second.session.graph_monitor.other_publishers() == []
@@ -170,7 +170,7 @@ def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robo
     assert diagnose(first, bench).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
     third.trigger_deactivate()
     third.trigger_cleanup()
-    bench.wait(lambda: "others command" not in diagnose(first, bench).message, "the end of the warning")
+    bench.wait(lambda: "other nodes command" not in diagnose(first, bench).message, "the end of the warning")
 
 
 def test_topic_of_the_wrong_type_is_reported(make_node: MakeNode, bench: Bench) -> None:

@@ -151,7 +151,7 @@ def test_a_graph_without_an_output_is_refused(tmp_path: Path) -> None:
     model = onnx.load(path)
     del model.graph.output[3]
     onnx.save(model, path)
-    with pytest.raises(PolicyFileError, match=r"outputs are action, expert, gating, but .* call for .* log_prob"):
+    with pytest.raises(PolicyFileError, match=r"outputs are action, expert, gating, but .* calls for .* log_prob"):
         OnnxPolicy.load(path)
 
 
