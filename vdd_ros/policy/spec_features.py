@@ -62,7 +62,7 @@ def read_action(raw: object) -> tuple[Feature, ...]:
 
 def to_objects(features: Sequence[Feature]) -> list[FeatureEntry]:
     """Return features as JSON objects, default values omitted."""
-    return [_object(feature) for feature in features]
+    return [_entry(feature) for feature in features]
 
 
 def check_observation(features: object, history: int) -> None:
