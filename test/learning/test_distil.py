@@ -228,7 +228,7 @@ def test_noise_that_the_teacher_does_not_know_is_refused_before_anything_is_writ
     tmp_path: Path, teacher: Path
 ) -> None:
     config = dataclasses.replace(TINY, min_noise=1e-4, max_noise=1e-3)
-    with pytest.raises(ConfigurationError, match="cannot be asked at noise levels"):
+    with pytest.raises(ConfigurationError, match="cannot be evaluated at noise levels"):
         distil(teacher, small_demonstrations(), tmp_path / "S", config)
     assert not (tmp_path / "S").exists()
 

@@ -98,7 +98,7 @@ def test_an_export_of_an_interrupted_run_says_how_far_it_came(tmp_path: Path, te
     printed = capsys.readouterr()
     assert "358 of 1,500 steps, interrupted" in printed.out
     assert "warning: the training of" in printed.err
-    assert "ended after 358 of 1,500 steps. Finish it with --resume" in printed.err
+    assert "stopped after 358 of 1,500 steps. Finish it with --resume" in printed.err
     report = json.loads((tmp_path / "p.json").read_text())
     assert "358 of 1,500 steps" in report["warnings"][0]
     settings = OnnxPolicy.load(tmp_path / "p.onnx").spec.settings

@@ -112,7 +112,7 @@ def in_millimetres(found: DemonstrationSet) -> DemonstrationSet:
 def test_demonstrations_that_do_not_do_are_refused(tmp_path: Path) -> None:
     few = small_demonstrations(episodes=1)
     fit_mixture(few, tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
-    with pytest.raises(DemonstrationError, match=r"takes two episodes.* there is one.*--no-novelty"):
+    with pytest.raises(DemonstrationError, match=r"needs at least two episodes.* there is one.*--no-novelty"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig())
     with pytest.raises(CheckpointError, match="the demonstrations cannot be used with the checkpoint"):
         export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(), demonstrations=in_millimetres(circles()))

@@ -219,7 +219,7 @@ def test_beso_walks_on_the_schedule_itself() -> None:
 @pytest.mark.parametrize(("steps", "schedule"), [(62, "cosine"), (1000, "cosine"), (20, "linear")])
 def test_more_steps_than_there_are_levels_are_refused(steps: int, schedule: Schedule) -> None:
     teacher = exact_teacher(TWO_MODES)
-    with pytest.raises(ConfigurationError, match=f"{steps} sampling steps by the {schedule} schedule"):
+    with pytest.raises(ConfigurationError, match=f"{steps} sampling steps of the {schedule} schedule"):
         teacher.sample(teacher.encode(observations(1)), normal(1, 1, steps, 2), "ddim", schedule)
 
 

@@ -9,7 +9,7 @@ LARGEST_SEED = 2**32 - 1
 
 
 def require_seed(seed: int) -> None:
-    """Refuse a seed that not every source of random numbers takes.
+    """Refuse a seed that some random number generator does not accept.
 
     Raises:
         ConfigurationError: With its value and what is allowed.

@@ -1,4 +1,4 @@
-"""Settings that trainings share: of networks, windows, fits and mixtures; without torch, so that help needs none."""
+"""Settings shared by training methods: networks, windows, fits, mixtures. Imports no torch, for a fast `--help`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
@@ -27,7 +27,7 @@ Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
 
 
 class Dimensions(TypedDict):
-    """Inputs and outputs of a policy: fields of a `NetworkConfig`, which says what they mean."""
+    """Input and output sizes of a policy: fields of a `NetworkConfig`, described there."""
 
     history: int
     obs_dim: int
@@ -89,7 +89,7 @@ class BackboneConfig:
     dropout: float = 0.0
 
     def check_backbone(self) -> None:
-        """Refuse sizes that cannot be meant.
+        """Refuse invalid sizes.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -118,7 +118,7 @@ class BackboneConfig:
 
 
 def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
-    """Return how entries are scaled, and how those are that are named, such as `mean-std,action.gripper=none`.
+    """Parse a text such as `mean-std,action.gripper=none`: the normalisation, and exceptions by the entry's name.
 
     Raises:
         ConfigurationError: With what is allowed.
@@ -128,15 +128,15 @@ def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
     for way in (usual, *own.values()):
         if way not in get_args(Normalisation):
             raise ConfigurationError(
-                f"normalisation is '{printable(text)}'; it must be {', '.join(get_args(Normalisation))}, and may go on "
-                "with ',NAME=WAY' for single entries"
+                f"normalisation is '{printable(text)}'; it must be {', '.join(get_args(Normalisation))}, optionally "
+                "followed by ',NAME=WAY' for single entries"
             )
     return usual, own
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowShape:
-    """How many observations go into a policy, and how many actions come out.
+    """Lengths of a policy's observation window, action chunk and goal.
 
     Attributes:
         history: Observations in the window, including the newest.
@@ -151,7 +151,7 @@ class WindowShape:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowConfig(WindowShape):
-    """What a policy sees of the demonstrations, and how much of them it does at a time.
+    """Windows of the demonstrations, and the normalisation of their entries.
 
     Attributes:
         least_deviation: Floor on the standard deviation of observation entries, in the entry's unit, used to
@@ -166,7 +166,7 @@ class WindowConfig(WindowShape):
     normalisation: str = "mean-std"
 
     def check_windows(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -176,7 +176,7 @@ class WindowConfig(WindowShape):
         parse_normalisation(self.normalisation)
 
     def dimensions(self, header: Header) -> Dimensions:
-        """Return the inputs and outputs of a policy for such demonstrations."""
+        """Return the input and output sizes of a policy for these demonstrations."""
         return {
             "history": self.history,
             "obs_dim": len(header.observation),
@@ -188,7 +188,7 @@ class WindowConfig(WindowShape):
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig:
-    """The noise levels of a diffusion model, and the deviation that its preconditioning assumes.
+    """Noise levels of a diffusion model, and sigma_data of its preconditioning.
 
     Attributes:
         levels: Noise levels of a teacher with discrete levels, such as DDPM.
@@ -203,7 +203,7 @@ class NoiseConfig:
     sigma_data: float = 0.5
 
     def check_noise(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -232,12 +232,11 @@ class FitConfig:
         decay: Decay of the learning rate to 0: `cosine` or `linear`.
         weight_decay: Weight decay of AdamW.
         ema_decay: Decay of the averaged weights, which are the result; it ramps up as (1 + n) / (10 + n).
-        observation_noise: Standard deviation of the noise added to observations, in standardised units: it widens the
-            tube around the demonstrations that the policy has learned.
+        observation_noise: Standard deviation of the noise added to observations, in standardised units; widens the
+            region around the demonstrations in which the policy is trained.
         seed: Seed of weights, batches and noise.
         device: Device; `auto` uses CUDA if available.
-        precision: Precision of the networks' matrix products; `bfloat16` is mixed precision, for CUDA and CPUs with
-            AMX.
+        precision: Precision of matrix products; `bfloat16` is mixed precision, for CUDA and CPUs with AMX.
         compile: Compile the networks with torch.compile first: takes a minute, pays off in long runs on CUDA.
     """
 
@@ -254,7 +253,7 @@ class FitConfig:
     compile: bool = False
 
     def check_fit(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -272,18 +271,18 @@ class FitConfig:
         """Return the device.
 
         Raises:
-            ConfigurationError: There is no CUDA although it was asked for.
+            ConfigurationError: `cuda` is requested, but not available.
         """
         import torch
 
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigurationError("device is 'cuda', but torch finds none here; use --device cpu, or install CUDA")
+            raise ConfigurationError("device is 'cuda', but torch finds no GPU; use --device cpu, or install CUDA")
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureSettings:
-    """Which mixture a network gives.
+    """Shape of the mixture that a network outputs.
 
     Attributes:
         experts: Number of experts (Gaussians).
@@ -306,7 +305,7 @@ class MixtureSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureConfig(MixtureSettings, BackboneConfig):
-    """Which mixture to train, whatever trains it.
+    """Settings of a mixture that its training methods share.
 
     Attributes:
         expert_start: Initial means of the experts: `samples` of the actions, their clusters (`kmeans`), a `grid`, or
@@ -322,7 +321,7 @@ class MixtureConfig(MixtureSettings, BackboneConfig):
     revive_below: float = 0.02
 
     def check_mixture(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.

@@ -1,4 +1,4 @@
-"""What the docstrings of configurations say of each field: the text of its option."""
+"""Help texts of options, taken from the docstrings of configurations."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ _ENTRY = re.compile(r"    (\w+(?:, \w+)*): (.*)")
 
 
 def field_docs(config: type) -> dict[str, str]:
-    """Return what the `Attributes:` sections of a class and its bases say, by field; fields may share an entry."""
+    """Return the `Attributes:` entries of a class and its bases by field; fields may share an entry."""
     docs: dict[str, str] = {}
     for base in reversed(config.__mro__):
         docs |= _own_docs(base)

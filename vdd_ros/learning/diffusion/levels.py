@@ -1,4 +1,4 @@
-"""Which noise levels a teacher has learned, and which of them samplers visit."""
+"""Noise levels of a teacher: its training distribution and its sampling levels."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -15,37 +15,37 @@ UNVISITED = 0.05
 
 
 class Levels(nn.Module):
-    """The levels of a teacher.
+    """Noise levels of a teacher.
 
     Attributes:
-        span: The lowest and the highest level that samplers visit.
+        span: Lowest and highest sampling level.
     """
 
     span: tuple[float, float]
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Draw levels as they come in training."""
+        """Draw levels from the training distribution."""
         raise NotImplementedError
 
     def nearest(self, sigma: Tensor, lowest: float, highest: float) -> Tensor:
-        """Return for each level the nearest known one in a range."""
+        """Return the nearest training level within a range, for each level."""
         raise NotImplementedError
 
     def cover(self, lowest: float, highest: float) -> bool:
-        """Tell whether a range can be asked for."""
+        """Return whether training covered a range of levels."""
         raise NotImplementedError
 
     def sampling_levels(self, steps: int, schedule: Schedule) -> list[float]:
-        """Return the levels that a sampler of `steps` steps visits, descending, without 0.
+        """Return the `steps` levels of a sampler, descending, without the final 0.
 
         Raises:
-            ConfigurationError: There are not as many different levels to visit.
+            ConfigurationError: The teacher has fewer than `steps` distinct levels.
         """
         return sampling_sigmas(schedule, steps, *self.span)
 
 
 class LevelRange(Levels):
-    """Every level of a range, of which training draws log-logistically, as BESO does."""
+    """A continuous range of levels with a log-logistic training distribution, as in BESO."""
 
     def __init__(self, lowest: float, highest: float) -> None:
         """Take the ends of the range."""
@@ -53,7 +53,7 @@ class LevelRange(Levels):
         self.span = lowest, highest
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Draw levels as they come in training."""
+        """Draw levels from the training distribution."""
         return draw_log_logistic(shape, *self.span, generator)
 
     def nearest(self, sigma: Tensor, lowest: float, highest: float) -> Tensor:
@@ -61,12 +61,12 @@ class LevelRange(Levels):
         return sigma
 
     def cover(self, lowest: float, highest: float) -> bool:
-        """Tell whether the range holds another."""
+        """Return whether this range contains another."""
         return self.span[0] - 1e-6 <= lowest and highest <= self.span[1] + 1e-6
 
 
 class LevelGrid(Levels):
-    """Some levels, drawn evenly in training, as a DDPM's are.
+    """Discrete levels with a uniform training distribution, as in DDPM.
 
     Samplers leave out the top 5 %: these hold hardly any signal (the last of 64 cosine levels is sigma = 1300), and a
     clean action estimated there would be rounding errors times a thousand.
@@ -83,32 +83,32 @@ class LevelGrid(Levels):
         self.register_buffer("grid", sigmas, persistent=False)
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Draw levels as they come in training."""
+        """Draw levels from the training distribution."""
         return self.grid[torch.randint(len(self.grid), shape, generator=generator, device=generator.device)]
 
     def nearest(self, sigma: Tensor, lowest: float, highest: float) -> Tensor:
-        """Return for each level the nearest of the grid in a range."""
+        """Return the nearest level of the grid within a range, for each level."""
         inside = self.grid[self._within(lowest, highest)]
         return inside[torch.bucketize(sigma, (inside[1:] * inside[:-1]).sqrt())]
 
     def cover(self, lowest: float, highest: float) -> bool:
-        """Tell whether a range holds one of the levels."""
+        """Return whether a range contains one of the levels."""
         return bool(self._levels[self._within(lowest, highest)])
 
     def sampling_levels(self, steps: int, schedule: Schedule) -> list[float]:
-        """Return the levels of the grid that are nearest to those of a schedule; raises as `Levels.sampling_levels`."""
+        """Return the levels of the grid nearest to a schedule's; raises as `Levels.sampling_levels`."""
         middles = [(math.atan(one) + math.atan(other)) / 2 for one, other in pairwise(self._levels)]
         wanted = super().sampling_levels(steps, schedule)
         nearest = [bisect_left(middles, math.atan(sigma)) for sigma in wanted]
         if len(set(nearest)) < steps:
             raise ConfigurationError(
-                f"{steps} sampling steps by the {schedule} schedule would visit a noise level twice; this teacher "
-                f"of {len(self._levels)} levels takes fewer, or another schedule"
+                f"{steps} sampling steps of the {schedule} schedule would visit a noise level twice; this teacher "
+                f"has {len(self._levels)} levels: take fewer steps, or another schedule"
             )
         return [self._levels[index] for index in nearest]
 
     def _within(self, lowest: float, highest: float) -> slice:
-        """Find a range among the levels, without asking the device that holds them."""
+        """Find a range among the levels, without synchronising with their device."""
         return slice(bisect_left(self._levels, lowest), bisect_right(self._levels, highest))
 
 

@@ -1,4 +1,4 @@
-"""Noise levels: the one coordinate of every diffusion model here, and how training and samplers walk through it.
+"""Noise levels: the common coordinate of all diffusion models here, sampling schedules, training distributions.
 
 A level is sigma, the deviation of the noise on a standardised action that is itself not scaled ("variance exploding").
 A variance-preserving model (DDPM) fits in: sqrt(alpha_bar) a + sqrt(1 - alpha_bar) noise is the action at the level
@@ -38,7 +38,7 @@ def cosine_sigmas(levels: int) -> Tensor:
 
 
 def sampling_sigmas(schedule: Schedule, steps: int, lowest: float, highest: float) -> list[float]:
-    """Return the levels that a sampler of `steps` steps visits before 0, descending from `highest`.
+    """Return the `steps` levels of a sampler before 0, descending from `highest`.
 
     `cosine` is even in the angle atan(sigma), as DDPM's levels are, and ends one stride above 0; the others end at
     `lowest`: `linear` in sigma, `exponential` in its logarithm, `karras` in sigma^(1/7) (Karras et al. 2022, eq. 5).
@@ -47,7 +47,7 @@ def sampling_sigmas(schedule: Schedule, steps: int, lowest: float, highest: floa
         ConfigurationError: No steps, or an unknown schedule.
     """
     if steps < 1:
-        raise ConfigurationError(f"{steps} sampling steps were asked for; the number must be at least 1")
+        raise ConfigurationError(f"{steps} sampling steps are requested; the number must be at least 1")
     if schedule == "cosine":
         top = math.atan(highest)
         return [math.tan(top * (1 - index / steps)) for index in range(steps)]
@@ -65,16 +65,16 @@ def sampling_sigmas(schedule: Schedule, steps: int, lowest: float, highest: floa
 def draw_sigmas(
     scheme: NoiseScheme, count: int, lowest: float, highest: float, progress: float, generator: torch.Generator
 ) -> Tensor:
-    """Draw the levels at which a teacher is asked, (count,).
+    """Draw noise levels at which to evaluate a teacher, (count,).
 
     Args:
         scheme: `log-uniform` or `uniform` in the range, `fixed` at its lower end, or `anneal`: all at one level, which
             falls evenly in its logarithm from the upper end to the lower.
-        count: How many.
+        count: Number of levels.
         lowest: Lower end of the range.
         highest: Upper end.
-        progress: Share of the steps done, for `anneal`.
-        generator: Source of the random ones.
+        progress: Completed share of the steps, for `anneal`.
+        generator: Source of randomness.
     """
     part = torch.rand(count, generator=generator, device=generator.device)
     if scheme == "uniform":

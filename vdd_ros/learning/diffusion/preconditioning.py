@@ -1,12 +1,12 @@
-"""What a diffusion network is trained to estimate, as scalings around it: epsilon, v, the clean sample, EDM.
+"""Preconditioning of diffusion networks: the epsilon, v, clean-sample and EDM parametrisations.
 
 Whatever the network F estimates, the mean of the clean actions is
 
     D(a, sigma) = c_skip(sigma) a + c_out(sigma) F(c_in(sigma) a, sigma),
 
 so that F's target is (clean - c_skip a) / c_out. The first three are those of variance-preserving models (Ho et al.
-2020; Salimans and Ho 2022), which see a / sqrt(1 + sigma^2); EDM's are Karras et al.'s (2022, table 1). Everything else
-asks for D alone: samplers, the probability flow, the score.
+2020; Salimans and Ho 2022), which see a / sqrt(1 + sigma^2); EDM's are Karras et al.'s (2022, table 1). Samplers, the
+probability-flow ODE and the score use D only.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ Scalings = tuple[Tensor, Tensor, Tensor]
 
 
 class Preconditioning:
-    """How a network's output becomes a clean action.
+    """Maps a network's output to a clean action.
 
     Attributes:
-        edm_deviation: The deviation of the data that EDM's scalings assume, where they are EDM's; else None.
+        edm_deviation: sigma_data of EDM's scalings; None for other scalings.
     """
 
     edm_deviation: float | None = None
@@ -35,11 +35,11 @@ class Preconditioning:
         raise NotImplementedError
 
     def condition(self, sigma: Tensor) -> Tensor:
-        """Return what the network is told of levels of any shape; in all that ship, log(sigma) / 4."""
+        """Return the network's noise condition at levels of any shape; log(sigma) / 4 in all that ship."""
         return sigma.log() / 4
 
     def stretch(self, sigma: Tensor) -> Tensor:
-        """Return the factor from an action as it was trained on to one at our level; 1 where that is the same."""
+        """Return the factor from actions in the training's coordinates to actions in ours; 1 if they coincide."""
         return torch.ones_like(sigma)
 
     def denoise(self, network: Callable[..., Tensor], context: Any, noisy: Tensor, sigma: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Preconditioning:
 
 
 class VariancePreserving(Preconditioning):
-    """What models share that see sqrt(alpha_bar) a + sqrt(1 - alpha_bar) noise: a / sqrt(1 + sigma^2) in our levels."""
+    """Base of models with the input sqrt(alpha_bar) a + sqrt(1 - alpha_bar) noise: ours / sqrt(1 + sigma^2)."""
 
     def stretch(self, sigma: Tensor) -> Tensor:
         """Return sqrt(1 + sigma^2)."""
@@ -82,7 +82,7 @@ class Epsilon(VariancePreserving):
 class Velocity(VariancePreserving):
     """The network estimates v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) clean (Salimans and Ho 2022).
 
-    These are EDM's scalings for data of deviation 1, with the other sign of the network's output.
+    These are EDM's scalings for data of deviation 1, with the sign of the network's output flipped.
     """
 
     def scalings(self, sigma: Tensor) -> Scalings:
@@ -100,7 +100,7 @@ class CleanSample(VariancePreserving):
 
 
 class Edm(Preconditioning):
-    """EDM: input and target of the network have deviation 1 at every level, for data of one deviation."""
+    """EDM: the network's input and target have unit variance at every level, for data of deviation sigma_data."""
 
     def __init__(self, deviation: float) -> None:
         """Take the deviation of the data, sigma_data."""

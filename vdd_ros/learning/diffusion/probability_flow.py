@@ -1,4 +1,4 @@
-"""A teacher's probability-flow ODE, da/dsigma = (a - denoised) / sigma, walked for many actions and levels at once."""
+"""A teacher's probability-flow ODE, da/dsigma = (a - denoised) / sigma, integrated for many actions and levels."""
 
 from itertools import pairwise
 
@@ -12,9 +12,9 @@ from vdd_ros.learning.networks.backbones import Context
 
 
 def trajectory_levels(teacher: Teacher, count: int) -> Tensor:
-    """Return the levels at which trajectories are cut: 0 and up to `count` more that the teacher knows, ascending.
+    """Return the levels that discretise trajectories: 0 and up to `count` of the teacher's, ascending.
 
-    They are even in sigma^(1/7) (Karras et al. 2022, eq. 5); a DDPM's are the nearest of its own.
+    Uniform in sigma^(1/7) (Karras et al. 2022, eq. 5); for a DDPM the nearest of its own levels.
     """
     lowest, highest = teacher.sigma_range
     sigmas = torch.tensor(sampling_sigmas("karras", count, lowest, highest), device=teacher.action_low.device)
@@ -23,15 +23,15 @@ def trajectory_levels(teacher: Teacher, count: int) -> Tensor:
 
 
 def path_down(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Go down level by level, at most `steps` levels.
+    """Return paths that descend one level per step, by at most `steps` levels.
 
     Args:
-        start: (...) numbers of the levels to start from.
-        end: (...) lower ones to stop at.
-        steps: How many levels. Shorter ways begin with steps of nothing.
+        start: (...) indices of the first levels.
+        end: (...) indices of the last levels, at most `start`.
+        steps: Number of steps; shorter paths begin with steps of length 0.
 
     Returns:
-        (..., steps + 1) numbers of levels, descending from `start` to the higher of `end` and `start - steps`.
+        (..., steps + 1) indices of levels, descending from `start` to the higher of `end` and `start - steps`.
     """
     last = torch.maximum(end, start - steps)
     return torch.minimum(start[..., None], last[..., None] + torch.arange(steps, -1, -1, device=start.device))
@@ -39,14 +39,14 @@ def path_down(start: Tensor, end: Tensor, steps: int) -> Tensor:
 
 @torch.no_grad()
 def integrate(teacher: Teacher, context: Context, action: Tensor, path: Tensor, solver: Solver) -> Tensor:
-    """Take steps along the ODE; denoised actions are clipped to the limits, as in the teacher's samplers.
+    """Integrate the ODE along a path; denoised actions are clipped to the limits, as in the teacher's samplers.
 
     Args:
-        teacher: Whose ODE.
+        teacher: The model that defines the ODE.
         context: From its `encode`.
         action: (B, S, D) at the levels `path[..., 0]`.
         path: (B, S, steps + 1) levels, descending; only the last may be 0.
-        solver: Of each step; Heun's method ends with a step of Euler's where it ends at 0.
+        solver: Solver of each step; Heun's method takes an Euler step to level 0.
     """
     for sigma, below in pairwise(path.unbind(-1)):
         clean = _denoise(teacher, context, action, sigma)

@@ -1,8 +1,8 @@
 """Samplers of diffusion models, as single steps from one noise level to the next.
 
 In the coordinates of noise_levels.py DDIM (Song et al. 2021, eta 0) IS Euler's method for the probability-flow ODE
-da/dsigma = (a - denoised) / sigma, and DDPM's ancestral step (Ho et al. 2020, eq. 7 on the visited levels) IS Euler's
-ancestral one (Karras et al. 2022); both names are understood.
+da/dsigma = (a - denoised) / sigma, and DDPM's ancestral step (Ho et al. 2020, eq. 7 on the sampling levels) IS
+Euler's ancestral one (Karras et al. 2022); both names are accepted.
 """
 
 from collections.abc import Callable
@@ -16,23 +16,23 @@ from vdd_ros.learning.configs import Sampler
 STOCHASTIC = ("ancestral", "euler-ancestral")
 
 Denoise = Callable[[Tensor, float], Tensor]
-"""From noisy actions (B, S, D) and their level to the mean of the clean actions (B, S, D)."""
+"""Noisy actions (B, S, D) and their level -> mean of the clean actions (B, S, D)."""
 
 
 def passes(sampler: Sampler, steps: int) -> int:
-    """Return how often a sampler asks the network: Heun's method twice a step, but for the last."""
+    """Return the network evaluations of a sampler: for Heun's method two per step, one in the last."""
     return 2 * steps - 1 if sampler == "heun" else steps
 
 
 def step(denoise: Denoise, action: Tensor, sigma: float, below: float, sampler: Sampler, draw: Tensor | None) -> Tensor:
-    """Go from one noise level to a lower one.
+    """Take one sampling step, to a lower noise level.
 
     Args:
         denoise: The model.
         action: (B, S, D) at the level `sigma`.
         sigma: Level of `action`.
-        below: Level of the result; 0 gives clean actions, for every sampler the denoised ones.
-        sampler: Which step to take.
+        below: Level of the result; at 0 every sampler returns the denoised actions.
+        sampler: Kind of step.
         draw: (B, S, D) standard normal, for a stochastic sampler unless `below` is 0.
 
     Raises:

@@ -1,7 +1,7 @@
 """Diffusion teachers, such as DDPM (Ho et al. 2020) and BESO (Reuss et al. 2023, EDM by Karras et al. 2022).
 
-A teacher estimates the clean action D(a, sigma) of a noisy one. What its network estimates instead is the matter of its
-preconditioning, where it is trained and where its samplers start that of its levels; the rest is the same for all.
+A teacher estimates the clean action D(a, sigma) of a noisy one. Its preconditioning defines the network's
+target, its levels the training distribution and the sampling range; the rest is common to all teachers.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -32,7 +32,7 @@ class TeacherConfig(NetworkConfig, NoiseConfig):
     kind: str = "ddpm"
 
     def check(self) -> None:
-        """Refuse what no teacher can be built from.
+        """Refuse invalid configurations.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -47,11 +47,11 @@ class Teacher(nn.Module):
     An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise_levels.py.
 
     Attributes:
-        preconditioning: What the network estimates.
-        levels: Where it is trained, and what samplers visit.
+        preconditioning: Parametrisation of the network's target.
+        levels: Noise levels of training and sampling.
         network: The network.
-        rounded: Whether `encode` and `denoise` compute the network's matrix products in bfloat16: for a teacher that is
-            only asked, where the processor is made for it. Actions, levels and what is added up stay float32.
+        rounded: Whether `encode` and `denoise` compute the network's matrix products in bfloat16: for inference
+            only, on processors with bfloat16 units. Actions, levels and accumulators stay float32.
     """
 
     rounded = False
@@ -60,7 +60,7 @@ class Teacher(nn.Module):
     action_high: Tensor
 
     def __init__(self, config: TeacherConfig) -> None:
-        """Build an untrained teacher, whose actions have no limits yet."""
+        """Build an untrained teacher, without action limits."""
         super().__init__()
         self.config = config
         self.size = config.size
@@ -73,7 +73,7 @@ class Teacher(nn.Module):
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        """The lowest and the highest level that it knows and that samplers visit."""
+        """Lowest and highest noise level for sampling."""
         return self.levels.span
 
     def limit_actions(self, low: Tensor, high: Tensor) -> None:
@@ -87,7 +87,7 @@ class Teacher(nn.Module):
         return self.action_low[: self.config.act_dim], self.action_high[: self.config.act_dim]
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
-        """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
+        """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all later calls."""
         with self._rounding(observation):
             return self.network.encode(observation, goal)
 
@@ -110,10 +110,10 @@ class Teacher(nn.Module):
             observation: (B, history, obs_dim) standardised.
             goal: (B, goal_length, obs_dim) or None.
             action: (B, D) standardised.
-            levels_per_state: Noise levels, each with a noise, of each action; a state is encoded once for all of them.
+            levels_per_state: Noise levels per action, each with its own noise; each state is encoded once.
             generator: Source of levels and noise.
 
-        Of several processes that train together each returns the mean over its own rows.
+        In distributed training each process returns the mean over its own rows.
         """
         sigma = self.levels.draw((len(action), levels_per_state), generator)  # (B, S)
         clean = action[:, None]
@@ -140,7 +140,7 @@ class Teacher(nn.Module):
         return (self.denoise(context, action, sigma) - action) / sigma[..., None].square()
 
     def score_unnoised(self, context: Context, action: Tensor, sigma: Tensor) -> Tensor:
-        """Return the score as the VDD paper asks for it: at un-noised actions, in the teacher's own coordinates.
+        """Return the score as the VDD paper evaluates it: at un-noised actions, in the teacher's own coordinates.
 
         For BESO that is `score`; for DDPM -eps(a, t) / sqrt(1 - alpha_bar), with `a` where sqrt(alpha_bar) a + noise
         was trained.
@@ -149,27 +149,27 @@ class Teacher(nn.Module):
         return self.score(context, action * stretch, sigma) * stretch
 
     def nearest_level(self, sigma: Tensor, lowest: float, highest: float) -> Tensor:
-        """Return for each level the nearest in a range that it was trained on."""
+        """Return the nearest training level within a range, for each level."""
         return self.levels.nearest(sigma, lowest, highest)
 
     def check_range(self, lowest: float, highest: float) -> None:
-        """Refuse a range of levels that it was not trained on.
+        """Refuse levels outside the training range.
 
         Raises:
-            ConfigurationError: With what it knows.
+            ConfigurationError: With the training range.
         """
         if not self.levels.cover(lowest, highest):
             known = self.sigma_range
             raise ConfigurationError(
-                f"the teacher cannot be asked at noise levels from {lowest} to {highest}; "
+                f"the teacher cannot be evaluated at noise levels from {lowest} to {highest}; "
                 f"it was trained from {known[0]:.3g} to {known[1]:.3g}"
             )
 
     def sampling_levels(self, steps: int, schedule: Schedule = "karras") -> list[float]:
-        """Return the levels that a sampler visits, `steps` of them, descending, and 0.
+        """Return the `steps` levels of a sampler, descending, and the final 0.
 
         Raises:
-            ConfigurationError: There are not as many different levels to visit.
+            ConfigurationError: The teacher has fewer than `steps` distinct levels.
         """
         return [*self.levels.sampling_levels(steps, schedule), 0.0]
 
@@ -188,8 +188,8 @@ class Teacher(nn.Module):
             context: From `encode`.
             noise: (B, S, steps, D) standard normal; draw 0 is the start, draw k is added after step k where the
                 sampler is stochastic.
-            sampler: How to step from level to level.
-            schedule: Which levels to visit.
+            sampler: Kind of step.
+            schedule: Spacing of the levels.
 
         Returns:
             steps + 1 tensors (B, S, D): the noisy start, the action after each step.

@@ -1,4 +1,4 @@
-"""The kinds of diffusion teachers, by name; without torch, which is imported when one is built.
+"""Registry of diffusion teachers; torch is imported only when a teacher is built.
 
 A package adds a kind with a `TeacherKind` and one line in its metadata:
 
@@ -29,8 +29,8 @@ class ForeignTeacher:
 
     Attributes:
         teacher: With its weights.
-        card: What it is.
-        sha256: Hex digest of what it was read from.
+        card: Its metadata.
+        sha256: Hex digest of the bytes that it was read from.
     """
 
     teacher: "Teacher"
@@ -45,12 +45,12 @@ class TeacherKind:
     Attributes:
         name: On the command line, in checkpoints and in policy files.
         label: For tables.
-        summary: What it is, a few words, for help.
-        preconditioning: `TeacherConfig` -> what its network estimates.
-        levels: `TeacherConfig` -> the noise levels that it learns.
+        summary: A few words for help.
+        preconditioning: `TeacherConfig` -> its `Preconditioning`.
+        levels: `TeacherConfig` -> its noise levels, `Levels`.
         network: `TeacherConfig` -> an untrained `learning.networks.backbones.Denoiser`.
-        load: Reads a teacher of another program; returns None where the path holds none of its own. None: of this kind
-            there are only checkpoints of `vdd train`.
+        load: Reads a teacher of another program; returns None if the path holds none of this kind. None: this
+            kind has only checkpoints of `vdd train`.
     """
 
     name: str

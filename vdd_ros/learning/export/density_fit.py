@@ -1,8 +1,8 @@
 """Expectation maximisation of Gaussian mixtures with full covariances (Dempster et al. 1977), as matrix products.
 
-The log density of a Gaussian is linear in the features (1, x, x_i x_j): one product of points and components gives all
-of them, and the sums of the features under the responsibilities are all that the next components need. Starts and stops
-as scikit-learn's mixture does, at the centres of k-means and where a point gains less than `GAIN` nats.
+The log density of a Gaussian is linear in the features (1, x, x_i x_j): one matrix product evaluates all points and
+components, and the next components follow from the responsibility-weighted sums of the features. As in scikit-learn,
+the fit starts at k-means centres and stops when the mean gain per point is below `GAIN` nats.
 """
 
 import math
@@ -16,7 +16,7 @@ GAIN = 1e-3
 ITERATIONS = 100
 LLOYD_ITERATIONS = 25
 BLOCK = 1 << 22
-"""Numbers of features that are held at a time."""
+"""Feature values in memory at a time."""
 TINY = 10 * float(np.finfo(np.float64).eps)
 
 
@@ -69,13 +69,13 @@ def fit_density(points: Tensor, components: int, width: float, random: np.random
     """Fit a mixture to points.
 
     Args:
-        points: (N, D), of which there are more than one.
-        components: How many Gaussians; fewer where there are fewer points.
+        points: (N, D), N at least 2.
+        components: Number of Gaussians, at most N; more are reduced to N.
         width: Least deviation of a component in every direction; its square is added to the variances.
-        random: Source of the first centres.
+        random: Source of the initial centres.
     """
     centre = points.mean(0)
-    around = points - centre  # what is far from 0 would lose digits in squares
+    around = points - centre  # squares of values far from 0 lose digits
     density = _start(around, min(components, len(points)), width**2, random)
     before = -math.inf
     for _ in range(ITERATIONS):

@@ -49,19 +49,19 @@ def export(
         folder: Checkpoint of a teacher or a student.
         file: The policy file to write.
         config: Settings.
-        fidelity: Measured figures to note in the metadata.
-        demonstrations: What the checkpoint learned from, for the novelty; by default those that it links to. With
-            others the file has a warning.
+        fidelity: Measured figures for the metadata.
+        demonstrations: The checkpoint's training data, for the novelty; by default the set that it links to. With
+            another set the file carries a warning.
 
     Returns:
         The metadata written.
 
     Raises:
-        CheckpointError: The checkpoint is missing or damaged, or it observes or commands something else than was
-            demonstrated.
-        DemonstrationError: The novelty is wanted, and there are no demonstrations, or too few.
-        ExportError: The file computes something else than torch, or the least digit of an observation moves its
-            actions; nothing is written.
+        CheckpointError: The checkpoint is missing or damaged, or its signature is not that of the
+            demonstrations.
+        DemonstrationError: The novelty is requested, but there are no demonstrations, or too few.
+        ExportError: The file's actions differ from torch's, or depend on the least digit of an observation; nothing
+            is written.
         PolicyFileError: A robot would refuse the file; nothing is written.
     """
     model, card = load_any(folder)
@@ -90,7 +90,7 @@ def export(
 def _fit_novelty(
     folder: Path, card: CheckpointMetadata, demonstrations: DemonstrationSet | None, seed: int
 ) -> tuple[Fitted, tuple[str, ...]]:
-    """Return the density of the observations, and warnings where it may not be that of what the policy learned from."""
+    """Return the density of the observations, and warnings if they may not be the policy's training data."""
     if demonstrations is None:
         try:
             demonstrations = load_linked(folder)

@@ -60,7 +60,7 @@ class PhysicalUnits(nn.Module):
 class DiffusionGraph(nn.Module):
     """A teacher with its whole sampler: observation, (goal), noise -> action.
 
-    The levels are constants of the graph, so that ONNX Runtime computes their embeddings once, when it opens it.
+    The levels are constants of the graph, so that ONNX Runtime computes their embeddings once, when it opens the file.
     """
 
     outputs: tuple[str, ...] = ("action",)
@@ -71,7 +71,7 @@ class DiffusionGraph(nn.Module):
         """Fix the number of sampling steps, the sampler and its schedule.
 
         Raises:
-            ConfigurationError: The teacher has fewer levels to visit.
+            ConfigurationError: The teacher has fewer levels than steps.
         """
         super().__init__()
         self.teacher = teacher
@@ -96,7 +96,7 @@ class DiffusionGraph(nn.Module):
 
 
 class ChainGraph(nn.Module):
-    """The same sampler, showing every step: what the parity check looks at."""
+    """The same sampler with every step as an output, for the parity check."""
 
     outputs = ("chain",)
 
@@ -163,7 +163,7 @@ class MixtureGraph(nn.Module):
     def act(
         self, mixture: GaussianMixture, gating: Tensor, expert: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Let chosen experts (B,) act; see `forward`."""
+        """Return the outputs of given experts (B,); see `forward`."""
         offset = flat(noise)
         if mixture.diagonal:
             drawn = pick(mixture.mean + mixture.factor * offset, expert)
@@ -174,7 +174,7 @@ class MixtureGraph(nn.Module):
 
 
 class DeterministicGraph(nn.Module):
-    """A policy whose draws are constants, so that it takes observation and goal alone."""
+    """A policy with constant draws; its only inputs are observation and goal."""
 
     noise: Tensor
 
@@ -182,8 +182,8 @@ class DeterministicGraph(nn.Module):
         """Share everything with the graph of the policy.
 
         Args:
-            graph: Of a mixture the likeliest expert acts, with its mean; others keep one draw of their noise, for they
-                have learned nothing about the point of zero noise, which lies between modes.
+            graph: Of a mixture the likeliest expert acts, with its mean; others keep one draw of their noise: zero
+                noise would be a point between modes, outside their training data.
             seed: Of that draw.
         """
         super().__init__()
@@ -202,7 +202,7 @@ class DeterministicGraph(nn.Module):
         return noise | ({"expert_uniform": np.full(batch, LIKELIEST_EXPERT, np.float32)} if self.mixture else {})
 
     def forward(self, *states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return what the policy does at observations (B, history, obs_dim), and goals where it takes them."""
+        """Return the policy's outputs for observations (B, history, obs_dim), and goals if it takes them."""
         batch = states[0].shape[0]
         expanded = self.noise.expand(batch, *self.noise_shape)
         draws = [expanded.reshape(-1, *self.noise_shape)]  # else the file would not know its outputs' shapes
@@ -226,27 +226,27 @@ class NoveltyGraph(nn.Module):
         self.outputs = (*graph.outputs, "novelty")
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return what the policy does, and novelties (B,)."""
+        """Return the policy's outputs, and novelties (B,)."""
         given = self.graph(*inputs)
         newest = self.newest(self.graph.units.standard(inputs[0]))
         return (*(given if isinstance(given, tuple) else (given,)), self.novelty(newest))
 
     def newest(self, observation: Tensor) -> Tensor:
-        """Return what the novelty is of, (B, obs_dim), of standardised observations (B, history, obs_dim)."""
+        """Return the input of the novelty, (B, obs_dim), from standardised observations (B, history, obs_dim)."""
         return observation[:, -1]
 
 
 def input_names(shape: NetworkConfig) -> tuple[str, ...]:
-    """Return the inputs that every policy has."""
+    """Return the inputs common to all policies."""
     return ("observation", "goal", "noise") if shape.goal_length else ("observation", "noise")
 
 
 def select_expert(log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
     """Choose experts, (B,), by inverse CDF of the gating (B, Z), the likeliest, or by number; see `MixtureGraph`.
 
-    An expert scores its number where the probabilities before it do not exceed a sampling `uniform`, or where it is
-    named; else its log probability, which is at most 0. The highest score wins: in few operators, because at batch 1
-    the number of operators is the cost.
+    An expert's score is its number if the probabilities before it do not exceed a sampling `uniform`, or if it is
+    selected by number; otherwise its log probability, which is at most 0. The highest score wins. This takes few
+    operators, which are the cost at batch 1.
     """
     experts = int(gating.shape[1])
     numbers = torch.arange(experts)
@@ -295,7 +295,7 @@ def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
     """Solve L x = right; (B, Z, D, D), its diagonal (B, Z, D) and (B, Z, D) give (B, Z, D).
 
     L = U diag(L) with ones on U's diagonal. The inverse of U's diagonal blocks gives that of blocks twice as large:
-    M - M U' M, U' being what these have below the smaller ones. So the operators are as many as log2 D.
+    M - M U' M, where U' is U between the smaller blocks. The number of operators is proportional to log2 D.
     """
     size = int(right.shape[-1])
     unit = factor / diagonal[..., None, :]
@@ -310,7 +310,7 @@ def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
 
 
 def _block_masks(size: int) -> list[Tensor]:
-    """Return for blocks of 1, 2, 4 … the places (D, D) that join two neighbours to one of twice the size."""
+    """Return, for blocks of 1, 2, 4 …, masks (D, D) of the entries that join two neighbouring blocks."""
     masks, width = [], 1
     while width < size:
         block = torch.arange(size) // width

@@ -1,8 +1,8 @@
-"""The same graph in fewer operators: what a policy file holds, while the proof of parity runs the graph as it is.
+"""Rewrites a graph into fewer operators for a policy file; the parity check compares it with the original graph.
 
-At batch 1 a pass is as long as its operators are many. So attention becomes one operator; a bias and what is added
-after it enter the product before them; the deviations of observations go into the first weights that observations meet;
-and a window, or an action, is a row from the beginning.
+At batch 1 the latency is proportional to the number of operators. So attention becomes one operator; a bias and the
+addition after it are folded into the product before them; the observations' deviations are folded into the first
+weights; and windows and actions are flat rows throughout.
 """
 
 import copy
@@ -34,8 +34,8 @@ def lean(graph: Graph, opset: int) -> Graph:
     """Return a copy of a graph that computes the same with fewer operators.
 
     Args:
-        graph: Left as it is.
-        opset: Operator set of ONNX that the copy is written in.
+        graph: Remains unchanged.
+        opset: ONNX operator set of the copy.
     """
     holder = nn.ModuleList([copy.deepcopy(graph).eval()])
     with torch.no_grad():
@@ -48,7 +48,7 @@ def lean(graph: Graph, opset: int) -> Graph:
 
 
 def _leaner(module: nn.Module, opset: int, rows: bool) -> nn.Module | None:
-    """Return what takes a module's place, which it shares its parts with; None for those that stay."""
+    """Return a module's replacement, which shares its parts; None if the module stays."""
     if type(module) is GPT:
         block = FusedBlock if opset >= ATTENTION_OPSET else LeanBlock
         module.blocks = nn.ModuleList(block(one) for one in module.stack)
@@ -73,9 +73,9 @@ def _leaner(module: nn.Module, opset: int, rows: bool) -> nn.Module | None:
 
 
 def _take_rows(graph: nn.Module) -> bool:
-    """Divide the weights that observations meet first by the observations' deviations, where all of them are known.
+    """Fold the observations' deviations into the first weights, if all modules that read observations are known.
 
-    Then windows may be rows from the beginning. A network of another package, whatever it is made of, gets windows.
+    Windows are then flat rows. A network of another package still receives windows.
     """
     modules = list(graph.modules())
     entrances = [
@@ -99,13 +99,13 @@ def _take_rows(graph: nn.Module) -> bool:
 
 
 def shared(module: nn.Module, like: nn.Module) -> None:
-    """Begin a module that shares everything with another one."""
+    """Initialise a module so that it shares everything with another one."""
     nn.Module.__init__(module)
     module.__dict__.update(like.__dict__)
 
 
 class RowUnits(PhysicalUnits):
-    """Units whose windows are rows, and centred: what follows divides by the deviations."""
+    """Units whose windows are centred rows; the next layer divides by the deviations."""
 
     def __init__(self, units: PhysicalUnits) -> None:
         """Share everything with other units."""
@@ -124,7 +124,7 @@ class RowsNoveltyGraph(NoveltyGraph):
         shared(self, graph)
 
     def newest(self, observation: Tensor) -> Tensor:
-        """Return the whole row, of which the novelty weighs the newest observation."""
+        """Return the whole row; the novelty's weights select the newest observation."""
         return observation
 
 
@@ -156,7 +156,7 @@ class RowsEncoder(StateEncoder):
 
 
 class RowsGPT(GPT):
-    """A GPT of rows: where that is small, one product gives the features of all tokens, positions among them."""
+    """A GPT of rows; if the matrix is small, one product embeds all tokens, positions included."""
 
     frequencies: Tensor
     phases: Tensor
@@ -205,7 +205,7 @@ class LeanGPTDenoiser(GPTDenoiser):
         _merge_constants(self.position, self.embed_action)
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
-        """Return what the actions look back on."""
+        """Return the keys and values that the actions attend to."""
         pairs = zip(self.gpt.stack, self.gpt.states(observation, goal), strict=True)
         return tuple(block.apart(*pair) if isinstance(block, FusedBlock) else pair for block, pair in pairs)
 
@@ -218,7 +218,7 @@ class LeanGPTDenoiser(GPTDenoiser):
     def estimate(
         self, context: tuple[KeysValues, ...], action: Tensor, offset: Tensor, step: Step
     ) -> tuple[Tensor, Tensor]:
-        """Return estimates of clean actions (B, D), less a shift (D,), of actions less an offset; and the shift."""
+        """Estimate clean actions (B, D) minus a shift (D,) from actions minus an offset; also return the shift."""
         entering = offset.reshape(self.chunk) @ (step.scale_in * self.embed_action.weight.T)
         known = self.embed_noise(step.condition).flatten() + self.position + entering
         h = self._features(context, action, step.scale_in, known)
@@ -228,7 +228,7 @@ class LeanGPTDenoiser(GPTDenoiser):
         return clean, step.out * self.read.bias.repeat(self.chunk[0]) + step.skip * offset
 
     def _features(self, context: tuple[KeysValues, ...], action: Tensor, scale: float, known: Tensor) -> Tensor:
-        """Return what is read from scaled actions, of B chunks, and known additions (horizon, width)."""
+        """Return the features of B chunks of scaled actions, with constant additions (horizon, width)."""
         horizon, act_dim = self.chunk
         if horizon == 1:
             rows = action if action.ndim == 2 else action.reshape(-1, act_dim)
@@ -260,7 +260,7 @@ class LeanMLPDenoiser(MLPDenoiser):
         return self.read(self.trunk(h)).reshape(-1, 1, size)
 
     def estimate(self, context: Tensor, action: Tensor, offset: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Return estimates of clean actions (B, D), less a shift (D,), of actions less an offset; and the shift."""
+        """Estimate clean actions (B, D) minus a shift (D,) from actions minus an offset; also return the shift."""
         entering = step.scale_in * self.embed_action.weight.T
         known = context + (self.embed_noise(step.condition).flatten() + offset @ entering)
         h = self.trunk(torch.addmm(known, action, entering))

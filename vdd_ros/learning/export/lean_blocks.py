@@ -10,13 +10,13 @@ from vdd_ros.learning.networks.gpt import Block, KeysValues
 from vdd_ros.learning.networks.mlp import ResidualBlock
 
 CONSTANT = 8.0
-"""What a hidden unit is before its activation, where it carries the bias of the layer after it."""
+"""Pre-activation of the hidden unit that carries the next layer's bias."""
 
 
 def carry_bias(first: nn.Linear, second: nn.Linear, activation: Callable[[Tensor], Tensor]) -> tuple[nn.Linear, Tensor]:
-    """Give two layers one more unit between them, which is constant, in place of the second one's bias.
+    """Replace the second layer's bias by a constant hidden unit between two layers.
 
-    What is added to the second layer's result can then be part of its product.
+    An addition after the second layer can then be folded into its product.
 
     Returns:
         The first layer, and the second one's weights (hidden + 1, outputs).
@@ -57,19 +57,19 @@ class LeanBlock(Block):
         self.longer, self.back = carry_bias(block.widen, block.narrow, nn.functional.gelu)
 
     def finish(self, h: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (N, values), to tokens (N, width), and apply the network."""
+        """Add the output of attention, (N, values), to tokens (N, width), and apply the network."""
         h = self.merged(h, attended)
         return torch.addmm(h, nn.functional.gelu(self.longer(self.norm_mlp(h))), self.back)
 
     def merged(self, h: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (N, values), to tokens (N, width)."""
+        """Add the output of attention, (N, values), to tokens (N, width)."""
         return h + self.merge(attended)
 
 
 class FusedBlock(LeanBlock):
     """A block whose attention is ONE operator, `Attention` of ONNX's operator set 23.
 
-    Queries and keys are (B, T, width) here, values (B, T, width + heads), and so is what `GPT` keeps of a state. The
+    Queries and keys are (B, T, width) here, values (B, T, width + heads), also where `GPT` keeps them for a state. The
     last value of each head is 1, and stays so, since weights of attention add up to 1: it carries the bias after it.
     """
 
@@ -90,7 +90,7 @@ class FusedBlock(LeanBlock):
         self.merge_rows = merge.flatten(1).T.contiguous()  # (values, width)
 
     def merged(self, h: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (N, values), to tokens (N, width)."""
+        """Add the output of attention, (N, values), to tokens (N, width)."""
         return torch.addmm(h, attended, self.merge_rows)
 
     def project(self, h: Tensor, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,7 +133,7 @@ class FusedBlock(LeanBlock):
         return both[0], both[1]
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
-        """Return what the heads find, (B * T, values)."""
+        """Return the output of the heads, (B * T, values)."""
         found: Tensor = _Attention.apply(query, key, value, self.heads, causal)
         return found.reshape(-1, self.values)
 
@@ -156,13 +156,13 @@ class _Attention(torch.autograd.Function):
 
 
 class _AttentionBack(torch.autograd.Function):
-    """The same, of tokens that see all of one another and tokens before them, whose keys and values are known."""
+    """The same for tokens that attend to one another and to earlier tokens, whose keys and values are cached."""
 
     @staticmethod
     def forward(
         _context: Any, query: Tensor, key: Tensor, value: Tensor, past_key: Tensor, past_value: Tensor, heads: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is found (B, G, width), and all keys and values, (B, heads, T + G, width / heads)."""
+        """Return the output (B, G, width), and all keys and values, (B, heads, T + G, width / heads)."""
         query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
         key, value = torch.cat([past_key, key], dim=2), torch.cat([past_value, value], dim=2)
         found = nn.functional.scaled_dot_product_attention(query, key, value)
@@ -170,7 +170,7 @@ class _AttentionBack(torch.autograd.Function):
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, past_key: Any, past_value: Any, heads: int) -> Any:
-        """Write the operator, with outputs that nothing takes: ONNX Runtime fails without them."""
+        """Write the operator, including unused outputs: ONNX Runtime fails without them."""
         counts = {"q_num_heads_i": heads, "kv_num_heads_i": heads}
         none = graph.op("prim::Constant")
         none.setType(torch._C.OptionalType.ofTensor())

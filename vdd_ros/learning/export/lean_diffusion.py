@@ -26,8 +26,8 @@ class Step:
 
     Attributes:
         skip, out, scale_in: Scalings of the network at its level.
-        keep, spread: Of the noisy action and of the noise, in the next one; 0 in the last step.
-        condition: What the network is told, (1, 1, 1).
+        keep, spread: Weights of the noisy action and of the noise in the next action; 0 in the last step.
+        condition: Noise condition of the network, (1, 1, 1).
     """
 
     skip: float
@@ -39,14 +39,14 @@ class Step:
 
 
 class RowsDenoiser(Protocol):
-    """What the steps need of a network."""
+    """Interface of a network to the steps."""
 
     def estimate(self, context: Context, action: Tensor, offset: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Return estimates of clean actions (B, D), less a shift (D,), of actions less an offset; and the shift."""
+        """Estimate clean actions (B, D) minus a shift (D,) from actions minus an offset; also return the shift."""
 
 
 def has_rows(graph: DiffusionGraph) -> bool:
-    """Tell whether a sampler's steps can be written so."""
+    """Return whether a sampler's steps can be rewritten this way."""
     teacher = graph.teacher
     usual = type(teacher.preconditioning).denoise is Preconditioning.denoise
     return usual and graph.sampler != "heun" and type(teacher.network) in (GPTDenoiser, MLPDenoiser)
@@ -94,6 +94,6 @@ class RowsDiffusionGraph(DiffusionGraph):
         return [one[:, None] for one in chain]
 
     def _of(self, index: int, matrix: Tensor) -> Tensor:
-        """Return what multiplies draw `index` alone, of all draws in a row, with a matrix (D, D): (steps * D, D)."""
+        """Return the matrix (steps * D, D) that applies a matrix (D, D) to draw `index` of a row of all draws."""
         size = len(matrix)
         return nn.functional.pad(matrix, (0, 0, index * size, (len(self.steps) - 1 - index) * size))

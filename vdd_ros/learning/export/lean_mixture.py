@@ -1,8 +1,8 @@
-"""A student's graph in few operators: what stands around its network, as products of rows with constants.
+"""A student's graph in few operators: the operations around its network, as products of rows with constants.
 
 Gemm of ONNX adds a matrix to its product and so does the work of two or three small operators. Everything is a matrix
-(B, ...) here, so that nothing is broadcast or split. Means and deviations are in physical units, which makes the action
-what its expert says, and the density one without a change of units.
+(B, ...) here, so that nothing is broadcast or split. Means and deviations are in physical units, so that
+actions and densities need no conversion.
 """
 
 import math
@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from vdd_ros.learning.export.graphs import MixtureGraph
 
 ROOT = math.sqrt(2 * math.pi)
-"""Deviations carry it, so that their logarithms are all that a Gaussian's constant takes."""
+"""Factor of the stored deviations; their logarithms then include a Gaussian's normalising constant."""
 SHARP = 2.0**60
 """Slope of the steps that compare probabilities: any difference of two float32 probabilities is above its inverse."""
 MAX_DIAGONAL = 64
-"""Numbers up to which a product with a diagonal matrix takes less time than a product and a sum by entries."""
+"""Largest size at which a product with a diagonal matrix is faster than an elementwise product and a sum."""
 MAX_OFFSET = 4.0
-"""Deviations up to which the mean action is part of the experts' means; beyond, it would cost them digits."""
+"""Largest mean action, in deviations, that is folded into the experts' means; a larger one would cost digits."""
 
 
 class ExpertChoice(nn.Module):
-    """Chooses experts, as `graphs.select_expert` does, by steps of width nothing and one product.
+    """Chooses experts, as `graphs.select_expert` does, by step functions and one product.
 
     `uniform` is compared with the probability of all experts before each one, and with -(2 + k) - 1/4 and
-    -(2 + k) + 1/4, between which expert k is named. Constants enter through the sum of the gating, which is 1. An
-    expert scores its probability; 2 (k + 1) more where the first step is 1; and more than all that where it is named.
+    -(2 + k) + 1/4, between which expert k is selected. Constants enter through the sum of the gating, which is 1. An
+    expert scores its probability; 2 (k + 1) more where the first step is 1; and more than all that if it is selected.
     """
 
     levels: Tensor
@@ -120,7 +120,7 @@ class DiagonalExperts(nn.Module):
         self.limits = (low + near * mean, high + near * mean)
 
     def read(self, mean: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and deviations of what the heads say, all (B, Z * D)."""
+        """Return means and deviations from the outputs of the heads, all (B, Z * D)."""
         positive = nn.functional.softplus(raw)
         if self.units.ndim == 2:
             return mean, torch.addmm(self.floor, positive, self.units)

@@ -1,8 +1,8 @@
-"""How strange an observation is to the demonstrations: a density that goes into the policy file, with its bound.
+"""Novelty of observations with respect to the demonstrations: a density for the policy file, with a bound.
 
 The density is a Gaussian mixture over standardised observations, one at a time; its novelty is -log p, in nats. The
-number of components is the one under which episodes that were left out are likeliest, and the bound is a quantile of
-the novelty of those episodes, so that neither flatters itself with the data that it was fitted to.
+number of components maximises the likelihood of held-out episodes, and the bound is a quantile of the novelty of
+held-out episodes, so that overfitting biases neither.
 """
 
 import math
@@ -24,7 +24,7 @@ FOLDS = 4
 POINTS = 8_000
 QUANTILE = 0.999
 WIDTH = 0.03
-"""Least deviation of a component, in standardised units: the noise on observations that policies are trained with."""
+"""Least deviation of a component, in standardised units: the observation noise of policy training."""
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Fitted:
         weights: (K,).
         means: (K, obs_dim), standardised.
         covariances: (K, obs_dim, obs_dim).
-        bound: Novelty beyond which an observation is outside what was demonstrated.
+        bound: Novelty above which an observation is out of distribution.
     """
 
     weights: Floats
@@ -80,8 +80,8 @@ def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: 
 
     Args:
         demonstrations: At least two episodes.
-        statistics: What the policy standardises with.
-        seed: Of the fits, and of the points that are used where there are more than `POINTS`.
+        statistics: Of the policy.
+        seed: Seed of the fits, and of the subset of points if there are more than `POINTS`.
 
     Raises:
         DemonstrationError: There is a single episode.
@@ -92,8 +92,8 @@ def fit_novelty(demonstrations: DemonstrationSet, statistics: Statistics, seed: 
     episodes = len(demonstrations.lengths)
     if episodes < 2:
         raise DemonstrationError(
-            "demonstrations: a density of the observations takes two episodes, of which each is left out once; there "
-            "is one. Record more, or export without it (--no-novelty)."
+            "demonstrations: a density of the observations needs at least two episodes, as each is held out once; "
+            "there is one. Record more, or export without it (--no-novelty)."
         )
     fold = np.repeat(random.permutation(episodes) % min(FOLDS, episodes), demonstrations.lengths)
     with progress(len(COMPONENTS) * (int(fold.max()) + 1) + 1, "density of the observations", "fit") as bar:

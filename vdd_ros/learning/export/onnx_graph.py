@@ -22,7 +22,7 @@ from vdd_ros.learning.export.lean import lean
 from vdd_ros.policy.opsets import ATTENTION_OPSET, PLAIN_OPSET
 
 _TRACED_OPSET = 20
-"""The newest operator set that torch's TorchScript exporter knows."""
+"""The newest operator set that torch's TorchScript exporter supports."""
 
 Array: TypeAlias = NDArray[Any]
 Inputs: TypeAlias = dict[str, Array]
@@ -36,13 +36,13 @@ def write_graph(
     file: Path,
     opset: int = ATTENTION_OPSET,
 ) -> None:
-    """Trace a graph, in as few operators as it takes, into an ONNX file with a free batch dimension.
+    """Trace a graph, in as few operators as possible, into an ONNX file with a free batch dimension.
 
     Args:
-        graph: What the file has to compute.
+        graph: The function to write.
         inputs: Examples, by name.
         file: Where to write.
-        opset: The newest operator set that may be used. The file names the older one if that has all its operators.
+        opset: Newest operator set allowed. The file declares the older one if that has all its operators.
     """
     names = (*graph.inputs, *graph.outputs)
     shapes = {name: value.shape for name, value in run_torch(graph, inputs).items()}
@@ -65,17 +65,17 @@ def write_graph(
 
 
 def _declare_shapes(model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Give the outputs the sizes that they have, but for the batch: the exporter loses some that are 1."""
+    """Declare the outputs' sizes, except the batch: the exporter loses some sizes of 1."""
     for output in model.graph.output:
         for dimension, size in zip(output.type.tensor_type.shape.dim[1:], shapes[output.name][1:], strict=True):
             dimension.dim_value = size
 
 
 def _declare_opset(model: onnx.ModelProto) -> None:
-    """Let a file name the operator set that its operators need, and the version of the format that goes with it.
+    """Declare the operator set that a file's operators need, and the matching version of the format.
 
-    What the graphs here use of `_TRACED_OPSET` means the same in `ATTENTION_OPSET`, and but for attention and GELU in
-    `PLAIN_OPSET`; parity proves it of each file.
+    The graphs' operators mean the same in `_TRACED_OPSET` and `ATTENTION_OPSET`, and except for attention and GELU in
+    `PLAIN_OPSET`; the parity check proves it for each file.
     """
     newer = {node.op_type for node in model.graph.node} & {"Attention", "Gelu"}
     version = ATTENTION_OPSET if newer else PLAIN_OPSET
@@ -85,7 +85,7 @@ def _declare_opset(model: onnx.ModelProto) -> None:
 
 
 def open_graph(file: Path, outputs: tuple[str, ...]) -> Run:
-    """Open an ONNX file on the CPU; returns a function from inputs, of which it takes its own, to outputs by name."""
+    """Open an ONNX file on the CPU; returns a function from inputs to outputs by name, which ignores other inputs."""
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     taken = [node.name for node in session.get_inputs()]
 

@@ -1,4 +1,4 @@
-"""The proof that a policy file is the same function as its checkpoint: both on the same random inputs."""
+"""Parity check: a policy file and its checkpoint compute the same function, compared on random inputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -46,7 +46,7 @@ def measure_parity(
     """Compare an ONNX file with torch on random inputs.
 
     Args:
-        graph: What the file has to compute.
+        graph: The function that the file must compute.
         card: Of the checkpoint.
         file: The ONNX file; it may lack inputs of the graph that `draws` holds.
         seed: Of the inputs.
@@ -55,7 +55,7 @@ def measure_parity(
 
     Raises:
         ExportError: An action, or a sampling step of one, differs by more than 1e-5 standard deviations, and by more
-            than what inputs that differ by 1e-5 make of it; or another expert acts.
+            than a change of the inputs by 1e-5 causes; or the experts differ.
     """
     random = np.random.default_rng(seed)
     batches = [draw_inputs(graph, card, PARITY_BATCH, random) | draws for _ in range(PARITY_BATCHES)]
@@ -82,7 +82,7 @@ def _shown(batches: list[Inputs]) -> Iterator[Inputs]:
 def _action_error(
     graph: MixtureGraph | OneStepGraph, card: CheckpointMetadata, measured: Inputs, inputs: Inputs
 ) -> tuple[float, int]:
-    """Return the largest error of an action, by its slope where it is above the limit, and the experts that differ."""
+    """Return the largest action error, divided by the slope if above the limit, and the number of differing experts."""
     expected, mismatches = run_torch(graph, inputs), 0
     error = np.abs(measured["action"] - expected["action"]) / np.array(card.statistics["action_std"])
     error = error.reshape(len(error), -1).max(1)  # (B,)
@@ -97,16 +97,16 @@ def _action_error(
 
 
 def _slope(function: Function, inputs: Inputs, units: Mapping[str, Any], step: float = 1e-2) -> Array:
-    """Return how much an action changes with the inputs, at least 1, (B,): a norm of the Jacobian.
+    """Return a norm of the action's Jacobian with respect to the inputs, at least 1, (B,).
 
     A one-step policy jumps between modes as its noise crosses from one to the other, and so does a sampling step from a
-    high level to a low one; an expert that no state needs may have learned anything. There they are steep, and rounding
-    inside them grows by the slope, whatever evaluates them; central differences measure that.
+    high level to a low one; an unused expert is arbitrary. There the function is steep, and any runtime amplifies
+    rounding by the slope; central differences measure the slope.
 
     Args:
         function: Gives standardised actions, (B, ...).
         inputs: By name, (B, ...).
-        units: Standard deviations of the inputs, for those of which they are not 1.
+        units: Standard deviations of the inputs; 1 by default.
         step: Of the differences, in standard deviations.
     """
     total = np.zeros(len(next(iter(inputs.values()))))
@@ -128,7 +128,7 @@ def _standard_action(graph: MixtureGraph | OneStepGraph, given: Inputs, moved: I
 
 
 def _moved(inputs: Inputs) -> Inputs:
-    """Return the inputs over which an action is differentiated: all but the choice of the expert."""
+    """Return the inputs of the Jacobian: all except the choice of the expert."""
     return {name: values for name, values in inputs.items() if name != "expert_uniform"}
 
 
@@ -141,9 +141,9 @@ def _chain_error(
 ) -> float:
     """Return the largest error of any sampling step, in standard deviations.
 
-    Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations part there. So
-    torch takes each step from where ONNX stood before it, in a copy of the graph that shows its steps, and the file's
-    own action has to be the last of them.
+    Where a chain passes between two modes it is as good as discontinuous: any two float32 evaluations diverge there. So
+    torch takes each step from ONNX's state before it, which a copy of the graph outputs, and the file's own action must
+    equal the last state.
     """
     chain_graph = ChainGraph(graph)
     aside = file.with_suffix(".chain")
@@ -185,7 +185,7 @@ def _step_error(graph: DiffusionGraph, card: CheckpointMetadata, action: Array, 
 
 
 def _take_step(graph: DiffusionGraph, sigma: float, below: float, draw: Array | None, inputs: Inputs) -> Array:
-    """Take one sampling step with torch; `inputs` has the policy's and where the step starts, `from` (B, D)."""
+    """Take one sampling step with torch; `inputs` has the policy's inputs and the start of the step, `from` (B, D)."""
     given = [torch.from_numpy(inputs[name]) for name in graph.inputs if name != "noise"]
     start = torch.from_numpy(inputs["from"])[:, None]
     noise = None if draw is None else torch.from_numpy(draw)[:, None]
@@ -195,7 +195,7 @@ def _take_step(graph: DiffusionGraph, sigma: float, below: float, draw: Array | 
 
 
 def _growth(sampler: Sampler, sigma: float, below: float) -> float:
-    """Return by how much a step multiplies rounding in what the network says, at least 1.
+    """Return a step's amplification of rounding errors in the network's output, at least 1.
 
     Noisy actions are as large as their level; Heun's method divides the second estimate by the lower level.
     """

@@ -1,4 +1,4 @@
-"""Whether a policy file may be written where another one is."""
+"""Whether a policy file may replace an existing file."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from vdd_ros.text import printable
 
 
 def check_policy_place(file: Path, card: CheckpointMetadata) -> None:
-    """Refuse a place that holds anything but a policy of the same training run, however that was exported.
+    """Refuse to replace anything except a policy of the same training run, whatever its export settings.
 
     Args:
-        file: Where a policy is to be written.
-        card: Of its checkpoint.
+        file: The policy file to write.
+        card: Metadata of its checkpoint.
 
     Raises:
-        ConfigurationError: The place holds something else; --force replaces it.
+        ConfigurationError: The path holds something else; --force replaces it.
     """
     if not file.is_file():
         return

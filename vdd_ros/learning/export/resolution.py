@@ -1,4 +1,4 @@
-"""Whether single precision suffices for the observations of a policy file: what their least digit does to actions."""
+"""Whether single precision suffices for the observations of a policy file: the effect of the least digit on actions."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.policy.selection import named_expert
 
 LARGEST_SHARE = 0.01
-"""Of an action's range, by which the least significant digit of an observation may move it."""
+"""Largest change of an action, as a share of its range, by an observation's least significant digit."""
 QUANTILE = 0.9
-"""Of the observations in which it must not: between two modes, a sampling chain is as good as discontinuous."""
+"""Share of observations above which it counts: between two modes, a sampling chain is as good as discontinuous."""
 SAMPLES = 256
 
 
 def check_resolution(graph: PolicyGraph | DeterministicGraph, card: CheckpointMetadata, file: Path, seed: int) -> None:
-    """Refuse a file whose actions depend on less than single precision tells about an observation.
+    """Refuse a file whose actions depend on digits of an observation that single precision cannot represent.
 
     Each entry of random observations, and of goals, is moved by one unit of its least significant digit as float32; the
     action of the file must not move by more than 1 % of its range in more than a tenth of them, nor may that digit be
@@ -48,8 +48,8 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: CheckpointMe
     if found:
         raise ExportError(
             f"the least significant digit of an observation moves the action by more than {100 * LARGEST_SHARE:g} % of "
-            f"its range, or is more than the entry's deviation: that of {', '.join(found)}. These entries hardly "
-            "changed in the demonstrations; leave them out, or train again, which takes a larger deviation for them "
+            f"its range, or exceeds the entry's deviation: {', '.join(found)}. These entries hardly "
+            "changed in the demonstrations; leave them out, or train again with a larger deviation for them "
             "(--least-deviation)"
         )
 

@@ -1,4 +1,4 @@
-"""What people are told of an exported policy."""
+"""User-facing summary of an exported policy."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from vdd_ros.policy.spec import PolicySpec
 
 
 def export_warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
-    """Return what whoever runs the file should know of its training, a sentence each."""
+    """Return warnings about the training for users of the file, a sentence each."""
     found = [f"{warning}." for warning in spec.warnings]
     if _interrupted(spec):
         found.append(
-            f"the training of '{checkpoint}' ended after {_steps(spec)}. Finish it with --resume and export it again, "
-            "unless that is meant."
+            f"the training of '{checkpoint}' stopped after {_steps(spec)}. Finish it with --resume and export again, "
+            "unless this is intended."
         )
     return found + small_deviations(spec.vector, spec.statistics.observation_std)
 
@@ -23,7 +23,7 @@ def _interrupted(spec: PolicySpec) -> bool:
 
 
 def _steps(spec: PolicySpec) -> str:
-    """Say how many steps were done, and of how many where that differs."""
+    """Return the number of completed steps in words, with the total if it differs."""
     done = f"{spec.settings['steps_done']:,}"
     return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
 
