@@ -359,7 +359,7 @@ def test_a_teacher_that_is_none_is_refused(tmp_path: Path, teacher: Path, studen
     assert "is truncated" in refusal(capsys, *distil(cut, tmp_path / "S"))
     assert "is truncated" in refusal(capsys, *export(cut, tmp_path / "file.onnx"))
     shutil.copy(teacher / MODEL_FILE, cut)
-    assert "name what it learned from: --demos PATH" in refusal(capsys, *distil(cut, tmp_path / "S"))
+    assert "name its training data: --demos PATH" in refusal(capsys, *distil(cut, tmp_path / "S"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut"]
 
 

@@ -95,7 +95,7 @@ def test_a_damaged_link_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_without_link_and_demonstrations_the_error_says_how_to_give_them(tmp_path: Path) -> None:
-    with pytest.raises(DemonstrationError, match="keeps no demonstrations and no link to any"):
+    with pytest.raises(DemonstrationError, match="has neither demonstrations nor a link to them"):
         load_linked(tmp_path)
 
 

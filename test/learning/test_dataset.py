@@ -192,7 +192,7 @@ def test_what_single_precision_does_not_hold_is_refused_before_it_is_trained(
 ) -> None:
     demonstrations = small_demonstrations()
     values = offset + factor * getattr(demonstrations, name)
-    with pytest.raises(DemonstrationError, match=f"single precision does not hold the {name} entries"):
+    with pytest.raises(DemonstrationError, match=f"single precision cannot represent the {name} entries"):
         Statistics.of(replace(demonstrations, **{name: values}))
 
 

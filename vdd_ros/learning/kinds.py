@@ -1,6 +1,6 @@
-"""The structures of policies: for each its model, how a checkpoint of it is read, its graph, and its metadata.
+"""The structures of policies: model, checkpoint reader, exported graph and metadata of each.
 
-A structure is what a robot has to know of a policy file. Which method trained it makes no difference here.
+A structure is a policy file's interface to the robot. It is independent of the training method.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class Kind(Generic[M, C]):
         graph: The graph of its policy files.
         describe: Fields of the metadata that only this structure has: `experts`, `covariance`, `sampling_steps`.
         sampling: Settings of the export that go into the metadata's `settings`.
-        foreign: Reads what another program trained, as `read` does; None where a path holds nothing that is known.
+        foreign: Reads a model of another program, as `read` does; None if the path holds none that is known.
         draws_noise: Whether a deterministic file keeps one draw of the noise; else it acts with zeros.
     """
 
@@ -60,7 +60,7 @@ class Kind(Generic[M, C]):
         """Build an untrained model.
 
         Raises:
-            ConfigurationError: It would be larger than what is read again.
+            ConfigurationError: It would be larger than a checkpoint may be.
         """
         check_sizes(shape)
         return self.model(shape)
@@ -75,7 +75,7 @@ class Kind(Generic[M, C]):
         return module, card
 
     def read(self, folder: Path) -> tuple[M, CheckpointMetadata, str]:
-        """Read a trained model, frozen, its card and the digest of what both were read from; raises as `load` does."""
+        """Read a trained model, frozen, its card and the digest of the bytes of both; raises as `load` does."""
         try:
             model = read_model(folder)
         except CheckpointError:
@@ -90,7 +90,7 @@ class Kind(Generic[M, C]):
 
 
 def _foreign_teacher(path: Path) -> tuple[Teacher, CheckpointMetadata, str] | None:
-    """Ask each kind of teacher that reads those of another program."""
+    """Try each kind of teacher that reads models of other programs."""
     for load in filter(None, (TEACHERS.get(name).load for name in TEACHERS.names())):
         if (found := load(path)) is not None:
             return found.teacher.requires_grad_(False).eval(), found.card, found.sha256

@@ -211,9 +211,9 @@ def _check_levels(teacher: "Teacher") -> None:
         bool(((nearest >= low * 0.999) & (nearest <= high * 1.001)).all()) or not levels.cover(low, high),
         "goes out of its span",
     )
-    visited = levels.sampling_levels(3, "karras")
-    falls = all(above > below > 0 for above, below in pairwise(visited))
-    _require(len(visited) == 3 and falls, f"visits the levels {visited}; they must descend")
+    sampled = levels.sampling_levels(3, "karras")
+    falls = all(above > below > 0 for above, below in pairwise(sampled))
+    _require(len(sampled) == 3 and falls, f"visits the levels {sampled}; they must descend")
     context = teacher.encode(torch.zeros(2, teacher.config.history, teacher.config.obs_dim))
     sample = teacher.sample(context, torch.randn((2, 5, 3, teacher.size), generator=torch.Generator().manual_seed(0)))
     _require(sample.shape == (2, 5, teacher.size) and bool(sample.isfinite().all()), "samples what is not finite")

@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what it is, read field by field, so that nothing later trips over a value."""
+"""The card of a checkpoint: its metadata, validated field by field when it is read."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ LARGEST = {
     **{"layers": 1_000, "head_layers": 1_000, "octaves": 64, "levels": 100_000},
     **{"history": 4_096, "goal_length": 4_096, "horizon": 4_096, "conditions": 2},
 }
-"""Of the sizes of a model that take time, or memory that is not in the file of its weights, where they are large."""
+"""Limits on sizes of a model that cost time, or memory beyond the file of its weights."""
 LEAST = {"levels": 2, "experts": 1, "head_width": 1, "history": 1, "horizon": 1, "conditions": 1}
 MAX_SIZE = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -46,20 +46,20 @@ class TrainedModel(TypedDict):
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What a checkpoint is.
+    """Metadata of a checkpoint.
 
     Attributes:
         structure: Of the policy's graph, as in policy files: `mixture`, `diffusion`, `one_step`.
         method: How it was trained: `vdd`, `ddpm`.
         task: Name of the task.
-        observation, action: Features, of which name and unit are kept.
+        observation, action: Features; only names and units are kept.
         rate_hz: Control rate.
         statistics: `observation_` and `action_` `mean` and `std`, `action_low`, `action_high`: lists, SI units.
         model: Arguments of the model's configuration.
         settings: Arguments of the training's configuration.
         steps: Training steps done.
-        data_sha256, teacher_sha256: What it was trained on; None where that is unknown, or there was no teacher.
-        warnings: What is doubtful about that, a sentence each; policy files repeat it.
+        data_sha256, teacher_sha256: Digests of training data and teacher; None if unknown or absent.
+        warnings: Doubts about the training data, a sentence each; policy files repeat them.
         versions: Package versions.
     """
 
@@ -80,7 +80,7 @@ class CheckpointMetadata:
 
     @property
     def signature(self) -> Signature:
-        """What the policy observes and commands, and how often."""
+        """Observation, action and control rate of the policy."""
         return Signature(self.observation, self.action, self.rate_hz)
 
     def to_json(self) -> str:
@@ -93,7 +93,7 @@ class CheckpointMetadata:
         """Read a card.
 
         Raises:
-            CheckpointError: It is damaged, of another version, lacks a field, or a field holds what it cannot.
+            CheckpointError: It is damaged, of another version, lacks a field, or has an invalid one.
         """
         fields = parse_json(text, f"the card of '{where}'", CheckpointError, max_bytes=MAX_CARD_BYTES)
         if not isinstance(fields, dict):
@@ -112,7 +112,7 @@ class CheckpointMetadata:
 
 
 class _CardFields:
-    """The fields of a card as they came."""
+    """The fields of a card before validation."""
 
     def __init__(self, fields: dict[str, Any], where: Path) -> None:
         known = {field.name for field in dataclasses.fields(CheckpointMetadata)}
@@ -214,7 +214,7 @@ class _CardFields:
 
 
 def _from_version_1(model: Any) -> Any:
-    """Return a model's fields, of which a one-step policy's method told how many noise levels it is told."""
+    """Return a model's fields; version 1 implied a one-step policy's number of noise conditions by its method."""
     if not isinstance(model, dict) or model.get("kind") not in _CONDITIONS_1:
         return model
     others = {name: value for name, value in model.items() if name != "kind"}
@@ -222,13 +222,13 @@ def _from_version_1(model: Any) -> Any:
 
 
 def origin_warning(card: CheckpointMetadata, given: str, who: str, used: str) -> tuple[str, ...]:
-    """Say where demonstrations are not known to be those that a model learned from; nothing where they are.
+    """Return a warning if demonstrations are not known to be a model's training data, else nothing.
 
     Args:
         card: Of the model.
         given: Digest of the demonstrations.
         who: The model in words, such as "the teacher".
-        used: What was done with the demonstrations, such as "it was distilled at the states of".
+        used: Use of the demonstrations, such as "it was distilled at the states of".
     """
     if card.data_sha256 == given:
         return ()
@@ -237,7 +237,7 @@ def origin_warning(card: CheckpointMetadata, given: str, who: str, used: str) ->
 
 
 def _is_number(value: object) -> bool:
-    """Tell whether a value is a number that a float holds, and no truth value."""
+    """Return whether a value is a number within the range of a float, and not a bool."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -250,7 +250,7 @@ def read_shape(config: Callable[..., Config], card: CheckpointMetadata, folder: 
     """Build the configuration of the model that a card describes.
 
     Raises:
-        CheckpointError: The card describes another model, one of sizes that cannot be meant, or one that does not fit
+        CheckpointError: The card describes another model, one of implausible sizes, or one that does not fit
             its own entries.
     """
 
@@ -294,7 +294,7 @@ def check_sizes(shape: NetworkConfig) -> None:
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """Tell whether a value from JSON is of a field's type: a number, a truth value or one of a `Literal`'s choices."""
+    """Return whether a value from JSON has a field's type: a number, a bool or one of a `Literal`'s choices."""
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if kind is float:

@@ -1,4 +1,4 @@
-"""Checkpoints: weights as safetensors, with a card that says what they are; the state of a run for `--resume`.
+"""Checkpoints: weights as safetensors with a card of metadata, and the state of a run for `--resume`.
 
 A folder holds `model.safetensors` (averaged weights, the card in its header), `model.json` (the card, for people) and
 `state.safetensors` (everything that `--resume` needs). Each is written aside and renamed.
@@ -37,16 +37,16 @@ CARD_FILE = "model.json"
 STATE_FILE = "state.safetensors"
 SETTINGS_FILE = "settings.json"
 MAX_BYTES = 8 << 30
-"""Of a file of weights; a teacher of the default size has 1.3 MB."""
+"""Largest file of weights; a teacher of the default size has 1.3 MB."""
 _HEADER = "vdd_ros"
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a checkpoint holds.
+    """Content of a checkpoint.
 
     Attributes:
-        card: What it is.
+        card: Its metadata.
         tensors: Averaged weights by name.
         sha256: Hex digest of the bytes that both were read from.
     """
@@ -57,7 +57,7 @@ class Model:
 
 
 def save_model(folder: Path, tensors: dict[str, Tensor], card: CheckpointMetadata) -> None:
-    """Write the averaged weights and their card; raises CheckpointError if that card could not be read again."""
+    """Write the averaged weights and their card; raises CheckpointError if the card is invalid."""
     CheckpointMetadata.from_json(card.to_json(), folder / MODEL_FILE)
     save_tensors(folder / MODEL_FILE, tensors, card.to_json())
     with replacing(folder / CARD_FILE) as aside:
@@ -168,7 +168,7 @@ def check_tensors(module: nn.Module, tensors: dict[str, Tensor], what: str) -> N
     Args:
         module: May be on the device `meta`.
         tensors: By name, as in its `state_dict`.
-        what: What they are called in errors.
+        what: Their name in errors.
 
     Raises:
         CheckpointError: With the first that does not fit.

@@ -1,4 +1,4 @@
-"""What a checkpoint learned from: a link to the demonstrations, relative to its folder, and their SHA-256.
+"""The link from a checkpoint to its demonstrations: a path relative to its folder, and their SHA-256.
 
 The link is `demonstrations.json` in the checkpoint's folder. Demonstrations that were never written to a file are saved
 in the folder itself. A student links to the set that it was distilled with, which need not be its teacher's.
@@ -34,13 +34,13 @@ def load_linked(folder: Path) -> DemonstrationSet:
     """Read the demonstrations that a checkpoint was made with.
 
     Raises:
-        DemonstrationError: There is no link or a damaged one, nothing is where it leads, or something else.
+        DemonstrationError: The link is missing or damaged, or its target is missing or has another SHA-256.
     """
     if not (folder / LINK_FILE).exists():
         if (folder / FILE_NAME).exists():
             return DemonstrationSet.load(folder / FILE_NAME)
         raise DemonstrationError(
-            f"'{printable(folder)}' keeps no demonstrations and no link to any; name what it learned from: --demos PATH"
+            f"'{printable(folder)}' has neither demonstrations nor a link to them; name its training data: --demos PATH"
         )
     path, sha256 = _read_link(folder / LINK_FILE)
     file = folder / path

@@ -26,13 +26,13 @@ TIMEOUT = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class WorkerRank:
-    """Which of several processes this is.
+    """The place of this process among several.
 
     Attributes:
         rank: From 0.
         world: Number of processes.
         local_rank: Number among those on this machine, from 0.
-        local_world: How many there are on this machine.
+        local_world: Number of processes on this machine.
     """
 
     rank: int = 0
@@ -97,12 +97,12 @@ def training_group(batch: int, *, cuda: bool) -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Tell whether this process writes: the only one, or the first of its group."""
+    """Return whether this process writes: the only one, or the first of its group."""
     return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
 def refuse_several() -> None:
-    """Refuse a training of which torchrun started several processes that do not share it; ConfigurationError."""
+    """Raise ConfigurationError if torchrun started several processes of a command that cannot share a training."""
     place = WorkerRank.of(os.environ)
     if place.world > 1 and not distributed.is_initialized():
         raise ConfigurationError(
@@ -146,7 +146,7 @@ def average(scalars: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def agree(reason: KeyboardInterrupt | None, device: torch.device) -> KeyboardInterrupt | None:
-    """Return why to stop if any process of the group has a reason, so that all stop after the same step."""
+    """Return a reason to stop if any process of the group has one, so that all stop after the same step."""
     if not distributed.is_initialized():
         return reason
     stops = torch.tensor(float(reason is not None), device=device)

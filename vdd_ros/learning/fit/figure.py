@@ -1,4 +1,4 @@
-"""The figure of a training run: what its TensorBoard files hold, over the steps."""
+"""The figure of a training run: its TensorBoard scalars over the steps."""
 
 import math
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ Curves = dict[str, Curve]
 
 
 def read_curves(folder: Path) -> Curves:
-    """Read the scalars of the run in a checkpoint folder, through every interruption of it.
+    """Read the scalars of the run in a checkpoint folder, across interruptions.
 
-    Each event file is read by itself, in the order in which they were begun, and what one holds from the first step of
-    the next one on is left out. TensorBoard reads them in the order of their names, which for files of one second says
-    nothing, and then leaves out what came later.
+    Event files are read one by one in the order of their creation; events of a file from the first step of the next
+    file on are dropped. TensorBoard sorts files by name, which is ambiguous within one second, and would then drop the
+    later events.
     """
     curves: dict[str, list[tuple[int, float]]] = {}
     for scalars in sorted((_scalars(file) for file in (folder / TENSORBOARD_FOLDER).glob("events*")), key=_began):

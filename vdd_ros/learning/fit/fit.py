@@ -1,4 +1,4 @@
-"""What every model's training shares: how to optimise, on which device, what to keep."""
+"""Training common to all models: optimisation, device, checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,12 +23,12 @@ class TrainingJob:
     """A model and its loss.
 
     Attributes:
-        module: Trained; its averaged weights are kept.
-        loss: Of one batch.
+        module: The module to train; its averaged weights are saved.
+        loss: Loss of one batch.
         shape: Of the module, for the card.
         compiled: Networks that --compile compiles.
         after_step: Called after each optimiser step.
-        kept: Name of the submodule whose averaged weights are kept; empty for the whole module.
+        kept: Name of the submodule whose averaged weights are saved; empty for the whole module.
     """
 
     module: nn.Module
@@ -48,12 +48,12 @@ def fit(
     resume: bool,
     trial: ThreadTrial | None = None,
 ) -> CheckpointMetadata:
-    """Train a model to the end, or go on where a run stopped, and keep it in `folder`.
+    """Train a model to the end, or resume a run, and save it in `folder`.
 
     Args:
         folder: Checkpoint folder, prepared.
-        job: What to train.
-        config: How.
+        job: The model and its loss.
+        config: Settings of the optimisation.
         card: Makes the metadata of a trained model.
         label: Of the progress bar.
         resume: Continue the run in `folder`.

@@ -1,4 +1,4 @@
-"""Rows of a memory-mapped array as a tensor would give them, read when they are taken."""
+"""Rows of a memory-mapped array, indexed like a tensor and read on access."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ Places = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 
 
 class MappedRows:
-    """Standardised float32 rows of an array that is larger than one may want in memory.
+    """Standardised float32 rows of an array that should not be in memory as a whole.
 
-    `rows[index]` is bit for bit what the same expression gives for a tensor (K, ...); it has nothing else of a tensor.
+    `rows[index]` equals that of a tensor (K, ...) bit for bit; other operations of tensors are not supported.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class MappedRows:
             values: (M, D), memory-mapped.
             places: From indices to the rows of `values` that make up each item: (...) -> (..., T) or (...).
             count: K, number of items.
-            mean: (D,) what is subtracted from rows.
-            deviation: (D,) what they are then divided by.
+            mean: (D,) subtracted from rows.
+            deviation: (D,) divisor of the centred rows.
             device: Where the tensors go.
             is_flat: Join the T rows of an item, (T * D,).
         """

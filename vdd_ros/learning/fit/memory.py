@@ -8,11 +8,11 @@ GIBIBYTE = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep freed memory, and return whether it understood.
+    """Make the C library keep freed memory; return whether it supports that.
 
     A step of a transformer allocates and frees tensors of megabytes by the hundred. glibc returns such blocks at once,
-    and every page of the next one is faulted in and zeroed again: a fifth of a step's time. Other C libraries decide
-    for themselves; nothing is done there.
+    and every page of the next one is faulted in and zeroed again: a fifth of a step's time. Other C libraries keep
+    their defaults.
     """
     if not sys.platform.startswith("linux"):
         return False

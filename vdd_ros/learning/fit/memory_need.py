@@ -1,4 +1,4 @@
-"""Whether the memory can hold a training at all: a lower bound of what it takes, before anything is allocated."""
+"""Memory check before a training: a lower bound of its needs, before anything is allocated."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def check_memory(config: FitConfig, demonstrations: DemonstrationSet, device: to
     """Refuse settings that need more memory than the device has free.
 
     Args:
-        config: Of any method.
-        demonstrations: What it learns from.
-        device: Where it computes.
+        config: Settings of any method.
+        demonstrations: The training data.
+        device: Device of the training.
 
     Raises:
-        ConfigurationError: With what the settings take at least, what is free, and the options to lower.
+        ConfigurationError: With the lower bound, the free memory, and the options to lower.
     """
     free = free_bytes(device)
     needs = least_bytes(config, demonstrations)
@@ -46,11 +46,11 @@ OPTIONS = {
     "the weights": ("width", "layers", "octaves", "history", "horizon", "head_width", "experts", "levels"),
     "the pool of states": ("pool_copies", "pool_samples"),
 }
-"""What takes memory, and the settings that it grows with."""
+"""Consumers of memory, and the settings that they grow with."""
 
 
 def least_bytes(config: FitConfig, demonstrations: DemonstrationSet) -> dict[str, int]:
-    """Return lower bounds of what the parts of a training take, in bytes, by the names of `OPTIONS`.
+    """Return lower bounds on the memory of a training's parts, in bytes, by the names of `OPTIONS`.
 
     Activations count once for each layer, weights of a layer as one square matrix: any network takes more.
     """
@@ -81,7 +81,7 @@ def least_bytes(config: FitConfig, demonstrations: DemonstrationSet) -> dict[str
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return how much memory a device has free; None where that cannot be known."""
+    """Return a device's free memory in bytes; None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
@@ -89,7 +89,7 @@ def free_bytes(device: torch.device) -> int | None:
         free = 1024 * int(facts["MemAvailable"].split()[0])
     except (OSError, ValueError, KeyError, IndexError):
         return None
-    try:  # what its control group leaves a container
+    try:  # the rest of a container's limit
         limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
     except (OSError, ValueError):  # no such group, or "max": no limit
         return free

@@ -1,4 +1,4 @@
-"""How entries are brought to a common scale before learning: by mean and deviation, by their range, or not at all."""
+"""Scaling of entries before training: by mean and standard deviation, by range, or none."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +15,13 @@ from vdd_ros.text import printable
 
 
 def statistics_of(demonstrations: DemonstrationSet, config: WindowConfig) -> Statistics:
-    """Compute the statistics of a demonstration set, of each entry as `config.normalisation` says.
+    """Compute the statistics of a demonstration set, each entry scaled by `config.normalisation`.
 
     An entry by `min-max` is between -1 and 1 in the demonstrations; one that never changes, and the least deviation of
     observations, are treated as with `mean-std`. By `none` it stays in its unit. The limits of actions are the same.
 
     Raises:
-        ConfigurationError: The normalisation names an entry that is not there.
+        ConfigurationError: The normalisation names an unknown entry.
         DemonstrationError: As `Statistics.of`.
     """
     found = Statistics.of(demonstrations, config.least_deviation)
@@ -45,7 +45,7 @@ class _Entries:
     least_deviation: float
 
     def apply(self, statistics: Statistics, ways: list[str]) -> Statistics:
-        """Return statistics in which each entry is normalised in its way."""
+        """Return statistics that scale each entry by its own normalisation."""
         mean, deviation = getattr(statistics, f"{self.part}_mean"), getattr(statistics, f"{self.part}_std")
         mean, deviation = mean.clone(), deviation.clone()
         for index, way in enumerate(ways):
@@ -56,7 +56,7 @@ class _Entries:
         return replace(statistics, **{f"{self.part}_mean": mean, f"{self.part}_std": deviation})
 
     def _span(self, index: int) -> tuple[float, float] | None:
-        """Return the middle and half the range of an entry; None where it never changes."""
+        """Return the middle and half the range of an entry; None if it never changes."""
         values = self.values[:, index]
         low, high = float(values.min()), float(values.max())
         if low == high:

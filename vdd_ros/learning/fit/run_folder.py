@@ -1,4 +1,4 @@
-"""What every training run shares: its folder, its settings, the versions it was made with."""
+"""The folder of a training run: its files, settings and versions."""
 
 import json
 import platform
@@ -29,7 +29,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 FIGURE_FILE = "training.png"
 RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, LINK_FILE, FIGURE_FILE, "tensorboard")
-"""What a run makes in its folder, beside the demonstrations."""
+"""Files that a run writes into its folder, beside the demonstrations."""
 
 
 @contextmanager
@@ -42,20 +42,20 @@ def run_folder(
     force: bool = False,
     teacher_folder: Path | None = None,
 ) -> Iterator[Callable[[], None]]:
-    """Hold a run's folder while the block trains in it; what was there before is kept until the block ends well.
+    """Hold a run's folder while the block trains in it; its previous content is kept until the block succeeds.
 
-    Of several processes that train together the first one does so, and the others wait until it is ready.
+    In distributed training the first process does so, and the others wait for it.
 
     Args:
         folder: Made if it is missing.
-        settings: Of the run.
+        settings: Settings of the run.
         demonstrations: Linked from the folder, or saved in it where they are in no file yet.
         resume: Continue the run in the folder.
         force: Replace what the folder holds.
-        teacher_folder: Where the run's teacher is; a run cannot be there.
+        teacher_folder: Folder of the run's teacher, which is refused as `folder`.
 
     Yields:
-        What to call when everything is ready to train: only then is anything written.
+        A function to call once everything is ready to train; nothing is written before.
 
     Raises:
         CheckpointError: As `prepare_folder`, or the folder is the teacher's.
@@ -92,14 +92,14 @@ def run_folder(
 def prepare_folder(
     folder: Path, settings: dict[str, Any], resume: bool, force: bool = False, others: Iterable[str] = ()
 ) -> None:
-    """Make a run's folder and note its settings, or check that a run to resume had the same.
+    """Make a run's folder and record its settings, or check that a run to resume had the same.
 
     Args:
         folder: Made if it is missing.
-        settings: Of the run.
+        settings: Settings of the run.
         resume: Continue the run in the folder.
         force: Move aside what the folder holds: see earlier.py.
-        others: Names of what else is in the way then.
+        others: Names of other files to move aside.
 
     Raises:
         CheckpointError: As `check_folder`.
@@ -114,11 +114,11 @@ def prepare_folder(
 
 
 def check_folder(folder: Path, settings: dict[str, Any], resume: bool, force: bool) -> None:
-    """Refuse a folder in which a run cannot begin or go on; the arguments are those of `prepare_folder`.
+    """Refuse a folder in which a run can neither start nor resume; the arguments are those of `prepare_folder`.
 
     Raises:
         CheckpointError: `folder` is a file; or holds a model or a run, and neither `resume` nor `force` is set; or
-            there is nothing to resume; or its settings were others.
+            there is nothing to resume; or its settings differ.
     """
     file = folder / SETTINGS_FILE
     if folder.exists() and not folder.is_dir():
@@ -139,7 +139,7 @@ def check_folder(folder: Path, settings: dict[str, Any], resume: bool, force: bo
 
 
 def _keeps(folder: Path, demonstrations: DemonstrationSet, replace: bool) -> bool:
-    """Tell whether a folder holds these demonstrations; raise DemonstrationError if others are not to be replaced."""
+    """Return whether a folder holds these demonstrations; raise DemonstrationError if it must keep others."""
     if not (folder / FILE_NAME).exists():
         return False
     try:
@@ -163,7 +163,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
 
 
 def _require_same(begun: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
-    """Raise CheckpointError where a run was begun with other settings than are given."""
+    """Raise CheckpointError if a run was started with other settings."""
     given = json.loads(json.dumps(settings))
     changed = [key for key in sorted(begun.keys() | given.keys()) if begun.get(key) != given.get(key)]
     if changed:
@@ -177,7 +177,7 @@ def _require_same(begun: dict[str, Any], settings: dict[str, Any], folder: Path)
 
 
 def build(make: Callable[[Config], Module], shape: Config, model: Model, folder: Path) -> Module:
-    """Build a module and put a checkpoint's weights into it, which are held against its shape first.
+    """Build a module and load a checkpoint's weights, after checking them against its shape.
 
     Args:
         make: Makes the module.
@@ -189,7 +189,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
         CheckpointError: The weights are not those of the card's model, or not finite.
     """
     try:
-        with shapes_only():  # shapes without memory: sizes that the file does not have cost nothing
+        with shapes_only():  # shapes without memory: sizes beyond the file's cost nothing
             empty = make(shape)
         check_tensors(empty, model.tensors, "the weights")
         module = make(shape)
@@ -202,7 +202,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the package versions that results depend on."""
     return {
         "vdd_ros": __version__,
         "python": platform.python_version(),

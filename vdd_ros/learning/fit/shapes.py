@@ -1,4 +1,4 @@
-"""Modules without memory: their shapes are what counts, and nothing is computed for values that no one reads."""
+"""Modules without values: their shapes are known, and nothing is allocated or computed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _OPERATORS = ("__iadd__", "__isub__", "__imul__", "__itruediv__")
 
 
 class _Untouched(TorchFunctionMode):
-    """Leaves out what changes a tensor in place, and draws and fills nothing.
+    """Skips in-place operations, random draws and fills.
 
     On the meta device such operations do nothing but load torch's compiler first, which takes seconds.
     """
@@ -25,7 +25,7 @@ class _Untouched(TorchFunctionMode):
         name = func.__name__
         in_place = name in _OPERATORS or (name.endswith("_") and not name.endswith("__"))
         if in_place and name != "requires_grad_":
-            return args[0] if args else kwargs["tensor"]  # as torch.nn.init gives it
+            return args[0] if args else kwargs["tensor"]  # as torch.nn.init passes it
         return _UNREAD.get(func, func)(*args, **(kwargs or {}))
 
 

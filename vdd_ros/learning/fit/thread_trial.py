@@ -1,9 +1,9 @@
 """A timed trial of thread counts at the start of a training on a CPU.
 
 Whether a second thread gains anything depends on the processor, on the sizes of the network and on its neighbours, and
-no rule of sizes was right on two machines. So some steps are timed with one thread and with one a free core. They draw
-from generators of their own and change no weight: the trial changes nothing but the number of threads, by which sums
-may round differently.
+no rule of sizes was right on two machines. So some steps are timed with one thread, and with one per free core. They
+have their own generators and change no weights: the trial affects only the number of threads, and thereby the rounding
+of sums.
 """
 
 import time
@@ -19,7 +19,7 @@ WORTH = 0.85
 
 
 class ThreadTrial:
-    """Decides between one thread and as many as were chosen, unless a user chose them.
+    """Decides between one thread and the chosen number, unless the user set it.
 
     Attributes:
         chosen: The number, and the reason.

@@ -32,7 +32,7 @@ from vdd_ros.progress import progress
 from vdd_ros.text import printable
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-"""What AdamW keeps of each parameter."""
+"""AdamW's state of each parameter."""
 
 
 LossFunction = Callable[[torch.Generator, int], tuple[Tensor, dict[str, Tensor]]]
@@ -45,11 +45,11 @@ class LoopConfig:
 
     Attributes:
         steps: Optimiser steps in all.
-        learning_rate: At the start; decays to 0.
+        learning_rate: Initial learning rate; decays to 0.
         decay: By a `cosine` or a `linear` ramp.
         warmup_steps: Steps of linear increase before that.
-        weight_decay: Of AdamW.
-        ema_decay: Of the averaged weights, reached by (1 + n) / (10 + n).
+        weight_decay: Weight decay of AdamW.
+        ema_decay: Decay of the averaged weights, reached by (1 + n) / (10 + n).
         clip_norm: Largest norm of the gradient.
         checkpoint_every_s: Seconds between checkpoints.
     """
@@ -77,10 +77,10 @@ class TrainingLoop:
         """Prepare a run that keeps its state in `folder`.
 
         Raises:
-            ConfigurationError: There is nothing to do.
+            ConfigurationError: `steps` is below 1.
         """
         if config.steps < 1:
-            raise ConfigurationError(f"{config.steps} training steps were asked for; the number must be at least 1")
+            raise ConfigurationError(f"{config.steps} training steps are requested; the number must be at least 1")
         self.module = module
         self.averaged = copy.deepcopy(module).requires_grad_(False)
         self.step = 0
@@ -108,7 +108,7 @@ class TrainingLoop:
 
         Raises:
             ConfigurationError: Training diverged; the last checkpoint is from before.
-            KeyboardInterrupt: On SIGINT or SIGTERM, after the step in hand, with a checkpoint written.
+            KeyboardInterrupt: On SIGINT or SIGTERM, after the current step, with a checkpoint written.
         """
         saved_at = time.monotonic()
         first = is_first()
@@ -126,7 +126,7 @@ class TrainingLoop:
                             writer.add_scalar(name, value, self.step)
                     bar.set_postfix_str(" ".join(f"{name} {value:.3g}" for name, value in scalars.items()))
                 late = time.monotonic() - saved_at > self._config.checkpoint_every_s
-                # Once: one that comes after this waits for the next step, and is saved then.
+                # Once: a later request waits for the next step, and is saved then.
                 reason = agree(stop(), self._generator.device)
                 if reason or late:
                     self._keep(save)
@@ -136,7 +136,7 @@ class TrainingLoop:
         self._keep(save)
 
     def _keep(self, save: Callable[[], None]) -> None:
-        """Write the state and the model, in the one process that does."""
+        """Write the state and the model, in the first process only."""
         if is_first():
             self._save_state()
             save()
@@ -156,7 +156,7 @@ class TrainingLoop:
         return scalars
 
     def _refuse_divergence(self) -> None:
-        """Raise ConfigurationError where a weight, an average or what the optimiser keeps is not finite."""
+        """Raise ConfigurationError if a weight, an average or the optimiser's state is not finite."""
         values = [*self.module.parameters(), *self.averaged.parameters()]
         values += [moment for moments in self._optimizer.state.values() for moment in moments.values()]
         if not torch.stack([value.isfinite().all().to(self._generator.device) for value in values]).all():
@@ -177,7 +177,7 @@ class TrainingLoop:
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
         for name, parameter in self.module.named_parameters():
             moments = self._optimizer.state[parameter]
-            if not moments:  # a parameter that no loss has reached yet
+            if not moments:  # a parameter without a gradient so far
                 continue
             tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
         header = {"step": self.step, "settings_sha256": _digest(self._folder / SETTINGS_FILE)}
@@ -186,7 +186,7 @@ class TrainingLoop:
     def resume(self) -> None:
         """Continue from the state in the folder, exactly as if the run had not been interrupted.
 
-        Nothing of it is used before all of it has been checked.
+        All of it is checked before any of it is used.
 
         Raises:
             CheckpointError: There is no state, it is damaged, or it is of another model or run.
@@ -204,7 +204,7 @@ class TrainingLoop:
         self.step = step
 
     def _check_state(self, tensors: dict[str, Tensor], header: str) -> int:
-        """Return the number of steps done; raises CheckpointError where something cannot be this run's state."""
+        """Return the number of steps done; raises CheckpointError if this cannot be the run's state."""
         step = self._read_header(header)
         for name, now in (("generator", self._generator), ("dropout", self._dropout_generator())):
             if name not in tensors:
@@ -233,7 +233,7 @@ class TrainingLoop:
             )
         settings = _digest(self._folder / SETTINGS_FILE)
         if header.get("settings_sha256") != settings:
-            raise CheckpointError(f"{SETTINGS_FILE} beside it is not what it was when the state was written")
+            raise CheckpointError(f"{SETTINGS_FILE} beside it changed after the state was written")
         return step
 
     def _take_state(self, tensors: dict[str, Tensor]) -> None:
@@ -248,15 +248,15 @@ class TrainingLoop:
 
 
 def _check_moments(parameter: Tensor, moments: Sequence[Tensor | None], name: str, steps: int) -> None:
-    """Raise CheckpointError where what the optimiser kept of a parameter, in the order of `MOMENTS`, cannot be."""
+    """Raise CheckpointError if the optimiser's state of a parameter, in the order of `MOMENTS`, is invalid."""
     mean, square, step = moments
     if mean is None or square is None or step is None:
-        raise CheckpointError(f"it lacks a part of what the optimiser kept of {name}")
+        raise CheckpointError(f"it lacks a part of the optimiser's state of {name}")
     check_like(parameter, mean, f"exp_avg.{name}")
     check_like(parameter, square, f"exp_avg_sq.{name}")
     check_like(torch.zeros(()), step, f"step.{name}")
     if not (mean.isfinite().all() and square.isfinite().all() and (square >= 0).all()):
-        raise CheckpointError(f"what the optimiser kept of {name} is not finite, or a square is below 0")
+        raise CheckpointError(f"the optimiser's state of {name} is not finite, or a square is below 0")
     if not 1 <= float(step) <= steps or float(step) % 1:
         raise CheckpointError(f"step.{name} is {float(step)}; it must be a whole number from 1 to {steps}")
 
@@ -267,7 +267,7 @@ def _digest(file: Path) -> str | None:
 
 
 def has_state(folder: Path) -> bool:
-    """Tell whether a run was begun in `folder`."""
+    """Return whether `folder` holds a run."""
     return (folder / STATE_FILE).is_file()
 
 
@@ -277,7 +277,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], KeyboardInterrupt | None]]:
-    """Keep what the first SIGINT, SIGTERM or SIGHUP would raise until it is asked for; a second one acts as usual."""
+    """Defer what the first SIGINT, SIGTERM or SIGHUP would raise until it is polled; a second one acts as usual."""
     received: list[KeyboardInterrupt] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}

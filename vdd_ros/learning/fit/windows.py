@@ -20,16 +20,16 @@ from vdd_ros.text import printable
 
 LIMIT_MARGIN = 0.1
 LEAST_DEVIATION = 1e-3
-"""Of an observation entry that is taken by default, in the SI unit."""
+"""Default floor on the standard deviation of an observation entry, in the SI unit."""
 
 
 def usual_deviation(unit: str) -> float:
-    """Return the least deviation that is taken by default, in a unit: 1e-3 m as 1 mm; of units not known here 1e-3."""
+    """Return the default floor on standard deviations in a unit: 1e-3 m as 1 mm; 1e-3 for unknown units."""
     return LEAST_DEVIATION / UNITS[unit][1] if unit in UNITS else LEAST_DEVIATION
 
 
 def is_constant(found: Moments) -> NDArray[np.bool_]:
-    """Tell which entries never change, (D,)."""
+    """Return which entries never change, (D,)."""
     return np.asarray(found.low == found.high)
 
 
@@ -39,7 +39,7 @@ def _single(values: NDArray[np.float64]) -> Tensor:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the data are standardised with, and the limits of the actions; SI units.
+    """Statistics to standardise the data, and the limits of the actions; SI units.
 
     Attributes:
         observation_mean, observation_std: (obs_dim,).
@@ -60,15 +60,15 @@ class Statistics:
 
         Args:
             demonstrations: The set.
-            least_deviation: As in `WindowConfig`. Without it, an entry that changes by its rounding alone would make
-                any other value of it look like a thousand deviations, and the action whatever the weights happen to be.
+            least_deviation: As in `WindowConfig`. Without a floor, any other value of an entry that
+                varies only by rounding would be a thousand deviations away, and the action arbitrary.
 
         An entry that never changes has the deviation 1: standardised, it is 0 in training, and at run time its
         distance from the demonstrated value in its own unit. The limits of such an action entry are `usual_deviation`
         around its value. `small_deviations` warns of both.
 
         Raises:
-            DemonstrationError: No policy file can hold a name, the rate or a number.
+            DemonstrationError: Policy files cannot represent a name, the rate or a number.
         """
         _check_header(demonstrations.header)
         header = demonstrations.header
@@ -90,7 +90,7 @@ class Statistics:
         return found
 
     def _check_precision(self, header: Header) -> None:
-        """Raise DemonstrationError where single precision, in which policies compute, does not hold the numbers."""
+        """Raise DemonstrationError if single precision, in which policies compute, cannot represent the numbers."""
         for name, entries in (("observation", header.observation), ("action", header.action)):
             means, deviations = getattr(self, f"{name}_mean"), getattr(self, f"{name}_std")
             told_apart = deviations >= means.abs() * torch.finfo(torch.float32).eps / 2
@@ -99,8 +99,8 @@ class Statistics:
             good = told_apart & (deviations > 0) & means.isfinite() & deviations.isfinite()
             if bad := [printable(entry.name) for entry, fits in zip(entries, good.tolist(), strict=True) if not fits]:
                 raise DemonstrationError(
-                    f"demonstrations: single precision does not hold the {name} entries {', '.join(bad)}: they are too "
-                    "large, or change by less than its least digit; take another unit or origin for them"
+                    f"demonstrations: single precision cannot represent the {name} entries {', '.join(bad)}: too "
+                    "large, or changing by less than its least digit; use another unit or origin"
                 )
 
     @classmethod
@@ -120,11 +120,11 @@ class Statistics:
 
 
 def _check_header(header: Header) -> None:
-    """Raise DemonstrationError where a policy file of these demonstrations would be refused, however it is trained."""
+    """Raise DemonstrationError if any policy file trained on these demonstrations would be refused."""
     if header.arrays:
         raise DemonstrationError(
-            f"demonstrations: nothing here learns from arrays yet, such as {listed(header.arrays)}: no encoder of "
-            "images exists. Leave them out of the set, or train elsewhere: nodes run policy files that observe arrays"
+            f"demonstrations: training on arrays, such as {listed(header.arrays)}, is not supported: there is no image "
+            "encoder.  Leave them out of the set, or train elsewhere: nodes run policy files that observe arrays"
         )
     for name, texts in (
         ("task", [header.task]),
@@ -134,7 +134,7 @@ def _check_header(header: Header) -> None:
         for text in texts:
             if text != text.strip() or printable(text, MAX_TEXT) != text:
                 raise DemonstrationError(
-                    f"demonstrations: {name} has the text '{printable(text)}', which no policy file can hold; it must "
+                    f"demonstrations: {name} has the text '{printable(text)}', which policy files cannot hold; it must "
                     f"have at most {MAX_TEXT} printable characters, without spaces at its beginning or end"
                 )
     if not SLOWEST_HZ <= header.rate_hz <= FASTEST_HZ:
@@ -148,7 +148,7 @@ class Windows:
     """Standardised training pairs.
 
     Attributes:
-        observation: (K, history, obs_dim); of a memory-mapped set its rows are read when they are taken.
+        observation: (K, history, obs_dim); of a memory-mapped set its rows are read on access.
         action: (K, D), each a chunk flattened to D = horizon * act_dim; likewise.
         states: (N, obs_dim) all observations, one episode after the other; goals are cut from them; likewise.
         now: (K,) index of each window's newest observation in `states`.
@@ -173,7 +173,7 @@ class Windows:
         goal_length: int = 0,
         device: torch.device | str = "cpu",
     ) -> "Windows":
-        """Cut and standardise the windows of a demonstration set, and put them where they are used.
+        """Cut and standardise the windows of a demonstration set, and move them to their device.
 
         Raises:
             DemonstrationError: No episode is long enough.
@@ -220,14 +220,14 @@ class Windows:
         return len(self.action)
 
     def draw_goals(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
-        """Draw what each window leads to: consecutive states of the same episode, at a uniformly drawn later time.
+        """Draw goals: consecutive states of the same episode, at a uniformly drawn later time.
 
         Args:
             index: (B,) windows.
             generator: Source of the times.
 
         Returns:
-            (B, goal_length, obs_dim), oldest first, or None where there are no goals. Beyond an episode's end its last
+            (B, goal_length, obs_dim), oldest first, or None without goals. Beyond an episode's end its last
             state is repeated.
         """
         if self.goal_length == 0:
@@ -249,7 +249,7 @@ def _mapped(
     horizon: int,
     device: torch.device | str,
 ) -> tuple[MappedRows, MappedRows, MappedRows]:
-    """Return observation, action and states of `Windows` whose numbers stay where they are mapped.
+    """Return observation, action and states of `Windows` as memory-mapped rows.
 
     Args:
         demonstrations: The set.
@@ -258,7 +258,7 @@ def _mapped(
         first: (K,) first observation of its episode.
         history: Observations in a window.
         horizon: Actions in a chunk.
-        device: Where what is taken goes.
+        device: Device of the rows read.
 
     Raises:
         DemonstrationError: No episode is long enough.
@@ -291,7 +291,7 @@ def small_deviations(
 
     Args:
         entries: Of the observation.
-        deviations: Of the entries, as demonstrated or as taken; 0 for one that never changed.
+        deviations: Of the entries, before or after the floor; 0 for one that never changed.
         least_deviation: As in `WindowConfig`.
     """
     found = []
@@ -301,13 +301,13 @@ def small_deviations(
         if deviation == 0:
             found.append(
                 f"the observation entry {printable(name)} never changed in the demonstrations: it is standardised with "
-                f"the deviation 1 {printable(unit)}. The policy knows nothing of other values of it."
+                f"the deviation 1 {printable(unit)}. The policy has not learned other values of it."
             )
-        elif deviation <= least * (1 + 1e-6):  # float32 rounds it
+        elif deviation <= least * (1 + 1e-6):  # float32 rounding
             found.append(
                 f"the observation entry {printable(name)} hardly changed in the demonstrations: its deviation is "
-                f"{deviation:.2g} {printable(unit)}, the least that is taken {least:.2g} {printable(unit)} "
-                "(--least-deviation). The policy knows nothing of other values; leave the entry out, or record it "
+                f"{deviation:.2g} {printable(unit)}, the floor is {least:.2g} {printable(unit)} "
+                "(--least-deviation). The policy has not learned other values; leave the entry out, or record it "
                 "changing."
             )
     return found

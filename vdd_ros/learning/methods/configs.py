@@ -1,4 +1,4 @@
-"""The settings of every method and of the export, and their defaults; without torch, so that help needs none."""
+"""The settings of every method and of the export, and their defaults. Imports no torch, for a fast `--help`."""
 
 import math
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     levels_per_state: int = 4
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -99,7 +99,7 @@ class DistilConfig(FitConfig, MixtureConfig):
     teacher_precision: TeacherPrecision = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -146,7 +146,7 @@ class ConsistencyConfig(FitConfig):
     start_from_teacher: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -181,7 +181,7 @@ class CTMConfig(ConsistencyConfig):
     dsm_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant; as `ConsistencyConfig`."""
+        """Refuse invalid values; as `ConsistencyConfig`."""
         super().__post_init__()
         require_least(1, self, "teacher_steps")
         require_least(0, self, "dsm_weight")
@@ -198,7 +198,7 @@ class EMConfig(FitConfig, WindowConfig, MixtureConfig):
     learning_rate: float = 2e-3
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant.
+        """Refuse invalid values.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -224,7 +224,7 @@ class IMCConfig(EMConfig):
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant; as `EMConfig`."""
+        """Refuse invalid values; as `EMConfig`."""
         super().__post_init__()
         require_positive(self, "eta")
 
@@ -261,7 +261,7 @@ class ExportConfig:
     opset: Opset = 23
 
     def __post_init__(self) -> None:
-        """Refuse a number of steps that no policy file holds, a seed or an operator set that cannot be one.
+        """Refuse invalid numbers of steps, seeds and operator sets.
 
         Raises:
             ConfigurationError: With its value and what is allowed.

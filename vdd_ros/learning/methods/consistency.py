@@ -23,10 +23,10 @@ Config = TypeVar("Config", bound=ConsistencyConfig)
 
 
 class StudentWithTarget(nn.Module):
-    """A student, and the averaged copy of it that gives the targets and is not trained by gradients."""
+    """A student and its target network: an averaged copy that gets no gradients."""
 
     def __init__(self, student: OneStepModel) -> None:
-        """Start the copy where the student is."""
+        """Initialise the copy with the student's weights."""
         super().__init__()
         self.student = student
         self.target = copy.deepcopy(student).requires_grad_(False)
@@ -42,10 +42,10 @@ class NoisedBatch:
     """Actions of a batch at random noise levels, with the three contexts of their states.
 
     Attributes:
-        student, target, teacher: What each network makes of the states.
+        student, target, teacher: Each network's encoding of the states.
         clean: (B, 1, D).
         noisy: (B, S, D).
-        start, end: (B, S) numbers of the actions' levels, and of those that they jump to.
+        start, end: (B, S) indices of the noisy actions' levels, and of the levels to jump to.
     """
 
     student: Context
@@ -67,7 +67,7 @@ def cd_job(source: TeacherSource, config: CDConfig) -> TrainingJob:
 
 
 def ctm_job(source: TeacherSource, config: CTMConfig) -> TrainingJob:
-    """Return a one-step policy that is told where it jumps to, and its loss."""
+    """Return a one-step policy conditioned on the level to jump to, and its loss."""
     both = StudentWithTarget(start_student(source.teacher, config, conditions=2))
     loss = consistency_loss(both, source.teacher, source.windows, config, ctm_loss, config.to_clean)
     return _job(both, source, config, loss)
@@ -85,14 +85,14 @@ def _job(both: StudentWithTarget, source: TeacherSource, config: ConsistencyConf
 
 
 def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) -> OneStepModel:
-    """Build a student where the teacher is, which is told `conditions` noise levels.
+    """Build a student conditioned on `conditions` noise levels, on the teacher's device.
 
     The network of an EDM teacher, such as BESO, estimates the same thing as the student's, so the student starts as
     its denoiser. A DDPM's estimates the noise, which times its highest level would drown the action: its last layer is
     not taken over, and the preconditioning assumes the deviation 1, for which the network's input is the same.
 
     Raises:
-        ConfigurationError: The student is to start from a network of another make.
+        ConfigurationError: The teacher's network has another architecture.
     """
     lowest, highest = teacher.sigma_range
     deviation = teacher.preconditioning.edm_deviation
@@ -125,7 +125,7 @@ def consistency_loss(
     Args:
         both: Student and target.
         teacher: Frozen.
-        windows: What to learn at.
+        windows: Training pairs.
         config: Settings.
         jump: Loss of a batch, `cd_loss` or `ctm_loss`.
         to_clean: Share of the jumps that end in clean actions.
@@ -192,7 +192,7 @@ def ctm_loss(
     noised: NoisedBatch,
     config: CTMConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Compare a jump with the teacher's way followed by a jump, both taken on to 0, and match denoising scores.
+    """Compare a jump with teacher steps followed by a jump, both mapped to level 0, and match denoising scores.
 
     That is the soft consistency of Kim et al. (2024) from a level t to s, over a level u between them.
 

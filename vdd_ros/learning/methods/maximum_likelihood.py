@@ -11,12 +11,12 @@ H(p(n)) with a posterior q(z | n) this splits into one objective for each expert
     E_p(n | z) [R_z(n) + eta log q(z | n)] + eta H(p(n | z)),
 
 whose optimum is p(n | z) proportional to exp(R_z(n) / eta) q(z | n), with p(z) proportional to the sum of that over the
-pairs. Hence p(n, z) needs a single normaliser, which a batch estimates well; one for each expert it could not. As
-posterior serves that of the mixture itself, so that nothing has to be remembered about any pair. When eta grows beyond
-all bounds, every pair weighs the same, p(z | n) are the responsibilities, and what remains is EM.
+pairs. Hence p(n, z) needs a single normaliser, which a batch estimates well; one for each expert it could not. The
+posterior is that of the mixture itself, so that no state per pair is needed. As eta goes to infinity, all pairs weigh
+the same, p(z | n) are the responsibilities, and the method is EM.
 
-R is the log likelihood of an expert of unit variance, as published. With the variances that the experts learn, a
-curriculum would prefer the experts that are sharp to those that are right, and end in a few states that are easy.
+R is the log likelihood of an expert of unit variance, as published. With learned variances, a curriculum would
+prefer sharp experts to accurate ones, and collapse to a few easy states.
 """
 
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ class Curriculum:
 def weighted_loss(log_experts: Tensor, log_gating: Tensor, curriculum: Curriculum) -> Tensor:
     """Return the cross-entropies of the experts under the curriculum and of the gating under its posterior.
 
-    The gating learns from all pairs alike, so that it has an answer in every demonstrated state. For EM the gradient
+    The gating learns from all pairs alike, so that it is defined in every demonstrated state. For EM the gradient
     is that of the negative log likelihood.
 
     Args:

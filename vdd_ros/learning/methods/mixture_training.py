@@ -1,4 +1,4 @@
-"""What the methods that train a mixture share: where its experts start, how abandoned ones are revived, its scalars."""
+"""Mixture training shared by methods: initial experts, revival of abandoned experts, logged scalars."""
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig, exp
 
 
 def start_student(shape: StudentConfig, config: MixtureConfig, pool: StatePool, seed: int) -> MixtureStudent:
-    """Build a student where the pool is, its experts at their places.
+    """Build a student on the pool's device, with its experts initialised.
 
     Raises:
-        ConfigurationError: The student would be larger than what is read again.
+        ConfigurationError: The student would be larger than a checkpoint may be.
     """
     student = MIXTURE.new(shape).to(pool.action.device)
     generator = torch.Generator(pool.action.device).manual_seed(seed)
@@ -24,17 +24,17 @@ def start_student(shape: StudentConfig, config: MixtureConfig, pool: StatePool, 
 
 
 class Revival:
-    """Looks after abandoned experts, every so many steps; see `MixtureStudent.split_expert`."""
+    """Revives abandoned experts at intervals; see `MixtureStudent.split_expert`."""
 
     def __init__(self, student: MixtureStudent, pool: StatePool, config: MixtureConfig, states: int = 2048) -> None:
-        """Judge the gating on `states` states of the pool."""
+        """Evaluate the gating on `states` states of the pool."""
         self._student = student
         self._pool = pool
         self._config = config
         self._states = states
 
     def __call__(self, step: int, generator: torch.Generator, averaged: nn.Module) -> None:
-        """Revive where it is time, in the averaged weights too."""
+        """Revive when due, in the averaged weights too."""
         if not self._config.revive_every or step % self._config.revive_every or self._config.gating == "uniform":
             return
         device = self._pool.observation.device

@@ -15,8 +15,8 @@ class PresetChoice:
     """A preset, and why it was chosen.
 
     Attributes:
-        settings: They replace defaults of the method.
-        note: For the user; empty where the command line names the preset, and where the task has none.
+        settings: Replacements of the method's defaults.
+        note: For the user; empty if the command line names the preset, or the task has none.
     """
 
     settings: dict[str, Any]
@@ -27,9 +27,9 @@ def choose_preset(method: Method, name: str | None, task: Task | None = None) ->
     """Return the settings of a preset: of the method, and in their place those of the task's preset of that name.
 
     Args:
-        method: What trains.
+        method: The training method.
         name: The preset; `none` for the method's defaults; None for the default preset of the task, if it has one.
-        task: What the demonstrations are of; None where no such task is registered.
+        task: Task of the demonstrations; None if it is not registered.
 
     Raises:
         ConfigurationError: Neither method nor task has a preset of that name.
@@ -41,7 +41,7 @@ def choose_preset(method: Method, name: str | None, task: Task | None = None) ->
         known = list(dict.fromkeys([*own, *method.presets]))
         if name not in known:
             raise ConfigurationError(
-                f"there is no preset '{printable(name)}' here; there are: {', '.join(known) or 'none'}"
+                f"there is no preset '{printable(name)}' here; available: {', '.join(known) or 'none'}"
             )
         return PresetChoice(preset_settings(method, name, task))
     if task is None or not own:

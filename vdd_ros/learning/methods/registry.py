@@ -1,4 +1,4 @@
-"""The ways to make a policy, by name; without torch, which is imported when one of them trains.
+"""Registry of training methods; torch is imported only when a method trains.
 
 A package adds a method with a `Method` and one line in its metadata:
 
@@ -23,13 +23,13 @@ TrainsFrom = Literal["teacher", "data"]
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way to make a policy.
+    """A training method.
 
     Attributes:
         name: On the command line, in checkpoints and in policy files.
         label: For tables.
-        summary: What it is, a few words, for help.
-        structure: Of the policies that it makes.
+        summary: A few words for help.
+        structure: Structure of its policies.
         trains_from: Whether it distils a `teacher`, or learns from `data` alone.
         config: Its settings: a frozen dataclass whose fields have defaults and a text each under `Attributes:`. It
             extends `FitConfig`; where the method trains from data, `WindowConfig` too.
@@ -51,7 +51,7 @@ class Method:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what no method can be."""
+        """Refuse invalid fields."""
         for name, choices in (("structure", Structure), ("trains_from", TrainsFrom)):
             if (value := getattr(self, name)) not in get_args(choices):
                 self._refuse(f"has the {name} '{printable(value)}'; allowed: {', '.join(get_args(choices))}")
@@ -101,7 +101,7 @@ METHODS: Registry[Method] = Registry(
 
 
 def all_methods() -> list[Method]:
-    """Return every method that can be used, those that ship with vdd_ros first; `METHODS.usable` says why not others.
+    """Return every usable method, the shipped ones first; `METHODS.usable` reports why others are not.
 
     Raises:
         PluginError: Two packages register one name.

@@ -1,4 +1,4 @@
-"""What methods learn from: demonstrations as windows, with a teacher or without."""
+"""Training data of methods: windows of demonstrations, with or without a teacher."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ class DataSource:
     Attributes:
         demonstrations: The set.
         statistics: Of the set.
-        windows: Its training pairs, on the device where to train.
+        windows: Its training pairs, on the training device.
         shape: Of the windows.
     """
 
@@ -38,7 +38,7 @@ class DataSource:
         """Standardise a demonstration set and cut its windows.
 
         Raises:
-            ConfigurationError: The normalisation names an entry that is not there.
+            ConfigurationError: The normalisation names an unknown entry.
             DemonstrationError: The set cannot be standardised, or no episode is long enough for a window.
         """
         statistics = statistics_of(demonstrations, config)
@@ -47,11 +47,11 @@ class DataSource:
 
     @property
     def identity(self) -> dict[str, str]:
-        """Digests of what a run depends on, beside its settings, by name."""
+        """Digests of a run's inputs other than its settings, by name."""
         return {"data_sha256": self.demonstrations.sha256}
 
     def dimensions(self) -> Dimensions:
-        """Return the inputs and outputs of a policy of these data."""
+        """Return the input and output sizes of a policy for these data."""
         return self.shape.dimensions(self.demonstrations.header)
 
     def card(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
@@ -73,12 +73,12 @@ class DataSource:
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher with demonstrations whose states it is asked at.
+    """A teacher, and demonstrations at whose states it is evaluated.
 
     Attributes:
         teacher: Frozen.
         teacher_card: Of the teacher.
-        sha256: Of the bytes that it was read from, weights and card.
+        sha256: Digest of its file, weights and card.
         windows: Training pairs of the demonstrations, standardised as the teacher's were.
         data_sha256: Of the demonstrations.
         warnings: Why it may not have learned from them.
@@ -96,7 +96,7 @@ class TeacherSource:
         """Read a teacher.
 
         Raises:
-            CheckpointError: There is none, or it observes or commands something else than was demonstrated.
+            CheckpointError: There is none, or its signature is not that of the demonstrations.
         """
         teacher, card, sha256 = DIFFUSION.read(folder)
         demonstrations.header.signature.check(
@@ -114,11 +114,11 @@ class TeacherSource:
 
     @property
     def identity(self) -> dict[str, str]:
-        """Digests of what a run depends on, beside its settings, by name."""
+        """Digests of a run's inputs other than its settings, by name."""
         return {"teacher_sha256": self.sha256, "data_sha256": self.data_sha256}
 
     def dimensions(self) -> Dimensions:
-        """Return the inputs and outputs of a student of this teacher."""
+        """Return the input and output sizes of a student of this teacher."""
         shape = self.teacher.config
         return {
             "history": shape.history,

@@ -1,4 +1,4 @@
-"""The states that students are trained at, with actions of the teacher or of the data."""
+"""Training states of students, with actions of the teacher or of the data."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from vdd_ros.progress import each
 
 CHUNK = 2_048
 MOST_STATES = 1 << 20
-"""States that a pool holds in memory; of a larger set, as many are drawn at random."""
+"""Most states in a pool; larger sets are subsampled at random."""
 KEPT_CONTEXT = 1 << 30
-"""Bytes of a teacher's encodings that a pool keeps; where there would be more, each batch is encoded again."""
+"""Most bytes of cached teacher encodings; beyond that, each batch is encoded again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class StatePool:
 
     @torch.no_grad()
     def encoded(self, teacher: Teacher, index: Tensor) -> Context:
-        """Return the teacher's encoding of some states, from the pool if that keeps it."""
+        """Return the teacher's encoding of some states, from the cache if it is kept."""
         return (
             teacher.encode(*self.states(index))
             if self.context is None
@@ -54,12 +54,12 @@ class StatePool:
 
 
 def draw_windows(count: int, copies: int, generator: torch.Generator) -> Tensor:
-    """Return the windows whose states a pool holds: all of them `copies` times, or `MOST_STATES` at random in order.
+    """Return the windows of a pool's states: all of them `copies` times, or a sorted random `MOST_STATES` of those.
 
     Args:
         count: Number of windows.
-        copies: Of each.
-        generator: Source of the random ones; used only for them.
+        copies: Copies of each window.
+        generator: Source of randomness; unused without subsampling.
     """
     index = torch.arange(count, device=generator.device).repeat(copies)
     if len(index) <= MOST_STATES:
@@ -124,7 +124,7 @@ def _join(contexts: list[Context]) -> Context:
 
 
 def _bytes(context: Context) -> float:
-    """Return the size of an encoding; infinite where it is not of tensors, and so cannot be kept."""
+    """Return the size of an encoding; infinite if it holds other objects than tensors and cannot be cached."""
     if isinstance(context, Tensor):
         return context.nbytes
     return sum(map(_bytes, context)) if isinstance(context, tuple) else math.inf

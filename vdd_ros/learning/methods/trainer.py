@@ -1,4 +1,4 @@
-"""One training, whatever the method: the source is read, the folder held, the model made, fitted and kept."""
+"""One training with any method: read the source, hold the folder, build, fit and save the model."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ class Trainer:
     """A method with its settings.
 
     Attributes:
-        method: How.
-        config: Of the method's own class.
+        method: The training method.
+        config: Its settings, of the method's own class.
     """
 
     method: Method
@@ -39,15 +39,14 @@ class Trainer:
         force: bool = False,
         trial: ThreadTrial | None = None,
     ) -> CheckpointMetadata:
-        """Train a policy and keep it in `folder`.
+        """Train a policy and save it in `folder`.
 
         Args:
-            demonstrations: What to learn from; of a distillation, what the teacher was trained on; the card warns where
-                that is not known, or is not so.
+            demonstrations: Training data; for a distillation the teacher's, else the card carries a warning.
             folder: Checkpoint folder.
             teacher: Checkpoint of the teacher, for a method that trains from one.
             resume: Continue the run in `folder`.
-            force: Replace what `folder` holds, once the new run has ended well.
+            force: Replace what `folder` holds, once the new run has succeeded.
             trial: Chooses the number of threads, on a CPU; None leaves it as it is.
 
         Returns:

@@ -31,7 +31,7 @@ def vdd_job(source: TeacherSource, config: DistilConfig) -> TrainingJob:
     """Return an untrained student and its loss.
 
     Raises:
-        ConfigurationError: The teacher does not know the noise levels, or has fewer than `teacher_steps`.
+        ConfigurationError: The teacher was not trained at the noise levels, or has fewer than `teacher_steps`.
     """
     teacher = source.teacher
     teacher.rounded = config.teacher_precision == "bfloat16"

@@ -16,7 +16,7 @@ from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
 @dataclass(frozen=True)
 class ExpertUpdate:
-    """What an expert update gives.
+    """Result of an expert update.
 
     Attributes:
         loss: Scalar whose gradient updates the experts.
@@ -45,7 +45,7 @@ def paper_update(
         mixture: (B) students' mixtures.
         teacher: Frozen.
         context: The teacher's encoding of the same states.
-        sigma: (B,) noise level at which the teacher is asked.
+        sigma: (B,) noise level at which the teacher is evaluated.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
     """
@@ -67,11 +67,11 @@ def draw_experts(weight: Tensor, count: int, generator: torch.Generator) -> Tens
 
     Args:
         weight: (B, Z), each row sums to 1.
-        count: How many for each row.
-        generator: Source of one uniform number a row.
+        count: Draws per row.
+        generator: Source of one uniform number per row.
 
     Returns:
-        (B, count) numbers of experts, ascending.
+        (B, count) indices of experts, ascending.
     """
     start = torch.rand((len(weight), 1), generator=generator, device=generator.device)
     wanted = (start + torch.arange(count, device=weight.device)) / count

@@ -26,7 +26,7 @@ class NetworkConfig(BackboneConfig, WindowShape):
     act_dim: int
 
     def check(self) -> None:
-        """Refuse what no network can be built from.
+        """Refuse invalid configurations.
 
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
@@ -40,7 +40,7 @@ class NetworkConfig(BackboneConfig, WindowShape):
 
 
 class Denoiser(Protocol):
-    """What the teachers, CD and CTM need of a network."""
+    """Interface of a network to the teachers, CD and CTM."""
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> Context:
         """Encode states: observations (B, history, obs_dim) and goals (B, goal_length, obs_dim)."""
@@ -50,7 +50,7 @@ class Denoiser(Protocol):
 
 
 def make_denoiser(shape: NetworkConfig, conditions: int = 1) -> nn.Module:
-    """Build an untrained `Denoiser` that is told `conditions` noise levels."""
+    """Build an untrained `Denoiser` conditioned on `conditions` noise levels."""
     if shape.backbone == "mlp":
         return MLPDenoiser(_encoder(shape), shape.width, shape.size, shape.layers, conditions)
     return GPTDenoiser(_gpt(shape), shape.width, shape.horizon, shape.act_dim, conditions)

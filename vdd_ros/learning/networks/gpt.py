@@ -1,6 +1,6 @@
-"""A causal GPT over goal and observation tokens, which the tokens of noisy actions can look back on.
+"""A causal GPT over goal and observation tokens, to which the tokens of noisy actions can attend.
 
-The states do not look at actions or noise levels, so that keys and values of a state are computed once and serve any
+States do not attend to actions or noise levels, so that keys and values of a state are computed once and serve any
 number of actions, noise levels and sampling steps.
 """
 
@@ -41,7 +41,7 @@ class Block(nn.Module):
         return query, key, value
 
     def finish(self, h: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (N, width), to tokens (N, width), and apply the network."""
+        """Add the output of attention, (N, width), to tokens (N, width), and apply the network."""
         h = h + self._drop(self.merge(attended))
         return h + self._drop(self.narrow(nn.functional.gelu(self.widen(self.norm_mlp(h)))))
 
@@ -69,7 +69,7 @@ class Block(nn.Module):
         """
         key, value = state
         query, own_key, own_value = self.project(h, samples * group)  # (B, heads, S * G, width / heads)
-        if samples == 1:  # what a policy file does: no more operators than it takes
+        if samples == 1:  # as in a policy file: as few operators as possible
             weights = self.soften(query @ torch.cat([key, own_key], dim=2).transpose(-2, -1))
             attended = weights @ torch.cat([value, own_value], dim=2)
         elif group == 1:
@@ -115,7 +115,7 @@ class Block(nn.Module):
 
 
 def _rows(attended: Tensor, width: int) -> Tensor:
-    """Put what the heads found, (B, heads, T, width / heads), side by side, (B * T, width)."""
+    """Concatenate the output of the heads, (B, heads, T, width / heads), to (B * T, width)."""
     return attended.transpose(1, 2).reshape(-1, width)
 
 
@@ -147,7 +147,7 @@ class GPT(nn.Module):
     def tokens(self, observation: Tensor, goal: Tensor | None) -> Tensor:
         """Embed observations (B, history, obs_dim) after goals (B, goal_length, obs_dim): (B * tokens, width)."""
         states = observation if goal is None else torch.cat([goal, observation], dim=1)
-        if states.shape[1] != len(self.position):  # would broadcast where there is but one
+        if states.shape[1] != len(self.position):  # a single token would broadcast
             raise ValueError(
                 f"{int(states.shape[1])} goals and observations were given, {len(self.position)} are needed"
             )
@@ -189,7 +189,7 @@ class GPTTrunk(nn.Module):
 
 
 class GPTDenoiser(nn.Module):
-    """Estimates what the noise in a chunk of actions leaves to know: a token for each action of the chunk.
+    """Estimates the preconditioning's target for a noisy chunk of actions, with one token per action.
 
     Tokens of one chunk see one another in both directions: the score of the first action depends on the noisy later
     ones.
@@ -209,7 +209,7 @@ class GPTDenoiser(nn.Module):
         nn.init.zeros_(self.read.bias)
 
     def encode(self, observation: Tensor, goal: Tensor | None) -> tuple[KeysValues, ...]:
-        """Return what the actions look back on."""
+        """Return the keys and values that the actions attend to."""
         return self.gpt.states(observation, goal)
 
     def forward(self, context: tuple[KeysValues, ...], action: Tensor, condition: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """A stack of residual blocks between whatever embeds the input and whatever reads the output."""
+    """A stack of residual blocks, without input and output layers."""
 
     def __init__(self, width: int, layers: int) -> None:
         """Make `layers` blocks of `width`."""
@@ -113,7 +113,7 @@ class MLPTrunk(nn.Module):
 
 
 class MLPDenoiser(nn.Module):
-    """Estimates what the noise in an action leaves to know, given the state and the noise level.
+    """Estimates the preconditioning's target for a noisy action, given the state and the noise level.
 
     The state enters once, through `encode`, so that it can serve many actions and sampling steps.
     """

@@ -56,7 +56,7 @@ class GaussianMixture:
         """Return some experts of each mixture, (B, K) numbers, evenly weighted."""
         log_gating = torch.full_like(self.log_gating[:, :1], -math.log(experts.shape[1])).expand(-1, experts.shape[1])
         first = self.mean.shape[1] * torch.arange(len(experts), device=experts.device)
-        rows = (first[:, None] + experts).flatten()  # an index a row: one a number would be read, and added up, singly
+        rows = (first[:, None] + experts).flatten()  # one index per row: gathers whole rows
         values = (self.mean, self.factor)
         mean, factor = (one.flatten(0, 1).index_select(0, rows).unflatten(0, experts.shape) for one in values)
         return GaussianMixture(log_gating, mean, factor)
@@ -134,7 +134,7 @@ class GaussianMixture:
 
         A full covariance L L^T + sigma^2 I has a Cholesky factor C. The draw C noise is L e and a remainder, where
         e = L^T C^-T noise is the mean of the expert's own white noise given the draw. Gradients take e and the
-        remainder as constants, as if expert and sigma drew apart and one averaged over what led to the same draw: so
+        remainder as constants, as if expert and noise were drawn separately and averaged given their sum, so that
         none passes through a Cholesky decomposition. Where covariances are diagonal, the gradients are the same.
 
         Args:

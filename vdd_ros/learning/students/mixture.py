@@ -1,4 +1,4 @@
-"""The network from states to Gaussian mixtures over actions, and where its experts start."""
+"""The network from states to Gaussian mixtures over actions, and the initialisation of its experts."""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class StudentConfig(MixtureSettings, NetworkConfig):
 
 
 class Head(nn.Module):
-    """Hidden layers and a linear one."""
+    """Hidden layers and a linear output layer."""
 
     def __init__(self, width: int, hidden: int, layers: int, outputs: int) -> None:
-        """Make a head; its last layer starts at nearly nothing."""
+        """Make a head; its last layer starts near zero."""
         super().__init__()
         widths = [width] + [hidden] * layers
         self.hidden = nn.Sequential(*(nn.Sequential(nn.Linear(n, m), nn.SiLU()) for n, m in pairwise(widths)))
@@ -75,7 +75,7 @@ class MixtureStudent(nn.Module):
             return self.mixture(self.logits(h), self.mean(h), self.scale(h))
 
     def mixture(self, logits: Tensor, mean: Tensor, raw: Tensor) -> GaussianMixture:
-        """Return the mixtures of what the heads read: (B, Z), (B, Z * D) and (B, Z * entries)."""
+        """Return the mixtures from the outputs of the heads: (B, Z), (B, Z * D) and (B, Z * entries)."""
         log_gating = torch.log_softmax(logits, dim=1)
         mean = mean.reshape(-1, self.config.experts, self.size)
         raw = raw.reshape(-1, self.config.experts, self.entries)
@@ -85,7 +85,7 @@ class MixtureStudent(nn.Module):
         return GaussianMixture(log_gating, mean, factor)
 
     def logits(self, h: Tensor) -> Tensor:
-        """Return what the gating is the softmax of, (B, Z), for features (B, width)."""
+        """Return the logits of the gating, (B, Z), for features (B, width)."""
         if self.config.gating == "uniform":
             return torch.zeros_like(h[:, :1]).expand(-1, self.config.experts)
         return self.gating(h.detach() if self.config.detach_gating else h)
@@ -96,13 +96,13 @@ class MixtureStudent(nn.Module):
     def _cholesky(self, scale: Tensor, below: Tensor) -> Tensor:
         """Fill lower triangles: (B, Z, D) diagonals and (B, Z, D (D - 1) / 2) entries below, row by row."""
         entries = torch.cat([scale, below], dim=-1)
-        learning = entries.requires_grad  # else as a policy file does it, with operators that it has
+        learning = entries.requires_grad  # else with the operators of policy files
         filled = _Fill.apply(entries, self.place, self.entry) if learning else _fill(entries, self.place)
         return filled.unflatten(-1, (self.size, self.size))
 
     @torch.no_grad()
     def split_expert(self, source: int, expert: int, jitter: Tensor | None = None) -> None:
-        """Make two equal halves of one expert, at the expense of another; the density of the one stays what it was.
+        """Split one expert into two equal halves, replacing another; the density of the split one is unchanged.
 
         Args:
             source: The expert that is split; it shares its gating.
@@ -119,7 +119,7 @@ class MixtureStudent(nn.Module):
 
 
 def _triangle(size: int) -> tuple[Tensor, Tensor]:
-    """Return where a lower triangle's entries, first its diagonal, stand in a matrix.
+    """Return the places of a lower triangle's entries in a matrix, the diagonal first.
 
     Returns:
         The entry of each place (size * size,), one past the last for none, and the place of each entry.
@@ -137,7 +137,7 @@ def _fill(entries: Tensor, place: Tensor) -> Tensor:
 
 
 class _Fill(torch.autograd.Function):
-    """`_fill` with the gradient read back: each entry has one place, and adding up over places would take longer."""
+    """`_fill` with the gradient read back: each entry has one place, so that no scatter-add is needed."""
 
     @staticmethod
     def forward(context: Any, entries: Tensor, place: Tensor, entry: Tensor) -> Tensor:
@@ -152,11 +152,11 @@ class _Fill(torch.autograd.Function):
 
 
 def plan_revival(usage: Tensor, least: float) -> list[tuple[int, int]]:
-    """Return which expert each abandoned one should be split from: the most used at that point.
+    """Return, for each abandoned expert, the one to split: the most used at that point.
 
     Args:
         usage: (experts,) mean gating; experts below `least` / experts are abandoned.
-        least: Share of an even usage that counts as abandoned.
+        least: Share of a uniform usage below which an expert is abandoned.
 
     Returns:
         Pairs (source, expert).
@@ -172,17 +172,17 @@ def plan_revival(usage: Tensor, least: float) -> list[tuple[int, int]]:
 def expert_places(
     start: ExpertStart, experts: int, actions: Tensor, bound: float, generator: torch.Generator
 ) -> Tensor:
-    """Return where experts start, (experts, D).
+    """Return the experts' initial means, (experts, D).
 
     `samples` are random actions, `kmeans` the centres of their clusters; `box` is uniform in a box, `grid` the first
     nodes of a square one in it.
 
     Args:
-        start: The way.
-        experts: How many.
+        start: Kind of initialisation.
+        experts: Number of experts.
         actions: (N, D) actions of the teacher or of the data.
         bound: Half the side of box and grid, in standardised units.
-        generator: Source of the random ways.
+        generator: Source of randomness.
     """
     size = actions.shape[1]
     if start == "samples":

@@ -28,7 +28,7 @@ class OneStepConfig(NetworkConfig):
 
 
 class OneStepModel(nn.Module):
-    """Maps noisy standardised actions to where the teacher's ODE leads them, given standardised observations.
+    """Maps noisy standardised actions along the teacher's ODE to lower levels, given standardised observations.
 
     An action here is a chunk flattened to a vector of D = horizon * act_dim; noise levels are those of noise_levels.py.
     The preconditioning is EDM's, which gives back the action itself at the level 0: consistency's boundary condition,
@@ -39,7 +39,7 @@ class OneStepModel(nn.Module):
     action_high: Tensor
 
     def __init__(self, config: OneStepConfig) -> None:
-        """Build an untrained policy, whose actions have no limits yet."""
+        """Build an untrained policy, without action limits."""
         super().__init__()
         self.config = config
         self.size = config.size
@@ -54,7 +54,7 @@ class OneStepModel(nn.Module):
         self.action_high = high.repeat(self.config.horizon)
 
     def encode(self, observation: Tensor, goal: Tensor | None = None) -> Context:
-        """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all that follows."""
+        """Encode observations (B, history, obs_dim) and goals (B, goal_length, obs_dim), once for all later calls."""
         return self.network.encode(observation, goal)
 
     def sample(self, context: Context, noise: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ class OneStepModel(nn.Module):
         return torch.clamp(clean, self.action_low, self.action_high)
 
     def jump(self, context: Context, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
-        """Go from one noise level to a lower one: the `f` of CD, which goes to 0, and CTM's `G` (Kim et al. 2024).
+        """Jump to a lower noise level: the `f` of CD, which goes to 0, and CTM's `G` (Kim et al. 2024).
 
         Args:
             context: From `encode`.
             action: (B, S, D) at the level `sigma`.
             sigma: Levels, broadcast over (B, S).
-            below: Levels of the result, at most `sigma`; CD knows only 0.
+            below: Levels of the result, at most `sigma`; CD supports only 0.
         """
         return interpolate(action, self.predict_clean(context, action, sigma, below), sigma, below)
 
@@ -94,10 +94,10 @@ class OneStepModel(nn.Module):
 
     @torch.no_grad()
     def start_from(self, network: nn.Module, readout: bool) -> None:
-        """Take over a denoiser's weights; what CTM is told beside a denoiser counts for nothing at first.
+        """Take over a denoiser's weights; CTM's second condition has no effect at first.
 
         Args:
-            network: Of the same shape, told one noise level.
+            network: Of the same shape, with one noise condition.
             readout: Take over its last layer too: it estimates the same thing.
 
         Raises:
