@@ -1,4 +1,4 @@
-"""Where a message ends once it is serialised as CDR, as all middlewares of ROS 2 in use do, and where it has gaps."""
+"""Length, padding and numbers of messages serialised as CDR, the encoding of all common ROS 2 middlewares."""
 
 import re
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class Number(NamedTuple):
     """A number of a serialised message.
 
     Attributes:
-        place: Where its first byte stands.
+        place: Offset of its first byte.
         dtype: Its type.
     """
 
@@ -34,16 +34,16 @@ class Number(NamedTuple):
 class CdrExtent:
     """The extent of a serialised message.
 
-    Each number is aligned to its own size, counted from behind the header of the encapsulation; an empty list aligns
-    nothing.
+    Each number is aligned to its own size, counted from the end of the encapsulation header; an empty list has no
+    alignment.
 
     Attributes:
         length: In bytes, the header included.
-        gaps: Bytes that belong to nothing, left out to align what follows them.
-        numbers: All numbers of the message, in order; lengths of texts and lists are none.
+        gaps: Padding bytes, which align what follows them.
+        numbers: All numbers of the message, in order, without the lengths of texts and lists.
 
     Raises:
-        ConfigurationError: The message has a field of a type that is not known here.
+        ConfigurationError: The message has a field of an unknown type.
     """
 
     def __init__(self, message: Any) -> None:

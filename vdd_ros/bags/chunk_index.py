@@ -1,4 +1,4 @@
-"""The index of a bag that is being written, kept on the disk: in memory it would grow for as long as a robot runs."""
+"""The index of a bag that is being written, kept on disk: in memory it would grow as long as the robot runs."""
 
 import struct
 import tempfile
@@ -13,11 +13,11 @@ _LENGTH = struct.Struct("<I")
 class ChunkIndex:
     """The chunk index records of an MCAP file; stands in for the list in which rosbags' writer keeps them.
 
-    They lie in a file without a name, which is gone when it is closed or the process ends. A full disk raises OSError.
+    They are in an unnamed temporary file, which vanishes when it is closed or the process ends.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the file on the disk of an existing folder; raises OSError where that fails."""
+        """Make the file on the disk of an existing folder; raises OSError if that fails."""
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open as long as the bag
         self._count = 0
 
@@ -43,6 +43,6 @@ class ChunkIndex:
             yield record
 
     def close(self) -> None:
-        """Give the file up."""
-        with suppress(OSError):  # what a full disk did not take is not needed
+        """Close and discard the file."""
+        with suppress(OSError):  # unwritten records of a full disk are not needed
             self._file.close()

@@ -1,7 +1,7 @@
-"""What the files of a bag hold, whoever wrote them and however they ended: messages by time, and what was given up.
+"""Content of a bag's files, from any writer, whole or cut off: messages by time, and unreadable data.
 
-Nothing is written to a source. Messages stay where they lie, only their places are kept in memory (30 bytes each);
-what was compressed, or is in a database, is copied to a temporary file.
+Sources are never written to. Messages stay in place; memory holds only their positions (30 bytes each). Messages
+from compressed chunks and databases are copied to a temporary file.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ from vdd_ros.errors import RecordingError
 Ints = NDArray[np.int64]
 
 LAST_STAMP_NS = 2**63 - 1
-"""The largest time that a bag can hold; a larger one is no time."""
+"""The largest valid time in a bag."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Loss:
     """Bytes of a bag that could not be read, for one reason.
 
     Attributes:
-        count: How many pieces.
+        count: Number of pieces.
         size: Bytes of all of them.
-        harmless: Whether no whole message was in them: the last message was cut in two.
+        harmless: Whether they held no whole message, only one that was cut off.
     """
 
     count: int = 0
@@ -59,7 +59,7 @@ class Loss:
 
 @dataclass
 class Places:
-    """Where messages lie in one file: parallel columns, one entry a message."""
+    """Positions of messages in one file: parallel columns, one entry per message."""
 
     channel: "array[int]" = field(default_factory=lambda: array("q"))
     log_ns: "array[int]" = field(default_factory=lambda: array("q"))
@@ -83,7 +83,7 @@ class Places:
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """One message as it lies in a bag: its channel, when it was received and published (ns), and its bytes."""
+    """One message of a bag: channel, times of receipt and publishing (ns), and bytes."""
 
     channel: Channel
     log_ns: int
@@ -96,8 +96,8 @@ class BagContents:
 
     Attributes:
         channels: Topics of all files, in the order in which they were found.
-        losses: Reason to what was given up for it.
-        notes: What else a reader should know, in words.
+        losses: Unreadable data by reason.
+        notes: Further remarks for a reader, in words.
     """
 
     def __init__(self, folder: Path | None = None, wanted: Callable[[str], bool] = lambda topic: True) -> None:
@@ -105,7 +105,7 @@ class BagContents:
 
         Args:
             folder: Where temporary files go; by default the system's folder for them.
-            wanted: Tells of a topic's name whether its messages are of interest; others need not be kept.
+            wanted: Whether messages of a topic, by its name, are needed; others may be dropped.
         """
         self.channels: list[Channel] = []
         self.losses: dict[str, Loss] = {}
@@ -126,14 +126,14 @@ class BagContents:
         return file
 
     def temporary(self) -> BinaryIO:
-        """Return a new file without a name, which stays open until `close`."""
+        """Return a new unnamed temporary file, which stays open until `close`."""
         file: BinaryIO = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - open until `close`
         self._files.append(file)
         return file
 
     @property
     def spool(self) -> BinaryIO:
-        """The file for what was unpacked."""
+        """The file for unpacked messages."""
         if self._spool is None:
             self._spool = self.temporary()
         return self._spool
@@ -152,7 +152,7 @@ class BagContents:
         loss.harmless &= harmless
 
     def add(self, file: BinaryIO, channels: dict[int, Channel], places: Places) -> None:
-        """Add the messages of a file; those of a channel that it does not name are given up."""
+        """Add the messages of a file; those of unknown channels are given up."""
         known = {number: len(self.channels) + place for place, number in enumerate(channels)}
         self.channels += channels.values()
         numbers, index = np.unique(_column(places.channel), return_inverse=True)
@@ -166,14 +166,14 @@ class BagContents:
         self._columns.append(tuple(column[channel >= 0] for column in columns))
 
     def counts(self) -> dict[int, int]:
-        """Return how many messages each channel has, by its place in `channels`."""
+        """Return the number of messages of each channel, by its place in `channels`."""
         channel = self._joined()[0]
         return {place: int(count) for place, count in enumerate(np.bincount(channel, minlength=len(self.channels)))}
 
     def messages(self, channels: Collection[int] | None = None) -> Iterator[StoredMessage]:
         """Yield the messages of some channels (by place; None: of all) in the order of receipt.
 
-        One that was compressed on its own is unpacked; where that fails, it counts as given up.
+        Individually compressed messages are unpacked; those that fail count as given up.
 
         Raises:
             RecordingError: A source became shorter meanwhile.
@@ -217,7 +217,7 @@ class BagContents:
 
 
 def describe_losses(losses: dict[str, Loss]) -> list[str]:
-    """Say in words what was given up."""
+    """Describe what was given up."""
     return [
         (f"{loss.size:,} bytes given up: " if loss.size else "given up, of unknown size: ")
         + reason

@@ -1,4 +1,4 @@
-"""The decisions of a policy node as a bag has them, and whether any is missing."""
+"""The decisions of a policy node in a bag, and a check that none is missing."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Decisions:
-    """What one node published on `~/decision`.
+    """The messages of one node on `~/decision`.
 
     Attributes:
-        labels: Names of the columns; empty where they changed on the way, because another policy took over.
-        values: (n, len(labels)) one row a decision; (0, 0) where the labels changed.
+        labels: Names of the columns; empty if they changed because another policy took over.
+        values: (n, len(labels)) one row per decision; (0, 0) if the labels changed.
         keys: (m, 2) `seq` and `stamp_s` of every decision.
     """
 
@@ -34,30 +34,30 @@ class Decisions:
     keys: Floats
 
     def has(self, labels: Sequence[str]) -> bool:
-        """Tell whether there is a column for each label."""
+        """Return whether there is a column for each label."""
         return set(labels) <= set(self.labels)
 
     def columns(self, labels: Sequence[str]) -> Floats:
-        """Return the values (n, len(labels)) of some labels; raises RecordingError where one is unknown."""
+        """Return the values (n, len(labels)) of some labels; raises RecordingError if one is unknown."""
         if not self.has(labels):
             unknown = sorted(set(labels) - set(self.labels))
             known = printable(", ".join(self.labels))
-            raise RecordingError(f"decisions have no label {', '.join(unknown)}, but {known}")
+            raise RecordingError(f"decisions lack the label {', '.join(unknown)}; they have {known}")
         return self.values[:, [self.labels.index(label) for label in labels]]
 
 
 def expert_switch_rate(experts: Floats, received_ns: Ints, episodes_ns: Ints) -> float | None:
-    """Return how often the expert changed within an episode, a decision: switches / max(1, decisions - 1).
+    """Return the expert switches within episodes per decision: switches / max(1, decisions - 1).
 
     `/diagnostics` counts the same.
 
     Args:
-        experts: (n,) the expert of each decision, in order; NaN where the policy is no mixture.
-        received_ns: (n,) when it was received, nanoseconds.
-        episodes_ns: (m,) when episodes began; the first decision of one is no switch.
+        experts: (n,) the expert of each decision, in order; NaN if the policy is not a mixture.
+        received_ns: (n,) time of receipt, nanoseconds.
+        episodes_ns: (m,) start of each episode; its first decision is not a switch.
 
     Returns:
-        None where there are no decisions, or no experts.
+        None without decisions or experts.
     """
     if not len(experts) or not np.isfinite(experts).all():
         return None
@@ -67,7 +67,7 @@ def expert_switch_rate(experts: Floats, received_ns: Ints, episodes_ns: Ints) ->
 
 
 def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
-    """Put the messages of a node, records of either type, together, in the order of receipt.
+    """Parse the messages of a node, records of either type, in the order of receipt.
 
     Raises:
         RecordingError: One is not labelled, or its number or time is not finite.
@@ -90,16 +90,16 @@ def _record(node: str, message: Any) -> tuple[tuple[str, ...], Floats]:
     if not {"seq", "stamp_s"} <= set(labels):
         raise RecordingError(
             f"a decision of {printable(node)} has the labels {printable(', '.join(labels))}; each value needs a "
-            "label, and `seq` and `stamp_s` have to be among them"
+            "label, and `seq` and `stamp_s` are required"
         )
     return labels, values
 
 
 def missing_decisions(expected: Floats, found: Floats) -> str:
-    """Say in words which decisions are missing or come twice; empty if each is there once.
+    """Describe missing and repeated decisions; empty if each is there exactly once.
 
-    A recorder may hear of one topic before the other: what is missing before the first decision does not count, nor
-    does a last one.
+    A recorder may discover one topic before the other: decisions missing before the first one do not count, nor does
+    the last one.
 
     Args:
         expected: (n, 2) `seq` and `stamp_s` of the ticks at which the policy decided, in order.

@@ -1,4 +1,4 @@
-"""Unpacks what bags compress, with a limit: a few bytes can expand to gigabytes."""
+"""Decompression for bags, with a limit: a few bytes can expand to gigabytes."""
 
 import sys
 from typing import Any
@@ -12,15 +12,15 @@ MOST_BYTES = 1 << 30
 
 
 def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
-    """Unpack as far as the bytes go.
+    """Unpack as many bytes as possible.
 
     Args:
         compression: `zstd` or `lz4`.
-        packed: The bytes; cut ones give what comes before the cut.
+        packed: The bytes; if cut off, the data before the cut is returned.
         most: Most bytes to unpack; anything above counts as damage.
 
     Returns:
-        What was unpacked, and whether it is all of it.
+        The unpacked bytes, and whether they are complete.
 
     Raises:
         RecordingError: The library for it is not installed.
@@ -38,13 +38,13 @@ def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
             size += len(part)
             if size > most:
                 return b"", False
-    except Exception:  # either library has errors of its own for damaged bytes
+    except Exception:  # each library raises its own errors for damaged bytes
         return b"".join(parts), False
     return b"".join(parts), bool(decompressor.eof)
 
 
 def zstd_file(file: Any) -> Any:
-    """Return a file that unpacks another one as it is read; reading a cut one raises EOFError at its end."""
+    """Return a file that unpacks another one as it is read; a cut file raises EOFError at its end."""
     return _zstd().ZstdFile(file, "rb")
 
 

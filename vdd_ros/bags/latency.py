@@ -1,4 +1,4 @@
-"""Reads what the nodes wrote about their ticks out of a rosbag2 directory."""
+"""Reads the nodes' records of their ticks from a rosbag2 directory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NODE_TOPICS = ("latency", "decision", "policy_info")
-"""What a policy node publishes under its own name; with `DIAGNOSTICS` they say all that a report needs."""
+"""Topics under a policy node's own name; with `DIAGNOSTICS` they suffice for a report."""
 OPTIONAL_TOPICS = ("expert",)
-"""What only some policies give."""
+"""Topics of some policies only."""
 
 _LATENCY = "/latency"
 _INFO = "/policy_info"
@@ -39,7 +39,7 @@ _TYPES: dict[str, tuple[str, ...]] = {
     _EPISODE: ("std_msgs/msg/Int64",),
     DIAGNOSTICS: ("diagnostic_msgs/msg/DiagnosticArray",),
 }
-"""End of a topic's name to the types that are meant; none: any, an error follows where it is wrong."""
+"""Topic suffix -> expected message types; none accepts any type (parsing fails if it is wrong)."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class NodeLatency:
     Attributes:
         node: Full name of the node.
         labels: Names of the columns.
-        values: (n, len(labels)) one row a tick; NaN where nothing was measured.
-        sequence: What was found about the sequence numbers.
-        info: What the node last said about itself on `~/policy_info`; empty where that is not in the bag.
-        decisions: What it decided; None where that is not in the bag.
-        policies: The hashes of the policy files that acted, one after the other.
-        switch_rate: Changes of the expert within an episode, a decision; None where there are no experts.
-        counters: Those of its last diagnostics that are not zero and count what did not go well; None where the bag
-            has no diagnostics of it.
-        doubts: What it said about itself and is not used, in words.
+        values: (n, len(labels)) one row per tick; NaN for unmeasured values.
+        sequence: Check of the sequence numbers.
+        info: The node's last `~/policy_info`; empty if it is not in the bag.
+        decisions: Its decisions; None if they are not in the bag.
+        policies: Hashes of the policy files that acted, in order.
+        switch_rate: Changes of the expert within episodes, per decision; None without experts.
+        counters: Nonzero counters of abnormal events from its last diagnostics; None if the bag has no diagnostics
+            of it.
+        doubts: Values of its `~/policy_info` that are not used, in words.
     """
 
     node: str
@@ -72,7 +72,7 @@ class NodeLatency:
     doubts: tuple[str, ...] = ()
 
     def column(self, label: str) -> Floats:
-        """Return the values (n,) of one label; raises RecordingError where the records do not have it."""
+        """Return the values (n,) of one label; raises RecordingError if the records lack it."""
         if label not in self.labels:
             raise RecordingError(
                 f"the latency records of {self.node} have no label {label!r}, but {', '.join(self.labels)}; were they "
@@ -81,7 +81,7 @@ class NodeLatency:
         return self.values[:, self.labels.index(label)]
 
     def describe_gaps(self) -> str:
-        """Say in words which records and decisions are missing; an empty text if none is."""
+        """Describe missing records and decisions; empty if none is missing."""
         gaps = [self.sequence.describe()]
         if self.decisions is not None:
             decided = np.isfinite(self.column("inference_s"))
@@ -94,8 +94,8 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
     """Read the latency records of every node in a bag, ordered by the node's name.
 
     Raises:
-        RecordingError: If the bag cannot be read, has no latency records, records whose labels are missing or change
-            on the way, or decisions without labels.
+        RecordingError: If the bag cannot be read, has no latency records, records whose labels are missing or
+            change, or decisions without labels.
     """
     found: dict[str, dict[str, list[BagMessage]]] = {end: {} for end in _TYPES}
     for message in read_messages(bag, tuple(_TYPES), {end: kind for end, kind in _TYPES.items() if kind}):
@@ -109,7 +109,7 @@ def read_latency_bag(bag: Path) -> list[NodeLatency]:
 
 
 def _beginnings(messages: Sequence[BagMessage]) -> Ints:
-    """Return when episodes began, (n,) in nanoseconds: when their number, one message each, became another."""
+    """Return the starts of episodes, (n,) in nanoseconds: the changes of the episode number."""
     new = [m.received_ns for k, m in enumerate(messages) if not k or m.message.data != messages[k - 1].message.data]
     return np.array(new, dtype=np.int64)
 
@@ -140,7 +140,7 @@ def _node_latency(
 def _switch_rate(
     decisions: Decisions | None, answers: list[BagMessage], published: list[BagMessage], episodes: Ints
 ) -> float | None:
-    """Return the rate by the decisions, or by `~/expert` where there are none or their labels changed."""
+    """Return the rate from the decisions, or from `~/expert` if there are none or their labels changed."""
     if decisions is not None and decisions.has(("expert",)):
         experts = decisions.columns(("expert",))[:, 0]
     else:
@@ -149,7 +149,7 @@ def _switch_rate(
 
 
 def _records(node: str, messages: list[BagMessage]) -> tuple[tuple[str, ...], Floats, SequenceCheck]:
-    """Return the labels of a node's latency records, the records, and what was found about their numbers."""
+    """Return the labels of a node's latency records, the records, and the check of their sequence numbers."""
     try:
         records = [read_record(m.message) for m in messages]
     except RecordingError as error:
@@ -170,7 +170,7 @@ def _records(node: str, messages: list[BagMessage]) -> tuple[tuple[str, ...], Fl
 
 
 def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
-    """Raise RecordingError where records (n, len(labels)) hold what no node writes; NaN is what was not measured."""
+    """Raise RecordingError if records (n, len(labels)) hold invalid values; NaN marks unmeasured ones."""
     numbers = values[:, labels.index("seq")]
     stamps = values[:, [place for place, label in enumerate(labels) if label in ("seq", "stamp_s")]]
     if not np.isfinite(stamps).all():

@@ -1,4 +1,4 @@
-"""Which files a bag consists of, and what its metadata.yaml says about them."""
+"""The files of a bag, and its metadata.yaml."""
 
 import errno
 import re
@@ -49,12 +49,12 @@ class BagLayout:
     """The files of a bag.
 
     Attributes:
-        path: What was given: a folder or a file.
+        path: The given folder or file.
         files: Its files, in the order in which they were written.
-        metadata: The content of metadata.yaml; None if the file is missing or cannot be used.
-        problem: Why metadata.yaml cannot be used, in words; empty where it can.
-        missing: Files that metadata.yaml names and that are not there.
-        unnamed: Files of bags beside them that metadata.yaml does not name, and that are not read.
+        metadata: The content of metadata.yaml; empty if it is missing or unusable.
+        problem: Why metadata.yaml is unusable, in words; empty if it is usable.
+        missing: Files that metadata.yaml names, but that do not exist.
+        unnamed: Other bag files in the folder, which metadata.yaml does not name; they are not read.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class BagLayout:
 
     @property
     def unfinished(self) -> list[Path]:
-        """Journals beside databases: what they hold is not in the databases yet, or must be undone."""
+        """Journals of databases: their content is not in the databases yet, or must be rolled back."""
         beside = [file.with_name(file.name + end) for file in self.files for end in SIDECARS]
         return [file for file in beside if file.exists() and file.stat().st_size]
 
@@ -82,7 +82,7 @@ def shown(path: Path | str) -> str:
 
 
 def mend_hint(bag: Path) -> str:
-    """Return what to do about a bag that cannot be read."""
+    """Return a remedy for an unreadable bag."""
     return f"`vdd bag mend {shown(bag)}` makes a new bag of what can be read"
 
 
@@ -119,12 +119,12 @@ def find_bag(path: Path) -> BagLayout:
 
 
 def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:
-    """Add the messages of every file of a bag to `contents`; return what was found about those that are MCAP.
+    """Add the messages of every file of a bag to `contents`; return the results for those that are MCAP.
 
-    A file that is not one of a bag counts as given up where there are others.
+    A file of another kind counts as given up if there are others.
 
     Raises:
-        RecordingError: None can be read, of which the first is told, or there is no room to unpack one.
+        RecordingError: No file can be read (the error is the first file's), or there is no room to unpack one.
     """
     scanned, refused = [], []
     for file in bag.files:
@@ -162,7 +162,7 @@ def _scan_packed(file: Path, contents: BagContents) -> Scanned:
                 shutil.copyfileobj(zstd_file(packed), unpacked, _BLOCK)
             except OSError:
                 raise
-            except Exception:  # the library has errors of its own for cut and damaged files
+            except Exception:  # the library raises its own errors for cut and damaged files
                 contents.lose(_CUT_PACKED, 0)
         if is_sqlite(target):
             scan_sqlite(contents, target)
@@ -189,7 +189,7 @@ def _absent(path: Path) -> str:
 
 
 def _metadata(file: Path) -> tuple[BagMetadata | None, str]:
-    """Return the content of metadata.yaml, or why it cannot be used."""
+    """Return the content of metadata.yaml, and why it is unusable."""
     try:
         content = read_yaml(file, RecordingError)
     except RecordingError as error:
@@ -205,7 +205,7 @@ def _metadata(file: Path) -> tuple[BagMetadata | None, str]:
 
 
 def _mistake(information: dict[object, Any]) -> str:
-    """Return what is wrong with the metadata; empty where nothing is."""
+    """Return the error in the metadata; empty if there is none."""
     version, storage = information.get("version"), information.get("storage_identifier")
     if not isinstance(version, int) or version > _NEWEST_VERSION:
         return f"has the version {printable(version)!r}; up to {_NEWEST_VERSION} is known"
@@ -229,7 +229,7 @@ def _is_topic(topic: Any) -> bool:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    """Return the files of a bag in a folder, or where it has none in the one folder within it that has some."""
+    """Return the files of a bag in a folder, or, if it has none, in its only subfolder that has some."""
     if files := _files_in(folder):
         return files
     below = [found for inner in sorted(folder.iterdir()) if _may_hold(inner) and (found := _files_in(inner))]

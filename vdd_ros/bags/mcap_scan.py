@@ -26,7 +26,7 @@ _MESSAGE = struct.Struct("<HIQQ")
 _MAY_BE_MESSAGE = re.compile(rb"(?s)\x05(?=.{4}\0{4}..)")
 _CHUNK = struct.Struct("<QQQII")
 _PROFILES = ("ros2", "")
-_MOST_DEFINITION = 1 << 22  # bytes of a schema or channel record that are worth reading
+_MOST_DEFINITION = 1 << 22  # largest schema or channel record that is read, bytes
 _BLOCK = 1 << 20
 
 CUT = "the file ends in the middle of a record"
@@ -37,17 +37,17 @@ CHECKSUM = "a chunk whose checksum is wrong"
 BEHIND = "bytes behind the end of the file, perhaps of another one"
 LENGTH = "the file is damaged there: a record claims to be longer than the file"
 
-_SEARCHED = 1 << 24  # bytes of a record that is cut off in which whole messages are looked for
+_SEARCHED = 1 << 24  # bytes of a cut record that are searched for whole messages
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """What was found about a file besides its messages.
+    """Results of scanning a file, besides its messages.
 
     Attributes:
         complete: It has a proper end.
-        counted: How many messages its statistics count; None without any.
-        found: How many messages were found.
+        counted: Number of messages in its statistics; None without any.
+        found: Number of messages found.
     """
 
     complete: bool
@@ -56,7 +56,7 @@ class Scanned:
 
 
 def is_mcap(path: Path) -> bool:
-    """Tell whether a file begins as MCAP files do."""
+    """Return whether a file starts with the magic of MCAP."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
@@ -65,7 +65,7 @@ def scan_mcap(contents: BagContents, file: BinaryIO, name: str) -> Scanned:
     """Add the messages of a file to `contents`.
 
     Args:
-        contents: Where they go.
+        contents: Receives the messages.
         file: The open file, opened by `contents`.
         name: Of the file, for errors.
 
@@ -106,7 +106,7 @@ class _Scan:
         return self._file.read(len(MAGIC))
 
     def _walk(self, file: BinaryIO, start: int, end: int, *, top: bool, cut: str = CUT) -> None:
-        """Take the records of a region; `cut` is the reason to give where the region ends within one."""
+        """Take the records of a region; `cut` is the reason to note if the region ends within a record."""
         position = start
         while position < end and not self._ended:
             file.seek(position)
@@ -144,7 +144,7 @@ class _Scan:
             self._ended, self._end = True, body + length
 
     def _holds_messages(self, file: BinaryIO, start: int, end: int) -> bool:
-        """Tell whether a whole message of a known topic, with a record behind it, lies in a record that is cut off."""
+        """Return whether a cut record contains a whole message of a known topic, followed by another record."""
         file.seek(start)
         rest = file.read(max(0, min(end - start, _SEARCHED)))
         for found in _MAY_BE_MESSAGE.finditer(rest):
@@ -175,7 +175,7 @@ class _Scan:
         self._places.add(channel, log_ns, publish_ns, spooled=spooled, offset=offset, size=size)
 
     def _describe(self, opcode: int, record: bytes) -> None:
-        """Take a record that says something about messages; raises ValueError and the like where it is damaged."""
+        """Take a record that describes messages; raises ValueError and the like if it is damaged."""
         if opcode == HEADER:
             profile, _ = _text(record, 0)
             if profile not in _PROFILES:
@@ -197,7 +197,7 @@ class _Scan:
             self._counted = _number(record, 0, 8)
 
     def _chunk(self, body: int, end: int, *, whole: bool) -> bool:
-        """Take what a chunk holds, of which bytes from `body` to `end` are there; False if not even its head is."""
+        """Take a chunk's content, available from `body` to `end`; return False if not even its header is."""
         self._file.seek(body)
         head = self._file.read(min(_CHUNK.size, end - body))
         if len(head) < _CHUNK.size:
@@ -220,7 +220,7 @@ class _Scan:
         return True
 
     def _packed(self, compression: str, start: int, end: int, size: int, checksum: int, *, whole: bool) -> None:
-        """Take a compressed chunk, of a cut one the messages that come before the cut."""
+        """Take a compressed chunk; of a cut one, the messages before the cut."""
         if compression not in ("zstd", "lz4"):
             self._contents.lose(f"chunks of an unknown compression, {printable(compression)!r}", end - start)
             return
@@ -251,7 +251,7 @@ def _number(record: bytes, place: int, size: int) -> int:
 
 
 def _text(record: bytes, place: int) -> tuple[str, int]:
-    """Return a text that begins with its length, and where it ends."""
+    """Return a length-prefixed text, and its end."""
     length = _number(record, place, 4)
     place += 4
     if place + length > len(record):

@@ -1,4 +1,4 @@
-"""What a policy node says about itself on `~/policy_info`, checked before anybody computes with it."""
+"""A policy node's description of itself on `~/policy_info`, validated before use."""
 
 import math
 from collections.abc import Callable
@@ -14,16 +14,16 @@ _LONGEST = 1000
 
 
 def parse_info(topic: str, message: object) -> tuple[JsonObject, list[str]]:
-    """Return the content of a message (std_msgs/String), and in words which of its values are not used.
+    """Return the content of a message (std_msgs/String), and descriptions of its unused values.
 
-    A value that reports would compute with and that is not allowed is left out. Foreign text is made printable.
+    Invalid values of keys that reports compute with are left out. Foreign text is made printable.
 
     Args:
-        topic: Where it was published, for errors.
+        topic: Its topic, for errors.
         message: The message.
 
     Raises:
-        RecordingError: It is no JSON object.
+        RecordingError: It is not a JSON object.
     """
     text = getattr(message, "data", None)
     if not isinstance(text, str):
@@ -77,7 +77,7 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("jitter_floor", "machine"), ("an object", _is_object)),
     "refused": ("a list of texts", _is_list),
 }
-"""Keys that reports compute with: what is allowed, in words, and its test."""
+"""Keys that reports compute with: their valid values, in words, and a test."""
 
 
 def _printable_object(values: JsonObject) -> JsonObject:

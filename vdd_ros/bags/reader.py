@@ -1,4 +1,4 @@
-"""Reads the messages of some topics out of a bag, all of them or none."""
+"""Reads all messages of some topics from a bag, or fails."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ def read_messages(
     Args:
         bag: A rosbag2 directory, or one file of it.
         suffixes: Ends of topic names.
-        types: Ends of topic names to the types that are meant; messages of others on such a topic are passed over.
+        types: Topic suffix -> expected types; messages of other types on such a topic are skipped.
 
     Raises:
         RecordingError: There is no bag, it is damaged, holds fewer messages than it counts, or one cannot be decoded.
@@ -48,13 +48,13 @@ def read_messages(
 
 
 def count_by_library(bag: BagLayout) -> int:
-    """Return how many messages other readers get of a bag; 0 where they refuse it."""
+    """Return the number of messages that other readers get from a bag; 0 if they refuse it."""
     from rosbags.rosbag2 import Reader
 
     try:
         with Reader(bag.path) as reader:
             return sum(1 for _ in reader.messages())
-    except Exception:  # a damaged file makes the parser raise nearly anything
+    except Exception:  # the parser raises nearly anything for a damaged file
         return 0
 
 
@@ -72,15 +72,15 @@ class _Wanted:
 
 
 def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
-    """Return messages by time: through the library, else record by record where nothing of the files is lost.
+    """Return messages by time: through the library, else record by record if the files are complete.
 
-    Of a file without metadata.yaml the library gives what comes before a damage, and does not say so.
+    Without metadata.yaml, the library silently stops at damage.
     """
     problem = bag.problem
     if bag.metadata and not problem and not bag.unfinished:
         try:
             found, fewer = _by_library(bag, wanted)
-        except Exception as error:  # a damaged file makes the parser raise nearly anything
+        except Exception as error:  # the parser raises nearly anything for a damaged file
             problem = printable(error) or type(error).__name__
         else:
             if not fewer:
@@ -90,7 +90,7 @@ def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
 
 
 def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], str]:
-    """Return messages by time, and in words whether they are fewer than the bag counts."""
+    """Return messages by time, and a description if they are fewer than the bag counts."""
     from rosbags.rosbag2 import Reader
 
     with Reader(bag.path) as reader:
@@ -104,7 +104,7 @@ def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], s
 
 
 def _unpacked(content: bytes) -> bytes:
-    """Return a message; one that was compressed on its own is unpacked."""
+    """Return a message, unpacked if it is individually compressed."""
     if not content.startswith(ZSTD_MAGIC):
         return content
     content, whole = unpack("zstd", content, MOST_BYTES)
@@ -114,7 +114,7 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def fewer_than_counted(counted: Iterable[tuple[str, str, int]], found: Iterable[StoredMessage]) -> str:
-    """Say in words of which topics fewer messages were found than are counted; empty where of none.
+    """Describe topics with fewer messages than counted; empty if there are none.
 
     Args:
         counted: Topic, type and number of messages.
@@ -132,7 +132,7 @@ def fewer_than_counted(counted: Iterable[tuple[str, str, int]], found: Iterable[
 
 
 def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessage]:
-    """Return messages by time; raises RecordingError, for the problem at hand, where any is lost or missing."""
+    """Return messages by time; raises RecordingError, citing the problem, if any is lost or missing."""
     with BagContents(wanted=wanted.topic) as contents:
         try:
             scanned = scan_bag(bag, contents)

@@ -1,11 +1,11 @@
-"""A record of named numbers as viewers plot it by name: a sensor_msgs/JointState.
+"""A record of named numbers, as a sensor_msgs/JointState that viewers plot by name.
 
-Of the standard messages it alone has a stamp and a name for each number. Its three arrays are plotted apart, so that
-each holds what can share an axis, and NaN in place of the rest; all are as long as the names, which the message demands
-and viewers rely on:
+It is the only standard message with a stamp and a name for each number. Its three arrays are plotted separately, so
+each holds numbers that can share an axis, and NaN otherwise; all are as long as the names, as the message requires and
+viewers assume:
 
-- `position`: what is measured in the units of its label: seconds of a latency record, physical units of a decision;
-- `velocity`: what has none: flags, counts, nats, the number of an expert;
+- `position`: quantities in the units of their labels: seconds of a latency record, physical units of a decision;
+- `velocity`: numbers without units: flags, counts, nats, the number of an expert;
 - `effort`: the sequence number, which grows for ever.
 
 The time of the tick is the stamp of the header.
@@ -33,7 +33,7 @@ _UNITLESS = frozenset({"log_prob", "expert", "deadline_missed", "commanded", "no
 
 
 def array_of(label: str) -> str:
-    """Return the array of the message that a label's number stands in."""
+    """Return the array of the message that holds a label's number."""
     if label == SEQUENCE:
         return "effort"
     return "velocity" if label in _UNITLESS else "position"
@@ -45,7 +45,7 @@ def names_of(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 class RecordLayout:
-    """Puts the numbers of a record into a message.
+    """Writes the numbers of a record into a message.
 
     Args:
         labels: Of the record, `stamp_s` among them.
@@ -62,7 +62,7 @@ class RecordLayout:
 
 
 def read_record(message: Any) -> tuple[tuple[str, ...], Floats]:
-    """Return the labels (n,) and the values (n,) of a record of either type, NaN where there is no number.
+    """Return the labels (n,) and the values (n,) of a record of either type, NaN for a missing number.
 
     Args:
         message: A sensor_msgs/JointState, or a std_msgs/Float64MultiArray as in older bags.

@@ -1,4 +1,4 @@
-"""Make a whole bag of one that is not: cut off, without metadata or index, split, or out of order."""
+"""Makes a complete bag from one that is cut off, without metadata or index, split, or out of order."""
 
 import os
 import shutil
@@ -28,17 +28,17 @@ _LOCK = "lock"
 
 @dataclass(frozen=True)
 class Mended:
-    """What came of a bag.
+    """Result of mending a bag.
 
     Attributes:
-        source: What was read; it is as it was.
+        source: The bag that was read, unchanged.
         output: The whole bag.
-        messages: How many messages it holds.
-        given_up: What could not be read, with its size, in words.
-        lost: Whether whole messages are, or may be, among that.
-        notes: What else there is to know, in words.
-        gaps: What is wrong with the sequence numbers, in words; empty if nothing is.
-        replaced: What an earlier try had left, and is gone; None if there was nothing.
+        messages: Number of its messages.
+        given_up: Unreadable data with sizes, in words.
+        lost: Whether this includes, or may include, whole messages.
+        notes: Further remarks, in words.
+        gaps: Errors in the sequence numbers, in words; empty if there are none.
+        replaced: Remains of an earlier attempt, which were removed; None if there were none.
     """
 
     source: Path
@@ -115,7 +115,7 @@ def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output
 
 
 def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> list[str]:
-    """Say in words how many messages are counted and were not found."""
+    """Describe how many counted messages were not found."""
     counted = [one.counted for one in scanned]
     expected = sum(count or 0 for count in counted) if None not in counted else 0
     expected = max(expected, sum(count for _, _, count in bag.counted))
@@ -124,7 +124,7 @@ def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) ->
 
 
 def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -> dict[tuple[str, str], Connection]:
-    """Add each topic once for each of its types, and say which were left out."""
+    """Add each topic once per type, and report those left out."""
     grouped: dict[tuple[str, str], list[int]] = {}
     for place, channel in enumerate(contents.channels):
         grouped.setdefault((channel.topic, channel.msgtype), []).append(place)
@@ -147,7 +147,7 @@ def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -
 
 
 def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
-    """Return the publishers' profiles of a channel; a bag is readable without them, so a broken one is only noted."""
+    """Return the publishers' profiles of a channel; a bag is readable without them, so errors are only noted."""
     with suppress(Exception):  # the library that parses foreign profiles checks nothing
         given = parse_yaml(channel.offered_qos, channel.topic, RecordingError) or []
         if isinstance(given, list):
@@ -157,7 +157,7 @@ def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
 
 
 def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> None:
-    """Raise RecordingError where there is nothing to mend, or nothing to make a bag of."""
+    """Raise RecordingError if there is nothing to mend, or no message to save."""
     counted = sum(count for _, _, count in bag.counted)
     complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
     if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
@@ -175,7 +175,7 @@ def _nothing(bag: BagLayout, contents: BagContents, left_out: list[str]) -> str:
 
 
 def _put(made: Path, output: Path, aside: Path) -> None:
-    """Move a bag to its place, and what is there, which was to be replaced, out of the way first."""
+    """Move a bag to its place, after moving the output that it replaces aside."""
     try:
         replaced = output.exists()
         if replaced:
@@ -192,7 +192,7 @@ def _put(made: Path, output: Path, aside: Path) -> None:
 
 @contextmanager
 def _workshop(aside: Path) -> Iterator[None]:
-    """Make a folder, locked as long as it is used, and remove it in the end."""
+    """Provide a folder, locked while in use and removed afterwards."""
     try:
         aside.mkdir(parents=True)
     except OSError as error:
@@ -206,9 +206,9 @@ def _workshop(aside: Path) -> Iterator[None]:
 
 
 def _clear(aside: Path, output: Path) -> Path | None:
-    """Remove what an earlier try left when it was killed, and return its path; None if there is nothing.
+    """Remove the remains of an earlier killed attempt, and return their path; None if there are none.
 
-    A bag that it was about to replace goes back to its place.
+    A bag that it was about to replace is restored.
     """
     if not os.path.lexists(aside):
         return None
@@ -234,7 +234,7 @@ def _find(path: Path) -> BagLayout:
 
 
 def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
-    """Raise RecordingError where the output is there already and may not be replaced."""
+    """Raise RecordingError if the output exists and may not be replaced."""
     if not os.path.lexists(output):
         return
     if not force:

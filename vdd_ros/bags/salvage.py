@@ -1,6 +1,6 @@
-"""Give an MCAP file of our own, whose writing failed in the middle, its proper end, in place.
+"""Ends one of our own MCAP files properly, in place, after its writing failed.
 
-Bags of others, and those of a recorder that was killed, are never touched: see `bag_mend`.
+Bags of other programs and of killed recorders are never modified: see `vdd bag mend`.
 
 An MCAP file is a magic, a header and then records, each an opcode (1 byte), a length (8 bytes) and that many bytes. A
 file whose writer died ends inside a record and has no footer. Cut back to the last whole record and given an end, it
@@ -22,7 +22,7 @@ _END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes
 
 
 def lock(file: BinaryIO, *, shared: bool = False) -> bool:
-    """Lock an open file until it is closed or its process ends; return False if another has done so.
+    """Lock an open file until it is closed or its process ends; return False if another process holds it.
 
     Any number of processes may share a lock to read; one of them keeps out those that write.
     """
@@ -38,14 +38,14 @@ def lock(file: BinaryIO, *, shared: bool = False) -> bool:
 def salvage(path: Path) -> int:
     """Cut a truncated MCAP file back to its last whole record and end it properly.
 
-    Where the disk is too full even for the end (50 bytes), one more record is given up at a time. The file only ever
-    shrinks, so nothing but the end can fail.
+    If the disk is too full even for the end (50 bytes), records are given up one by one. The file only shrinks, so
+    only writing the end can fail.
 
     Args:
         path: The file.
 
     Returns:
-        The bytes that were cut off.
+        The number of bytes cut off.
 
     Raises:
         RecordingError: If the file is being written, is not MCAP, or not one whole record is in it.

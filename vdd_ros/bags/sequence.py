@@ -1,4 +1,4 @@
-"""Sequence numbers: the proof that a record is complete."""
+"""Sequence numbers, which prove that a record is complete."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 @dataclass
 class SequenceCheck:
-    """Follows the sequence numbers of one topic in the order of arrival and keeps what is wrong with them.
+    """Follows the sequence numbers of one topic in the order of arrival and keeps their errors.
 
     A node numbers its records from 0 on. A 0 after other numbers starts a new run: the node was configured again. Any
     other number that is not larger than the one before it is wrong: two nodes of one name, a node that publishes twice,
@@ -23,14 +23,14 @@ class SequenceCheck:
         count: Numbers seen.
         first: The first number seen, or None.
         last: The newest number seen, or None.
-        restarts: How often a new run started.
+        restarts: Number of new runs.
         missing: Numbers that were left out.
         gaps: The first pairs (number before the gap, number after it).
-        gap_count: How many there are.
-        repeated: How often the number before came again.
-        backward: How often a smaller one came that is not 0.
+        gap_count: Number of gaps.
+        repeated: Immediate repetitions of a number.
+        backward: Decreases to a number other than 0.
         turns: The first pairs (number before, smaller or equal number after it) of both kinds.
-        unreadable: Records without a number that can be one.
+        unreadable: Records without a valid number.
     """
 
     count: int = 0
@@ -64,7 +64,7 @@ class SequenceCheck:
 
     @property
     def disordered(self) -> bool:
-        """Whether numbers came twice or went back."""
+        """Whether numbers repeated or decreased."""
         return bool(self.repeated or self.backward)
 
     def to_dict(self) -> JsonObject:
@@ -72,7 +72,7 @@ class SequenceCheck:
         return json_object(self)
 
     def describe(self) -> str:
-        """Say in words what is wrong, for an error message; an empty text where every record is there once."""
+        """Describe the errors, for a message; empty if each record is there exactly once."""
         return "; ".join(filter(None, (self._gaps(), self._turns(), self._unreadable())))
 
     def _gaps(self) -> str:
@@ -80,7 +80,7 @@ class SequenceCheck:
             return ""
         shown = ", ".join(f"{before + 1} to {after - 1}" for before, after in self.gaps[:_SHOWN])
         more = f" and {self.gap_count - _SHOWN} more gaps" if self.gap_count > _SHOWN else ""
-        if self.disordered:  # of numbers that go to and fro nobody knows how many are missing
+        if self.disordered:  # disordered numbers leave the number of missing ones unknown
             return f"sequence numbers are left out {self.gap_count} times ({shown}{more})"
         return f"{self.missing} of {self.missing + self.count} records missing (sequence numbers {shown}{more})"
 
@@ -95,7 +95,7 @@ class SequenceCheck:
         )
 
     def _unreadable(self) -> str:
-        # A topic none of whose records has one is another's that happens to have the same end of its name.
+        # A topic without any sequence numbers is another node's, with the same suffix by chance.
         return f"{self.unreadable} records have no sequence number" if self.unreadable and self.count else ""
 
 

@@ -1,4 +1,4 @@
-"""Reads a rosbag2 database (.db3) row by row, as far as it is whole."""
+"""Reads a rosbag2 database (.db3) row by row, as far as it is intact."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from vdd_ros.text import printable
 
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
-"""What a recorder that was killed leaves beside its database: rows that are not in it yet, or are to be undone."""
+"""Journals that a killed recorder leaves beside its database: pending rows, or rows to roll back."""
 _LARGEST = 1 << 40
 
 MALFORMED = "rows of a database that is cut off or damaged"
 
 
 def is_sqlite(path: Path) -> bool:
-    """Tell whether a file begins as databases do."""
+    """Return whether a file starts with the magic of SQLite."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
@@ -30,10 +30,10 @@ def is_sqlite(path: Path) -> bool:
 def scan_sqlite(contents: BagContents, path: Path) -> None:
     """Add the messages of a database to `contents`; they are copied into its spool.
 
-    The database itself is only read: with a journal beside it, or where it was cut, a temporary copy is opened.
+    The database itself is only read: if it has a journal or was cut off, a temporary copy is opened.
 
     Raises:
-        RecordingError: It is no rosbag2 database, or its topics cannot be read.
+        RecordingError: It is not a rosbag2 database, or its topics cannot be read.
     """
     beside = [path.with_name(path.name + end) for end in SIDECARS]
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
@@ -44,7 +44,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             for file in (path, *beside):
                 if file.exists():
                     shutil.copyfile(file, Path(folder) / file.name)
-            if claimed > target.stat().st_size:  # what is behind a cut as zeros: else not even what is there is read
+            if claimed > target.stat().st_size:  # zeros in place of the missing end, else nothing can be read
                 os.truncate(target, claimed)
         try:
             database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
@@ -61,7 +61,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
 
 
 def _claimed_size(path: Path) -> int:
-    """Return how many bytes a database should have by its header: size of a page (1 means 65536) times pages."""
+    """Return a database's size in bytes by its header: page size (1 means 65536) times number of pages."""
     with path.open("rb") as file:
         head = file.read(32)
     page = int.from_bytes(head[16:18], "big")
@@ -70,7 +70,7 @@ def _claimed_size(path: Path) -> int:
 
 
 def _refuse_views(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is computed where a bag has tables: a few bytes can give rows without end."""
+    """Refuse views in place of a bag's tables: a few bytes can produce endless rows."""
     query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
     try:
         found = database.execute(query).fetchone()

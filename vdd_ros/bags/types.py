@@ -12,7 +12,7 @@ _IDL = "=" * 80 + "\nIDL: "
 
 
 class Decoder:
-    """Decodes messages; types that are not standard are learned from the bag."""
+    """Decodes messages; definitions of non-standard types come from the bag."""
 
     def __init__(self) -> None:
         from rosbags.typesys import Stores, get_typestore
@@ -23,13 +23,13 @@ class Decoder:
         """Return a message; its fields are those of the definition.
 
         Raises:
-            RecordingError: The type has no definition that can be used, or the bytes are not such a message.
+            RecordingError: The type has no usable definition, or the bytes are not such a message.
         """
         if channel.msgtype not in self._store.types:
             self._learn(channel)
         try:
             return self._store.deserialize_cdr(content, channel.msgtype)
-        except Exception as error:  # wrong bytes make the library raise nearly anything
+        except Exception as error:  # the library raises nearly anything for wrong bytes
             raise RecordingError(
                 f"a message on {printable(channel.topic)} ({len(content):,} bytes) is no {printable(channel.msgtype)}: "
                 f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
@@ -38,7 +38,7 @@ class Decoder:
     def _learn(self, channel: Channel) -> None:
         try:
             self._store.register(_parsed(channel))
-        except Exception as error:  # nor can foreign definitions be trusted to be parsed
+        except Exception as error:  # foreign definitions may fail in any way, too
             raise undefined(channel) from error
         if channel.msgtype not in self._store.types:
             raise undefined(channel)
@@ -57,13 +57,13 @@ def definition_of(channel: Channel) -> tuple[str, str]:
     """Return the definition of a channel's type, its own or the standard one, and its hash (RIHS01).
 
     Raises:
-        RecordingError: There is none that can be used.
+        RecordingError: There is no usable definition.
     """
     from rosbags.typesys import Stores, get_typestore
 
     if channel.definition:
         store = get_typestore(Stores.EMPTY)
-        with suppress(Exception):  # what is wrong with a foreign definition may be anything
+        with suppress(Exception):  # foreign definitions may fail in any way
             store.register(_parsed(channel))
             return channel.definition, store.hash_rihs01(channel.msgtype)
     standard = get_typestore(Stores.ROS2_JAZZY)
@@ -73,7 +73,7 @@ def definition_of(channel: Channel) -> tuple[str, str]:
 
 
 def _parsed(channel: Channel) -> Any:
-    """Return the types that a definition holds; raises whatever the library raises for what is none."""
+    """Return the types that a definition holds; raises any error of the library for an invalid one."""
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
     if not channel.definition or len(channel.definition) > _MOST_DEFINITION:

@@ -23,26 +23,26 @@ SEQUENCE_KEY = "vdd_ros.sequence"
 
 _FULL_CHUNK = 1 << 20
 _PUBLISHED_AT = 9 + 2 + 4 + 8
-"""Bytes of a message's record before the time of publishing: opcode and length, channel, number, time of receipt."""
+"""Bytes before a record's time of publishing: opcode and length, channel, number, time of receipt."""
 
 
 class BagWriter:
     """Writes messages into `<output>.partial/` and moves the bag to `<output>` when it is complete.
 
     The first error of the operating system (a full disk, say) ends the record: the error is kept in `failure`, later
-    messages are ignored, and `close` raises it. What was flushed by then stays, as a readable bag: the file is cut back
-    to its last whole chunk and ended properly. A writer that was killed leaves what `vdd bag mend` makes a bag of; as
-    long as it lives, the file is locked against that.
+    messages are ignored, and `close` raises it. Flushed data stays as a readable bag: the file is cut back to its
+    last whole chunk and ended properly. `vdd bag mend` completes the file of a killed writer; a live writer locks it
+    against that.
 
     Memory does not grow with the record: the index of the bag is kept on the disk too.
 
-    The sequence numbers of topics that end in `/latency` are followed; the result goes into the bag's custom data.
+    The sequence numbers of topics that end in `/latency` are checked; the result goes into the bag's custom data.
 
     Attributes:
         output: The bag.
-        failure: The error that ended the record, with what was saved, or None.
-        cause: What the operating system said, or None.
-        sequences: Topic to what was found about its sequence numbers.
+        failure: The error that ended the record, and the saved data, in words, or None.
+        cause: Message of the operating system, or None.
+        sequences: Topic -> check of its sequence numbers.
     """
 
     def __init__(self, output: Path, partial: Path | None = None) -> None:
@@ -85,7 +85,7 @@ class BagWriter:
             definition: Definition of the type and its hash; by default that of ROS 2 Jazzy.
 
         Raises:
-            RecordingError: The definition of the type is not known.
+            RecordingError: The definition of the type is unknown.
         """
         if definition is None and msgtype not in self._typestore.types:
             raise RecordingError(
@@ -118,10 +118,10 @@ class BagWriter:
         self.write_to(self._connections[topic], stamp_ns, message)
 
     def write_to(self, connection: Connection, stamp_ns: int, message: bytes, published_ns: int | None = None) -> None:
-        """Take one serialised message of what `add_topic` returned; as `write`, where the time of publishing is known.
+        """Take one serialised message with its time of publishing, as `write` does.
 
         Args:
-            connection: What `add_topic` returned.
+            connection: From `add_topic`.
             stamp_ns: Time of receipt.
             message: CDR bytes.
             published_ns: Time of publishing; by default that of receipt.
@@ -158,7 +158,7 @@ class BagWriter:
             self._storage.close_chunk()
 
     def flush(self) -> None:
-        """Hand everything taken so far to the operating system, as one chunk."""
+        """Pass everything taken so far to the operating system, as one chunk."""
         if self.failure is not None or not self._storage.chunk.msgs:
             return
         try:
@@ -171,7 +171,7 @@ class BagWriter:
         """Complete the bag and move it to its place.
 
         Raises:
-            RecordingError: If the record failed; or if it is complete on disk but sequence numbers are missing.
+            RecordingError: The record failed, or it is complete on disk but lacks sequence numbers.
         """
         if self.failure is None:
             self._complete()
@@ -181,7 +181,7 @@ class BagWriter:
             raise RecordingError(f"bag {self.output} was closed properly, but its records are not whole: {gaps}")
 
     def describe_gaps(self) -> str:
-        """Say in words what is wrong with the sequence numbers of each topic; empty where nothing is."""
+        """Describe errors in the sequence numbers of each topic; empty if there are none."""
         return "; ".join(f"{topic}: {text}" for topic, check in self.sequences.items() if (text := check.describe()))
 
     def _follow(self, connection: Connection, message: bytes) -> None:
@@ -189,7 +189,7 @@ class BagWriter:
         try:
             labels, values = read_record(self._typestore.deserialize_cdr(message, connection.msgtype))
             number = float(values[labels.index(SEQUENCE)])
-        except Exception:  # bytes of others make the parser raise nearly anything
+        except Exception:  # the parser raises nearly anything for foreign bytes
             check.unreadable += 1
             return
         if 0 <= number <= LARGEST and number.is_integer():
@@ -221,13 +221,13 @@ class BagWriter:
         """Move the complete bag to its place once all of it is on the disk; raises OSError if something is there."""
         for path in (self._storage.path, self._writer.metapath, self._writer.path):
             _sync(path)
-        if os.path.lexists(self.output):  # a rename would replace an empty folder without a word
+        if os.path.lexists(self.output):  # a rename would silently replace an empty folder
             raise FileExistsError(errno.EEXIST, "it exists already")
         self._writer.path.rename(self.output)
         _sync(self.output.parent)
 
     def _remove_begun(self, error: Exception) -> None:
-        """Remove what was made of a bag that cannot be; what another recorder made meanwhile stays."""
+        """Remove the remains of a bag that could not be made, but not files of another recorder."""
         if isinstance(error, WriterError):
             return
         with suppress(OSError):
@@ -246,7 +246,7 @@ class BagWriter:
         self.failure = RecordingError(f"recording to {self.output} stopped: {error}; {self._rescue()}")
 
     def _rescue(self) -> str:
-        """Make a readable bag of what is on the disk, and say what that is."""
+        """Make a readable bag from the data on disk, and describe it."""
         path = self._storage.path
         try:
             salvage(path)
@@ -262,7 +262,7 @@ class BagWriter:
         return f"the first {count} messages are readable in {path.parent}"
 
     def _describe_rescued(self, reader: Reader) -> None:
-        """Let the writer's metadata describe the file as it is now; closing the writer then only writes metadata."""
+        """Update the writer's metadata to the file's current content; closing the writer then only writes metadata."""
         counts = {connection.topic: connection.msgcount for connection in reader.connections}
         self._writer.counts = {c.id: counts.get(c.topic, 0) for c in self._writer.connections}
         self._writer.min_timestamp, self._writer.max_timestamp = reader.start_time, reader.end_time - 1
@@ -271,7 +271,7 @@ class BagWriter:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk keep a file or folder; not every file system can do so with folders."""
+    """Sync a file or folder to disk; not every file system supports it for folders."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
