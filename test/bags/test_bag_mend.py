@@ -27,7 +27,7 @@ def killed(tmp_path: Path, numbers: list[int], tail: bytes = b"\x06half a record
 
 
 @pytest.mark.parametrize("name", ["bag.partial", "bag", "bag.partial/bag/bag.mcap"])
-def test_what_was_left_becomes_a_whole_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_remains_become_a_whole_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """Named as the folder that was left, as the bag that was wanted, or as the file itself."""
     partial = killed(tmp_path, list(range(30)))
     assert main(["bag", "mend", str(tmp_path / name)]) == 0
@@ -61,7 +61,7 @@ def test_a_bag_that_is_being_written_is_left_alone(tmp_path: Path, capsys: pytes
     assert sequences_of(tmp_path / "bag") == [0, 1]
 
 
-def test_what_cannot_be_mended_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unmendable_bags_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A whole bag, a folder without a file, a bag that is there already, garbage."""
     writer = BagWriter(tmp_path / "whole")
     writer.close()
@@ -115,7 +115,9 @@ def test_a_try_that_is_interrupted_leaves_nothing_and_can_be_repeated(
     assert sequences_of(tmp_path / "bag") == [0, 1, 2]
 
 
-def test_what_a_killed_try_left_is_replaced_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remains_of_a_killed_attempt_are_replaced_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     partial = killed(tmp_path, [0, 1, 2])
     writer = BagWriter(tmp_path / "bag", tmp_path / "bag.mending")
     write_sequence(writer, [0])

@@ -333,7 +333,7 @@ def test_rows_that_a_killed_recorder_left_in_a_journal_are_read(
     assert sequences_of(tmp_path / "out") == numbers(12)
 
 
-def test_what_exists_is_replaced_only_with_force_and_only_if_it_is_a_bag(
+def test_outputs_are_replaced_only_with_force_and_only_if_they_are_bags(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = bag_file(tmp_path / "a.mcap", mcap.header(), mcap.topics(NODE), mcap.messages(range(5), record))
@@ -375,7 +375,9 @@ def test_a_disk_without_room_to_unpack_gives_no_part_of_a_bag(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_a_killed_try_was_about_to_replace_is_put_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_that_a_killed_attempt_was_replacing_is_restored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Killed between the two renames of --force: the older bag lies among what the next try removes."""
     source = bag_file(tmp_path / "a.mcap", mcap.header(), mcap.topics(NODE), mcap.messages(range(5), record))
     (tmp_path / "old.mending").mkdir()

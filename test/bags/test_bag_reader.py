@@ -173,7 +173,7 @@ def test_a_storage_that_metadata_names_wrongly_does_not_matter(tmp_path: Path, i
         ("two", "holds 2 bags; give one of them"),
     ],
 )
-def test_what_cannot_be_read_is_reported_with_a_remedy(tmp_path: Path, name: str, reason: str) -> None:
+def test_unreadable_bags_are_reported_with_a_remedy(tmp_path: Path, name: str, reason: str) -> None:
     begun = mcap.header() + mcap.topics(NODE) + mcap.messages(range(5), tick)
     (tmp_path / "bag.partial" / "bag").mkdir(parents=True)
     (tmp_path / "bag.partial" / "bag" / "bag.mcap").write_bytes(begun)
@@ -266,7 +266,7 @@ def test_records_that_no_node_writes_are_refused(tmp_path: Path, values: dict[st
         ('{"refused": [{}]}', "refused is"),
     ],
 )
-def test_what_a_node_says_about_itself_is_checked_and_reported(
+def test_policy_info_is_checked_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], info: str, text: str
 ) -> None:
     """One wrong value does not take the whole report away, and is not computed with."""
@@ -281,7 +281,7 @@ def test_what_a_node_says_about_itself_is_checked_and_reported(
     ("info", "text"),
     [("[" * 5000 + "]" * 5000, "nested"), ('{"kind": "vdd", "kind": "ddpm"}', "comes twice"), ("7", "holds int")],
 )
-def test_what_a_node_says_about_itself_is_a_json_object(tmp_path: Path, info: str, text: str) -> None:
+def test_policy_info_must_be_a_json_object(tmp_path: Path, info: str, text: str) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(3)}, {"/student": info})
     with pytest.raises(RecordingError, match=text):
         read_latency_bag(bag)

@@ -267,7 +267,7 @@ def test_the_file_of_a_killed_writer_is_readable_after_salvage_wherever_it_was_c
 
 
 @pytest.mark.parametrize("content", [b"", b"not an mcap file at all", b"\x89MCAP0\r\n\x01\x50"])
-def test_what_is_no_mcap_file_cannot_be_salvaged(tmp_path: Path, content: bytes) -> None:
+def test_other_files_than_mcap_cannot_be_salvaged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bag.mcap"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match="cannot be salvaged"):

@@ -75,7 +75,7 @@ def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
         node.column("warmth_s")
 
 
-def test_what_is_no_bag_is_refused(tmp_path: Path) -> None:
+def test_other_files_than_bags_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="not a readable bag"):
         read_latency_bag(tmp_path / "missing")
     with pytest.raises(RecordingError, match="not a readable bag"):

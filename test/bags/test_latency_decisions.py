@@ -75,7 +75,7 @@ def test_a_decision_that_is_missing_is_a_gap_and_an_exit_code(
         ([0, 19], "18 of 20 decisions missing (sequence numbers 1, 2, 3, 4, 5 and others)"),
     ],
 )
-def test_what_a_recorder_cannot_help_is_no_gap(found: range, text: str) -> None:
+def test_unavoidable_losses_of_a_recorder_are_no_gaps(found: range, text: str) -> None:
     expected = np.stack([np.arange(20.0), np.arange(20.0)], axis=1)
     assert missing_decisions(expected, expected[list(found)]) == text
 
@@ -170,7 +170,7 @@ def test_the_report_tells_how_often_the_expert_changed(
     assert "41 ticks, the expert changed 2.5 times in 100 decisions, " in capsys.readouterr().out
 
 
-def test_where_the_labels_of_decisions_changed_the_experts_count(tmp_path: Path) -> None:
+def test_the_switch_rate_uses_experts_if_decision_labels_changed(tmp_path: Path) -> None:
     wide = np.concatenate([decisions(41)[20:], np.zeros((21, 1))], axis=1)
     parts = {"/student": [(DECISION, decisions(41)[:20]), ((*DECISION, "action.v"), wide)]}
     (node,) = read_latency_bag(with_experts(tmp_path / "bag", EXPERTS, decisions=parts))

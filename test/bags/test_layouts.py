@@ -125,7 +125,7 @@ def test_the_series_of_plotjuggler_are_published() -> None:
         assert seen == {"", *NODES[tab.get("tab_name") or ""]}
 
 
-def test_what_matters_is_plotted_by_both() -> None:
+def test_both_layouts_plot_the_essential_topics() -> None:
     foxglove_text, plotjuggler = ((CONFIG / f).read_text() for f in ("foxglove_layout.json", "plotjuggler_layout.xml"))
     for label in ("inference_s", "total_s", "lateness_s", "observation_age_s", "novelty"):
         assert f"latency.{array_of(label)}[{NAMES.index(label)}]" in foxglove_text

@@ -84,7 +84,7 @@ def test_bags_of_either_form_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "labels", [LABELS, DECISION, ("seq", "stamp_s", "action.é", "action.y")], ids=["latency", "decision", "accent"]
 )
-def test_what_a_node_sends_is_what_rosbags_would_write(labels: tuple[str, ...]) -> None:
+def test_records_of_a_node_equal_those_of_rosbags(labels: tuple[str, ...]) -> None:
     """Of the same length, so that nothing follows the message that is not of it."""
     pytest.importorskip("rclpy")
     from vdd_ros.nodes.ros.preserialized_record import ReadyRecord

@@ -60,7 +60,7 @@ def test_every_number_is_a_line_with_its_name(bag: Path, topic: str, labels: tup
         assert shown == {label for label in names if array_of(label) == array}
 
 
-def test_what_is_plotted_together_can_be_seen_together(bag: Path) -> None:
+def test_values_of_one_plot_share_a_visible_range(bag: Path) -> None:
     """No plot has a stamp of 1.8e9 in it, and none of seconds the number of the tick."""
     found = plotted(bag)
     assert set(found) == {

@@ -164,7 +164,7 @@ def test_arrays_that_contradict_each_other_are_refused(changes: dict[str, Any], 
         ({"header": replace(HEADER, action=(Feature("dx", "m"), Feature("dx", "m")))}, "has the entry 'dx' twice"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_unreadable_headers_are_not_written(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DemonstrationError, match=message):
         toy(**changes).save(tmp_path)
     assert not list(tmp_path.iterdir())

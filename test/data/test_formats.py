@@ -32,7 +32,7 @@ FORMAT = Format("a table of text", probe, read)
 """
 
 
-def test_what_ships_is_npz() -> None:
+def test_npz_is_the_only_shipped_format() -> None:
     assert "npz" in format_names()
     assert get_format("npz").description == "an .npz archive of vdd_ros"
     with pytest.raises(DemonstrationError, match="unknown demonstration format 'nps'; known: npz; did you mean 'npz'"):

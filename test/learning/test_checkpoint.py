@@ -60,7 +60,7 @@ def write(folder: Path, text: str) -> None:
     save_tensors(folder / MODEL_FILE, TENSORS, text)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_saved_model_reads_back(tmp_path: Path) -> None:
     save_model(tmp_path / "new", TENSORS, CARD)
     card, tensors = load_model(tmp_path / "new")
     assert card == CARD
@@ -242,7 +242,7 @@ def test_another_kind_is_refused(tmp_path: Path) -> None:
         MIXTURE.load(tmp_path)
 
 
-def test_what_is_unknown_and_doubtful_is_kept(tmp_path: Path) -> None:
+def test_unknown_digests_and_warnings_are_kept(tmp_path: Path) -> None:
     card = replace(CARD, data_sha256=None, warnings=("the teacher learned from unknown demonstrations",))
     save_model(tmp_path, TENSORS, card)
     assert load_model(tmp_path)[0] == card

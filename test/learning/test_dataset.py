@@ -178,7 +178,9 @@ def test_without_goals_there_are_none() -> None:
         ({"rate_hz": 1e6}, "rate_hz is 1e[+]06; policies act at 0.001 to 100,000 Hz"),
     ],
 )
-def test_what_no_policy_file_can_hold_is_refused_before_it_is_trained(header: dict[str, Any], message: str) -> None:
+def test_headers_that_policy_files_cannot_hold_are_refused_before_training(
+    header: dict[str, Any], message: str
+) -> None:
     demonstrations = small_demonstrations()
     with pytest.raises(DemonstrationError, match=message):
         Statistics.of(replace(demonstrations, header=replace(demonstrations.header, **header)))
@@ -187,9 +189,7 @@ def test_what_no_policy_file_can_hold_is_refused_before_it_is_trained(header: di
 @pytest.mark.parametrize(
     ("name", "factor", "offset"), [("observation", 1, 1e9), ("action", 1e-4, 1e6), ("action", 1e44, 0)]
 )
-def test_what_single_precision_does_not_hold_is_refused_before_it_is_trained(
-    name: str, factor: float, offset: float
-) -> None:
+def test_numbers_beyond_single_precision_are_refused_before_training(name: str, factor: float, offset: float) -> None:
     demonstrations = small_demonstrations()
     values = offset + factor * getattr(demonstrations, name)
     with pytest.raises(DemonstrationError, match=f"single precision cannot represent the {name} entries"):

@@ -146,7 +146,7 @@ def test_a_file_that_says_otherwise_than_its_graph_is_refused(
         OnnxPolicy.load(path)
 
 
-def test_what_needs_the_distribution_refuses_it(
+def test_uses_of_the_distribution_refuse_a_deterministic_file(
     files: dict[str, tuple[Path, Path]], checkpoints: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["fidelity", str(files["ddpm"][0]), str(files["vdd"][1])]

@@ -71,7 +71,7 @@ def test_the_command_shares_a_training_and_one_process_reports(
     assert again.returncode == 0, again.stderr
 
 
-def test_what_the_first_process_refuses_ends_all(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
+def test_a_refusal_by_the_first_process_ends_all(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
     out = tmp_path / "teacher"
     command = ["vdd", "train", "--task", "avoiding", "--demos", demos, "--out", out, *SMALL, "--steps", 20]
     done = ranks.run(*command, "--batch", 15)
@@ -83,7 +83,7 @@ def test_what_the_first_process_refuses_ends_all(ranks: TrainingRanks, demos: Pa
     assert not out.exists()
 
 
-def test_what_cannot_share_a_training_is_refused(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
+def test_commands_that_cannot_share_a_training_are_refused(ranks: TrainingRanks, demos: Path, tmp_path: Path) -> None:
     em = ["distil", "--method", "em", "--demos", demos, "--out", tmp_path / "em", "--steps", 3, *SMALL]
     done = ranks.run("vdd", *em)
     assert done.returncode != 0

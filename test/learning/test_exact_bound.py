@@ -54,7 +54,7 @@ def test_the_bound_is_never_below_the_divergence_and_touches_it(covariance: Cova
 
 
 @COVARIANCES
-def test_what_the_bound_lies_above_is_the_divergence_of_the_responsibilities(covariance: Covariance) -> None:
+def test_the_gap_of_the_bound_is_the_divergence_of_the_responsibilities(covariance: Covariance) -> None:
     """U - KL = E_q KL(responsibility || auxiliary)."""
     student = random_mixture(1, 4, 2, covariance)
     points, cell = grid(2)

@@ -332,7 +332,7 @@ def test_a_file_that_gives_no_numbers_is_refused(
         export(student if kind == "vdd" else teacher, tmp_path / "file.onnx", ExportConfig())
 
 
-def test_what_cannot_be_exported_is_refused(tmp_path: Path, teacher: Path) -> None:
+def test_unexportable_checkpoints_are_refused(tmp_path: Path, teacher: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
         export(tmp_path / "nowhere", tmp_path / "out" / "file.onnx", ExportConfig())
     with pytest.raises(ConfigurationError, match="steps is 0; it must be finite and at least 1"):
@@ -395,7 +395,7 @@ def test_the_slope_of_a_policy_is_that_of_its_actions() -> None:
 
 
 @pytest.mark.parametrize("kind", ["student", "teacher"])
-def test_what_is_steep_is_compared_by_its_slope(
+def test_steep_actions_are_compared_by_their_slope(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Rounding grows by the slope; without it the file would be refused."""

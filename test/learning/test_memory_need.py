@@ -49,7 +49,7 @@ def test_networks_have_at_least_the_weights_that_are_expected(
         (DistilConfig(pool_samples=100 * GIGA), r"the pool of states .*--pool-samples \(100000000000\)"),
     ],
 )
-def test_what_no_memory_holds_is_refused(config: FitConfig, message: str) -> None:
+def test_settings_beyond_the_memory_are_refused(config: FitConfig, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         check_memory(config, small_demonstrations(), CPU)
 

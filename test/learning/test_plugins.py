@@ -251,7 +251,7 @@ def registered(method: Method, monkeypatch: pytest.MonkeyPatch) -> Method:
     return method
 
 
-def test_what_does_not_conform_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_violations_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     cd = METHODS.get("cd")
     with pytest.raises(ConformanceError, match=r"is a str, not a Method"):
         check_method("cd")  # type: ignore[arg-type]

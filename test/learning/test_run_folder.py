@@ -94,7 +94,7 @@ def test_force_replaces_the_result_once_the_new_run_has_ended_well(teacher: Path
     ), "and nothing else remains"
 
 
-def test_what_was_there_is_kept_where_the_new_run_ends_badly(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_restores_the_previous_content(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(teacher)
 
     def diverge(*_: object) -> None:
