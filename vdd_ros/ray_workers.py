@@ -19,9 +19,9 @@ from vdd_ros.text import printable
 from vdd_ros.workers import RAY_LOCAL, Function, Result, Task, attempt
 
 REACH_S = 10.0
-"""How long a cluster may take to answer at all, in seconds."""
+"""Time limit for a cluster's first answer, seconds."""
 CANCEL_S = 60.0
-"""How long interrupted tasks may take to keep what they have done, in seconds."""
+"""Time limit for interrupted tasks to save their progress, seconds."""
 
 
 class RayWorkers:
@@ -54,7 +54,7 @@ class RayWorkers:
                     yield result
 
     def _result(self, future: "Future[Result]", task: Task) -> Result | None:
-        """Return a result, or None where the task is done again."""
+        """Return a result, or None if the task is run again."""
         try:
             return future.result()
         except (exceptions.RayTaskError, exceptions.TaskCancelledError) as error:  # not picklable, or interrupted
@@ -65,7 +65,7 @@ class RayWorkers:
             return given_up
 
     def interrupt(self) -> None:
-        """Interrupt what runs, and wait until it has kept what it has done."""
+        """Interrupt running tasks, and wait until they have saved their progress."""
         for reference, _ in self._running.values():
             ray.cancel(reference, force=False)
         wait(self._running, CANCEL_S)
@@ -105,7 +105,7 @@ def ray_workers(jobs: int, address: str, *, gpus: bool, threads: int | None = No
 
 
 def _check_reachable(address: str) -> None:
-    """Raise OSError where nobody listens at HOST:PORT, and ValueError for another address; Ray tries for minutes."""
+    """Raise OSError if nothing listens at HOST:PORT, ValueError for another address; Ray itself tries for minutes."""
     if address in (RAY_LOCAL, "auto"):
         return
     host, _, port = address.rpartition(":")

@@ -1,7 +1,7 @@
 """Work in other processes: a pool on this machine, or tasks on a Ray cluster. Results come as they are ready.
 
-A task is a function of a module and one payload, both of which can be pickled. What a function raises is a result too.
-A task whose worker died (killed, out of memory, its machine gone) is done again, up to `ATTEMPTS` times in all. Only
+A task is a function of a module and one payload, both of which can be pickled. Exceptions are results too.
+A task whose worker died (killed, out of memory, its machine gone) is run again, up to `ATTEMPTS` times in all. Only
 the process that submits, the driver, sees results, so that it alone writes them.
 """
 
@@ -22,9 +22,9 @@ from vdd_ros.console import tell
 from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 
 ATTEMPTS = 3
-"""How often a task is begun whose workers die."""
+"""Attempts at a task whose workers die."""
 MOST_JOBS = 1024
-"""Processes of one machine; more are a slip of the pen."""
+"""Most processes of one machine; more are surely a mistake."""
 RAY_LOCAL = "local"
 """Name for a Ray cluster that this command starts on this machine, and ends."""
 _NUMBER = "VDD_ROS_WORKER"
@@ -50,7 +50,7 @@ class Result:
 
 
 class Workers(Protocol):
-    """Where tasks run."""
+    """A pool that runs tasks."""
 
     def submit(self, key: str, function: Function, payload: object) -> None:
         """Queue a task.
@@ -98,7 +98,7 @@ def workers(
 
 
 def attempt(key: str, function: Function, payload: object) -> Result:
-    """Run a task here; what it raises, but for an interruption, becomes its result."""
+    """Run a task here; exceptions other than interruptions become its result."""
     try:
         return Result(key, function(payload))
     except Exception as error:
@@ -107,7 +107,7 @@ def attempt(key: str, function: Function, payload: object) -> Result:
 
 
 def _attempt_here(key: str, function: Function, payload: object) -> Result:
-    """Run a task as `attempt` does; that it asks this process to exit is its failure too, not the process's end."""
+    """Run a task as `attempt` does; a call of sys.exit is a failure of the task and does not end this process."""
     try:
         return attempt(key, function, payload)
     except SystemExit as error:
@@ -117,10 +117,10 @@ def _attempt_here(key: str, function: Function, payload: object) -> Result:
 def run_all(
     pool: Workers, function: Function, payloads: Mapping[str, object], ended: Callable[[str], None] = lambda key: None
 ) -> list[Any]:
-    """Run a function on many payloads; the pool has nothing else to do.
+    """Run a function on many payloads, in an otherwise idle pool.
 
     Args:
-        pool: Who does the work.
+        pool: The workers.
         function: Of a module.
         payloads: By the name of the task.
         ended: Called with the name of each task that has ended.
@@ -148,7 +148,7 @@ def shares(count: int, size: int) -> list[range]:
 
 
 class InProcess:
-    """Does the work in this process, in the order of submission, whenever the next result is asked for."""
+    """Does the work in this process, in the order of submission, when the next result is requested."""
 
     def __init__(self) -> None:
         self._queue: deque[tuple[str, Function, object]] = deque()
@@ -165,7 +165,7 @@ class InProcess:
 
 @dataclass
 class Task:
-    """A task and how often it was begun."""
+    """A task and the number of its attempts."""
 
     key: str
     function: Function
@@ -173,7 +173,7 @@ class Task:
     attempts: int = field(default=0)
 
     def give_up(self) -> Result | None:
-        """Say that the worker of the task died; return its result if it is not to be begun again."""
+        """Report the death of the task's worker; return a result if the task is not retried."""
         why = f"{self.key}: its worker died {self.attempts} times; it may have run out of memory"
         if self.attempts >= ATTEMPTS:
             return Result(self.key, failure=why)
@@ -243,7 +243,7 @@ class ProcessPool:
             return slot.start(task)
 
     def _result(self, future: "Future[Result]", number: int, task: Task) -> Result | None:
-        """Return a result, or None where the task is to be done again."""
+        """Return a result, or None if the task is to be run again."""
         try:
             return future.result()
         except BrokenProcessPool:
@@ -263,14 +263,14 @@ class ProcessPool:
         self._slots[number] = None
 
     def interrupt(self) -> None:
-        """Interrupt what runs."""
+        """Interrupt running tasks."""
         self._queue.clear()
         for number, _ in self._running.values():
             if (slot := self._slots[number]) is not None:
                 slot.interrupt()
 
     def close(self) -> None:
-        """Wait for what runs, and end the processes."""
+        """Wait for running tasks, and end the processes."""
         for number in range(len(self._slots)):
             self._drop(number)
 
@@ -294,14 +294,14 @@ def worker_number() -> int:
 
 
 def _begin_worker(number: int, threads: int) -> None:
-    """Prepare a process of a pool: its share of the cores, no bars, no Ctrl-C of the terminal, no life of its own."""
+    """Prepare a process of a pool: its share of the cores, no progress bars, no Ctrl-C; it ends with the driver."""
     os.setsid()  # the driver passes an interruption on, once
     os.environ |= {_NUMBER: str(number), "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
     threading.Thread(target=_end_with_driver, daemon=True).start()
 
 
 def _end_with_driver() -> None:
-    """End this process in order when the driver's has ended, however it did."""
+    """End this process in order once the driver has ended for any reason."""
     if (driver := parent_process()) is not None:
         driver.join(None)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -17,7 +17,7 @@ def blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 class Moments(NamedTuple):
-    """Of the columns of an array (M, D), each (D,) float64."""
+    """Moments of the columns of an array (M, D), each (D,) float64."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]

@@ -53,16 +53,16 @@ class HeaderRecord(_WithContext):
 
 @dataclass(frozen=True)
 class Header:
-    """What the numbers of a demonstration set mean.
+    """Metadata of a demonstration set.
 
     Attributes:
         task: Name of the task.
-        observation: Features, in order; of single numbers name and unit are kept, of arrays shape and type too.
+        observation: Features, in order; single numbers keep name and unit, arrays also shape and type.
         action: Features, in order; single numbers.
         rate_hz: Rate at which the pairs were sampled.
-        source: Who or what demonstrated.
+        source: The demonstrator.
         seed: Seed of a scripted demonstrator, else None.
-        context: Features of the contexts; none where every episode starts alike.
+        context: Features of the contexts; empty if all episodes start alike.
     """
 
     task: str
@@ -80,7 +80,7 @@ class Header:
 
     @property
     def arrays(self) -> tuple[Feature, ...]:
-        """The rest of an observation, such as images, in order."""
+        """The arrays of an observation, such as images, in order."""
         return tuple(feature for feature in self.observation if not feature.is_scalar)
 
     @property
@@ -89,7 +89,7 @@ class Header:
         return Signature(self.observation, self.action, self.rate_hz, self.context)
 
     def to_dict(self) -> HeaderRecord:
-        """Return the header as JSON has it; `context` only where it has an entry, so that old digests hold."""
+        """Return the header as a JSON object; `context` only if it has entries, so that old digests stay valid."""
         record: HeaderRecord = {
             "task": self.task,
             "observation": to_pairs(self.observation),
@@ -112,11 +112,11 @@ class DemonstrationSet:
         observation: (M, obs_dim) float64, the single numbers.
         action: (M, act_dim) float64.
         lengths: (E,) pairs of each episode; they sum to M.
-        modes: (E,) mode of each episode, -1 where unknown.
-        contexts: (E, c) float64, what each episode started from; c is 0 where every episode starts alike, and the
-            array may then be left out.
+        modes: (E,) mode of each episode, -1 if unknown.
+        contexts: (E, c) float64, start of each episode; if all episodes start alike, c is 0, and the array may be
+            left out.
         arrays: (M, *shape) of each array of the observation, by name, in its own number type.
-        file: Where the set was read from or written to; None for one that is nowhere but in memory.
+        file: File that the set was read from or written to; None for a set in memory only.
     """
 
     header: Header
@@ -181,7 +181,7 @@ class DemonstrationSet:
         self._check_arrays(pairs)
 
     def _check_arrays(self, pairs: int) -> None:
-        """Refuse arrays that are not those of the header."""
+        """Refuse arrays that do not match the header."""
         if list(self.arrays) != [feature.name for feature in self.header.arrays]:
             raise DemonstrationError(
                 f"demonstrations: the header has the arrays {listed(self.header.arrays) or '(none)'}, but given are "
@@ -246,7 +246,7 @@ class DemonstrationSet:
     def windows(self, history: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cut training pairs: the newest `history` observations and the next `horizon` actions, of single numbers.
 
-        Before an episode's start its first observation is repeated, as the node does when it has just been
+        Before an episode's start its first observation is repeated, as in a node that was just
         activated. Windows that would reach beyond an episode's end are left out.
 
         Returns:
@@ -273,11 +273,11 @@ class DemonstrationSet:
 
     @staticmethod
     def too_short(horizon: int) -> DemonstrationError:
-        """Return the error for a horizon that no episode has."""
+        """Return the error for a horizon longer than every episode."""
         return DemonstrationError(f"demonstrations: no episode has {horizon} actions; choose a shorter horizon")
 
     def found_at(self, file: Path) -> "DemonstrationSet":
-        """Note where the set was read from or written to, and return the set."""
+        """Record the file that the set was read from or written to, and return the set."""
         object.__setattr__(self, "file", file)
         return self
 
@@ -285,7 +285,7 @@ class DemonstrationSet:
         """Write the set into `folder` as `vdd demos` does, whole or not at all, and return the file.
 
         Raises:
-            DemonstrationError: It could not be read again: a field of the header cannot be.
+            DemonstrationError: The header has an invalid field, so the set could not be read again.
         """
         from vdd_ros.data.formats import npz
 
@@ -298,7 +298,7 @@ class DemonstrationSet:
         """Read a set from a file or folder, in any format that is registered; see `formats.read_demonstrations`.
 
         Raises:
-            DemonstrationError: There is none, or it is damaged, of another version, too large, or another program's.
+            DemonstrationError: The set is missing, damaged, of another version, too large, or another program's.
         """
         from vdd_ros.data.formats import read_demonstrations
 

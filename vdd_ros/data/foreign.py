@@ -1,4 +1,4 @@
-"""Data sets and files of other programs, told by their marks; nothing of them is opened that could run code."""
+"""Recognises data and files of other programs by their signatures, without opening anything that could run code."""
 
 import zipfile
 from collections.abc import Callable
@@ -13,7 +13,7 @@ OWN = (
     "DemonstrationSet with them and call its save(FOLDER) (docs/tasks.md)"
 )
 OWN_ARRAYS = {"header.npy", "lengths.npy", "modes.npy"}
-"""An archive that has one of these is a set of ours, perhaps damaged."""
+"""An archive with one of these is a set of vdd_ros, perhaps damaged."""
 _LEROBOT = "meta/info.json"
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as robomimic, robosuite and Minari write",
@@ -33,7 +33,7 @@ _PICKLE = "a pickle, which is never opened, since that can run any code that is 
 
 
 def describe(path: Path) -> str | None:
-    """Say what a file or folder is that holds no demonstrations of ours; None if nothing is known of it."""
+    """Describe a file or folder of another program; None if it is unknown."""
     return _describe_folder(path) if path.is_dir() else _describe_file(path)
 
 
@@ -70,7 +70,7 @@ def _describe_folder(folder: Path) -> str | None:
 
 
 def _lerobot(folder: Path) -> str:
-    """Say which LeRobot data set a folder is, and whether its recording was ended as it should."""
+    """Describe a LeRobot data set, and whether its recording was finalised."""
     try:
         info = read_json(folder / _LEROBOT, DemonstrationError, max_bytes=1 << 20)
     except DemonstrationError as error:
@@ -100,7 +100,7 @@ def _describe_file(file: Path) -> str | None:
 
 
 def _is_pickle(head: bytes) -> bool:
-    """Tell whether bytes begin as a pickle of protocol 2 to 5, or the usual ones of 0."""
+    """Return whether bytes start like a pickle of protocol 2 to 5, or a usual one of protocol 0."""
     return (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5) or head.startswith((b"(dp0\n", b"(lp0\n"))
 
 

@@ -22,9 +22,9 @@ from vdd_ros.tasks.scene import INK
 
 LEGEND_LIMIT = 26
 RARE = 0.01
-"""Share of the pieces below which numbers share one colour; there is nothing to be seen of them."""
+"""Share of the pieces below which numbers share one colour, as they are hardly visible."""
 LABELS_FROM = 8
-"""Different numbers from which on they stand at their lines too: so many colours are not told apart by all."""
+"""Number of colours from which lines are labelled too, as the colours are hard to distinguish."""
 LABEL_GRID = 24
 GREY = (0.6, 0.6, 0.6)
 PLAIN = "#3b6ea8"
@@ -46,7 +46,7 @@ def plot_trajectories(
         task_name: Name of the task.
         paths: Positions of each episode, (T, 2) in m.
         colours: A number for each position, (T,), that gives the line from there its colour, such as the expert that
-            acted. None: all in one colour.
+            acted. None: one colour for all.
         label: What the numbers are, for the legend, which tells their shares too; there is none for more than 26
             different numbers. Rare ones are grey. Eight numbers and more stand at their lines, where they prevail.
 
@@ -121,7 +121,7 @@ class _Numbers:
         return cls(names, told, colours, np.minimum(rank[place], common), len(used) - common)
 
     def handles(self, label: str) -> list[Line2D]:
-        """Return what the legend shows."""
+        """Return the entries of the legend."""
         texts = [f"{self.rare} others" if name is None else f"{label} {name}" for name in self.names]
         return [
             Line2D([], [], color=tuple(colour), linewidth=2, label=f"{text}: {100 * share:.1f} %")

@@ -1,4 +1,4 @@
-"""Whether a format of demonstrations that another package adds is found, read and refused as commands rely on."""
+"""Conformance test of a demonstration format of another package: recognising, reading and refusing data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ def check_format(checked: Format, folder: Path, sample: Path | None = None) -> N
         sample: Data in this format; needed where it cannot write.
 
     Raises:
-        ConformanceError: With the first thing that is not as it must be.
+        ConformanceError: The first violation.
         DemonstrationError: The format refused what it wrote itself, or the sample.
     """
     _require(checked.description and printable(checked.description, 200) == checked.description, "has no description")
@@ -76,7 +76,7 @@ def _require(holds: object, what: str) -> None:
 
 
 def _check_strangers(checked: Format, folder: Path) -> None:
-    """It claims nothing that is not its own, and probing raises nothing."""
+    """Check that it claims no foreign files, and that probing raises nothing."""
     folder.mkdir(parents=True)
     for name, content in _JUNK.items():
         (folder / name).write_bytes(content)
@@ -107,7 +107,7 @@ def _check_same(checked: Format, path: Path, made: DemonstrationSet) -> None:
 
 
 def _check_sample(checked: Format, sample: Path, folder: Path) -> None:
-    """It reads the same twice; files that are cut off are refused as VddErrors, or not recognised."""
+    """Check that it reads the same twice, and refuses cut files with VddErrors or does not recognise them."""
     _require(checked.probe(sample), f"does not recognise the sample '{sample}'")
     whole = checked.read(sample).sha256
     _require(checked.read(sample).sha256 == whole, "reads the same sample differently each time")

@@ -1,4 +1,4 @@
-"""Whether a message type that another package adds does what robot files, nodes and bags rely on."""
+"""Conformance test of a message type of another package, for robot files, nodes and bags."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ def check_message(message: Message, new: New | None = None) -> None:
         _check_all(message, new or _installed)
     except ConformanceError:
         raise
-    except Exception as error:  # of somebody else's code, which may raise anything
+    except Exception as error:  # foreign code may raise anything
         raise ConformanceError(f"message type {printable(message.type)}: {type(error).__name__}: {error}") from error
 
 

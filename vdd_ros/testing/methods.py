@@ -1,4 +1,4 @@
-"""Whether a method or a kind of teacher that another package adds does what vdd_ros relies on.
+"""Conformance tests of methods and kinds of teachers of other packages.
 
 Both train for a few steps on made-up demonstrations, on the CPU. Torch is imported when one of them is checked.
 """
@@ -42,7 +42,7 @@ def check_method(method: Method, **settings: Any) -> None:
             and fits that ship with vdd_ros are set.
 
     Raises:
-        ConformanceError: Something is not so; the message says what.
+        ConformanceError: The first violation.
     """
     _check_registered(METHODS, method, Method)
     for text in (method.label, method.summary):
@@ -65,7 +65,7 @@ def check_teacher(kind: TeacherKind, **settings: Any) -> None:
         **settings: Fields of `TrainConfig` that it needs.
 
     Raises:
-        ConformanceError: Something is not so; the message says what.
+        ConformanceError: The first violation.
     """
     _check_registered(TEACHERS, kind, TeacherKind)
     demonstrations = made_up()
@@ -171,7 +171,7 @@ def _check_training(
     window = demonstrations.observation[: spec.history].astype(np.float32)
     goal = demonstrations.observation[: spec.goal_length].astype(np.float32) if spec.goal_length else None
     action = _run("an action of its policy file", lambda: OnnxPolicy.load(file).act(window, goal)).action
-    _require(bool(np.isfinite(action).all()), "acts with what is not finite")
+    _require(bool(np.isfinite(action).all()), "acts with values that are not finite")
 
 
 def _check_scalings(teacher: "Teacher") -> None:
@@ -216,15 +216,17 @@ def _check_levels(teacher: "Teacher") -> None:
     _require(len(sampled) == 3 and falls, f"visits the levels {sampled}; they must descend")
     context = teacher.encode(torch.zeros(2, teacher.config.history, teacher.config.obs_dim))
     sample = teacher.sample(context, torch.randn((2, 5, 3, teacher.size), generator=torch.Generator().manual_seed(0)))
-    _require(sample.shape == (2, 5, teacher.size) and bool(sample.isfinite().all()), "samples what is not finite")
+    _require(
+        sample.shape == (2, 5, teacher.size) and bool(sample.isfinite().all()), "samples numbers that are not finite"
+    )
 
 
 def _run(what: str, call: Callable[[], Any]) -> Any:
-    """Call, and say what failed."""
+    """Call, and name the failed step in errors."""
     try:
         return call()
     except ConformanceError:
         raise
-    except Exception as error:  # of somebody else's module, which may raise anything
+    except Exception as error:  # foreign code may raise anything
         kind = "" if isinstance(error, VddError) else f"{type(error).__name__}: "
         raise ConformanceError(f"{what} failed: {kind}{printable(error, 1_000)}") from error

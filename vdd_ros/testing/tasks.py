@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 
 
 def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
-    """Check a task: description, simulation, contexts, demonstrations, and what else it brings along.
+    """Check a task: description, simulation, contexts, demonstrations, presets and scene.
 
     Args:
         task: What the entry point names.
@@ -81,7 +81,7 @@ def _check_contexts(task: Task, seed: int) -> Floats:
 
 
 def _check_steps(task: Task, contexts: Floats, actions: Floats) -> None:
-    """Each episode goes its own way: as in a second simulation, and as alone; nothing is drawn inside."""
+    """Check that episodes are independent and deterministic: equal in a second simulation, and alone."""
     together, second = task.make_sim(len(contexts)), task.make_sim(len(contexts))
     alone = [task.make_sim(1) for _ in contexts]
     _require(together.spec == task.spec, "makes a simulation with another spec than its own")
@@ -135,7 +135,7 @@ def _same(one: Floats, other: Floats, what: str) -> None:
 
 
 def _check_partial_reset(task: Task, contexts: Floats, actions: Floats) -> None:
-    """Starting one episode anew leaves the others where they are."""
+    """Check that resetting one episode leaves the others unchanged."""
     sim, first = task.make_sim(len(contexts)), np.arange(len(contexts)) == 0
     start = sim.reset(contexts)
     for action in actions:
@@ -146,7 +146,7 @@ def _check_partial_reset(task: Task, contexts: Floats, actions: Floats) -> None:
 
 
 def _check_time_limit(task: Task, contexts: Floats) -> None:
-    """After max_steps every episode has ended, and is frozen."""
+    """Check that every episode has ended after max_steps, and stays frozen."""
     sim, ended = task.make_sim(len(contexts)), np.zeros(len(contexts), dtype=bool)
     sim.reset(contexts)
     still = np.zeros((len(contexts), len(task.spec.action)))
@@ -161,7 +161,7 @@ def _check_time_limit(task: Task, contexts: Floats) -> None:
 
 
 def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
-    """They are of this task, the seed decides them, and replayed they succeed the way that they say."""
+    """Check that they are of this task, depend only on the seed, and succeed with their modes when replayed."""
     told: list[int] = []
     found = task.demonstrate(episodes, seed, lambda: told.append(1))
     spec, header = task.spec, found.header
@@ -195,7 +195,7 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
 
 
 def _check_presets(task: Task) -> None:
-    """Every preset is of a method that exists, which takes its settings."""
+    """Check that every preset is of an existing method, which accepts its settings."""
     for name, by_method in task.presets.items():
         _require(printable(name, 200) == name, f"'{task.spec.name}' has the preset {printable(name)!r}; print it")
         for key in by_method:

@@ -1,4 +1,4 @@
-"""Formats of demonstration sets by name: what ships, and what other packages register in `vdd_ros.formats`."""
+"""Registry of demonstration formats: the shipped ones, and those of other packages in `vdd_ros.formats`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,13 +32,13 @@ def get_format(name: str) -> Format:
 
 
 def read_demonstrations(path: Path) -> DemonstrationSet:
-    """Read demonstrations from a file or folder, in whichever format it is.
+    """Read demonstrations from a file or folder of any registered format.
 
-    What `vdd demos` writes is recognised first; formats of other packages are asked only about what is not that. A
-    broken package is reported if no other format recognises the data.
+    The format of `vdd demos` is tried first, formats of other packages only if it does not match. A broken package is
+    reported if no other format recognises the data.
 
     Raises:
-        DemonstrationError: There is nothing, no format or several recognise it, or the one that does refuses it.
+        DemonstrationError: The path does not exist, not exactly one format recognises it, or that one refuses it.
         PluginError: The package that registers a format is broken.
     """
     own = get_format("npz")
@@ -57,6 +57,6 @@ def read_demonstrations(path: Path) -> DemonstrationSet:
 
 
 def _report(broken: Mapping[str, VddError], path: Path) -> None:
-    """Raise the first error of formats that cannot be asked about data that no other recognises."""
+    """Raise the first error of broken formats, for data that no other format recognises."""
     for error in broken.values():
         raise PluginError(f"no format that can be used recognises '{printable(path)}', and {error}") from error

@@ -1,4 +1,4 @@
-"""`demonstrations.npz`, read so that nothing it says can take long or much: sizes before numbers.
+"""`demonstrations.npz`, read with bounded time and memory: sizes are checked before data is read.
 
 Sets below `MAPPED_FROM` are compressed and read whole. The members of larger ones are stored as they are, so that
 observations and actions are mapped into memory instead of read: a set may be larger than the memory. The checksums of
@@ -33,7 +33,7 @@ ARRAYS = {"header": "text", **DTYPES}
 _ARRAY = re.compile(r"array_(0|[1-9][0-9]{0,3})")
 """Members of arrays of the observation, counted in the order of the header, which has their names."""
 OPTIONAL = ("contexts",)
-"""Left out where every episode starts alike."""
+"""Left out if all episodes start alike."""
 MAX_BYTES = 4 << 30
 """Of all arrays together that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
 MAPPED_FROM = 64 << 20
@@ -46,12 +46,12 @@ _MAX_NPY_HEADER = 4_096
 
 
 class _Member(NamedTuple):
-    """What an array's own header says."""
+    """The header of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int | None
-    """Of its first number in the file, where it can be mapped."""
+    """Offset of its first number in the file, if it can be mapped."""
 
     @property
     def bytes(self) -> int:
@@ -59,7 +59,7 @@ class _Member(NamedTuple):
 
 
 def probe(path: Path) -> bool:
-    """Tell whether a file, or the one of our name in a folder, has arrays that only sets of ours have."""
+    """Return whether a file, or the file of the standard name in a folder, has arrays that only this format has."""
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file() or not zipfile.is_zipfile(file):
         return False
@@ -85,7 +85,7 @@ def read(path: Path) -> DemonstrationSet:
         header, arrays = read_file(file)
     except DemonstrationError:
         raise
-    except Exception as error:  # a damaged archive makes zipfile and numpy raise nearly anything
+    except Exception as error:  # zipfile and numpy raise nearly anything for a damaged archive
         raise DemonstrationError(
             f"'{printable(file)}' is not a readable demonstration set ({printable(error)}); write it again with "
             "'vdd demos'"
@@ -108,7 +108,7 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
     """Write a set into `folder`, whole or not at all, and return the file.
 
     Raises:
-        DemonstrationError: It could not be read again: a field of the header cannot be.
+        DemonstrationError: The header has an invalid field, so the set could not be read again.
     """
     target = folder / FILE_NAME
     fields = demonstrations.header.to_dict()
@@ -128,7 +128,7 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
 
 
 def _check_place(path: Path, file: Path) -> None:
-    """Raise DemonstrationError where no file of ours can be."""
+    """Raise DemonstrationError if the path cannot hold a file of this format."""
     if not file.exists():
         known = describe(path) if path.is_dir() else None
         if known is not None:
@@ -216,7 +216,7 @@ def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
 
 
 def _look(archive: zipfile.ZipFile, name: str) -> _Member:
-    """Read what an array's own header says; raises ValueError if the archive holds another number of bytes."""
+    """Read the header of an array; raises ValueError if the archive holds another number of bytes."""
     with _opened(archive, name) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
@@ -237,7 +237,7 @@ def _look(archive: zipfile.ZipFile, name: str) -> _Member:
 
 
 def _begin(path: Path, info: zipfile.ZipInfo) -> int:
-    """Return where the bytes of a stored member begin in the file: behind its own header of 30 bytes and two texts."""
+    """Return the offset of a stored member's data in the file: after its own header of 30 bytes and two texts."""
     with path.open("rb") as file:
         file.seek(info.header_offset)
         fixed = file.read(30)
@@ -291,7 +291,7 @@ def read_header(fields: JsonObject) -> Header:
         fields: As `Header.to_dict` gives them.
 
     Raises:
-        ValueError: A field is missing, unknown or holds what it cannot.
+        ValueError: A field is missing, unknown or invalid.
     """
     needed = ("task", "observation", "action", "rate_hz", "source")
     if missing := [name for name in needed if name not in fields]:
