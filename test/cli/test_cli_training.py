@@ -336,8 +336,8 @@ def test_demonstrations_of_something_else_are_refused(
     [
         (["--experts", "0"], "experts is 0"),
         (["--min-noise", "2"], "noise range is 2.0 to 1.0"),
-        (["--min-noise", "1e-4", "--max-noise", "1e-3"], "cannot be asked at noise levels from 0.0001 to 0.001"),
-        (["--teacher-steps", "64"], "64 sampling steps by the karras schedule would visit a noise level twice"),
+        (["--min-noise", "1e-4", "--max-noise", "1e-3"], "cannot be evaluated at noise levels from 0.0001 to 0.001"),
+        (["--teacher-steps", "64"], "64 sampling steps of the karras schedule would visit a noise level twice"),
         (["--demos", "nowhere"], "no demonstrations at 'nowhere'"),
     ],
 )

@@ -155,5 +155,5 @@ def test_learning_refuses_them_with_the_reason() -> None:
     pytest.importorskip("torch")
     from vdd_ros.learning.fit.windows import Statistics
 
-    with pytest.raises(DemonstrationError, match=r"learns from arrays yet, such as cam/left .* no encoder of images"):
+    with pytest.raises(DemonstrationError, match=r"training on arrays, such as cam/left .* no image encoder"):
         Statistics.of(toy())

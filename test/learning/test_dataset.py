@@ -118,7 +118,7 @@ def test_small_deviations_are_reported_with_what_to_do() -> None:
     entries = (Feature("tcp_x", "m"), Feature("tcp\x1b_y", "m"), Feature("tilt", "deg"))
     (first, second) = small_deviations(entries, (0.2, 1e-9, float(np.float32(0.18 / np.pi))))
     assert "entry tcp\\x1b_y hardly changed" in first
-    assert "1e-09 m, the least that is taken 0.001 m" in first
+    assert "1e-09 m, the floor is 0.001 m" in first
     assert "leave the entry out" in first
     assert "entry tilt" in second
     assert small_deviations(entries, (0.2, 1e-9, 1.0), least_deviation=1e-10) == []
@@ -171,7 +171,7 @@ def test_without_goals_there_are_none() -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({"task": "a task "}, "task has the text 'a task ', which no policy file can hold"),
+        ({"task": "a task "}, "task has the text 'a task ', which policy files cannot hold"),
         ({"task": "x" * 300}, "at most 200 printable characters"),
         ({"observation": tuple(Feature(f"o{k}\x1b", "m") for k in range(4))}, r"observation has the text 'o0\\x1b'"),
         ({"action": (Feature("u", "m"), Feature("v", " m"))}, "action has the text ' m'"),

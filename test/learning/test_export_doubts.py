@@ -69,7 +69,7 @@ def test_a_small_deviation_that_float32_resolves_is_reported_and_written(
     assert export(small, tmp_path / "p.onnx", "--json", str(tmp_path / "p.json")) == 0
     said = capsys.readouterr().err
     assert "warning: the observation entry tcp_x hardly changed in the demonstrations" in said
-    assert "its deviation is 0.0005 m, the least that is taken 0.001 m" in said
+    assert "its deviation is 0.0005 m, the floor is 0.001 m" in said
     assert "tcp_x" in json.loads((tmp_path / "p.json").read_text())["warnings"][0]
 
 

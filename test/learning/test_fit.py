@@ -75,7 +75,7 @@ def test_the_width_of_a_gpt_is_a_multiple_of_its_heads() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_cuda_is_not_replaced_by_something_else(tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, device="cuda")
-    with pytest.raises(ConfigurationError, match="device is 'cuda', but torch finds none here; use --device cpu"):
+    with pytest.raises(ConfigurationError, match="device is 'cuda', but torch finds no GPU; use --device cpu"):
         train_teacher(small_demonstrations(), tmp_path, config)
     assert dataclasses.replace(TINY, device="auto").pick_device() == torch.device("cpu")
 

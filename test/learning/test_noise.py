@@ -62,7 +62,7 @@ def test_each_schedule_is_even_in_its_own_measure() -> None:
 
 @pytest.mark.parametrize("steps", [0, -1])
 def test_a_sampler_without_steps_is_refused(steps: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"{steps} sampling steps were asked for; the number must be at least"):
+    with pytest.raises(ConfigurationError, match=f"{steps} sampling steps are requested; the number must be at least"):
         sampling_sigmas("karras", steps, 0.02, 3.0)
 
 

@@ -85,14 +85,14 @@ def without(name: str) -> Callable[[Tensors], None]:
         (setting("exp_avg.weight", lambda value: value[:1]), r"exp_avg\.weight has the shape"),
         (setting("exp_avg.weight", lambda value: value.double()), r"exp_avg\.weight is float64"),
         (setting("exp_avg_sq.weight", lambda value: value.repeat(2, 1)), r"exp_avg_sq\.weight has the shape"),
-        (setting("exp_avg.weight", filled(math.nan)), "what the optimiser kept of weight is not finite"),
+        (setting("exp_avg.weight", filled(math.nan)), "the optimiser's state of weight is not finite"),
         (setting("exp_avg_sq.weight", filled(-1.0)), "a square is below 0"),
         (setting("step.weight", filled(-3.0)), r"step\.weight is -3\.0; it must be a whole number from 1 to 10"),
         (setting("step.weight", filled(11.0)), r"step\.weight is 11\.0"),
         (setting("step.weight", filled(1.5)), r"step\.weight is 1\.5"),
         (setting("step.weight", filled(math.nan)), r"step\.weight is nan"),
         (setting("step.weight", lambda value: value.repeat(3)), r"step\.weight has the shape \[3\]"),
-        (without("exp_avg_sq.bias"), "lacks a part of what the optimiser kept of bias"),
+        (without("exp_avg_sq.bias"), "lacks a part of the optimiser's state of bias"),
         (without("generator"), "lacks the random state 'generator'"),
         (setting("generator", lambda value: value[:16]), "the random state 'generator' has the shape"),
         (setting("generator", lambda value: value.float()), "the random state 'generator' is float32, not uint8"),
@@ -184,5 +184,5 @@ def test_settings_that_were_changed_since_are_noticed(tmp_path: Path) -> None:
     train_teacher(small_demonstrations(), tmp_path, config)
     file = tmp_path / "settings.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"learning_rate": 0.5}))
-    with pytest.raises(CheckpointError, match=r"settings\.json beside it is not what it was"):
+    with pytest.raises(CheckpointError, match=r"settings\.json beside it changed after the state was written"):
         train_teacher(small_demonstrations(), tmp_path, TrainConfig(**SMALL, learning_rate=0.5), resume=True)

@@ -124,7 +124,7 @@ def _check_header(header: Header) -> None:
     if header.arrays:
         raise DemonstrationError(
             f"demonstrations: training on arrays, such as {listed(header.arrays)}, is not supported: there is no image "
-            "encoder.  Leave them out of the set, or train elsewhere: nodes run policy files that observe arrays"
+            "encoder. Leave them out of the set, or train elsewhere: nodes run policy files that observe arrays"
         )
     for name, texts in (
         ("task", [header.task]),

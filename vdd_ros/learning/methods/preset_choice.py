@@ -41,7 +41,7 @@ def choose_preset(method: Method, name: str | None, task: Task | None = None) ->
         known = list(dict.fromkeys([*own, *method.presets]))
         if name not in known:
             raise ConfigurationError(
-                f"there is no preset '{printable(name)}' here; available: {', '.join(known) or 'none'}"
+                f"there is no preset '{printable(name)}' here; there are: {', '.join(known) or 'none'}"
             )
         return PresetChoice(preset_settings(method, name, task))
     if task is None or not own:
