@@ -47,7 +47,7 @@ def test_decisions_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert node.decisions.labels == DECISION
     np.testing.assert_array_equal(node.decisions.values, decisions(60))
     np.testing.assert_array_equal(node.decisions.columns(["action.u", "seq"]), decisions(60)[:, [5, 0]])
-    with pytest.raises(RecordingError, match=r"no label action\.v, but seq"):
+    with pytest.raises(RecordingError, match=r"lack the label action\.v; they have seq"):
         node.decisions.columns(["action.v"])
     assert node.describe_gaps() == ""
 

@@ -39,7 +39,7 @@ from vdd_ros.text import printable
         ({"noise": "loud"}, "Noise 'loud' is unknown"),
         ({"polcy_path": "x"}, "unknown parameters: polcy_path; did you mean policy_path?"),
         ({"episode_topic": "not a topic"}, "not a topic"),
-        ({"rate_hz": 1e-12}, "give rate_hz between 0.001 and 1000"),
+        ({"rate_hz": 1e-12}, "set rate_hz between 0.001 and 1000"),
     ],
 )
 def test_configure_fails_with_the_reason(

@@ -1,22 +1,20 @@
-"""What `vdd train` and `vdd distil` share: their options, their clock, their figure and their report."""
+"""What `vdd train` and `vdd distil` share: their options, their clock and their figure."""
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vdd_ros.cli.options import config_from_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
-from vdd_ros.cli.threads import ThreadFacts, add_thread_option, settle_threads, thread_facts
+from vdd_ros.cli.threads import add_thread_option, settle_threads
+from vdd_ros.cli.training_report import training_report, training_table
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import earlier
-from vdd_ros.host.facts import MachineFacts, machine_facts
-from vdd_ros.host.threads import ThreadCount
-from vdd_ros.learning.fit.figure import Curves, read_curves, save_figure
+from vdd_ros.learning.fit.figure import read_curves, save_figure
 from vdd_ros.learning.methods.preset_choice import choose_preset
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.places import OutputFolder
@@ -92,68 +90,10 @@ def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "C
         return 0
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    report = _report(card, curves, seconds, threads.chosen, resumed=args.resume)
-    show(_format(report, args.out))
+    report = training_report(card, curves, seconds, threads.chosen, resumed=args.resume)
+    show(training_table(report, args.out))
     for warning in card.warnings:
         tell(f"warning: {warning}. A policy file of this model says so too.")
     save_figure(args.out / FIGURE_FILE, curves, f"{card.method} on {card.task}, seed {card.settings['seed']}")
     keep_result(args, report)
     return 0
-
-
-class _Machine(MachineFacts, ThreadFacts):
-    """The machine of a training, and its threads."""
-
-
-class _Report(TypedDict):
-    """The record of a training run: fields of the checkpoint's card, time in seconds, and last value of each curve."""
-
-    structure: str
-    method: str
-    task: str
-    steps: int
-    seconds: float
-    resumed: bool
-    last: dict[str, float]
-    settings: dict[str, Any]
-    data_sha256: str | None
-    teacher_sha256: str | None
-    warnings: Sequence[str]
-    machine: _Machine
-    versions: dict[str, str]
-
-
-def _report(card: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool) -> _Report:
-    return {
-        "structure": card.structure,
-        "method": card.method,
-        "task": card.task,
-        "steps": card.steps,
-        "seconds": seconds,
-        "resumed": resumed,
-        "last": {name: curve.values[-1] for name, curve in curves.items()},
-        "settings": card.settings,
-        "data_sha256": card.data_sha256,
-        "teacher_sha256": card.teacher_sha256,
-        "warnings": card.warnings,
-        "machine": {**machine_facts(), **thread_facts(chosen)},
-        "versions": card.versions,
-    }
-
-
-def _format(report: _Report, folder: Path) -> str:
-    from vdd_ros.learning.fit.checkpoint import MODEL_FILE
-    from vdd_ros.learning.fit.run_folder import FIGURE_FILE
-
-    machine = report["machine"]
-    since = ", since it was resumed" if report["resumed"] else ""
-    rows = {
-        "steps": f"{report['steps']}",
-        "time": f"{report['seconds']:.1f} s{since}, on {machine['cores']} cores of {machine['cpu']}",
-        "threads": f"{machine['threads']}, {machine['threads_reason']}",
-        **{name.replace("_", " "): f"{value:.4g}" for name, value in report["last"].items()},
-        "weights": f"{folder / MODEL_FILE}",
-        "figure": f"{folder / FIGURE_FILE}",
-    }
-    title = f"{report['method']} on {report['task']}, seed {report['settings']['seed']}"
-    return "\n".join([title, *(f"  {name:<16}{text}" for name, text in rows.items())])

@@ -1,8 +1,4 @@
-"""`vdd benchmark speed`: how fast training learns, against a straightforward loop or another checkout.
-
-It has no option --threads. Both loops use torch's number of threads (OMP_NUM_THREADS). Against another checkout, whole
-trainings run side by side, in one thread each, and timed trainings with the default of each checkout.
-"""
+"""`vdd benchmark speed`: how fast training learns, against a straightforward loop or another checkout."""
 
 import argparse
 from pathlib import Path
@@ -21,9 +17,7 @@ STEPS = 1200
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark speed`."""
-    parser.add_argument(
-        "--task", default="avoiding", help=f"one of {', '.join(task_names())}; its BESO teacher is distilled"
-    )
+    parser.add_argument("--task", default="avoiding", help=f"one of {', '.join(task_names())}; its BESO teacher learns")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument(
         "--steps", type=int, help="steps of each loop (default: 1200; against another checkout those of the presets)"
@@ -114,10 +108,11 @@ def _against(args: argparse.Namespace) -> int:
 
     if args.demos is None:
         raise ConfigurationError("--against compares checkouts on the same data; give it: --demos PATH")
-    names = ("task", "backbone", "seeds", "rollouts", "steps", "timed_steps", "busy")
+    settings = ("task", "backbone", "seeds", "rollouts", "steps", "timed_steps", "busy")
     with holding(args.work):
-        settings = {name: getattr(args, name) for name in names}
-        record = compare_checkouts(args.against, args.demos, args.work, **settings)
+        record = compare_checkouts(
+            args.against, args.demos, args.work, **{name: getattr(args, name) for name in settings}
+        )
     show(table(record))
     if args.json is not None:
         write_json(args.json, asdict(record))
