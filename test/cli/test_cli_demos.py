@@ -108,7 +108,6 @@ def test_demonstrations_that_fail_when_replayed_are_not_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["avoding"], "did you mean 'avoiding'"),
         (["avoiding", "--episodes", "0"], "0 demonstrations were asked for"),
         (["avoiding", "--seed", "-1"], "--seed is -1"),
         (["avoiding", "--jobs", "0"], "--jobs is 0"),
@@ -120,6 +119,12 @@ def test_wrong_arguments_are_refused(
     assert main(["demos", *arguments, "--out", str(tmp_path / "D")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "D").exists()
+
+
+def test_the_task_that_may_be_meant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["demos", "avoding", "--out", "D"])
+    assert "invalid choice: 'avoding', did you mean 'avoiding'?" in capsys.readouterr().err
 
 
 def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

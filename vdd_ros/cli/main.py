@@ -1,6 +1,7 @@
 """The `vdd` command: finds the subcommand, imports only that one, turns errors into messages and exit codes."""
 
 import argparse
+import difflib
 import importlib
 import signal
 import sys
@@ -19,7 +20,7 @@ from vdd_ros.places import check_places
 
 # In the order of the work; each is the module vdd_ros.cli.<name> with HELP, add_arguments(parser), run(args) -> code.
 COMMANDS = {
-    "demos": "make scripted demonstrations of a task",
+    "demos": "make demonstrations",
     "train": "train a diffusion teacher on demonstrations",
     "distil": "distil a policy that acts in one network pass: VDD and its baselines",
     "export": "write a trained model as one policy file (ONNX)",
@@ -99,6 +100,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(safe(message))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the choice that may be meant by one that does not exist."""
+        choices = [] if action.choices is None else list(map(str, action.choices))
+        close = difflib.get_close_matches(str(value), choices, n=1)
+        if close and value not in (action.choices or ()):
+            raise argparse.ArgumentError(
+                action, f"invalid choice: {value!r}, did you mean {close[0]!r}? (choose from {', '.join(choices)})"
+            )
+        super()._check_value(action, value)
 
 
 def _parser(command: str | None, module: ModuleType | None) -> argparse.ArgumentParser:

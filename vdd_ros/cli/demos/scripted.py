@@ -1,4 +1,4 @@
-"""`vdd demos`: scripted demonstrations of a task, each proved by replaying it."""
+"""`vdd demos TASK`: scripted demonstrations of a task, each proved by replaying it."""
 
 import argparse
 from pathlib import Path
@@ -9,15 +9,14 @@ from vdd_ros.data.demonstrations import FILE_NAME
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.demonstrations import FIGURE_NAME, DemonstrationReport, make_demonstrations
 from vdd_ros.places import OutputFile, OutputFolder
-from vdd_ros.tasks import get_task, task_names
+from vdd_ros.tasks import get_task
 from vdd_ros.workers import workers
 
-HELP = "make scripted demonstrations of a task"
+HELP = "make scripted demonstrations of this task"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `vdd demos`."""
-    parser.add_argument("task", help=f"name of the task: {', '.join(task_names())}")
+    """Add the arguments of `vdd demos TASK`."""
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
     parser.add_argument("--episodes", type=int, help="number of episodes (default: the task's usual number)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the demonstrator (default: %(default)s)")
