@@ -196,7 +196,12 @@ def test_failsafes_are_reported_before_any_wait(rig: MakeRig, monkeypatch: pytes
     made.see((0.5, 0.1), (0.5, 0.1), now_s=10.0)
     made.loop.tick(10.01, 0.0)
     lost: list[int] = []
-    monkeypatch.setattr(made.loop.active.chunks, "drop", lambda: lost.append(made.loop.counters.failsafes))
+
+    def drop() -> bool:
+        lost.append(made.loop.counters.failsafes)
+        return False
+
+    monkeypatch.setattr(made.loop.active.chunks, "drop", drop)
     made.loop.tick(11.0, 0.0)
     assert lost == [1]
 

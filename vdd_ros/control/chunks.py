@@ -146,20 +146,26 @@ class Chunks:
         self._index = 0
         self._left = 0
 
-    def reset(self) -> None:
-        """Start a new episode: forget the chunk, the open request and which expert acted."""
-        self.drop()
+    def reset(self) -> bool:
+        """Start a new episode: forget the chunk, the open request and which expert acted; return as `drop`."""
+        dropped = self.drop()
         if self._worker is None:
             self._policy.reset()
         else:
             self._anew = True
+        return dropped
 
-    def drop(self) -> None:
-        """Discard the chunk and the open request without waiting; the next tick makes a new request."""
-        if self._requested is not None:
+    def drop(self) -> bool:
+        """Discard the chunk and the open request without waiting; return whether there was such a request.
+
+        The next tick makes a new request.
+        """
+        dropped = self._requested is not None
+        if dropped:
             self._dropped, self._requested = self._requested, None
         self._left = 0
         self.starting = True
+        return dropped
 
     def close(self) -> None:
         """End the thread, without waiting for it."""

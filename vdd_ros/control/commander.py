@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.following import Following, turns
 from vdd_ros.control.limits import CommandLimits
+from vdd_ros.control.withdrawal import Withdrawal
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.channels import CommandChannel, Floats
 
@@ -63,6 +64,7 @@ class Commander:
         limits: Bounds the commands and counts.
         following: The same.
         blocked: Why nothing is commanded although the policy acts; empty if nothing blocks.
+        withdrawal: The rest of a trajectory whose episode has ended.
 
     Raises:
         ConfigurationError: `first_action` is unknown, or it is `refuse` and a number is not measured.
@@ -110,6 +112,7 @@ class Commander:
         self._first = True
         self._first_of_another = False
         self._engaged = False
+        self.withdrawal = Withdrawal()
 
     @property
     def starting(self) -> bool:
@@ -255,10 +258,27 @@ class Commander:
             self._before.fill(0.0)
             self._sender.command(self._before)
 
-    def stop(self) -> None:
-        """End, as at deactivation; a velocity-controlled robot gets zeros."""
+    def stop(self, *, moved: bool = False) -> None:
+        """End, as at deactivation; a velocity-controlled robot gets zeros.
+
+        Args:
+            moved: The robot may stand elsewhere by now, as at an episode's start. The point that replaces the rest of a
+                trajectory then waits for the robot's place, see `withdraw`.
+        """
+        if moved and len(self._planned) and self._sender is not None and self.channel.measured.any():
+            if self.channel.command.on_loss != "zero":
+                self.withdrawal.keep(self._planned[0], self._sent_s + len(self._points) * self._period_s)
+                self._planned = self._planned[:0]
+        elif not moved:
+            self.withdrawal.forget()
         self.enter_failsafe()
         self._first, self._engaged = True, False
+
+    def withdraw(self, newest: NDArray[np.float32], now_s: float) -> None:
+        """Replace what is left of an ended episode's trajectory by the robot's place; see `Withdrawal.take`."""
+        place = self.withdrawal.take(self.channel, newest, now_s)
+        if place is not None and self._sender is not None:
+            self._sender.trajectory(place)
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
         """Check that the robot is near the point that is due; otherwise send the point nearest to it and stop."""

@@ -34,6 +34,8 @@ class Counters:
     """Actions outside the limits in the policy file."""
     decisions: int = 0
     """Inference results; a chunk counts once."""
+    dropped_answers: int = 0
+    """Requested chunks thrown away because an episode began or a fail-safe was entered before they were due."""
     expert_switches: int = 0
     """Decisions whose expert differs from the previous decision's."""
     deadline_misses: int = 0

@@ -164,12 +164,12 @@ class PolicyLoop:
         self.commander.restart()
 
     def _forget(self, since_s: float) -> None:
-        """Stop, and forget the expert and all observations from before a time."""
+        """Stop, and forget the expert, all observations from before a time, and the answers to them."""
         with self._interruption.sending:
-            self.commander.stop()
+            self.commander.stop(moved=True)
         for policy in self.swap.policies:
             policy.observer.reset(since_s)
-        self.swap.active.chunks.reset()
+            self.counters.dropped_answers += policy.chunks.reset()
         self._expert = None
         self._seen_s = -math.inf
 
@@ -219,6 +219,9 @@ class PolicyLoop:
         observation = self._observe(observer, now_s)
         if observation is None:
             return
+        if self.commander.withdrawal.pending:
+            with self._interruption.sending:
+                self.commander.withdraw(_newest(observation), now_s)
         assembled = self._timer()
         try:
             step = active.chunks.next(observation, observer.goal, observer.arrays)
@@ -230,20 +233,11 @@ class PolicyLoop:
         published = self._timer()
 
         record = self._record
-        record["seq"] = self.counters.records
-        record["stamp_s"] = now_s
-        record["period_s"] = period_s
-        record["lateness_s"] = lateness_s
-        record["observation_age_s"] = observer.age_s(now_s)
-        record["assemble_s"] = assembled - began
-        record["inference_s"] = math.nan
-        record["publish_s"] = published - inferred
-        record["total_s"] = published - began
-        record["bookkeeping_s"] = self._bookkeeping_s
-        record["deadline_missed"] = missed = lateness_s + published - began > self._period_s
-        record["commanded"] = commanded
-        record["novelty"] = math.nan
-        record["chunk_step"] = math.nan if step is None else step.place
+        missed = lateness_s + published - began > self._period_s
+        place = math.nan if step is None else step.place
+        begin = (period_s, lateness_s, observer.age_s(now_s), assembled - began, math.nan, published - inferred)
+        end = (published - began, self._bookkeeping_s, missed, commanded, math.nan, place)
+        record.fill((self.counters.records, now_s, *begin, *end))
         if step is not None and step.act is not None:
             self._note(step, step.act, record)
             record["inference_s"] = inferred - assembled if math.isnan(step.inference_s) else step.inference_s
@@ -267,7 +261,11 @@ class PolicyLoop:
         self.swap.active.guards.fault = str(error)
         with self._interruption.sending:
             self.commander.enter_failsafe()
-        self.swap.active.chunks.drop()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Discard what the policy wanted, and what it was asked."""
+        self.counters.dropped_answers += self.swap.active.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
         """Command a step if the guards permit it; return whether it was sent."""
@@ -276,7 +274,7 @@ class PolicyLoop:
                 return self._send(step, newest, now_s)
             self.commander.enter_failsafe()
         if step is not None:
-            self.swap.active.chunks.drop()
+            self._drop()
         return False
 
     def _may(self, step: Step | None, took_s: float) -> bool:
@@ -339,7 +337,7 @@ class PolicyLoop:
         """End commanding because the observations are not trustworthy."""
         with self._interruption.sending:
             self.commander.enter_failsafe()
-        self.swap.active.chunks.drop()
+        self._drop()
 
 
 def _newest(window: NDArray[np.float32]) -> NDArray[np.float32]:

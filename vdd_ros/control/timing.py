@@ -40,6 +40,10 @@ class LatencyRecord:
         """Forget what was measured."""
         self.values.fill(np.nan)
 
+    def fill(self, values: tuple[float, ...]) -> None:
+        """Set every number, in the order of `LATENCY_LABELS`."""
+        self.values[:] = values
+
     def __getitem__(self, label: str) -> float:
         return float(self.values[_INDEX[label]])
 
