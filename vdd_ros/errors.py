@@ -20,6 +20,10 @@ class ObservationError(VddError):
     """An observation has the wrong shape, the wrong names or a value that is not finite."""
 
 
+class SchemaError(VddError):
+    """A message type lacks a field, or cannot be read from bytes."""
+
+
 class TaskError(VddError):
     """A task is unknown, or lacks a requested part."""
 

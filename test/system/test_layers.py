@@ -55,9 +55,10 @@ LAYERS = {
     "policy": Layer(packages=("numpy", "onnxruntime")),
     "control": Layer(layers=("policy", "robot"), packages=("numpy", "onnxruntime")),
     "bags": Layer(
-        packages=("numpy",),
+        layers=("robot",),
+        packages=("numpy", "yaml"),
         exceptions=(
-            *((module, "rosbags") for module in ("reader", "repair", "types", "writer")),
+            *((module, "rosbags") for module in ("reader", "repair", "schemas", "types", "writer")),
             *(("decompression", package) for package in ("lz4", "backports", "compression")),
         ),
     ),

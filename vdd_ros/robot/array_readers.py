@@ -53,6 +53,7 @@ class ListReader:
 
     def __init__(self, field: str, shape: Sequence[int]) -> None:
         self._field = field
+        self.paths = (field,)
         self._shape = tuple(shape)
         self._size = math.prod(shape)
         self._get = attrgetter(field)
@@ -78,14 +79,18 @@ class ListReader:
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
         """See ArrayReader."""
-        values = self._get(message)
-        if len(values) != self._size:
+        self.take([self._get(message)], out)
+
+    def take(self, values: Sequence[Any], out: NDArray[Any]) -> None:
+        """See SelectiveArrayReader."""
+        (numbers,) = values
+        if len(numbers) != self._size:
             raise ObservationError(
-                f"{self._field} has {len(values):,} numbers; the robot file says {self._size:,} (shape "
+                f"{self._field} has {len(numbers):,} numbers; the robot file says {self._size:,} (shape "
                 f"{list(self._shape)}). Correct the shape, or let the sensor send as many"
             )
         try:
-            out.reshape(-1)[:] = values
+            out.reshape(-1)[:] = numbers
         except (TypeError, ValueError) as error:  # a list of texts or messages, empty at the check
             raise ObservationError(
                 f"{self._field} holds values that are not numbers ({printable(error, _SHOWN)}); correct `field` in the "
@@ -104,7 +109,7 @@ class JointsReader:
     def __init__(self, joints: Sequence[str], interface: str) -> None:
         self._layout = JointLayout([(joint, interface) for joint in joints])
         self._interface = interface
-        self._read = np.empty(len(joints))
+        self.paths = self._layout.paths
 
     def check(self, message: Any, path: str) -> None:
         """See ArrayReader."""
@@ -115,5 +120,9 @@ class JointsReader:
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
         """See ArrayReader; raises OtherJointsError if the message has none of the joints."""
-        self._layout.read(message, self._read)
-        out[:] = self._read
+        self.take([getattr(message, path) for path in self.paths], out)
+
+    def take(self, values: Sequence[Any], out: NDArray[Any]) -> None:
+        """See SelectiveArrayReader."""
+        picks = self._layout.select(values)
+        out[:] = [values[path][index] for path, index in picks]

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
+from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.raw_messages import Read, array_of, numbers_of
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -36,6 +38,11 @@ class InputChannel:
         self.source = source
         self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
         self._layout = source.message.input_layout(source.entries)
+        self._read_bytes: Read = _unexpected
+
+    def expect(self, form: MessageFormat) -> None:
+        """Prepare to read serialised messages of this form too."""
+        self._read_bytes = numbers_of(form, self._layout, self._read_message)
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -46,14 +53,26 @@ class InputChannel:
             elif not hasattr(message, "name") or not hasattr(message, str(entry.interface)):
                 raise RobotFileError(f"{path}.joint: {self.source.type} has no joints; use sensor_msgs/msg/JointState")
 
-    def read(self, message: Any, out: Floats) -> None:
+    def read(self, message: Any, out: Floats) -> int | None:
         """Copy the entries out of a message into `out`, (n,), in the policy's units.
 
+        Args:
+            message: The message, or its bytes with their encapsulation header after `expect`.
+            out: Receives the numbers.
+
+        Returns:
+            The message's stamp; see `stamp_ns`.
+
         Raises:
-            ObservationError: The message lacks a joint, or its lengths contradict each other.
+            ObservationError: The message lacks a joint, its lengths contradict each other, or its bytes are damaged.
         """
-        self._layout.read(message, out)
+        stamp = self._read_bytes(message, out) if type(message) is bytes else self._read_message(message, out)
         out /= self._factors
+        return stamp
+
+    def _read_message(self, message: Any, out: Floats) -> int | None:
+        self._layout.read(message, out)
+        return stamp_ns(message)
 
     def write(self, observation: Numbers, message: Any) -> None:
         """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message."""
@@ -75,21 +94,38 @@ class ArrayChannel:
         self.feature = next(feature for feature in observation if feature.name == entry.name)
         self._factor = unit_factor(self.feature.unit, entry.unit, entry.name)
         self._reader = source.message.array_reader(entry)
+        self._read_bytes: Read = _unexpected
+
+    def expect(self, form: MessageFormat) -> None:
+        """Prepare to read serialised messages of this form too."""
+        self._read_bytes = array_of(form, self._reader, self._read_message)
 
     def check(self, message: Any) -> None:
         """Check on a default message that the type has the array; raises RobotFileError."""
         self._reader.check(message, f"inputs.{self.source.name}.entries.{self.feature.name}")
 
-    def read(self, message: Any, out: NDArray[Any]) -> None:
+    def read(self, message: Any, out: NDArray[Any]) -> int | None:
         """Copy the array out of a message into `out`, of the feature's shape and type, in the policy's unit.
 
+        Args:
+            message: The message, or its bytes with their encapsulation header after `expect`.
+            out: Receives the array.
+
+        Returns:
+            The message's stamp; see `stamp_ns`.
+
         Raises:
-            ObservationError: The array has another form in the message.
+            ObservationError: The array has another form in the message, or its bytes are damaged.
         """
         with np.errstate(over="ignore"):  # values beyond single precision become infinite, and are refused
-            self._reader.read(message, out)
+            stamp = self._read_bytes(message, out) if type(message) is bytes else self._read_message(message, out)
         if self._factor != 1:
             out /= self._factor
+        return stamp
+
+    def _read_message(self, message: Any, out: NDArray[Any]) -> int | None:
+        self._reader.read(message, out)
+        return stamp_ns(message)
 
 
 class CommandChannel:
@@ -194,6 +230,10 @@ class CommandChannel:
             raise TypeError(f"{self.command.type} has no points")
         for number, point in enumerate(values):
             self._layout.write_point(point, message, number)
+
+
+def _unexpected(message: Any, out: NDArray[Any]) -> int | None:
+    raise TypeError("bytes of a message were given before `expect`")
 
 
 def stamp_ns(message: Any) -> int | None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
+from vdd_ros.robot.cdr.readers import Pick
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,7 @@ class FieldLayout:
     """Numbers in fields at dot-paths, such as `pose.position.x`."""
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self.fields = tuple(fields)
+        self.fields = self.paths = tuple(fields)
         self._get = attrgetter(*fields)
         parents = [field.rpartition(".") for field in fields]
         self._set = [(attrgetter(parent) if parent else _itself, leaf) for parent, _, leaf in parents]
@@ -53,6 +54,10 @@ class FieldLayout:
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
         out[:] = self._get(message)
+
+    def select(self, values: Sequence[Any]) -> list[Pick]:
+        """See SelectiveLayout."""
+        return [(path, None) for path in range(len(values))]
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout; integer fields get the rounded value."""
@@ -81,11 +86,18 @@ class JointLayout:
         self._joints = tuple(joints)
         self._names = list(dict.fromkeys(name for name, _ in joints))
         self._interfaces = list(dict.fromkeys(interface for _, interface in joints))
-        self._order: dict[tuple[str, ...], list[tuple[str, int]] | ObservationError] = {}
+        self.paths = ("name", *self._interfaces)
+        self._order: dict[tuple[str, ...], list[Pick] | ObservationError] = {}
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout; raises OtherJointsError if the message has none of the joints."""
-        names = tuple(message.name)
+        values = [getattr(message, path) for path in self.paths]
+        for slot, (path, index) in enumerate(self.select(values)):
+            out[slot] = values[path][index]
+
+    def select(self, values: Sequence[Any]) -> list[Pick]:
+        """See SelectiveLayout; raises OtherJointsError if the message has none of the joints."""
+        names = tuple(values[0])
         places = self._order.get(names)
         if places is None:
             places = self._find(names)
@@ -95,12 +107,10 @@ class JointLayout:
                 self._order[names] = places
         if isinstance(places, ObservationError):
             raise places.with_traceback(None)  # otherwise it would grow each time
-        for interface in self._interfaces:
-            count = len(getattr(message, interface))
-            if count != len(names):
-                raise ObservationError(f"a JointState has {len(names)} names but {count} values of {interface}")
-        for slot, (interface, index) in enumerate(places):
-            out[slot] = getattr(message, interface)[index]
+        for interface, numbers in zip(self._interfaces, values[1:], strict=True):
+            if len(numbers) != len(names):
+                raise ObservationError(f"a JointState has {len(names)} names but {len(numbers)} values of {interface}")
+        return places
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""
@@ -110,7 +120,7 @@ class JointLayout:
         for (name, interface), value in zip(self._joints, values.tolist(), strict=True):
             getattr(message, interface)[self._names.index(name)] = value
 
-    def _find(self, names: tuple[str, ...]) -> list[tuple[str, int]] | ObservationError:
+    def _find(self, names: tuple[str, ...]) -> list[Pick] | ObservationError:
         """Return the positions of the numbers in messages with these names, or why some are missing."""
         missing = [name for name in self._names if name not in names]
         if len(missing) == len(self._names) and names:
@@ -122,7 +132,7 @@ class JointLayout:
             )
         if twice := [name for name in self._names if names.count(name) > 1]:
             return ObservationError(f"a JointState names the joints {twice} more than once")
-        return [(interface, names.index(name)) for name, interface in self._joints]
+        return [(self.paths.index(interface), names.index(name)) for name, interface in self._joints]
 
 
 class ArrayLayout:
@@ -142,13 +152,19 @@ class ArrayLayout:
         parent, _, self._leaf = field.rpartition(".")
         self._holder = attrgetter(parent) if parent else _itself
         self._list = attrgetter(field)
+        self.paths = (field,)
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
         values = self._list(message)
-        if len(values) != self._size:
-            raise ObservationError(f"a command has {len(values)} values; the robot file names {self._size}")
+        self.select([values])
         out[:] = values
+
+    def select(self, values: Sequence[Any]) -> list[Pick]:
+        """See SelectiveLayout."""
+        if len(values[0]) != self._size:
+            raise ObservationError(f"a command has {len(values[0])} values; the robot file names {self._size}")
+        return [(0, index) for index in range(self._size)]
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""

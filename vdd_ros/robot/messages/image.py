@@ -41,6 +41,8 @@ class ImageReader:
         shape: Shape of the array.
     """
 
+    paths = _FIELDS
+
     def __init__(self, encoding: str, shape: Sequence[int]) -> None:
         self._encoding = encoding
         self._reversed = ENCODINGS[encoding].reversed
@@ -60,7 +62,11 @@ class ImageReader:
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
         """See ArrayReader."""
-        rows, columns, given = message.height, message.width, message.encoding
+        self.take([getattr(message, name) for name in _FIELDS], out)
+
+    def take(self, values: Sequence[Any], out: NDArray[Any]) -> None:
+        """See SelectiveArrayReader."""
+        rows, columns, given, bigendian, step, content = values
         if (rows, columns) != (self._rows, self._columns):
             raise ObservationError(
                 f"an image is {rows} high and {columns} wide; the robot file says {self._rows} and {self._columns}, "
@@ -73,14 +79,14 @@ class ImageReader:
                 f"an image is encoded as {printable(given, 40)!r}; it must be {allowed}. Choose that in the camera "
                 "driver, or correct `encoding` in the robot file"
             )
-        count, step = len(message.data), message.step
+        count = len(content)
         if step < self._row_bytes or count != rows * step:
             raise ObservationError(
                 f"an image of {rows} rows has {count:,} bytes with a step of {step:,}; a row has at least "
                 f"{self._row_bytes:,} bytes, and there must be as many steps as rows: its publisher is wrong"
             )
-        data = np.frombuffer(message.data, np.uint8)
-        pixels = data.reshape(rows, step)[:, : self._row_bytes].view(self._dtypes[bool(message.is_bigendian)])
+        data = np.frombuffer(content, np.uint8)
+        pixels = data.reshape(rows, step)[:, : self._row_bytes].view(self._dtypes[bool(bigendian)])
         pixels = pixels.reshape(out.shape)  # a view, even if rows have padding
         out[...] = pixels if given == self._encoding else pixels[..., ::-1]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
+from vdd_ros.robot.cdr.readers import Pick
 from vdd_ros.robot.layouts import Layout, shown_names
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import POSITIONS, VELOCITIES
@@ -32,20 +33,25 @@ class TrajectoryLayout:
     def __init__(self, joints: Sequence[str], numbers: str = "positions") -> None:
         self._joints = tuple(joints)
         self._numbers = numbers
+        self.paths = ("joint_names", f"points[0].{numbers}")
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
-        names = list(message.joint_names)
+        numbers = getattr(message.points[0], self._numbers) if message.points else None
+        for slot, (_, index) in enumerate(self.select([message.joint_names, numbers])):
+            out[slot] = numbers[index]  # type: ignore[index]  # `select` refuses None
+
+    def select(self, values: Sequence[Any]) -> list[Pick]:
+        """See SelectiveLayout."""
+        names, numbers = list(values[0]), values[1]
         missing = [name for name in self._joints if name not in names]
         if missing:
             raise ObservationError(f"a JointTrajectory lacks the joints {missing}; it has {shown_names(names)}")
-        values = getattr(message.points[0], self._numbers) if message.points else ()
-        if len(values) != len(names):
+        if numbers is None or len(numbers) != len(names):
             raise ObservationError(
                 f"a JointTrajectory of {len(names)} joints has no such {self._numbers} in its first point"
             )
-        for slot, name in enumerate(self._joints):
-            out[slot] = values[names.index(name)]
+        return [(1, names.index(name)) for name in self._joints]
 
     def write(self, values: Floats, message: Any) -> None:
         """See Layout."""

@@ -1,0 +1,1 @@
+"""Selective reading of serialised messages: only the fields that somebody asks for."""

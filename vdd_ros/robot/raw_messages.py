@@ -1,0 +1,81 @@
+"""Reads the entries of an input from serialised messages: by field where a layout says which, else as a whole."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from numpy.typing import NDArray
+
+from vdd_ros.errors import SchemaError
+from vdd_ros.robot.array_readers import ArrayReader
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.cdr.readers import NumberReader, Pick, ValueReader
+from vdd_ros.robot.layouts import Layout
+
+Read: TypeAlias = Callable[[Any, NDArray[Any]], int | None]
+"""Copies entries out of a message into an array and returns its stamp in nanoseconds, or None."""
+
+
+@runtime_checkable
+class SelectiveLayout(Layout, Protocol):
+    """A layout that can say where its numbers stand; see `vdd_ros.robot.cdr.readers.Selection`."""
+
+    paths: tuple[str, ...]
+
+    def select(self, values: Sequence[Any]) -> Sequence[Pick]:
+        """Return where each number stands; raises ObservationError if one is missing."""
+        ...
+
+
+@runtime_checkable
+class SelectiveArrayReader(ArrayReader, Protocol):
+    """An array reader that needs only some fields.
+
+    Attributes:
+        paths: The fields.
+    """
+
+    paths: tuple[str, ...]
+
+    def take(self, values: Sequence[Any], out: NDArray[Any]) -> None:
+        """Copy the array out of the values of the fields; see `ArrayReader.read`."""
+        ...
+
+
+def numbers_of(form: MessageFormat, layout: Layout, whole: Read) -> Read:
+    """Return a function that reads the numbers of a layout from bytes.
+
+    Args:
+        form: Of the messages.
+        layout: The numbers.
+        whole: Reads them from a message, if they cannot be located in the bytes.
+    """
+    if form.schema is not None and isinstance(layout, SelectiveLayout):
+        try:
+            return NumberReader(form.schema, layout).read
+        except SchemaError:  # a value of unknown form, or a field that `whole` reports
+            pass
+    return _deserializing(form, whole)
+
+
+def array_of(form: MessageFormat, reader: ArrayReader, whole: Read) -> Read:
+    """Return a function that reads an array from bytes; arguments as of `numbers_of`."""
+    if form.schema is not None and isinstance(reader, SelectiveArrayReader):
+        try:
+            values = ValueReader(form.schema, reader.paths)
+        except SchemaError:
+            return _deserializing(form, whole)
+        return _taking(values, reader)
+    return _deserializing(form, whole)
+
+
+def _taking(values: ValueReader, reader: SelectiveArrayReader) -> Read:
+    def read(content: bytes, out: NDArray[Any]) -> int | None:
+        stamp, found = values.read(content)
+        reader.take(found, out)
+        return stamp
+
+    return read
+
+
+def _deserializing(form: MessageFormat, whole: Read) -> Read:
+    return lambda content, out: whole(form.message(content), out)
