@@ -20,6 +20,7 @@ from vdd_ros.places import check_places
 
 # In the order of the work; each is the module vdd_ros.cli.<name> with HELP, add_arguments(parser), run(args) -> code.
 COMMANDS = {
+    "robot": "make a robot file from a bag, or check one against a bag or the running robot",
     "demos": "make demonstrations",
     "train": "train a diffusion teacher on demonstrations",
     "distil": "distil a policy that acts in one network pass: VDD and its baselines",

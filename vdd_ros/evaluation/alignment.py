@@ -1,0 +1,117 @@
+"""How the inputs of a robot lie in time: ages, gaps, repeats and the spread between them, at the ticks of a policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Quantiles(NamedTuple):
+    """Quantiles of a time in seconds."""
+
+    p50: float
+    p95: float
+    most: float
+
+
+class InputTimes(NamedTuple):
+    """The values of one input: (n,) times in seconds, of their content and of their receipt."""
+
+    dated_s: Floats
+    received_s: Floats
+    max_age_s: float
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often an input comes.
+
+    Attributes:
+        rate_hz: From the median time between two values; 0 with fewer than two.
+        longest_gap_s: Between two values; 0 with fewer than two.
+        gaps: Times between two values above the input's `max_age_s`.
+        jitter_s: From the 5 % to the 95 % quantile of the times between two values.
+    """
+
+    rate_hz: float
+    longest_gap_s: float
+    gaps: int
+    jitter_s: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Inputs at ticks at which each has a value.
+
+    Attributes:
+        ticks: Number of ticks.
+        ages_s: Age of the newest value by input.
+        stale: Share of ticks at which an input is older than its `max_age_s`, by input.
+        repeats: Share of ticks without a newer value than at the tick before, by input.
+        skipped: Share of values that no tick sees, because a newer one came, by input.
+        spread_s: Between the oldest and the newest input of a tick.
+    """
+
+    ticks: int
+    ages_s: dict[str, Quantiles]
+    stale: dict[str, float]
+    repeats: dict[str, float]
+    skipped: dict[str, float]
+    spread_s: Quantiles
+
+
+def cadence(times: InputTimes) -> Cadence:
+    """Return how often an input comes, by its times of receipt."""
+    gaps = np.diff(times.received_s)
+    if not len(gaps):
+        return Cadence(0.0, 0.0, 0, 0.0)
+    median = float(np.median(gaps))
+    low, high = np.percentile(gaps, (5, 95))
+    late = int((gaps > times.max_age_s).sum())
+    return Cadence(1 / median if median > 0 else np.inf, float(gaps.max()), late, float(high - low))
+
+
+def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
+    """Return the alignment of inputs at ticks, or None where no tick has a value of each.
+
+    Ticks begin when every input has come and end with the last receipt of any. Each sees the newest value that it has
+    received, as a node does: a value is as old as its date or its receipt, whichever is earlier.
+
+    Args:
+        inputs: By name, sorted by time of receipt.
+        rate_hz: Of the ticks.
+    """
+    if not inputs or not all(len(times.received_s) for times in inputs.values()):
+        return None
+    first = max(times.received_s[0] for times in inputs.values())
+    last = max(times.received_s[-1] for times in inputs.values())
+    ticks = first + np.arange(int((last - first) * rate_hz) + 1) / rate_hz
+    places = {name: np.searchsorted(times.received_s, ticks, side="right") - 1 for name, times in inputs.items()}
+    since = {name: np.minimum(times.dated_s, times.received_s)[places[name]] for name, times in inputs.items()}
+    ages = {name: ticks - begun for name, begun in since.items()}
+    steps = {name: np.diff(place) for name, place in places.items()}
+    rows = np.stack(list(since.values()))
+    return Alignment(
+        ticks=len(ticks),
+        ages_s={name: _quantiles(age) for name, age in ages.items()},
+        stale={name: _share(age > inputs[name].max_age_s) for name, age in ages.items()},
+        repeats={name: _share(step == 0) for name, step in steps.items()},
+        skipped={
+            name: float(np.maximum(step - 1, 0).sum() / max(step.sum(), 1)) if len(step) else 0.0
+            for name, step in steps.items()
+        },
+        spread_s=_quantiles(rows.max(0) - rows.min(0)),
+    )
+
+
+def _quantiles(values: Floats) -> Quantiles:
+    p50, p95, most = np.percentile(values, (50, 95, 100)).tolist()
+    return Quantiles(p50, p95, most)
+
+
+def _share(found: NDArray[np.bool_]) -> float:
+    return float(found.mean()) if len(found) else 0.0

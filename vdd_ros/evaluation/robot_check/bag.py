@@ -1,0 +1,23 @@
+"""A robot file checked on a bag."""
+
+from pathlib import Path
+
+from vdd_ros.bags.topics import Recording, open_bag
+from vdd_ros.evaluation.robot_check.report import RobotReport, check_robot
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import RobotFile
+
+
+def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float | None = None) -> RobotReport:
+    """Check a robot file, and optionally a policy file, on a bag.
+
+    Raises:
+        RobotFileError, PolicyFileError, RecordingError: A file cannot be read, or they do not fit together.
+    """
+    file = RobotFile.load(robot)
+    loaded = None if policy is None else OnnxPolicy.load(policy)
+    names = [*(source.topic for source in file.inputs), file.command.topic]
+    ends = tuple(name.removeprefix("~").lstrip("/") for name in names)
+    with open_bag(bag, wanted=lambda topic: topic.endswith(ends)) as recording:
+        found: Recording = recording
+        return check_robot(file, found, policy=loaded, rate_hz=rate_hz)

@@ -1,0 +1,125 @@
+"""The commands in a recording, and what is wrong with the command of a robot file."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.bags.topics import Recording, Topic
+from vdd_ros.errors import ObservationError
+from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
+from vdd_ros.evaluation.robot_check.topics import find_topic, missing_topic
+from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class CommandReadings:
+    """The recorded commands.
+
+    Attributes:
+        topic: Topic in the recording; None if there is none.
+        received_s: (n,) times of receipt, seconds since the epoch.
+        values: (n, m) in the units of the robot file.
+        refused: Messages that are no such command, by reason.
+    """
+
+    topic: Topic | None
+    received_s: Floats = field(default_factory=lambda: np.empty(0))
+    values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def read_commands(robot: RobotFile, recording: Recording) -> CommandReadings:
+    """Read the commands of a recording, whoever sent them.
+
+    Raises:
+        RecordingError: The recording is damaged.
+    """
+    command = robot.command
+    found = CommandReadings(find_topic(command.topic, recording.topics))
+    if found.topic is None or found.topic.type != command.type:
+        return found
+    signature = robot.signature
+    scalars = [feature for feature in signature.observation if feature.is_scalar]
+    channel = CommandChannel(command, scalars, signature.action)
+    received_s, values, out = array("d"), array("d"), np.empty(len(command.entries))
+    for received in recording.messages([found.topic.name]):
+        try:
+            channel.read(received.message, out)
+        except ObservationError as error:
+            found.refused[str(error)] += 1
+            continue
+        received_s.append(received.received_ns * 1e-9)
+        values.extend(out.tolist())
+    found.received_s = np.array(received_s, np.float64)
+    found.values = np.array(values, np.float64).reshape(-1, len(command.entries))
+    return found
+
+
+def command_findings(
+    robot: RobotFile, found: CommandReadings, topics: Sequence[Topic], rate_hz: float
+) -> Iterator[Finding]:
+    """Yield what is wrong with the command: topic, type, order, limits and references.
+
+    Args:
+        robot: The robot file.
+        found: The recorded commands.
+        topics: Those of the recording.
+        rate_hz: Of the policy, to which `max_step` refers.
+    """
+    command = robot.command
+    yield from _references(robot)
+    if found.topic is None:
+        text = f"{command.topic} is {missing_topic(command.topic, command.type, topics)}"
+        yield Finding(NOTE, "command.topic", f"{text}; its limits cannot be compared with recorded commands")
+        return
+    if found.topic.type != command.type:
+        text = f"is {command.type}, but {found.topic.name} carries {printable(found.topic.type)}"
+        yield Finding(ERROR, "command.type", f"{text}: a controller that takes one does not hear the other")
+        return
+    for reason, times in found.refused.items():
+        text = f"{times:,} of {found.topic.count:,} recorded commands are none by this file: {reason}"
+        yield Finding(ERROR, "command.entries", text)
+    if len(found.values):
+        yield from _limits(robot, found, rate_hz)
+
+
+def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
+    """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next."""
+    if len(found.received_s) < 2:
+        return np.empty((0, found.values.shape[1]))
+    ticks = np.arange(found.received_s[0], found.received_s[-1], 1 / rate_hz)
+    places = np.searchsorted(found.received_s, ticks, side="right") - 1
+    return np.diff(found.values[places], axis=0)
+
+
+def _references(robot: RobotFile) -> Iterator[Finding]:
+    for index, entry in enumerate(robot.command.entries):
+        if entry.relative_to is not None and entry.relative_to == entry.measured and not robot.command.rates[index]:
+            text = f"is {entry.relative_to!r}. If that is measured on the robot, and not a set point, each command "
+            text += "starts from where the robot sags to, and the error adds up; name a set point, and what measures it"
+            yield Finding(WARNING, f"command.entries[{index}].relative_to", f"{text} in `measured`")
+
+
+def _limits(robot: RobotFile, found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
+    steps = np.abs(sampled_steps(found, rate_hz))
+    for index, entry in enumerate(robot.command.entries):
+        where, values = f"command.entries[{index}]", found.values[:, index]
+        least, most = float(values.min()), float(values.max())
+        beyond = float(((values < entry.low) | (values > entry.high)).mean())
+        if beyond > 0:
+            text = f"{100 * beyond:.1f} % of the recorded commands of {entry.name} lie outside [{entry.low:g}, "
+            text += f"{entry.high:g}] {entry.unit}; they reach from {least:.6g} to {most:.6g}"
+            yield Finding(WARNING, f"{where}.low", f"{text}. Are limits and units right?")
+        if len(steps) and (fast := float((steps[:, index] > entry.max_step).mean())) > 0:
+            text = f"{100 * fast:.1f} % of the recorded commands of {entry.name} change by more than "
+            text += f"{entry.max_step:g} {entry.unit} in one tick at {rate_hz:.4g} Hz, by up to "
+            text += f"{steps[:, index].max():.4g}"
+            yield Finding(WARNING, f"{where}.max_step", f"{text}; a policy that does the same is slowed down")

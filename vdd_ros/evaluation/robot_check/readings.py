@@ -1,0 +1,154 @@
+"""The values of each input of a robot file in a recording, read as the node reads them."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.bags.reader import BagMessage
+from vdd_ros.bags.topics import Recording, Topic
+from vdd_ros.control.rings import usable
+from vdd_ros.errors import ObservationError, RobotFileError
+from vdd_ros.evaluation.robot_check.topics import find_topic
+from vdd_ros.features import Feature
+from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
+from vdd_ros.robot.inputs import Input
+from vdd_ros.robot.layouts import OtherJointsError
+from vdd_ros.robot.robot_file import RobotFile
+
+Floats = NDArray[np.float64]
+MOST_REASONS = 20
+"""Different reasons of refusals that are kept for one input."""
+
+
+@dataclass
+class InputReadings:
+    """The values of one input.
+
+    Attributes:
+        source: The input in the robot file.
+        topic: Its topic in the recording; None if there is none.
+        features: Of its m columns, in the units of `values`.
+        received_s: (n,) times of receipt of the values, seconds since the epoch.
+        stamped_s: (n,) their stamps; NaN where a message has none, or a zero one.
+        values: (n, m); of an array the least and the greatest number of each message, m = 2.
+        refused: Messages that could not be read, by reason.
+        unusable: Messages whose value is not finite, by entry.
+        other_joints: Messages of none of its joints; `joints` names some of the joints that they had.
+        joints: See `other_joints`.
+        problem: Why the topic cannot be read at all; empty if it can.
+    """
+
+    source: Input
+    topic: Topic | None
+    features: tuple[Feature, ...]
+    received_s: Floats = field(default_factory=lambda: np.empty(0))
+    stamped_s: Floats = field(default_factory=lambda: np.empty(0))
+    values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    refused: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
+    other_joints: int = 0
+    joints: str = ""
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the input in the robot file."""
+        return self.source.name
+
+    @property
+    def dated_s(self) -> Floats:
+        """The times, (n,), by which the node dates the values: stamps, or receipts where there are none."""
+        if self.source.stamp == "arrival":
+            return self.received_s
+        return np.where(np.isnan(self.stamped_s), self.received_s, self.stamped_s)
+
+
+class _Reader:
+    """Collects the values of one input."""
+
+    def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
+        scalars, arrays = ([f for f in observation if f.is_scalar is scalar] for scalar in (True, False))
+        self._channel = ArrayChannel(source, arrays) if source.array else InputChannel(source, scalars)
+        names = [feature.name for feature in source.features]
+        self.features = tuple(next(f for f in observation if f.name == name) for name in names)
+        shape, dtype = (source.array.shape, self.features[0].dtype) if source.array else ((len(names),), "float64")
+        self._out = np.empty(shape, dtype)
+        self._width = 2 if source.array else len(names)
+        self._checked = False
+        self._columns = array("d"), array("d"), array("d")
+
+    def take(self, found: InputReadings, received: BagMessage) -> None:
+        """Read one message, or count why it cannot be read."""
+        message = received.message
+        if found.problem or (not self._checked and not self._check(found, message)):
+            return
+        stamp = stamp_ns(message)
+        try:
+            self._channel.read(message, self._out)
+        except OtherJointsError as other:
+            found.other_joints += 1
+            found.joints = other.joints
+            return
+        except ObservationError as error:
+            reason = str(error)
+            full = len(found.refused) >= MOST_REASONS and reason not in found.refused
+            found.refused["other reasons" if full else reason] += 1
+            return
+        if not usable(self._out.ravel()):
+            wrong = [f.name for f, value in zip(self.features, self._rows(), strict=True) if not usable(value)]
+            found.unusable.update(wrong)
+            return
+        received_s, stamped_s, values = self._columns
+        received_s.append(received.received_ns * 1e-9)
+        stamped_s.append(math.nan if stamp is None else stamp * 1e-9)
+        values.extend([float(self._out.min()), float(self._out.max())] if found.source.array else self._out.tolist())
+
+    def finish(self, found: InputReadings) -> None:
+        """Hand the values over."""
+        received_s, stamped_s, values = (np.array(column, np.float64) for column in self._columns)
+        found.received_s, found.stamped_s, found.values = received_s, stamped_s, values.reshape(-1, self._width)
+
+    def _check(self, found: InputReadings, message: object) -> bool:
+        self._checked = True
+        try:
+            self._channel.check(message)
+        except RobotFileError as error:
+            found.problem = str(error)
+        return not found.problem
+
+    def _rows(self) -> Sequence[NDArray[Any]]:
+        return [self._out.ravel()] if len(self.features) == 1 else list(self._out.reshape(len(self.features), -1))
+
+
+def read_inputs(robot: RobotFile, observation: Sequence[Feature], recording: Recording) -> tuple[InputReadings, ...]:
+    """Read every input of a robot file from a recording.
+
+    Args:
+        robot: The robot file.
+        observation: Features of the policy, in whose units the values are; those of the robot file without a policy.
+        recording: A bag, or what was received from a running robot.
+
+    Raises:
+        RecordingError: The recording is damaged, or a topic of an input has a type without a definition.
+    """
+    readers = [_Reader(source, observation) for source in robot.inputs]
+    found = [
+        InputReadings(source, find_topic(source.topic, recording.topics), reader.features)
+        for source, reader in zip(robot.inputs, readers, strict=True)
+    ]
+    by_topic: dict[str, list[int]] = {}
+    for index, one in enumerate(found):
+        if one.topic is not None and one.topic.type == one.source.type:
+            by_topic.setdefault(one.topic.name, []).append(index)
+    for message in recording.messages(by_topic):
+        for index in by_topic[message.topic]:
+            readers[index].take(found[index], message)
+    for one, reader in zip(found, readers, strict=True):
+        reader.finish(one)
+    return tuple(found)

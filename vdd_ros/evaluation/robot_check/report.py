@@ -1,0 +1,181 @@
+"""The report of `vdd robot check`: what every entry of a robot file reads, and what is wrong."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vdd_ros.bags.topics import Recording
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.alignment import Alignment, Quantiles, align, cadence
+from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, read_commands
+from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
+from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
+from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
+from vdd_ros.features import Feature
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import RobotFile
+
+DEFAULT_HZ = 20.0
+"""Rate of the ticks where neither a policy, nor the caller, nor any input gives one."""
+
+
+@dataclass(frozen=True)
+class EntryReport:
+    """The values of one entry.
+
+    Attributes:
+        name: Of the entry.
+        unit: Of the values.
+        low, high, mean, newest: Of all values; of an array those of all its numbers, without `newest`; None without
+            any value.
+    """
+
+    name: str
+    unit: str
+    low: float | None
+    high: float | None
+    mean: float | None
+    newest: float | None
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """One input.
+
+    Attributes:
+        name: In the robot file.
+        topic: In the recording; None if there is none.
+        type: Message type in the robot file.
+        messages: Messages on the topic.
+        used: Of these, those that were read.
+        rate_hz, jitter_s, longest_gap_s: See `vdd_ros.evaluation.alignment.Cadence`.
+        age_s, stale, repeats, skipped: See `vdd_ros.evaluation.alignment.Alignment`; None without ticks.
+        entries: Its entries.
+    """
+
+    name: str
+    topic: str | None
+    type: str
+    messages: int
+    used: int
+    rate_hz: float
+    jitter_s: float
+    longest_gap_s: float
+    age_s: Quantiles | None
+    stale: float | None
+    repeats: float | None
+    skipped: float | None
+    entries: tuple[EntryReport, ...]
+
+
+@dataclass(frozen=True)
+class RobotReport:
+    """What a check of a robot file found.
+
+    Attributes:
+        rate_hz: Rate of the ticks that ages refer to.
+        ticks: Number of ticks at which every input has a value.
+        spread_s: Time between the oldest and the newest input of a tick; None without ticks.
+        inputs: Every input.
+        commands: Number of recorded commands.
+        command: The recorded commands by entry, in the units of the robot file.
+        findings: What is wrong, errors first.
+    """
+
+    rate_hz: float
+    ticks: int
+    spread_s: Quantiles | None
+    inputs: tuple[InputReport, ...]
+    commands: int
+    command: tuple[EntryReport, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """Number of errors."""
+        return sum(finding.level == ERROR for finding in self.findings)
+
+
+def check_robot(
+    robot: RobotFile, recording: Recording, *, policy: OnnxPolicy | None = None, rate_hz: float | None = None
+) -> RobotReport:
+    """Read a recording by a robot file and say what is wrong.
+
+    Args:
+        robot: The robot file.
+        recording: A bag, or what was received from a running robot.
+        policy: A policy that shall run on this robot, or None.
+        rate_hz: Of the ticks; by default that of the policy, else of the fastest input.
+
+    Raises:
+        RobotFileError: The robot file does not fit the policy.
+        RecordingError: The recording is damaged.
+        ConfigurationError: The rate is not positive.
+    """
+    observation: Sequence[Feature] = robot.signature.observation
+    if policy is not None:
+        robot.check(policy.spec.observation, policy.spec.action)
+        observation = policy.spec.observation
+    if rate_hz is not None and not rate_hz > 0:
+        raise ConfigurationError(f"the rate is {rate_hz:g} Hz; it must be above 0")
+    inputs = read_inputs(robot, observation, recording)
+    commands = read_commands(robot, recording)
+    rate = rate_hz or (policy.spec.rate_hz if policy is not None else _fastest(inputs))
+    alignment = align({one.name: times_of(one) for one in inputs}, rate)
+    findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
+    wanted = rate_hz is not None or policy is not None
+    findings += alignment_findings(alignment, rate, wanted=wanted) if alignment else ()
+    findings += command_findings(robot, commands, recording.topics, rate)
+    return RobotReport(
+        rate_hz=rate,
+        ticks=alignment.ticks if alignment else 0,
+        spread_s=alignment.spread_s if alignment else None,
+        inputs=tuple(_input_report(one, alignment) for one in inputs),
+        commands=len(commands.values),
+        command=tuple(_command_reports(robot, commands)),
+        findings=sorted_findings(findings),
+    )
+
+
+def _fastest(inputs: Sequence[InputReadings]) -> float:
+    rates = [cadence(times_of(one)).rate_hz for one in inputs]
+    return max((rate for rate in rates if 0 < rate < np.inf), default=DEFAULT_HZ)
+
+
+def _input_report(found: InputReadings, alignment: Alignment | None) -> InputReport:
+    rhythm, name = cadence(times_of(found)), found.name
+    return InputReport(
+        name=name,
+        topic=found.topic.name if found.topic else None,
+        type=found.source.type,
+        messages=found.topic.count if found.topic else 0,
+        used=len(found.received_s),
+        rate_hz=rhythm.rate_hz,
+        jitter_s=rhythm.jitter_s,
+        longest_gap_s=rhythm.longest_gap_s,
+        age_s=alignment.ages_s[name] if alignment else None,
+        stale=alignment.stale[name] if alignment else None,
+        repeats=alignment.repeats[name] if alignment else None,
+        skipped=alignment.skipped[name] if alignment else None,
+        entries=tuple(_entry_reports(found)),
+    )
+
+
+def _entry_reports(found: InputReadings) -> Iterable[EntryReport]:
+    for index, feature in enumerate(found.features):
+        values = found.values if found.source.array is not None else found.values[:, index : index + 1]
+        yield _entry_report(feature.name, feature.unit, values, is_array=found.source.array is not None)
+
+
+def _command_reports(robot: RobotFile, found: CommandReadings) -> Iterable[EntryReport]:
+    for index, entry in enumerate(robot.command.entries if len(found.values) else ()):
+        yield _entry_report(entry.name, entry.unit, found.values[:, index : index + 1])
+
+
+def _entry_report(name: str, unit: str, values: np.ndarray, *, is_array: bool = False) -> EntryReport:
+    if not values.size:
+        return EntryReport(name, unit, None, None, None, None)
+    newest = None if is_array else float(values[-1, 0])
+    mean = None if is_array else float(values.mean())
+    return EntryReport(name, unit, float(values.min()), float(values.max()), mean, newest)

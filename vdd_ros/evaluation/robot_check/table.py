@@ -1,0 +1,58 @@
+"""The report of a robot check as text for a terminal."""
+
+from collections.abc import Iterator
+
+from vdd_ros.evaluation.robot_check.report import EntryReport, InputReport, RobotReport
+from vdd_ros.text import printable
+
+_ENTRY = "    {:<34}{:<8}{:>12}{:>12}{:>12}{:>12}"
+
+
+def report_text(report: RobotReport) -> str:
+    """Return inputs, command and findings of a report."""
+    lines = []
+    for one in report.inputs:
+        lines += [*_input(one), ""]
+    lines += _command(report)
+    if report.spread_s is not None:
+        spread = report.spread_s
+        lines.append(
+            f"{report.ticks:,} ticks at {report.rate_hz:.4g} Hz; between oldest and newest input: "
+            f"p50 {_ms(spread.p50)}, p95 {_ms(spread.p95)}, most {_ms(spread.most)}"
+        )
+    else:
+        lines.append("no tick at which every input has a value")
+    lines += ["", *(f"{one.level:<8} {one.where}: {one.text}" for one in report.findings)]
+    warnings = sum(one.level == "warning" for one in report.findings)
+    lines.append(f"{report.errors} errors, {warnings} warnings")
+    return "\n".join(lines)
+
+
+def _input(one: InputReport) -> Iterator[str]:
+    topic = printable(one.topic or "no topic")
+    yield f"input {printable(one.name)}: {topic} ({one.type}), {one.used:,} of {one.messages:,} messages"
+    if one.used:
+        about = f"  {one.rate_hz:.4g} Hz, jitter {_ms(one.jitter_s)}, longest gap {_ms(one.longest_gap_s)}"
+        if one.age_s is not None:
+            about += f"; age p50 {_ms(one.age_s.p50)}, p95 {_ms(one.age_s.p95)}, most {_ms(one.age_s.most)}"
+            about += f"; {100 * (one.repeats or 0):.0f} % of ticks see an old value again"
+        yield about
+        yield from _entries(one.entries)
+
+
+def _command(report: RobotReport) -> Iterator[str]:
+    if report.command:
+        yield f"recorded commands: {report.commands:,}"
+        yield from _entries(report.command)
+        yield ""
+
+
+def _entries(entries: tuple[EntryReport, ...]) -> Iterator[str]:
+    yield _ENTRY.format("", "unit", "least", "most", "mean", "newest")
+    for entry in entries:
+        numbers = ["" if v is None else f"{v:.5g}" for v in (entry.low, entry.high, entry.mean, entry.newest)]
+        yield _ENTRY.format(printable(entry.name, 32), printable(entry.unit, 7), *numbers)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
