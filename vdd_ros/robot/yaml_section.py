@@ -51,6 +51,8 @@ _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, uni
 _COMMAND_ENTRIES = (
     "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
 )
+QUESTION = "???"
+"""Value of a key that a person has yet to decide, as `vdd robot new` writes it."""
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _BEGINS_AS_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 _INFINITE = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
@@ -113,6 +115,8 @@ class Section:
             close = difflib.get_close_matches(key, [other for other in map(str, self._value) if other != key], n=1)
             instead = f", but {close[0]!r} is there, which is not known here" if close else ""
             self.refuse(key, f"is missing{instead}")
+        if self._value[key] == QUESTION:
+            self.refuse(key, f"is {QUESTION}, a question that is still open; the comment beside it says what to decide")
         return self._value[key]
 
     def section(self, key: str) -> "Section":

@@ -5,7 +5,7 @@ from importlib import import_module
 
 HELP = "make a robot file from a bag, or check one against a bag or the running robot"
 
-ACTIONS = ("check",)
+ACTIONS = ("new", "check")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

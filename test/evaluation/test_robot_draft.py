@@ -1,0 +1,195 @@
+"""`vdd robot new`: the draft of a synthetic arm's bag, whose truth is known, and its open questions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags")
+
+from bag_files import STORE
+from robot_bags import JOINT_STATE, POSE, START_S, ArmBag, header, joint_positions, joint_state, numbers, pose
+
+from vdd_ros.cli.main import main
+from vdd_ros.errors import RobotFileError
+from vdd_ros.evaluation.preflight.command_order import command_order
+from vdd_ros.evaluation.robot_check.bag import check_bag
+from vdd_ros.evaluation.robot_draft.draft import Draft, write_draft
+from vdd_ros.robot.robot_file import RobotFile
+
+TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+TWIST = "geometry_msgs/msg/TwistStamped"
+
+
+def draft(folder: Path, bag: ArmBag, **options: Any) -> tuple[Draft, Path]:
+    """Write bag and draft."""
+    return write_draft(bag.write(folder / "bag"), folder / "arm.yaml", **options), folder / "arm.yaml"
+
+
+def trajectory(names: tuple[str, ...], positions: Any) -> Any:
+    types = STORE.types
+    duration = types["builtin_interfaces/msg/Duration"](0, 20_000_000)
+    nothing = np.empty(0)
+    point = types["trajectory_msgs/msg/JointTrajectoryPoint"](
+        np.asarray(positions), nothing, nothing, nothing, duration
+    )
+    return types[TRAJECTORY](header(None), list(names), [point])
+
+
+def twist(x: float, turn: float) -> Any:
+    types = STORE.types
+    vector = types["geometry_msgs/msg/Vector3"]
+    return types[TWIST](header(None), types["geometry_msgs/msg/Twist"](vector(x, 0.0, 0.0), vector(0.0, 0.0, turn)))
+
+
+def test_a_draft_loads_and_reads_the_bag_it_came_from(tmp_path: Path) -> None:
+    found, file = draft(tmp_path, ArmBag())
+    assert found.questions == 0
+    assert found.inputs == ("/camera/target_pose", "/joint_states")
+    robot = RobotFile.load(file)
+    assert [entry.name for entry in robot.input_entries] == [
+        *("target_x", "target_y", "target_z"),
+        *("shoulder_position", "elbow_position", "finger_position"),
+    ]
+    assert robot.command.topic == "/controller/commands"
+    assert robot.command.on_loss == "hold"
+    report = check_bag(file, tmp_path / "bag")
+    assert [one for one in report.findings if one.level != "note"] == []
+
+
+def test_each_number_of_an_unnamed_command_finds_its_joint(tmp_path: Path) -> None:
+    bag = ArmBag(command_hz=0.0)
+    order = (2, 0, 1)
+    for k, row in enumerate(joint_positions(np.arange(200) / 50 + 0.05)):
+        bag.more.append(("/arm/commands", "std_msgs/msg/Float64MultiArray", k / 50, numbers(row[list(order)])))
+    _, file = draft(tmp_path, bag)
+    entries = RobotFile.load(file).command.entries
+    assert [entry.name for entry in entries] == ["finger", "shoulder", "elbow"]
+    assert [entry.measured for entry in entries] == ["finger_position", "shoulder_position", "elbow_position"]
+    rows = joint_positions(np.arange(200) / 50 + 0.05)[:, list(order)]
+    assert all(entry.low <= low for entry, low in zip(entries, rows.min(0), strict=True))
+    assert all(entry.high >= high for entry, high in zip(entries, rows.max(0), strict=True))
+    assert all(e.max_step >= step for e, step in zip(entries, np.abs(np.diff(rows, axis=0)).max(0), strict=True))
+
+
+def test_an_order_that_the_bag_does_not_show_is_a_question(tmp_path: Path) -> None:
+    def alike(times: Any) -> Any:
+        return np.repeat(joint_positions(times)[:, :1], 3, axis=1)
+
+    bag = ArmBag(command_hz=0.0, joints=alike)
+    for k, row in enumerate(alike(np.arange(200) / 50)):
+        bag.more.append(("/arm/commands", "std_msgs/msg/Float64MultiArray", k / 50, numbers(row)))
+    found, file = draft(tmp_path, bag)
+    assert found.questions == 6  # name and unit of each
+    with pytest.raises(RobotFileError, match=r"command.entries\[0\].name: is \?\?\?, a question that is still open"):
+        RobotFile.load(file)
+    text = file.read_text()
+    for joint in ("shoulder", "elbow", "finger"):
+        text = text.replace('name: "???"', f"name: {joint}", 1).replace('unit: "???"', "unit: rad", 1)
+    file.write_text(text)
+    assert [entry.name for entry in RobotFile.load(file).command.entries] == ["shoulder", "elbow", "finger"]
+
+
+def test_a_bag_without_commands_asks_for_them(tmp_path: Path) -> None:
+    found, file = draft(tmp_path, ArmBag(command_hz=0.0))
+    assert (found.command, found.questions) == (None, 8)
+    with pytest.raises(RobotFileError, match="question"):
+        RobotFile.load(file)
+
+
+def test_a_trajectory_is_commanded_by_the_names_of_its_joints(tmp_path: Path) -> None:
+    bag = ArmBag(command_hz=0.0)
+    for k, row in enumerate(joint_positions(np.arange(100) / 25)):
+        bag.more.append(("/arm/joint_trajectory", TRAJECTORY, k / 25, trajectory(("elbow", "shoulder"), row[[1, 0]])))
+    _, file = draft(tmp_path, bag, rate_hz=25.0)
+    command = RobotFile.load(file).command
+    assert (command.type, [entry.name for entry in command.entries]) == (TRAJECTORY, ["elbow", "shoulder"])
+    assert [entry.measured for entry in command.entries] == ["elbow_position", "shoulder_position"]
+
+
+def test_speeds_are_zeroed_on_loss_and_numbers_that_never_vary_are_left_out(tmp_path: Path) -> None:
+    bag = ArmBag(command_hz=0.0)
+    bag.more = [("/base/cmd_vel", TWIST, k / 20, twist(0.1 * np.sin(k / 9), 0.02 * k)) for k in range(60)]
+    _, file = draft(tmp_path, bag)
+    command = RobotFile.load(file).command
+    assert command.on_loss == "zero"
+    assert [entry.name for entry in command.entries] == ["twist.linear.x", "twist.angular.z"]
+
+
+def test_joints_of_two_devices_on_one_topic_are_two_inputs(tmp_path: Path) -> None:
+    bag = ArmBag()
+    bag.more = [
+        ("/joint_states", JOINT_STATE, k / 50, joint_state(["left", "right"], [0.1, k / 100], START_S + k / 50))
+        for k in range(150)
+    ]
+    _, file = draft(tmp_path, bag)
+    robot = RobotFile.load(file)
+    assert [source.name for source in robot.inputs] == ["camera_target_pose", "joint_states", "joint_states_2"]
+    assert {entry.name for entry in robot.inputs[2].entries} == {"left_position", "right_position"}
+
+
+def test_a_leader_arm_is_a_command_and_a_foreign_clock_is_dated_by_arrival(tmp_path: Path) -> None:
+    bag = ArmBag(command_hz=0.0, stamp_offset_s=-500.0)
+    for k, row in enumerate(joint_positions(np.arange(200) / 50)):
+        bag.more.append(("/leader/joint_commands", JOINT_STATE, k / 50, joint_state(("shoulder",), row[:1], START_S)))
+    _, file = draft(tmp_path, bag)
+    robot = RobotFile.load(file)
+    assert (robot.command.topic, robot.command.type) == ("/leader/joint_commands", JOINT_STATE)
+    assert [(source.name, source.stamp) for source in robot.inputs] == [
+        ("camera_target_pose", "header"),
+        ("joint_states", "arrival"),
+    ]
+
+
+def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None:
+    bag = ArmBag(names=("on", "1.5", "joint: {a}"))
+    _, file = draft(tmp_path, bag)
+    joints = [entry.joint for entry in RobotFile.load(file).inputs[1].entries]
+    assert joints == ["on", "1.5", "joint: {a}"]
+
+
+def test_poses_of_one_name_have_different_entries(tmp_path: Path) -> None:
+    bag = ArmBag()
+    bag.more = [("/tracker/target_pose", POSE, k / 30, pose((0.1, 0.2, 0.3), START_S + k / 30)) for k in range(90)]
+    _, file = draft(tmp_path, bag)
+    names = [entry.name for entry in RobotFile.load(file).input_entries]
+    assert len(set(names)) == len(names) == 9
+
+
+def test_the_command_refuses_to_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag, file = ArmBag().write(tmp_path / "bag"), tmp_path / "arm.yaml"
+    file.write_text("mine")
+    arguments = ["robot", "new", "--bag", str(bag), "--out", str(file), "--json", str(tmp_path / "n.json")]
+    assert main(arguments) == 2
+    assert "--force" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+    assert main([*arguments, "--force"]) == 0
+    assert "the file loads" in capsys.readouterr().out
+    assert json.loads((tmp_path / "n.json").read_text())["questions"] == 0
+
+
+def test_a_bag_with_nothing_to_observe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bag = ArmBag(joint_hz=0.0, pose_hz=0.0).write(tmp_path / "bag")
+    assert main(["robot", "new", "--bag", str(bag), "--out", str(tmp_path / "arm.yaml")]) == 2
+    assert "nothing to observe: it has /controller/commands" in capsys.readouterr().err
+    assert not (tmp_path / "arm.yaml").exists()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_commands_find_the_measurements_that_they_were_made_of(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    measured = np.cumsum(rng.normal(0, 0.02, (400, 7)), axis=0) + rng.normal(0, 1, 7)
+    places = rng.permutation(7)[: rng.integers(1, 8)]
+    order = command_order(measured[:, places] + rng.normal(0, 0.005, (400, len(places))), measured)
+    assert order is not None
+    assert order.measured.tolist() == places.tolist()
+
+
+def test_equal_measurements_are_not_clear() -> None:
+    measured = np.repeat(np.sin(np.arange(100) / 9)[:, None], 2, axis=1)
+    order = command_order(measured, measured + 0.01)
+    assert order is not None
+    assert not order.clear.any()
+    assert command_order(measured, measured[:, :1]) is None

@@ -1,0 +1,40 @@
+"""`vdd robot new`: a first robot file from what a bag holds."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.console import show
+from vdd_ros.documents import json_object, write_json
+from vdd_ros.places import OutputFile
+
+HELP = "write a first robot file from what a bag holds, with questions where a person has to decide"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd robot new`."""
+    parser.add_argument("--bag", type=Path, required=True, metavar="BAG", help="bag of a demonstration")
+    parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="robot file to write (.yaml)")
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="rate of the policy (default: that of the recorded commands)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write what was found as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file; say what it holds and what is left to decide."""
+    from vdd_ros.evaluation.robot_draft.draft import write_draft
+
+    draft = write_draft(args.bag, args.out, rate_hz=args.rate, force=args.force)
+    show(
+        f"{draft.file}: {draft.entries} entries from {', '.join(draft.inputs)}",
+        f"commands: {draft.numbers} numbers on {draft.command}" if draft.command else "commands: no topic carries any",
+    )
+    if draft.questions:
+        show(f'{draft.questions} open questions, marked "???": the file is refused until they are answered')
+    else:
+        show("the file loads; check what its comments ask")
+    show(f"then: vdd robot check {draft.file} --bag {draft.bag}")
+    if args.json is not None:
+        write_json(args.json, json_object(draft))
+    return 0

@@ -1,0 +1,87 @@
+"""Writes the first robot file of a bag."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdd_ros.bags.topics import open_bag
+from vdd_ros.errors import ConfigurationError, RecordingError
+from vdd_ros.evaluation.robot_draft.measures import measure
+from vdd_ros.evaluation.robot_draft.plan import INFRASTRUCTURE, POSITIONS, Plan, make_plan
+from vdd_ros.evaluation.robot_draft.text import draft_text, open_questions
+from vdd_ros.files import replacing
+from vdd_ros.robot.messages import command_types
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A robot file that was written.
+
+    Attributes:
+        file: Its path.
+        bag: The bag.
+        inputs: Topic of each input.
+        entries: Number of observation entries.
+        command: Topic of the command; None if the bag has none.
+        numbers: Number of commanded numbers.
+        questions: Number of open questions, which keep the file from being loaded.
+    """
+
+    file: str
+    bag: str
+    inputs: tuple[str, ...]
+    entries: int
+    command: str | None
+    numbers: int
+    questions: int
+
+
+def write_draft(bag: Path, file: Path, *, rate_hz: float | None = None, force: bool = False) -> Draft:
+    """Write a first robot file from what a bag holds.
+
+    Args:
+        bag: The bag.
+        file: The file to write.
+        rate_hz: Rate of the policy, to which `max_step` refers; by default that of the recorded commands.
+        force: Whether an existing file is replaced.
+
+    Raises:
+        ConfigurationError: The file exists, or the rate is not positive.
+        RecordingError: The bag is damaged, or holds nothing that a robot file could read.
+    """
+    if os.path.lexists(file) and not force:
+        raise ConfigurationError(f"{printable(file)} exists already; name another file, or replace it with --force")
+    if rate_hz is not None and not rate_hz > 0:
+        raise ConfigurationError(f"--rate is {rate_hz:g} Hz; it must be above 0")
+    with open_bag(bag, wanted=lambda topic: False) as outline:
+        names = {topic.name for topic in outline.topics if topic.type in (*command_types(), *POSITIONS)}
+        names = {name for name in names if not INFRASTRUCTURE.search(name)}
+        known = outline.topics
+    with open_bag(bag, wanted=names.__contains__) as recording:
+        plan = make_plan(recording)
+        if not plan.inputs:
+            shown = ", ".join(f"{printable(topic.name)} ({printable(topic.type)})" for topic in known[:10]) or "nothing"
+            raise RecordingError(
+                f"{printable(bag)} holds no joint states and no positions, so that there is nothing to observe: it has "
+                f"{shown}. Record the topics of the robot's sensors"
+            )
+        text = draft_text(plan, measure(plan, recording, rate_hz), str(bag))
+    with replacing(file) as aside:
+        aside.write_text(text, encoding="utf-8")
+    if not open_questions(text):
+        RobotFile.load(file)
+    return _draft(plan, bag, file, open_questions(text))
+
+
+def _draft(plan: Plan, bag: Path, file: Path, questions: int) -> Draft:
+    return Draft(
+        file=str(file),
+        bag=str(bag),
+        inputs=tuple(one.topic.name for one in plan.inputs),
+        entries=sum(len(one.entries) for one in plan.inputs),
+        command=plan.command.topic.name if plan.command else None,
+        numbers=len(plan.command.names) if plan.command else 0,
+        questions=questions,
+    )

@@ -1,0 +1,182 @@
+"""The numbers of a draft: rates, ages, ranges and steps of what a plan reads from a bag."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.bags.topics import BagRecording
+from vdd_ros.evaluation.alignment import cadence
+from vdd_ros.evaluation.preflight.command_order import command_order
+from vdd_ros.evaluation.robot_check.commands import CommandReadings, read_commands, sampled_steps
+from vdd_ros.evaluation.robot_check.inputs import times_of
+from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
+from vdd_ros.evaluation.robot_draft.plan import FLOAT64_MULTI_ARRAY, Plan, PlannedCommand, PlannedInput
+from vdd_ros.robot.inputs import LONGEST_AGE_S
+from vdd_ros.robot.quantities import VELOCITIES, quantity_of
+from vdd_ros.robot.robot_file import RobotFile
+
+Floats = NDArray[np.float64]
+
+PERIODS = 5
+"""Periods of an input that a draft allows it to be old."""
+LEAST_AGE_S = 0.1
+NO_LIMIT = 1e30
+
+
+@dataclass(frozen=True)
+class MeasuredInput:
+    """Figures of one input: rate, proposed `max_age_s`, its stamps, and the range of each entry."""
+
+    rate_hz: float
+    max_age_s: float
+    foreign_clock: bool
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class MeasuredCommand:
+    """Figures of the command.
+
+    Attributes:
+        rate_hz: Of the recorded commands.
+        low, high, step: (n,) range, and largest change from one tick to the next.
+        ticks_hz: Rate of these ticks.
+        follows: For each number the entry that it follows, as input and entry; None if unknown.
+    """
+
+    rate_hz: float
+    low: Floats
+    high: Floats
+    step: Floats
+    ticks_hz: float
+    follows: tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Figures of a plan; those of the command are None without one."""
+
+    inputs: tuple[MeasuredInput, ...]
+    command: MeasuredCommand | None
+
+
+def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measures:
+    """Read what a plan names from the bag.
+
+    Args:
+        plan: Inputs and command.
+        recording: The bag.
+        rate_hz: Of the policy, to which steps refer; by default that of the recorded commands.
+
+    Raises:
+        RecordingError: The bag is damaged.
+    """
+    robot = RobotFile.from_dict(_provisional(plan))
+    readings = read_inputs(robot, robot.signature.observation, recording)
+    inputs = tuple(_measured(one) for one in readings)
+    if plan.command is None:
+        return Measures(inputs, None)
+    return Measures(inputs, _measured_command(plan, plan.command, read_commands(robot, recording), readings, rate_hz))
+
+
+def _provisional(plan: Plan) -> dict[str, object]:
+    """Return a robot file of the plan without limits, which reads the bag as the finished one will."""
+    inputs = {
+        one.name: {
+            "topic": one.topic.name,
+            "type": one.topic.type,
+            "max_age_s": LONGEST_AGE_S,
+            "entries": {entry.name: {**entry.place, "unit": entry.unit} for entry in one.entries},
+        }
+        for one in plan.inputs
+    }
+    numbers = zip(plan.command.names, plan.command.units, strict=True) if plan.command else [("0", "1")]
+    moving = plan.command is not None and quantity_of(plan.command.units[0]) in VELOCITIES
+    command = {
+        "topic": plan.command.topic.name if plan.command else "/none",
+        "type": plan.command.topic.type if plan.command else FLOAT64_MULTI_ARRAY,
+        "on_loss": "zero" if moving else "hold",
+        "entries": [
+            {"name": name, "action": name, "unit": unit, "low": -NO_LIMIT, "high": NO_LIMIT, "max_step": math.inf}
+            for name, unit in numbers
+        ],
+    }
+    return {"inputs": inputs, "command": command}
+
+
+def _measured(found: InputReadings) -> MeasuredInput:
+    rhythm = cadence(times_of(found))
+    usual_s = 1 / rhythm.rate_hz if rhythm.rate_hz else LONGEST_AGE_S
+    age_s = min(max(LEAST_AGE_S, rounded_up(PERIODS * usual_s, 2)), LONGEST_AGE_S)
+    lag = np.abs(found.received_s - found.dated_s)
+    width = len(found.features)
+    low, high = (found.values.min(0), found.values.max(0)) if len(found.values) else (np.full(width, np.nan),) * 2
+    return MeasuredInput(rhythm.rate_hz, age_s, bool(len(lag) and np.median(lag) > age_s), low, high)
+
+
+def _measured_command(
+    plan: Plan,
+    command: PlannedCommand,
+    found: CommandReadings,
+    readings: Sequence[InputReadings],
+    rate_hz: float | None,
+) -> MeasuredCommand | None:
+    if len(found.values) < 2:
+        return None
+    median = float(np.median(np.diff(found.received_s)))
+    own_hz = 1 / median if median > 0 else 0.0
+    ticks_hz = rate_hz or (own_hz if 1 <= own_hz <= 1000 else 20.0)
+    steps = np.abs(sampled_steps(found, ticks_hz))
+    step = steps.max(0) if len(steps) else np.zeros(found.values.shape[1])
+    follows = _by_name(plan.inputs, command)
+    if command.topic.type == FLOAT64_MULTI_ARRAY:
+        follows = _by_motion(plan.inputs, found, readings)
+    return MeasuredCommand(own_hz, found.values.min(0), found.values.max(0), step, ticks_hz, follows)
+
+
+def _by_name(inputs: Sequence[PlannedInput], command: PlannedCommand) -> tuple[tuple[int, int] | None, ...]:
+    """Return the position of each commanded joint among the inputs."""
+    places = {
+        entry.place["joint"]: (number, index)
+        for number, one in enumerate(inputs)
+        for index, entry in enumerate(one.entries)
+        if entry.place.get("interface") == "position"
+    }
+    moving = quantity_of(command.units[0]) in VELOCITIES
+    return tuple(None if moving else places.get(name) for name in command.names)
+
+
+def _by_motion(
+    inputs: Sequence[PlannedInput], found: CommandReadings, readings: Sequence[InputReadings]
+) -> tuple[tuple[int, int] | None, ...]:
+    """Return the joint that each number follows, where that is certain of all of them."""
+    joints = [
+        (number, index)
+        for number, one in enumerate(inputs)
+        for index, entry in enumerate(one.entries)
+        if entry.place.get("interface") == "position" and len(readings[number].received_s)
+    ]
+    unknown = (None,) * found.values.shape[1]
+    if not joints:
+        return unknown
+    columns = []
+    for number, index in joints:
+        reading = readings[number]
+        places = np.searchsorted(reading.received_s, found.received_s, side="right") - 1
+        columns.append(reading.values[np.maximum(places, 0), index])
+    order = command_order(found.values, np.stack(columns, axis=1))
+    if order is None or not order.clear.all():
+        return unknown
+    return tuple(joints[column] for column in order.measured.tolist())
+
+
+def rounded_up(value: float, digits: int) -> float:
+    """Return a positive number rounded up to some significant digits; other numbers as they are."""
+    if not value > 0 or not math.isfinite(value):
+        return value
+    scale = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
+    return float(f"{math.ceil(round(value * scale, 6)) / scale:.{digits + 2}g}")

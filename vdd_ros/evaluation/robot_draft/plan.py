@@ -1,0 +1,210 @@
+"""What a first robot file reads and commands: chosen by the types, names and first messages of a bag's topics."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vdd_ros.bags.topics import BagRecording, Topic
+from vdd_ros.robot.messages import command_types, find_message
+from vdd_ros.robot.names import topic_problem
+from vdd_ros.robot.quantities import units_of
+
+JOINT_STATE = "sensor_msgs/msg/JointState"
+FLOAT64_MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
+JOINT_TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
+POSITIONS = {
+    "geometry_msgs/msg/PoseStamped": "pose.position",
+    "geometry_msgs/msg/PointStamped": "point",
+    "geometry_msgs/msg/TransformStamped": "transform.translation",
+    "nav_msgs/msg/Odometry": "pose.pose.position",
+}
+"""Types of which a draft reads the position, and the field of it."""
+INFRASTRUCTURE = re.compile(
+    r"/(rosout|parameter_events|clock|tf|tf_static|diagnostics|robot_description|events/\w+)$|/transition_event$|/(latency|decision)$"
+)
+_COMMANDING = re.compile(r"command|cmd|goal|leader|teleop|joint_trajectory")
+_SURE = re.compile(r"command|cmd|joint_trajectory")
+_MOST_LAYOUTS = 1_000
+"""Messages of a JointState topic that are searched for different sets of joints."""
+
+
+@dataclass(frozen=True)
+class PlannedEntry:
+    """One entry of an input: its name, its place in the message and its unit, as a robot file gives them."""
+
+    name: str
+    place: dict[str, str]
+    unit: str
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """One input of a draft.
+
+    Attributes:
+        name: In the robot file.
+        topic: Topic of the bag.
+        entries: What is read.
+        unread: What could be read too.
+    """
+
+    name: str
+    topic: Topic
+    entries: tuple[PlannedEntry, ...]
+    unread: tuple[PlannedEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedCommand:
+    """The command of a draft.
+
+    Attributes:
+        topic: Topic of the bag.
+        names: Numbers of the message; of a Float64MultiArray their places, since it names none.
+        units: Of each.
+    """
+
+    topic: Topic
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a draft.
+
+    Attributes:
+        inputs: What is observed.
+        command: What is commanded; None where no topic looks like a command.
+        other_commands: Further topics that look like commands.
+        others: Topics that are not used.
+    """
+
+    inputs: tuple[PlannedInput, ...]
+    command: PlannedCommand | None
+    other_commands: tuple[Topic, ...]
+    others: tuple[Topic, ...]
+
+
+def make_plan(recording: BagRecording) -> Plan:
+    """Choose inputs and command from a bag.
+
+    Raises:
+        RecordingError: The bag is damaged, or the type of a chosen topic has no definition.
+    """
+    topics = [topic for topic in recording.topics if topic.count and not INFRASTRUCTURE.search(topic.name)]
+    topics = [topic for topic in topics if not topic_problem(topic.name)]
+    ranked = [(rank, topic) for topic in topics if (rank := _rank(topic))]
+    candidates = [topic for _, topic in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
+    command = next(filter(None, (_command(recording, topic) for topic in candidates)), None)
+    observed = [topic for topic in topics if topic not in candidates]
+    inputs = tuple(_unique(one for topic in observed for one in _inputs(recording, topic)))
+    used = {one.topic for one in inputs}
+    others = tuple(topic for topic in observed if topic not in used)
+    rest = tuple(topic for topic in candidates if command is None or topic != command.topic)
+    return Plan(inputs, command, rest, others)
+
+
+def _rank(topic: Topic) -> tuple[int, int] | None:
+    """Return how much a topic looks like a command; None if it does not."""
+    if topic.type not in command_types():
+        return None
+    name = topic.name.rpartition("/")[2] if topic.type == JOINT_STATE else topic.name
+    always = topic.type in (JOINT_TRAJECTORY, FLOAT64_MULTI_ARRAY)
+    if not always and not _COMMANDING.search(name.lower()):
+        return None
+    return 2 * bool(_SURE.search(name.lower())) + bool(_COMMANDING.search(name.lower())) + always, topic.count
+
+
+def _command(recording: BagRecording, topic: Topic) -> PlannedCommand | None:
+    first = recording.first(topic.name)
+    if first is None:
+        return None
+    message = first.message
+    if topic.type == FLOAT64_MULTI_ARRAY:
+        names = tuple(map(str, range(len(message.data))))
+        return PlannedCommand(topic, names, ("1",) * len(names)) if names else None
+    if topic.type in (JOINT_STATE, JOINT_TRAJECTORY):
+        return _joint_command(topic, message)
+    description = find_message(topic.type)
+    names = tuple(description.field_names)
+    units = tuple(_unit(description.field_quantities(name)) for name in names)
+    return PlannedCommand(topic, names, units) if names else None
+
+
+def _joint_command(topic: Topic, message: Any) -> PlannedCommand | None:
+    lists: tuple[str, ...] = ("position", "velocity", "effort")
+    if topic.type == JOINT_STATE:
+        names, holder = tuple(message.name), message
+    else:
+        names, holder = tuple(message.joint_names), message.points[0] if message.points else None
+        lists = ("positions", "velocities")
+    units = ("rad", "rad/s", "Nm")
+    given = [unit for unit, name in zip(units, lists, strict=False) if len(getattr(holder, name, ())) == len(names)]
+    return PlannedCommand(topic, names, (given[0],) * len(names)) if names and given else None
+
+
+def _inputs(recording: BagRecording, topic: Topic) -> Iterator[PlannedInput]:
+    name = topic.name.strip("/").replace("/", "_")
+    if topic.type == JOINT_STATE:
+        for number, (joints, lists) in enumerate(_joint_sets(recording, topic)):
+            all_entries = [
+                PlannedEntry(f"{joint}_{given}", {"joint": joint, "interface": given}, unit)
+                for given, unit in lists
+                for joint in joints
+            ]
+            count = len(joints)
+            own = name if not number else f"{name}_{number + 1}"
+            yield PlannedInput(own, topic, tuple(all_entries[:count]), tuple(all_entries[count:]))
+    elif field := POSITIONS.get(topic.type):
+        short = re.sub(r"_?(pose|point|transform|position)$", "", topic.name.rpartition("/")[2]) or name
+        yield PlannedInput(
+            name, topic, tuple(PlannedEntry(f"{short}_{axis}", {"field": f"{field}.{axis}"}, "m") for axis in "xyz")
+        )
+
+
+def _joint_sets(recording: BagRecording, topic: Topic) -> list[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]]:
+    """Return the sets of joints that a topic carries, each with its lists that are not empty and their units."""
+    found: dict[frozenset[str], tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {}
+    for number, received in enumerate(recording.messages([topic.name])):
+        message = received.message
+        names = tuple(message.name)
+        lists = tuple(
+            (name, unit)
+            for name, unit in (("position", "rad"), ("velocity", "rad/s"), ("effort", "Nm"))
+            if len(getattr(message, name)) == len(names)
+        )
+        disjoint = all(not key & set(names) for key in found)
+        if names and lists and len(set(names)) == len(names) and disjoint:
+            found[frozenset(names)] = names, lists
+        if number >= _MOST_LAYOUTS:
+            break
+    return list(found.values())
+
+
+def _unique(inputs: Iterable[PlannedInput]) -> Iterator[PlannedInput]:
+    """Yield inputs with names of inputs and entries that differ."""
+    names: set[str] = set()
+    entries: set[str] = set()
+    for one in inputs:
+        name = _new(one.name, names)
+        renamed = [
+            tuple(replace(e, name=_new(e.name, entries, f"{name}_")) for e in part)
+            for part in (one.entries, one.unread)
+        ]
+        yield replace(one, name=name, entries=renamed[0], unread=renamed[1])
+
+
+def _new(name: str, taken: set[str], prefix: str = "") -> str:
+    """Return a name that is not taken, and take it."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{prefix}{name}" if prefix and number == 2 else f"{prefix}{name}_{number}"
+    taken.add(found)
+    return found
+
+
+def _unit(quantities: Sequence[str]) -> str:
+    return units_of(quantities)[0] if quantities else "1"

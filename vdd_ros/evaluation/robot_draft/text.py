@@ -1,0 +1,159 @@
+"""A plan and its figures as the text of a robot file, with a comment wherever a person has to decide."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from vdd_ros.evaluation.robot_draft.measures import MeasuredCommand, MeasuredInput, Measures, rounded_up
+from vdd_ros.evaluation.robot_draft.plan import (
+    FLOAT64_MULTI_ARRAY,
+    JOINT_STATE,
+    Plan,
+    PlannedCommand,
+    PlannedEntry,
+    PlannedInput,
+)
+from vdd_ros.robot.messages import find_message
+from vdd_ros.robot.quantities import VELOCITIES, quantity_of
+from vdd_ros.robot.yaml_section import QUESTION
+from vdd_ros.text import printable
+
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
+_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
+_STEP_MARGIN = 1.5
+_OPEN = f'"{QUESTION}"'
+
+
+def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
+    """Return the robot file.
+
+    Args:
+        plan: Inputs and command.
+        measures: Their figures.
+        bag: The bag, for the first comment.
+    """
+    lines = [
+        f"# Robot file, begun from what {printable(bag)} holds. docs/robot_file.md explains every key.",
+        f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
+        "",
+        "inputs:",
+    ]
+    for one, figures in zip(plan.inputs, measures.inputs, strict=True):
+        lines += _input(one, figures)
+    lines += ["", "command:", *_command(plan, measures.command)]
+    if plan.others:
+        lines += ["", "# Not read:", *(f"#   {_topic(topic.name)} ({printable(topic.type)})" for topic in plan.others)]
+    return "\n".join(lines) + "\n"
+
+
+def open_questions(text: str) -> int:
+    """Return the number of open questions in a draft."""
+    return text.count(_OPEN)
+
+
+def _input(one: PlannedInput, figures: MeasuredInput) -> Iterator[str]:
+    yield f"  {_quoted(one.name)}:"
+    yield f"    topic: {_quoted(one.topic.name)}"
+    yield f"    type: {one.topic.type}"
+    rate = f"it comes at {figures.rate_hz:.4g} Hz"
+    yield f"    max_age_s: {figures.max_age_s:g}  # {rate}; how long may the robot move blindly?"
+    if figures.foreign_clock:
+        yield "    stamp: arrival  # its stamps are of another clock; can that be synchronised?"
+    yield "    entries:"
+    slides = one.topic.type == JOINT_STATE
+    for entry, low, high in zip(one.entries, figures.low, figures.high, strict=True):
+        hint = "; m if it slides?" if slides and entry is one.entries[0] else ""
+        yield f"      {_entry(entry)}  # {low:.4g} to {high:.4g}{hint}"
+    for entry in one.unread:
+        yield f"      # {_entry(entry)}"
+
+
+def _entry(entry: PlannedEntry) -> str:
+    places = ", ".join(f"{key}: {_quoted(value)}" for key, value in entry.place.items())
+    return f"{_quoted(entry.name)}: {{{places}, unit: {_quoted(entry.unit)}}}"
+
+
+def _command(plan: Plan, figures: MeasuredCommand | None) -> Iterator[str]:
+    for topic in plan.other_commands:
+        yield f"  # {_topic(topic.name)} ({printable(topic.type)}) looks like a command too."
+    command = plan.command
+    if command is None or figures is None:
+        yield "  # No topic of the bag carries commands. Which topic does the controller listen to, and of which type?"
+        yield f"  topic: {_OPEN}"
+        yield f"  type: {_OPEN}  # std_msgs/msg/Float64MultiArray, trajectory_msgs/msg/JointTrajectory, …"
+        yield "  on_loss: hold  # hold for positions, zero for speeds, call for a stop service"
+        yield "  entries:"
+        yield f"    - {{name: {_OPEN}, action: {_OPEN}, unit: {_OPEN}, low: {_OPEN}, high: {_OPEN}, max_step: {_OPEN}}}"
+        return
+    moving = quantity_of(command.units[0]) in VELOCITIES
+    yield f"  topic: {_quoted(command.topic.name)}  # {figures.rate_hz:.4g} Hz; is this the command?"
+    yield f"  type: {command.topic.type}"
+    yield f"  on_loss: {'zero' if moving else 'hold'}  # what stops the robot when commanding is interrupted?"
+    if find_message(command.topic.type).has_header:
+        yield "  # frame_id: base_link"
+    yield "  # low, high: the range in the bag. What may the robot do at most?"
+    steps = f"{_STEP_MARGIN:g} times the largest change within a tick at {figures.ticks_hz:.4g} Hz"
+    yield f"  # max_step: {steps}. Is that the policy's rate?"
+    if command.topic.type == FLOAT64_MULTI_ARRAY:
+        yield from _order(figures)
+    yield "  entries:"
+    for index in _commanded(command, figures):
+        yield f"    - {_command_entry(plan.inputs, command, figures, index)}"
+
+
+def _commanded(command: PlannedCommand, figures: MeasuredCommand) -> list[int]:
+    """Return the numbers that a draft commands: of a message whose numbers may be left out, those that vary."""
+    message = find_message(command.topic.type)
+    every = list(range(len(command.names)))
+    varying = [index for index in every if figures.low[index] < figures.high[index]]
+    return varying if message.named_by == "field" and not message.complete and varying else every
+
+
+def _order(figures: MeasuredCommand) -> Iterator[str]:
+    if all(figures.follows):
+        yield "  # The message names no joints. Each number follows the joint named here, in the bag. Right?"
+    else:
+        yield "  # The message names no joints, and the bag does not show which joint each number moves. Give"
+        yield "  # name, unit, and in `measured` the entry of the joint, in the order of the controller's `joints`."
+
+
+def _command_entry(
+    inputs: Sequence[PlannedInput], command: PlannedCommand, figures: MeasuredCommand, index: int
+) -> str:
+    follows, unit = figures.follows[index], command.units[index]
+    entry = None if follows is None else inputs[follows[0]].entries[follows[1]]
+    name: str | None = command.names[index]
+    if command.topic.type == FLOAT64_MULTI_ARRAY:
+        name, unit = (None, "") if entry is None else (entry.place.get("joint", entry.name), entry.unit)
+    low, high = float(figures.low[index]), float(figures.high[index])
+    step = rounded_up(_STEP_MARGIN * float(figures.step[index]), 2)
+    values = {
+        "name": _OPEN if name is None else _quoted(name),
+        "action": _quoted(f"{name or f'number_{index}'}_command"),
+        "unit": _quoted(unit) if unit else _OPEN,
+        "low": _OPEN if low >= high else _number(low, down=True),
+        "high": _OPEN if low >= high else _number(high, down=False),
+        "max_step": f"{step:g}" if step > 0 else _OPEN,
+    }
+    if entry is not None:
+        values["measured"] = _quoted(entry.name)
+    hint = f"  # always {low:.6g} in the bag" if low >= high else ""
+    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
+
+
+def _number(value: float, *, down: bool) -> str:
+    """Return a limit with three decimals of its size, rounded outwards."""
+    scale = 10.0 ** (2 - math.floor(math.log10(abs(value)))) if value else 1.0
+    rounded = (math.floor if down else math.ceil)(value * scale) / scale
+    return f"{rounded:.4g}"
+
+
+def _quoted(text: str) -> str:
+    """Return text for YAML, in quotes where it needs them."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text)
+
+
+def _topic(name: str) -> str:
+    return printable(name)
