@@ -16,6 +16,7 @@ RUNTIME = [
 ]
 FIGURES = ["matplotlib", "tqdm"]
 CLUSTER = ["ray>=2.30"]
+FORMATS = ["h5py>=3.8", "numcodecs>=0.12", "pillow", "pyarrow>=15"]
 EXTRAS = {
     # ROS 2 Jazzy as wheels, for machines without a ROS installation (x86_64 Linux).
     "ros": [
@@ -45,8 +46,11 @@ EXTRAS = {
     ],
     # Work on several machines.
     "cluster": CLUSTER,
+    # Demonstrations of other programs.
+    "formats": FORMATS,
     "dev": [
         *CLUSTER,
+        *FORMATS,
         "colcon-common-extensions",
         "hypothesis",
         "mypy",
@@ -58,6 +62,7 @@ EXTRAS = {
         "scipy",
         "setuptools",
         "types-PyYAML",
+        'zarr>=3; python_version >= "3.11"',
     ],
 }
 

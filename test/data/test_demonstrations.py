@@ -357,24 +357,12 @@ def zipped(*names: str) -> bytes:
 
 FOREIGN: list[tuple[str, dict[str, bytes], str]] = [
     (
-        "lerobot",
-        {"meta/info.json": b'{"codebase_version": "v3.0", "total_episodes": 2}', "meta/episodes/chunk-000/f": b""},
-        r"is a LeRobot data set, version v3\.0, 2 episodes\. This version cannot",
-    ),
-    (
         "lerobot_old",
-        {"meta/info.json": b'{"codebase_version": "v2.1", "total_episodes": 2}', "meta/episodes.jsonl": b"{}"},
-        r"is a LeRobot data set, version v2\.1",
+        {"meta/info.json": b'{"codebase_version": "v2.0", "total_episodes": 2}', "meta/episodes.jsonl": b"{}"},
+        r"is a LeRobot data set, version v2\.0; convert it",
     ),
-    (
-        "lerobot_cut",
-        {"meta/info.json": b'{"codebase_version": "v3.0", "total_episodes": 2}'},
-        r"was not finalised: meta/episodes is missing",
-    ),
-    ("lerobot_bad", {"meta/info.json": b"{"}, r"is a LeRobot data set whose meta/info\.json is damaged"),
-    ("minari", {"data/main_data.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a data set of Minari"),
-    ("low_dim.hdf5", {"": b"\x89HDF\r\n\x1a\n rest"}, "is an HDF5 file, as robomimic"),
-    ("robomimic", {"low_dim_v15.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a folder of HDF5 files, as robomimic"),
+    ("low_dim.hdf5", {"": b"\x89HDF\r\n\x1a\n rest"}, "is an HDF5 file, but damaged or neither robomimic's nor"),
+    ("robomimic", {"low_dim_v15.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a folder of HDF5 files; name one"),
     ("pusht.zarr", {".zgroup": b"{}", "data/action/0": b""}, "is a zarr store, as Diffusion Policy"),
     ("pusht3.zarr", {"zarr.json": b"{}"}, "is a zarr store"),
     ("around", {"pusht.zarr/.zgroup": b"{}"}, "is a folder around a zarr store"),

@@ -46,8 +46,8 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
 GOOD = Format("JSON", probe, read, write)
 
 
-@pytest.mark.parametrize("name", FORMATS.names())
-def test_the_formats_that_ship_conform(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in FORMATS.names() if get_format(name).write is not None])
+def test_the_formats_that_write_conform(tmp_path: Path, name: str) -> None:
     check_format(get_format(name), tmp_path)
 
 

@@ -32,10 +32,12 @@ FORMAT = Format("a table of text", probe, read)
 """
 
 
-def test_npz_is_the_only_shipped_format() -> None:
-    assert "npz" in format_names()
+def test_shipped_formats_are_known_by_name() -> None:
+    assert {"npz", "lerobot", "robomimic"} <= set(format_names())
     assert get_format("npz").description == "an .npz archive of vdd_ros"
-    with pytest.raises(DemonstrationError, match="unknown demonstration format 'nps'; known: npz; did you mean 'npz'"):
+    with pytest.raises(
+        DemonstrationError, match=r"unknown demonstration format 'nps'; known: .*npz.*; did you mean 'npz'"
+    ):
         get_format("nps")
 
 
@@ -45,7 +47,7 @@ def test_a_format_of_another_package_is_found_by_what_is_in_the_file(tmp_path: P
     with pytest.raises(DemonstrationError, match="is a table of text"):
         DemonstrationSet.load(table)
     with installed(FORMATS, tmp_path / "site", "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
-        assert format_names() == ["npz", "table"]
+        assert {"npz", "table"} <= set(format_names())
         found = DemonstrationSet.load(table)
     assert found.file == table
     assert found.action.tolist() == [[0.5], [0.25]]

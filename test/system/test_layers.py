@@ -18,7 +18,10 @@ from vdd_ros.cli.failures import EXTRAS
 from vdd_ros.cli.main import COMMANDS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vdd_ros"
-OPTIONAL = ("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm")
+OPTIONAL = (
+    *("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm"),
+    *("h5py", "numcodecs", "pyarrow"),
+)
 # Without dependencies of their own, so every layer may use them.
 SHARED_MODULES = (
     "__version__",
@@ -62,7 +65,14 @@ LAYERS = {
             *(("decompression", package) for package in ("lz4", "backports", "compression")),
         ),
     ),
-    "data": Layer(packages=("numpy",)),
+    "data": Layer(
+        packages=("numpy",),
+        exceptions=(
+            *(("formats.parquet", package) for package in ("pyarrow",)),
+            *((f"formats.{module}", "h5py") for module in ("hdf5", "minari", "robomimic")),
+            ("formats.images", "PIL"),
+        ),
+    ),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),

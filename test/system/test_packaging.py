@@ -122,7 +122,7 @@ def test_every_imported_ros_package_is_declared() -> None:
 def test_the_message_for_a_missing_package_names_an_extra_that_brings_it() -> None:
     for package, extra in EXTRAS.items():
         brought = [Requirement(text).name for text in setup_arguments()["extras_require"][extra]]
-        name = {"sklearn": "scikit-learn"}.get(package, package.replace("_", "-"))
+        name = {"sklearn": "scikit-learn", "PIL": "pillow"}.get(package, package.replace("_", "-"))
         assert name in brought or f"ros-jazzy-{name}" in brought, f"{package} in {extra}"
 
 
@@ -154,7 +154,7 @@ def test_pip_takes_the_pins_as_constraints() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt is not for Python 3.10, which needs others")
-@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "cluster", "dev"])
+@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "cluster", "formats", "dev"])
 def test_what_an_extra_needs_is_pinned_for_it(extra: str) -> None:
     """Also what its needs need, as far as it is installed here: with --require-hashes nothing else is installed."""
     needs = setup_arguments()["install_requires"] if extra == "base" else setup_arguments()["extras_require"][extra]

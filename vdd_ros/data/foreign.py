@@ -1,4 +1,4 @@
-"""Recognises data and files of other programs by their signatures, without opening anything that could run code."""
+"""Names data and files that no format reads, by their signatures, without opening anything that could run code."""
 
 import zipfile
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from vdd_ros.errors import DemonstrationError
 from vdd_ros.text import printable
 
 OWN = (
-    "'vdd demos' writes what this version reads; recordings of your own: fill a vdd_ros.data.demonstrations."
-    "DemonstrationSet with them and call its save(FOLDER) (docs/tasks.md)"
+    "docs/formats.md has what is read; recordings of your own: fill a vdd_ros.data.demonstrations.DemonstrationSet "
+    "with them and call its save(FOLDER) (docs/tasks.md)"
 )
 OWN_ARRAYS = {"header.npy", "lengths.npy", "modes.npy"}
 """An archive with one of these is a set of vdd_ros, perhaps damaged."""
 _LEROBOT = "meta/info.json"
 _MAGIC = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as robomimic, robosuite and Minari write",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, but damaged or neither robomimic's nor Minari's",
     b"\x89MCAP0\r\n": "a bag (mcap)",
     b"SQLite format 3\x00": "an SQLite file, as bags of rosbag2 (.db3)",
     b"#ROSBAG V": "a bag of ROS 1",
@@ -40,8 +40,6 @@ def describe(path: Path) -> str | None:
 def _describe_folder(folder: Path) -> str | None:
     marks: dict[str, Callable[[], str]] = {
         _LEROBOT: lambda: _lerobot(folder),
-        "data/main_data.hdf5": lambda: "a data set of Minari (HDF5)",
-        "main_data.hdf5": lambda: "a data set of Minari (HDF5)",
         ".zgroup": lambda: "a zarr store, as Diffusion Policy and its relatives write",
         "zarr.json": lambda: "a zarr store, as Diffusion Policy and its relatives write",
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
@@ -54,8 +52,8 @@ def _describe_folder(folder: Path) -> str | None:
     endings = {
         ".mcap": "a bag (rosbag2) without metadata.yaml; 'vdd bag mend' makes it whole",
         ".db3": "a bag (rosbag2) without metadata.yaml",
-        ".hdf5": "a folder of HDF5 files, as robomimic, robosuite and Minari write",
-        ".h5": "a folder of HDF5 files, as robomimic, robosuite and Minari write",
+        ".hdf5": "a folder of HDF5 files; name one of them",
+        ".h5": "a folder of HDF5 files; name one of them",
         ".pkl": f"a folder of pickles: {_PICKLE}",
         ".pickle": f"a folder of pickles: {_PICKLE}",
         ".parquet": "a folder of Parquet files",
@@ -70,20 +68,15 @@ def _describe_folder(folder: Path) -> str | None:
 
 
 def _lerobot(folder: Path) -> str:
-    """Describe a LeRobot data set, and whether its recording was finalised."""
+    """Describe a LeRobot data set of a version that is not read."""
     try:
         info = read_json(folder / _LEROBOT, DemonstrationError, max_bytes=1 << 20)
     except DemonstrationError as error:
         return f"a LeRobot data set whose {_LEROBOT} is damaged ({error})"
     if not isinstance(info, dict) or "codebase_version" not in info:
         return f"a folder with a {_LEROBOT} like a LeRobot data set's, but without codebase_version"
-    text = f"a LeRobot data set, version {printable(info['codebase_version'], 20)}"
-    episodes = info.get("total_episodes")
-    if isinstance(episodes, int) and episodes > 0:
-        text += f", {episodes} episodes"
-        if not any((folder / "meta" / name).exists() for name in ("episodes", "episodes.jsonl")):
-            text += ", whose recording was not finalised: meta/episodes is missing"
-    return text
+    version = printable(info["codebase_version"], 20)
+    return f"a LeRobot data set, version {version}; convert it to version 3.0 with LeRobot"
 
 
 def _describe_file(file: Path) -> str | None:

@@ -9,10 +9,16 @@ from vdd_ros.errors import DemonstrationError, PluginError, VddError
 from vdd_ros.registry import Registry
 from vdd_ros.text import printable
 
-__all__ = ["FORMATS", "Format", "format_names", "get_format", "read_demonstrations"]
+__all__ = ["FORMATS", "Format", "find_format", "format_names", "get_format", "read_demonstrations"]
+
+_SHIPPED = ("npz", "description", "lerobot", "lerobot_v2", "minari", "robomimic")
 
 FORMATS = Registry(
-    "vdd_ros.formats", "demonstration format", Format, DemonstrationError, {"npz": "vdd_ros.data.formats.npz:FORMAT"}
+    "vdd_ros.formats",
+    "demonstration format",
+    Format,
+    DemonstrationError,
+    {name: f"vdd_ros.data.formats.{name}:FORMAT" for name in _SHIPPED},
 )
 
 
@@ -42,8 +48,20 @@ def read_demonstrations(path: Path) -> DemonstrationSet:
         PluginError: The package that registers a format is broken.
     """
     own = get_format("npz")
-    if own.probe(path) or not path.exists():
-        return own.read(path)
+    found = find_format(path) if path.exists() else None
+    return own.read(path) if found in (None, own) else found.read(path).found_at(path)
+
+
+def find_format(path: Path) -> Format | None:
+    """Return the format of an existing file or folder; None if no format recognises it.
+
+    Raises:
+        DemonstrationError: Several formats recognise it.
+        PluginError: No format recognises it, and the package that registers one is broken.
+    """
+    own = get_format("npz")
+    if own.probe(path):
+        return own
     usable, broken = FORMATS.usable()
     found = [name for name, one in usable.items() if name != "npz" and one.probe(path)]
     if len(found) > 1:
@@ -52,8 +70,8 @@ def read_demonstrations(path: Path) -> DemonstrationSet:
         )
     if not found:
         _report(broken, path)
-        return own.read(path)
-    return usable[found[0]].read(path).found_at(path)
+        return None
+    return usable[found[0]]
 
 
 def _report(broken: Mapping[str, VddError], path: Path) -> None:

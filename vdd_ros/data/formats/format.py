@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats.source import Source
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,12 @@ class Format:
             arrays may be memory-mapped.
         write: Writes a set into a folder, whole or not at all, and returns the file or folder that holds it; None for a
             format that is only read.
+        open: Opens data that need not state names, units or rate, so that a description can (docs/formats.md); None for
+            a format that always states them.
     """
 
     description: str
     probe: Callable[[Path], bool]
     read: Callable[[Path], DemonstrationSet]
     write: Callable[[DemonstrationSet, Path], Path] | None = None
+    open: Callable[[Path], Source] | None = None

@@ -1,0 +1,150 @@
+"""What a format of another program gives before names, units and choice are settled: the keys of a data set."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.text import printable
+
+UNKNOWN = "unknown"
+"""Unit of a number whose data set states none: it is converted to no other unit."""
+EXTRA = "formats"
+"""Extra of setup.py that brings the libraries."""
+MAX_BYTES = 4 << 30
+"""Of all keys together that are read into memory."""
+MAX_FRAMES = 1_000_000_000
+MAX_EPISODES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One key of a data set: a vector or an array for each frame.
+
+    Attributes:
+        key: As the data set calls it.
+        shape: Of one frame; () for a number.
+        dtype: Number type in the data set, as numpy names it.
+        read: Reads all frames: (M, *shape) of `dtype`, episodes end to end. Raises DemonstrationError.
+        base: Name of its numbers without their index; by default the key.
+        names: Names of the numbers of a vector; empty if the data set gives none.
+        units: Their units, or one for all; empty if neither data set nor format states them.
+        problem: Why it cannot be read, the end of a sentence; empty if it can.
+        note: What else is known if a frame is not finite, a sentence; empty if nothing is.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], NDArray[Any]]
+    base: str = ""
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    problem: str = ""
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Numbers of one frame."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of another program.
+
+    Attributes:
+        path: File or folder.
+        kind: What it is, such as "a LeRobot data set (v3.0)".
+        task: Name of its task.
+        lengths: (E,) frames of each episode, at least 1.
+        columns: All keys, in order.
+        rate_hz: Frames per second; None if the data set states none.
+        observation: Keys that the format marks as observed; empty if it marks none.
+        action: Keys that the format marks as commanded; empty if it marks none.
+        subsets: Numbers of the episodes of each named part, such as "train".
+    """
+
+    path: Path
+    kind: str
+    task: str
+    lengths: NDArray[np.int64]
+    columns: tuple[Column, ...]
+    rate_hz: float | None = None
+    observation: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+    subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        """Frames of all episodes."""
+        return int(self.lengths.sum())
+
+    @property
+    def title(self) -> str:
+        """Path and kind, the beginning of a sentence."""
+        return f"'{printable(self.path)}', {self.kind},"
+
+    def column(self, key: str) -> Column | None:
+        """Return a key's column; None if there is none."""
+        return next((column for column in self.columns if column.key == key), None)
+
+
+def damaged(path: Path, problem: str, mend: str) -> DemonstrationError:
+    """Return the error of a file that contradicts its format; `mend` is the end of a sentence."""
+    return DemonstrationError(f"'{printable(path)}' {problem}; {mend}")
+
+
+def check_lengths(path: Path, lengths: NDArray[np.int64], frames: int | None = None) -> None:
+    """Refuse episodes that do not add up.
+
+    Args:
+        path: Named in the error.
+        lengths: (E,) frames of each episode.
+        frames: How many there are in all; None: any number.
+
+    Raises:
+        DemonstrationError: There is no episode, one without a frame, or their sum is another one.
+    """
+    if not len(lengths):
+        raise damaged(path, "holds no episode", "record some, or name another data set")
+    if lengths.min() < 1:
+        which = int(np.argmin(lengths))
+        raise damaged(path, f"has an episode without a frame, number {which}", "remove that episode")
+    total = sum(map(int, lengths))
+    if frames is not None and total != frames:
+        raise damaged(
+            path,
+            f"has {frames:,} frames, but the lengths of its {len(lengths):,} episodes add up to {total:,}",
+            "copy or convert it again",
+        )
+    if total > MAX_FRAMES:
+        raise damaged(path, f"has {total:,} frames", f"at most {MAX_FRAMES:,} are read: split it")
+
+
+@contextmanager
+def needing(package: str, what: str) -> Iterator[None]:
+    """Name the extra if the block cannot import an optional package.
+
+    Args:
+        package: As it is imported.
+        what: Which data need it, the beginning of a sentence.
+
+    Raises:
+        DemonstrationError: The package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise DemonstrationError(
+            f"{what} needs {package}, which is not installed; the extra '{EXTRA}' brings it: "
+            f"pip install 'vdd_ros[{EXTRA}]'"
+        ) from error
