@@ -7,7 +7,7 @@ from vdd_ros.tasks import task_names
 
 HELP = "make demonstrations"
 
-ACTIONS: tuple[str, ...] = ()
+ACTIONS: tuple[str, ...] = ("describe",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,114 @@
+"""A first description of a data set: what it states, and questions where its owner must decide."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from vdd_ros.data.formats import find_format
+from vdd_ros.data.formats.source import UNKNOWN, Column, Source
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.files import replacing
+from vdd_ros.text import printable
+
+OPEN = "???"
+"""In the place of what must be stated: a description that still has it is refused."""
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+_MANY = 24
+"""Numbers of a key whose names and units are listed."""
+
+
+def outline(path: Path, file: Path | None = None) -> str:
+    """Return a description of a data set.
+
+    Args:
+        path: The data set.
+        file: Where the description will be, from which its path to the data set counts; None: the current folder.
+
+    Raises:
+        DemonstrationError: No format recognises the data set, or it states everything itself, or is damaged.
+    """
+    if not path.exists():
+        raise DemonstrationError(f"there is nothing at '{printable(path)}'; name a data set")
+    found = find_format(path)
+    if found is None or found.open is None:
+        what = "no data set of a known format" if found is None else f"{found.description}, which needs no description"
+        raise DemonstrationError(f"'{printable(path)}' is {what}; docs/formats.md has what can be described")
+    place = os.path.relpath(path.resolve(), (Path() if file is None else file.parent).resolve())
+    return "\n".join(_lines(found.open(path), place)) + "\n"
+
+
+def write_outline(path: Path, file: Path, *, force: bool = False) -> None:
+    """Write a description of a data set.
+
+    Args:
+        path: The data set.
+        file: The description, a new file that ends in .yaml.
+        force: Replace an old one.
+
+    Raises:
+        DemonstrationError: As `outline`; or there is a file already, or its name is no YAML's.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise DemonstrationError(
+            f"'{printable(file)}' does not end in .yaml, by which descriptions are known; name it so"
+        )
+    if file.exists() and not force:
+        raise DemonstrationError(f"'{printable(file)}' exists; replace it with --force, or name another file")
+    text = outline(path, file)
+    with replacing(file) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def _lines(source: Source, place: str) -> Iterator[str]:
+    rate = f", {source.rate_hz:.6g} Hz" if source.rate_hz is not None else ""
+    yield f"# {printable(source.kind)}: {len(source.lengths):,} episodes, {source.frames:,} frames{rate}"
+    yield f"data: {_text(place)}"
+    yield f"task: {_text(source.task)}"
+    if source.rate_hz is None:
+        yield f"rate_hz: {OPEN}  # frames per second; the data set does not state them"
+    if source.subsets:
+        yield f"# subset: {' or '.join(map(_text, source.subsets))}  # without this line all episodes are read"
+    used: set[str] = set()
+    action = source.action or tuple(column.key for column in source.columns if column.key.startswith("action"))
+    rest = tuple(column.key for column in source.columns if column.key not in action)
+    for role, marked, guessed in (
+        ("observation", source.observation, rest),
+        ("action", source.action, action),
+    ):
+        yield f"{role}:" + (
+            "" if marked else f"  # the data set does not state which keys these are: leave the {role} alone"
+        )
+        chosen = [column for column in source.columns if column.key in (marked or guessed)]
+        used.update(column.key for column in chosen)
+        for column in chosen:
+            yield from _key(column)
+        if not any(not column.problem for column in chosen):
+            yield f"  {OPEN}"
+    if others := [column for column in source.columns if column.key not in used]:
+        yield f"# Keys that are in neither: {', '.join(printable(column.key, 60) for column in others)}"
+
+
+def _key(column: Column) -> Iterator[str]:
+    form = " x ".join(map(str, column.shape)) or "one number"
+    if column.problem:
+        yield f"  # {_text(column.key)}: left out, since it {printable(column.problem)}"
+        return
+    yield f"  {_text(column.key)}:  # {printable(column.dtype)}, {form}"
+    if len(column.shape) > 1:
+        yield "    flatten: false  # true: its numbers one by one"
+    elif column.size > _MANY:
+        yield f"    unit: {_text((*column.units, UNKNOWN)[0])}"
+    else:
+        base = column.base or column.key
+        names = column.names or ((base,) if column.size == 1 else tuple(f"{base}_{i}" for i in range(column.size)))
+        units = column.units if len(column.units) == column.size else (*column.units, UNKNOWN)[:1] * column.size
+        yield f"    names: [{', '.join(map(_text, names))}]"
+        yield f"    units: [{', '.join(map(_text, units))}]"
+
+
+def _text(text: str) -> str:
+    """Return a text as YAML: as it is, or in quotes where it could be read as something else."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text)
