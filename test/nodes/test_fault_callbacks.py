@@ -13,6 +13,7 @@ from ros_helpers import Bench, NodeProcess, node_process
 pytest.importorskip("rclpy")
 
 from fault_rig import SimulatedRobot, Watched
+from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterValue
@@ -32,6 +33,7 @@ from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.ros.containment import CallbackErrors, ContainingExecutor, Leave, NodeFailed, SparseLog
+from vdd_ros.nodes.ros.messages import SENSOR_DATA
 
 NODES = {
     "policy_node": ("vdd_ros.nodes.policy_node", "policy_node"),
@@ -262,16 +264,32 @@ def test_a_message_that_cannot_be_decoded_is_one_refused_message(make_node: Make
     watched.run_for_commands()
     assert node.session is not None
     inputs = node.session._inputs
-    subscription, callback, taken = inputs._subscriptions[0]
+    polled = inputs._subscriptions[0]
 
     def fail(message: Any, received_s: float) -> None:
-        inputs._subscriptions[0] = (subscription, callback, taken)
+        inputs._subscriptions[0] = polled
         raise OverflowError("stamp out of range")
 
-    inputs._subscriptions[0] = (subscription, fail, taken)
+    inputs._subscriptions[0] = polled._replace(callback=fail)
     counters = node.session.loop.counters
     watched.run_until(lambda: counters.refused_messages, "the refusal")
     assert "OverflowError: stamp out of range" in node.session.loop.observer.last_refusal
+    watched.run_for_commands(20)
+    assert (node.state, node.failure) == ("active", "")
+
+
+def test_bytes_that_are_no_message_are_one_refused_message(make_node: MakeNode, bench: Bench) -> None:
+    """Messages arrive as bytes, whatever their publisher calls them."""
+    watched = Watched(bench)
+    node = started(make_node())
+    watched.run_for_commands()
+    assert node.session is not None
+    counters, observer = node.session.loop.counters, node.session.loop.observer
+    broken = bench.node.create_publisher(PoseStamped, next(iter(observer.inputs.values())).source.topic, SENSOR_DATA)
+    bench.wait(lambda: broken.get_subscription_count() >= 1, "the match")
+    broken.publish(b"\0\1\0\0" + bytes(8))
+    watched.run_until(lambda: counters.refused_messages, "the refusal")
+    assert "geometry_msgs/msg/PoseStamped ends after" in observer.last_refusal
     watched.run_for_commands(20)
     assert (node.state, node.failure) == ("active", "")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from node_rig import MakeNode, Robot, started
+from rclpy.serialization import deserialize_message
 from ros_helpers import Bench
 from std_msgs.msg import Int64
 
@@ -55,6 +56,21 @@ def test_no_executor_takes_them(numbers: Numbers, bench: Bench) -> None:
     numbers.inputs.take()
     assert numbers.taken == [1, 2, 3]
     assert all(abs(time.time() - at) < 20 for at in numbers.received_s)
+
+
+def test_bytes_instead_of_messages(bench: Bench) -> None:
+    seen: list[Any] = []
+    inputs = TickInputs(bench.node)
+    inputs.add(Int64, TOPIC, lambda content, _: seen.append(content), LATCHED, raw=True)
+    publisher = bench.node.create_publisher(Int64, TOPIC, LATCHED)
+    bench.wait_for_match(TOPIC, publishers=1, subscriptions=1)
+    for number in (7, 8):
+        publisher.publish(Int64(data=number))
+        publisher.wait_for_all_acked()
+        (inputs.take if number == 7 else inputs.discard)()  # the newest one of a latched topic is kept
+    inputs.destroy()
+    assert [type(content) for content in seen] == [bytes, bytes]
+    assert [deserialize_message(content, Int64) for content in seen] == [Int64(data=7), Int64(data=8)]
 
 
 def test_of_a_flood_the_newest_are_left(numbers: Numbers, bench: Bench) -> None:

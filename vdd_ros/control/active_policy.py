@@ -7,7 +7,7 @@ from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.following import Following
 from vdd_ros.control.guards import Guards, GuardSettings
-from vdd_ros.control.observer import Observer
+from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.channels import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
@@ -45,6 +45,7 @@ class ActivePolicy:
         guards: GuardSettings = GuardSettings(),  # noqa: B008 - it is frozen
         action_steps: int = 1,
         prefetch_ticks: int = 0,
+        formats: Formats | None = None,
     ) -> "ActivePolicy":
         """Put the parts together.
 
@@ -55,6 +56,7 @@ class ActivePolicy:
             guards: How to handle untrusted actions.
             action_steps: See `Chunks`.
             prefetch_ticks: See `Chunks`.
+            formats: See `Observer`.
 
         Raises:
             RobotFileError: The robot file does not fit the policy.
@@ -63,7 +65,7 @@ class ActivePolicy:
         spec = policy.spec
         robot.check(spec.observation, spec.action)
         counters = Counters()
-        observer = Observer(spec, robot, counters, period_s)
+        observer = Observer(spec, robot, counters, period_s, formats)
         channel = CommandChannel(robot.command, spec.vector, spec.action)
         return cls(
             policy,

@@ -1,8 +1,8 @@
 """From messages and goals to observation windows."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,13 @@ from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError
 from vdd_ros.policy.observed import Windows
 from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
+
+Formats: TypeAlias = Callable[[str], MessageFormat]
 
 GOAL = "~/goal"
 """Topic of goals."""
@@ -31,6 +34,7 @@ class Observer:
         robot: The robot file, checked against the policy.
         counters: Where refusals are counted.
         period_s: Time between ticks.
+        formats: Serialised form of a message type, by its name; needed to receive bytes.
 
     Attributes:
         inputs: The channels of the robot file's inputs, by name.
@@ -43,10 +47,15 @@ class Observer:
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
     """
 
-    def __init__(self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float) -> None:
+    def __init__(
+        self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float, formats: Formats | None = None
+    ) -> None:
         numbers = {s.name: InputChannel(s, spec.vector) for s in robot.inputs if s.array is None}
         arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
         self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
+        if formats is not None:
+            for channel in self.inputs.values():
+                channel.expect(formats(channel.source.type))
         self.columns = {name: channel.columns.tolist() for name, channel in numbers.items()}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
@@ -94,7 +103,7 @@ class Observer:
 
         Args:
             name: Name of an input, one of `inputs`.
-            message: The message; its values are dated by its stamp, or by `now_s` without one.
+            message: The message or its bytes; its values are dated by its stamp, or by `now_s` without one.
             now_s: Time of arrival in seconds, on the clock of the stamps.
         """
         if now_s < self._begins_s:
@@ -103,16 +112,9 @@ class Observer:
         if values is None:  # an array, read into its buffer
             values = self._history.free(name)
         source = channel.source
-        stamp = None if source.stamp == "arrival" else stamp_ns(message)
-        if stamp is not None:
-            stamp_s = stamp * 1e-9
-        elif now_s > (newest_s := self.stamps_s[name]):
-            stamp_s = now_s
-        else:  # messages arrive in order, though simulated time or clock resolution may give two the same time
-            stamp_s = math.nextafter(newest_s, math.inf)
         judge = self._continuity.get(name)
         try:
-            channel.read(message, values)
+            stamp = channel.read(message, values)
         except OtherJointsError as other:
             self.counters.other_joints += 1
             self.other_joints[name] = other.joints
@@ -120,6 +122,12 @@ class Observer:
         except ObservationError as error:
             self._refuse(f"{source.name}: {error}")
             return
+        if stamp is not None and source.stamp != "arrival":
+            stamp_s = stamp * 1e-9
+        elif now_s > (newest_s := self.stamps_s[name]):
+            stamp_s = now_s
+        else:  # messages arrive in order, though simulated time or clock resolution may give two the same time
+            stamp_s = math.nextafter(newest_s, math.inf)
         if abs(stamp_s - now_s) > source.max_age_s:
             self._refuse(
                 f"{source.name}: arrived with a stamp {_age(now_s - stamp_s)}; are the clocks synchronised? Where they "

@@ -11,6 +11,7 @@ from vdd_ros.nodes.policy.fitness import MemoryCheck, judge_speed
 from vdd_ros.nodes.policy.info import PolicyInfo, policy_info
 from vdd_ros.nodes.policy.parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
 from vdd_ros.nodes.policy.source import Allowed
+from vdd_ros.nodes.ros.schemas import message_format
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -85,6 +86,7 @@ def load(
         guards=parameters.guards(),
         action_steps=parameters.action_steps,
         prefetch_ticks=parameters.prefetch_ticks,
+        formats=message_format,
     )
     _warn_of_building(policy, path, name, perf_counter() - began)
     info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)

@@ -239,7 +239,7 @@ class PolicySession:
         kind = message_class(channel.source.type)
         channel.check(kind())
         callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
-        self._inputs.add(kind, channel.source.topic, callback, qos)
+        self._inputs.add(kind, channel.source.topic, callback, qos, raw=True)
 
     def _subscribe_to_goals(self, loaded: LoadedPolicy) -> None:
         """Subscribe to goals once a policy takes them."""
@@ -247,7 +247,7 @@ class PolicySession:
             self._goals = self._node.create_subscription(Float64MultiArray, GOAL, self._on_goal, RELIABLE)
             self.graph_monitor.takes_goals = True
 
-    def _on_input(self, name: str, message: Any, received_s: float) -> None:
+    def _on_input(self, name: str, message: bytes, received_s: float) -> None:
         now_s = self._now_s()
         self.loop.receive(name, message, now_s, now_s if self._simulated_time else received_s or now_s)
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 Callback = Callable[[Any, float], None]
-"""Takes a message and its time of receipt, in seconds since the epoch; 0 if the middleware gives none."""
+"""Takes a message or its bytes, and its time of receipt, in seconds since the epoch; 0 if the middleware gives none."""
 
 MOST_AT_ONCE = 100
 
@@ -27,6 +27,15 @@ class _NobodysGroup(CallbackGroup):
 
     def ending_execution(self, entity: Any) -> None:
         return None
+
+
+class _Polled(NamedTuple):
+    """A subscription, who takes its messages, those that wait for the hand-over, and whether they are bytes."""
+
+    subscription: Subscription
+    callback: Callback
+    taken: deque[tuple[Any, float]]
+    raw: bool
 
 
 class TickInputs:
@@ -45,13 +54,21 @@ class TickInputs:
         self._node = node
         self._failed = failed
         self._group = _NobodysGroup()
-        self._subscriptions: list[tuple[Subscription, Callback, deque[tuple[Any, float]]]] = []
+        self._subscriptions: list[_Polled] = []
         self._waiting: Any = None
 
-    def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile) -> None:
-        """Subscribe to a topic; messages are handed over in the order of the topics' addition."""
-        subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group)
-        self._subscriptions.append((subscription, callback, deque()))
+    def add(self, kind: Any, topic: str, callback: Callback, qos: QoSProfile, *, raw: bool = False) -> None:
+        """Subscribe to a topic; messages are handed over in the order of the topics' addition.
+
+        Args:
+            kind: Class of the messages.
+            topic: The topic.
+            callback: Takes the messages.
+            qos: Quality of service.
+            raw: Whether the callback takes bytes, with their encapsulation header, instead of messages.
+        """
+        subscription = self._node.create_subscription(kind, topic, _never, qos, callback_group=self._group, raw=raw)
+        self._subscriptions.append(_Polled(subscription, callback, deque(), raw))
         self._waiting = None
 
     def take(self) -> None:
@@ -60,21 +77,23 @@ class TickInputs:
         Topics are drained from last to first and handed over from first to last. So a message that arrived before one
         on a later topic is handed over first, even if both arrive during this call.
         """
-        for subscription, _, taken in reversed(self._subscriptions):
-            self._empty(subscription, taken)
-        for subscription, callback, taken in self._subscriptions:
+        for polled in reversed(self._subscriptions):
+            self._empty(*polled)
+        for subscription, callback, taken, _ in self._subscriptions:
             while taken:
                 try:
                     callback(*taken.popleft())
                 except Exception as error:  # of one message: the tick goes on
                     self._fail(subscription.topic_name, error)
 
-    def _empty(self, subscription: Subscription, taken: deque[tuple[Any, float]]) -> None:
+    def _empty(
+        self, subscription: Subscription, _callback: Callback, taken: deque[tuple[Any, float]], raw: bool
+    ) -> None:
         handle, kind = subscription.handle, subscription.msg_type
         with handle:
             for _ in range(MOST_AT_ONCE):
                 try:
-                    found = handle.take_message(kind, False)
+                    found = handle.take_message(kind, raw)
                     if found is None:
                         break
                     taken.append((found[0], 1e-9 * found[1]["received_timestamp"]))
@@ -83,12 +102,12 @@ class TickInputs:
 
     def discard(self) -> None:
         """Discard queued messages, except the newest one of each latched topic."""
-        for subscription, callback, taken in self._subscriptions:
+        for subscription, callback, taken, raw in self._subscriptions:
             taken.clear()
             newest = None
             try:
                 with subscription.handle:
-                    while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                    while (found := subscription.handle.take_message(subscription.msg_type, raw)) is not None:
                         newest = found
                 if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
                     callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
