@@ -13,7 +13,8 @@ from vdd_ros.features import Feature
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.cdr.readers import NumberReader
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
-from vdd_ros.robot.inputs import Input, InputEntry
+from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import ArrayLayout, Layout
 from vdd_ros.robot.messages import MESSAGES, find_message
 from vdd_ros.robot.messages.joint_trajectory import TrajectoryLayout

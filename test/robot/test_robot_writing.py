@@ -207,7 +207,7 @@ def test_a_topic_that_ros_does_not_allow_is_answered_with_why(refusal: Any, topi
 @pytest.mark.parametrize(
     ("field", "hint"),
     [
-        ("position[0]", "elements of arrays cannot be read"),
+        ("position[a[0]]", "elements are written name[3], name[2:5] or name[label]"),
         ("pose..x", "lower-case names, joined by points"),
         ("Pose.Position", "lower-case names, joined by points"),
         ("/pose/x", "lower-case names, joined by points"),

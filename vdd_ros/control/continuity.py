@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +13,58 @@ from vdd_ros.features import Feature
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.rotations import angle_between, from_vector
 
+VECTOR = "vector"
 GENEROUS = 10.0
 """Allowed ratio of measured to commanded rate: robots overshoot and are moved by hand."""
+
+
+class RotationRate(NamedTuple):
+    """The highest rate of a rotation that is given as a rotation vector, whose parts may jump by a turn.
+
+    Attributes:
+        name: Name of the rotation.
+        start: Index of the first of its three values.
+        to_rad: Factor from the values to rad.
+        rate: Highest rate of the angle, in rad per second.
+    """
+
+    name: str
+    start: int
+    to_rad: float
+    rate: float
+
+
+def rotation_rates(source: Input, observation: Sequence[Feature]) -> list[RotationRate]:
+    """Return the limits of an input's rotation vectors."""
+    units = {entry.name: entry.unit for entry in observation}
+    return [
+        RotationRate(
+            entry.name.removesuffix("_x"),
+            index,
+            unit_factor(units[entry.name], "rad", entry.name),
+            entry.max_rate * unit_factor(entry.unit, "rad", entry.name),
+        )
+        for index, entry in enumerate(source.entries)
+        if entry.rotation == VECTOR and entry.part == 0 and entry.max_rate is not None and entry.max_rate < math.inf
+    ]
 
 
 def max_rates(source: Input, observation: Sequence[Feature], command: Command, period_s: float) -> list[float]:
     """Return each entry's highest rate of change, in the policy's units per second; inf if unknown.
 
     The default is `GENEROUS` times the rate that `max_step` allows for the command that the entry measures or
-    references. Without `max_step` the rate is unknown.
+    references. Without `max_step` the rate is unknown. Sines, cosines and numbers of a matrix change at most as fast as
+    the angle in rad; for rotation vectors, see `rotation_rates`.
     """
     units = {entry.name: entry.unit for entry in observation}
     rates = []
     for entry in source.entries:
         unit = units[entry.name]
+        if entry.rotation == VECTOR:
+            rates.append(math.inf)
+            continue
         if entry.max_rate is not None:
             rates.append(entry.max_rate * unit_factor(entry.unit, unit, entry.name))
             continue
@@ -56,13 +94,21 @@ class Continuity:
         units: Units of the values; angles may jump by one turn.
         least_s: Shortest elapsed time that is assumed, since stamps may be uneven, in seconds.
         forget_s: See above.
+        rotations: Limits of rotation vectors among the values.
 
     Attributes:
         refused: Messages that were refused.
     """
 
     def __init__(
-        self, names: Sequence[str], rates: Sequence[float], units: Sequence[str], *, least_s: float, forget_s: float
+        self,
+        names: Sequence[str],
+        rates: Sequence[float],
+        units: Sequence[str],
+        *,
+        least_s: float,
+        forget_s: float,
+        rotations: Sequence[RotationRate] = (),
     ) -> None:
         self.refused = 0
         self._least_s = least_s
@@ -72,12 +118,13 @@ class Continuity:
             for index, (name, rate, unit) in enumerate(zip(names, rates, units, strict=True))
             if math.isfinite(rate)
         ]
+        self._rotations = tuple(rotations)
         self.reset()
 
     @property
     def watches(self) -> bool:
         """Whether any value has a limit."""
-        return bool(self._limits)
+        return bool(self._limits or self._rotations)
 
     def reset(self) -> None:
         """Forget accepted messages, as at the start of an episode; the count of refusals stays."""
@@ -120,11 +167,13 @@ class Continuity:
             if allowed < abs(change) < math.inf and (
                 around <= 2 * allowed or abs(math.remainder(change, around)) > allowed
             ):
-                return (
-                    f"{name} changed by {change:.4g} within {elapsed_s:.2g} s, faster than its max_rate of {rate:.4g} "
-                    "a second; does this topic have two publishers? If not, give the entry a greater max_rate in the "
-                    "robot file"
-                )
+                return _too_fast(name, change, elapsed_s, rate)
+        for name, start, to_rad, rate in self._rotations:
+            one, other = (
+                from_vector([part * to_rad for part in vector[start : start + 3]]) for vector in (self._values, values)
+            )
+            if (change := angle_between(one, other)) > rate * elapsed_s:
+                return _too_fast(name, change, elapsed_s, rate)
         return ""
 
     def _refuse(self, now_s: float) -> None:
@@ -135,3 +184,10 @@ class Continuity:
         self._refused_s = now_s
         if now_s - self._since_s >= self._forget_s:
             self._doubted_until_s = now_s + self._forget_s
+
+
+def _too_fast(name: str, change: float, elapsed_s: float, rate: float) -> str:
+    return (
+        f"{name} changed by {change:.4g} within {elapsed_s:.2g} s, faster than its max_rate of {rate:.4g} a second; "
+        "does this topic have two publishers? If not, give the entry a greater max_rate in the robot file"
+    )

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vdd_ros.control.continuity import Continuity, max_rates
+from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.history import ObservationHistory
 from vdd_ros.control.rings import usable
@@ -84,7 +84,8 @@ class Observer:
             names = [entry.name for entry in source.entries]
             rates = max_rates(source, spec.vector, robot.command, period_s)
             forms = [units[name] for name in names]
-            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s)
+            turns = rotation_rates(source, spec.vector)
+            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)
             if judge.watches:
                 self._continuity[source.name] = judge
 

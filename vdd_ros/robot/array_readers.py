@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError, RobotFileError
+from vdd_ros.robot.field_paths import missing, split_last, too_short, value_getter
 from vdd_ros.robot.layouts import JointLayout
 from vdd_ros.text import printable
 
@@ -44,25 +44,29 @@ class ArrayReader(Protocol):
 
 
 class ListReader:
-    """A list of numbers in row-major order, in the field at a dot-path.
+    """A list of numbers in row-major order, in the field at a path.
 
     Args:
-        field: The dot-path, such as `data` or `ranges`.
+        field: The path, such as `data`, `ranges` or `data[2:8]`.
         shape: Shape of the array; its size is the length of the list.
     """
 
     def __init__(self, field: str, shape: Sequence[int]) -> None:
         self._field = field
-        self.paths = (field,)
+        path, part = split_last(field)
+        self.paths = (path,)
+        self._part = slice(part.start, part.stop) if isinstance(part, range) else None
         self._shape = tuple(shape)
         self._size = math.prod(shape)
-        self._get = attrgetter(field)
+        self._get = value_getter(path)
 
     def check(self, message: Any, path: str) -> None:
         """See ArrayReader."""
         kind = type(message).__name__
         try:
             value = self._get(message)
+        except ObservationError:  # an element of a list that is empty in a default message
+            return
         except AttributeError as error:
             raise RobotFileError(f"{path}.field: {kind} has no field {self._field!r}: {error}") from None
         try:
@@ -84,6 +88,12 @@ class ListReader:
     def take(self, values: Sequence[Any], out: NDArray[Any]) -> None:
         """See SelectiveArrayReader."""
         (numbers,) = values
+        if numbers is None:
+            raise missing(self.paths[0])
+        if self._part is not None:
+            if len(numbers) < self._part.stop:
+                raise too_short(self._field, self.paths[0].rpartition(".")[2], len(numbers))
+            numbers = numbers[self._part]
         if len(numbers) != self._size:
             raise ObservationError(
                 f"{self._field} has {len(numbers):,} numbers; the robot file says {self._size:,} (shape "

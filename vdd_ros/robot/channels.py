@@ -5,7 +5,6 @@ The live node, the simulated robot and the conversion of bags share this code.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.commands import Command
+from vdd_ros.robot.conversion import Conversion
+from vdd_ros.robot.field_paths import check_path, elements
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import unit_factor
@@ -37,7 +38,9 @@ class InputChannel:
         """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
         self.source = source
         self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
-        self._layout = source.message.input_layout(source.entries)
+        self._conversion = Conversion(source.entries)
+        self._layout = source.message.input_layout(self._conversion.numbers)
+        self._numbers = np.empty(len(self._conversion.numbers))
         self._read_bytes: Read = _unexpected
 
     def expect(self, form: MessageFormat) -> None:
@@ -47,9 +50,11 @@ class InputChannel:
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
         for entry in self.source.entries:
-            path = f"inputs.{self.source.name}.entries.{entry.name}"
-            if entry.field is not None:
-                _check_number(message, entry.field, f"{path}.field")
+            path = f"inputs.{self.source.name}.{entry.at}"
+            if entry.rotation:
+                _check_quaternion(message, str(entry.field), f"{path}.field")
+            elif entry.field is not None:
+                check_path(message, entry.field, f"{path}.field")
             elif not hasattr(message, "name") or not hasattr(message, str(entry.interface)):
                 raise RobotFileError(f"{path}.joint: {self.source.type} has no joints; use sensor_msgs/msg/JointState")
 
@@ -64,9 +69,12 @@ class InputChannel:
             The message's stamp; see `stamp_ns`.
 
         Raises:
-            ObservationError: The message lacks a joint, its lengths contradict each other, or its bytes are damaged.
+            ObservationError: The message lacks a joint or an element, its lengths contradict each other, a quaternion
+                is no rotation, or its bytes are damaged.
         """
-        stamp = self._read_bytes(message, out) if type(message) is bytes else self._read_message(message, out)
+        read = self._read_bytes if type(message) is bytes else self._read_message
+        stamp = read(message, self._numbers)
+        self._conversion.read(self._numbers, out)
         out /= self._factors
         return stamp
 
@@ -76,7 +84,7 @@ class InputChannel:
 
     def write(self, observation: Numbers, message: Any) -> None:
         """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message."""
-        self._layout.write(observation[self.columns] * self._factors, message)
+        self._layout.write(self._conversion.write(observation[self.columns] * self._factors), message)
 
 
 class ArrayChannel:
@@ -93,6 +101,7 @@ class ArrayChannel:
         self.source = source
         self.feature = next(feature for feature in observation if feature.name == entry.name)
         self._factor = unit_factor(self.feature.unit, entry.unit, entry.name)
+        self._scale, self._offset = entry.scale, entry.offset
         self._reader = source.message.array_reader(entry)
         self._read_bytes: Read = _unexpected
 
@@ -119,6 +128,10 @@ class ArrayChannel:
         """
         with np.errstate(over="ignore"):  # values beyond single precision become infinite, and are refused
             stamp = self._read_bytes(message, out) if type(message) is bytes else self._read_message(message, out)
+            if self._scale != 1:
+                out *= self._scale
+            if self._offset:
+                out += self._offset
         if self._factor != 1:
             out /= self._factor
         return stamp
@@ -177,7 +190,7 @@ class CommandChannel:
             )
         if isinstance(self._layout, FieldLayout):
             for index, field in enumerate(self._layout.fields):
-                _check_number(message, field, f"command.entries[{index}].name")
+                check_path(message, field, f"command.entries[{index}].name")
 
     def origin(self, seen: list[float], before: list[float]) -> list[float]:
         """Return the origin of the command's step, n numbers: its reference, otherwise the last command.
@@ -260,10 +273,7 @@ def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[Feature]) 
     return np.array([index for index, _ in bound], dtype=np.int64), np.array([factor for _, factor in bound])
 
 
-def _check_number(message: Any, field: str, path: str) -> None:
-    try:
-        value = attrgetter(field)(message)
-    except AttributeError as error:
-        raise RobotFileError(f"{path}: {type(message).__name__} has no field {field!r}: {error}") from None
-    if not isinstance(value, int | float):
-        raise RobotFileError(f"{path}: {field!r} of {type(message).__name__} is {type(value).__name__}, not a number")
+def _check_quaternion(message: Any, field: str, path: str) -> None:
+    paths = elements(field)
+    for number in paths if len(paths) > 1 else [f"{field}.{part}" for part in "xyzw"]:
+        check_path(message, number, path)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vdd_ros.robot.field_paths import elements, parse_path
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import (
     DIMENSIONLESS,
@@ -18,7 +19,8 @@ from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     from vdd_ros.robot.commands import Command, CommandEntry
-    from vdd_ros.robot.inputs import Input, InputEntry
+    from vdd_ros.robot.entries import InputEntry
+    from vdd_ros.robot.inputs import Input
 
 JOINT_STATE, IMAGE = "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image"
 _FIELDS_SHOWN = 8
@@ -34,7 +36,7 @@ def check_input(source: "Input", path: str) -> None:
     if len({entry.joint is None for entry in source.entries}) > 1:
         fail(f"{path}.entries", "mixes `field` and `joint`; give two inputs on the same topic instead")
     for entry in source.entries:
-        at = f"{path}.entries.{entry.name}"
+        at = f"{path}.{entry.at}"
         if entry.joint is not None:
             _check_joint(source.message, entry, at)
         else:
@@ -74,7 +76,9 @@ def check_references(command: "Command", inputs: Sequence["InputEntry"], path: s
 def _check_array(source: "Input", path: str) -> None:
     """Check that an array is alone in its input, and that the message can carry it."""
     message, entry = source.message, next(entry for entry in source.entries if entry.shape)
-    at = f"{path}.entries.{entry.name}"
+    at = f"{path}.{entry.at}"
+    if entry.encoding is not None and (entry.scale != 1 or entry.offset):
+        fail(at, "scales pixels, which are not converted; leave out `scale` and `offset`")
     if len(source.entries) > 1:
         fail(
             at,
@@ -91,6 +95,14 @@ def _check_array(source: "Input", path: str) -> None:
         _check_pixels(message, entry, at)
     else:
         _check_field(message, entry, at)
+        _check_slice(entry, at)
+
+
+def _check_slice(entry: "InputEntry", path: str) -> None:
+    """Refuse an array of which the path goes into several messages, or to one element found by label."""
+    *before, last = parse_path(str(entry.field))
+    if any(isinstance(step.element, range) for step in before) or isinstance(last.element, int | str):
+        fail(f"{path}.field", f"is {entry.field!r}, no list of numbers; with `shape`, write a list or a slice of it")
 
 
 def _check_pixels(message: Message, entry: "InputEntry", path: str) -> None:
@@ -110,7 +122,9 @@ def _check_joint(message: Message, entry: "InputEntry", path: str) -> None:
     if message.named_by not in ("joint", ""):
         fail(f"{path}.joint", f"{message.type} has no joints; write `field`, or type: {JOINT_STATE}")
     quantities = message.lists.get(str(entry.interface), ())
-    _check_unit(entry.unit, quantities, f"the {entry.interface} of {entry.joint}", message.type, f"{path}.unit")
+    if entry.scale == 1:  # a scale may have a unit of its own
+        what = f"the {entry.interface} of {entry.joint}"
+        _check_unit(entry.message_unit, quantities, what, message.type, f"{path}.unit")
 
 
 def _check_field(message: Message, entry: "InputEntry", path: str) -> None:
@@ -120,7 +134,24 @@ def _check_field(message: Message, entry: "InputEntry", path: str) -> None:
     if field.partition(".")[0] == "header":
         shown = message.field_names[:_FIELDS_SHOWN]
         fail(f"{path}.field", f"is {field!r}, which is no measurement; the numbers of {message.type} are", shown)
-    _check_unit(entry.unit, message.field_quantities(field), field, message.type, f"{path}.unit")
+    if entry.rotation:
+        _check_quaternion(message, field, path)
+    elif entry.scale == 1:
+        _check_unit(entry.message_unit, message.field_quantities(field), field, message.type, f"{path}.unit")
+
+
+def _check_quaternion(message: Message, field: str, path: str) -> None:
+    """Refuse a rotation of what is no quaternion, as far as the type is described."""
+    paths = elements(field)
+    if len(paths) not in (1, 4):
+        fail(f"{path}.field", f"is {field!r}, {len(paths)} numbers; a quaternion has the four numbers x, y, z and w")
+    if len(paths) == 1 and message.fields and not _is_quaternion(message, field):
+        known = sorted({n.rpartition(".")[0] for n in message.field_names if n.endswith(".w")} - {""})
+        fail(f"{path}.field", f"is {field!r}, which is no quaternion of a {message.type}; those are", known or ["none"])
+
+
+def _is_quaternion(message: Message, field: str) -> bool:
+    return all(message.field_quantities(f"{field}.{part}") == (DIMENSIONLESS,) for part in "xyzw")
 
 
 def _check_unit(unit: str, quantities: Sequence[str], what: str, type_name: str, path: str) -> None:

@@ -43,7 +43,7 @@ class PointLayout(Layout, Protocol):
 
 
 class FieldLayout:
-    """Numbers in fields at dot-paths, such as `pose.position.x`."""
+    """Numbers in fields at dot-paths, such as `pose.position.x`; for elements of arrays, see `ElementLayout`."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         self.fields = self.paths = tuple(fields)

@@ -3,11 +3,11 @@
 import difflib
 import re
 
+from vdd_ros.robot.field_paths import parse_path
 from vdd_ros.robot.messages import MESSAGES
 
 _TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _TYPE = re.compile(r"([a-z][a-z0-9_]*)(?:/|\.|::)(?:msg(?:/|\.|::))?([A-Z][A-Za-z0-9]*)")
-_FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
 def topic_problem(name: str) -> str:
@@ -44,12 +44,12 @@ def type_problem(name: str) -> str:
 
 
 def field_problem(name: str) -> str:
-    """Return why a text is not a dot-path, as the rest of a sentence; empty if it is one."""
-    if _FIELD.fullmatch(name):
-        return ""
-    if "[" in name:
-        return "; elements of arrays cannot be read, only fields that are numbers, their names joined by points"
-    return "; a field is given by its lower-case names, joined by points"
+    """Return why a text is not a path of a number, as the rest of a sentence; empty if it is one."""
+    try:
+        parse_path(name)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _near_topic(name: str) -> str:

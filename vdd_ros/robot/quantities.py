@@ -13,6 +13,7 @@ MASS, INERTIA, TIME = "mass", "moment of inertia", "time"
 TEMPERATURE, PRESSURE, MAGNETIC_FIELD, ILLUMINANCE = "temperature", "pressure", "magnetic field", "illuminance"
 VOLTAGE, CURRENT, CHARGE = "voltage", "current", "charge"
 DIMENSIONLESS = "dimensionless"
+DIMENSIONLESS_UNIT = "1"
 
 POSITIONS = (LENGTH, ANGLE)
 VELOCITIES = (SPEED, ANGULAR_SPEED)
@@ -54,6 +55,8 @@ UNITS = {
     "1": (DIMENSIONLESS, 1.0),
     "%": (DIMENSIONLESS, 1e-2),
 }
+RATE_UNITS = {unit: f"{unit}/s" for unit in ("rad", "deg", "m", "cm", "mm")}
+"""Units of the velocity of joints, by the unit of their positions."""
 _OTHER_SPELLINGS = {
     "m": ("meter", "meters", "metre", "metres"),
     "rad": ("radian", "radians"),

@@ -10,8 +10,9 @@ from vdd_ros.errors import RobotFileError
 from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_references
 from vdd_ros.robot.commands import Command, read_command
+from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
-from vdd_ros.robot.inputs import Input, InputEntry, read_input
+from vdd_ros.robot.inputs import Input, read_input
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.yaml_section import Section, fail, refuse_duplicates
 from vdd_ros.text import printable
@@ -96,8 +97,8 @@ class RobotFile:
             fail(places[part], f"does not fit the {part}: {problems}; the {part} consists of", names)
         units = {entry.name: entry.unit for entry in observation}
         for source in self.inputs:
-            for feature in source.features:
-                path = f"inputs.{source.name}.entries.{feature.name}.unit"
+            for entry, feature in zip(source.entries, source.features, strict=True):
+                path = f"inputs.{source.name}.{entry.at}.unit"
                 factor = unit_factor(feature.unit, units[feature.name], path)
                 if feature.dtype != FLOAT32 and factor != 1:
                     problem = f"is {feature.unit!r}; whole numbers are not converted: give the policy's unit,"

@@ -40,6 +40,12 @@ EXAMPLES = {
     "shape": "shape: [96, 96, 3]",
     "joints": "joints: [shoulder_joint, elbow_joint]",
     "encoding": "encoding: rgb8",
+    "names": "names: [shoulder_joint, elbow_joint]",
+    "interfaces": "interfaces: [position, velocity]",
+    "scale": "scale: 0.001",
+    "offset": "offset: -0.5",
+    "rotation": "rotation: yaw",
+    "encode": "encode: sin_cos",
 }
 """Example line for each key, for errors."""
 _OF_COMMAND = {
@@ -48,6 +54,11 @@ _OF_COMMAND = {
 }
 """Example lines for keys that differ in the command."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
+_BLOCKS = {
+    "entries": _INPUT_ENTRIES,
+    "joints": "joints: {names: [shoulder_joint, elbow_joint], interfaces: [position], unit: rad}",
+}
+"""Example lines of mappings, for keys that are lists elsewhere."""
 _COMMAND_ENTRIES = (
     "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
 )
@@ -121,7 +132,7 @@ class Section:
 
     def section(self, key: str) -> "Section":
         """Return a nested mapping."""
-        example = _INPUT_ENTRIES if key == "entries" else EXAMPLES.get(key, "")
+        example = _BLOCKS.get(key) or EXAMPLES.get(key, "")
         return Section(self.get(key), self.at(key), example)
 
     def sections(self, key: str) -> list["Section"]:
@@ -174,7 +185,7 @@ class Section:
         return taken
 
     def field(self, key: str) -> str:
-        """Return the dot-path of a field, such as `pose.position.x`."""
+        """Return the path of a number, such as `pose.position.x` or `data[3]`."""
         value = self.text(key)
         if problem := field_problem(value):
             self.refuse(key, f"is {shown(value)}{problem}")

@@ -14,7 +14,8 @@ from vdd_ros.errors import ConformanceError, ObservationError, RobotFileError
 from vdd_ros.robot.channels import set_stamp, stamp_ns
 from vdd_ros.robot.checks import check_command, check_input
 from vdd_ros.robot.commands import Command, CommandEntry
-from vdd_ros.robot.inputs import Input, InputEntry
+from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import Layout, PointLayout
 from vdd_ros.robot.messages.message import NAMED_BY, Message
 from vdd_ros.robot.names import usual_type

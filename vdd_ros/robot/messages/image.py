@@ -15,7 +15,7 @@ from vdd_ros.robot.quantities import DIMENSIONLESS
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
-    from vdd_ros.robot.inputs import InputEntry
+    from vdd_ros.robot.entries import InputEntry
 
 _FIELDS = ("height", "width", "encoding", "is_bigendian", "step", "data")
 

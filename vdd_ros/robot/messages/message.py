@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vdd_ros.robot.array_readers import ArrayReader, Encoding, JointsReader, ListReader
+from vdd_ros.robot.element_layout import layout_of
+from vdd_ros.robot.field_paths import without_elements
 from vdd_ros.robot.layouts import FieldLayout, JointLayout, Layout
 from vdd_ros.robot.messages.fields import Fields, field_paths, quantity_at
 from vdd_ros.robot.quantities import quantity_of
 
 if TYPE_CHECKING:
-    from vdd_ros.robot.inputs import InputEntry
+    from vdd_ros.robot.entries import InputEntry
 
 NAMED_BY = ("field", "joint", "label", "")
 
@@ -76,7 +78,7 @@ class Message:
 
     def field_quantities(self, name: str) -> tuple[str, ...]:
         """Return the quantity of a field, such as `pose.position.x`, as a tuple; empty if unknown."""
-        found = quantity_at(self.fields, name)
+        found = quantity_at(self.fields, without_elements(name))
         return () if found is None else (found,)
 
     def list_of(self, unit: str) -> str:
@@ -87,7 +89,7 @@ class Message:
     def input_layout(self, entries: Sequence["InputEntry"]) -> Layout:
         """Return the layout of an input's numbers."""
         joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
-        return JointLayout(joints) if joints else FieldLayout([entry.field for entry in entries if entry.field])
+        return JointLayout(joints) if joints else layout_of([entry.field for entry in entries if entry.field])
 
     def array_reader(self, entry: "InputEntry") -> ArrayReader:
         """Return the reader of an input's single array entry."""

@@ -1,0 +1,157 @@
+"""The step from the numbers of a message to the entries of the observation, and back.
+
+A layout reads the numbers as the message has them; what they become does not depend on where they stand.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.field_paths import elements
+from vdd_ros.robot.quantities import DIMENSIONLESS_UNIT, unit_factor
+from vdd_ros.robot.rotations import (
+    Quaternion,
+    from_six_d,
+    from_vector,
+    from_yaw,
+    to_six_d,
+    to_vector,
+    to_yaw,
+    unit_quaternion,
+)
+
+Floats = NDArray[np.float64]
+Numbers = list[float]
+_PARTS = "xyzw"
+
+
+class Conversion:
+    """Converts the n numbers of a message to the m entries of an input, in the units of the robot file, and back.
+
+    Args:
+        entries: The m entries.
+
+    Attributes:
+        numbers: The n numbers to read, each as an entry with a location; what `Message.input_layout` takes.
+        is_plain: Whether each entry is one number with scale and offset.
+    """
+
+    def __init__(self, entries: Sequence[InputEntry]) -> None:
+        groups = [entries[start : start + entry.parts] for start, entry in enumerate(entries) if entry.part == 0]
+        self.numbers = [number for group in groups for number in _numbers(group[0])]
+        self.is_plain = all(entry.is_plain for entry in entries)
+        self._scale = np.array([entry.scale for entry in self.numbers])
+        self._offset = np.array([entry.offset for entry in self.numbers])
+        self._scales, self._offsets = bool((self._scale != 1).any()), bool(self._offset.any())
+        self._pairs = [_pair(group[0]) for group in groups]
+        counts = [len(_numbers(group[0])) for group in groups]
+        self._slices = _slices(counts), _slices([len(group) for group in groups])
+
+    def read(self, numbers: Floats, out: Floats) -> None:
+        """Convert the numbers of a message, (n,), into entries, `out` (m,); it may be `numbers` if `is_plain`.
+
+        Raises:
+            ObservationError: A quaternion is no rotation, or has no yaw.
+        """
+        if self._scales:
+            numbers *= self._scale
+        if self._offsets:
+            numbers += self._offset
+        if self.is_plain:
+            if out is not numbers:
+                out[:] = numbers
+            return
+        given = numbers.tolist()
+        found: Numbers = []
+        for (encode, _), place in zip(self._pairs, self._slices[0], strict=True):
+            found += encode(given[place])
+        out[:] = found
+
+    def write(self, values: Floats) -> Floats:
+        """Return the numbers of a message, (n,), for entries, (m,)."""
+        numbers = values
+        if not self.is_plain:
+            given = values.tolist()
+            found: Numbers = []
+            for (_, decode), place in zip(self._pairs, self._slices[1], strict=True):
+                found += decode(given[place])
+            numbers = np.array(found)
+        return (numbers - self._offset) / self._scale
+
+
+def _numbers(entry: InputEntry) -> list[InputEntry]:
+    """Return the numbers of the message that the parts of an entry come from."""
+    if not entry.rotation:
+        return [entry]
+    field = str(entry.field)
+    paths = found if len(found := elements(field)) == len(_PARTS) else [f"{field}.{part}" for part in _PARTS]
+    return [replace(entry, unit=DIMENSIONLESS_UNIT, field=path) for path in paths]
+
+
+def _slices(counts: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(counts).tolist()
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+
+_Pair = tuple[Callable[[Numbers], Sequence[float]], Callable[[Numbers], Sequence[float]]]
+
+
+def _pair(entry: InputEntry) -> _Pair:
+    """Return the functions from the numbers of a message to the parts of an entry, and back."""
+    if entry.rotation:
+        unit = 1.0 if entry.unit == DIMENSIONLESS_UNIT else unit_factor("rad", entry.unit, entry.name)
+        return _ROTATIONS["sin_cos" if entry.encode else entry.rotation](unit)
+    if entry.encode:
+        return _angle(unit_factor(entry.angle_unit, "rad", entry.name))
+    return _same, _same
+
+
+def _same(numbers: Numbers) -> Numbers:
+    return numbers
+
+
+def _angle(to_rad: float) -> _Pair:
+    def encode(numbers: Numbers) -> Sequence[float]:
+        angle = numbers[0] * to_rad
+        return (math.sin(angle), math.cos(angle)) if math.isfinite(angle) else (math.nan, math.nan)
+
+    return encode, lambda parts: (math.atan2(*parts) / to_rad,)
+
+
+def _rotation(numbers: Numbers) -> Quaternion:
+    return unit_quaternion(*numbers)
+
+
+def _yaw(unit: float) -> _Pair:
+    return (lambda q: (to_yaw(_rotation(q)) * unit,)), (lambda parts: from_yaw(parts[0] / unit))
+
+
+def _yaw_sin_cos(_: float) -> _Pair:
+    def encode(numbers: Numbers) -> Sequence[float]:
+        yaw = to_yaw(_rotation(numbers))
+        return math.sin(yaw), math.cos(yaw)
+
+    return encode, lambda parts: from_yaw(math.atan2(*parts))
+
+
+def _vector(unit: float) -> _Pair:
+    return (
+        lambda q: [part * unit for part in to_vector(_rotation(q))],
+        lambda parts: from_vector([part / unit for part in parts]),
+    )
+
+
+def _six_d(_: float) -> _Pair:
+    return (lambda q: to_six_d(_rotation(q))), from_six_d
+
+
+_ROTATIONS: dict[str, Callable[[float], _Pair]] = {
+    "yaw": _yaw,
+    "sin_cos": _yaw_sin_cos,
+    "vector": _vector,
+    "six_d": _six_d,
+}

@@ -1,0 +1,235 @@
+"""The entries of an input: where each number of the observation stands in a message, and how it is converted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+from vdd_ros.features import SCALAR
+from vdd_ros.robot.field_paths import elements
+from vdd_ros.robot.quantities import DIMENSIONLESS_UNIT, RATE_UNITS, quantity_of, unit_factor
+from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicates
+
+JOINT_INTERFACES = ("position", "velocity", "effort")
+ROTATIONS = {"yaw": ("",), "vector": ("_x", "_y", "_z"), "six_d": ("_r11", "_r21", "_r31", "_r12", "_r22", "_r32")}
+"""Forms of a rotation: the ends of the names of the entries that it gives."""
+ENCODINGS = ("sin_cos",)
+_SIN_COS = ("_sin", "_cos")
+
+
+@dataclass(frozen=True)
+class InputEntry:
+    """Location of one observation entry in a message, and its conversion.
+
+    A rotation, or an angle as sine and cosine, gives several entries: its parts, in a row.
+
+    Attributes:
+        name: Name of the observation entry.
+        unit: Unit of the entry in this file; converted to the policy's unit.
+        field: Path of the field, or None if `joint`, `joints` or `encoding` is given.
+        joint: Name of the joint in a JointState, or None.
+        interface: `position`, `velocity` or `effort` of that joint, or those joints.
+        max_rate: Highest rate of change, in `unit` per second, of the angle of sines and of `six_d` in rad/s; `.inf`:
+            no limit; None: derived from the command's limits, see `Continuity`.
+        shape: Shape of an array; () for a single number.
+        joints: Names of the n joints of an array, (n,); empty for other entries.
+        encoding: Pixel encoding of an array, or None.
+        scale, offset: The entry is scale times the number in the message plus offset, in `unit`.
+        rotation: How a quaternion becomes numbers, one of `ROTATIONS`; empty for other entries.
+        encode: `sin_cos` for an angle as its sine and cosine, or empty.
+        angle_unit: Unit of an encoded angle: of `scale` times the number plus `offset`.
+        part, parts: Which part of a rotation or an encoded angle the entry is, and how many it has.
+        place: Where the entry stands below its input in the file, such as `entries.elbow`; empty: by its name.
+    """
+
+    name: str
+    unit: str
+    field: str | None = None
+    joint: str | None = None
+    interface: str | None = None
+    max_rate: float | None = None
+    shape: tuple[int, ...] = SCALAR
+    joints: tuple[str, ...] = ()
+    encoding: str | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    rotation: str = ""
+    encode: str = ""
+    angle_unit: str = ""
+    part: int = 0
+    parts: int = 1
+    place: str = ""
+
+    @property
+    def at(self) -> str:
+        """Where the entry stands below its input in the file."""
+        return self.place or f"entries.{self.name}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the entry is a number of the message in another unit, with scale and offset."""
+        return not self.rotation and not self.encode
+
+    @property
+    def message_unit(self) -> str:
+        """Unit of the number in the message, up to `scale`."""
+        return self.angle_unit if self.encode and not self.rotation else self.unit
+
+
+def read_entries(section: Section, name: str) -> list[InputEntry]:
+    """Read one entry of `entries`, which may give several numbers; raises RobotFileError naming the field."""
+    given = [key for key in _PLACES if section.has(key)]
+    if len(given) > 1:
+        fail(section.at(given[1]), f"cannot be combined with `{given[0]}`; give one of them")
+    rotation = section.choice("rotation", tuple(ROTATIONS)) if section.has("rotation") else ""
+    encode = section.choice("encode", ENCODINGS) if section.has("encode") else ""
+    unit = _rotation_unit(section, rotation, encode) if rotation else section.unit("unit")
+    max_rate = section.number("max_rate", positive=True, infinite=True) if section.has("max_rate") else None
+    if not given:
+        fail(
+            section.path,
+            f"names no number of the message; give {EXAMPLES['field']}, or, in a JointState, "
+            f"{EXAMPLES['joint']} and {EXAMPLES['interface']}, or, of an image, {EXAMPLES['encoding']} and "
+            f"{EXAMPLES['shape']}",
+        )
+    place = _PLACES[given[0]](section)
+    scale, offset = _scale(section), section.number("offset") if section.has("offset") else 0.0
+    section.finish()
+    entry = InputEntry(
+        name, unit, max_rate=max_rate, scale=scale, offset=offset, rotation=rotation, encode=encode, **place
+    )
+    entry = replace(entry, place=f"entries.{name}")
+    return _parts(entry, section)
+
+
+def read_joints(section: Section) -> list[InputEntry]:
+    """Read `joints`, the short form of an entry per joint and interface; raises RobotFileError naming the field.
+
+    The entries are called JOINT_INTERFACE: all joints of the first interface, then of the next, in the file's order.
+    """
+    names = section.texts("names")
+    refuse_duplicates(section.at("names"), "joints", names)
+    interfaces = section.texts("interfaces") if section.has("interfaces") else ["position"]
+    refuse_duplicates(section.at("interfaces"), "interfaces", interfaces)
+    for interface in interfaces:
+        if interface not in JOINT_INTERFACES:
+            section.refuse("interfaces", f"holds {interface!r}; allowed are", JOINT_INTERFACES)
+    unit, scale = section.unit("unit"), _scale(section)
+    offset = section.number("offset") if section.has("offset") else 0.0
+    max_rate = section.number("max_rate", positive=True, infinite=True) if section.has("max_rate") else None
+    encode = section.choice("encode", ENCODINGS) if section.has("encode") else ""
+    section.finish()
+    if len(interfaces) > 1:
+        for key, value in {"scale": scale != 1, "offset": offset, "max_rate": max_rate, "encode": encode}.items():
+            if value:
+                section.refuse(key, "goes with one interface; give the others in an input of their own, or under")
+    found = []
+    for interface in interfaces:
+        own = unit if len(interfaces) == 1 else _unit_of(interface, unit, section)
+        for name in names:
+            entry = InputEntry(f"{name}_{interface}", own, joint=name, interface=interface, max_rate=max_rate)
+            entry = replace(entry, scale=scale, offset=offset, encode=encode, place="joints")
+            found += _parts(entry, section)
+    return found
+
+
+def _unit_of(interface: str, unit: str, section: Section) -> str:
+    """Return the unit of an interface of joints whose positions have a unit."""
+    if interface == "position":
+        return unit
+    try:
+        return RATE_UNITS[unit] if interface == "velocity" else {"angle": "Nm", "length": "N"}[quantity_of(unit) or ""]
+    except KeyError:
+        section.refuse(
+            "unit", f"is {unit!r}; with several interfaces it is the unit of the positions, one of", RATE_UNITS
+        )
+
+
+def _scale(section: Section) -> float:
+    scale = section.number("scale") if section.has("scale") else 1.0
+    if scale == 0:
+        section.refuse("scale", "is 0, which makes a constant of the entry; it must be another number")
+    return scale
+
+
+def _rotation_unit(section: Section, rotation: str, encode: str) -> str:
+    """Return the unit of the numbers of a rotation."""
+    if encode and rotation != "yaw":
+        section.refuse("encode", f"goes with an angle or with `rotation: yaw`, not with `rotation: {rotation}`")
+    for key in ("scale", "offset"):
+        if section.has(key):
+            section.refuse(key, "goes with single numbers, not with `rotation`; leave it out")
+    if rotation == "six_d" or encode:
+        if section.has("unit") and section.unit("unit") != DIMENSIONLESS_UNIT:
+            section.refuse("unit", "is not 1, as the numbers of a matrix, and sines and cosines, have no unit; ")
+        return DIMENSIONLESS_UNIT
+    unit = section.unit("unit") if section.has("unit") else "rad"
+    unit_factor("rad", unit, section.at("unit"))
+    return unit
+
+
+def _parts(entry: InputEntry, section: Section) -> list[InputEntry]:
+    """Return the entries that one entry of the file gives."""
+    if entry.rotation and (entry.shape or not entry.field):
+        section.refuse("rotation", "goes with `field`, the path of a quaternion; leave it out")
+    if entry.encode and entry.shape:
+        section.refuse("encode", "goes with single numbers, not with arrays; leave it out")
+    if entry.rotation:
+        ends = _SIN_COS if entry.encode else ROTATIONS[entry.rotation]
+        return _numbered([replace(entry, name=entry.name + end) for end in ends])
+    if entry.encode:
+        rate = entry.max_rate and entry.max_rate * unit_factor(entry.unit, "rad", section.at("unit"))
+        angle = replace(entry, unit=DIMENSIONLESS_UNIT, angle_unit=entry.unit, max_rate=rate)
+        unit_factor(entry.unit, "rad", section.at("unit"))
+        return _numbered([replace(angle, name=entry.name + end) for end in _SIN_COS])
+    if entry.field and not entry.shape and len(paths := elements(entry.field)) > 1:
+        return [replace(entry, name=f"{entry.name}_{index}", field=path) for index, path in enumerate(paths)]
+    return [entry]
+
+
+def _numbered(entries: Sequence[InputEntry]) -> list[InputEntry]:
+    return [replace(entry, part=part, parts=len(entries)) for part, entry in enumerate(entries)]
+
+
+class _Place(TypedDict, total=False):
+    """Location fields of an InputEntry."""
+
+    field: str
+    joint: str
+    interface: str
+    shape: tuple[int, ...]
+    joints: tuple[str, ...]
+    encoding: str
+
+
+def _joint(section: Section) -> _Place:
+    return {"joint": section.text("joint"), "interface": section.choice("interface", JOINT_INTERFACES)}
+
+
+def _joints(section: Section) -> _Place:
+    joints = tuple(section.texts("joints"))
+    refuse_duplicates(section.at("joints"), "joints", joints)
+    return {
+        "joints": joints,
+        "interface": section.choice("interface", JOINT_INTERFACES),
+        "shape": (len(joints),),
+    }
+
+
+def _field(section: Section) -> _Place:
+    if section.has("interface"):
+        fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
+    place: _Place = {"field": section.field("field")}
+    return place | {"shape": section.shape("shape")} if section.has("shape") else place
+
+
+def _encoding(section: Section) -> _Place:
+    return {"encoding": section.text("encoding"), "shape": section.shape("shape")}
+
+
+_PLACES: dict[str, Callable[[Section], _Place]] = {
+    "joint": _joint,
+    "field": _field,
+    "joints": _joints,
+    "encoding": _encoding,
+}
+"""Location keys of an entry; exactly one is given."""
