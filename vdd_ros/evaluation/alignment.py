@@ -1,6 +1,6 @@
 """How the inputs of a robot lie in time: ages, gaps, repeats and the spread between them, at the ticks of a policy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,6 +75,20 @@ def cadence(times: InputTimes) -> Cadence:
     return Cadence(1 / median if median > 0 else np.inf, float(gaps.max()), late, float(high - low))
 
 
+def ticks_of(inputs: Sequence[InputTimes], rate_hz: float) -> Floats:
+    """Return the times of the ticks from the first at which every input has come; none if one never comes."""
+    if not inputs or not all(len(times.received_s) for times in inputs):
+        return np.empty(0)
+    first = max(times.received_s[0] for times in inputs)
+    last = max(times.received_s[-1] for times in inputs)
+    return np.asarray(first + np.arange(int((last - first) * rate_hz) + 1) / rate_hz)
+
+
+def newest_at(received_s: Floats, ticks: Floats) -> NDArray[np.int64]:
+    """Return the place of the newest value at each tick, -1 before the first."""
+    return np.searchsorted(received_s, ticks, side="right") - 1
+
+
 def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
     """Return the alignment of inputs at ticks, or None where no tick has a value of each.
 
@@ -85,12 +99,10 @@ def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
         inputs: By name, sorted by time of receipt.
         rate_hz: Of the ticks.
     """
-    if not inputs or not all(len(times.received_s) for times in inputs.values()):
+    ticks = ticks_of(list(inputs.values()), rate_hz)
+    if not len(ticks):
         return None
-    first = max(times.received_s[0] for times in inputs.values())
-    last = max(times.received_s[-1] for times in inputs.values())
-    ticks = first + np.arange(int((last - first) * rate_hz) + 1) / rate_hz
-    places = {name: np.searchsorted(times.received_s, ticks, side="right") - 1 for name, times in inputs.items()}
+    places = {name: newest_at(times.received_s, ticks) for name, times in inputs.items()}
     since = {name: np.minimum(times.dated_s, times.received_s)[places[name]] for name, times in inputs.items()}
     ages = {name: ticks - begun for name, begun in since.items()}
     steps = {name: np.diff(place) for name, place in places.items()}

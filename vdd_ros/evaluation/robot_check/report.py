@@ -11,6 +11,8 @@ from vdd_ros.evaluation.alignment import Alignment, Quantiles, align, cadence
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, read_commands
 from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
+from vdd_ros.evaluation.robot_check.limits import limit_findings
+from vdd_ros.evaluation.robot_check.policy import policy_findings
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -127,6 +129,9 @@ def check_robot(
     wanted = rate_hz is not None or policy is not None
     findings += alignment_findings(alignment, rate, wanted=wanted) if alignment else ()
     findings += command_findings(robot, commands, recording.topics, rate)
+    if policy is not None:
+        findings += policy_findings(robot, policy, inputs, commands)
+        findings += limit_findings(robot, policy.spec)
     return RobotReport(
         rate_hz=rate,
         ticks=alignment.ticks if alignment else 0,

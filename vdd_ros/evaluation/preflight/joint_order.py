@@ -1,0 +1,77 @@
+"""The order of entries: which permutation of recorded values fits the demonstrations best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from vdd_ros.evaluation.preflight.moments import CERTAIN, Moments, fits, misfit
+
+_APART = 1e9
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Entries that seem to have each other's values.
+
+    Attributes:
+        entries: Their indices.
+        values_of: The entry whose recorded values fit each of them, in the same order.
+        gain: How much better these fit, in nats.
+    """
+
+    entries: tuple[int, ...]
+    values_of: tuple[int, ...]
+    gain: float
+
+
+def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> list[Rotation]:
+    """Return the entries that seem to be permuted; none where the given order is as likely as any.
+
+    The permutation with the least misfit is found by assignment, and split into its cycles. A cycle of k of the d
+    entries of a group is told if it is better by the logarithm of the number of such cycles and `CERTAIN`, and if the
+    values then fit every entry in it.
+
+    Args:
+        found: Moments of the recorded values of d entries.
+        wanted: Those of the demonstrations.
+        groups: What may be confused with each other, such as the units; one per entry.
+    """
+    rows = Moments(found.mean[:, None], found.std[:, None])
+    cost = misfit(rows, wanted)  # [recorded, demonstrated]
+    fit = fits(rows, wanted)
+    kinds = list(groups)
+    same = np.array([[one == other for other in kinds] for one in kinds])
+    values, entries = linear_sum_assignment(np.where(same, np.minimum(cost, _APART / 10), _APART))
+    values_of = np.empty(len(kinds), np.int64)
+    values_of[entries] = values
+    told = []
+    for cycle in _cycles(values_of):
+        given = [int(values_of[entry]) for entry in cycle]
+        gain = float(cost[cycle, cycle].sum() - cost[given, cycle].sum())
+        limit = CERTAIN + _log_cycles(kinds.count(kinds[cycle[0]]), len(cycle))
+        if gain > limit and fit[given, cycle].all():
+            told.append(Rotation(tuple(cycle), tuple(given), gain))
+    return told
+
+
+def _cycles(values_of: NDArray[np.int64]) -> list[list[int]]:
+    """Return the cycles of a permutation that move anything."""
+    cycles, seen = [], set()
+    for start in range(len(values_of)):
+        cycle, at = [], start
+        while at not in seen:
+            seen.add(at)
+            cycle.append(at)
+            at = int(values_of[at])
+        if len(cycle) > 1:
+            cycles.append(cycle)
+    return cycles
+
+
+def _log_cycles(entries: int, moved: int) -> float:
+    """Return the logarithm of the number of cycles of some of the entries."""
+    return math.lgamma(entries + 1) - math.lgamma(entries - moved + 1) - math.log(moved)

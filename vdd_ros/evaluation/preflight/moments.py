@@ -1,0 +1,67 @@
+"""Recorded values held against the mean and deviation of demonstrations: how unlikely, in nats."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+TAIL = 8.0
+"""Degrees of freedom of the Student density of a recording's mean, which lies anywhere in the demonstrations."""
+WIDER, NARROWER = 0.5, 2.0
+"""Standard deviations of the logarithm of recorded by demonstrated deviation: a short recording varies less, never
+much more."""
+AT_REST = 2.0
+"""Misfit in nats of the deviation of an entry at rest, which tells little."""
+MOVES = 0.2
+"""Recorded by demonstrated deviation from which an entry counts as moved like in a demonstration."""
+FITS = 3.4
+"""Misfit in nats up to which recorded values are what demonstrations have: three deviations from their mean."""
+CERTAIN = float(np.log(1000.0))
+"""Nats by which an explanation must be better than none, beside the logarithm of the number of explanations tried."""
+
+NOISE_MARGIN = 5.0
+"""Standard errors by which the variance of noise may be estimated too low."""
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of n entries, (n,) each; of recorded values that of their motion."""
+
+    mean: Floats
+    std: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> "Moments":
+        """Return the moments of recorded values, (messages, n), in order of time.
+
+        White noise has half the mean square of its differences as variance, motion far less. Taking that off, with a
+        margin for few values, leaves the deviation of what moves.
+        """
+        noise = 0.5 * np.mean(np.diff(values, axis=0) ** 2, axis=0) if len(values) > 1 else np.zeros(values.shape[1])
+        noise *= 1 + NOISE_MARGIN / np.sqrt(len(values))
+        return cls(values.mean(axis=0), np.sqrt(np.maximum(values.var(axis=0) - noise, 0)))
+
+
+def off_centre(mean: Floats, wanted: Moments) -> Floats:
+    """Return the misfit of means: minus the logarithm of a Student density, relative to its maximum."""
+    z = (mean - wanted.mean) / wanted.std
+    return np.asarray(0.5 * (TAIL + 1) * np.log1p(z**2 / TAIL))
+
+
+def off_width(std: Floats, wanted: Moments) -> Floats:
+    """Return the misfit of deviations; an entry at rest has that of one that hardly moves."""
+    tiny = np.finfo(np.float64).tiny
+    ratio = np.log(np.maximum(std, tiny) / wanted.std)
+    wider = 0.5 * (np.maximum(ratio, 0) / WIDER) ** 2
+    return np.asarray(wider + np.minimum(0.5 * (np.minimum(ratio, 0) / NARROWER) ** 2, AT_REST))
+
+
+def misfit(found: Moments, wanted: Moments) -> Floats:
+    """Return the misfit of recorded moments with demonstrated ones, in nats, 0 at best; shapes broadcast."""
+    return off_centre(found.mean, wanted) + off_width(found.std, wanted)
+
+
+def fits(found: Moments, wanted: Moments) -> NDArray[np.bool_]:
+    """Return whether recorded moments are what demonstrations have, for each entry."""
+    return np.asarray((off_centre(found.mean, wanted) <= FITS) & (off_width(found.std, wanted) <= FITS))

@@ -1,0 +1,186 @@
+"""A recording held against a policy: order, units, signs, ranges and novelty of its observations and actions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vdd_ros.evaluation.alignment import newest_at, ticks_of
+from vdd_ros.evaluation.novelty.probes import novelty_of
+from vdd_ros.evaluation.preflight.joint_order import wrong_order
+from vdd_ros.evaluation.preflight.moments import Floats, Moments
+from vdd_ros.evaluation.preflight.ranges import dead, outside
+from vdd_ros.evaluation.preflight.scales import FACTORS, SIGN, ScaleFault, wrong_scales
+from vdd_ros.evaluation.robot_check.commands import CommandReadings
+from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
+from vdd_ros.evaluation.robot_check.inputs import times_of
+from vdd_ros.evaluation.robot_check.readings import InputReadings
+from vdd_ros.features import Feature
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.robot_file import RobotFile
+
+LEAST_VALUES = 10
+"""Values of an entry from which its mean and deviation are compared."""
+MOST_OUTSIDE = 0.01
+MOST_NOVEL = 0.05
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of the policy: its feature, where it comes from, its recorded values and its statistics."""
+
+    feature: Feature
+    group: str
+    where: str
+    values: Floats
+    mean: float
+    std: float
+
+
+def policy_findings(
+    robot: RobotFile, policy: OnnxPolicy, inputs: Sequence[InputReadings], commands: CommandReadings
+) -> Iterator[Finding]:
+    """Yield what a recording shows about a policy before it runs on the robot.
+
+    Args:
+        robot: The robot file, checked against the policy.
+        policy: The policy.
+        inputs: The readings of the robot file's inputs, in the policy's units.
+        commands: The recorded commands.
+    """
+    spec = policy.spec
+    if _is_unknown(spec):
+        text = "has no statistics of demonstrations (means 0, deviations 1): order, units and ranges are not checked"
+        yield Finding(NOTE, "policy", text)
+        return
+    observed = list(_observed(spec, inputs))
+    yield from _order(observed)
+    yield from _values(observed)
+    window = _sampled(spec, inputs)
+    if policy.spec.novelty is not None and len(window):
+        yield from _novelty(policy, window)
+    yield from _scales(list(_acted(robot, spec, inputs, commands)), "the recorded actions")
+
+
+def _is_unknown(spec: PolicySpec) -> bool:
+    moments = spec.statistics
+    return not any(moments.observation_mean) and all(std == 1 for std in moments.observation_std)
+
+
+def _observed(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Iterator[_Entry]:
+    """Yield each single number that was read often enough."""
+    places = {feature.name: index for index, feature in enumerate(spec.vector)}
+    for one in inputs:
+        for feature, values in zip(one.features, one.values.T, strict=False):
+            if one.source.array is None and len(values) >= LEAST_VALUES:
+                index = places[feature.name]
+                mean, std = spec.statistics.observation_mean[index], spec.statistics.observation_std[index]
+                where = f"inputs.{one.name}.entries.{feature.name}"
+                yield _Entry(spec.vector[index], one.name, where, values, mean, std)
+
+
+def _acted(
+    robot: RobotFile, spec: PolicySpec, inputs: Sequence[InputReadings], commands: CommandReadings
+) -> Iterator[_Entry]:
+    """Yield the actions that the recorded commands stand for, at the observations of their time."""
+    ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
+    places = newest_at(commands.received_s, ticks) if len(commands.received_s) else np.empty(0, np.int64)
+    if (places >= 0).sum() < LEAST_VALUES:
+        return
+    seen = _sampled(spec, inputs)[places >= 0]
+    channel = CommandChannel(robot.command, spec.vector, spec.action)
+    actions = np.zeros((len(seen), spec.act_dim))
+    for row, (place, observation) in enumerate(zip(places[places >= 0], seen, strict=True)):
+        channel.to_action(commands.values[place], observation, actions[row])
+    for index, feature in enumerate(spec.action):
+        mean, std = spec.statistics.action_mean[index], spec.statistics.action_std[index]
+        yield _Entry(feature, "command", "command.entries", actions[:, index], mean, std)
+
+
+def _sampled(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Floats:
+    """Return the observations, (ticks, obs_dim), that a node would see."""
+    ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
+    window = np.zeros((len(ticks), spec.obs_dim))
+    places = {feature.name: index for index, feature in enumerate(spec.vector)}
+    for one in inputs if len(ticks) else ():
+        if one.source.array is None:
+            columns = [places[feature.name] for feature in one.features]
+            window[:, columns] = one.values[newest_at(one.received_s, ticks)]
+    return window
+
+
+def _moments(entries: Sequence[_Entry]) -> tuple[Moments, Moments]:
+    """Return recorded and demonstrated moments."""
+    each = [Moments.of(entry.values[:, None]) for entry in entries]
+    found = Moments(np.concatenate([one.mean for one in each]), np.concatenate([one.std for one in each]))
+    return found, Moments(np.array([e.mean for e in entries]), np.array([e.std for e in entries]))
+
+
+def _order(entries: list[_Entry]) -> Iterator[Finding]:
+    if len(entries) < 2:
+        return
+    found, wanted = _moments(entries)
+    for cycle in wrong_order(found, wanted, [entry.feature.unit for entry in entries]):
+        pairs = zip(cycle.entries, cycle.values_of, strict=True)
+        text = ", ".join(f"{entries[to].feature.name} like {entries[of].feature.name}" for to, of in pairs)
+        first = entries[cycle.entries[0]].where
+        mend = f"is the order of the joints right? The demonstrations fit better by {cycle.gain:.0f} nats with"
+        yield Finding(WARNING, first, f"{mend} the values exchanged: {text}")
+
+
+def _values(entries: list[_Entry]) -> Iterator[Finding]:
+    """Yield wrong units and signs, dead entries, and values outside the demonstrations that these do not explain."""
+    told: set[str] = set()
+    for finding, fault in _faults(entries, "the recorded values"):
+        told |= {entries[index].feature.name for index in fault.entries}
+        yield finding
+    for entry in entries:
+        if entry.feature.name in told:
+            continue
+        values, wanted = entry.values[:, None], Moments(np.array([entry.mean]), np.array([entry.std]))
+        low, high = np.array([entry.feature.low]), np.array([entry.feature.high])
+        share = float(outside(values, wanted, low, high)[0])
+        unit = entry.feature.unit
+        if dead(values)[0]:
+            text = f"is exactly 0 in all {len(values):,} messages; demonstrations had {_about(entry)}. Does the driver"
+            yield Finding(WARNING, entry.where, f"{text} measure it?")
+        elif share > MOST_OUTSIDE:
+            text = f"{100 * share:.1f} % of the values lie outside the demonstrations, which had {_about(entry)}; they"
+            text += f" reach from {values.min():.5g} to {values.max():.5g} {unit}"
+            yield Finding(WARNING, entry.where, text)
+
+
+def _scales(entries: list[_Entry], what: str) -> Iterator[Finding]:
+    for finding, _ in _faults(entries, what):
+        yield finding
+
+
+def _faults(entries: list[_Entry], what: str) -> Iterator[tuple[Finding, ScaleFault]]:
+    """Yield each fault of unit or sign with the entries concerned."""
+    if not entries:
+        return
+    found, wanted = _moments(entries)
+    units, groups = [entry.feature.unit for entry in entries], [entry.group for entry in entries]
+    for fault in wrong_scales(found, wanted, units, groups):
+        names = ", ".join(entries[index].feature.name for index in fault.entries)
+        first = entries[fault.entries[0]]
+        text = f"{what} of {names} {FACTORS[fault.factor]} They have {found.mean[fault.entries[0]]:.5g} ± "
+        text += f"{found.std[fault.entries[0]]:.3g} {first.feature.unit} on average, demonstrations had {_about(first)}"
+        level = WARNING if fault.factor == SIGN else ERROR
+        yield Finding(level, first.where, text), fault
+
+
+def _novelty(policy: OnnxPolicy, window: Floats) -> Iterator[Finding]:
+    calibrated = policy.spec.novelty
+    if calibrated is None:
+        return
+    beyond = float((novelty_of(policy, window) > calibrated.bound).mean())
+    text = f"{100 * beyond:.1f} % of {len(window):,} observations are out of distribution, by the policy's own density;"
+    expected = f"of demonstrations it is {100 * (1 - calibrated.quantile):.2g} %"
+    yield Finding(WARNING if beyond > MOST_NOVEL else NOTE, "policy", f"{text} {expected}")
+
+
+def _about(entry: _Entry) -> str:
+    return f"{entry.mean:.5g} ± {entry.std:.3g} {entry.feature.unit}"
