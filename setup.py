@@ -36,7 +36,7 @@ EXTRAS = {
     ],
     "sim": ["gymnasium>=1.1", *FIGURES],
     "train": [
-        "torch>=2.5",
+        "torch>=2.9",
         "onnx>=1.17",
         "safetensors>=0.4",
         "scikit-learn>=1.5",

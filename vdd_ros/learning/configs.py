@@ -15,6 +15,7 @@ Covariance = Literal["diagonal", "full"]
 Gating = Literal["learned", "uniform"]
 ExpertStart = Literal["samples", "kmeans", "grid", "box"]
 Decay = Literal["cosine", "linear"]
+Optimizer = Literal["muon", "adamw"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 Backbone = Literal["gpt", "mlp"]
@@ -228,9 +229,10 @@ class FitConfig:
     Attributes:
         steps: Optimiser steps.
         batch: States per step.
-        learning_rate: Initial learning rate of AdamW.
+        optimizer: Optimiser of the hidden layers' weight matrices: `muon` or `adamw`; everything else follows AdamW.
+        learning_rate: Initial learning rate of AdamW; that of Muon is three times as high.
         decay: Decay of the learning rate to 0: `cosine` or `linear`.
-        weight_decay: Weight decay of AdamW.
+        weight_decay: Decoupled weight decay.
         ema_decay: Decay of the averaged weights, which are the result; it ramps up as (1 + n) / (10 + n).
         observation_noise: Standard deviation of the noise added to observations, in standardised units; widens the
             region around the demonstrations in which the policy is trained.
@@ -243,6 +245,7 @@ class FitConfig:
     steps: int
     batch: int
     learning_rate: float
+    optimizer: Optimizer = "muon"
     decay: Decay = "cosine"
     weight_decay: float = 1e-4
     ema_decay: float = 0.999
@@ -258,7 +261,12 @@ class FitConfig:
         Raises:
             ConfigurationError: With the field, its value and what is allowed.
         """
-        for name, choices in (("decay", Decay), ("device", Device), ("precision", Precision)):
+        for name, choices in (
+            ("optimizer", Optimizer),
+            ("decay", Decay),
+            ("device", Device),
+            ("precision", Precision),
+        ):
             require_choice(self, name, choices)
         require_least(1, self, "steps", "batch")
         require_least(0, self, "observation_noise", "weight_decay")

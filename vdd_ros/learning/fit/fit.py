@@ -72,6 +72,7 @@ def fit(
         decay=config.decay,
         weight_decay=config.weight_decay,
         ema_decay=config.ema_decay,
+        optimizer=config.optimizer,
     )
     keep_freed_memory()
     loop = TrainingLoop(folder, job.module, optimisation, config.seed)

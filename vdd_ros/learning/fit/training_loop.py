@@ -1,4 +1,4 @@
-"""One resumable training loop for every model: Adam, cosine decay, averaged weights, TensorBoard, checkpoints."""
+"""One resumable training loop for every model: optimiser, decay, averaged weights, TensorBoard, checkpoints."""
 
 import copy
 import hashlib
@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError, ConfigurationError, Terminated
-from vdd_ros.learning.configs import Decay
+from vdd_ros.learning.configs import Decay, Optimizer
 from vdd_ros.learning.fit.checkpoint import (
     SETTINGS_FILE,
     STATE_FILE,
@@ -28,12 +28,9 @@ from vdd_ros.learning.fit.checkpoint import (
     save_tensors,
 )
 from vdd_ros.learning.fit.distributed import agree, average, is_first
+from vdd_ros.learning.fit.optimizer import ModuleOptimizer
 from vdd_ros.progress import progress
 from vdd_ros.text import printable
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-"""AdamW's state of each parameter."""
-
 
 LossFunction = Callable[[torch.Generator, int], tuple[Tensor, dict[str, Tensor]]]
 """Draws a batch with the generator, given the number of steps done; returns the loss and scalars to log."""
@@ -48,10 +45,11 @@ class LoopConfig:
         learning_rate: Initial learning rate; decays to 0.
         decay: By a `cosine` or a `linear` ramp.
         warmup_steps: Steps of linear increase before that.
-        weight_decay: Weight decay of AdamW.
+        weight_decay: Decoupled weight decay.
         ema_decay: Decay of the averaged weights, reached by (1 + n) / (10 + n).
         clip_norm: Largest norm of the gradient.
         checkpoint_every_s: Seconds between checkpoints.
+        optimizer: Of hidden weight matrices; everything else follows AdamW.
     """
 
     steps: int
@@ -62,6 +60,7 @@ class LoopConfig:
     ema_decay: float = 0.999
     clip_norm: float = 10.0
     checkpoint_every_s: float = 30.0
+    optimizer: Optimizer = "muon"
 
     def rate(self, step: int) -> float:
         """Return the learning rate of step `step`, counted from 0."""
@@ -87,9 +86,7 @@ class TrainingLoop:
         self._folder = folder
         self._config = config
         self._generator = torch.Generator(next(module.parameters()).device).manual_seed(seed)
-        self._optimizer = torch.optim.AdamW(
-            module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self._optimizer = ModuleOptimizer(module, config.optimizer, config.weight_decay)
 
     def run(
         self,
@@ -142,13 +139,11 @@ class TrainingLoop:
             save()
 
     def _advance(self, loss_function: LossFunction) -> dict[str, Tensor]:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._config.rate(self.step)
         loss, scalars = loss_function(self._generator, self.step)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.clear()
         loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), self._config.clip_norm)
-        self._optimizer.step()
+        self._optimizer.step(self._config.rate(self.step))
         decay = min(self._config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.module.parameters()), 1 - decay)
@@ -157,8 +152,7 @@ class TrainingLoop:
 
     def _refuse_divergence(self) -> None:
         """Raise ConfigurationError if a weight, an average or the optimiser's state is not finite."""
-        values = [*self.module.parameters(), *self.averaged.parameters()]
-        values += [moment for moments in self._optimizer.state.values() for moment in moments.values()]
+        values = [*self.module.parameters(), *self.averaged.parameters(), *self._optimizer.values()]
         if not torch.stack([value.isfinite().all().to(self._generator.device) for value in values]).all():
             raise ConfigurationError(
                 f"training diverged: at step {self.step} the weights are not finite any more; start another run with a "
@@ -175,11 +169,7 @@ class TrainingLoop:
         tensors = {"generator": self._generator.get_state(), "dropout": self._dropout_generator().get_state()}
         tensors |= {f"module.{name}": value for name, value in self.module.state_dict().items()}
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
-        for name, parameter in self.module.named_parameters():
-            moments = self._optimizer.state[parameter]
-            if not moments:  # a parameter without a gradient so far
-                continue
-            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
+        tensors |= self._optimizer.state()
         header = {"step": self.step, "settings_sha256": _digest(self._folder / SETTINGS_FILE)}
         save_tensors(self._folder / STATE_FILE, tensors, json.dumps(header))
 
@@ -214,11 +204,7 @@ class TrainingLoop:
         check_tensors(self.averaged, _below("averaged.", tensors), "its averages")
         known = {"generator", "dropout"}
         known |= {f"{kind}.{name}" for kind in ("module", "averaged") for name in self.module.state_dict()}
-        for name, parameter in self.module.named_parameters():
-            names = [f"{key}.{name}" for key in MOMENTS]
-            known |= set(names)
-            if any(moment in tensors for moment in names):
-                _check_moments(parameter, [tensors.get(moment) for moment in names], name, step)
+        known |= self._optimizer.check(tensors, step)
         if unknown := sorted(tensors.keys() - known):
             raise CheckpointError(f"it holds {printable(unknown[0])}, which this model does not have")
         return step
@@ -241,24 +227,7 @@ class TrainingLoop:
         self._dropout_generator().set_state(tensors["dropout"])
         self.module.load_state_dict(_below("module.", tensors))
         self.averaged.load_state_dict(_below("averaged.", tensors))
-        for name, parameter in self.module.named_parameters():
-            if f"step.{name}" not in tensors:
-                continue
-            self._optimizer.state[parameter] = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
-
-
-def _check_moments(parameter: Tensor, moments: Sequence[Tensor | None], name: str, steps: int) -> None:
-    """Raise CheckpointError if the optimiser's state of a parameter, in the order of `MOMENTS`, is invalid."""
-    mean, square, step = moments
-    if mean is None or square is None or step is None:
-        raise CheckpointError(f"it lacks a part of the optimiser's state of {name}")
-    check_like(parameter, mean, f"exp_avg.{name}")
-    check_like(parameter, square, f"exp_avg_sq.{name}")
-    check_like(torch.zeros(()), step, f"step.{name}")
-    if not (mean.isfinite().all() and square.isfinite().all() and (square >= 0).all()):
-        raise CheckpointError(f"the optimiser's state of {name} is not finite, or a square is below 0")
-    if not 1 <= float(step) <= steps or float(step) % 1:
-        raise CheckpointError(f"step.{name} is {float(step)}; it must be a whole number from 1 to {steps}")
+        self._optimizer.take(tensors)
 
 
 def _digest(file: Path) -> str | None:

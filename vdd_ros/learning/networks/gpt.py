@@ -9,13 +9,14 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.learning.networks.hidden import HiddenLayers
 from vdd_ros.learning.networks.mlp import FourierFeatures, NoiseEmbedding
 
 KeysValues = tuple[Tensor, Tensor]
 """Keys and values of T tokens, each (B, heads, T, width / heads)."""
 
 
-class Block(nn.Module):
+class Block(HiddenLayers):
     """Pre-norm self-attention and a GELU network four times as wide.
 
     Tokens are rows of a matrix: so every linear layer is one operator of a policy file, bias included.

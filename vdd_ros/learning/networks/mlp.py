@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.learning.networks.hidden import HiddenLayers
+
 NOISE_OCTAVES = 6
 
 
@@ -53,7 +55,7 @@ class NoiseEmbedding(nn.Module):
         return self.mix(self.features(condition))
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(HiddenLayers):
     """h + W2 silu(W1 silu(h))."""
 
     def __init__(self, width: int) -> None:
