@@ -16,7 +16,7 @@ from ray import exceptions
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
-from vdd_ros.workers import RAY_LOCAL, Function, Result, Task, attempt
+from vdd_ros.workers import RAY_LOCAL, Function, Result, Task, attempt, packed, unpacked
 
 REACH_S = 10.0
 """Time limit for a cluster's first answer, seconds."""
@@ -33,8 +33,8 @@ class RayWorkers:
 
     def __init__(self, gpus: int) -> None:
         # Deaths are counted here, as for other workers; Ray itself would begin again without a word.
-        self._attempt = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(attempt)
-        self._running: dict[Future[Result], tuple[Any, Task]] = {}
+        self._attempt = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_attempt)
+        self._running: dict[Future[bytes], tuple[Any, Task]] = {}
 
     def submit(self, key: str, function: Function, payload: object) -> None:
         """See `Workers`."""
@@ -53,10 +53,10 @@ class RayWorkers:
                 if (result := self._result(future, task)) is not None:
                     yield result
 
-    def _result(self, future: "Future[Result]", task: Task) -> Result | None:
+    def _result(self, future: "Future[bytes]", task: Task) -> Result | None:
         """Return a result, or None if the task is run again."""
         try:
-            return future.result()
+            return unpacked(task.key, future.result())
         except (exceptions.RayTaskError, exceptions.TaskCancelledError) as error:  # not picklable, or interrupted
             return Result(task.key, failure=f"{task.key}: {getattr(error, 'cause', None) or error}")
         except exceptions.RayError:  # the worker or its machine died
@@ -69,6 +69,10 @@ class RayWorkers:
         for reference, _ in self._running.values():
             ray.cancel(reference, force=False)
         wait(self._running, CANCEL_S)
+
+
+def _attempt(key: str, function: Function, payload: object) -> bytes:
+    return packed(attempt(key, function, payload))
 
 
 @contextmanager

@@ -61,11 +61,7 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
 
     def names(self) -> list[str]:
-        """Return all names, sorted, without importing any member.
-
-        Raises:
-            PluginError: Two packages register one name.
-        """
+        """Return all names, sorted, without importing any member."""
         return sorted({*self._shipped, *self._others})
 
     def get(self, name: str) -> T:
@@ -81,14 +77,10 @@ class Registry(Generic[T]):
         return self._loaded[name]
 
     def usable(self) -> tuple[dict[str, T], dict[str, VddError]]:
-        """Import all members: by name those that can be used, shipped ones first, and why others cannot.
-
-        Raises:
-            PluginError: Two packages register one name.
-        """
-        found: dict[str, T] = {name: self.get(name) for name in self._shipped}
+        """Import all members: by name those that can be used, shipped ones first, and why others cannot."""
+        found: dict[str, T] = {}
         broken: dict[str, VddError] = {}
-        for name in sorted(self._others):
+        for name in [*self._shipped, *sorted(self._others.keys() - self._shipped.keys())]:
             try:
                 found[name] = self.get(name)
             except VddError as error:
@@ -101,27 +93,30 @@ class Registry(Generic[T]):
         self.__dict__.pop("_others", None)
 
     @cached_property
-    def _others(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+    def _others(self) -> dict[str, EntryPoint | PluginError]:
+        """What other packages register, by name; of a name that is registered twice, why it cannot be used."""
+        found: dict[str, EntryPoint | PluginError] = {}
         for point in entry_points(group=self.group):
+            other = found.setdefault(point.name, point)
             if point.name in self._shipped:
-                raise PluginError(
+                found[point.name] = PluginError(
                     f"{_origin(point)} registers {self._what} '{printable(point.name)}', which ships with vdd_ros; "
                     f"give it another name in its entry points ({self.group})"
                 )
-            other = found.setdefault(point.name, point)
-            if other.value != point.value:
-                raise PluginError(
+            elif isinstance(other, EntryPoint) and other.value != point.value:
+                found[point.name] = PluginError(
                     f"{self._what} '{printable(point.name)}' is registered by {_origin(other)} and by {_origin(point)} "
                     f"({self.group}); uninstall one of them"
                 )
         return found
 
     def _load(self, name: str) -> T:
+        point = self._others.get(name)
+        if isinstance(point, PluginError):
+            raise point
         if name in self._shipped:
             module, _, attribute = self._shipped[name].partition(":")
             return self._checked(name, getattr(import_module(module), attribute), "vdd_ros")
-        point = self._others.get(name)
         if point is None:
             names = self.names()
             close = difflib.get_close_matches(name, names, n=1)

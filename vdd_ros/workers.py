@@ -6,6 +6,7 @@ the process that submits, the driver, sees results, so that it alone writes them
 """
 
 import os
+import pickle
 import signal
 import threading
 import traceback
@@ -114,6 +115,24 @@ def _attempt_here(key: str, function: Function, payload: object) -> Result:
         return Result(key, failure=f"{key}: it called sys.exit({error.code!r})", details=traceback.format_exc())
 
 
+def packed(result: Result) -> bytes:
+    """Return a result as bytes for the driver; a value that cannot be pickled becomes a failure."""
+    try:
+        return pickle.dumps(result)
+    except Exception as error:  # of somebody else's class, which may raise anything
+        why = f"{result.key}: its result cannot be sent: {error!r}"
+        return pickle.dumps(Result(result.key, failure=why, details=traceback.format_exc()))
+
+
+def unpacked(key: str, content: bytes) -> Result:
+    """Return what a worker of ours packed; a value that cannot be unpickled here becomes a failure."""
+    try:
+        result: Result = pickle.loads(content)
+    except Exception as error:  # of somebody else's class, which may raise anything
+        return Result(key, failure=f"{key}: its result cannot be read: {error!r}", details=traceback.format_exc())
+    return result
+
+
 def run_all(
     pool: Workers, function: Function, payloads: Mapping[str, object], ended: Callable[[str], None] = lambda key: None
 ) -> list[Any]:
@@ -188,7 +207,7 @@ class _Slot:
         self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (number, threads))
         self._pid = self._executor.submit(os.getpid)
 
-    def start(self, task: Task) -> "Future[Result]":
+    def start(self, task: Task) -> "Future[bytes]":
         future = self._executor.submit(_attempt_in_worker, task.key, task.function, task.payload)
         task.attempts += 1
         return future
@@ -209,7 +228,7 @@ class ProcessPool:
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
         self._slots: list[_Slot | None] = [None] * jobs
         self._queue: deque[Task] = deque()
-        self._running: dict[Future[Result], tuple[int, Task]] = {}
+        self._running: dict[Future[bytes], tuple[int, Task]] = {}
 
     def submit(self, key: str, function: Function, payload: object) -> None:
         """See `Workers`."""
@@ -233,7 +252,7 @@ class ProcessPool:
             task = self._queue.popleft()
             self._running[self._start(number, task)] = number, task
 
-    def _start(self, number: int, task: Task) -> "Future[Result]":
+    def _start(self, number: int, task: Task) -> "Future[bytes]":
         slot = self._slots[number] = self._slots[number] or _Slot(number, self._threads)
         try:
             return slot.start(task)
@@ -242,10 +261,10 @@ class ProcessPool:
             slot = self._slots[number] = _Slot(number, self._threads)
             return slot.start(task)
 
-    def _result(self, future: "Future[Result]", number: int, task: Task) -> Result | None:
+    def _result(self, future: "Future[bytes]", number: int, task: Task) -> Result | None:
         """Return a result, or None if the task is to be run again."""
         try:
-            return future.result()
+            return unpacked(task.key, future.result())
         except BrokenProcessPool:
             self._drop(number)
             result = task.give_up()
@@ -254,7 +273,7 @@ class ProcessPool:
             return result
         except KeyboardInterrupt:  # somebody ended the worker, in order, and not this process
             return Result(task.key, failure=f"{task.key}: its worker was told to end")
-        except Exception as error:  # the result or the payload cannot be pickled
+        except Exception as error:  # the payload cannot be pickled
             return Result(task.key, failure=f"{task.key}: {error!r}")
 
     def _drop(self, number: int) -> None:
@@ -307,9 +326,9 @@ def _end_with_driver() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _attempt_in_worker(key: str, function: Function, payload: object) -> Result:
+def _attempt_in_worker(key: str, function: Function, payload: object) -> bytes:
     try:
-        return _attempt_here(key, function, payload)
+        return packed(_attempt_here(key, function, payload))
     finally:
         driver = parent_process()
         if driver is not None and not driver.is_alive():  # nobody waits for the result

@@ -121,6 +121,14 @@ def test_a_horizon_beyond_every_episode_is_refused() -> None:
         toy().windows(1, 7)
 
 
+@pytest.mark.parametrize(("history", "horizon"), [(0, 1), (1, 0), (1, -1)])
+def test_windows_of_nothing_are_refused(history: int, horizon: int) -> None:
+    with pytest.raises(
+        DemonstrationError, match=f"history is {history} and horizon {horizon}; both must be at least 1"
+    ):
+        toy().windows(history, horizon)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -55,7 +55,6 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(site: Path) -> None:
         ("seven = broken_number:SEVEN", "raise SystemExit(0)", "broken_number 1.2 cannot be imported .*SystemExit: 0"),
         ("seven = broken_number:EIGHT", "SEVEN = 7", "broken_number 1.2 cannot be imported .*EIGHT"),
         ("seven = broken_number:SEVEN", "SEVEN = 'seven'", "broken_number 1.2 is a str; it must be a builtins.int"),
-        ("size = broken_number:SEVEN", "SEVEN = 7", "broken_number 1.2 registers number 'size', which ships with"),
     ],
 )
 def test_what_cannot_be_used_is_reported_with_its_package(
@@ -67,11 +66,23 @@ def test_what_cannot_be_used_is_reported_with_its_package(
         registry().get("seven")
 
 
-def test_two_packages_with_one_name_are_refused_and_both_are_named(site: Path) -> None:
+def test_a_name_of_two_packages_is_refused_with_both_and_the_others_are_usable(site: Path) -> None:
     install(site, "first_number", "seven = first_number:SEVEN", "SEVEN = 7")
     install(site, "second_number", "seven = second_number:SEVEN", "SEVEN = 7")
+    numbers = registry()
+    assert numbers.names() == ["one", "seven", "size"]
     with pytest.raises(PluginError, match=r"first_number 1.2 and by second_number 1.2|second_number 1.2 and by first"):
-        registry().names()
+        numbers.get("seven")
+    assert numbers.get("size") == sys.maxsize
+
+
+def test_a_shipped_name_of_another_package_is_refused_and_the_others_are_usable(site: Path) -> None:
+    install(site, "bold_number", "size = bold_number:SEVEN", "SEVEN = 7")
+    numbers = Registry("vdd_ros.test", "number", int, TaskError, {"size": "sys:maxsize", "depth": "sys:maxunicode"})
+    with pytest.raises(PluginError, match=r"bold_number 1.2 registers number 'size', which ships with"):
+        numbers.get("size")
+    usable, broken = numbers.usable()
+    assert (usable, list(broken)) == ({"depth": sys.maxunicode}, ["size"])
 
 
 def test_what_another_package_breaks_leaves_the_rest_usable(site: Path) -> None:

@@ -124,6 +124,14 @@ def test_a_result_that_cannot_be_sent_is_a_failure(others: Workers) -> None:
     assert results["good"].value == 9
 
 
+def test_a_result_that_cannot_be_read_is_a_failure(others: Workers) -> None:
+    others.submit("function", tasks.Unreadable, None)
+    others.submit("good", tasks.square, 3)
+    results = by_key(others)
+    assert "its result cannot be read: TypeError" in (results["function"].failure or "")
+    assert results["good"].value == 9
+
+
 def test_a_killed_worker_s_task_is_restarted_and_nothing_is_lost(
     others: Workers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,16 @@ class Unsendable:
         raise TypeError("cannot be sent")
 
 
+class Unreadable:
+    """A result that can be sent, but not read."""
+
+    def __init__(self, _: object) -> None:
+        self.number = 1
+
+    def __setstate__(self, state: object) -> None:
+        raise TypeError("cannot be read")
+
+
 def process(_: object) -> int:
     return os.getpid()
 

@@ -253,8 +253,10 @@ class DemonstrationSet:
             (K, history, obs_dim), oldest first, and (K, horizon, act_dim), both float32.
 
         Raises:
-            DemonstrationError: No episode is long enough.
+            DemonstrationError: No episode is long enough, or `history` or `horizon` is below 1.
         """
+        if history < 1 or horizon < 1:
+            raise DemonstrationError(f"history is {history} and horizon {horizon}; both must be at least 1")
         past, future = np.arange(1 - history, 1), np.arange(horizon)
         observations, actions = [], []
         for pairs in self.episodes():

@@ -101,9 +101,5 @@ METHODS: Registry[Method] = Registry(
 
 
 def all_methods() -> list[Method]:
-    """Return every usable method, the shipped ones first; `METHODS.usable` reports why others are not.
-
-    Raises:
-        PluginError: Two packages register one name.
-    """
+    """Return every usable method, the shipped ones first; `METHODS.usable` reports why others are not."""
     return list(METHODS.usable()[0].values())
