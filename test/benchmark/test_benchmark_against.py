@@ -136,10 +136,11 @@ def test_goals_are_judged_by_ratio_and_result() -> None:
     assert [teacher.ratio, teacher.busy_ratio] == pytest.approx([3.0, 5.0])
     assert student.ratio == pytest.approx(27 / 12), "medians over the repeats"
     assert full.ratio == pytest.approx(4.0), "it takes the steps of the distillation"
-    assert [student.busy_ratio, teacher.equal, full.equal] == [None, True, None]
+    assert [student.busy_ratio, teacher.as_good, full.as_good] == [None, True, None]
     assert [case.reached for case in found.cases] == [True, False, False]
     assert not record(0.905, 0.1).cases[0].reached, "beside a neighbour it is too slow"
-    assert not record(0.88, 0.2).cases[1].equal
+    assert not record(0.88, 0.2).cases[1].as_good
+    assert record(0.99, 0.2).cases[1].as_good, "better"
     text = table(found)
     times, results = "100 / 400 | 100 / 100 | 20 / 60 | 3.00 (goal 2) | 5.00 (goal 5)", "0.900 / 0.900 | 0.500 / 0.500"
     assert f"| teacher | {times} | {results} | yes |" in text

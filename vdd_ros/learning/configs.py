@@ -245,7 +245,7 @@ class FitConfig:
     steps: int
     batch: int
     learning_rate: float
-    optimizer: Optimizer = "muon"
+    optimizer: Optimizer = "adamw"
     decay: Decay = "cosine"
     weight_decay: float = 1e-4
     ema_decay: float = 0.999

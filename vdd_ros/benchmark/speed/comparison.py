@@ -121,8 +121,9 @@ class Comparison:
         ratio: Wall time of the other checkout divided by that of this one.
         busy_ratio: The same ratio beside busy neighbours; None if it was not measured.
         goal, busy_goal: Wanted values of `ratio` and `busy_ratio`.
-        equal: Whether success and entropy differ by at most `SUCCESS_WITHIN` and `ENTROPY_WITHIN`; None if not judged.
-        reached: Whether results are equal, or not judged, and every ratio that was measured reaches its goal.
+        as_good: Whether success and entropy are lower by at most `SUCCESS_WITHIN` and `ENTROPY_WITHIN`; None if not
+            judged.
+        reached: Whether results are as good, or not judged, and every ratio that was measured reaches its goal.
     """
 
     title: str
@@ -132,7 +133,7 @@ class Comparison:
     busy_ratio: float | None
     goal: float
     busy_goal: float | None
-    equal: bool | None
+    as_good: bool | None
     reached: bool
 
 
@@ -184,21 +185,21 @@ def _figures(case: Case, results: dict[str, list[Result]], timings: dict[str, di
 
 
 def _compare(case: Case, this: SideFigures, other: SideFigures) -> Comparison:
-    ratio, busy_ratio, equal = other.whole_s / this.whole_s, None, None
+    ratio, busy_ratio, as_good = other.whole_s / this.whole_s, None, None
     if this.busy_whole_s is not None and other.busy_whole_s is not None:
         busy_ratio = other.busy_whole_s / this.busy_whole_s
     if this.success is not None and this.entropy is not None:
         success, entropy = this.success - (other.success or 0.0), this.entropy - (other.entropy or 0.0)
-        equal = abs(success) <= SUCCESS_WITHIN + 1e-12 and abs(entropy) <= ENTROPY_WITHIN + 1e-12
+        as_good = success >= -SUCCESS_WITHIN - 1e-12 and entropy >= -ENTROPY_WITHIN - 1e-12
     fast = ratio >= case.goal and (busy_ratio is None or busy_ratio >= (case.busy_goal or 0.0))
     return Comparison(
-        case.title, this, other, ratio, busy_ratio, case.goal, case.busy_goal, equal, fast and equal is not False
+        case.title, this, other, ratio, busy_ratio, case.goal, case.busy_goal, as_good, fast and as_good is not False
     )
 
 
 def table(record: ComparisonRecord) -> str:
     """Return the Markdown table of a comparison; cells read `this checkout / the other`."""
-    heads = ("training", "steps", "ms a step", "seconds", "ratio", "ratio beside busy", "success", "entropy", "equal")
+    heads = ("training", "steps", "ms a step", "seconds", "ratio", "ratio beside busy", "success", "entropy", "as good")
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return "\n".join([*rows, *(_row(case) for case in record.cases)])
 
@@ -211,7 +212,7 @@ def _row(case: Comparison) -> str:
     def ratio(found: float | None, goal: float | None) -> str:
         return "–" if found is None or goal is None else f"{found:.2f} (goal {goal:g})"
 
-    equal = "not judged" if case.equal is None else "yes" if case.equal else "no"
+    as_good = "not judged" if case.as_good is None else "yes" if case.as_good else "no"
     cells = [case.title, pair("steps", ".0f"), pair("step_s", ".0f", 1e3), pair("whole_s", ".0f")]
     cells += [ratio(case.ratio, case.goal), ratio(case.busy_ratio, case.busy_goal)]
-    return f"| {' | '.join([*cells, pair('success', '.3f'), pair('entropy', '.3f'), equal])} |"
+    return f"| {' | '.join([*cells, pair('success', '.3f'), pair('entropy', '.3f'), as_good])} |"

@@ -12,6 +12,7 @@ from vdd_ros.learning.configs import (
     MixtureConfig,
     NoiseConfig,
     NoiseScheme,
+    Optimizer,
     Sampler,
     Schedule,
     Solver,
@@ -37,9 +38,10 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     """
 
     teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
-    steps: int = 8_000
+    steps: int = 2_500
     batch: int = 256
     learning_rate: float = 2e-3
+    optimizer: Optimizer = "muon"
     levels_per_state: int = 4
 
     def __post_init__(self) -> None:
@@ -80,9 +82,10 @@ class DistilConfig(FitConfig, MixtureConfig):
             changes scores by some tenths of a percent.
     """
 
-    steps: int = 4_000
+    steps: int = 2_000
     batch: int = 256
     learning_rate: float = 2e-3
+    optimizer: Optimizer = "muon"
     update: Update = "multi-noise"
     gating_on: GatingOn = "teacher"
     gating_every: int = 1

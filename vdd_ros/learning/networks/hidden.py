@@ -1,6 +1,6 @@
 """Hidden layers: those whose weight matrices map features to features."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class HiddenLayers(nn.Module):
@@ -10,9 +10,9 @@ class HiddenLayers(nn.Module):
     """
 
 
-def hidden_matrices(module: nn.Module) -> dict[str, nn.Parameter]:
+def hidden_matrices(module: nn.Module) -> dict[str, Tensor]:
     """Return the weight matrices of all hidden layers within a module, by parameter name."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for path, block in module.named_modules():
         if isinstance(block, HiddenLayers):
             for name, layer in block.named_modules(prefix=path):
