@@ -17,7 +17,7 @@ from vdd_ros.learning.methods.trainer import Trainer
 SETTINGS: dict[str, Any] = {"width": 8, "layers": 1, "heads": 2, "history": 2, "batch": 16, "steps": 30, "seed": 3}
 
 
-def main(backbone: str, demonstrations: Path, folder: Path, file: Path) -> None:
+def main(backbone: str, optimizer: str, demonstrations: Path, folder: Path, file: Path) -> None:
     losses: list[float] = []
     advance = TrainingLoop._advance
 
@@ -27,7 +27,7 @@ def main(backbone: str, demonstrations: Path, folder: Path, file: Path) -> None:
         return scalars
 
     setattr(TrainingLoop, "_advance", noting)  # noqa: B010
-    config = TrainConfig(backbone=backbone, device="cpu", **SETTINGS)  # type: ignore[arg-type]
+    config = TrainConfig(backbone=backbone, optimizer=optimizer, device="cpu", **SETTINGS)  # type: ignore[arg-type]
     with training_group(config.batch, cuda=False):
         Trainer(teacher_method(config.teacher), config).run(DemonstrationSet.load(demonstrations), folder)
         if is_first():

@@ -43,7 +43,7 @@ _PAPER_STUDENT: dict[str, Any] = {
 _LARGE_GPT = {"heads": 12, "width": 240}
 
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {
-    "mlp": {"backbone": "mlp", "width": 224, "history": 2, "levels_per_state": 1, "batch": 512, "steps": 10_000},
+    "mlp": {"backbone": "mlp", "width": 224, "history": 2, "levels_per_state": 1, "batch": 512, "steps": 3_000},
     "paper-avoiding-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 8, "dropout": 0.1, "ema_decay": 0.995},
     "paper-avoiding-beso": {**_PAPER_TEACHER, "teacher": "beso", "sigma_min": 0.1, "sigma_max": 1.0},
     "paper-aligning-ddpm": {**_PAPER_TEACHER, "teacher": "ddpm", "levels": 16, "dropout": 0.1, "ema_decay": 0.995},
