@@ -247,7 +247,9 @@ def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], option
     output = _absolute(given["record"])
     if output.exists():
         raise ConfigurationError(f"record {given['record']} exists already; remove it or choose another directory")
-    on_robot = [source.topic for source in robot.inputs] + ([] if shadow else [robot.command.topic])
+    on_robot = [source.topic for source in robot.inputs] + (
+        [] if shadow else [command.topic for command in robot.commands]
+    )
     episodes = [given["episode_topic"]] if given["episode_topic"] else []
     return Node(
         package="vdd_ros",

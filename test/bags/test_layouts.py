@@ -22,7 +22,7 @@ from vdd_ros.robot.robot_file import RobotFile
 CONFIG = Path(__file__).parents[2] / "config"
 NODES = {"demo": {"student", "teacher"}, "compare": {"policy", "shadow_policy"}}
 NAMES = names_of(LATENCY_LABELS)
-COMMAND = RobotFile.load(CONFIG / "robots" / "avoiding.yaml").command
+COMMAND = RobotFile.load(CONFIG / "robots" / "avoiding.yaml").commands[0]
 
 
 def check_series(topic: str, field: str, index: int | None, title: str) -> str:

@@ -34,10 +34,10 @@ def rig(tmp_path: Path, document: dict[str, Any]) -> Rig:
 
 def written(made: Rig) -> Any:
     """Return the message of the last command."""
-    channel = made.loop.commander.channel
-    message = channel.command.message.empty(empty_message)
-    channel.check(message)
-    channel.write(np.array(made.out.commands[-1]), message)
+    part = made.loop.commander.channel.parts[0]
+    message = part.command.message.empty(empty_message)
+    part.check(message)
+    part.write(np.array(made.out.commands[-1]), message)
     return message
 
 

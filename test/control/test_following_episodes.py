@@ -11,7 +11,7 @@ from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.nodes.sim_robot.episodes import Phase, SimulatedRobot
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -27,7 +27,7 @@ def run_episodes(
 ) -> None:
     """Let a loop command three episodes of Avoiding; `each` is called once a period."""
     task = get_task("avoiding")
-    simulated = SimulatedRobot(task, CommandChannel(robot.command, task.spec.observation, task.spec.action), seed=0)
+    simulated = SimulatedRobot(task, CommandChannel(robot.commands, task.spec.observation, task.spec.action), seed=0)
     ended = 0
     while ended < 3:
         if simulated.phase is Phase.ENDED:
@@ -74,7 +74,7 @@ def test_a_policy_that_takes_over_in_motion_is_not_refused() -> None:
             rig.loop.swap.hand_over(active, lambda: None)
 
     run_episodes(rig, robot, each=hand_over)
-    assert max(behind) > robot.command.entries[0].max_step
+    assert max(behind) > robot.command_entries[0].max_step
     assert (rig.loop.counters.first_refused, rig.loop.commander.blocked) == (0, "")
 
 

@@ -34,31 +34,31 @@ def test_defaults(entry: dict[str, Any], expected: float) -> None:
     """A quarter of a second's steps, of positions that something else than their set point measures."""
     document = arm_document(**entry)
     document["command"]["type"] = "std_msgs/msg/Float64MultiArray"
-    command = RobotFile.from_dict(document).command
-    assert max_errors(command, 0.02) == pytest.approx([expected] * 2)
+    command = RobotFile.from_dict(document).commands[0]
+    assert max_errors(command.entries, 0.02) == pytest.approx([expected] * 2)
 
 
 @pytest.mark.parametrize("unit", ["m", "deg", "1", "%", "ticks"])
 def test_places_are_bounded(unit: str) -> None:
-    assert max_errors(in_unit(unit), 0.02) == pytest.approx([0.25 * 50 * MAX_STEP])
+    assert max_errors(in_unit(unit).entries, 0.02) == pytest.approx([0.25 * 50 * MAX_STEP])
 
 
 @pytest.mark.parametrize("unit", ["m/s", "deg/s", "m/s^2", "N", "A"])
 def test_non_accumulating_quantities_are_unbounded(unit: str) -> None:
     """Unless the robot file says so."""
-    assert max_errors(in_unit(unit), 0.02) == [math.inf]
-    assert max_errors(in_unit(unit, max_error=0.3), 0.02) == [0.3]
+    assert max_errors(in_unit(unit).entries, 0.02) == [math.inf]
+    assert max_errors(in_unit(unit, max_error=0.3).entries, 0.02) == [0.3]
 
 
 def in_unit(unit: str, **entry: Any) -> Command:
     """Return a command of one number in a unit."""
-    command = RobotFile.from_dict(arm_document()).command
+    command = RobotFile.from_dict(arm_document()).commands[0]
     return replace(command, entries=(replace(command.entries[0], unit=unit, **entry),))
 
 
 def test_slow_policies_may_be_five_steps_ahead() -> None:
-    command = RobotFile.from_dict(arm_document()).command
-    assert max_errors(command, 0.2) == pytest.approx([5 * MAX_STEP] * 2)
+    command = RobotFile.from_dict(arm_document()).commands[0]
+    assert max_errors(command.entries, 0.2) == pytest.approx([5 * MAX_STEP] * 2)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_range_and_step_hold_in_any_case(before: float, value: float, measured: 
 def test_angles_are_the_same_once_around(unit: str) -> None:
     """A joint without end, whose encoder gives -pi to pi: just behind the jump it is still beside its command."""
     document = arm_document(unit=unit, high=400.0, low=-400.0)
-    around = turns(RobotFile.from_dict(document).command)
+    around = turns(RobotFile.from_dict(document).command_entries)
     assert around == pytest.approx([2 * math.pi if unit == "rad" else 360.0] * 2)
     limits = CommandLimits([-400.0], [400.0], [1.0], [0.3], around[:1])
     half = 0.5 * around[0]

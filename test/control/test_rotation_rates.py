@@ -25,7 +25,7 @@ class Judge:
         self.channel = channel(entries=entries, units={each.name: each.unit for each in features})
         self.judge = Continuity(
             [each.name for each in source.entries],
-            max_rates(source, features, robot.command, 0.01),
+            max_rates(source, features, robot.command_entries, 0.01),
             [each.unit for each in features],
             least_s=0.01,
             forget_s=1.0,

@@ -73,7 +73,7 @@ class Watch:
         self.see(x, y)
 
     def _check(self, command: np.ndarray) -> None:
-        entries = FILE.command.entries
+        entries = FILE.command_entries
         assert np.isfinite(command).all()
         assert (command >= [entry.low for entry in entries]).all()
         assert (command <= [entry.high for entry in entries]).all()

@@ -177,7 +177,7 @@ def test_the_benchmark_publishes_what_the_robot_file_says(kind: str) -> None:
     document = command_document(kind, names, units, on_loss="call", loss_service="stop")
     for entry in document["command"]["entries"]:
         entry["low"] = 0.5
-    command = RobotFile.from_dict(document).command
+    command = RobotFile.from_dict(document).commands[0]
     sample = sample_command(command)
     assert sample.__class__.__name__ == kind.rpartition("/")[2]
     found = np.zeros(len(names))

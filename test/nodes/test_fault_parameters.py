@@ -272,7 +272,7 @@ def test_spoilt_robot_files_are_taken_or_refused(document: Any) -> None:
     except RobotFileError as error:
         assert str(error)
         return
-    for entry in robot.command.entries:
+    for entry in robot.command_entries:
         assert entry.low < entry.high
         assert entry.max_step > 0
     assert all(0 < source.max_age_s < math.inf for source in robot.inputs)

@@ -9,7 +9,7 @@ from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros.messages import RECORDS
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -32,7 +32,7 @@ def test_a_recorder_that_comes_after_the_first_ticks_misses_none(
 def test_experts_have_a_topic_as_soon_as_a_mixture_is_to_take_over(bench: Bench) -> None:
     """A topic on which nothing ever comes is an error to those who check bags."""
     robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
-    channel = CommandChannel(robot.command, spec.observation, spec.action)
+    channel = CommandChannel(robot.commands, spec.observation, spec.action)
     outputs = PublishedOutputs(bench.node, channel, 0.005, control=False)  # type: ignore[arg-type]
     for experts, expected in ((False, 0), (True, 1), (False, 1), (True, 1)):
         outputs.expect_decisions(("seq", "stamp_s", "action.x"), experts=experts)

@@ -163,7 +163,7 @@ def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robo
     assert "other nodes command" not in diagnose(first, bench).message
     assert second.session is not None
     second.session.graph_monitor.look()
-    assert second.session.graph_monitor.other_publishers() == []
+    assert second.session.graph_monitor.other_publishers() == {}
     third = started(make_node("third"))
     bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
     bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")

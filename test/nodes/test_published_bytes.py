@@ -30,7 +30,7 @@ from vdd_ros.features import Feature
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS, RELIABLE, message_class
 from vdd_ros.nodes.ros.preserialized import serialized_exactly
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.messages import command_types, find_message
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import SPEED, units_of
@@ -81,8 +81,8 @@ class Sent:
     """Outputs of a policy node that keep their bytes."""
 
     def __init__(self, bench: Bench, file: RobotFile, monkeypatch: pytest.MonkeyPatch) -> None:
-        action = [Feature(entry.action, entry.unit) for entry in file.command.entries]
-        channel = CommandChannel(file.command, [Feature("o", "1")], action)
+        action = [Feature(entry.action, entry.unit) for entry in file.command_entries]
+        channel = CommandChannel(file.commands, [Feature("o", "1")], action)
         self.outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
         self.bytes: list[bytes] = []
         for publisher in self.outputs._publishers:
@@ -123,10 +123,10 @@ def test_a_command_has_no_bytes_that_are_not_its_own(
     """Of each type, size and, where it has points, their number; all numbers arrive, and those who read them agree."""
     sent = Sent(bench, robot(kind, size, unit), monkeypatch)
     values = np.arange(1.0, size + 1)
-    sent.outputs.command(values)
+    sent.outputs.command(values, (0,))
     counts = POINTS if find_message(kind).has_points else ()
     for points in counts:
-        sent.outputs.trajectory(values + np.arange(points)[:, None])
+        sent.outputs.trajectory(values + np.arange(points)[:, None], (0,))
     sent.outputs.destroy()
     assert len(sent.bytes) == 1 + len(counts)
     for content in sent.bytes:
@@ -152,10 +152,10 @@ def test_a_stamped_command_has_the_time_and_its_frame(
     size = len(message.field_names) if message.complete else 2
     unit = "m/s" if message.quantities("twist.linear.x") == (SPEED,) else "rad"
     file = robot(kind, size, unit)
-    file = RobotFile(file.inputs, type(file.command)(**vars(file.command) | {"frame_id": frame}))
+    file = replace(file, commands=(replace(file.commands[0], frame_id=frame),))
     sent = Sent(bench, file, monkeypatch)
     before = bench.node.get_clock().now().nanoseconds
-    sent.outputs.command(np.ones(size))
+    sent.outputs.command(np.ones(size), (0,))
     sent.outputs.destroy()
     header = read(sent.bytes[0], kind).header
     stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
@@ -171,11 +171,11 @@ def test_points_of_a_type_whose_zero_stamp_is_not_now_are_stamped(
 ) -> None:
     """As a type that another package adds may be."""
     file = robot(TRAJECTORY, 2, "rad")
-    message = replace(file.command.message, keeps_zero_stamp=False)
-    sent = Sent(bench, replace(file, command=replace(file.command, message=message)), monkeypatch)
+    message = replace(file.commands[0].message, keeps_zero_stamp=False)
+    sent = Sent(bench, replace(file, commands=(replace(file.commands[0], message=message),)), monkeypatch)
     before = bench.node.get_clock().now().nanoseconds
-    sent.outputs.trajectory(np.ones((3, 2)))
-    sent.outputs.command(np.ones(2))
+    sent.outputs.trajectory(np.ones((3, 2)), (0,))
+    sent.outputs.command(np.ones(2), (0,))
     sent.outputs.destroy()
     for content in sent.bytes:
         stamp = read(content, TRAJECTORY).header.stamp
@@ -185,9 +185,9 @@ def test_points_of_a_type_whose_zero_stamp_is_not_now_are_stamped(
 def test_no_tick_makes_a_trajectory_ready(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = Sent(bench, robot(TRAJECTORY, 2, "rad"), monkeypatch)
     sent.outputs.expect_trajectories(5)
-    monkeypatch.setattr(sent.outputs, "_ready_trajectory", None)
+    monkeypatch.setattr(sent.outputs._commands[0], "_ready_trajectory", None)
     for points in range(1, 6):
-        sent.outputs.trajectory(np.ones((points, 2)))
+        sent.outputs.trajectory(np.ones((points, 2)), (0,))
         assert len(read(sent.bytes[-1], TRAJECTORY).points) == points
     sent.outputs.destroy()
 

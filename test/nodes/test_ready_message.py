@@ -20,7 +20,8 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros import preserialized as ready_message
 from vdd_ros.nodes.ros.preserialized import ReadyMessage, serialized_exactly
-from vdd_ros.robot.channels import CommandChannel, set_stamp
+from vdd_ros.robot.channels import set_stamp
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, Layout
 from vdd_ros.robot.messages.joint_trajectory import TrajectoryLayout
 from vdd_ros.robot.robot_file import RobotFile
@@ -161,13 +162,14 @@ def test_a_returned_message_is_not_overwritten() -> None:
 def test_a_dry_run_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it runs in the midst of a command: the fail-safe sends from another thread than dry runs."""
     robot, spec = RobotFile.load(AVOIDING), get_task("avoiding").spec
-    channel = CommandChannel(robot.command, spec.observation, spec.action)
+    channel = CommandChannel(robot.commands, spec.observation, spec.action)
     outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
     sent: list[bytes] = []
-    monkeypatch.setattr(outputs._to_command, "publish", sent.append)
-    outputs.command(np.zeros(2))
+    command = outputs._commands[0]
+    monkeypatch.setattr(command.publisher, "publish", sent.append)
+    outputs.command(np.zeros(2), (0,))
     outputs.dry_run(np.ones(2))
-    assert bytes(outputs._command._bytes) == sent[0]
+    assert bytes(command._ready._bytes) == sent[0]
     outputs.destroy()
 
 

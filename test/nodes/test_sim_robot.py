@@ -13,7 +13,7 @@ from std_msgs.msg import Bool, Float64MultiArray, Int64, String
 
 from vdd_ros.nodes.sim_robot.episodes import SETTLE_PERIODS, Phase, SimulatedRobot
 from vdd_ros.resources import path
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -44,7 +44,7 @@ class Driver:
 
 def make_robot() -> SimulatedRobot:
     robot_file = RobotFile.load(ROBOT_FILE)
-    return SimulatedRobot(TASK, CommandChannel(robot_file.command, TASK.spec.observation, TASK.spec.action), seed=0)
+    return SimulatedRobot(TASK, CommandChannel(robot_file.commands, TASK.spec.observation, TASK.spec.action), seed=0)
 
 
 def settle(robot: SimulatedRobot) -> None:

@@ -57,12 +57,15 @@ class Arm:
         *,
         horizon: int = 1,
         units: Sequence[str] = ("rad", "rad"),
+        action_units: Sequence[str] = ("rad", "rad"),
         **settings: Any,
     ) -> None:
         path = write_mixture(
             folder / "arm.onnx",
             observation=tuple(map(Feature, JOINTS, units)),
-            action=tuple(Feature(f"{joint}_target", "rad", -4.0, 4.0) for joint in JOINTS),
+            action=tuple(
+                Feature(f"{joint}_target", unit, -4.0, 4.0) for joint, unit in zip(JOINTS, action_units, strict=True)
+            ),
             horizon=horizon,
         )
         policy = OnnxPolicy.load(path, expert="greedy")

@@ -130,9 +130,9 @@ class Watched:
     def check(self, hz: float = FAST_HZ) -> None:
         """Check all commands of the whole test, and that there are some."""
         assert self.commands
-        low = [entry.low for entry in FILE.command.entries]
-        high = [entry.high for entry in FILE.command.entries]
-        step = [entry.max_step for entry in FILE.command.entries]
+        low = [entry.low for entry in FILE.command_entries]
+        high = [entry.high for entry in FILE.command_entries]
+        step = [entry.max_step for entry in FILE.command_entries]
         times = np.array([place[0] for place in self.places])
         for at_s, values in self.commands:
             assert np.isfinite(values).all()

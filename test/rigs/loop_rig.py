@@ -30,13 +30,16 @@ class Collected:
         self.decisions: list[dict[str, float]] = []
         self.expected: list[tuple[str, ...]] = []
         self.trajectories: list[list[list[float]]] = []
+        self.parts: list[tuple[int, ...]] = []
         self.calls = self.calls_off = 0
 
-    def command(self, values: Any) -> None:
+    def command(self, values: Any, parts: tuple[int, ...]) -> None:
         self.commands.append(values.tolist())
+        self.parts.append(parts)
 
-    def trajectory(self, values: Any) -> None:
+    def trajectory(self, values: Any, parts: tuple[int, ...]) -> None:
         self.trajectories.append(values.tolist())
+        self.parts.append(parts)
 
     def dry_run(self, values: Any) -> None:
         """Nothing leaves."""

@@ -14,7 +14,8 @@ from robot_messages import header, joint_state, pose
 
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.features import Feature
-from vdd_ros.robot.channels import CommandChannel, InputChannel, set_stamp, stamp_ns
+from vdd_ros.robot.channels import InputChannel, set_stamp, stamp_ns
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.layouts import JointLayout
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.robot_file import RobotFile
@@ -57,7 +58,7 @@ def test_shipped_file_fits_its_task() -> None:
     robot = RobotFile.load(AVOIDING)
     robot.check(OBSERVATION, ACTION)
     assert [source.topic for source in robot.inputs] == ["desired_pose", "tcp_pose"]
-    assert [entry.relative_to for entry in robot.command.entries] == ["desired_x", "desired_y"]
+    assert [entry.relative_to for entry in robot.command_entries] == ["desired_x", "desired_y"]
     assert robot.inputs[1].qos == "sensor_data"
 
 
@@ -225,54 +226,54 @@ def test_joint_state_that_does_not_fit() -> None:
 
 def test_command_is_an_absolute_set_point() -> None:
     """A displacement is added to the newest value of its observation entry, and can be taken back."""
-    channel = CommandChannel(RobotFile.load(AVOIDING).command, OBSERVATION, ACTION)
+    channel = CommandChannel(RobotFile.load(AVOIDING).commands, OBSERVATION, ACTION)
     observation, action = np.array([0.5, 0.1, 9.0, 9.0], np.float32), np.array([0.01, -0.02], np.float32)
     command, back, message = np.empty(2), np.empty(2), SimpleNamespace(data=array("d"))
     channel.from_action(action, observation, command)
     np.testing.assert_allclose(command, [0.51, 0.08], atol=1e-7)
-    channel.write(command, message)
+    channel.parts[0].write(command, message)
     first = message.data
-    channel.write(command + 1, message)
+    channel.parts[0].write(command + 1, message)
     assert message.data is first
-    channel.read(message, command)
+    channel.parts[0].read(message, command)
     channel.to_action(command - 1, observation, back)
     np.testing.assert_allclose(back, action, atol=1e-7)
     with pytest.raises(ObservationError, match="a command has 3 values"):
-        channel.read(SimpleNamespace(data=array("d", [1, 2, 3])), command)
+        channel.parts[0].read(SimpleNamespace(data=array("d", [1, 2, 3])), command)
 
 
 def test_command_in_other_units() -> None:
     """A twist takes the action's speed in the unit of the robot file."""
-    channel = CommandChannel(joint_robot().command, [], [Feature("speed", "m/s")])
+    channel = CommandChannel(joint_robot().commands, [], [Feature("speed", "m/s")])
     vector = SimpleNamespace(x=0.0)
     message = SimpleNamespace(header=header(), twist=SimpleNamespace(linear=vector))
-    channel.check(message)
+    channel.parts[0].check(message)
     command = np.empty(1)
     channel.from_action(np.array([0.05]), np.empty(1), command)
-    channel.write(command, message)
+    channel.parts[0].write(command, message)
     assert vector.x == pytest.approx(50.0)
     with pytest.raises(RobotFileError, match=r"command.entries\[0\].name"):
-        channel.check(SimpleNamespace(header=header()))
+        channel.parts[0].check(SimpleNamespace(header=header()))
     with pytest.raises(RobotFileError, match=r"command.type: SimpleNamespace has no header, unlike the registered"):
-        channel.check(SimpleNamespace())
+        channel.parts[0].check(SimpleNamespace())
 
 
 def test_trajectory_joints_are_found_by_name(document: Any) -> None:
     """A JointTrajectory is written with its joints and read back whatever the order."""
     document["command"]["type"] = "trajectory_msgs/msg/JointTrajectory"
-    channel = CommandChannel(RobotFile.from_dict(document).command, OBSERVATION, ACTION)
+    channel = CommandChannel(RobotFile.from_dict(document).commands, OBSERVATION, ACTION)
     message = SimpleNamespace(joint_names=[], points=[SimpleNamespace(positions=array("d"))])
-    channel.write(np.array([1.0, 2.0]), message)
+    channel.parts[0].write(np.array([1.0, 2.0]), message)
     assert message.joint_names == ["desired_x", "desired_y"]
     message.joint_names.reverse()
     out = np.empty(2)
-    channel.read(message, out)
+    channel.parts[0].read(message, out)
     assert out.tolist() == [2.0, 1.0]
     message.joint_names[0] = "other"
     with pytest.raises(ObservationError, match="lacks the joints"):
-        channel.read(message, out)
+        channel.parts[0].read(message, out)
     with pytest.raises(ObservationError, match="no such positions"):
-        channel.read(SimpleNamespace(joint_names=["desired_x", "desired_y"], points=[]), out)
+        channel.parts[0].read(SimpleNamespace(joint_names=["desired_x", "desired_y"], points=[]), out)
 
 
 def test_stamps() -> None:

@@ -19,7 +19,7 @@ from rosbags.typesys import Stores, get_typestore
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.messages import MESSAGES, command_types, find_message
 from vdd_ros.robot.quantities import UNITS, quantity_of, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
@@ -158,16 +158,16 @@ def test_every_message_type_says_whether_it_has_a_header() -> None:
 def test_a_trajectory_carries_velocities(unit: str) -> None:
     """They are written as velocities, never as positions, and read back from there."""
     channel = CommandChannel(
-        RobotFile.from_dict(robot(TRAJECTORY, unit, on_loss="zero")).command, [], [Feature("go", unit)]
+        RobotFile.from_dict(robot(TRAJECTORY, unit, on_loss="zero")).commands, [], [Feature("go", unit)]
     )
     point = SimpleNamespace(positions=[], velocities=[], accelerations=[], effort=[])
     message = SimpleNamespace(joint_names=[], points=[point])
-    channel.write(np.array([0.25]), message)
+    channel.parts[0].write(np.array([0.25]), message)
     assert list(point.velocities) == [0.25]
     assert not (len(point.positions) or len(point.accelerations) or len(point.effort))
     assert message.joint_names == ["elbow_joint"]
     out = np.zeros(1)
-    channel.read(message, out)
+    channel.parts[0].read(message, out)
     assert out == [0.25]
 
 
@@ -208,7 +208,7 @@ def test_zeros_are_no_set_point_for_what_is_or_may_be_a_position(unit: str) -> N
 
 @pytest.mark.parametrize("unit", ["rad/s", "m/s", "N", "Nm", "1", "A"])
 def test_zeros_stop_what_is_no_position(unit: str) -> None:
-    assert RobotFile.from_dict(robot(unit=unit, on_loss="zero")).command.on_loss == "zero"
+    assert RobotFile.from_dict(robot(unit=unit, on_loss="zero")).commands[0].on_loss == "zero"
 
 
 @pytest.mark.parametrize("kind", [ARRAY, TRAJECTORY])

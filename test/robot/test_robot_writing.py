@@ -69,12 +69,12 @@ def refusal(load: Any) -> Any:
 )
 def test_text_that_is_a_number_is_one(load: Any, written: str, meant: float) -> None:
     """YAML 1.1 takes a number with an exponent and no point for text."""
-    assert load("max_step: 0.05", f"max_step: {written}").command.entries[0].max_step == meant
+    assert load("max_step: 0.05", f"max_step: {written}").commands[0].entries[0].max_step == meant
 
 
 @pytest.mark.parametrize("written", [".inf", "inf", "Infinity", "'.inf'", "+.Inf"])
 def test_infinity_is_written_in_one_of_its_ways(load: Any, refusal: Any, written: str) -> None:
-    assert load("max_step: 0.05", f"max_step: {written}").command.entries[0].max_step == math.inf
+    assert load("max_step: 0.05", f"max_step: {written}").commands[0].entries[0].max_step == math.inf
     assert "max_age_s: must be finite" in refusal("max_age_s: 0.2", f"max_age_s: {written}")
 
 
@@ -153,7 +153,7 @@ def test_a_message_type_may_be_written_as_ros_1_python_and_cpp_do(load: Any, wri
     assert load("sensor_msgs/msg/JointState", written).inputs[0].type == "sensor_msgs/msg/JointState"
     command = "std_msgs/msg/Float64MultiArray"
     given = written.replace("sensor_msgs", "std_msgs").replace("JointState", "Float64MultiArray")
-    assert load(command, given).command.type == command
+    assert load(command, given).commands[0].type == command
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_the_lines_that_errors_show_are_right(key: str) -> None:
         ("on_loss: hold", "on_loss: off", "command.on_loss: is False: YAML reads off, no and false without quotes"),
         ("on_loss: hold", "on_loss: Hold", "did you mean 'hold'?"),
         ("qos: sensor_data", "qos: best_effort", "inputs.arm.qos: is 'best_effort'; allowed are sensor_data, reliable"),
-        ("command:", "commands:", "command: is missing, but 'commands' is there, which is not known here"),
+        ("command:", "commands:", "commands: is a command without a name; write `command:`"),
         ("max_age_s:", "max_age:", "max_age_s: is missing, but 'max_age' is there"),
         ("interface: position", "interface: pos", "did you mean 'position'?"),
     ],
@@ -292,7 +292,7 @@ def test_nothing_of_a_file_is_skipped(refusal: Any, text: str, hint: str) -> Non
 def test_a_home_folder_is_looked_up(load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert RobotFile.load("~/robot.yaml").command.topic == "/arm/commands"
+    assert RobotFile.load("~/robot.yaml").commands[0].topic == "/arm/commands"
     with pytest.raises(RobotFileError, match=r"~nobody_here/robot\.yaml does not exist"):
         RobotFile.load("~nobody_here/robot.yaml")
 
@@ -454,7 +454,7 @@ def test_the_line_that_is_shown_for_the_command_is_allowed_there(refusal: Any, l
     text = refusal("type: std_msgs/msg/Float64MultiArray", f"type: {value}")
     line = text.rpartition("as in `")[2].rstrip("`")
     if value != "7":
-        assert load("type: std_msgs/msg/Float64MultiArray", line).command.type == line.removeprefix("type: ")
+        assert load("type: std_msgs/msg/Float64MultiArray", line).commands[0].type == line.removeprefix("type: ")
 
 
 def test_yaml_that_cannot_be_read_names_the_line_and_no_string(refusal: Any) -> None:

@@ -9,7 +9,7 @@ from vdd_ros.control.following import Following
 from vdd_ros.control.guards import Guards, GuardSettings
 from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 
 
@@ -66,7 +66,7 @@ class ActivePolicy:
         robot.check(spec.observation, spec.action)
         counters = Counters()
         observer = Observer(spec, robot, counters, period_s, formats)
-        channel = CommandChannel(robot.command, spec.vector, spec.action)
+        channel = CommandChannel(robot.commands, spec.vector, spec.action)
         return cls(
             policy,
             observer,

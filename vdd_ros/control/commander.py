@@ -1,7 +1,6 @@
 """From actions to commands: offsets, limits, refusals and the fail-safe."""
 
 import math
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,39 +8,16 @@ from numpy.typing import NDArray
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.following import Following, turns
 from vdd_ros.control.limits import CommandLimits
+from vdd_ros.control.sender import FailSafe, Sender
 from vdd_ros.control.withdrawal import Withdrawal
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.robot.channels import CommandChannel, Floats
+from vdd_ros.robot.command_channel import CommandChannel
 
 FIRST_ACTIONS = ("ramp", "refuse", "free")
 
 
-class Sender(Protocol):
-    """The sink for commands; called within the tick, so implementations should allocate little."""
-
-    def command(self, values: Floats) -> None:
-        """Send a command, (n,) in the units of the robot file."""
-        ...
-
-    def trajectory(self, values: Floats) -> None:
-        """Send commands, (m, n): the first is due now, each next one a period later."""
-        ...
-
-    def dry_run(self, values: Floats) -> None:
-        """Dry-run `command`: send nothing."""
-        ...
-
-    def request_stop(self) -> None:
-        """Call the `loss_service` of the robot file until it succeeds."""
-        ...
-
-    def cancel_request(self) -> None:
-        """Stop calling it."""
-        ...
-
-
 class Commander:
-    """Turns actions into commands that are safe to send.
+    """Turns actions into commands that are safe to send: all commands of a tick, or none.
 
     The first command is the one at the start and after every fail-safe, since the robot may have been moved. If an
     observation entry measures a number of the command, `ramp` starts from there, in steps of at most `max_step`;
@@ -52,7 +28,7 @@ class Commander:
     `restart`, or until a frozen input changes.
 
     Args:
-        channel: The command of the robot file.
+        channel: The commands of the robot file.
         following: Judges whether the robot follows; unused in shadow mode, where other nodes command it.
         counters: Where commands, refusals and fail-safes are counted.
         sender: Where commands go; None in shadow mode, which computes everything and sends nothing.
@@ -82,7 +58,7 @@ class Commander:
     ) -> None:
         if first_action not in FIRST_ACTIONS:
             raise ConfigurationError(f"first_action is {first_action!r}; use one of {', '.join(FIRST_ACTIONS)}.")
-        unmeasured = [e.name for e, known in zip(channel.command.entries, channel.measured, strict=True) if not known]
+        unmeasured = [label for label, known in zip(channel.labels, channel.measured, strict=True) if not known]
         if first_action == "refuse" and unmeasured:
             raise ConfigurationError(
                 f"first_action is 'refuse', but nothing measures {', '.join(unmeasured)}: name the observation entry "
@@ -94,11 +70,14 @@ class Commander:
         self._awaited: str | None = None
         self._watches = sender is not None and following.watches
         self.limits = CommandLimits(
-            channel.low, channel.high, channel.max_step, following.max_error, turns(channel.command)
+            channel.low, channel.high, channel.max_step, following.max_error, turns(channel.entries)
         )
         self._first_action = first_action
         self._counters = counters
         self._sender = sender
+        self._failsafe = None if sender is None else FailSafe(channel, sender)
+        self._all = tuple(range(len(channel.parts)))
+        self._single = tuple(i for i in self._all if not channel.parts[i].command.message.has_points)
         self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step)
         self._command = np.zeros(len(channel.low))
         self._dry_command = np.zeros_like(self._command)
@@ -146,7 +125,7 @@ class Commander:
             return False
         if self._sender is None:
             return False
-        self._sender.command(self._command)
+        self._sender.command(self._command, self._all)
         self._counters.commands += 1
         return True
 
@@ -163,6 +142,8 @@ class Commander:
         """Mark this tick's point as under way; cut the trajectory off if the robot does not follow it."""
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
+        if self._single and len(self._planned) and self._sender is not None:
+            self._sender.command(self._planned[0], self._single)
         self._planned = self._planned[1:]
 
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
@@ -202,7 +183,7 @@ class Commander:
         self._sent_s, self._passed = now_s, points[0].tolist()
         if self._sender is None:
             return False
-        self._sender.trajectory(points[:count])
+        self._sender.trajectory(points[:count], self._all)
         self._counters.commands += 1
         return True
 
@@ -238,7 +219,7 @@ class Commander:
         return True
 
     def enter_failsafe(self) -> None:
-        """Apply `on_loss` of the robot file; zeros are sent again at each call.
+        """Apply each command's `on_loss`; zeros are sent again at each call.
 
         A trajectory still in progress is cut off: the robot gets the point that is due now and no more.
         """
@@ -246,17 +227,13 @@ class Commander:
             return
         if not self._first:
             self._counters.failsafes += 1
-            if self._sender is not None:
-                if len(self._planned) and self.channel.command.on_loss != "zero":
-                    self._sender.trajectory(self._planned[:1])
-                if self.channel.command.on_loss == "call":
-                    self._sender.request_stop()
+            if self._failsafe is not None:
+                self._failsafe.begin(self._planned[0] if len(self._planned) else None)
             self.following.pause()
         self._first = True
         self._planned = self._points = self._points[:0]
-        if self._sender is not None and self.channel.command.on_loss == "zero":
-            self._before.fill(0.0)
-            self._sender.command(self._before)
+        if self._failsafe is not None:
+            self._failsafe.repeat()
 
     def stop(self, *, moved: bool = False) -> None:
         """End, as at deactivation; a velocity-controlled robot gets zeros.
@@ -265,8 +242,8 @@ class Commander:
             moved: The robot may stand elsewhere by now, as at an episode's start. The point that replaces the rest of a
                 trajectory then waits for the robot's place, see `withdraw`.
         """
-        if moved and len(self._planned) and self._sender is not None and self.channel.measured.any():
-            if self.channel.command.on_loss != "zero":
+        if moved and len(self._planned) and self._failsafe is not None and self.channel.measured.any():
+            if self._failsafe.cut:
                 self.withdrawal.keep(self._planned[0], self._sent_s + len(self._points) * self._period_s)
                 self._planned = self._planned[:0]
         elif not moved:
@@ -277,8 +254,8 @@ class Commander:
     def withdraw(self, newest: NDArray[np.float32], now_s: float) -> None:
         """Replace what is left of an ended episode's trajectory by the robot's place; see `Withdrawal.take`."""
         place = self.withdrawal.take(self.channel, newest, now_s)
-        if place is not None and self._sender is not None:
-            self._sender.trajectory(place)
+        if place is not None and self._sender is not None and self._failsafe is not None:
+            self._sender.trajectory(place, self._failsafe.cut)
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
         """Check that the robot is near the point that is due; otherwise send the point nearest to it and stop."""
@@ -297,7 +274,7 @@ class Commander:
         if limits.waits and len(self._planned) and self._sender is not None:
             self._planned = self._planned[:0]
             self._before[:] = due
-            self._sender.trajectory(self._before[None])
+            self._sender.trajectory(self._before[None], self._all)
 
     def _gives_up(self, seen: list[float], now_s: float, command: list[float], origin: list[float]) -> bool:
         """Return whether the robot failed to follow for too long; if so, end commanding."""

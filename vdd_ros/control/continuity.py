@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vdd_ros.control.following import turn
 from vdd_ros.control.rings import usable
 from vdd_ros.features import Feature
-from vdd_ros.robot.commands import Command
+from vdd_ros.robot.commands import CommandEntry
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.rotations import angle_between, from_vector
@@ -51,7 +51,9 @@ def rotation_rates(source: Input, observation: Sequence[Feature]) -> list[Rotati
     ]
 
 
-def max_rates(source: Input, observation: Sequence[Feature], command: Command, period_s: float) -> list[float]:
+def max_rates(
+    source: Input, observation: Sequence[Feature], commands: Sequence[CommandEntry], period_s: float
+) -> list[float]:
     """Return each entry's highest rate of change, in the policy's units per second; inf if unknown.
 
     The default is `GENEROUS` times the rate that `max_step` allows for the command that the entry measures or
@@ -70,7 +72,7 @@ def max_rates(source: Input, observation: Sequence[Feature], command: Command, p
             continue
         known = [
             GENEROUS * number.max_step * unit_factor(number.unit, unit, entry.name) / period_s
-            for number in command.entries
+            for number in commands
             if entry.name in (number.measured, number.relative_to)
         ]
         rates.append(min(known, default=math.inf))

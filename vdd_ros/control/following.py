@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from vdd_ros.robot.channels import CommandChannel
-from vdd_ros.robot.commands import Command, CommandEntry
+from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.commands import CommandEntry
 from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_of, unit_factor
 
 ERROR_S = 0.25
@@ -15,19 +15,19 @@ _PLACES = (*POSITIONS, DIMENSIONLESS, None)
 """Quantities that a robot may lag behind in; None: unknown."""
 
 
-def max_errors(command: Command, period_s: float) -> list[float]:
+def max_errors(entries: Sequence[CommandEntry], period_s: float) -> list[float]:
     """Return the largest distance between each command number and its measurement; inf if unbounded.
 
     The default is the distance that `max_step` per tick covers in `ERROR_S`, the lag of a slow robot, and at least
     `LEAST_STEPS` steps. Velocities, efforts and the like are unbounded: they do not accumulate while a robot is
     stopped.
     """
-    return [_max_error(entry, period_s) for entry in command.entries]
+    return [_max_error(entry, period_s) for entry in entries]
 
 
-def turns(command: Command) -> list[float]:
-    """Return a full turn in the unit of each number of a command; 0 for non-angles."""
-    return [turn(entry.unit) for entry in command.entries]
+def turns(entries: Sequence[CommandEntry]) -> list[float]:
+    """Return a full turn in the unit of each number; 0 for non-angles."""
+    return [turn(entry.unit) for entry in entries]
 
 
 def turn(unit: str) -> float:
@@ -55,7 +55,7 @@ class Following:
     What happened longer than `timeout_s` ago counts less and less.
 
     Args:
-        channel: The command.
+        channel: The commands.
         inputs: The columns of the observation that each input fills, by name.
         stamps_s: The time of the newest message of each input, by name; changes as messages come.
         period_s: Time between ticks.
@@ -78,8 +78,7 @@ class Following:
         period_s: float,
         timeout_s: float = 1.0,
     ) -> None:
-        command = channel.command
-        self.max_error = max_errors(command, period_s)
+        self.max_error = max_errors(channel.entries, period_s)
         self.watches = any(map(math.isfinite, self.max_error))
         self.times_frozen: dict[str, int] = {}
         self.frozen: list[str] = []
@@ -87,8 +86,8 @@ class Following:
         self._stamps_s = stamps_s
         self._timeout_s = timeout_s
         self._labels = [
-            f"{entry.name} (max_error {error:.3g} {entry.unit})"
-            for entry, error in zip(command.entries, self.max_error, strict=True)
+            f"{label} (max_error {error:.3g} {entry.unit})"
+            for label, entry, error in zip(channel.labels, channel.entries, self.max_error, strict=True)
         ]
         self._sources: list[_Source] = []
         for name, columns in inputs.items():

@@ -82,7 +82,7 @@ class Observer:
         units = {entry.name: entry.unit for entry in spec.vector}
         for source in (channel.source for channel in numbers.values()):
             names = [entry.name for entry in source.entries]
-            rates = max_rates(source, spec.vector, robot.command, period_s)
+            rates = max_rates(source, spec.vector, robot.command_entries, period_s)
             forms = [units[name] for name in names]
             turns = rotation_rates(source, spec.vector)
             judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)

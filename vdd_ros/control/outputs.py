@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from vdd_ros.control.commander import Sender
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
+from vdd_ros.control.sender import Sender
 from vdd_ros.control.timing import LatencyRecord
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.robot.channels import CommandChannel, Floats
+from vdd_ros.robot.command_channel import CommandChannel, Floats
 
 
 class Withdrawal:
@@ -33,7 +33,7 @@ class Withdrawal:
         """Return the place of the robot, (1, n), unmeasured numbers as they were due; None if the trajectory is over.
 
         Args:
-            channel: The command.
+            channel: The commands.
             newest: (obs_dim,) observation of the new episode.
             now_s: The time in seconds, on the clock of the trajectory's end.
         """

@@ -79,7 +79,8 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     robot_file = get_task(TASK).get_robot_file()
     robot = RobotFile.load(robot_file)
     spec = get_task(TASK).spec
-    topics = [source.topic for source in robot.inputs] + [robot.command.topic, "episode", "sim_robot/result"]
+    topics = [source.topic for source in robot.inputs] + [command.topic for command in robot.commands]
+    topics += ["episode", "sim_robot/result"]
     topics += [*(f"{node}/{topic}" for node in run.files for topic in NODE_TOPICS), DIAGNOSTICS]
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self._destroyed = False
         self.session: PolicySession | None = None
         self._logged: dict[str, str] = {}
-        self._other_publishers: list[str] = []
+        self._other_publishers: dict[str, list[str]] = {}
         self.callback_errors = CallbackErrors(self.get_logger().error)
         self._errors_told = 0
         answer_always(self, self.callback_errors)
@@ -166,8 +166,8 @@ class PolicyNode(ReasonedLifecycleNode):
         around = self.session.graph_monitor
         several = sum(len(names) for names in around.other_input_publishers().values())
         graph = {
-            "other_publishers": len(self._other_publishers),
-            "listeners": around.listeners(),
+            "other_publishers": sum(map(len, self._other_publishers.values())),
+            "listeners": min(around.listeners().values(), default=None),
             "other_input_publishers": several,
         }
         return info | loop_values(self.session.loop, self.session.statistics) | graph
@@ -175,7 +175,7 @@ class PolicyNode(ReasonedLifecycleNode):
     def _judge(self) -> tuple[bytes, str]:
         if self.session:
             self.session.graph_monitor.look()
-        self._other_publishers = self.session.graph_monitor.other_publishers() if self.session else []
+        self._other_publishers = self.session.graph_monitor.other_publishers() if self.session else {}
         wrong_types = self.session.graph_monitor.wrong_types() if self.session else ""
         self._log_once("wrong types", wrong_types)
         if wrong_types or self.failure:
@@ -188,13 +188,14 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def _judge_graph(self, graph: GraphMonitor) -> list[str]:
         """Return problems with the other ends of the node's topics."""
-        topic, others = graph.command_topic, ", ".join(self._other_publishers)
-        told = f"other nodes command the robot too, on {topic}: {others}" if others else ""
+        others = ", and ".join(f"on {topic}: {', '.join(names)}" for topic, names in self._other_publishers.items())
+        told = f"other nodes command the robot too, {others}" if others else ""
         self._log_once("other_publishers", told)
         several = self._judge_input_publishers(graph)
         mismatches = "; ".join(graph.mismatches())
         self._log_once("quality of service", mismatches)
-        unheard = f"nobody subscribes to {topic}" if graph.listeners() == 0 else ""
+        alone = " and ".join(topic for topic, count in graph.listeners().items() if not count)
+        unheard = f"nobody subscribes to {alone}" if alone else ""
         return [text for text in (told, several, mismatches, unheard) if text]
 
     def _judge_input_publishers(self, graph: GraphMonitor) -> str:

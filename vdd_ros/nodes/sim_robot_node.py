@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, command_message, messa
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.sim_robot.episodes import EpisodeResult, Phase, SimulatedRobot
-from vdd_ros.robot.channels import CommandChannel, InputChannel, set_stamp
+from vdd_ros.robot.channels import InputChannel, set_stamp
+from vdd_ros.robot.command_channel import CommandChannel, CommandPart
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 
@@ -71,10 +73,13 @@ class SimRobotNode(Node):
         task = get_task(self._settings.task)
         robot_file = RobotFile.load(self._settings.robot_file)
         robot_file.check(task.spec.observation, task.spec.action)
-        self._channel = CommandChannel(robot_file.command, task.spec.observation, task.spec.action)
+        self._channel = CommandChannel(robot_file.commands, task.spec.observation, task.spec.action)
         self._robot = SimulatedRobot(task, self._channel, self._settings.seed)
         self._results: list[EpisodeResult] = []
-        self._command = np.zeros(len(self._channel.low))
+        self._command = np.zeros(len(self._channel.entries))
+        self._found = np.zeros_like(self._command)
+        self._commands = frozenset(command.name for command in robot_file.commands)
+        self._awaited = set(self._commands)
         self._allowed = not self._settings.start_topic
         self._started = False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -94,9 +99,11 @@ class SimRobotNode(Node):
             channel = InputChannel(source, observation)
             channel.check(message)
             self._inputs.append((channel, message, self.create_publisher(type(message), source.topic, RELIABLE)))
-        command = command_message(robot_file.command, 0.0)
-        self._channel.check(command)
-        self.create_subscription(type(command), robot_file.command.topic, self._take_command, RELIABLE)
+        for part in self._channel.parts:
+            command = command_message(part.command, 0.0)
+            part.check(command)
+            take = partial(self._take_command, part)
+            self.create_subscription(type(command), part.command.topic, take, RELIABLE)
         self._episode = self.create_publisher(Int64, "episode", LATCHED)
         every_result = QoSProfile(depth=self._settings.episodes + 1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._result = self.create_publisher(String, "~/result", every_result)
@@ -113,14 +120,22 @@ class SimRobotNode(Node):
             self._started = True
             self._idle_since = self._steady.now()
 
-    def _take_command(self, message: Any) -> None:
+    def _take_command(self, part: CommandPart, message: Any) -> None:
+        """Take a message of one command; the robot obeys once each of them has come in this episode."""
+        found = self._found[part.place]
         try:
-            self._channel.read(message, self._command)
+            part.read(message, found)
         except ObservationError as error:
             self.get_logger().warning(f"command ignored: {error}", throttle_duration_sec=1.0)
             return
-        if not np.isfinite(self._command).all():
-            self.get_logger().warning(f"command ignored: {self._command} is not finite", throttle_duration_sec=1.0)
+        if not np.isfinite(found).all():
+            self.get_logger().warning(f"command ignored: {found} is not finite", throttle_duration_sec=1.0)
+            return
+        self._command[part.place] = found
+        if self._robot.phase is Phase.SETTLING:
+            return
+        self._awaited.discard(part.command.name)
+        if self._awaited:
             return
         if self._robot.phase is Phase.WAITING:
             self._timer.reset()
@@ -188,6 +203,7 @@ class SimRobotNode(Node):
 
     def _next_episode(self) -> None:
         self._robot.reset()
+        self._awaited = set(self._commands)
         self._episode.publish(Int64(data=self._robot.episode))
         if not self._episode.wait_for_all_acked(ACKNOWLEDGED_WITHIN):
             self.get_logger().warning(

@@ -1,4 +1,4 @@
-"""Reads and writes the message fields named in a robot file.
+"""Reads and writes the inputs named in a robot file.
 
 Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
 The live node, the simulated robot and the conversion of bags share this code.
@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
+from vdd_ros.robot.binding import bind
 from vdd_ros.robot.cdr.format import MessageFormat
-from vdd_ros.robot.commands import Command
 from vdd_ros.robot.conversion import Conversion
 from vdd_ros.robot.field_paths import check_path, elements
 from vdd_ros.robot.inputs import Input
-from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.raw_messages import Read, array_of, numbers_of
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 Numbers = NDArray[np.floating[Any]]
 
 
@@ -37,7 +35,7 @@ class InputChannel:
     def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
         """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
         self.source = source
-        self.columns, self._factors = _bind([(entry.name, entry.unit) for entry in source.entries], observation)
+        self.columns, self._factors = bind([(entry.name, entry.unit) for entry in source.entries], observation)
         self._conversion = Conversion(source.entries)
         self._layout = source.message.input_layout(self._conversion.numbers)
         self._numbers = np.empty(len(self._conversion.numbers))
@@ -141,110 +139,6 @@ class ArrayChannel:
         return stamp_ns(message)
 
 
-class CommandChannel:
-    """The command of a robot file: converts between actions and messages.
-
-    Attributes:
-        command: The command in the robot file.
-        low, high, max_step: (n,) limits in the units of the message.
-        relative: (n,) whether each number is relative to an observation entry.
-        any_relative: Whether any number is relative.
-        measured: (n,) whether an observation entry measures each number.
-        starts_anywhere: (n,) whether each number may start at any value: not measured, not a velocity and not set to
-            zero by the fail-safe; the latter two start from zero.
-        first_step: (n,) largest distance of the first command from its measurement.
-        measured_columns: n observation columns that measure the numbers; None for unmeasured ones.
-    """
-
-    def __init__(self, command: Command, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
-        """Bind a command to the observation and action of a policy or task; see `RobotFile.check` for the errors."""
-        self.command = command
-        self.low = np.array([entry.low for entry in command.entries])
-        self.high = np.array([entry.high for entry in command.entries])
-        self.max_step = np.array([entry.max_step for entry in command.entries])
-        self.relative = np.array([entry.relative_to is not None for entry in command.entries])
-        self.any_relative = bool(self.relative.any())
-        self.measured = np.array([entry.measured is not None for entry in command.entries])
-        rates = np.array(command.rates)
-        self.starts_anywhere = ~(self.measured | rates | (command.on_loss == "zero"))
-        self.first_step = np.array([entry.first_step for entry in command.entries])
-        self._layout = command.layout
-        self._action, self._action_factor = _bind([(e.action, e.unit) for e in command.entries], action)
-        self._base, self._base_factor = _bind([(e.relative_to, e.unit) for e in command.entries], observation)
-        bases = self._base.tolist(), self._base_factor.tolist()
-        self._references = list(zip(self.relative.tolist(), *bases, strict=True))
-        self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
-        self._now, self._now_factor = _bind([(e.measured, e.unit) for e in command.entries], observation)
-        self.measured_columns = [
-            int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
-        ]
-        self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
-
-    def check(self, message: Any) -> None:
-        """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
-        if hasattr(message, "header") != self.command.message.has_header:
-            has = "has no header" if self.command.message.has_header else "has a header"
-            raise RobotFileError(
-                f"command.type: {type(message).__name__} {has}, unlike the registered {self.command.type}; mend its "
-                "`has_header` (`vdd_ros.testing.messages.check_message` checks a registered type)"
-            )
-        if isinstance(self._layout, FieldLayout):
-            for index, field in enumerate(self._layout.fields):
-                check_path(message, field, f"command.entries[{index}].name")
-
-    def origin(self, seen: list[float], before: list[float]) -> list[float]:
-        """Return the origin of the command's step, n numbers: its reference, otherwise the last command.
-
-        Args:
-            seen: The observation, obs_dim Python numbers, faster than numpy for so few values.
-            before: The last command, n numbers.
-        """
-        return [
-            seen[index] * factor if relative else last
-            for last, (relative, index, factor) in zip(before, self._references, strict=True)
-        ]
-
-    def measure(self, observation: Numbers, out: Floats) -> None:
-        """Write the measured value of each number into `out`, (n,); zero if unmeasured."""
-        np.multiply(observation[self._now], self._now_factor, out=out)
-
-    def measurements(self, seen: list[float]) -> list[float]:
-        """Return the result of `measure` as a list, for an observation of obs_dim numbers."""
-        return [seen[index] * factor for index, factor in self._measurements]
-
-    def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
-        """Write the command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
-        out[:] = self.wanted(action.tolist(), observation.tolist())
-
-    def wanted(self, action: list[float], seen: list[float]) -> list[float]:
-        """Return the command, n numbers, for an action of act_dim numbers at an observation of obs_dim numbers."""
-        return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
-
-    def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
-        """Write the command for an action, (act_dim,), that follows a command, (n,), into `out`, (n,)."""
-        np.multiply(before, self.relative, out=out)
-        out += action[self._action] * self._action_factor
-
-    def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
-        """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,)."""
-        out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
-
-    def read(self, message: Any, out: Floats) -> None:
-        """Copy the command, (n,), out of a message; raises ObservationError if the message lacks it."""
-        self._layout.read(message, out)
-
-    def write(self, values: Floats, message: Any) -> None:
-        """Write a command, (n,), into a message."""
-        self._layout.write(values, message)
-
-    def write_trajectory(self, values: Floats, message: Any) -> None:
-        """Write commands, (m, n), in order into a message with m points."""
-        if not isinstance(self._layout, PointLayout):
-            raise TypeError(f"{self.command.type} has no points")
-        for number, point in enumerate(values):
-            self._layout.write_point(point, message, number)
-
-
 def _unexpected(message: Any, out: NDArray[Any]) -> int | None:
     raise TypeError("bytes of a message were given before `expect`")
 
@@ -262,15 +156,6 @@ def set_stamp(message: Any, stamp: int) -> None:
     header = getattr(message, "header", None)
     if header is not None:
         header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
-
-
-def _bind(wanted: Sequence[tuple[str | None, str]], entries: Sequence[Feature]) -> tuple[Indices, Floats]:
-    """Return, for each name and unit, the entry's index and the factor to that unit; index and factor 0 for no name."""
-    found = {entry.name: (index, entry.unit) for index, entry in enumerate(entries)}
-    bound = [
-        (0, 0.0) if name is None else (found[name][0], unit_factor(found[name][1], unit, name)) for name, unit in wanted
-    ]
-    return np.array([index for index, _ in bound], dtype=np.int64), np.array([factor for _, factor in bound])
 
 
 def _check_quaternion(message: Any, field: str, path: str) -> None:

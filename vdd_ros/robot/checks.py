@@ -43,9 +43,9 @@ def check_input(source: "Input", path: str) -> None:
             _check_field(source.message, entry, at)
 
 
-def check_command(command: "Command", path: str) -> None:
+def check_command(command: "Command") -> None:
     """Check the meaning of a command's entries, and of `on_loss` and `frame_id`; raises RobotFileError."""
-    message = command.message
+    message, path = command.message, command.path
     for index, entry in enumerate(command.entries):
         at = f"{path}.entries[{index}]"
         if message.fields and entry.name not in message.field_names:
@@ -58,13 +58,13 @@ def check_command(command: "Command", path: str) -> None:
     _check_on_loss(command, f"{path}.on_loss")
 
 
-def check_references(command: "Command", inputs: Sequence["InputEntry"], path: str) -> None:
+def check_references(command: "Command", inputs: Sequence["InputEntry"]) -> None:
     """Check that references and measurements of command numbers are input entries of the same quantity."""
     units = {entry.name: entry.unit for entry in inputs if not entry.shape}
     arrays = {entry.name for entry in inputs if entry.shape}
     for index, entry in enumerate(command.entries):
         for key in ("relative_to", "measured"):
-            given, at = getattr(entry, key), f"{path}.entries[{index}].{key}"
+            given, at = getattr(entry, key), f"{command.path}.entries[{index}].{key}"
             if given in arrays:
                 fail(at, f"is {given!r}, an array; give an entry that is a single number")
             if given is not None and given not in units:

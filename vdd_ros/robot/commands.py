@@ -1,16 +1,18 @@
-"""The command of a robot file: message numbers that carry action entries."""
+"""The commands of a robot file: message numbers that carry action entries."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vdd_ros.robot.checks import check_command
 from vdd_ros.robot.layouts import Layout
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import VELOCITIES, quantity_of
-from vdd_ros.robot.yaml_section import Section, fail, refuse_duplicates
+from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicates
 
 ON_LOSS = ("hold", "zero", "call")
+ALONE = "command"
+"""Key, and name, of a command that is alone in its file."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class CommandEntry:
 
 @dataclass(frozen=True)
 class Command:
-    """The command topic.
+    """One command topic.
 
     Attributes:
         topic: Topic; relative names take the node's namespace and can be remapped.
@@ -56,6 +58,8 @@ class Command:
         loss_service: Name of a std_srvs/srv/Trigger service, or None.
         frame_id: `header.frame_id` of the commands, if the type has a header.
         entries: The numbers, in the order of the message.
+        name: Name of the command in the robot file.
+        path: Where it stands there, for errors.
     """
 
     topic: str
@@ -64,6 +68,8 @@ class Command:
     loss_service: str | None
     frame_id: str
     entries: tuple[CommandEntry, ...]
+    name: str = ALONE
+    path: str = field(default=ALONE, compare=False)
 
     @property
     def type(self) -> str:
@@ -83,8 +89,28 @@ class Command:
         return tuple(quantity_of(entry.unit) in VELOCITIES for entry in self.entries)
 
 
-def read_command(section: Section) -> Command:
-    """Read the command; raises RobotFileError naming the field."""
+def read_commands(root: Section) -> tuple[Command, ...]:
+    """Read `commands`, or `command`, which is alone; raises RobotFileError naming the field."""
+    if not root.has("commands"):
+        return (read_command(root.section(ALONE), ALONE),)
+    if root.has(ALONE):
+        fail("commands", "cannot be combined with `command`; move that command below a name of its own in here")
+    section = root.section("commands")
+    if section.has("topic"):
+        fail(
+            "commands",
+            "is a command without a name; write `command:` for one that is alone",
+            example=EXAMPLES["commands"],
+        )
+    commands = tuple(read_command(section.section(name), name) for name in section.names())
+    refuse_duplicates("commands", "topics", [command.topic for command in commands])
+    entries = [entry.action for command in commands for entry in command.entries]
+    refuse_duplicates("commands", "action entries", entries)
+    return commands
+
+
+def read_command(section: Section, name: str) -> Command:
+    """Read one command; raises RobotFileError naming the field."""
     command = Command(
         topic=section.topic("topic"),
         message=find_message(section.message_type("type", commands=True)),
@@ -92,12 +118,14 @@ def read_command(section: Section) -> Command:
         loss_service=section.topic("loss_service") if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",
         entries=tuple(_command_entry(entry) for entry in section.sections("entries")),
+        name=name,
+        path=section.path,
     )
     section.finish()
     if (command.on_loss == "call") != (command.loss_service is not None):
         section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
     refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
-    check_command(command, section.path)
+    check_command(command)
     return command
 
 

@@ -9,7 +9,7 @@ from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_references
-from vdd_ros.robot.commands import Command, read_command
+from vdd_ros.robot.commands import Command, CommandEntry, read_commands
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
@@ -20,10 +20,10 @@ from vdd_ros.text import printable
 
 @dataclass(frozen=True)
 class RobotFile:
-    """A whole robot file: the inputs and the command; `path` names the file in errors."""
+    """A whole robot file: the inputs and the commands; `path` names the file in errors."""
 
     inputs: tuple[Input, ...]
-    command: Command
+    commands: tuple[Command, ...]
     path: str = field(default="", compare=False)
 
     @classmethod
@@ -51,11 +51,12 @@ class RobotFile:
         root = Section(document, "")
         inputs = root.section("inputs")
         parsed = tuple(read_input(inputs.section(name), name) for name in inputs.names())
-        robot = cls(inputs=parsed, command=read_command(root.section("command")))
+        robot = cls(inputs=parsed, commands=read_commands(root))
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
-        check_references(robot.command, robot.input_entries, "command")
+        for command in robot.commands:
+            check_references(command, robot.input_entries)
         return robot
 
     @property
@@ -64,11 +65,16 @@ class RobotFile:
         return tuple(entry for source in self.inputs for entry in source.entries)
 
     @property
+    def command_entries(self) -> tuple[CommandEntry, ...]:
+        """All command entries, command after command."""
+        return tuple(entry for command in self.commands for entry in command.entries)
+
+    @property
     def signature(self) -> Signature:
         """Observations and commands of the robot, in the units of its messages, without a fixed rate."""
         return Signature(
             tuple(feature for source in self.inputs for feature in source.features),
-            tuple(Feature(entry.action, entry.unit) for entry in self.command.entries),
+            tuple(Feature(entry.action, entry.unit) for entry in self.command_entries),
         )
 
     def check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
@@ -89,7 +95,8 @@ class RobotFile:
 
     def _check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
         wanted = Signature(tuple(observation), tuple(action))
-        places = {"observation": "inputs", "action": "command.entries"}
+        alone = self.commands[0] if len(self.commands) == 1 else None
+        places = {"observation": "inputs", "action": f"{alone.path}.entries" if alone else "commands"}
         if found := self.signature.differences(wanted, by_name=True):
             part = found[0].part
             problems = "; ".join(difference.problem for difference in found if difference.part == part)
@@ -104,12 +111,13 @@ class RobotFile:
                     problem = f"is {feature.unit!r}; whole numbers are not converted: give the policy's unit,"
                     fail(path, problem, [units[feature.name]])
         action_units = {entry.name: entry.unit for entry in action}
-        for index, command in enumerate(self.command.entries):
-            path = f"command.entries[{index}]"
-            unit_factor(action_units[command.action], command.unit, f"{path}.unit")
-            for key in ("relative_to", "measured"):
-                if (name := getattr(command, key)) is not None:
-                    unit_factor(units[name], command.unit, f"{path}.{key}")
+        for command in self.commands:
+            for index, entry in enumerate(command.entries):
+                path = f"{command.path}.entries[{index}]"
+                unit_factor(action_units[entry.action], entry.unit, f"{path}.unit")
+                for key in ("relative_to", "measured"):
+                    if (name := getattr(entry, key)) is not None:
+                        unit_factor(units[name], entry.unit, f"{path}.{key}")
 
 
 def _expanded(path: str | Path) -> Path:

@@ -15,6 +15,7 @@ from vdd_ros.text import printable
 EXAMPLES = {
     "inputs": "inputs: {arm: {topic: /joint_states, type: sensor_msgs/msg/JointState, max_age_s: 0.2, entries: {…}}}",
     "command": "command: {topic: /commands, type: std_msgs/msg/Float64MultiArray, on_loss: hold, entries: […]}",
+    "commands": "commands: {arm: {topic: /arm/commands, type: …, on_loss: hold, entries: […]}, gripper: {…}}",
     "topic": "topic: /joint_states",
     "type": "type: sensor_msgs/msg/JointState",
     "max_age_s": "max_age_s: 0.2",
@@ -246,7 +247,7 @@ class Section:
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
         """Raise RobotFileError for a key, with an example."""
-        examples = EXAMPLES | _OF_COMMAND if self.path == "command" else EXAMPLES
+        examples = EXAMPLES | _OF_COMMAND if self.path.partition(".")[0] in ("command", "commands") else EXAMPLES
         fail(self.at(key), problem, allowed, examples.get(key, ""))
 
 

@@ -234,7 +234,7 @@ def _command(message: Message, numbers: _Numbers, on_loss: str = "call") -> None
         CommandEntry(name, f"a{index}", None, unit, 0.0, 1.0, 1.0, None, 1.0)
         for index, (name, unit) in enumerate(zip(numbers.names, numbers.units, strict=True))
     )
-    check_command(Command("command", message, on_loss, "stop" if on_loss == "call" else None, "", entries), "command")
+    check_command(Command("command", message, on_loss, "stop" if on_loss == "call" else None, "", entries))
 
 
 def _other_units(quantities: Sequence[str]) -> list[str]:

@@ -54,8 +54,8 @@ class Baseline(Node):
         if settings.mode not in MODES:
             raise ConfigurationError(f"parameter mode is {settings.mode!r}; use one of {', '.join(MODES)}")
         robot = RobotFile.load(settings.robot_file)
-        self._answer = sample_command(robot.command)
-        self._publisher = self.create_publisher(type(self._answer), robot.command.topic, RELIABLE)
+        self._answer = sample_command(robot.commands[0])
+        self._publisher = self.create_publisher(type(self._answer), robot.commands[0].topic, RELIABLE)
         if settings.mode == "echo":
             source = robot.inputs[-1]
             self.create_subscription(message_class(source.type), source.topic, self._echo, SENSOR_DATA)

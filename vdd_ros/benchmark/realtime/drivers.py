@@ -59,8 +59,8 @@ class Driven(Node):
         spec = self._policy.spec
         self._window = np.tile(np.array(spec.statistics.observation_mean, np.float32), (spec.history, 1))
         robot = RobotFile.load(settings.robot_file)
-        self._command = sample_command(robot.command)
-        self._publisher = self.create_publisher(type(self._command), robot.command.topic, RELIABLE)
+        self._command = sample_command(robot.commands[0])
+        self._publisher = self.create_publisher(type(self._command), robot.commands[0].topic, RELIABLE)
         self._count = round(settings.rate_hz * settings.seconds)
         self._late, self._work = np.zeros((2, self._count))
         self._ticks = self._received = 0

@@ -88,8 +88,9 @@ class Probe(Node):
             messages = noisy_messages(InputChannel(source, task.spec.observation), kind, observation)
             self._messages.append((self.create_publisher(kind, source.topic, RELIABLE), itertools.cycle(messages)))
         self._inputs = TickInputs(self)
-        kind = type(command_message(robot.command, 0.0))
-        self._inputs.add(kind, robot.command.topic, self._take_command, RELIABLE)
+        command = robot.commands[0]
+        kind = type(command_message(command, 0.0))
+        self._inputs.add(kind, command.topic, self._take_command, RELIABLE)
         latency = TickInputs(self)
         latency.add(JointState, f"{self._settings.node}/latency", self._take_record, SENSOR_DATA)
         self._latency = latency

@@ -97,8 +97,8 @@ class Health:
 
     def _waited(self) -> str:
         """Return the names of the command numbers that have waited."""
-        limits, entries = self._loop.commander.limits, self._loop.commander.channel.command.entries
-        return ", ".join(entry.name for entry, count in zip(entries, limits.waited, strict=True) if count)
+        limits, labels = self._loop.commander.limits, self._loop.commander.channel.labels
+        return ", ".join(label for label, count in zip(labels, limits.waited, strict=True) if count)
 
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.observer.last_refusal}" if refused else ""
@@ -116,14 +116,14 @@ class Health:
 def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, int | float | str]:
     """Return counters, rates, and percentiles as texts in milliseconds."""
     values: dict[str, int | float | str] = asdict(loop.counters)
-    limits, entries = loop.commander.limits, loop.commander.channel.command.entries
+    limits, labels = loop.commander.limits, loop.commander.channel.labels
     values |= {"refused_actions": limits.refused, "unreachable": limits.unreachable}
     values["expert_switch_rate"] = loop.counters.expert_switches / max(1, loop.counters.decisions - 1)
     values["last_refused_policy"] = loop.swap.last_refused
-    for index, entry in enumerate(entries):
-        values[f"limited_range.{entry.name}"] = int(limits.out_of_range[index])
-        values[f"limited_step.{entry.name}"] = int(limits.too_far[index])
-        values[f"limited_error.{entry.name}"] = int(limits.waited[index])
+    for index, label in enumerate(labels):
+        values[f"limited_range.{label}"] = int(limits.out_of_range[index])
+        values[f"limited_step.{label}"] = int(limits.too_far[index])
+        values[f"limited_error.{label}"] = int(limits.waited[index])
     for name, count in loop.commander.following.times_frozen.items():
         values[f"frozen.{name}"] = count
     for name, count in loop.observer.contradictions.items():

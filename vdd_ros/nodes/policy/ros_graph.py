@@ -56,7 +56,7 @@ class GraphMonitor:
         self._robot = robot
         self._control = control
         self._publishers: dict[str, list[TopicEndpointInfo]] = {}
-        self._listeners: list[TopicEndpointInfo] = []
+        self._listeners: dict[str, list[TopicEndpointInfo]] = {}
         self._inputs = [
             self._watched(source.name, source.topic, source.type, qos_profile(source.qos)) for source in robot.inputs
         ]
@@ -64,9 +64,10 @@ class GraphMonitor:
             self._inputs.append(self._watched("episode_topic", episode_topic, "std_msgs/msg/Int64", LATCHED))
 
     @property
-    def command_topic(self) -> str:
-        """Full name of the command topic."""
-        return str(self._node.resolve_topic_name(self._robot.command.topic))
+    def command_topics(self) -> dict[str, str]:
+        """Full name of each command topic, with the type of its messages; empty in shadow mode."""
+        commands = self._robot.commands if self._control else ()
+        return {str(self._node.resolve_topic_name(command.topic)): command.type for command in commands}
 
     @property
     def inputs(self) -> list[Watched]:
@@ -76,16 +77,14 @@ class GraphMonitor:
 
     def look(self) -> None:
         """Read the graph; the other methods report this snapshot."""
-        topics = {each.topic for each in self.inputs} | ({self.command_topic} if self._control else set())
+        topics = {each.topic for each in self.inputs} | set(self.command_topics)
         self._publishers = {topic: self._node.get_publishers_info_by_topic(topic) for topic in topics}
-        if self._control:
-            self._listeners = self._node.get_subscriptions_info_by_topic(self.command_topic)
+        self._listeners = {topic: self._node.get_subscriptions_info_by_topic(topic) for topic in self.command_topics}
 
     def wrong_types(self) -> str:
         """Describe topics that other nodes use with another type; empty if none."""
         seen = [(each.topic, each.type, self._published(each.topic)) for each in self.inputs]
-        if self._control:
-            seen.append((self.command_topic, self._robot.command.type, self._listeners))
+        seen += [(topic, kind, self._listeners.get(topic, [])) for topic, kind in self.command_topics.items()]
         problems = []
         for topic, expected, endpoints in seen:
             types = {endpoint.topic_type for endpoint in endpoints} - {expected}
@@ -101,10 +100,10 @@ class GraphMonitor:
             for publisher in self._published(each.topic):
                 if reason := _incompatible(publisher.qos_profile, each.qos):
                     found.append(f"{_name(publisher)} publishes {each.topic}, but nothing arrives here: {reason}")
-        if self._control:
-            for listener in self._listeners:
+        for topic, listeners in self._listeners.items():
+            for listener in listeners:
                 if reason := _incompatible(RELIABLE, listener.qos_profile):
-                    found.append(f"{_name(listener)} listens to {self.command_topic}, but receives nothing: {reason}")
+                    found.append(f"{_name(listener)} listens to {topic}, but receives nothing: {reason}")
         return found
 
     def explain(self, names: Iterable[str], *, comes: bool) -> str:
@@ -148,18 +147,15 @@ class GraphMonitor:
         found = {each.what: self._others(self._published(each.topic)) for each in self.inputs}
         return {what: names for what, names in found.items() if len(names) > 1}
 
-    def other_publishers(self) -> list[str]:
-        """Return the other nodes that publish commands; none in shadow mode."""
-        if not self._control:
-            return []
-        return self._others(self._published(self.command_topic))
+    def other_publishers(self) -> dict[str, list[str]]:
+        """Return the other nodes that publish commands, by command topic; none in shadow mode."""
+        found = {topic: self._others(self._published(topic)) for topic in self.command_topics}
+        return {topic: names for topic, names in found.items() if names}
 
-    def listeners(self) -> int | None:
-        """Return the number of subscriptions to the commands; None in shadow mode."""
-        if not self._control:
-            return None
-        name = self.command_topic
-        return sum(own.get_subscription_count() for own in self._node.publishers if own.topic_name == name)
+    def listeners(self) -> dict[str, int]:
+        """Return the number of subscriptions to each command topic; none in shadow mode."""
+        counts = {own.topic_name: own.get_subscription_count() for own in self._node.publishers}
+        return {topic: counts.get(topic, 0) for topic in self.command_topics}
 
     def _published(self, topic: str) -> list[TopicEndpointInfo]:
         return self._publishers.get(topic, [])

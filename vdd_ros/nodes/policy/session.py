@@ -112,10 +112,11 @@ class PolicySession:
     def connect(self) -> None:
         """Create publishers and subscriptions; raises RobotFileError if a message lacks the fields."""
         parameters, active = self._parameters, self._loaded.active
-        control, command = parameters.enable_control, self._robot.command
-        if parameters.send == "chunk" and not command.message.has_points:
+        control, commands = parameters.enable_control, self._robot.commands
+        if parameters.send == "chunk" and not any(command.message.has_points for command in commands):
+            types = ", ".join(dict.fromkeys(command.type for command in commands))
             raise ConfigurationError(
-                f"send is 'chunk', but the robot file commands {command.type}; several actions are carried by "
+                f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
                 f"{', '.join(command_types(points=True))} only"
             )
         self._outputs = PublishedOutputs(self._node, active.channel, self._period_s, control=control)

@@ -49,7 +49,7 @@ def new_message(type_name: str) -> Any:
 
 
 def command_message(command: Command, period_s: float, points: int = 1) -> Any:
-    """Return a message of the command's type, to be filled repeatedly with `CommandChannel.write`.
+    """Return a message of the command's type, to be filled repeatedly with `CommandPart.write`.
 
     A message with points gets `points` of them, `period_s` apart. Its stamp stays zero; see `Message.stamped`.
     """

@@ -6,7 +6,7 @@ from enum import Enum
 import numpy as np
 
 from vdd_ros.documents import JsonObject, json_object
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import Floats
 
@@ -58,7 +58,7 @@ class SimulatedRobot:
         self._sim, self._draw_contexts = task.make_sim(1), task.draw_contexts
         self._channel = channel
         self._seed = seed
-        self._command: Floats = np.zeros(len(channel.low))
+        self._command: Floats = np.zeros(len(channel.entries))
         self._action: Floats = np.zeros(len(task.spec.action))
         self.episode = -1
         self.reset()

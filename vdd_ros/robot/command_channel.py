@@ -1,0 +1,153 @@
+"""Converts between the actions of a policy and the commands of a robot file.
+
+The numbers of all commands form one vector, command after command, so that they are bounded, refused and sent together.
+Messages are duck-typed, as in `channels`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.errors import RobotFileError
+from vdd_ros.features import Feature
+from vdd_ros.robot.binding import bind
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.field_paths import check_path
+from vdd_ros.robot.layouts import FieldLayout, PointLayout
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.floating[Any]]
+
+
+class CommandPart:
+    """One command and its place in the vector of all: converts between its numbers and its messages.
+
+    Args:
+        command: The command in the robot file.
+        first: Place of its first number in the vector.
+
+    Attributes:
+        command: The same.
+        place: Its m numbers in the vector.
+    """
+
+    def __init__(self, command: Command, first: int) -> None:
+        self.command = command
+        self.place = slice(first, first + len(command.entries))
+        self._layout = command.layout
+
+    def check(self, message: Any) -> None:
+        """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
+        path = self.command.path
+        if hasattr(message, "header") != self.command.message.has_header:
+            has = "has no header" if self.command.message.has_header else "has a header"
+            raise RobotFileError(
+                f"{path}.type: {type(message).__name__} {has}, unlike the registered {self.command.type}; mend its "
+                "`has_header` (`vdd_ros.testing.messages.check_message` checks a registered type)"
+            )
+        if isinstance(self._layout, FieldLayout):
+            for index, field in enumerate(self._layout.fields):
+                check_path(message, field, f"{path}.entries[{index}].name")
+
+    def read(self, message: Any, out: Floats) -> None:
+        """Copy its numbers, (m,), out of a message; raises ObservationError if the message lacks them."""
+        self._layout.read(message, out)
+
+    def write(self, values: Floats, message: Any) -> None:
+        """Write its numbers, (m,), into a message."""
+        self._layout.write(values, message)
+
+    def write_trajectory(self, values: Floats, message: Any) -> None:
+        """Write several commands, (points, m), in order into a message with as many points."""
+        if not isinstance(self._layout, PointLayout):
+            raise TypeError(f"{self.command.type} has no points")
+        for number, point in enumerate(values):
+            self._layout.write_point(point, message, number)
+
+
+class CommandChannel:
+    """The commands of a robot file: converts actions to the n numbers of all commands, and back.
+
+    Attributes:
+        parts: Each command with its place among the numbers.
+        entries: The n entries of all commands.
+        labels: n names for reports: of the entry or, where there are several commands, COMMAND.ENTRY.
+        low, high, max_step: (n,) limits in the units of the messages.
+        relative: (n,) whether each number is relative to an observation entry.
+        any_relative: Whether any number is relative.
+        measured: (n,) whether an observation entry measures each number.
+        starts_anywhere: (n,) whether each number may start at any value: not measured, not a velocity and not set to
+            zero by the fail-safe; the latter two start from zero.
+        first_step: (n,) largest distance of the first command from its measurement.
+        measured_columns: n observation columns that measure the numbers; None for unmeasured ones.
+    """
+
+    def __init__(self, commands: Sequence[Command], observation: Sequence[Feature], action: Sequence[Feature]) -> None:
+        """Bind commands to the observation and action of a policy or task; see `RobotFile.check` for the errors."""
+        self.entries = entries = tuple(entry for command in commands for entry in command.entries)
+        firsts = np.cumsum([0, *(len(command.entries) for command in commands)]).tolist()
+        self.parts = tuple(CommandPart(command, first) for command, first in zip(commands, firsts, strict=False))
+        self.labels = tuple(
+            f"{command.name}.{entry.name}" if len(commands) > 1 else entry.name
+            for command in commands
+            for entry in command.entries
+        )
+        self.low = np.array([entry.low for entry in entries])
+        self.high = np.array([entry.high for entry in entries])
+        self.max_step = np.array([entry.max_step for entry in entries])
+        self.relative = np.array([entry.relative_to is not None for entry in entries])
+        self.any_relative = bool(self.relative.any())
+        self.measured = np.array([entry.measured is not None for entry in entries])
+        rates = np.array([rate for command in commands for rate in command.rates])
+        zeroed = np.array([command.on_loss == "zero" for command in commands for _ in command.entries])
+        self.starts_anywhere = ~(self.measured | rates | zeroed)
+        self.first_step = np.array([entry.first_step for entry in entries])
+        self._action, self._action_factor = bind([(e.action, e.unit) for e in entries], action)
+        self._base, self._base_factor = bind([(e.relative_to, e.unit) for e in entries], observation)
+        bases = self._base.tolist(), self._base_factor.tolist()
+        self._references = list(zip(self.relative.tolist(), *bases, strict=True))
+        self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
+        self._now, self._now_factor = bind([(e.measured, e.unit) for e in entries], observation)
+        self.measured_columns = [
+            int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
+        ]
+        self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
+
+    def origin(self, seen: list[float], before: list[float]) -> list[float]:
+        """Return the origin of the command's step, n numbers: its reference, otherwise the last command.
+
+        Args:
+            seen: The observation, obs_dim Python numbers, faster than numpy for so few values.
+            before: The last command, n numbers.
+        """
+        return [
+            seen[index] * factor if relative else last
+            for last, (relative, index, factor) in zip(before, self._references, strict=True)
+        ]
+
+    def measure(self, observation: Numbers, out: Floats) -> None:
+        """Write the measured value of each number into `out`, (n,); zero if unmeasured."""
+        np.multiply(observation[self._now], self._now_factor, out=out)
+
+    def measurements(self, seen: list[float]) -> list[float]:
+        """Return the result of `measure` as a list, for an observation of obs_dim numbers."""
+        return [seen[index] * factor for index, factor in self._measurements]
+
+    def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
+        """Write the command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
+        out[:] = self.wanted(action.tolist(), observation.tolist())
+
+    def wanted(self, action: list[float], seen: list[float]) -> list[float]:
+        """Return the command, n numbers, for an action of act_dim numbers at an observation of obs_dim numbers."""
+        return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
+
+    def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
+        """Write the command for an action, (act_dim,), that follows a command, (n,), into `out`, (n,)."""
+        np.multiply(before, self.relative, out=out)
+        out += action[self._action] * self._action_factor
+
+    def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
+        """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,)."""
+        out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
