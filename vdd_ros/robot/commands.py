@@ -134,7 +134,7 @@ def _command_entry(section: Section) -> CommandEntry:
     max_step = section.number("max_step", positive=True, infinite=True)
     entry = CommandEntry(
         name=section.text("name"),
-        action=section.text("action"),
+        action=section.text("action") if section.has("action") else section.text("name"),
         relative_to=relative_to,
         unit=section.unit("unit"),
         low=section.number("low"),
