@@ -228,14 +228,25 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
-@pytest.mark.parametrize("value", ["", "[]", "{}", "''", "missing"])
+@pytest.mark.parametrize("value", ["", "[]", "{}", "''"])
 def test_every_refused_value_shows_the_line(refusal: Any, line: str, value: str) -> None:
-    """A key without a value, with an empty one, or left out."""
+    """A key without a value, or with an empty one."""
     key = line.partition(":")[0]
-    new = "unknown: 1" if value == "missing" else f"{key}: {value}"
-    text = refusal(line, new)
+    text = refusal(line, f"{key}: {value}")
     assert f"{key}: " in text
     assert EXAMPLES[key] in text
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("action")])
+def test_every_missing_value_shows_the_line(refusal: Any, line: str) -> None:
+    key = line.partition(":")[0]
+    text = refusal(line, "unknown: 1")
+    assert f"{key}: " in text
+    assert EXAMPLES[key] in text
+
+
+def test_an_action_is_named_as_its_number_unless_it_is_given(load: Any) -> None:
+    assert load("action: elbow_go, ", "").commands[0].entries[0].action == "elbow"
 
 
 @pytest.mark.parametrize("key", EXAMPLES)
