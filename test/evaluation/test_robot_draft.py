@@ -53,8 +53,8 @@ def test_a_draft_loads_and_reads_the_bag_it_came_from(tmp_path: Path) -> None:
         *("target_x", "target_y", "target_z"),
         *("shoulder_position", "elbow_position", "finger_position"),
     ]
-    assert robot.command.topic == "/controller/commands"
-    assert robot.command.on_loss == "hold"
+    assert robot.commands[0].topic == "/controller/commands"
+    assert robot.commands[0].on_loss == "hold"
     report = check_bag(file, tmp_path / "bag")
     assert [one for one in report.findings if one.level != "note"] == []
 
@@ -65,7 +65,7 @@ def test_each_number_of_an_unnamed_command_finds_its_joint(tmp_path: Path) -> No
     for k, row in enumerate(joint_positions(np.arange(200) / 50 + 0.05)):
         bag.more.append(("/arm/commands", "std_msgs/msg/Float64MultiArray", k / 50, numbers(row[list(order)])))
     _, file = draft(tmp_path, bag)
-    entries = RobotFile.load(file).command.entries
+    entries = RobotFile.load(file).commands[0].entries
     assert [entry.name for entry in entries] == ["finger", "shoulder", "elbow"]
     assert [entry.measured for entry in entries] == ["finger_position", "shoulder_position", "elbow_position"]
     rows = joint_positions(np.arange(200) / 50 + 0.05)[:, list(order)]
@@ -89,7 +89,7 @@ def test_an_order_that_the_bag_does_not_show_is_a_question(tmp_path: Path) -> No
     for joint in ("shoulder", "elbow", "finger"):
         text = text.replace('name: "???"', f"name: {joint}", 1).replace('unit: "???"', "unit: rad", 1)
     file.write_text(text)
-    assert [entry.name for entry in RobotFile.load(file).command.entries] == ["shoulder", "elbow", "finger"]
+    assert [entry.name for entry in RobotFile.load(file).commands[0].entries] == ["shoulder", "elbow", "finger"]
 
 
 def test_a_bag_without_commands_asks_for_them(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_trajectory_is_commanded_by_the_names_of_its_joints(tmp_path: Path) ->
     for k, row in enumerate(joint_positions(np.arange(100) / 25)):
         bag.more.append(("/arm/joint_trajectory", TRAJECTORY, k / 25, trajectory(("elbow", "shoulder"), row[[1, 0]])))
     _, file = draft(tmp_path, bag, rate_hz=25.0)
-    command = RobotFile.load(file).command
+    command = RobotFile.load(file).commands[0]
     assert (command.type, [entry.name for entry in command.entries]) == (TRAJECTORY, ["elbow", "shoulder"])
     assert [entry.measured for entry in command.entries] == ["elbow_position", "shoulder_position"]
 
@@ -113,7 +113,7 @@ def test_speeds_are_zeroed_on_loss_and_numbers_that_never_vary_are_left_out(tmp_
     bag = ArmBag(command_hz=0.0)
     bag.more = [("/base/cmd_vel", TWIST, k / 20, twist(0.1 * np.sin(k / 9), 0.02 * k)) for k in range(60)]
     _, file = draft(tmp_path, bag)
-    command = RobotFile.load(file).command
+    command = RobotFile.load(file).commands[0]
     assert command.on_loss == "zero"
     assert [entry.name for entry in command.entries] == ["twist.linear.x", "twist.angular.z"]
 
@@ -136,7 +136,7 @@ def test_a_leader_arm_is_a_command_and_a_foreign_clock_is_dated_by_arrival(tmp_p
         bag.more.append(("/leader/joint_commands", JOINT_STATE, k / 50, joint_state(("shoulder",), row[:1], START_S)))
     _, file = draft(tmp_path, bag)
     robot = RobotFile.load(file)
-    assert (robot.command.topic, robot.command.type) == ("/leader/joint_commands", JOINT_STATE)
+    assert (robot.commands[0].topic, robot.commands[0].type) == ("/leader/joint_commands", JOINT_STATE)
     assert [(source.name, source.stamp) for source in robot.inputs] == [
         ("camera_target_pose", "header"),
         ("joint_states", "arrival"),

@@ -16,7 +16,7 @@ def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float
     """
     file = RobotFile.load(robot)
     loaded = None if policy is None else OnnxPolicy.load(policy)
-    names = [*(source.topic for source in file.inputs), file.command.topic]
+    names = [*(source.topic for source in file.inputs), *(command.topic for command in file.commands)]
     ends = tuple(name.removeprefix("~").lstrip("/") for name in names)
     with open_bag(bag, wanted=lambda topic: topic.endswith(ends)) as recording:
         found: Recording = recording

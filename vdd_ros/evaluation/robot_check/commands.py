@@ -1,4 +1,4 @@
-"""The commands in a recording, and what is wrong with the command of a robot file."""
+"""The commands in a recording, and what is wrong with those of a robot file."""
 
 from array import array
 from collections import Counter
@@ -12,7 +12,8 @@ from vdd_ros.bags.topics import Recording, Topic
 from vdd_ros.errors import ObservationError
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.topics import find_topic, missing_topic
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandPart
+from vdd_ros.robot.commands import Command
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -21,38 +22,41 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class CommandReadings:
-    """The recorded commands.
+    """The recorded commands on one topic.
 
     Attributes:
+        command: The command in the robot file.
         topic: Topic in the recording; None if there is none.
         received_s: (n,) times of receipt, seconds since the epoch.
         values: (n, m) in the units of the robot file.
         refused: Messages that are no such command, by reason.
     """
 
+    command: Command
     topic: Topic | None
     received_s: Floats = field(default_factory=lambda: np.empty(0))
     values: Floats = field(default_factory=lambda: np.empty((0, 0)))
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def read_commands(robot: RobotFile, recording: Recording) -> CommandReadings:
-    """Read the commands of a recording, whoever sent them.
+def read_commands(robot: RobotFile, recording: Recording) -> list[CommandReadings]:
+    """Read each command of a robot file from a recording, whoever sent them.
 
     Raises:
         RecordingError: The recording is damaged.
     """
-    command = robot.command
-    found = CommandReadings(find_topic(command.topic, recording.topics))
+    return [_read_command(command, recording) for command in robot.commands]
+
+
+def _read_command(command: Command, recording: Recording) -> CommandReadings:
+    found = CommandReadings(command, find_topic(command.topic, recording.topics))
     if found.topic is None or found.topic.type != command.type:
         return found
-    signature = robot.signature
-    scalars = [feature for feature in signature.observation if feature.is_scalar]
-    channel = CommandChannel(command, scalars, signature.action)
+    part = CommandPart(command, 0)
     received_s, values, out = array("d"), array("d"), np.empty(len(command.entries))
     for received in recording.messages([found.topic.name]):
         try:
-            channel.read(received.message, out)
+            part.read(received.message, out)
         except ObservationError as error:
             found.refused[str(error)] += 1
             continue
@@ -63,32 +67,29 @@ def read_commands(robot: RobotFile, recording: Recording) -> CommandReadings:
     return found
 
 
-def command_findings(
-    robot: RobotFile, found: CommandReadings, topics: Sequence[Topic], rate_hz: float
-) -> Iterator[Finding]:
-    """Yield what is wrong with the command: topic, type, order, limits and references.
+def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: float) -> Iterator[Finding]:
+    """Yield what is wrong with a command: topic, type, order, limits and references.
 
     Args:
-        robot: The robot file.
         found: The recorded commands.
         topics: Those of the recording.
         rate_hz: Of the policy, to which `max_step` refers.
     """
-    command = robot.command
-    yield from _references(robot)
+    command, path = found.command, found.command.path
+    yield from _references(command)
     if found.topic is None:
         text = f"{command.topic} is {missing_topic(command.topic, command.type, topics)}"
-        yield Finding(NOTE, "command.topic", f"{text}; its limits cannot be compared with recorded commands")
+        yield Finding(NOTE, f"{path}.topic", f"{text}; its limits cannot be compared with recorded commands")
         return
     if found.topic.type != command.type:
         text = f"is {command.type}, but {found.topic.name} carries {printable(found.topic.type)}"
-        yield Finding(ERROR, "command.type", f"{text}: a controller that takes one does not hear the other")
+        yield Finding(ERROR, f"{path}.type", f"{text}: a controller that takes one does not hear the other")
         return
     for reason, times in found.refused.items():
         text = f"{times:,} of {found.topic.count:,} recorded commands are none by this file: {reason}"
-        yield Finding(ERROR, "command.entries", text)
+        yield Finding(ERROR, f"{path}.entries", text)
     if len(found.values):
-        yield from _limits(robot, found, rate_hz)
+        yield from _limits(found, rate_hz)
 
 
 def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
@@ -100,18 +101,18 @@ def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
     return np.diff(found.values[places], axis=0)
 
 
-def _references(robot: RobotFile) -> Iterator[Finding]:
-    for index, entry in enumerate(robot.command.entries):
-        if entry.relative_to is not None and entry.relative_to == entry.measured and not robot.command.rates[index]:
+def _references(command: Command) -> Iterator[Finding]:
+    for index, entry in enumerate(command.entries):
+        if entry.relative_to is not None and entry.relative_to == entry.measured and not command.rates[index]:
             text = f"is {entry.relative_to!r}. If that is measured on the robot, and not a set point, each command "
             text += "starts from where the robot sags to, and the error adds up; name a set point, and what measures it"
-            yield Finding(WARNING, f"command.entries[{index}].relative_to", f"{text} in `measured`")
+            yield Finding(WARNING, f"{command.path}.entries[{index}].relative_to", f"{text} in `measured`")
 
 
-def _limits(robot: RobotFile, found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
+def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
     steps = np.abs(sampled_steps(found, rate_hz))
-    for index, entry in enumerate(robot.command.entries):
-        where, values = f"command.entries[{index}]", found.values[:, index]
+    for index, entry in enumerate(found.command.entries):
+        where, values = f"{found.command.path}.entries[{index}]", found.values[:, index]
         least, most = float(values.min()), float(values.max())
         beyond = float(((values < entry.low) | (values > entry.high)).mean())
         if beyond > 0:

@@ -20,13 +20,18 @@ def limit_findings(robot: RobotFile, spec: PolicySpec) -> Iterator[Finding]:
         spec: Metadata of the policy.
     """
     places = {feature.name: index for index, feature in enumerate(spec.action)}
-    for number, entry in enumerate(robot.command.entries):
+    for where, entry in _numbers(robot):
         index = places[entry.action]
-        where = f"command.entries[{number}]"
         factor = unit_factor(spec.action[index].unit, entry.unit, where)
         mean, std = (factor * moments[index] for moments in (spec.statistics.action_mean, spec.statistics.action_std))
         low, high = (factor * limit for limit in (spec.action[index].low, spec.action[index].high))
         yield from _entry(entry, where, (mean, std), (low, high))
+
+
+def _numbers(robot: RobotFile) -> Iterator[tuple[str, CommandEntry]]:
+    for command in robot.commands:
+        for number, entry in enumerate(command.entries):
+            yield f"{command.path}.entries[{number}]", entry
 
 
 def _entry(

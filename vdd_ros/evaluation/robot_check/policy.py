@@ -18,7 +18,7 @@ from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.robot.channels import CommandChannel
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 
 LEAST_VALUES = 10
@@ -40,7 +40,7 @@ class _Entry:
 
 
 def policy_findings(
-    robot: RobotFile, policy: OnnxPolicy, inputs: Sequence[InputReadings], commands: CommandReadings
+    robot: RobotFile, policy: OnnxPolicy, inputs: Sequence[InputReadings], commands: Sequence[CommandReadings]
 ) -> Iterator[Finding]:
     """Yield what a recording shows about a policy before it runs on the robot.
 
@@ -82,21 +82,26 @@ def _observed(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Iterator[_En
 
 
 def _acted(
-    robot: RobotFile, spec: PolicySpec, inputs: Sequence[InputReadings], commands: CommandReadings
+    robot: RobotFile, spec: PolicySpec, inputs: Sequence[InputReadings], commands: Sequence[CommandReadings]
 ) -> Iterator[_Entry]:
     """Yield the actions that the recorded commands stand for, at the observations of their time."""
     ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
-    places = newest_at(commands.received_s, ticks) if len(commands.received_s) else np.empty(0, np.int64)
-    if (places >= 0).sum() < LEAST_VALUES:
+    if not all(len(one.received_s) for one in commands):
         return
-    seen = _sampled(spec, inputs)[places >= 0]
-    channel = CommandChannel(robot.command, spec.vector, spec.action)
+    places = np.array([newest_at(one.received_s, ticks) for one in commands])
+    known = (places >= 0).all(0)
+    if known.sum() < LEAST_VALUES:
+        return
+    seen = _sampled(spec, inputs)[known]
+    sent = np.hstack([one.values[place[known]] for one, place in zip(commands, places, strict=True)])
+    channel = CommandChannel(robot.commands, spec.vector, spec.action)
     actions = np.zeros((len(seen), spec.act_dim))
-    for row, (place, observation) in enumerate(zip(places[places >= 0], seen, strict=True)):
-        channel.to_action(commands.values[place], observation, actions[row])
+    for row, (values, observation) in enumerate(zip(sent, seen, strict=True)):
+        channel.to_action(values, observation, actions[row])
+    where = f"{robot.commands[0].path}.entries" if len(robot.commands) == 1 else "commands"
     for index, feature in enumerate(spec.action):
         mean, std = spec.statistics.action_mean[index], spec.statistics.action_std[index]
-        yield _Entry(feature, "command", "command.entries", actions[:, index], mean, std)
+        yield _Entry(feature, "command", where, actions[:, index], mean, std)
 
 
 def _sampled(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Floats:

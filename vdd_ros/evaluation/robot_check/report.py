@@ -128,7 +128,7 @@ def check_robot(
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
     wanted = rate_hz is not None or policy is not None
     findings += alignment_findings(alignment, rate, wanted=wanted) if alignment else ()
-    findings += command_findings(robot, commands, recording.topics, rate)
+    findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
     if policy is not None:
         findings += policy_findings(robot, policy, inputs, commands)
         findings += limit_findings(robot, policy.spec)
@@ -137,8 +137,8 @@ def check_robot(
         ticks=alignment.ticks if alignment else 0,
         spread_s=alignment.spread_s if alignment else None,
         inputs=tuple(_input_report(one, alignment) for one in inputs),
-        commands=len(commands.values),
-        command=tuple(_command_reports(robot, commands)),
+        commands=sum(len(one.values) for one in commands),
+        command=tuple(report for one in commands for report in _command_reports(one)),
         findings=sorted_findings(findings),
     )
 
@@ -173,8 +173,8 @@ def _entry_reports(found: InputReadings) -> Iterable[EntryReport]:
         yield _entry_report(feature.name, feature.unit, values, is_array=found.source.array is not None)
 
 
-def _command_reports(robot: RobotFile, found: CommandReadings) -> Iterable[EntryReport]:
-    for index, entry in enumerate(robot.command.entries if len(found.values) else ()):
+def _command_reports(found: CommandReadings) -> Iterable[EntryReport]:
+    for index, entry in enumerate(found.command.entries if len(found.values) else ()):
         yield _entry_report(entry.name, entry.unit, found.values[:, index : index + 1])
 
 

@@ -80,7 +80,8 @@ def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measu
     inputs = tuple(_measured(one) for one in readings)
     if plan.command is None:
         return Measures(inputs, None)
-    return Measures(inputs, _measured_command(plan, plan.command, read_commands(robot, recording), readings, rate_hz))
+    (found,) = read_commands(robot, recording)
+    return Measures(inputs, _measured_command(plan, plan.command, found, readings, rate_hz))
 
 
 def _provisional(plan: Plan) -> dict[str, object]:
