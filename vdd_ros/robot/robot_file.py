@@ -112,12 +112,12 @@ class RobotFile:
                     fail(path, problem, [units[feature.name]])
         action_units = {entry.name: entry.unit for entry in action}
         for command in self.commands:
-            for index, entry in enumerate(command.entries):
+            for index, number in enumerate(command.entries):
                 path = f"{command.path}.entries[{index}]"
-                unit_factor(action_units[entry.action], entry.unit, f"{path}.unit")
+                unit_factor(action_units[number.action], number.unit, f"{path}.unit")
                 for key in ("relative_to", "measured"):
-                    if (name := getattr(entry, key)) is not None:
-                        unit_factor(units[name], entry.unit, f"{path}.{key}")
+                    if (name := getattr(number, key)) is not None:
+                        unit_factor(units[name], number.unit, f"{path}.{key}")
 
 
 def _expanded(path: str | Path) -> Path:
