@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -38,6 +38,7 @@ from vdd_ros.tasks import get_task
 DEADLINE_S = 600.0
 METHODS = ["beso", "beso-1", "em", "vdd-beso"]
 Capture = pytest.CaptureFixture[str]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,14 @@ def start(argv: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_until(happened: Callable[[], T | None], process: subprocess.Popen[str]) -> T:
+    """Wait for something, and return it."""
     deadline = time.monotonic() + DEADLINE_S
-    while not happened():
+    while not (found := happened()):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    return found
 
 
 def trainings(work: Path) -> dict[str, int]:
@@ -208,17 +211,16 @@ def test_two_workers_share_the_work_and_what_a_killed_one_did_is_restarted(
 ) -> None:
     if "--ray" in where:
         pytest.importorskip("ray")
-    process = start([*command(demos, tmp_path, "beso", "em", steps=200), *where])
+    process = start([*command(demos, tmp_path, "beso", "em", steps=60), *where])
     try:
-        wait_until(lambda: holder_of_a_run(tmp_path), process)
-        os.kill(holder_of_a_run(tmp_path) or 0, signal.SIGKILL)
+        os.kill(wait_until(lambda: holder_of_a_run(tmp_path), process), signal.SIGKILL)
         errors = process.communicate()[1]
     finally:
         process.kill()
     assert process.returncode == 0, errors
     assert errors.count("its worker died; it is done again") == 1
     assert methods_in(tmp_path) == ["beso", "em"]
-    assert all(record["settings"]["steps"] == 200 for record in read_results(tmp_path / "benchmark.json"))
+    assert all(record["settings"]["steps"] == 60 for record in read_results(tmp_path / "benchmark.json"))
 
 
 def holder_of_a_run(work: Path) -> int | None:

@@ -58,7 +58,7 @@ _METHODS = {method.name: method for method in registry.all_methods() if method.n
 """All but VDD, which is compared from several teachers."""
 
 SOURCES = {
-    "ddpm": Source("ddpm", settings={"teacher": "ddpm", "steps": 4_000}),  # its levels are spread wider than BESO's
+    "ddpm": Source("ddpm", settings={"teacher": "ddpm"}),
     "beso": Source("beso", settings={"teacher": "beso"}),
     "vdd-ddpm": Source("vdd", "ddpm"),
     "vdd-beso": Source("vdd", "beso"),
