@@ -1,5 +1,6 @@
 """Conformance test of a demonstration format of another package: recognising, reading and refusing data."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ _JUNK = {
 def check_format(checked: Format, folder: Path, sample: Path | None = None) -> None:
     """Check a format: it knows its own files and no others, gives back what was written, and refuses damage.
 
+    A format that cannot hold arrays, such as images, refuses them with DemonstrationError.
+
     Args:
         checked: What the entry point names.
         folder: An empty folder to write into, such as pytest's `tmp_path`.
@@ -48,12 +51,9 @@ def check_format(checked: Format, folder: Path, sample: Path | None = None) -> N
         _require(sample is not None, "cannot write; give check_format a sample of it")
     else:
         for made in made_up():
-            place = folder / made.header.source.replace(" ", "_")
-            path = checked.write(made, place)
-            _require(path.exists() and place in (path, *path.parents), f"wrote nothing at '{path}', which it returned")
-            _check_same(checked, path, made)
-            _check_same(checked, checked.write(made, place), made)  # over the old one
+            path = _check_written(checked, checked.write, made, folder)
             sample = sample or path
+        _check_arrays(checked, checked.write, folder / "arrays")
     if sample is not None:
         _check_sample(checked, sample, folder / "cut")
 
@@ -68,6 +68,42 @@ def made_up() -> list[DemonstrationSet]:
     )
     plain = replace(HEADER, source="without contexts", context=(), seed=None)
     return [whole, replace(whole, header=plain, contexts=np.zeros((3, 0)))]
+
+
+def with_array() -> DemonstrationSet:
+    """Return a set whose observation holds an array."""
+    plain = made_up()[1]
+    pixels = Feature("pixels", shape=(2, 3), dtype="uint8")
+    header = replace(plain.header, source="with an array", observation=(*plain.header.observation, pixels))
+    values = np.arange(90, dtype=np.uint8).reshape(15, 2, 3)
+    return replace(plain, header=header, arrays={"pixels": values})
+
+
+def _check_written(
+    checked: Format, write: Callable[[DemonstrationSet, Path], Path], made: DemonstrationSet, folder: Path
+) -> Path:
+    """Write a set, over nothing and over itself, and read it back."""
+    place = folder / made.header.source.replace(" ", "_")
+    path = write(made, place)
+    _require(path.exists() and place in (path, *path.parents), f"wrote nothing at '{path}', which it returned")
+    _check_same(checked, path, made)
+    _check_same(checked, write(made, place), made)
+    return path
+
+
+def _check_arrays(checked: Format, write: Callable[[DemonstrationSet, Path], Path], folder: Path) -> None:
+    """Check that a set with an array comes back as it was, or is refused."""
+    try:
+        path = write(with_array(), folder)
+    except DemonstrationError:  # it holds numbers alone
+        return
+    try:
+        _check_same(checked, path, with_array())
+    except DemonstrationError as error:
+        raise ConformanceError(
+            f"the format does not read the set with an array that it wrote ({error}); it must keep arrays, or refuse "
+            "to write them with DemonstrationError"
+        ) from error
 
 
 def _require(holds: object, what: str) -> None:
@@ -103,6 +139,9 @@ def _check_same(checked: Format, path: Path, made: DemonstrationSet) -> None:
     for name in ("observation", "action", "lengths", "modes", "contexts"):
         same = np.array_equal(getattr(found, name), getattr(made, name))
         _require(same, f"gives back other numbers as '{name}' than were written")
+    for name, values in made.arrays.items():
+        same = name in found.arrays and np.array_equal(found.arrays[name], values)
+        _require(same, f"gives back another array '{name}' than was written")
     _require(found.sha256 == made.sha256, "gives back a set with another SHA-256 than was written")
 
 
