@@ -187,7 +187,7 @@ class PolicyLoop:
         active, observer = self.swap.active, self.swap.active.observer
         if observer.complete and not observer.stale(now_s):
             with suppress(VddError):  # the tick will raise it again
-                window = observer.sample(now_s)
+                window = observer.sample(now_s, begins=False)
                 action = active.chunks.dry_run(window, observer.goal, observer.arrays)
                 if action is not None and not self._trajectories:
                     self.commander.dry_run(action, _newest(window))

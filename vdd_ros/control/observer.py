@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
 from vdd_ros.control.counters import Counters
+from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
 from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError
@@ -38,7 +39,7 @@ class Observer:
 
     Attributes:
         inputs: The channels of the robot file's inputs, by name.
-        columns: Vector columns filled by each input of single numbers, by name.
+        columns: Vector columns that each input of single numbers alone decides about, by name.
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Reason for the newest refusal of a message or goal.
@@ -50,22 +51,25 @@ class Observer:
     def __init__(
         self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float, formats: Formats | None = None
     ) -> None:
-        numbers = {s.name: InputChannel(s, spec.vector) for s in robot.inputs if s.array is None}
+        self._differences = Differences(robot, spec.vector)
+        vector = self._differences.read
+        numbers = {s.name: InputChannel(s, vector) for s in robot.inputs if s.array is None}
         arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
         self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
         if formats is not None:
             for channel in self.inputs.values():
                 channel.expect(formats(channel.source.type))
-        self.columns = {name: channel.columns.tolist() for name, channel in numbers.items()}
+        read = {name: channel.columns.tolist() for name, channel in numbers.items()}
+        self.columns = {name: _measured(channel) for name, channel in numbers.items()}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
         self._goal_shape = (spec.goal_length, spec.obs_dim)
         self.counters = counters
         self._history = ObservationHistory(
-            self.columns,
+            read,
             history=spec.history,
             period_s=spec.period_s,
-            max_gaps_s={source.name: source.max_age_s for source in robot.inputs},
+            max_gaps_s={source.name: source.max_age_s for source in robot.inputs if not source.is_kept},
             arrays={name: channel.feature for name, channel in arrays.items()},
         )
         self.other_joints = dict.fromkeys(self.inputs, "")
@@ -73,18 +77,20 @@ class Observer:
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
+        self._strict_ages_s = [(source.name, source.max_age_s) for source in robot.inputs if not source.is_kept]
+        self._begun = False
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # The origin of an input's age: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
         self._continuity = {}
-        units = {entry.name: entry.unit for entry in spec.vector}
+        units = {entry.name: entry.unit for entry in vector}
         for source in (channel.source for channel in numbers.values()):
             names = [entry.name for entry in source.entries]
-            rates = max_rates(source, spec.vector, robot.command_entries, period_s)
+            rates = max_rates(source, vector, robot.command_entries, period_s)
             forms = [units[name] for name in names]
-            turns = rotation_rates(source, spec.vector)
+            turns = rotation_rates(source, vector)
             judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)
             if judge.watches:
                 self._continuity[source.name] = judge
@@ -92,6 +98,7 @@ class Observer:
     def reset(self, since_s: float = -math.inf) -> None:
         """Forget all observations, keep the goal, and ignore messages that arrived before a time."""
         self._begins_s = since_s
+        self._begun = False
         self._history.reset()
         for name in self.inputs:
             self.stamps_s[name] = self._since_s[name] = -math.inf
@@ -188,8 +195,8 @@ class Observer:
         return self.complete and self._history.covers(now_s)
 
     def newest_s(self) -> float:
-        """Return the newest stamp common to all inputs, in seconds; -inf if an input has no value."""
-        return min(self.stamps_s.values())
+        """Return the newest stamp common to all inputs that may not be old, in seconds; -inf if one has no value."""
+        return min(self.stamps_s[name] for name, _ in self._strict_ages_s)
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that have not arrived yet."""
@@ -205,9 +212,12 @@ class Observer:
         return "; ".join(found)
 
     def stale(self, now_s: float) -> list[str]:
-        """Return the stale inputs; count each that was not stale at the last call."""
-        since_s = self._since_s
-        found = [name for name, max_age_s in self._max_ages_s if now_s - since_s[name] > max_age_s]
+        """Return the stale inputs; count each that was not stale at the last call.
+
+        An input with `when_stale: keep` is stale only before the episode's first sample.
+        """
+        since_s, limits_s = self._since_s, self._strict_ages_s if self._begun else self._max_ages_s
+        found = [name for name, max_age_s in limits_s if now_s - since_s[name] > max_age_s]
         if found != self._were_stale:
             if self._history.complete:
                 for name in found:
@@ -227,18 +237,24 @@ class Observer:
         return {name: judge.refused for name, judge in self._continuity.items()}
 
     def age_s(self, now_s: float) -> float:
-        """Return the age of the oldest input in seconds; infinite if an input has no value."""
-        return now_s - min(self._since_s.values())
+        """Return the age of the oldest input that may not be old, in seconds; infinite if one has no value."""
+        return now_s - min(self._since_s[name] for name, _ in self._strict_ages_s)
 
-    def sample(self, now_s: float) -> NDArray[np.float32]:
+    def sample(self, now_s: float, *, begins: bool = True) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first, and fill `arrays` with the array windows.
 
         The next call overwrites both.
 
+        Args:
+            now_s: The time in seconds, on the clock of the stamps.
+            begins: Whether the episode has begun with it, so that inputs with `when_stale: keep` may be old from now
+                on.
+
         Raises:
             ObservationError: An input has no value yet.
         """
-        return self._history.sample(now_s)
+        self._begun |= begins
+        return self._differences.applied(self._history.sample(now_s))
 
     @property
     def arrays(self) -> Windows | None:
@@ -256,6 +272,15 @@ class Observer:
     def _refuse(self, reason: str) -> None:
         self.counters.refused_messages += 1
         self.last_refusal = reason
+
+
+def _measured(channel: InputChannel) -> list[int]:
+    """Return the columns of an input's entries that are neither constant nor hidden nor a difference."""
+    return [
+        column
+        for entry, column in zip(channel.source.entries, channel.columns.tolist(), strict=True)
+        if entry.constant is None and entry.minus is None and not entry.hidden
+    ]
 
 
 def _not_finite(source: Input, values: NDArray[Any]) -> str:

@@ -33,9 +33,22 @@ class InputChannel:
     """
 
     def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
-        """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors."""
+        """Bind an input to the observation of a policy or task; see `RobotFile.check` for the errors.
+
+        Args:
+            source: The input.
+            observation: Features of the vector. Hidden entries that are not among them come after them.
+        """
         self.source = source
-        self.columns, self._factors = bind([(entry.name, entry.unit) for entry in source.entries], observation)
+        names = {feature.name for feature in observation}
+        features = [*observation, *(feature for feature in source.hidden if feature.name not in names)]
+        self.columns, self._factors = bind([(entry.name, entry.unit) for entry in source.entries], features)
+        self._size = len(observation)
+        self._differences = [
+            (index, *(each[0] for each in bind([(entry.minus, entry.unit)], observation)))
+            for index, entry in enumerate(source.entries)
+            if entry.minus in names
+        ]
         self._conversion = Conversion(source.entries)
         self._layout = source.message.input_layout(self._conversion.numbers)
         self._numbers = np.empty(len(self._conversion.numbers))
@@ -49,6 +62,8 @@ class InputChannel:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
         for entry in self.source.entries:
             path = f"inputs.{self.source.name}.{entry.at}"
+            if entry.constant is not None:
+                continue
             if entry.rotation:
                 _check_quaternion(message, str(entry.field), f"{path}.field")
             elif entry.field is not None:
@@ -81,8 +96,16 @@ class InputChannel:
         return stamp_ns(message)
 
     def write(self, observation: Numbers, message: Any) -> None:
-        """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message."""
-        self._layout.write(self._conversion.write(observation[self.columns] * self._factors), message)
+        """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message.
+
+        Of a difference, the message gets the sum with the entry that was subtracted. Hidden entries are 0.
+        """
+        if self._size <= self.columns.max():
+            observation = np.append(observation, np.zeros(self.columns.max() + 1 - self._size))
+        values = observation[self.columns] * self._factors
+        for index, column, factor in self._differences:
+            values[index] += observation[column] * factor
+        self._layout.write(self._conversion.write(values), message)
 
 
 class ArrayChannel:

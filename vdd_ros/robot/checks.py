@@ -1,6 +1,6 @@
 """Checks that the entries of a robot file match the meaning of their messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vdd_ros.robot.field_paths import elements, parse_path
@@ -33,9 +33,12 @@ def check_input(source: "Input", path: str) -> None:
     if any(entry.shape for entry in source.entries):
         _check_array(source, path)
         return
-    if len({entry.joint is None for entry in source.entries}) > 1:
+    entries = [entry for entry in source.entries if entry.constant is None]
+    if not entries:
+        fail(f"{path}.entries", "are constants only; give them to an input that reads a number of its messages")
+    if len({entry.joint is None for entry in entries}) > 1:
         fail(f"{path}.entries", "mixes `field` and `joint`; give two inputs on the same topic instead")
-    for entry in source.entries:
+    for entry in entries:
         at = f"{path}.{entry.at}"
         if entry.joint is not None:
             _check_joint(source.message, entry, at)
@@ -58,10 +61,12 @@ def check_command(command: "Command") -> None:
     _check_on_loss(command, f"{path}.on_loss")
 
 
-def check_references(command: "Command", inputs: Sequence["InputEntry"]) -> None:
+def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
     """Check that references and measurements of command numbers are input entries of the same quantity."""
-    units = {entry.name: entry.unit for entry in inputs if not entry.shape}
-    arrays = {entry.name for entry in inputs if entry.shape}
+    entries = [entry for source in inputs for entry in source.entries]
+    units = {entry.name: entry.unit for entry in entries if not entry.shape}
+    arrays = {entry.name for entry in entries if entry.shape}
+    measure_nothing = _measure_nothing(inputs)
     for index, entry in enumerate(command.entries):
         for key in ("relative_to", "measured"):
             given, at = getattr(entry, key), f"{command.path}.entries[{index}].{key}"
@@ -69,8 +74,52 @@ def check_references(command: "Command", inputs: Sequence["InputEntry"]) -> None
                 fail(at, f"is {given!r}, an array; give an entry that is a single number")
             if given is not None and given not in units:
                 fail(at, f"is {given!r}, which no input gives; the inputs give", list(units))
+            if given in measure_nothing:
+                fail(
+                    at, f"is {given!r}, {measure_nothing[given]}; give an entry that a message measures, such as", units
+                )
             if given is not None and quantity_of(units[given]) and quantity_of(entry.unit):
                 unit_factor(units[given], entry.unit, at)
+
+
+def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:
+    """Return the entries that a command must not refer to, and why."""
+    found = {
+        entry.name: "of an input that may be old (`when_stale: keep`)"
+        for s in inputs
+        if s.is_kept
+        for entry in s.entries
+    }
+    for entry in (entry for source in inputs for entry in source.entries):
+        if entry.constant is not None:
+            found[entry.name] = "a constant"
+        elif entry.minus is not None or entry.hidden:
+            found[entry.name] = "hidden" if entry.hidden else "a difference"
+    return found
+
+
+def check_entries(inputs: Sequence["Input"]) -> None:
+    """Check differences and hidden entries, and that not every input may be old; raises RobotFileError naming it."""
+    entries = {entry.name: entry for source in inputs for entry in source.entries}
+    for source in inputs:
+        for entry in source.entries:
+            at = f"inputs.{source.name}.{entry.at}"
+            if entry.minus is not None:
+                _check_difference(entry, entries, f"{at}.minus")
+            if entry.hidden and all(other.minus != entry.name for other in entries.values()):
+                fail(f"{at}.hidden", "is true, but no entry subtracts this one (`minus`); leave the entry out")
+    if all(source.is_kept for source in inputs):
+        path = f"inputs.{inputs[0].name}.when_stale"
+        fail(path, "is 'keep' in every input, so that a robot without sensors would move; leave it out in one")
+
+
+def _check_difference(entry: "InputEntry", entries: Mapping[str, "InputEntry"], path: str) -> None:
+    other = entries.get(str(entry.minus))
+    if other is None:
+        fail(path, f"is {printable(repr(entry.minus), 60)}, which no input gives; the inputs give", list(entries))
+    if other.shape or other.encode or other.parts > 1 or other.minus is not None:
+        fail(path, f"is {entry.minus!r}, which is an array, an encoded number or a difference; give another entry")
+    unit_factor(other.unit, entry.unit, path)
 
 
 def _check_array(source: "Input", path: str) -> None:

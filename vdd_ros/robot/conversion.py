@@ -85,6 +85,8 @@ class Conversion:
 
 def _numbers(entry: InputEntry) -> list[InputEntry]:
     """Return the numbers of the message that the parts of an entry come from."""
+    if entry.constant is not None:
+        return []
     if not entry.rotation:
         return [entry]
     field = str(entry.field)
@@ -102,6 +104,8 @@ _Pair = tuple[Callable[[Numbers], Sequence[float]], Callable[[Numbers], Sequence
 
 def _pair(entry: InputEntry) -> _Pair:
     """Return the functions from the numbers of a message to the parts of an entry, and back."""
+    if entry.constant is not None:
+        return _constant(entry.constant)
     if entry.rotation:
         unit = 1.0 if entry.unit == DIMENSIONLESS_UNIT else unit_factor("rad", entry.unit, entry.name)
         return _ROTATIONS["sin_cos" if entry.encode else entry.rotation](unit)
@@ -112,6 +116,10 @@ def _pair(entry: InputEntry) -> _Pair:
 
 def _same(numbers: Numbers) -> Numbers:
     return numbers
+
+
+def _constant(value: float) -> _Pair:
+    return lambda _: (value,), lambda _: ()
 
 
 def _angle(to_rad: float) -> _Pair:

@@ -39,6 +39,9 @@ class InputEntry:
         angle_unit: Unit of an encoded angle: of `scale` times the number plus `offset`.
         part, parts: Which part of a rotation or an encoded angle the entry is, and how many it has.
         place: Where the entry stands below its input in the file, such as `entries.elbow`; empty: by its name.
+        constant: Value of an entry that no message gives, in `unit`; None for other entries.
+        minus: Entry whose value at the same time is subtracted; None: none.
+        hidden: Whether the policy does not observe it; other entries subtract it.
     """
 
     name: str
@@ -58,6 +61,9 @@ class InputEntry:
     part: int = 0
     parts: int = 1
     place: str = ""
+    constant: float | None = None
+    minus: str | None = None
+    hidden: bool = False
 
     @property
     def at(self) -> str:
@@ -67,7 +73,7 @@ class InputEntry:
     @property
     def is_plain(self) -> bool:
         """Whether the entry is a number of the message in another unit, with scale and offset."""
-        return not self.rotation and not self.encode
+        return not self.rotation and not self.encode and self.constant is None
 
     @property
     def message_unit(self) -> str:
@@ -77,6 +83,8 @@ class InputEntry:
 
 def read_entries(section: Section, name: str) -> list[InputEntry]:
     """Read one entry of `entries`, which may give several numbers; raises RobotFileError naming the field."""
+    if section.has("constant"):
+        return [_constant(section, name)]
     given = [key for key in _PLACES if section.has(key)]
     if len(given) > 1:
         fail(section.at(given[1]), f"cannot be combined with `{given[0]}`; give one of them")
@@ -93,12 +101,17 @@ def read_entries(section: Section, name: str) -> list[InputEntry]:
         )
     place = _PLACES[given[0]](section)
     scale, offset = _scale(section), section.number("offset") if section.has("offset") else 0.0
+    minus = section.text("minus") if section.has("minus") else None
+    hidden = section.has("hidden") and section.flag("hidden")
     section.finish()
     entry = InputEntry(
         name, unit, max_rate=max_rate, scale=scale, offset=offset, rotation=rotation, encode=encode, **place
     )
-    entry = replace(entry, place=f"entries.{name}")
-    return _parts(entry, section)
+    found = _parts(replace(entry, place=f"entries.{name}", minus=minus, hidden=hidden), section)
+    for key in ("minus", "hidden"):
+        if getattr(entry := found[0], key) and (len(found) > 1 or entry.encode or entry.shape):
+            section.refuse(key, "goes with entries that are one number; leave it out")
+    return found
 
 
 def read_joints(section: Section) -> list[InputEntry]:
@@ -130,6 +143,15 @@ def read_joints(section: Section) -> list[InputEntry]:
             entry = replace(entry, scale=scale, offset=offset, encode=encode, place="joints")
             found += _parts(entry, section)
     return found
+
+
+def _constant(section: Section, name: str) -> InputEntry:
+    value, unit = section.number("constant"), section.unit("unit")
+    for key in (*_PLACES, "scale", "offset", "rotation", "encode", "minus", "hidden", "max_rate"):
+        if section.has(key):
+            section.refuse(key, "goes with numbers of a message, not with `constant`; leave it out")
+    section.finish()
+    return InputEntry(name, unit, constant=value, place=f"entries.{name}")
 
 
 def _unit_of(interface: str, unit: str, section: Section) -> str:

@@ -11,6 +11,7 @@ from vdd_ros.robot.yaml_section import Section, fail
 
 QOS_PROFILES = ("sensor_data", "reliable")
 STAMPS = ("header", "arrival")
+WHEN_STALE = ("stop", "keep")
 LONGEST_AGE_S = 10.0
 """The largest `max_age_s`."""
 
@@ -27,6 +28,8 @@ class Input:
         qos: `sensor_data` (best effort, matches every publisher) or `reliable`.
         entries: The entries read from its messages.
         stamp: `header` dates a message by its stamp; `arrival` by its arrival, for unsynchronised clocks.
+        when_stale: `stop`: nothing is commanded; `keep`: the last value stays in use, except before an episode's first
+            tick.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Input:
     qos: str
     entries: tuple[InputEntry, ...]
     stamp: str = "header"
+    when_stale: str = "stop"
 
     @property
     def type(self) -> str:
@@ -48,9 +52,19 @@ class Input:
         return self.entries[0] if self.entries[0].shape else None
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its last value stays in use if it becomes stale."""
+        return self.when_stale == "keep"
+
+    @property
     def features(self) -> tuple[Feature, ...]:
-        """Features of its entries, in message units."""
-        return tuple(Feature(e.name, e.unit, shape=e.shape, dtype=self._dtype(e)) for e in self.entries)
+        """Features of its entries, in message units, without hidden ones."""
+        return tuple(Feature(e.name, e.unit, shape=e.shape, dtype=self._dtype(e)) for e in self.entries if not e.hidden)
+
+    @property
+    def hidden(self) -> tuple[Feature, ...]:
+        """Features of its hidden entries."""
+        return tuple(Feature(entry.name, entry.unit) for entry in self.entries if entry.hidden)
 
     def _dtype(self, entry: InputEntry) -> str:
         return FLOAT32 if entry.encoding is None else self.message.encodings[entry.encoding].dtype
@@ -65,6 +79,7 @@ def read_input(section: Section, name: str) -> Input:
         max_age_s=_max_age_s(section),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         stamp=section.choice("stamp", STAMPS, default="header"),
+        when_stale=section.choice("when_stale", WHEN_STALE, default="stop"),
         entries=_entries(section),
     )
     section.finish()

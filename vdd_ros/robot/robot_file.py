@@ -8,7 +8,7 @@ from typing import Any
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import FLOAT32, Feature, Signature
-from vdd_ros.robot.checks import check_references
+from vdd_ros.robot.checks import check_entries, check_references
 from vdd_ros.robot.commands import Command, CommandEntry, read_commands
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
@@ -55,8 +55,9 @@ class RobotFile:
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
+        check_entries(robot.inputs)
         for command in robot.commands:
-            check_references(command, robot.input_entries)
+            check_references(command, robot.inputs)
         return robot
 
     @property
@@ -68,6 +69,11 @@ class RobotFile:
     def command_entries(self) -> tuple[CommandEntry, ...]:
         """All command entries, command after command."""
         return tuple(entry for command in self.commands for entry in command.entries)
+
+    @property
+    def hidden(self) -> tuple[Feature, ...]:
+        """Features of the entries that are read but not observed, in the units of this file."""
+        return tuple(feature for source in self.inputs for feature in source.hidden)
 
     @property
     def signature(self) -> Signature:
@@ -104,7 +110,8 @@ class RobotFile:
             fail(places[part], f"does not fit the {part}: {problems}; the {part} consists of", names)
         units = {entry.name: entry.unit for entry in observation}
         for source in self.inputs:
-            for entry, feature in zip(source.entries, source.features, strict=True):
+            entries = [entry for entry in source.entries if not entry.hidden]
+            for entry, feature in zip(entries, source.features, strict=True):
                 path = f"inputs.{source.name}.{entry.at}.unit"
                 factor = unit_factor(feature.unit, units[feature.name], path)
                 if feature.dtype != FLOAT32 and factor != 1:

@@ -47,6 +47,10 @@ EXAMPLES = {
     "offset": "offset: -0.5",
     "rotation": "rotation: yaw",
     "encode": "encode: sin_cos",
+    "constant": "constant: 0.72",
+    "minus": "minus: tool_x",
+    "hidden": "hidden: true",
+    "when_stale": "when_stale: keep",
 }
 """Example line for each key, for errors."""
 _OF_COMMAND = {
@@ -220,6 +224,13 @@ class Section:
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             self.refuse(key, f"{given}{hint}; allowed are", allowed)
         return str(value)
+
+    def flag(self, key: str) -> bool:
+        """Return true or false."""
+        value = self.get(key)
+        if not isinstance(value, bool):
+            self.refuse(key, f"must be true or false, not {shown(value)}")
+        return value
 
     def number(self, key: str, *, positive: bool = False, infinite: bool = False) -> float:
         """Return a number, finite unless `infinite`, above zero if `positive`.

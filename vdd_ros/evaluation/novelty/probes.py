@@ -151,7 +151,7 @@ def swapped(demonstrations: DemonstrationSet, sources: Sequence[Input]) -> Itera
         if len(first) == len(second):
             yield _exchanged(demonstrations, f"{one} and {other} exchanged", first, second)
     for source in sources:
-        names = [entry.name for entry in source.entries]
+        names = [entry.name for entry in source.entries if not entry.hidden]
         for (one, here), (other, there) in pairwise(zip(names, columns[source.name], strict=True)):
             yield _exchanged(demonstrations, f"{one} and {other} exchanged", [here], [there])
 
@@ -164,7 +164,7 @@ def _exchanged(demonstrations: DemonstrationSet, name: str, one: list[int], othe
 
 def _columns(demonstrations: DemonstrationSet, source: Input) -> list[int]:
     names = [entry.name for entry in demonstrations.header.observation]
-    return [names.index(entry.name) for entry in source.entries]
+    return [names.index(entry.name) for entry in source.entries if not entry.hidden]
 
 
 def _in_a_row(beyond: Bools) -> int:

@@ -75,7 +75,7 @@ class _Reader:
     def __init__(self, source: Input, observation: Sequence[Feature]) -> None:
         scalars, arrays = ([f for f in observation if f.is_scalar is scalar] for scalar in (True, False))
         self._channel = ArrayChannel(source, arrays) if source.array else InputChannel(source, scalars)
-        names = [feature.name for feature in source.features]
+        names = [entry.name for entry in source.entries]
         self.features = tuple(next(f for f in observation if f.name == name) for name in names)
         shape, dtype = (source.array.shape, self.features[0].dtype) if source.array else ((len(names),), "float64")
         self._out = np.empty(shape, dtype)
@@ -137,7 +137,7 @@ def read_inputs(robot: RobotFile, observation: Sequence[Feature], recording: Rec
     Raises:
         RecordingError: The recording is damaged, or a topic of an input has a type without a definition.
     """
-    readers = [_Reader(source, observation) for source in robot.inputs]
+    readers = [_Reader(source, (*observation, *robot.hidden)) for source in robot.inputs]
     found = [
         InputReadings(source, find_topic(source.topic, recording.topics), reader.features)
         for source, reader in zip(robot.inputs, readers, strict=True)
