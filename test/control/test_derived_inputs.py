@@ -23,7 +23,7 @@ def file_of(inputs: dict[str, Any], **command: Any) -> RobotFile:
     """Return a robot file whose inputs are stale after 0.5 s."""
     base = {"type": POSE, "max_age_s": 0.5}
     document = {name: base | {"topic": name} | source for name, source in inputs.items()}
-    entries = [COMMAND["entries"][0] | command]  # type: ignore[index]
+    entries = [COMMAND["entries"][0] | command]
     return RobotFile.from_dict({"inputs": document, "command": COMMAND | {"entries": entries}})
 
 
@@ -88,7 +88,7 @@ def test_a_hidden_entry_is_read_but_not_observed() -> None:
     assert observer.missing() == ("tool",)
     see(observer, "tool", 1.0, 0.125)
     window = observer.sample(1.0)
-    np.testing.assert_array_equal(window, np.float32([[0.375], [0.375]]))
+    np.testing.assert_array_equal(window, [[0.375], [0.375]])
     assert window.flags.c_contiguous
     assert observer.columns == {"tool": [], "target": []}
 

@@ -12,7 +12,7 @@ from vdd_ros.features import Feature
 from vdd_ros.robot.channels import InputChannel
 from vdd_ros.robot.robot_file import RobotFile
 
-COMMAND = {
+COMMAND: dict[str, Any] = {
     "topic": "commands",
     "type": "std_msgs/msg/Float64MultiArray",
     "on_loss": "hold",
