@@ -1,19 +1,26 @@
-"""`vdd robot check`: what every entry of a robot file reads from a bag, and what is wrong."""
+"""`vdd robot check`: what every entry of a robot file reads from a bag or the running robot, and what is wrong."""
 
 import argparse
 from pathlib import Path
 
-from vdd_ros.console import show
+from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
 
-HELP = "read a bag by a robot file: value, unit, rate, age and gaps of each entry, and what is wrong"
+HELP = "read a bag, or the running robot, by a robot file: each entry's value, rate and age, and what is wrong"
+LISTEN_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd robot check`."""
     parser.add_argument("robot", type=Path, help="robot file (.yaml)")
-    parser.add_argument("--bag", type=Path, required=True, metavar="BAG", help="bag to read")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--bag", type=Path, metavar="BAG", help="bag to read")
+    source.add_argument("--live", action="store_true", help="listen to the running robot; nothing is published")
+    parser.add_argument(
+        "--seconds", type=float, default=LISTEN_S, help="with --live: how long to listen (default: %(default)g)"
+    )
+    parser.add_argument("--namespace", default="/", help="with --live: that of relative topics (default: %(default)s)")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file that shall run on this robot")
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="rate of the ticks (default: the policy's, else the fastest input's)"
@@ -22,12 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the bag, print the report; return 1 if there is an error."""
+    """Read or listen, print the report; return 1 if there is an error."""
     from vdd_ros.evaluation.robot_check.bag import check_bag
+    from vdd_ros.evaluation.robot_check.live import check_live, files_of
     from vdd_ros.evaluation.robot_check.table import report_text
 
-    report = check_bag(args.robot, args.bag, args.policy, args.rate)
-    show(f"{args.robot} on {args.bag}", "", report_text(report))
+    if args.live:
+        from vdd_ros.middleware import check
+
+        check()
+        from vdd_ros.nodes.robot_capture import capture
+
+        robot, policy = files_of(args.robot, args.policy)
+        tell(f"listening for {args.seconds:g} s")
+        report = check_live(robot, capture(robot, args.seconds, args.namespace), policy=policy, rate_hz=args.rate)
+    else:
+        report = check_bag(args.robot, args.bag, args.policy, args.rate)
+    source = "the running robot" if args.live else str(args.bag)
+    show(f"{args.robot} on {source}", "", report_text(report))
     if args.json is not None:
-        write_json(args.json, json_object(report) | {"robot": str(args.robot), "bag": str(args.bag)})
+        write_json(args.json, json_object(report) | {"robot": str(args.robot), "source": source})
     return 1 if report.errors else 0

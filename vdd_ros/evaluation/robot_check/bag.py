@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from vdd_ros.bags.topics import Recording, open_bag
+from vdd_ros.evaluation.robot_check.live import files_of
 from vdd_ros.evaluation.robot_check.report import RobotReport, check_robot
-from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.robot.robot_file import RobotFile
 
 
 def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float | None = None) -> RobotReport:
@@ -14,8 +13,7 @@ def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float
     Raises:
         RobotFileError, PolicyFileError, RecordingError: A file cannot be read, or they do not fit together.
     """
-    file = RobotFile.load(robot)
-    loaded = None if policy is None else OnnxPolicy.load(policy)
+    file, loaded = files_of(robot, policy)
     names = [*(source.topic for source in file.inputs), *(command.topic for command in file.commands)]
     ends = tuple(name.removeprefix("~").lstrip("/") for name in names)
     with open_bag(bag, wanted=lambda topic: topic.endswith(ends)) as recording:

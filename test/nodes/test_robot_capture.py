@@ -1,0 +1,117 @@
+"""`vdd robot check --live` against publishers in this process, over DDS."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from geometry_msgs.msg import PoseStamped
+from robot_bags import JOINTS, ROBOT, joint_positions
+from ros_helpers import Bench
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from vdd_ros.cli.main import main
+from vdd_ros.errors import ConfigurationError, RobotFileError
+from vdd_ros.evaluation.robot_check.live import check_live
+from vdd_ros.nodes.robot_capture import Captured, capture
+from vdd_ros.robot.robot_file import RobotFile
+
+
+class Arm:
+    """Publishes joint states and poses in a thread until it is closed."""
+
+    def __init__(self, node: Any, *, poses: bool = True) -> None:
+        self._node = node
+        self._joints = node.create_publisher(JointState, "/joint_states", 10)
+        self._poses = node.create_publisher(PoseStamped, "/camera/target_pose", 10) if poses else None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        count = 0
+        while not self._stopped.wait(0.02):
+            stamp = self._node.get_clock().now().to_msg()
+            positions = joint_positions(np.array([count / 50]))[0].tolist()
+            state = JointState(name=list(JOINTS), position=positions)
+            state.header.stamp = stamp
+            self._joints.publish(state)
+            if self._poses is not None:
+                pose = PoseStamped()
+                pose.header.stamp = stamp
+                pose.pose.position.x = 0.4
+                self._poses.publish(pose)
+            count += 1
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+def captured_with(robot: RobotFile, topics: set[str], *, namespace: str = "/") -> Captured:
+    """Listen, in ever longer tries, until messages of all topics came."""
+    for seconds in (1.0, 3.0, 10.0, 30.0, 90.0):
+        found = capture(robot, seconds, namespace)
+        if topics <= {message.topic for message in found.received}:
+            return found
+    raise AssertionError(f"no messages of {topics - {message.topic for message in found.received}}")
+
+
+def test_a_running_robot_is_read(bench: Bench) -> None:
+    robot = RobotFile.from_dict(robot_document())
+    bench.node.create_subscription(Float64MultiArray, "/controller/commands", lambda _: None, 10)
+    arm = Arm(bench.node)
+    try:
+        found = captured_with(robot, {"/joint_states", "/camera/target_pose"})
+    finally:
+        arm.close()
+    report = check_live(robot, found)
+    joints, target = report.inputs
+    assert joints.used == joints.messages > 0
+    assert target.entries[0].newest == 0.4
+    assert [entry.name for entry in joints.entries] == list(JOINTS)
+    assert not [one for one in report.findings if one.level == "error" and "max_age_s" not in one.where]
+    assert any("bench listens to /controller/commands" in one.text for one in report.findings)
+
+
+def test_what_is_missing_and_who_takes_another_type_is_told(bench: Bench) -> None:
+    robot = RobotFile.from_dict(robot_document())
+    bench.node.create_subscription(JointState, "/controller/commands", lambda _: None, 10)
+    arm = Arm(bench.node, poses=False)
+    try:
+        found = captured_with(robot, {"/joint_states"})
+    finally:
+        arm.close()
+    errors = [f"{one.where}: {one.text}" for one in check_live(robot, found).findings if one.level == "error"]
+    assert any("inputs.target.topic: /camera/target_pose is not there" in text for text in errors)
+    assert any("topic /controller/commands is sensor_msgs/msg/JointState, but it must be" in text for text in errors)
+
+
+def test_the_command_reports_a_silent_robot(tmp_path: Path, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "arm.yaml").write_text(ROBOT)
+    arguments = ["robot", "check", str(tmp_path / "arm.yaml"), "--live", "--seconds", "0.2"]
+    assert main([*arguments, "--json", str(tmp_path / "r.json")]) == 1
+    out = capsys.readouterr().out
+    assert "arm.yaml on the running robot" in out
+    assert "nobody listens to /controller/commands" in out
+    assert json.loads((tmp_path / "r.json").read_text())["source"] == "the running robot"
+
+
+def test_bad_arguments_are_refused() -> None:
+    robot = RobotFile.from_dict(robot_document())
+    with pytest.raises(ConfigurationError, match="time to listen is -1 s"):
+        capture(robot, -1.0)
+    with pytest.raises(ConfigurationError, match="namespace"):
+        capture(robot, 0.1, "not a namespace")
+    unknown = robot_document()
+    unknown["inputs"]["joints"]["type"] = "no_such_msgs/msg/State"
+    with pytest.raises(RobotFileError, match="not installed"):
+        capture(RobotFile.from_dict(unknown), 0.1)
+
+
+def robot_document() -> Any:
+    return yaml.safe_load(ROBOT)

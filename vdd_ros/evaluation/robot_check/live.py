@@ -1,0 +1,72 @@
+"""A robot file checked on a running robot."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from vdd_ros.bags.topics import Recording
+from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding, sorted_findings
+from vdd_ros.evaluation.robot_check.report import RobotReport, check_robot
+from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.robot.robot_file import RobotFile
+
+
+class LiveRecording(Recording, Protocol):
+    """What was received from a running robot.
+
+    Attributes:
+        problems: What the ROS graph shows: publishers or subscribers of another type or quality of service.
+        listeners: Nodes that listen to each command, by its topic in the robot file.
+        commanders: Nodes that publish one.
+    """
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """The problems."""
+        ...
+
+    @property
+    def listeners(self) -> Mapping[str, Sequence[str]]:
+        """The names."""
+        ...
+
+    @property
+    def commanders(self) -> Sequence[str]:
+        """The names."""
+        ...
+
+
+def files_of(robot: Path, policy: Path | None) -> tuple[RobotFile, OnnxPolicy | None]:
+    """Load a robot file and a policy file that fits it.
+
+    Raises:
+        RobotFileError, PolicyFileError: A file cannot be read, or they do not fit together.
+    """
+    file = RobotFile.load(robot)
+    loaded = None if policy is None else OnnxPolicy.load(policy)
+    if loaded is not None:
+        file.check(loaded.spec.observation, loaded.spec.action)
+    return file, loaded
+
+
+def check_live(
+    robot: RobotFile, captured: LiveRecording, *, policy: OnnxPolicy | None = None, rate_hz: float | None = None
+) -> RobotReport:
+    """Check a robot file, and optionally a policy, on what a running robot sent; errors are those of `check_robot`."""
+    report = check_robot(robot, captured, policy=policy, rate_hz=rate_hz)
+    return replace(report, findings=sorted_findings([*_graph(robot, captured), *report.findings]))
+
+
+def _graph(robot: RobotFile, captured: LiveRecording) -> Iterator[Finding]:
+    for problem in captured.problems:
+        yield Finding(ERROR, "ROS graph", problem)
+    for command in robot.commands:
+        where, topic = f"{command.path}.topic", command.topic
+        if listeners := captured.listeners.get(topic):
+            yield Finding(NOTE, where, f"{', '.join(listeners)} listens to {topic}")
+        else:
+            yield Finding(WARNING, where, f"nobody listens to {topic}: is the controller active?")
+    if captured.commanders:
+        text = f"{', '.join(captured.commanders)} publishes commands; a second source of them contradicts a policy"
+        yield Finding(WARNING, "commands", text)

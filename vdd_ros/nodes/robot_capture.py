@@ -1,0 +1,138 @@
+"""What a running robot publishes on the topics of a robot file, for some seconds, and who is there."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from vdd_ros.bags.reader import BagMessage
+from vdd_ros.bags.topics import Topic
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.ros_graph import GraphMonitor
+from vdd_ros.nodes.ros.messages import message_class
+from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+NAME = "vdd_robot_check"
+POLL_S = 0.05
+EVERY_MESSAGE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT)  # matches every publisher
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What was received.
+
+    Attributes:
+        topics: Published topics, with the number of messages received; of topics that were not listened to, 0.
+        received: The messages in the order of receipt.
+        problems: What the ROS graph shows: publishers or subscribers of another type or quality of service.
+        listeners: Nodes that listen to each command, by its topic in the robot file.
+        commanders: Nodes that publish one.
+    """
+
+    topics: tuple[Topic, ...]
+    received: tuple[BagMessage, ...]
+    problems: tuple[str, ...]
+    listeners: dict[str, tuple[str, ...]]
+    commanders: tuple[str, ...]
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """Yield the messages of some topics in the order of receipt."""
+        return (message for message in self.received if message.topic in topics)
+
+
+def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captured:
+    """Listen to the inputs and the commands of a robot file.
+
+    Nothing is published, commanded or called.
+
+    Args:
+        robot: The robot file.
+        duration_s: How long to listen.
+        namespace: In which relative topics lie.
+
+    Raises:
+        RobotFileError: A message type is not installed.
+        ConfigurationError: The duration is not positive, or ROS refuses the namespace.
+    """
+    if not duration_s > 0:
+        raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
+    wanted = {part.topic: part.type for part in (*robot.inputs, *robot.commands)}
+    classes = {topic: message_class(kind) for topic, kind in wanted.items()}
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = _make_node(context, namespace)
+        try:
+            received = _listen(node, classes, duration_s)
+            return _captured(node, robot, received)
+        finally:
+            node.destroy_node()
+    finally:
+        context.try_shutdown()
+
+
+def _make_node(context: Any, namespace: str) -> Node:
+    try:
+        return rclpy.create_node(
+            NAME, context=context, namespace=namespace, start_parameter_services=False, enable_rosout=False
+        )
+    except Exception as error:  # rclpy's errors about names share no base class
+        raise ConfigurationError(
+            f"the namespace {printable(namespace)!r} is not allowed: {printable(error)}; write it as in /arm"
+        ) from error
+
+
+def _listen(node: Node, classes: dict[str, Any], duration_s: float) -> list[BagMessage]:
+    """Collect messages, by time of receipt, until the time is over."""
+    received: list[BagMessage] = []
+    inputs = TickInputs(node)
+
+    def take(topic: str, message: Any, received_s: float) -> None:
+        received.append(BagMessage(topic, round(received_s * 1e9) or time.time_ns(), message))
+
+    for topic, kind in classes.items():
+        inputs.add(kind, topic, partial(take, str(node.resolve_topic_name(topic))), EVERY_MESSAGE)
+    end = time.monotonic() + duration_s
+    while (left := end - time.monotonic()) > 0:
+        inputs.wait(min(POLL_S, left))
+        inputs.take()
+    inputs.destroy()
+    return sorted(received, key=lambda message: message.received_ns)
+
+
+def _captured(node: Node, robot: RobotFile, received: list[BagMessage]) -> Captured:
+    monitor = GraphMonitor(node, robot, control=True)
+    monitor.look()
+    counts = Counter(message.topic for message in received)
+    topics = []
+    for name, kinds in node.get_topic_names_and_types():
+        publishers = node.get_publishers_info_by_topic(name)
+        kind = publishers[0].topic_type if publishers else kinds[0]
+        if publishers or counts[name]:
+            topics.append(Topic(name, kind, counts[name]))
+    listeners = {
+        command.topic: node.get_subscriptions_info_by_topic(node.resolve_topic_name(command.topic))
+        for command in robot.commands
+    }
+    return Captured(
+        topics=tuple(sorted(topics, key=lambda topic: topic.name)),
+        received=tuple(received),
+        problems=tuple(filter(None, [monitor.wrong_types(), *monitor.mismatches()])),
+        listeners={
+            topic: tuple(sorted({printable(one.node_name) for one in found if one.node_name != NAME}))
+            for topic, found in listeners.items()
+        },
+        commanders=tuple(monitor.other_publishers()),
+    )
