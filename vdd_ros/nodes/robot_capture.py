@@ -67,7 +67,8 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
     """
     if not duration_s > 0:
         raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
-    wanted = {part.topic: part.type for part in (*robot.inputs, *robot.commands)}
+    wanted = {source.topic: source.type for source in robot.inputs}
+    wanted |= {command.topic: command.type for command in robot.commands}
     classes = {topic: message_class(kind) for topic, kind in wanted.items()}
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not
     context = rclpy.Context()
