@@ -71,6 +71,7 @@ LAYERS = {
             *(("formats.parquet", package) for package in ("pyarrow",)),
             *((f"formats.{module}", "h5py") for module in ("hdf5", "minari", "robomimic")),
             ("formats.images", "PIL"),
+            ("formats.zarr_arrays", "numcodecs"),
         ),
     ),
     "tasks": Layer(

@@ -40,8 +40,8 @@ def describe(path: Path) -> str | None:
 def _describe_folder(folder: Path) -> str | None:
     marks: dict[str, Callable[[], str]] = {
         _LEROBOT: lambda: _lerobot(folder),
-        ".zgroup": lambda: "a zarr store, as Diffusion Policy and its relatives write",
-        "zarr.json": lambda: "a zarr store, as Diffusion Policy and its relatives write",
+        ".zgroup": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
+        "zarr.json": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
         "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",
         "metadata.yaml": lambda: "a bag (rosbag2)",
@@ -57,7 +57,7 @@ def _describe_folder(folder: Path) -> str | None:
         ".pkl": f"a folder of pickles: {_PICKLE}",
         ".pickle": f"a folder of pickles: {_PICKLE}",
         ".parquet": "a folder of Parquet files",
-        ".zarr": "a folder around a zarr store, as Diffusion Policy and its relatives write",
+        ".zarr": "a folder around a zarr store; name that",
     }
     for number, path in enumerate(folder.iterdir()):
         if path.suffix in endings:
@@ -106,7 +106,7 @@ def _describe_archive(file: Path) -> str | None:
     if any(name.endswith("data.pkl") for name in names):
         return f"a file of torch.save, that is {_PICKLE}"
     if any(name.endswith((".zgroup", ".zarray", "zarr.json")) for name in names):
-        return "a zarr store in a zip file, as UMI writes"
+        return "a zarr store in a zip file, but without the episodes of Diffusion Policy's (meta/episode_ends)"
     if names and all(name.endswith(".npy") for name in names) and not OWN_ARRAYS & set(names):
         arrays = ", ".join(printable(name.removesuffix(".npy"), 40) for name in names[:6])
         return f"an .npz file of something else, with the arrays {arrays}"

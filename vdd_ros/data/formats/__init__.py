@@ -11,7 +11,18 @@ from vdd_ros.text import printable
 
 __all__ = ["FORMATS", "Format", "find_format", "format_names", "get_format", "read_demonstrations"]
 
-_SHIPPED = ("npz", "description", "lerobot", "lerobot_v2", "minari", "robomimic")
+_SHIPPED = (
+    "npz",
+    "description",
+    "block_push",
+    "d3il",
+    "diffusion_policy",
+    "lerobot",
+    "lerobot_v2",
+    "minari",
+    "relay_kitchen",
+    "robomimic",
+)
 
 FORMATS = Registry(
     "vdd_ros.formats",

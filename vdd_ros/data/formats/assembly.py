@@ -59,8 +59,8 @@ def assemble(source: Source, choice: Choice) -> DemonstrationSet:
             is not finite, or the result is too large.
     """
     rate_hz = _rate(source, choice)
-    observation = _parts(source, "observation", choice.observation, source.observation)
-    action = _parts(source, "action", choice.action, source.action)
+    observation = _parts(source, "observation", choice.observation or source.marked("observation"))
+    action = _parts(source, "action", choice.action or source.marked("action"))
     _check_size(source, (*observation, *action))
     keep = _kept(source, choice)
     header = Header(
@@ -107,14 +107,13 @@ def _rate(source: Source, choice: Choice) -> float:
     return rate_hz
 
 
-def _parts(source: Source, role: str, chosen: Sequence[KeyChoice], marked: Sequence[str]) -> list[_Part]:
+def _parts(source: Source, role: str, chosen: Sequence[KeyChoice]) -> list[_Part]:
     """Return what makes up the observation or the action."""
-    if not chosen and not marked:
+    if not chosen:
         keys = ", ".join(printable(column.key, 60) for column in source.columns[:_MANY])
         raise DemonstrationError(
             f"{source.title} does not state which of its keys are the {role} ({keys}); {describing(source)}"
         )
-    chosen = chosen or [KeyChoice(key) for key in marked]
     columns = [_column(source, role, one) for one in chosen]
     used = [name for column, one in zip(columns, chosen, strict=True) for name in _taken(column, one)]
     twice = {name for name, count in Counter(used).items() if count > 1}
@@ -152,6 +151,11 @@ def _column(source: Source, role: str, chosen: KeyChoice) -> Column:
         raise DemonstrationError(
             f"{source.title} has the key '{key}' of the type {printable(column.dtype)}, which are no numbers. Leave it "
             f"out: {describing(source)}"
+        )
+    if not _is_array(column, chosen) and column.size > MAX_ENTRIES:
+        raise DemonstrationError(
+            f"{source.title} has the key '{key}' with {column.size:,} numbers a frame; at most {MAX_ENTRIES:,} are "
+            "kept as single numbers: choose another key"
         )
     if role == "action" and len(column.shape) > 1 and not chosen.flatten:
         raise DemonstrationError(

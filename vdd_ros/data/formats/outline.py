@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vdd_ros.data.formats import find_format
+from vdd_ros.data.formats.choice import KeyChoice
 from vdd_ros.data.formats.source import UNKNOWN, Column, Source
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import replacing
@@ -72,26 +73,25 @@ def _lines(source: Source, place: str) -> Iterator[str]:
     if source.subsets:
         yield f"# subset: {' or '.join(map(_text, source.subsets))}  # without this line all episodes are read"
     used: set[str] = set()
-    action = source.action or tuple(column.key for column in source.columns if column.key.startswith("action"))
-    rest = tuple(column.key for column in source.columns if column.key not in action)
-    for role, marked, guessed in (
-        ("observation", source.observation, rest),
-        ("action", source.action, action),
-    ):
+    named = [KeyChoice(column.key) for column in source.columns]
+    actions = source.marked("action") or tuple(one for one in named if one.key.startswith("action"))
+    rest = tuple(one for one in named if one.key not in {action.key for action in actions})
+    for role, guessed in (("observation", rest), ("action", actions)):
+        marked = source.marked(role)
         yield f"{role}:" + (
-            "" if marked else f"  # the data set does not state which keys these are: leave the {role} alone"
+            "" if marked else f"  # the data set does not state which keys these are: leave only {role}s"
         )
-        chosen = [column for column in source.columns if column.key in (marked or guessed)]
-        used.update(column.key for column in chosen)
-        for column in chosen:
-            yield from _key(column)
-        if not any(not column.problem for column in chosen):
+        chosen = [(column, one) for one in marked or guessed if (column := source.column(one.key)) is not None]
+        used.update(column.key for column, _ in chosen)
+        for column, one in chosen:
+            yield from _key(column, one.take)
+        if not any(not column.problem for column, _ in chosen):
             yield f"  {OPEN}"
     if others := [column for column in source.columns if column.key not in used]:
         yield f"# Keys that are in neither: {', '.join(printable(column.key, 60) for column in others)}"
 
 
-def _key(column: Column) -> Iterator[str]:
+def _key(column: Column, take: tuple[int, ...] | None) -> Iterator[str]:
     form = " x ".join(map(str, column.shape)) or "one number"
     if column.problem:
         yield f"  # {_text(column.key)}: left out, since it {printable(column.problem)}"
@@ -105,8 +105,11 @@ def _key(column: Column) -> Iterator[str]:
         base = column.base or column.key
         names = column.names or ((base,) if column.size == 1 else tuple(f"{base}_{i}" for i in range(column.size)))
         units = column.units if len(column.units) == column.size else (*column.units, UNKNOWN)[:1] * column.size
-        yield f"    names: [{', '.join(map(_text, names))}]"
-        yield f"    units: [{', '.join(map(_text, units))}]"
+        taken = range(column.size) if take is None else take
+        if take is not None:
+            yield f"    take: [{', '.join(map(str, take))}]"
+        yield f"    names: [{', '.join(_text(names[index]) for index in taken)}]"
+        yield f"    units: [{', '.join(_text(units[index]) for index in taken)}]"
 
 
 def _text(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.formats.choice import KeyChoice
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.text import printable
 
@@ -66,8 +67,8 @@ class Source:
         lengths: (E,) frames of each episode, at least 1.
         columns: All keys, in order.
         rate_hz: Frames per second; None if the data set states none.
-        observation: Keys that the format marks as observed; empty if it marks none.
-        action: Keys that the format marks as commanded; empty if it marks none.
+        observation: What the format marks as observed, keys or parts of them; empty if it marks nothing.
+        action: What it marks as commanded, likewise.
         subsets: Numbers of the episodes of each named part, such as "train".
     """
 
@@ -77,9 +78,14 @@ class Source:
     lengths: NDArray[np.int64]
     columns: tuple[Column, ...]
     rate_hz: float | None = None
-    observation: tuple[str, ...] = ()
-    action: tuple[str, ...] = ()
+    observation: tuple[str | KeyChoice, ...] = ()
+    action: tuple[str | KeyChoice, ...] = ()
     subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def marked(self, role: str) -> tuple[KeyChoice, ...]:
+        """Return what the format marks as "observation" or "action"."""
+        marks = self.observation if role == "observation" else self.action
+        return tuple(KeyChoice(mark) if isinstance(mark, str) else mark for mark in marks)
 
     @property
     def frames(self) -> int:

@@ -1,0 +1,126 @@
+"""The reader of pickles: it gives what numpy wrote, and runs nothing."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vdd_ros.data.formats.plain_pickle import Array, read_pickle
+from vdd_ros.errors import DemonstrationError
+
+ARRAYS: list[NDArray[Any]] = [
+    np.arange(6, dtype=np.float64).reshape(2, 3),
+    np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+    np.arange(5, dtype=">i4"),
+    np.array([True, False]),
+    np.zeros((0, 3)),
+    np.array(7, dtype=np.uint8),
+    np.arange(24).reshape(2, 3, 4)[:, ::2],
+]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_come_back_as_they_were(tmp_path: Path, protocol: int) -> None:
+    file = tmp_path / "file.pkl"
+    file.write_bytes(pickle.dumps({"robot": ARRAYS, "number": np.float32(0.5), "text": "x"}, protocol))
+    found: Any = read_pickle(file)
+    for made, array in zip(ARRAYS, found["robot"], strict=True):
+        values = array.values()
+        assert np.array_equal(values, made)
+        assert values.dtype == made.dtype
+    assert found["number"] == 0.5
+    assert found["text"] == "x"
+
+
+def test_pickles_of_numpy_1_are_read(tmp_path: Path) -> None:
+    """Its functions were in numpy.core, where numpy 2 has numpy._core."""
+    content = pickle.dumps({"a": ARRAYS[0]}, 3).replace(b"cnumpy._core.", b"cnumpy.core.")
+    assert b"cnumpy.core.multiarray\n" in content
+    (tmp_path / "file.pkl").write_bytes(content)
+    found: Any = read_pickle(tmp_path / "file.pkl")
+    assert np.array_equal(found["a"].values(), ARRAYS[0])
+
+
+class Runs:
+    """Makes a folder while it is unpickled."""
+
+    def __init__(self, folder: Path, function: Callable[..., Any] = os.mkdir) -> None:
+        self.parts = function, (str(folder),)
+
+    def __reduce__(self) -> Any:
+        return self.parts
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
+    file, trace = tmp_path / "file.pkl", tmp_path / "trace"
+    content = pickle.dumps({"robot": Runs(trace)}, protocol)
+    file.write_bytes(content)
+    with pytest.raises(DemonstrationError, match=r"it asks for '\w+\.mkdir', which is never run"):
+        read_pickle(file)
+    assert not trace.exists()
+    pickle.loads(content)
+    assert trace.exists()  # so it would have run
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"cnumpy\nndarray\n((I2\nttR.",
+        b"cnumpy\nndarray\n)\x81.",
+        b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I1000000000\ntS'b'\ntR.",
+        b"cnumpy._core.multiarray\nscalar\n(S'f8'\nS'x'\ntR.",
+        b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.",
+        b"Pmine\n.",
+        b"\x80\x05\x82\x01.",
+        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"",
+        b"no pickle",
+    ],
+)
+def test_what_numpy_does_not_write_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "file.pkl"
+    file.write_bytes(content)
+    with pytest.raises(DemonstrationError, match="is no pickle that is read"):
+        read_pickle(file)
+
+
+@pytest.mark.parametrize("made", [np.array([{}, 1], object), np.array(["a"]), np.array(["2020-01-01"], "M8[D]")])
+def test_arrays_of_other_things_than_numbers_have_no_values(tmp_path: Path, made: Any) -> None:
+    file = tmp_path / "file.pkl"
+    file.write_bytes(pickle.dumps([made]))
+    found: Any = read_pickle(file)
+    with pytest.raises(ValueError, match="which are no numbers"):
+        found[0].values()
+
+
+def test_every_cut_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file.pkl"
+    content = pickle.dumps({"a": ARRAYS[0], "b": ARRAYS[1]})
+    for size in range(len(content)):
+        file.write_bytes(content[:size])
+        with pytest.raises(DemonstrationError):
+            read_pickle(file)
+
+
+def test_every_damaged_byte_is_refused_or_gives_plain_values(tmp_path: Path) -> None:
+    file = tmp_path / "file.pkl"
+    content = pickle.dumps({"a": ARRAYS[0], "b": np.float64(2.0)})
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x41
+        file.write_bytes(damaged)
+        try:
+            found = read_pickle(file)
+            for value in found.values() if isinstance(found, dict) else ():
+                if isinstance(value, Array):
+                    value.values()
+        except (DemonstrationError, ValueError):
+            continue

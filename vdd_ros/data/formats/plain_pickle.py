@@ -1,0 +1,175 @@
+"""Pickles of dictionaries, lists, numbers and numpy arrays, read without running anything that is in them.
+
+A pickle is a program: it may name any function of any module and have it called. Here every name but those by
+which numpy's arrays are written is refused, and those stand for classes and functions of this module, which only keep
+what they are given.
+"""
+
+import io
+import math
+import pickle
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.formats.source import damaged
+from vdd_ros.text import printable
+
+MAX_BYTES = 1 << 30
+"""Of one file."""
+_KINDS = "fiub"
+
+
+class Array:
+    """An array of numpy in a pickle: type, shape and bytes, not yet an array."""
+
+    __slots__ = ("_content", "_dtype", "_order", "_shape")
+
+    def __init__(self, kind: object, shape: object, letter: object) -> None:
+        """Take what numpy's own function takes, an empty array to be filled."""
+        if kind is not _NdArray or shape != (0,):
+            raise pickle.UnpicklingError("it holds an array that numpy did not write")
+        self._content: object = None
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise pickle.UnpicklingError("it holds an array that numpy did not write")
+        _, self._shape, self._dtype, fortran, self._content = state
+        self._order = "F" if fortran else "C"
+
+    def values(self) -> NDArray[Any]:
+        """Return the array.
+
+        Raises:
+            ValueError: It holds no numbers, or other bytes than its shape says.
+        """
+        shape, dtype, content = self._shape, self._dtype, self._content
+        if not isinstance(dtype, DType) or not isinstance(content, bytes):
+            raise ValueError("it holds objects, which are no numbers")
+        found = dtype.dtype()
+        if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
+            raise ValueError(f"its shape is {printable(shape)}")
+        if math.prod(shape) * found.itemsize != len(content):
+            raise ValueError(f"it has {len(content):,} bytes, but the shape {printable(shape)} of {found}")
+        whole: NDArray[Any] = np.frombuffer(content, found).reshape(shape, order="F" if self._order == "F" else "C")
+        return whole
+
+
+class DType:
+    """A number type of numpy in a pickle: its letters and its byte order."""
+
+    __slots__ = ("_letters", "_order")
+
+    def __init__(self, letters: object, align: object = False, copy: object = True) -> None:
+        self._letters = letters
+        self._order: object = "="
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, tuple) and len(state) > 1:
+            self._order = state[1]
+
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type; raises ValueError if it is none of numbers."""
+        if not isinstance(self._letters, str) or self._letters[:1] not in _KINDS or not self._letters[1:].isdecimal():
+            raise ValueError(f"it is of {printable(self._letters)}, which are no numbers")
+        try:
+            found = np.dtype(self._letters)
+        except TypeError as error:
+            raise ValueError(f"it is of {printable(self._letters)}, which numpy does not know") from error
+        return found.newbyteorder(self._order if self._order in ("<", ">") else "=")
+
+
+class _NdArray:
+    """Stands for numpy's type of arrays, which pickles name and do not call."""
+
+    def __init__(self, *_: object) -> NoReturn:
+        raise pickle.UnpicklingError("it makes an array in a way that numpy does not write")
+
+    def __new__(cls, *_: object) -> NoReturn:
+        raise pickle.UnpicklingError("it makes an array in a way that numpy does not write")
+
+
+def _scalar(dtype: object, content: object = b"") -> float | int | bool:
+    """Return a single number of numpy as Python has it."""
+    if not isinstance(dtype, DType) or not isinstance(content, bytes):
+        raise pickle.UnpicklingError("it holds a number that numpy did not write")
+    try:
+        (found,) = np.frombuffer(content, dtype.dtype())
+    except ValueError as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    number: float | int | bool = found.item()
+    return number
+
+
+def _of_bytes(content: object, dtype: object, shape: object, order: object) -> Array:
+    """Return an array as numpy writes it in protocol 5."""
+    array = Array(_NdArray, (0,), b"b")
+    array.__setstate__(
+        (1, shape, dtype, order == "F", bytes(content) if isinstance(content, bytes | bytearray) else None)
+    )
+    return array
+
+
+def _latin1(text: object, encoding: object) -> bytes:
+    """Return bytes as protocols 0 to 2 write them: as a text in Latin-1."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for an encoding in {printable(encoding)}")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """Return what these protocols write for an empty array."""
+    return b""
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _NdArray,
+    ("numpy", "dtype"): DType,
+    ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): _no_bytes,
+    **{
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", Array),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _of_bytes),
+        )
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows numpy's arrays and numbers by name, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a class of this module for one of numpy; refuse all others."""
+        if (module, name) not in _KNOWN:
+            raise pickle.UnpicklingError(f"it asks for '{printable(module)}.{printable(name)}', which is never run")
+        return _KNOWN[module, name]
+
+    def persistent_load(self, pid: object) -> NoReturn:
+        """Refuse objects that are elsewhere."""
+        raise pickle.UnpicklingError("it names objects outside of the file")
+
+
+def read_pickle(file: Path) -> object:
+    """Read a pickle; arrays of numpy are `Array`s.
+
+    Raises:
+        DemonstrationError: The file is missing, too large or damaged, or asks for something to be run.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise damaged(file, f"cannot be read ({error.strerror})", "name another file") from error
+    if len(content) > MAX_BYTES:
+        raise damaged(file, f"has more than {MAX_BYTES:,} bytes", "split it")
+    try:
+        return _Unpickler(io.BytesIO(content)).load()
+    except Exception as error:  # a damaged pickle makes the library raise nearly anything
+        reason = printable(error) or type(error).__name__
+        raise damaged(file, f"is no pickle that is read: {reason}", "save its numbers as a plain array") from error
