@@ -81,7 +81,7 @@ class Sent:
     """Outputs of a policy node that keep their bytes."""
 
     def __init__(self, bench: Bench, file: RobotFile, monkeypatch: pytest.MonkeyPatch) -> None:
-        action = [Feature(entry.action, entry.unit) for entry in file.command_entries]
+        action = [Feature(entry.action, entry.unit) for entry in file.command_entries if entry.action]
         channel = CommandChannel(file.commands, [Feature("o", "1")], action)
         self.outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
         self.bytes: list[bytes] = []
@@ -101,6 +101,7 @@ COMMANDED = [
         ("std_msgs/msg/Float64MultiArray", "rad"),
         (TRAJECTORY, "rad"),
         (TRAJECTORY, "rad/s"),
+        ("geometry_msgs/msg/Twist", "m/s"),
         ("geometry_msgs/msg/TwistStamped", "m/s"),
         ("geometry_msgs/msg/PoseStamped", "m"),
         ("sensor_msgs/msg/JointState", "rad"),

@@ -149,7 +149,7 @@ class Commander:
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Dry-run `command`: send nothing, count nothing, keep no state."""
         seen = newest.tolist()
-        values = self.channel.wanted(action.tolist(), seen)
+        values = self.channel.wanted(action.tolist(), seen, self.limits.bounded)
         self._dry_limits.follow(self.channel.origin(seen, self.limits.bounded))
         self._dry_limits.bound(values)
         self._dry_command[:] = values
@@ -193,7 +193,8 @@ class Commander:
             self.enter_failsafe()
             return False
         seen = newest.tolist()
-        values = self.channel.wanted(action.tolist(), seen)
+        before = self.channel.measurements(seen) if self._first else self.limits.bounded
+        values = self.channel.wanted(action.tolist(), seen, before)
         if self._first or self._first_of_another:
             self._command[:] = values
         if self._first:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from vdd_ros.robot.command_channel import CommandChannel
-from vdd_ros.robot.commands import CommandEntry
+from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_of, unit_factor
 
 ERROR_S = 0.25

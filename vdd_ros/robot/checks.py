@@ -18,7 +18,8 @@ from vdd_ros.robot.yaml_section import fail
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
-    from vdd_ros.robot.commands import Command, CommandEntry
+    from vdd_ros.robot.command_entries import CommandEntry
+    from vdd_ros.robot.commands import Command
     from vdd_ros.robot.entries import InputEntry
     from vdd_ros.robot.inputs import Input
 
@@ -53,7 +54,8 @@ def check_command(command: "Command") -> None:
         at = f"{path}.entries[{index}]"
         if message.fields and entry.name not in message.field_names:
             fail(f"{at}.name", f"is {entry.name!r}; the numbers of a {message.type} are", message.field_names)
-        _check_unit(entry.unit, message.quantities(entry.name), entry.name, message.type, f"{at}.unit")
+        if entry.scale == 1:  # a scale may have a unit of its own
+            _check_unit(entry.unit, message.quantities(entry.name), entry.name, message.type, f"{at}.unit")
     _check_complete(command, f"{path}.entries")
     _check_one_list(command, f"{path}.entries")
     if command.frame_id and not message.has_header:
@@ -68,8 +70,8 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
     arrays = {entry.name for entry in entries if entry.shape}
     measure_nothing = _measure_nothing(inputs)
     for index, entry in enumerate(command.entries):
-        for key in ("relative_to", "measured"):
-            given, at = getattr(entry, key), f"{command.path}.entries[{index}].{key}"
+        for key, given in (("relative_to", entry.reference), ("measured", entry.measured)):
+            at = f"{command.path}.entries[{index}].{key}"
             if given in arrays:
                 fail(at, f"is {given!r}, an array; give an entry that is a single number")
             if given is not None and given not in units:
@@ -245,7 +247,7 @@ def _check_on_loss(command: "Command", path: str) -> None:
             "with a `loss_service` that stops the robot. These are",
             unsafe,
         )
-    if command.on_loss == "hold" and (moving := [e.name for e in command.entries if quantity_of(e.unit) in GO_ON]):
+    if command.on_loss == "hold" and (moving := [e.name for e in command.entries if _goes_on(command, e)]):
         fail(
             path,
             "is 'hold', which leaves the last set point in force, so that the robot goes on moving; use 'zero', or "
@@ -257,6 +259,11 @@ def _check_on_loss(command: "Command", path: str) -> None:
 def _unsafe_at_zero(command: "Command") -> list[str]:
     safe = command.message.zero_is_safe
     return [entry.name for entry in command.entries if not (safe and _is_still_at_zero(entry))]
+
+
+def _goes_on(command: "Command", entry: "CommandEntry") -> bool:
+    """Whether the robot goes on moving with this number, by its unit or, where that is scaled, by its field."""
+    return bool({quantity_of(entry.unit), *command.message.field_quantities(entry.name)} & set(GO_ON))
 
 
 def _is_still_at_zero(entry: "CommandEntry") -> bool:

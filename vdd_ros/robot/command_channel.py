@@ -22,7 +22,7 @@ Numbers = NDArray[np.floating[Any]]
 
 
 class CommandPart:
-    """One command and its place in the vector of all: converts between its numbers and its messages.
+    """One command and its place in the vector of all: converts between its values and its messages.
 
     Args:
         command: The command in the robot file.
@@ -37,6 +37,8 @@ class CommandPart:
         self.command = command
         self.place = slice(first, first + len(command.entries))
         self._layout = command.layout
+        self._scale = np.array([entry.scale for entry in command.entries])
+        self._offset = np.array([entry.offset for entry in command.entries])
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -52,18 +54,29 @@ class CommandPart:
                 check_path(message, field, f"{path}.entries[{index}].name")
 
     def read(self, message: Any, out: Floats) -> None:
-        """Copy its numbers, (m,), out of a message; raises ObservationError if the message lacks them."""
+        """Copy its values, (m,), out of a message; raises ObservationError if the message lacks them."""
         self._layout.read(message, out)
+        out *= self._scale
+        out += self._offset
 
     def write(self, values: Floats, message: Any) -> None:
-        """Write its numbers, (m,), into a message."""
-        self._layout.write(values, message)
+        """Write its values, (m,), into a message."""
+        self.fill((values - self._offset) / self._scale, message)
 
-    def write_trajectory(self, values: Floats, message: Any) -> None:
-        """Write several commands, (points, m), in order into a message with as many points."""
+    def numbers(self, values: Floats, out: Floats) -> None:
+        """Write the numbers of its messages into `out`, (m,) or (points, m), for the values of all, (…, n)."""
+        np.subtract(values[..., self.place], self._offset, out=out)
+        out /= self._scale
+
+    def fill(self, numbers: Floats, message: Any) -> None:
+        """Write the numbers of a message, (m,), into it."""
+        self._layout.write(numbers, message)
+
+    def fill_trajectory(self, numbers: Floats, message: Any) -> None:
+        """Write the numbers of several points, (points, m), in order into a message with as many points."""
         if not isinstance(self._layout, PointLayout):
             raise TypeError(f"{self.command.type} has no points")
-        for number, point in enumerate(values):
+        for number, point in enumerate(numbers):
             self._layout.write_point(point, message, number)
 
 
@@ -74,7 +87,7 @@ class CommandChannel:
         parts: Each command with its place among the numbers.
         entries: The n entries of all commands.
         labels: n names for reports: of the entry or, where there are several commands, COMMAND.ENTRY.
-        low, high, max_step: (n,) limits in the units of the messages.
+        low, high, max_step: (n,) limits in the units of the robot file.
         relative: (n,) whether each number is relative to an observation entry.
         any_relative: Whether any number is relative.
         measured: (n,) whether an observation entry measures each number.
@@ -97,7 +110,7 @@ class CommandChannel:
         self.low = np.array([entry.low for entry in entries])
         self.high = np.array([entry.high for entry in entries])
         self.max_step = np.array([entry.max_step for entry in entries])
-        self.relative = np.array([entry.relative_to is not None for entry in entries])
+        self.relative = np.array([entry.reference is not None for entry in entries])
         self.any_relative = bool(self.relative.any())
         self.measured = np.array([entry.measured is not None for entry in entries])
         rates = np.array([rate for command in commands for rate in command.rates])
@@ -105,10 +118,15 @@ class CommandChannel:
         self.starts_anywhere = ~(self.measured | rates | zeroed)
         self.first_step = np.array([entry.first_step for entry in entries])
         self._action, self._action_factor = bind([(e.action, e.unit) for e in entries], action)
-        self._base, self._base_factor = bind([(e.relative_to, e.unit) for e in entries], observation)
+        self._base, self._base_factor = bind([(e.reference, e.unit) for e in entries], observation)
         bases = self._base.tolist(), self._base_factor.tolist()
         self._references = list(zip(self.relative.tolist(), *bases, strict=True))
-        self._sums = list(zip(*bases, self._action.tolist(), self._action_factor.tolist(), strict=True))
+        self._last = np.array([float(entry.follows_last) for entry in entries])
+        self._constant = np.array([entry.fixed or 0.0 for entry in entries])
+        self._accumulates = np.maximum(self.relative, self._last)
+        self._learned = np.array([entry.action is not None for entry in entries])
+        actions = self._action.tolist(), self._action_factor.tolist()
+        self._sums = list(zip(*bases, self._last.tolist(), *actions, self._constant.tolist(), strict=True))
         self._now, self._now_factor = bind([(e.measured, e.unit) for e in entries], observation)
         self.measured_columns = [
             int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
@@ -136,18 +154,38 @@ class CommandChannel:
         return [seen[index] * factor for index, factor in self._measurements]
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
-        """Write the command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
-        out[:] = self.wanted(action.tolist(), observation.tolist())
+        """Write the first command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
+        seen = observation.tolist()
+        out[:] = self.wanted(action.tolist(), seen, self.measurements(seen))
 
-    def wanted(self, action: list[float], seen: list[float]) -> list[float]:
-        """Return the command, n numbers, for an action of act_dim numbers at an observation of obs_dim numbers."""
-        return [seen[base] * unit + action[index] * factor for base, unit, index, factor in self._sums]
+    def wanted(self, action: list[float], seen: list[float], before: list[float]) -> list[float]:
+        """Return the command, n numbers.
+
+        Args:
+            action: act_dim numbers.
+            seen: The observation, obs_dim numbers.
+            before: The last command, n numbers; of a first command the measurements.
+        """
+        return [
+            seen[base] * unit + last * follows + action[index] * factor + constant
+            for last, (base, unit, follows, index, factor, constant) in zip(before, self._sums, strict=True)
+        ]
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
         """Write the command for an action, (act_dim,), that follows a command, (n,), into `out`, (n,)."""
-        np.multiply(before, self.relative, out=out)
+        np.multiply(before, self._accumulates, out=out)
         out += action[self._action] * self._action_factor
+        out += self._constant
 
-    def to_action(self, values: Floats, observation: Numbers, out: Floats) -> None:
-        """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,)."""
-        out[self._action] = (values - observation[self._base] * self._base_factor) / self._action_factor
+    def to_action(self, values: Floats, observation: Numbers, out: Floats, before: Floats | None = None) -> None:
+        """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,).
+
+        Args:
+            values: The command.
+            observation: In the units of the policy or task.
+            out: Receives the action.
+            before: The last command, (n,); None if this is the first.
+        """
+        last = observation[self._now] * self._now_factor if before is None else before
+        steps = values - observation[self._base] * self._base_factor - last * self._last
+        out[self._action[self._learned]] = steps[self._learned] / self._action_factor[self._learned]

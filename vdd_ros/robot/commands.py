@@ -1,9 +1,9 @@
 """The commands of a robot file: message numbers that carry action entries."""
 
-import math
 from dataclasses import dataclass, field
 
 from vdd_ros.robot.checks import check_command
+from vdd_ros.robot.command_entries import CommandEntry, read_command_entry
 from vdd_ros.robot.layouts import Layout
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
@@ -13,36 +13,6 @@ from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicate
 ON_LOSS = ("hold", "zero", "call")
 ALONE = "command"
 """Key, and name, of a command that is alone in its file."""
-
-
-@dataclass(frozen=True)
-class CommandEntry:
-    """One number of the command.
-
-    Attributes:
-        name: Field, joint or label, as `Message.named_by` says.
-        action: Name of the action entry that it carries.
-        relative_to: Observation entry whose newest value is added to the action, or None if absolute.
-        unit: Unit of the number in the message, and of the limits below.
-        low: Smallest value commanded.
-        high: Largest value commanded.
-        max_step: Largest change from one tick to the next; `.inf`: no limit.
-        measured: Observation entry that measures this number, for the first command; None if unmeasured.
-        first_step: Largest distance of the first command from the measurement with `first_action: refuse`.
-        max_error: Largest distance of any command from the measurement; `.inf`: no limit; None: derived from
-            `max_step`, see `max_errors`.
-    """
-
-    name: str
-    action: str
-    relative_to: str | None
-    unit: str
-    low: float
-    high: float
-    max_step: float
-    measured: str | None
-    first_step: float
-    max_error: float | None = math.inf
 
 
 @dataclass(frozen=True)
@@ -104,7 +74,7 @@ def read_commands(root: Section) -> tuple[Command, ...]:
         )
     commands = tuple(read_command(section.section(name), name) for name in section.names())
     refuse_duplicates("commands", "topics", [command.topic for command in commands])
-    entries = [entry.action for command in commands for entry in command.entries]
+    entries = [entry.action for command in commands for entry in command.entries if entry.action is not None]
     refuse_duplicates("commands", "action entries", entries)
     return commands
 
@@ -117,7 +87,7 @@ def read_command(section: Section, name: str) -> Command:
         on_loss=section.choice("on_loss", ON_LOSS),
         loss_service=section.topic("loss_service") if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",
-        entries=tuple(_command_entry(entry) for entry in section.sections("entries")),
+        entries=tuple(read_command_entry(entry) for entry in section.sections("entries")),
         name=name,
         path=section.path,
     )
@@ -127,38 +97,3 @@ def read_command(section: Section, name: str) -> Command:
     refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
     check_command(command)
     return command
-
-
-def _command_entry(section: Section) -> CommandEntry:
-    relative_to = section.text("relative_to") if section.has("relative_to") else None
-    max_step = section.number("max_step", positive=True, infinite=True)
-    entry = CommandEntry(
-        name=section.text("name"),
-        action=section.text("action") if section.has("action") else section.text("name"),
-        relative_to=relative_to,
-        unit=section.unit("unit"),
-        low=section.number("low"),
-        high=section.number("high"),
-        max_step=max_step,
-        measured=section.text("measured") if section.has("measured") else relative_to,
-        first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
-        max_error=_max_error(section),
-    )
-    section.finish()
-    if entry.low >= entry.high:
-        fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
-    if section.has("first_step") and entry.measured is None:
-        fail(
-            section.at("first_step"),
-            "has no effect without `measured`, the observation entry that measures this number; give both or neither",
-        )
-    return entry
-
-
-def _max_error(section: Section) -> float | None:
-    """Return the largest distance of a command from its measurement; a `relative_to` set point is not a measurement."""
-    if not section.has("max_error"):
-        return None if section.has("measured") else math.inf
-    if not section.has("measured") and not section.has("relative_to"):
-        fail(section.at("max_error"), "needs `measured`, the observation entry that measures this number")
-    return section.number("max_error", positive=True, infinite=True)

@@ -9,7 +9,8 @@ from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_entries, check_references
-from vdd_ros.robot.commands import Command, CommandEntry, read_commands
+from vdd_ros.robot.command_entries import CommandEntry
+from vdd_ros.robot.commands import Command, read_commands
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
@@ -80,7 +81,7 @@ class RobotFile:
         """Observations and commands of the robot, in the units of its messages, without a fixed rate."""
         return Signature(
             tuple(feature for source in self.inputs for feature in source.features),
-            tuple(Feature(entry.action, entry.unit) for entry in self.command_entries),
+            tuple(Feature(entry.action, entry.unit) for entry in self.command_entries if entry.action is not None),
         )
 
     def check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
@@ -121,9 +122,10 @@ class RobotFile:
         for command in self.commands:
             for index, number in enumerate(command.entries):
                 path = f"{command.path}.entries[{index}]"
-                unit_factor(action_units[number.action], number.unit, f"{path}.unit")
-                for key in ("relative_to", "measured"):
-                    if (name := getattr(number, key)) is not None:
+                if number.action is not None:
+                    unit_factor(action_units[number.action], number.unit, f"{path}.unit")
+                for key, name in (("relative_to", number.reference), ("measured", number.measured)):
+                    if name is not None:
                         unit_factor(units[name], number.unit, f"{path}.{key}")
 
 

@@ -34,6 +34,7 @@ EXAMPLES = {
     "low": "low: -1.5",
     "high": "high: 1.5",
     "max_step": "max_step: 0.05",
+    "fixed": "fixed: -1.57",
     "first_step": "first_step: 0.1",
     "max_error": "max_error: 0.1",
     "max_rate": "max_rate: 3.0",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from vdd_ros.errors import ConformanceError, ObservationError, RobotFileError
 from vdd_ros.robot.channels import set_stamp, stamp_ns
 from vdd_ros.robot.checks import check_command, check_input
-from vdd_ros.robot.commands import Command, CommandEntry
+from vdd_ros.robot.command_entries import CommandEntry
+from vdd_ros.robot.commands import Command
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import Layout, PointLayout

@@ -13,6 +13,7 @@ from vdd_ros.errors import ObservationError
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.topics import find_topic, missing_topic
 from vdd_ros.robot.command_channel import CommandPart
+from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
@@ -76,7 +77,7 @@ def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: f
         rate_hz: Of the policy, to which `max_step` refers.
     """
     command, path = found.command, found.command.path
-    yield from _references(command)
+    yield from (Finding(WARNING, where, text) for where, text in command_warnings(command))
     if found.topic is None:
         text = f"{command.topic} is {missing_topic(command.topic, command.type, topics)}"
         yield Finding(NOTE, f"{path}.topic", f"{text}; its limits cannot be compared with recorded commands")
@@ -99,14 +100,6 @@ def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
     ticks = np.arange(found.received_s[0], found.received_s[-1], 1 / rate_hz)
     places = np.searchsorted(found.received_s, ticks, side="right") - 1
     return np.diff(found.values[places], axis=0)
-
-
-def _references(command: Command) -> Iterator[Finding]:
-    for index, entry in enumerate(command.entries):
-        if entry.relative_to is not None and entry.relative_to == entry.measured and not command.rates[index]:
-            text = f"is {entry.relative_to!r}. If that is measured on the robot, and not a set point, each command "
-            text += "starts from where the robot sags to, and the error adds up; name a set point, and what measures it"
-            yield Finding(WARNING, f"{command.path}.entries[{index}].relative_to", f"{text} in `measured`")
 
 
 def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:

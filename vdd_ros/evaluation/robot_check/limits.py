@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from vdd_ros.evaluation.preflight.ranges import cuts
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.robot.commands import CommandEntry
+from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -20,18 +20,20 @@ def limit_findings(robot: RobotFile, spec: PolicySpec) -> Iterator[Finding]:
         spec: Metadata of the policy.
     """
     places = {feature.name: index for index, feature in enumerate(spec.action)}
-    for where, entry in _numbers(robot):
-        index = places[entry.action]
+    for where, action, entry in _numbers(robot):
+        index = places[action]
         factor = unit_factor(spec.action[index].unit, entry.unit, where)
         mean, std = (factor * moments[index] for moments in (spec.statistics.action_mean, spec.statistics.action_std))
         low, high = (factor * limit for limit in (spec.action[index].low, spec.action[index].high))
         yield from _entry(entry, where, (mean, std), (low, high))
 
 
-def _numbers(robot: RobotFile) -> Iterator[tuple[str, CommandEntry]]:
+def _numbers(robot: RobotFile) -> Iterator[tuple[str, str, CommandEntry]]:
+    """Yield each number that an action carries: its path, the action, the entry."""
     for command in robot.commands:
         for number, entry in enumerate(command.entries):
-            yield f"{command.path}.entries[{number}]", entry
+            if entry.action is not None:
+                yield f"{command.path}.entries[{number}]", entry.action, entry
 
 
 def _entry(

@@ -97,7 +97,7 @@ def _acted(
     channel = CommandChannel(robot.commands, spec.vector, spec.action)
     actions = np.zeros((len(seen), spec.act_dim))
     for row, (values, observation) in enumerate(zip(sent, seen, strict=True)):
-        channel.to_action(values, observation, actions[row])
+        channel.to_action(values, observation, actions[row], sent[row - 1] if row else None)
     where = f"{robot.commands[0].path}.entries" if len(robot.commands) == 1 else "commands"
     for index, feature in enumerate(spec.action):
         mean, std = spec.statistics.action_mean[index], spec.statistics.action_std[index]

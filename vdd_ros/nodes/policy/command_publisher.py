@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
@@ -32,7 +33,6 @@ class CommandPublisher:
 
     def __init__(self, node: LifecycleNode, part: CommandPart, period_s: float, *, control: bool) -> None:
         self._part = part
-        self._place = part.place
         self._size = part.place.stop - part.place.start
         self._period_s = period_s
         self._trajectories: dict[int, ReadyMessage] = {}
@@ -43,20 +43,23 @@ class CommandPublisher:
         self._has_points = part.command.message.has_points
         # Dry runs have a message of their own: the fail-safe sends from another thread and must not mix with them.
         self._ready, self._dry_ready = (
-            ReadyMessage(message, self._size, part.write, stamped=self._stamped) for _ in range(2)
+            ReadyMessage(message, self._size, part.fill, stamped=self._stamped) for _ in range(2)
         )
         _check_ranges(part.command, self._ready)
+        self._numbers, self._dry_numbers = np.empty((2, self._size))
         self.publisher: Any = None
         if control:
             self.publisher = node.create_publisher(type(message), part.command.topic, RELIABLE)
 
     def send(self, values: Floats) -> None:
         """Send its part of the numbers of all commands, (n,)."""
-        self.publisher.publish(self._ready.serialized(values[self._place], self._stamp_ns()))
+        self._part.numbers(values, self._numbers)
+        self.publisher.publish(self._ready.serialized(self._numbers, self._stamp_ns()))
 
     def dry_run(self, values: Floats) -> None:
         """Dry-run `send`."""
-        self._dry_ready.serialized(values[self._place], self._stamp_ns())
+        self._part.numbers(values, self._dry_numbers)
+        self._dry_ready.serialized(self._dry_numbers, self._stamp_ns())
 
     def send_trajectory(self, values: Floats) -> None:
         """Send its part of the numbers of all commands, (m, n), in one message; the first row if it has no points."""
@@ -66,7 +69,9 @@ class CommandPublisher:
         ready = self._trajectories.get(len(values))
         if ready is None:
             ready = self._trajectories[len(values)] = self._ready_trajectory(len(values))
-        self.publisher.publish(ready.serialized(values[:, self._place].ravel(), self._stamp_ns()))
+        numbers = np.empty((len(values), self._size))
+        self._part.numbers(values, numbers)
+        self.publisher.publish(ready.serialized(numbers.ravel(), self._stamp_ns()))
 
     def expect_trajectories(self, most: int) -> None:
         """Prepare the messages for 1 to `most` points, outside of ticks."""
@@ -84,7 +89,7 @@ class CommandPublisher:
         """Return a trajectory with this number of points."""
 
         def fill(values: Floats, message: Any) -> None:
-            self._part.write_trajectory(values.reshape(points, self._size), message)
+            self._part.fill_trajectory(values.reshape(points, self._size), message)
 
         message = command_message(self._part.command, self._period_s, points)
         return ReadyMessage(message, points * self._size, fill, stamped=self._stamped)
@@ -95,10 +100,13 @@ def _check_ranges(command: Command, message: ReadyMessage) -> None:
     for index, (entry, dtype) in enumerate(zip(command.entries, message.dtypes, strict=True)):
         low, high = number_range(dtype)
         rounded = dtype.kind != "f"
-        if low <= entry.low and entry.high <= high and not (rounded and (entry.low % 1 or entry.high % 1)):
+        values = (entry.low, entry.high) if entry.fixed is None else (entry.fixed, entry.fixed)
+        least, most = sorted(map(entry.number, values))
+        if low <= least and most <= high and not (rounded and (least % 1 or most % 1)):
             continue
+        given = f"low is {values[0]:g} and high is {values[1]:g}" if entry.fixed is None else f"fixed is {values[0]:g}"
+        sent = f", as {least:g} to {most:g}" if (least, most) != values else ""
         raise RobotFileError(
-            f"{command.path}.entries[{index}]: low is {entry.low:g} and high is {entry.high:g}, but "
-            f"{printable(entry.name)} in a {command.type} is {dtype}; give "
-            f"{'whole numbers' if rounded else 'limits'} from {low:g} to {high:g}"
+            f"{command.path}.entries[{index}]: {given}{sent}, but {printable(entry.name)} in a {command.type} is "
+            f"{dtype}; give {'whole numbers' if rounded else 'limits'} from {low:g} to {high:g}"
         )

@@ -32,6 +32,7 @@ from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
+from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
@@ -119,6 +120,9 @@ class PolicySession:
                 f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
                 f"{', '.join(command_types(points=True))} only"
             )
+        for command in commands if control else ():
+            for where, problem in command_warnings(command):
+                self._node.get_logger().warning(f"robot file {printable(parameters.robot_file)}: {where}: {problem}")
         self._outputs = PublishedOutputs(self._node, active.channel, self._period_s, control=control)
         if parameters.send == "chunk":
             self._outputs.expect_trajectories(active.policy.spec.horizon)

@@ -70,6 +70,7 @@ class SimulatedRobot:
         self.phase = Phase.SETTLING
         self._settling = SETTLE_PERIODS
         self._steps = 0
+        self._before: Floats | None = None
 
     def command(self, values: Floats) -> None:
         """Take the newest command, (n,), in the units of the robot file; it holds until the next one."""
@@ -86,7 +87,8 @@ class SimulatedRobot:
                 self.phase = Phase.WAITING
         if self.phase is not Phase.RUNNING:
             return None
-        self._channel.to_action(self._command, self.observation, self._action)
+        self._channel.to_action(self._command, self.observation, self._action, self._before)
+        self._before = self._command.copy()
         step = self._sim.step(self._action[None])
         self.observation = step.observation[0]
         self._steps += 1

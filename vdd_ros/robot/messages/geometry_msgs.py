@@ -1,5 +1,7 @@
 """Plain-field messages of geometry_msgs, with quantities from their definitions; those of `Vector3` are unknown."""
 
+from dataclasses import replace
+
 from vdd_ros.robot.messages import fields
 from vdd_ros.robot.messages.fields import Fields, no_unit
 from vdd_ros.robot.messages.message import Message
@@ -37,7 +39,7 @@ QUATERNION = _message("Quaternion", fields.QUATERNION)
 QUATERNION_STAMPED = _message("QuaternionStamped", {"quaternion": fields.QUATERNION})
 TRANSFORM = _message("Transform", _TRANSFORM)
 TRANSFORM_STAMPED = _message("TransformStamped", {"transform": _TRANSFORM})
-TWIST = _message("Twist", fields.TWIST)
+TWIST = replace(_message("Twist", fields.TWIST), commands=True)
 TWIST_WITH_COVARIANCE = _message("TwistWithCovariance", {"twist": fields.TWIST})
 TWIST_WITH_COVARIANCE_STAMPED = _message("TwistWithCovarianceStamped", {"twist": {"twist": fields.TWIST}})
 VELOCITY_STAMPED = _message("VelocityStamped", {"velocity": fields.TWIST})

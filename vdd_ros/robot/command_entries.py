@@ -1,0 +1,142 @@
+"""The entries of a command: which number of the message carries which action, and within which limits."""
+
+import math
+from dataclasses import dataclass
+
+from vdd_ros.robot.quantities import EFFORTS, GO_ON, quantity_of
+from vdd_ros.robot.yaml_section import Section, fail
+
+LAST_COMMAND = "last_command"
+"""What `relative_to` names where the action is added to the last command."""
+_FROM_ZERO = (*GO_ON, *EFFORTS)
+"""Quantities whose first command starts from zero."""
+_LEARNED = ("action", "relative_to", "low", "high")
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """One number of the command.
+
+    Attributes:
+        name: Field, joint or label, as `Message.named_by` says.
+        action: Name of the action entry that it carries; None if it is fixed.
+        relative_to: Observation entry whose newest value is added to the action, `LAST_COMMAND`, or None if absolute.
+        unit: Unit of the value, and of the limits below.
+        low: Smallest value commanded.
+        high: Largest value commanded.
+        max_step: Largest change from one tick to the next; `.inf`: no limit.
+        measured: Observation entry that measures this number, for the first command; None if unmeasured.
+        first_step: Largest distance of the first command from the measurement with `first_action: refuse`.
+        max_error: Largest distance of any command from the measurement; `.inf`: no limit; None: derived from
+            `max_step`, see `max_errors`.
+        fixed: The value that is always commanded; None if an action carries it.
+        scale, offset: The value is scale times the number in the message plus offset, in `unit`.
+    """
+
+    name: str
+    action: str | None
+    relative_to: str | None
+    unit: str
+    low: float
+    high: float
+    max_step: float
+    measured: str | None
+    first_step: float
+    max_error: float | None = math.inf
+    fixed: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def reference(self) -> str | None:
+        """Observation entry that the action is relative to; None if it is absolute or follows the last command."""
+        return None if self.relative_to == LAST_COMMAND else self.relative_to
+
+    @property
+    def follows_last(self) -> bool:
+        """Whether the action is relative to the last command."""
+        return self.relative_to == LAST_COMMAND
+
+    def number(self, value: float) -> float:
+        """Return the number in the message for a value."""
+        return (value - self.offset) / self.scale
+
+
+def read_command_entry(section: Section) -> CommandEntry:
+    """Read one entry of a command; raises RobotFileError naming the field."""
+    entry = _fixed(section) if section.has("fixed") else _learned(section)
+    section.finish()
+    if section.has("first_step") and entry.measured is None:
+        fail(
+            section.at("first_step"),
+            "has no effect without `measured`, the observation entry that measures this number; give both or neither",
+        )
+    return entry
+
+
+def _learned(section: Section) -> CommandEntry:
+    relative_to = section.text("relative_to") if section.has("relative_to") else None
+    max_step = section.number("max_step", positive=True, infinite=True)
+    by_default = None if relative_to == LAST_COMMAND else relative_to
+    entry = CommandEntry(
+        name=section.text("name"),
+        action=section.text("action") if section.has("action") else section.text("name"),
+        relative_to=relative_to,
+        unit=section.unit("unit"),
+        low=section.number("low"),
+        high=section.number("high"),
+        max_step=max_step,
+        measured=section.text("measured") if section.has("measured") else by_default,
+        first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
+        max_error=_max_error(section),
+        scale=_scale(section),
+        offset=section.number("offset") if section.has("offset") else 0.0,
+    )
+    if entry.low >= entry.high:
+        fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
+    if entry.follows_last and entry.measured is None and quantity_of(entry.unit) not in _FROM_ZERO:
+        fail(
+            section.at("relative_to"),
+            f"is {LAST_COMMAND}, but the first command has none before it; name the observation entry that measures "
+            "this number with `measured`",
+        )
+    return entry
+
+
+def _fixed(section: Section) -> CommandEntry:
+    """Read a number that is commanded, not learned."""
+    for key in _LEARNED:
+        if section.has(key):
+            fail(section.at(key), "goes with an action of the policy, not with `fixed`; leave one of them out")
+    max_step = section.number("max_step", positive=True, infinite=True) if section.has("max_step") else math.inf
+    return CommandEntry(
+        name=section.text("name"),
+        action=None,
+        relative_to=None,
+        unit=section.unit("unit"),
+        low=-math.inf,
+        high=math.inf,
+        max_step=max_step,
+        measured=section.text("measured") if section.has("measured") else None,
+        first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
+        max_error=_max_error(section),
+        fixed=section.number("fixed"),
+        scale=_scale(section),
+        offset=section.number("offset") if section.has("offset") else 0.0,
+    )
+
+
+def _scale(section: Section) -> float:
+    scale = section.number("scale") if section.has("scale") else 1.0
+    if scale == 0:
+        section.refuse("scale", "is 0, by which no value becomes a number of the message; it must be another number")
+    return scale
+
+
+def _max_error(section: Section) -> float | None:
+    """Return the largest distance of a command from its measurement; a `relative_to` set point is not a measurement."""
+    if not section.has("max_error"):
+        return None if section.has("measured") else math.inf
+    if not section.has("measured") and not section.has("relative_to"):
+        fail(section.at("max_error"), "needs `measured`, the observation entry that measures this number")
+    return section.number("max_error", positive=True, infinite=True)
