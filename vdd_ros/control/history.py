@@ -1,7 +1,7 @@
 """The observation history of a tick, assembled from inputs that arrive asynchronously."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class ObservationHistory:
         max_gaps_s: Longest gap by input, in seconds; other inputs may have gaps.
         arrays: Feature of each input that is an array, by name. Those of more than 4096 bytes are kept at most 100
             times a second.
+        optional: Inputs of single numbers that need no value; without one, a sample leaves their indices as they are.
 
     Attributes:
         windows: The arrays of the newest sample by the feature's name, (history, *shape), oldest first; None where
@@ -62,6 +63,7 @@ class ObservationHistory:
         max_input_rate_hz: float = 1000.0,
         max_gaps_s: Mapping[str, float] | None = None,
         arrays: Mapping[str, Feature] | None = None,
+        optional: Collection[str] = (),
     ) -> None:
         indices = sorted(index for columns in inputs.values() for index in columns)
         arrays = arrays or {}
@@ -79,8 +81,10 @@ class ObservationHistory:
             name: NumbersRing(columns, math.ceil(reach_s / spacing_s) + _SPARE, spacing_s, gaps_s[name])
             for name, columns in inputs.items()
         }
+        self._optional = [ring for name, ring in self._numbers.items() if name in optional]
         self._arrays = _array_rings(arrays, reach_s, spacing_s, gaps_s)
         self._rings: dict[str, NumbersRing | ArrayRing] = {**self._numbers, **self._arrays}
+        self._required = {name: ring for name, ring in self._rings.items() if name not in optional}
         self._copied = [(ring, np.zeros((history, *ring.shape), ring.free.dtype)) for ring in self._arrays.values()]
         self.windows: dict[str, NDArray[Any]] | None = {
             feature.name: window for feature, (_, window) in zip(arrays.values(), self._copied, strict=True)
@@ -94,11 +98,11 @@ class ObservationHistory:
     @property
     def complete(self) -> bool:
         """Whether every input has a value."""
-        return all(ring.count for ring in self._rings.values())
+        return all(ring.count for ring in self._required.values())
 
     def missing(self) -> tuple[str, ...]:
         """Return the names of the inputs without a value."""
-        return tuple(name for name, ring in self._rings.items() if not ring.count)
+        return tuple(name for name, ring in self._required.items() if not ring.count)
 
     def push(self, name: str, stamp_s: float, values: NDArray[np.floating]) -> bool:
         """Store a value of an input at this stamp: the numbers of its indices in order, or its array.
@@ -123,6 +127,10 @@ class ObservationHistory:
         self.too_fast[name] += ring.append(stamp_s, values)
         return True
 
+    def is_empty(self, name: str) -> bool:
+        """Return whether an input has no value."""
+        return not self._ring(name).count
+
     def free(self, name: str) -> NDArray[Any]:
         """Return the buffer for the next value of an array, to be written before `push`."""
         return self._arrays[name].free
@@ -134,7 +142,7 @@ class ObservationHistory:
     def covers(self, now_s: float) -> bool:
         """Whether each row of a sample at this time has a value of its own, rather than a later one repeated."""
         first_s = now_s - self._ages_of_rows[0] + STAMP_TOLERANCE_S
-        return all(ring.count > 0 and ring.oldest_stamp_s() <= first_s for ring in self._rings.values())
+        return all(ring.count > 0 and ring.oldest_stamp_s() <= first_s for ring in self._required.values())
 
     def sample(self, now_s: float) -> NDArray[np.float32]:
         """Return the vectors at a time, (history, obs_dim), oldest first, and fill `windows` with the arrays.
@@ -147,6 +155,8 @@ class ObservationHistory:
         times_s = [now_s - age_s + STAMP_TOLERANCE_S for age_s in self._ages_of_rows]
         for ring in self._numbers.values():
             if not ring.count:
+                if ring in self._optional:
+                    continue
                 raise self._incomplete()
             self._sample[:, ring.columns] = ring.at(times_s)
         for array_ring, window in self._copied:

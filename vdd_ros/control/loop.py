@@ -67,6 +67,8 @@ class PolicyLoop:
     ) -> None:
         if start_gate not in START_GATES:
             raise ConfigurationError(f"start_gate is {start_gate!r}; use one of {', '.join(START_GATES)}.")
+        if trajectories and active.observer.observes_commands:
+            raise ConfigurationError("send is 'chunk', but the robot file observes its last command; use 'step'.")
         self.counters = Counters()
         outputs.count_in(self.counters)
         self.commander = Commander(

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.control.before_commands import BeforeCommands
 from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.differences import Differences
@@ -38,12 +39,13 @@ class Observer:
         formats: Serialised form of a message type, by its name; needed to receive bytes.
 
     Attributes:
-        inputs: The channels of the robot file's inputs, by name.
+        inputs: The channels of the robot file's inputs and last commands, by name.
         columns: Vector columns that each input of single numbers alone decides about, by name.
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Reason for the newest refusal of a message or goal.
         other_joints: Joints of the newest message with none of an input's joints, by input; empty without one.
+        observes_commands: Whether the policy observes what was commanded last.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
     """
@@ -53,7 +55,8 @@ class Observer:
     ) -> None:
         self._differences = Differences(robot, spec.vector)
         vector = self._differences.read
-        numbers = {s.name: InputChannel(s, vector) for s in robot.inputs if s.array is None}
+        self._before = BeforeCommands(robot, vector)
+        numbers = {s.name: InputChannel(s, vector) for s in robot.sources if s.array is None}
         arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
         self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
         if formats is not None:
@@ -71,8 +74,10 @@ class Observer:
             period_s=spec.period_s,
             max_gaps_s={source.name: source.max_age_s for source in robot.inputs if not source.is_kept},
             arrays={name: channel.feature for name, channel in arrays.items()},
+            optional=[source.name for source in robot.last_commands],
         )
         self.other_joints = dict.fromkeys(self.inputs, "")
+        self.observes_commands = bool(robot.last_commands)
         self._begins_s = -math.inf
         self.times_stale = dict.fromkeys(self.inputs, 0)
         self._were_stale: list[str] = []
@@ -188,7 +193,7 @@ class Observer:
     @property
     def complete(self) -> bool:
         """Whether every input and, if the policy takes one, the goal has arrived."""
-        return -math.inf not in self.stamps_s.values() and not self._waits_for_goal()
+        return self._history.complete and not self._waits_for_goal()
 
     def covers(self, now_s: float) -> bool:
         """Return whether a window at this time needs no value from before the first message."""
@@ -254,7 +259,9 @@ class Observer:
             ObservationError: An input has no value yet.
         """
         self._begun |= begins
-        return self._differences.applied(self._history.sample(now_s))
+        window = self._history.sample(now_s)
+        self._before.fill(window, self._history)
+        return self._differences.applied(window)
 
     @property
     def arrays(self) -> Windows | None:
@@ -279,7 +286,7 @@ def _measured(channel: InputChannel) -> list[int]:
     return [
         column
         for entry, column in zip(channel.source.entries, channel.columns.tolist(), strict=True)
-        if entry.constant is None and entry.minus is None and not entry.hidden
+        if entry.constant is None and entry.minus is None and entry.commands is None and not entry.hidden
     ]
 
 

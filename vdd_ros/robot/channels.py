@@ -50,7 +50,7 @@ class InputChannel:
             if entry.minus in names
         ]
         self._conversion = Conversion(source.entries)
-        self._layout = source.message.input_layout(self._conversion.numbers)
+        self._layout = source.layout
         self._numbers = np.empty(len(self._conversion.numbers))
         self._read_bytes: Read = _unexpected
 
@@ -62,7 +62,7 @@ class InputChannel:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
         for entry in self.source.entries:
             path = f"inputs.{self.source.name}.{entry.at}"
-            if entry.constant is not None:
+            if entry.constant is not None or entry.commands is not None:
                 continue
             if entry.rotation:
                 _check_quaternion(message, str(entry.field), f"{path}.field")

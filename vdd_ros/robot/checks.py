@@ -87,7 +87,7 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
 def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:
     """Return the entries that a command must not refer to, and why."""
     found = {
-        entry.name: "of an input that may be old (`when_stale: keep`)"
+        entry.name: "what was commanded" if entry.commands else "of an input that may be old (`when_stale: keep`)"
         for s in inputs
         if s.is_kept
         for entry in s.entries
@@ -100,9 +100,9 @@ def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:
     return found
 
 
-def check_entries(inputs: Sequence["Input"]) -> None:
+def check_entries(inputs: Sequence["Input"], last_commands: Sequence["Input"]) -> None:
     """Check differences and hidden entries, and that not every input may be old; raises RobotFileError naming it."""
-    entries = {entry.name: entry for source in inputs for entry in source.entries}
+    entries = {entry.name: entry for source in (*inputs, *last_commands) for entry in source.entries}
     for source in inputs:
         for entry in source.entries:
             at = f"inputs.{source.name}.{entry.at}"

@@ -42,6 +42,8 @@ class InputEntry:
         constant: Value of an entry that no message gives, in `unit`; None for other entries.
         minus: Entry whose value at the same time is subtracted; None: none.
         hidden: Whether the policy does not observe it; other entries subtract it.
+        commands: Name of the command's number that it is, of a `LastCommand`.
+        starts_at: Entry that measures that number, for the time before the first command; None: 0.
     """
 
     name: str
@@ -64,6 +66,8 @@ class InputEntry:
     constant: float | None = None
     minus: str | None = None
     hidden: bool = False
+    commands: str | None = None
+    starts_at: str | None = None
 
     @property
     def at(self) -> str:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from vdd_ros.features import FLOAT32, Feature
 from vdd_ros.robot.checks import check_input
+from vdd_ros.robot.conversion import Conversion
 from vdd_ros.robot.entries import InputEntry, read_entries, read_joints
+from vdd_ros.robot.layouts import Layout
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.yaml_section import Section, fail
@@ -50,6 +52,11 @@ class Input:
     def array(self) -> InputEntry | None:
         """The single array entry; None if the entries are single numbers."""
         return self.entries[0] if self.entries[0].shape else None
+
+    @property
+    def layout(self) -> Layout:
+        """Layout of the numbers that its entries need; an array has none."""
+        return self.message.input_layout(Conversion(self.entries).numbers)
 
     @property
     def is_kept(self) -> bool:

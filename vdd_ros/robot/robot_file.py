@@ -14,6 +14,7 @@ from vdd_ros.robot.commands import Command, read_commands
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
+from vdd_ros.robot.last_commands import LastCommand, read_last_command
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.yaml_section import Section, fail, refuse_duplicates
 from vdd_ros.text import printable
@@ -21,10 +22,11 @@ from vdd_ros.text import printable
 
 @dataclass(frozen=True)
 class RobotFile:
-    """A whole robot file: the inputs and the commands; `path` names the file in errors."""
+    """A whole robot file: inputs, commands, and commands that are observed; `path` names the file in errors."""
 
     inputs: tuple[Input, ...]
     commands: tuple[Command, ...]
+    last_commands: tuple[LastCommand, ...] = ()
     path: str = field(default="", compare=False)
 
     @classmethod
@@ -51,20 +53,31 @@ class RobotFile:
         refuse_foreign_document(document)
         root = Section(document, "")
         inputs = root.section("inputs")
-        parsed = tuple(read_input(inputs.section(name), name) for name in inputs.names())
+        sections = {name: inputs.section(name) for name in inputs.names()}
+        commanded = {name: section for name, section in sections.items() if section.has("command")}
+        parsed = tuple(read_input(section, name) for name, section in sections.items() if name not in commanded)
+        if not parsed:
+            fail("inputs", "hold no topic of the robot; give one with `topic`, `type` and `entries`")
         robot = cls(inputs=parsed, commands=read_commands(root))
+        last = tuple(read_last_command(section, name, robot.commands) for name, section in commanded.items())
+        robot = replace(robot, last_commands=last)
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
-        check_entries(robot.inputs)
+        check_entries(robot.inputs, robot.last_commands)
         for command in robot.commands:
-            check_references(command, robot.inputs)
+            check_references(command, robot.sources)
         return robot
 
     @property
     def input_entries(self) -> tuple[InputEntry, ...]:
-        """All input entries, input after input."""
-        return tuple(entry for source in self.inputs for entry in source.entries)
+        """All input entries, input after input; those of last commands come last."""
+        return tuple(entry for source in self.sources for entry in source.entries)
+
+    @property
+    def sources(self) -> tuple[Input, ...]:
+        """The inputs and the last commands: all that the observation consists of."""
+        return (*self.inputs, *self.last_commands)
 
     @property
     def command_entries(self) -> tuple[CommandEntry, ...]:
@@ -80,7 +93,7 @@ class RobotFile:
     def signature(self) -> Signature:
         """Observations and commands of the robot, in the units of its messages, without a fixed rate."""
         return Signature(
-            tuple(feature for source in self.inputs for feature in source.features),
+            tuple(feature for source in self.sources for feature in source.features),
             tuple(Feature(entry.action, entry.unit) for entry in self.command_entries if entry.action is not None),
         )
 
@@ -110,7 +123,7 @@ class RobotFile:
             names = [feature.name for feature in getattr(wanted, part)]
             fail(places[part], f"does not fit the {part}: {problems}; the {part} consists of", names)
         units = {entry.name: entry.unit for entry in observation}
-        for source in self.inputs:
+        for source in self.sources:
             entries = [entry for entry in source.entries if not entry.hidden]
             for entry, feature in zip(entries, source.features, strict=True):
                 path = f"inputs.{source.name}.{entry.at}.unit"

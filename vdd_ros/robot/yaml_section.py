@@ -59,6 +59,8 @@ _OF_COMMAND = {
     "type": "type: trajectory_msgs/msg/JointTrajectory",
 }
 """Example lines for keys that differ in the command."""
+_OF_INPUT = {"command": "command: arm", "entries": "entries: all"}
+"""Those that differ in an input that observes a command."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
 _BLOCKS = {
     "entries": _INPUT_ENTRIES,
@@ -259,7 +261,8 @@ class Section:
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
         """Raise RobotFileError for a key, with an example."""
-        examples = EXAMPLES | _OF_COMMAND if self.path.partition(".")[0] in ("command", "commands") else EXAMPLES
+        differing = {"command": _OF_COMMAND, "commands": _OF_COMMAND, "inputs": _OF_INPUT}
+        examples = EXAMPLES | differing.get(self.path.partition(".")[0], {})
         fail(self.at(key), problem, allowed, examples.get(key, ""))
 
 

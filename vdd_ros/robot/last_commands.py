@@ -1,0 +1,56 @@
+"""Inputs that are what was commanded last: the numbers of a command topic as observation entries."""
+
+from collections.abc import Sequence
+
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.inputs import LONGEST_AGE_S, Input
+from vdd_ros.robot.layouts import Layout
+from vdd_ros.robot.yaml_section import Section, fail
+
+SUFFIX = "_commanded"
+
+
+class LastCommand(Input):
+    """The newest message on the topic of a command; before an episode's first one, the robot's measured values."""
+
+    @property
+    def layout(self) -> Layout:
+        """See Input."""
+        names = [str(entry.commands) for entry in self.entries]
+        return self.message.command_layout(names, [entry.unit for entry in self.entries])
+
+
+def read_last_command(section: Section, name: str, commands: Sequence[Command]) -> LastCommand:
+    """Read an input with `command`; raises RobotFileError naming the field."""
+    wanted = section.text("command")
+    section.choice("entries", ("all",))
+    section.finish()
+    command = next((each for each in commands if each.name == wanted), None)
+    if command is None:
+        section.refuse(
+            "command", f"is {wanted!r}, which is no command of this file; those are", [c.name for c in commands]
+        )
+    for index, (number, rate) in enumerate(zip(command.entries, command.rates, strict=True)):
+        if number.measured is None and not rate and command.on_loss != "zero":
+            fail(
+                f"{command.path}.entries[{index}]",
+                f"needs `measured`, since {section.path} observes the last command: before an episode's first one, the "
+                "policy observes what measures the number",
+            )
+    entries = tuple(
+        InputEntry(
+            f"{number.action}{SUFFIX}", number.unit, place="entries", commands=number.name, starts_at=number.measured
+        )
+        for number in command.entries
+    )
+    return LastCommand(
+        name=name,
+        topic=command.topic,
+        message=command.message,
+        max_age_s=LONGEST_AGE_S,
+        qos="sensor_data",
+        entries=entries,
+        stamp="arrival",
+        when_stale="keep",
+    )
