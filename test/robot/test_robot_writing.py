@@ -165,7 +165,7 @@ def test_a_message_type_may_be_written_as_ros_1_python_and_cpp_do(load: Any, wri
         ("PoseStamped", "did you mean geometry_msgs/msg/PoseStamped?"),
         ("std_srvs/srv/Trigger", "which is a service; it must be a message type"),
         ("control_msgs/action/FollowJointTrajectory", "which is an action"),
-        ("???", "a message type is written package/msg/Name"),
+        ("!!!", "a message type is written package/msg/Name"),
     ],
 )
 def test_a_wrong_message_type_is_answered_with_the_right_one(refusal: Any, written: str, hint: str) -> None:
