@@ -101,6 +101,22 @@ def test_a_velocity_is_zero_before_the_first_command() -> None:
     np.testing.assert_allclose(observer.sample(2.0), [[0.0, 0.0, 0.5, 0.25]])
 
 
+def test_fixed_and_scaled_numbers() -> None:
+    """A joint that is not learned is part of the message and not observed; a scaled one is observed as its value."""
+    made = document()
+    shoulder, elbow = made["commands"]["arm"]["entries"]
+    shoulder |= {"scale": 2.0, "offset": 10.0}
+    made["commands"]["arm"]["entries"][1] = {"name": elbow["name"], "fixed": 30.0, "unit": "deg"}
+    robot = RobotFile.from_dict(made)
+    observation = (Feature(ENTRIES[0], "deg"), *(Feature(name, "rad") for name in JOINTS))
+    robot.check(observation, ACTION[:1])
+    observer = Observer(mixture_spec(observation=observation, action=ACTION[:1]), robot, Counters(), PERIOD_S)
+    observer.receive("arm", joint_state(1.0, shoulder=0.5, elbow=0.25), 1.0)
+    np.testing.assert_allclose(observer.sample(1.0), [[math.degrees(0.5), 0.5, 0.25]], rtol=1e-6)
+    observer.receive("last", trajectory(15.0, 30.0), 1.01)
+    np.testing.assert_allclose(observer.sample(1.02), [[40.0, 0.5, 0.25]], rtol=1e-6)
+
+
 def test_the_policy_of_a_loop_sees_what_was_sent(tmp_path: Path) -> None:
     """A loop whose commands are given back as messages: row by row the command of the tick before."""
     observation = tuple(Feature(name, "rad") for name in (*JOINTS, *ENTRIES))

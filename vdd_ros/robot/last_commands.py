@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.inputs import LONGEST_AGE_S, Input
@@ -32,18 +33,13 @@ def read_last_command(section: Section, name: str, commands: Sequence[Command]) 
             "command", f"is {wanted!r}, which is no command of this file; those are", [c.name for c in commands]
         )
     for index, (number, rate) in enumerate(zip(command.entries, command.rates, strict=True)):
-        if number.measured is None and not rate and command.on_loss != "zero":
+        if number.measured is None and number.action and not rate and command.on_loss != "zero":
             fail(
                 f"{command.path}.entries[{index}]",
                 f"needs `measured`, since {section.path} observes the last command: before an episode's first one, the "
                 "policy observes what measures the number",
             )
-    entries = tuple(
-        InputEntry(
-            f"{number.action}{SUFFIX}", number.unit, place="entries", commands=number.name, starts_at=number.measured
-        )
-        for number in command.entries
-    )
+    entries = tuple(_entry(command, number) for number in command.entries)
     return LastCommand(
         name=name,
         topic=command.topic,
@@ -53,4 +49,19 @@ def read_last_command(section: Section, name: str, commands: Sequence[Command]) 
         entries=entries,
         stamp="arrival",
         when_stale="keep",
+    )
+
+
+def _entry(command: Command, number: CommandEntry) -> InputEntry:
+    """Return the entry of a number; a fixed one is read, as part of the message, but not observed."""
+    fixed = number.action is None
+    return InputEntry(
+        f"{command.name}.{number.name}" if fixed else f"{number.action}{SUFFIX}",
+        number.unit,
+        scale=number.scale,
+        offset=number.offset,
+        place="entries",
+        hidden=fixed,
+        commands=number.name,
+        starts_at=number.measured,
     )

@@ -87,7 +87,7 @@ class RobotFile:
     @property
     def hidden(self) -> tuple[Feature, ...]:
         """Features of the entries that are read but not observed, in the units of this file."""
-        return tuple(feature for source in self.inputs for feature in source.hidden)
+        return tuple(feature for source in self.sources for feature in source.hidden)
 
     @property
     def signature(self) -> Signature:
