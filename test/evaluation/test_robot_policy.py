@@ -192,7 +192,14 @@ def test_a_fault_is_named(fault: str, tmp_path: Path) -> None:
 def test_a_policy_without_statistics_is_told(tmp_path: Path) -> None:
     nothing = Statistics((0.0,) * 5, (1.0,) * 5, MEANS[:3], DEVIATIONS[:3])
     report = check(tmp_path, statistics=nothing)
-    assert "has no statistics of demonstrations" in texts(report, "note")
+    assert "has no statistics of its observations" in texts(report, "note")
+
+
+def test_an_entry_without_statistics_is_not_compared(tmp_path: Path) -> None:
+    bag = ArmBag(duration_s=8.0, joints=elsewhere)
+    report = check(tmp_path, bag, settings={"unknown_statistics": ["shoulder"]})
+    assert "has no statistics of shoulder" in texts(report, "note")
+    assert "shoulder" not in texts(report, "warning")
 
 
 def test_a_robot_file_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

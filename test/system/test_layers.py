@@ -88,6 +88,7 @@ LAYERS = {
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
         packages=("matplotlib", "numpy", "onnx", "onnxruntime", "scipy", "sklearn"),
     ),
+    "wrapping": Layer(layers=("policy",), packages=("numpy", "onnx", "onnxruntime")),
     "learning": Layer(
         layers=("host", "robot", "policy", "data", "tasks", "evaluation"),
         packages=(

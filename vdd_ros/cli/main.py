@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a diffusion teacher on demonstrations",
     "distil": "distil a policy that acts in one network pass: VDD and its baselines",
     "export": "write a trained model as one policy file (ONNX)",
+    "wrap": "make a policy file of a deterministic ONNX graph of another tool",
     "evaluate": "run a policy file in its task: success and diversity",
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
     "novelty": "measure out-of-distribution detection: false alarms, and detections of faults",

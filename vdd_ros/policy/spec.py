@@ -37,6 +37,8 @@ MAX_WINDOW = 100_000
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
 """Key of the setting that marks files with constant draws."""
+UNKNOWN_STATISTICS = "unknown_statistics"
+"""Key of the setting that lists observation entries whose means and deviations nobody knows; 0 and 1 stand for them."""
 MAX_WARNINGS = 100
 MAX_WARNING = 1_000
 """Length limit of a warning, in characters."""

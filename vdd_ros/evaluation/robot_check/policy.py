@@ -17,9 +17,10 @@ from vdd_ros.evaluation.robot_check.inputs import times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.spec import UNKNOWN_STATISTICS, PolicySpec
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
 
 LEAST_VALUES = 10
 """Values of an entry from which its mean and deviation are compared."""
@@ -51,10 +52,10 @@ def policy_findings(
         commands: The recorded commands.
     """
     spec = policy.spec
-    if _is_unknown(spec):
-        text = "has no statistics of demonstrations (means 0, deviations 1): order, units and ranges are not checked"
+    if unknown := _unknown(spec):
+        names = "its observations" if len(unknown) == spec.obs_dim else printable(", ".join(unknown))
+        text = f"has no statistics of {names}: their order, units and ranges are not checked"
         yield Finding(NOTE, "policy", text)
-        return
     observed = list(_observed(spec, inputs))
     yield from _order(observed)
     yield from _values(observed)
@@ -64,18 +65,24 @@ def policy_findings(
     yield from _scales(list(_acted(robot, spec, inputs, commands)), "the recorded actions")
 
 
-def _is_unknown(spec: PolicySpec) -> bool:
-    moments = spec.statistics
-    return not any(moments.observation_mean) and all(std == 1 for std in moments.observation_std)
+def _unknown(spec: PolicySpec) -> list[str]:
+    """Return the entries whose statistics are unknown: named by the file, or all where means are 0 and deviations 1."""
+    given = spec.settings.get(UNKNOWN_STATISTICS, [])
+    if not any(spec.statistics.observation_mean) and all(std == 1 for std in spec.statistics.observation_std):
+        return [feature.name for feature in spec.vector]
+    return [str(name) for name in given] if isinstance(given, list) else []
 
 
 def _observed(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Iterator[_Entry]:
     """Yield each single number that was read often enough."""
     places = {feature.name: index for index, feature in enumerate(spec.vector)}
+    unknown = _unknown(spec)
     for one in inputs:
         for feature, values in zip(one.features, one.values.T, strict=False):
             if one.source.array is None and len(values) >= LEAST_VALUES:
                 index = places[feature.name]
+                if feature.name in unknown:
+                    continue
                 mean, std = spec.statistics.observation_mean[index], spec.statistics.observation_std[index]
                 where = f"inputs.{one.name}.entries.{feature.name}"
                 yield _Entry(spec.vector[index], one.name, where, values, mean, std)

@@ -1,0 +1,175 @@
+"""What a foreign graph's numbers mean: the YAML that `vdd wrap` takes."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vdd_ros.documents import read_yaml
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.features import Feature
+from vdd_ros.wrapping.spec_fields import Fields
+
+_ROOT = ("method", "task", "rate_hz", "input", "output", "history", "horizon", "observation", "action")
+_HISTORY = ("length", "grouped_by", "newest")
+_NUMBER = ("name", "names", "unit", "scale", "offset", "low", "high", "mean", "std")
+GROUPED_BY = ("frame", "entry")
+NEWEST = ("last", "first")
+
+
+@dataclass(frozen=True)
+class ForeignNumber:
+    """One number of a foreign graph.
+
+    Attributes:
+        feature: Name, unit and limits of the physical value.
+        scale, offset: Of an observation the graph takes (value - offset) * scale; of an action the value is
+            number * scale + offset.
+        mean, std: Of the physical value in training.
+        known: Whether the file gives them; else they are the middle and half the range, or 0 and 1 without limits.
+        block: The item of the list that it stands in.
+    """
+
+    feature: Feature
+    scale: float
+    offset: float
+    mean: float
+    std: float
+    known: bool
+    block: int
+
+
+@dataclass(frozen=True)
+class ForeignDescription:
+    """What the numbers of a foreign graph mean.
+
+    Attributes:
+        method: Free text about the training.
+        task: Name of the task, or None.
+        rate_hz: Control rate.
+        input, output: Names of the graph's tensors; None where it has only one.
+        history: Observations in.
+        horizon: Actions out.
+        order: Place in (history, obs_dim), oldest first, of each number that the graph takes.
+        observation: Numbers of one observation.
+        action: Numbers of one action.
+    """
+
+    method: str
+    task: str | None
+    rate_hz: float
+    input: str | None
+    output: str | None
+    history: int
+    horizon: int
+    order: tuple[int, ...]
+    observation: tuple[ForeignNumber, ...]
+    action: tuple[ForeignNumber, ...]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of the observation entries whose statistics are unknown."""
+        return [number.feature.name for number in self.observation if not number.known]
+
+
+def read_description(path: Path) -> ForeignDescription:
+    """Read the description of a foreign graph.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a field is missing, unknown or wrong; the message names it.
+    """
+    root = Fields(read_yaml(path, ConfigurationError), str(path), "", _ROOT)
+    rate_hz = root.number("rate_hz")
+    if rate_hz <= 0:
+        root.refuse("rate_hz", f"is {rate_hz:g}; it must be above 0")
+    observation, action = (tuple(_numbers(root, str(path), part)) for part in ("observation", "action"))
+    history, grouped_by, newest = _history(root, str(path))
+    return ForeignDescription(
+        method=root.text("method"),
+        task=root.text("task") if root.has("task") else None,
+        rate_hz=rate_hz,
+        input=root.text("input") if root.has("input") else None,
+        output=root.text("output") if root.has("output") else None,
+        history=history,
+        horizon=root.count("horizon", 1),
+        order=_order(observation, history, grouped_by, newest),
+        observation=observation,
+        action=action,
+    )
+
+
+def _history(root: Fields, file: str) -> tuple[int, str, str]:
+    """Return length, grouping and place of the newest observation."""
+    if not root.has("history"):
+        return 1, GROUPED_BY[0], NEWEST[0]
+    value = root.get("history")
+    fields = Fields({"length": value} if isinstance(value, int) else value, file, "history", _HISTORY)
+    length = fields.count("length", 1)
+    if length > 1 and not (fields.has("grouped_by") and fields.has("newest")):
+        fields.refuse(
+            "",
+            "is longer than 1: say how the graph's input is ordered, with grouped_by (frame: one observation after the "
+            "other; entry: of each item of `observation` all times, then of the next) and newest (last or first), as "
+            f"in history: {{length: {length}, grouped_by: entry, newest: last}}",
+        )
+    grouped_by = fields.choice("grouped_by", GROUPED_BY, GROUPED_BY[0])
+    return length, grouped_by, fields.choice("newest", NEWEST, NEWEST[0])
+
+
+def _numbers(root: Fields, file: str, part: str) -> Iterator[ForeignNumber]:
+    value = root.get(part)
+    if not isinstance(value, list) or not value:
+        root.refuse(part, "must be a list with an item for each number, or for several `names` of one unit")
+    blocks = [Fields(item, file, f"{part}[{index}]", _NUMBER) for index, item in enumerate(value)]
+    counts = Counter(name for block in blocks for name in block.names())
+    if twice := [name for name, count in counts.items() if count > 1]:
+        root.refuse(part, f"names {', '.join(twice)} more than once; give each number a name of its own")
+    for index, block in enumerate(blocks):
+        yield from _block(block, index, is_action=part == "action")
+
+
+def _block(fields: Fields, block: int, *, is_action: bool) -> Iterator[ForeignNumber]:
+    names, unit = fields.names(), fields.text("unit")
+    size = len(names)
+    scales, offsets = fields.numbers("scale", size, 1.0), fields.numbers("offset", size, 0.0)
+    lows, highs, means, stds = (fields.numbers(key, size) for key in ("low", "high", "mean", "std"))
+    if is_action and (lows is None or highs is None):
+        missing = "low" if lows is None else "high"
+        fields.refuse(missing, "is missing: an action needs limits, which the policy file keeps it within")
+    for first, second, key in (
+        (lows, highs, "high"),
+        (highs, lows, "low"),
+        (means, stds, "std"),
+        (stds, means, "mean"),
+    ):
+        if first is not None and second is None:
+            fields.refuse(key, "is missing; give both of low and high, and both of mean and std, or neither")
+    if scales is None or offsets is None or 0 in scales:
+        fields.refuse("scale", "is 0, which leaves nothing of the number; leave an unused number out of neither side")
+    for index, name in enumerate(names):
+        limits = () if lows is None or highs is None else (lows[index], highs[index])
+        if limits and limits[0] >= limits[1]:
+            fields.refuse("low", f"is {limits[0]:g} for {name}, not below high ({limits[1]:g})")
+        known = means is not None and stds is not None
+        mean, std = (means[index], stds[index]) if means is not None and stds is not None else _guess(limits)
+        if std <= 0:
+            fields.refuse("std", f"is {std:g} for {name}; it must be above 0")
+        yield ForeignNumber(
+            Feature(name, unit, *limits), scales[index], offsets[index], mean, std, known or bool(limits), block
+        )
+
+
+def _guess(limits: tuple[float, ...]) -> tuple[float, float]:
+    """Return middle and half the range, or 0 and 1 without limits."""
+    return ((limits[0] + limits[1]) / 2, (limits[1] - limits[0]) / 2) if limits else (0.0, 1.0)
+
+
+def _order(observation: tuple[ForeignNumber, ...], history: int, grouped_by: str, newest: str) -> tuple[int, ...]:
+    """Return the place in (history, obs_dim), oldest first, of each number that the graph takes."""
+    width = len(observation)
+    times = range(history) if newest == "last" else range(history - 1, -1, -1)
+    if grouped_by == "frame":
+        return tuple(time * width + column for time in times for column in range(width))
+    blocks = dict.fromkeys(number.block for number in observation)
+    members = [[column for column, number in enumerate(observation) if number.block == block] for block in blocks]
+    return tuple(time * width + column for columns in members for time in times for column in columns)
