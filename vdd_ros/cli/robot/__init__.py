@@ -3,9 +3,9 @@
 import argparse
 from importlib import import_module
 
-HELP = "make a robot file from a bag, or check one against a bag or the running robot"
+HELP = "make a robot file from a bag, check one against a bag or the running robot, or print the schema of all"
 
-ACTIONS = ("new", "check")
+ACTIONS = ("new", "check", "schema")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
