@@ -21,7 +21,10 @@ from vdd_ros.learning.methods.configs import (
     TrainConfig,
 )
 
-WITHOUT_FIGURES: dict[tuple[str, ...], str] = {}
+WITHOUT_FIGURES: dict[tuple[str, ...], str] = {
+    ("demos", "describe"): "writes a description, which is a file to edit",
+    ("robot", "schema"): "prints JSON itself",
+}
 """Commands that print no figure of their own, with the reason why they need no --json."""
 
 
