@@ -240,7 +240,7 @@ def test_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
 
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 # Options of other programs than `vdd`.
-FOREIGN_OPTIONS = {"--head", "--nproc-per-node", "--ros-args"}
+FOREIGN_OPTIONS = {"--head", "--nproc-per-node", "--ros-args", "--services"}
 ENTRY_POINT_GROUPS = {f"vdd_ros.{name}" for name in ("formats", "messages", "methods", "tasks", "teachers")}
 
 

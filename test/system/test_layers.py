@@ -74,6 +74,7 @@ LAYERS = {
             ("formats.zarr_arrays", "numcodecs"),
         ),
     ),
+    "recordings": Layer(layers=("robot", "policy", "control", "bags", "data"), packages=("numpy",)),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),
@@ -85,7 +86,7 @@ LAYERS = {
         ),
     ),
     "evaluation": Layer(
-        layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
+        layers=("host", "robot", "policy", "control", "bags", "data", "recordings", "tasks"),
         packages=("matplotlib", "numpy", "onnx", "onnxruntime", "scipy", "sklearn"),
     ),
     "wrapping": Layer(layers=("policy",), packages=("numpy", "onnx", "onnxruntime")),
@@ -124,6 +125,7 @@ LAYERS = {
             "control",
             "bags",
             "data",
+            "recordings",
             "tasks",
             "evaluation",
             "learning",

@@ -4,7 +4,10 @@ from contextlib import suppress
 from typing import Any
 
 from vdd_ros.bags.contents import Channel
-from vdd_ros.errors import RecordingError
+from vdd_ros.bags.schemas import schema_from
+from vdd_ros.errors import RecordingError, SchemaError
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.cdr.schema import Schema
 from vdd_ros.text import printable
 
 _MOST_DEFINITION = 1 << 20
@@ -34,6 +37,22 @@ class Decoder:
                 f"a message on {printable(channel.topic)} ({len(content):,} bytes) is no {printable(channel.msgtype)}: "
                 f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
             ) from error
+
+    def form(self, channel: Channel) -> MessageFormat:
+        """Return how the messages of a channel are read, by field or as a whole.
+
+        Raises:
+            RecordingError: The type has no usable definition.
+        """
+        if channel.msgtype not in self._store.types:
+            self._learn(channel)
+        try:
+            schema: Schema | None = schema_from(self._store, channel.msgtype)
+        except SchemaError:  # wide characters and the like: the library reads whole messages
+            schema = None
+        return MessageFormat(
+            channel.msgtype, schema, lambda content: self._store.deserialize_cdr(content, channel.msgtype)
+        )
 
     def _learn(self, channel: Channel) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +14,8 @@ from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
 from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError
+from vdd_ros.features import Feature
 from vdd_ros.policy.observed import Windows
-from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.inputs import Input
@@ -26,6 +26,30 @@ Formats: TypeAlias = Callable[[str], MessageFormat]
 
 GOAL = "~/goal"
 """Topic of goals."""
+
+
+class WindowForm(Protocol):
+    """What an observer needs to know of a policy; `PolicySpec` is one."""
+
+    @property
+    def vector(self) -> tuple[Feature, ...]:
+        """The single numbers of an observation, in order."""
+
+    @property
+    def arrays(self) -> tuple[Feature, ...]:
+        """The arrays of an observation, in order."""
+
+    @property
+    def history(self) -> int:
+        """Observations in a window."""
+
+    @property
+    def period_s(self) -> float:
+        """Time between the observations of a window."""
+
+    @property
+    def goal_length(self) -> int:
+        """Observations in a goal; 0 without goals."""
 
 
 class Observer:
@@ -51,7 +75,7 @@ class Observer:
     """
 
     def __init__(
-        self, spec: PolicySpec, robot: RobotFile, counters: Counters, period_s: float, formats: Formats | None = None
+        self, spec: WindowForm, robot: RobotFile, counters: Counters, period_s: float, formats: Formats | None = None
     ) -> None:
         self._differences = Differences(robot, spec.vector)
         vector = self._differences.read
@@ -66,7 +90,7 @@ class Observer:
         self.columns = {name: _measured(channel) for name, channel in numbers.items()}
         self.goal: NDArray[np.float32] | None = None
         self.last_refusal = ""
-        self._goal_shape = (spec.goal_length, spec.obs_dim)
+        self._goal_shape = (spec.goal_length, len(spec.vector))
         self.counters = counters
         self._history = ObservationHistory(
             read,

@@ -11,6 +11,7 @@ from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_entries, check_references
 from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.commands import Command, read_commands
+from vdd_ros.robot.demonstrations import DemonstrationRules, read_demonstrations
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
@@ -22,11 +23,24 @@ from vdd_ros.text import printable
 
 @dataclass(frozen=True)
 class RobotFile:
-    """A whole robot file: inputs, commands, and commands that are observed; `path` names the file in errors."""
+    """A whole robot file.
+
+    Attributes:
+        inputs: What is observed.
+        commands: What is commanded.
+        last_commands: Commands that are observed.
+        name: Name of the robot; empty if the file gives none.
+        rate_hz: Rate at which bags are sampled, that of the policy; None if the file gives none.
+        demonstrations: How bags become demonstrations.
+        path: Names the file in errors.
+    """
 
     inputs: tuple[Input, ...]
     commands: tuple[Command, ...]
     last_commands: tuple[LastCommand, ...] = ()
+    name: str = ""
+    rate_hz: float | None = None
+    demonstrations: DemonstrationRules = field(default_factory=DemonstrationRules)
     path: str = field(default="", compare=False)
 
     @classmethod
@@ -58,9 +72,15 @@ class RobotFile:
         parsed = tuple(read_input(section, name) for name, section in sections.items() if name not in commanded)
         if not parsed:
             fail("inputs", "hold no topic of the robot; give one with `topic`, `type` and `entries`")
-        robot = cls(inputs=parsed, commands=read_commands(root))
-        last = tuple(read_last_command(section, name, robot.commands) for name, section in commanded.items())
-        robot = replace(robot, last_commands=last)
+        commands = read_commands(root)
+        robot = cls(
+            inputs=parsed,
+            commands=commands,
+            last_commands=tuple(read_last_command(one, name, commands) for name, one in commanded.items()),
+            name=root.text("name") if root.has("name") else "",
+            rate_hz=root.number("rate_hz", positive=True) if root.has("rate_hz") else None,
+            demonstrations=_demonstrations(root, [command.name for command in commands]),
+        )
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
@@ -140,6 +160,12 @@ class RobotFile:
                 for key, name in (("relative_to", number.reference), ("measured", number.measured)):
                     if name is not None:
                         unit_factor(units[name], number.unit, f"{path}.{key}")
+
+
+def _demonstrations(root: Section, commands: Sequence[str]) -> DemonstrationRules:
+    if not root.has("demonstrations"):
+        return DemonstrationRules()
+    return read_demonstrations(root.section("demonstrations"), commands)
 
 
 def _expanded(path: str | Path) -> Path:

@@ -52,6 +52,16 @@ EXAMPLES = {
     "minus": "minus: tool_x",
     "hidden": "hidden: true",
     "when_stale": "when_stale: keep",
+    "rate_hz": "rate_hz: 50",
+    "demonstrations": "demonstrations: {episodes: one_per_bag, trim: {after_s: 1.0}}",
+    "episodes": "episodes: {gap_s: 2.0}",
+    "trim": "trim: {until: first_motion, after_s: 1.0}",
+    "gap_s": "gap_s: 2.0",
+    "start": "start: /start_episode",
+    "stop": "stop: /stop_episode",
+    "after_s": "after_s: 1.0",
+    "max_delay_s": "max_delay_s: 0.1",
+    "shortest_s": "shortest_s: 1.0",
 }
 """Example line for each key, for errors."""
 _OF_COMMAND = {

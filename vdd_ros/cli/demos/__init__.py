@@ -7,7 +7,7 @@ from vdd_ros.tasks import task_names
 
 HELP = "make demonstrations"
 
-ACTIONS: tuple[str, ...] = ("describe",)
+ACTIONS = ("from-bags", "info", "split", "describe")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,43 @@
+"""`vdd demos split`: a set to learn from, and one with held-out episodes."""
+
+import argparse
+from pathlib import Path
+
+from vdd_ros.console import show
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.split import choose, write_split
+from vdd_ros.documents import write_json
+from vdd_ros.places import OutputFile, OutputFolder
+
+HELP = "divide demonstrations: episodes to learn from, and held-out ones"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd demos split`."""
+    parser.add_argument("demos", type=Path, metavar="PATH", help="demonstrations: a folder or a file")
+    parser.add_argument("--hold-out", type=int, required=True, metavar="N", help="number of episodes to hold out")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=OutputFolder,
+        metavar="DIR",
+        help="folder in which the folders train and held_out are made (default: that of the demonstrations)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace other demonstrations there")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Split, print which episodes are held out."""
+    demonstrations = DemonstrationSet.load(args.demos)
+    split = choose(len(demonstrations.lengths), args.hold_out, args.seed)
+    folder = args.out or (args.demos if args.demos.is_dir() else args.demos.parent)
+    files = write_split(demonstrations, split, folder, force=args.force)
+    held_out = ", ".join(map(str, split.held_out))
+    show(
+        f"{files[0]}: {len(split.train)} episodes",
+        f"{files[1]}: {len(split.held_out)} episodes, numbers {held_out} (from 0)",
+    )
+    if args.json is not None:
+        write_json(args.json, {"seed": args.seed, "train": split.train, "held_out": split.held_out})
+    return 0

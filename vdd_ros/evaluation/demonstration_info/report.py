@@ -1,0 +1,127 @@
+"""The report of a demonstration set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.blocks import moments
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.evaluation.demonstration_info.suspicions import Suspicion, find_suspicions
+from vdd_ros.features import Feature
+from vdd_ros.recordings.alignment import Alignment
+from vdd_ros.recordings.record import RECORD_NAME, ConversionRecord, LeftOut, read_record
+
+
+@dataclass(frozen=True)
+class EntryRange:
+    """Values of one entry.
+
+    Attributes:
+        name, unit: Of the entry.
+        low, high, mean, deviation: Of its values.
+        largest_step: Greatest change from one pair to the next within an episode.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    mean: float
+    deviation: float
+    largest_step: float
+
+
+@dataclass(frozen=True)
+class DemonstrationInfo:
+    """What a set holds.
+
+    Attributes:
+        task, source: As in the header.
+        rate_hz: Pairs per second.
+        episodes, pairs: Their numbers.
+        shortest, median, longest: Pairs of an episode.
+        modes: Episodes by mode; -1: unknown.
+        observation, action: The single numbers.
+        arrays: The arrays of the observation, with their form.
+        suspicions: What looks wrong.
+        sha256: Of the set.
+        names: Names of the episodes; empty if unknown.
+        left_out: Episodes that a conversion left out.
+        alignment: Alignment in time; None if unknown.
+        remark: Why the record of a conversion was not used; empty otherwise.
+    """
+
+    task: str
+    source: str
+    rate_hz: float
+    episodes: int
+    pairs: int
+    shortest: int
+    median: float
+    longest: int
+    modes: dict[str, int]
+    observation: list[EntryRange]
+    action: list[EntryRange]
+    arrays: list[str]
+    suspicions: list[Suspicion]
+    sha256: str
+    names: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    alignment: Alignment | None = None
+    remark: str = ""
+
+
+def examine(demonstrations: DemonstrationSet) -> DemonstrationInfo:
+    """Return what a set holds, with the record of its conversion if it lies beside the set."""
+    header, lengths = demonstrations.header, demonstrations.lengths
+    episodes = demonstrations.episodes()
+    modes, counts = np.unique(demonstrations.modes, return_counts=True)
+    record, remark = _record(demonstrations)
+    return DemonstrationInfo(
+        task=header.task,
+        source=header.source,
+        rate_hz=header.rate_hz,
+        episodes=len(lengths),
+        pairs=int(lengths.sum()),
+        shortest=int(lengths.min()),
+        median=float(np.median(lengths)),
+        longest=int(lengths.max()),
+        modes={str(mode): int(count) for mode, count in zip(modes, counts, strict=True)},
+        observation=_ranges(header.vector, demonstrations.observation, episodes),
+        action=_ranges(header.action, demonstrations.action, episodes),
+        arrays=[str(feature) for feature in header.arrays],
+        suspicions=find_suspicions(demonstrations),
+        sha256=demonstrations.sha256,
+        names=[] if record is None else [episode.name for episode in record.episodes],
+        left_out=[] if record is None else record.left_out,
+        alignment=None if record is None else record.alignment,
+        remark=remark,
+    )
+
+
+def _ranges(features: Sequence[Feature], values: NDArray[np.float64], episodes: Sequence[slice]) -> list[EntryRange]:
+    found = moments(values)
+    steps = [np.abs(np.diff(np.asarray(values[pairs]), axis=0)).max(axis=0, initial=0.0) for pairs in episodes]
+    columns = (found.low, found.high, found.mean, found.deviation, np.max(steps, axis=0))
+    return [
+        EntryRange(feature.name, feature.unit, *(float(column[place]) for column in columns))
+        for place, feature in enumerate(features)
+    ]
+
+
+def _record(demonstrations: DemonstrationSet) -> tuple[ConversionRecord | None, str]:
+    """Return the record beside a set, or why it is not used."""
+    file = Path(demonstrations.file or "").with_name(RECORD_NAME) if demonstrations.file else None
+    if file is None or not file.exists():
+        return None, ""
+    try:
+        record = read_record(file)
+    except DemonstrationError as error:
+        return None, str(error)
+    if record.sha256 != demonstrations.sha256:
+        return None, f"{file} belongs to other demonstrations; its alignment is not shown"
+    return record, ""

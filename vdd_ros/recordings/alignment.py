@@ -1,0 +1,113 @@
+"""How well the inputs and commands of a recording are aligned in time."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+QUANTILE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Distribution of a time, in seconds: median, 95 % quantile and greatest value; NaN without values."""
+
+    median: float
+    most: float
+    max: float
+
+    @classmethod
+    def of(cls, times_s: ArrayLike) -> "Spread":
+        """Return the distribution of (n,) times, without those that are not finite."""
+        values = np.asarray(times_s, np.float64)
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return cls(math.nan, math.nan, math.nan)
+        return cls(float(np.median(values)), float(np.quantile(values, QUANTILE)), float(values.max()))
+
+    @classmethod
+    def worst(cls, parts: "Iterable[Spread]") -> "Spread":
+        """Return the greatest of each value over some distributions."""
+        found = list(parts)
+        return cls(*(_greatest([getattr(one, name) for one in found]) for name in ("median", "most", "max")))
+
+
+@dataclass(frozen=True)
+class TopicAlignment:
+    """Alignment of one input or command with the ticks of an episode.
+
+    Attributes:
+        messages: Messages during the episode.
+        rate_hz: Messages per second; NaN for fewer than two.
+        time_s: Age of an input's value at a tick; delay of a command after its tick.
+        repeats: Ticks with the same message as the tick before.
+        drops: Usable messages that no tick uses, because a newer one came before the next tick.
+        refused: Messages that were refused.
+        refusals: The first reason for a refusal; empty without one.
+        unstamped: Messages without a stamp, dated by their arrival.
+    """
+
+    messages: int
+    rate_hz: float
+    time_s: Spread
+    repeats: int
+    drops: int
+    refused: int
+    refusals: str = ""
+    unstamped: int = 0
+
+    @classmethod
+    def total(cls, parts: "Sequence[TopicAlignment]") -> "TopicAlignment":
+        """Return the alignment over several episodes: sums, the lowest rate, the worst times."""
+        rates = [part.rate_hz for part in parts if math.isfinite(part.rate_hz)]
+        sums = {
+            name: sum(getattr(part, name) for part in parts)
+            for name in ("messages", "repeats", "drops", "refused", "unstamped")
+        }
+        return cls(
+            rate_hz=min(rates, default=math.nan),
+            time_s=Spread.worst(part.time_s for part in parts),
+            refusals=next((part.refusals for part in parts if part.refusals), ""),
+            **sums,
+        )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Alignment of an episode, or of several.
+
+    Attributes:
+        spread_s: Time between the oldest and the newest value of an observation.
+        inputs: Each input, by name.
+        commands: Each command, by name.
+    """
+
+    spread_s: Spread
+    inputs: dict[str, TopicAlignment]
+    commands: dict[str, TopicAlignment]
+
+    @classmethod
+    def total(cls, parts: "Sequence[Alignment]") -> "Alignment":
+        """Return the alignment over several episodes, at least one."""
+        return cls(
+            Spread.worst(part.spread_s for part in parts),
+            {name: TopicAlignment.total([part.inputs[name] for part in parts]) for name in parts[0].inputs},
+            {name: TopicAlignment.total([part.commands[name] for part in parts]) for name in parts[0].commands},
+        )
+
+
+def repeats_and_drops(numbers: NDArray[np.int64]) -> tuple[int, int]:
+    """Return how many of (n,) ticks repeat the message before, and how many messages between them no tick uses.
+
+    Args:
+        numbers: Consecutive number of each tick's message.
+    """
+    steps = np.diff(numbers)
+    return int(np.count_nonzero(steps == 0)), int(np.maximum(steps - 1, 0).sum())
+
+
+def _greatest(values: list[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return max(finite, default=math.nan)

@@ -1,0 +1,90 @@
+"""The commands of a recording: each belongs to the ticks before it that have none yet."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.control.rings import usable
+from vdd_ros.errors import ObservationError
+from vdd_ros.recordings.inputs import Traffic
+from vdd_ros.recordings.ticks import Tick
+from vdd_ros.robot.command_channel import CommandPart
+
+
+class RecordedCommands:
+    """Gives each tick the first command after it.
+
+    Args:
+        place: Place among the commands of the robot file.
+        part: Reads the messages.
+        period_ns: Time between ticks.
+        max_delay_ns: How long after a tick its command may come.
+        keep_last: Whether the last command remains in force; then a new one counts for the tick just before it.
+
+    Attributes:
+        traffic: What arrived since the last reset.
+        last_ns: When the last command was received; None without one.
+    """
+
+    def __init__(self, place: int, part: CommandPart, *, period_ns: int, max_delay_ns: int, keep_last: bool) -> None:
+        self.traffic = Traffic()
+        self.last_ns: int | None = None
+        self.keep_last = keep_last
+        self._place = place
+        self._part = part
+        self._limit_ns = period_ns if keep_last else max_delay_ns
+        self._last: NDArray[np.float64] | None = None
+        self._waiting: deque[Tick] = deque()
+        self._is_checked = False
+        self._number = 0
+
+    def add(self, tick: Tick) -> None:
+        """Take a tick that waits for its command."""
+        self._waiting.append(tick)
+
+    def receive(self, message: Any, received_ns: int) -> None:
+        """Take in a command.
+
+        Raises:
+            RobotFileError: Its type lacks a field that the robot file names.
+        """
+        if not self._is_checked:
+            self._part.check(message)
+            self._is_checked = True
+        self.traffic.note(received_ns)
+        values = np.empty(len(self._part.command.entries))
+        why = self._read(message, values)
+        if why:
+            self.traffic.refused += 1
+            self.traffic.refusals = self.traffic.refusals or why
+            return
+        self.expire(received_ns)
+        self.traffic.accepted += 1
+        self._number += 1
+        while self._waiting:
+            self._waiting.popleft().settle(self._place, values, received_ns, self._number)
+        self._last, self.last_ns = values, received_ns
+
+    def expire(self, now_ns: int) -> None:
+        """Settle the ticks for which a command from now on would be too late."""
+        while self._waiting and now_ns - self._waiting[0].now_ns > self._limit_ns:
+            self._give_up()
+
+    def end(self) -> None:
+        """Settle all ticks: nothing more comes."""
+        while self._waiting:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        last = self._last if self.keep_last else None
+        self._waiting.popleft().settle(self._place, last, self.last_ns or 0, self._number)
+
+    def _read(self, message: Any, out: NDArray[np.float64]) -> str:
+        """Read a command; return why it is unusable, empty if it is usable."""
+        try:
+            self._part.read(message, out)
+        except ObservationError as error:
+            return str(error)
+        return "" if usable(out) else "a number that is not finite"

@@ -1,0 +1,210 @@
+"""Bags to one demonstration set: bag by bag, each kept when it is done, so that an interrupted conversion can go on."""
+
+import errno
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+
+from vdd_ros import __version__
+from vdd_ros.bags.layout import find_bag
+from vdd_ros.console import tell
+from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
+from vdd_ros.data.joining import joined
+from vdd_ros.documents import json_object, read_json, write_json
+from vdd_ros.errors import ConfigurationError, DemonstrationError
+from vdd_ros.files import holding
+from vdd_ros.progress import progress
+from vdd_ros.recordings.bag_conversion import convert_bag
+from vdd_ros.recordings.bag_list import NamedBag
+from vdd_ros.recordings.episodes import Episode
+from vdd_ros.recordings.form import SamplingForm
+from vdd_ros.recordings.record import RECORD_NAME, VERSION, BagRecord, ConversionRecord, read_bag_record
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+PARTS = ".vdd_ros.bags"
+"""Folder of the bags that are done, inside the folder of the set, until all of them are."""
+_BAG_RECORD, _SETTINGS = "bag.json", "settings.json"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REASONS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Result of a conversion.
+
+    Attributes:
+        demonstrations: The set.
+        record: What became of each bag.
+        resumed: Bags that an earlier, interrupted conversion had done.
+    """
+
+    demonstrations: DemonstrationSet
+    record: ConversionRecord
+    resumed: int
+
+
+def convert(
+    bags: Sequence[NamedBag],
+    form: SamplingForm,
+    robot: RobotFile,
+    folder: Path,
+    *,
+    force: bool = False,
+    resume: bool = False,
+) -> Converted:
+    """Convert bags and write the set, whole or not at all.
+
+    Args:
+        bags: The bags, in the order of their episodes.
+        form: Form of the demonstrations.
+        robot: The robot file.
+        folder: Where the set goes, with its record.
+        force: Replace demonstrations that are there.
+        resume: Go on after the bags that an interrupted conversion had done.
+
+    Raises:
+        DemonstrationError: The folder holds demonstrations, or parts of another conversion; or no episode fits the
+            rules.
+        RecordingError: A bag is damaged, or holds fewer messages than it counts.
+        RobotFileError: A message lacks a field that the robot file names.
+        OSError: The disk is full; nothing stays in the folder.
+        HeldError: Another process is at the folder.
+    """
+    file = folder / FILE_NAME
+    if file.exists() and not force:
+        raise DemonstrationError(
+            f"{printable(file)} exists already; replace it with --force, or name another folder with --out"
+        )
+    with holding(folder):
+        parts = _Parts(folder / PARTS, form, robot, resume=resume)
+        try:
+            records = _convert_all(bags, form, robot, parts)
+            converted = _put_together(parts, records, robot, form, folder)
+        except BaseException as error:
+            if _is_final(error) or not parts.count:
+                parts.remove()
+            else:
+                tell(f"{parts.count} of {len(bags)} bags are done; --resume goes on from there")
+            raise
+        parts.remove()
+    return converted
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether bags that are done are of no use after an error: the disk is full, or no episode can be used."""
+    cause = error.__cause__ if isinstance(error, ConfigurationError) else error
+    return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
+
+
+class _Parts:
+    """The bags that are done, each with its episodes in a folder of its own.
+
+    Attributes:
+        resumed: Bags that were found done.
+        count: Bags that are done.
+    """
+
+    def __init__(self, folder: Path, form: SamplingForm, robot: RobotFile, *, resume: bool) -> None:
+        self.folder = folder
+        self.resumed = self.count = 0
+        self._form = form
+        settings = _settings(form, robot)
+        if folder.exists() and not resume:
+            shutil.rmtree(folder)
+        if folder.exists() and read_json(folder / _SETTINGS, DemonstrationError) != settings:
+            raise DemonstrationError(
+                f"{printable(folder)} holds bags that were converted with another robot file, rate or version; begin "
+                "anew without --resume"
+            )
+        if not folder.exists():
+            write_json(folder / _SETTINGS, settings)
+
+    def done(self, bag: NamedBag) -> BagRecord | None:
+        """Return the record of a bag that is done and unchanged since; else make room for it."""
+        place = self._place(bag)
+        if (place / _BAG_RECORD).exists():
+            self.resumed += 1
+            self.count += 1
+            return read_bag_record(place / _BAG_RECORD)
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+
+    def keeper(self, bag: NamedBag) -> Callable[[Episode], None]:
+        """Return what writes the episodes of a bag, one after the other."""
+        place, numbers = self._place(bag), count()
+
+        def keep(episode: Episode) -> None:
+            episode.to_set(self._form.header).save(place / f"{next(numbers):06}")
+
+        return keep
+
+    def finish(self, bag: NamedBag, record: BagRecord) -> None:
+        """Note that a bag is done."""
+        write_json(self._place(bag) / _BAG_RECORD, json_object(record))
+        self.count += 1
+
+    def episodes(self, bag: NamedBag, record: BagRecord) -> list[Path]:
+        """Return the folders of a bag's episodes, in order."""
+        return [self._place(bag) / f"{number:06}" for number in range(len(record.episodes))]
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _place(self, bag: NamedBag) -> Path:
+        return self.folder / _digest([bag.name, *_state(bag.path)])[:32]
+
+
+def _convert_all(
+    bags: Sequence[NamedBag], form: SamplingForm, robot: RobotFile, parts: _Parts
+) -> list[tuple[NamedBag, BagRecord]]:
+    records = []
+    with progress(len(bags), "bags", "bag") as bar:
+        for bag in bags:
+            record = parts.done(bag)
+            if record is None:
+                record = convert_bag(bag, form, robot, parts.keeper(bag))
+                parts.finish(bag, record)
+            records.append((bag, record))
+            bar.update()
+    return records
+
+
+def _put_together(
+    parts: _Parts, records: Sequence[tuple[NamedBag, BagRecord]], robot: RobotFile, form: SamplingForm, folder: Path
+) -> Converted:
+    places = [place for bag, record in records for place in parts.episodes(bag, record)]
+    left_out = [one for _, record in records for one in record.left_out]
+    if not places:
+        reasons = "; ".join(f"{printable(one.name)}: {one.reason}" for one in left_out[:_REASONS_SHOWN])
+        more = f"; and {len(left_out) - _REASONS_SHOWN} more" if len(left_out) > _REASONS_SHOWN else ""
+        raise DemonstrationError(
+            f"no episode can be used, so no demonstrations were written: {reasons or 'the bags have no episode'}{more}"
+        )
+    lengths = [episode.pairs for _, record in records for episode in record.episodes]
+    with joined(map(DemonstrationSet.load, places), lengths, parts.folder) as whole:
+        whole.save(folder)
+        digest = whole.sha256
+    record = ConversionRecord(VERSION, robot.path, form.rate_hz, digest, [one for _, one in records])
+    write_json(folder / RECORD_NAME, json_object(record))
+    return Converted(DemonstrationSet.load(folder), record, parts.resumed)
+
+
+def _settings(form: SamplingForm, robot: RobotFile) -> dict[str, str]:
+    """Return what must be the same for bags to belong to one conversion."""
+    return {"version": __version__, "form": repr(form), "robot": _digest([repr(replace(robot, path=""))])}
+
+
+def _state(path: Path) -> list[str]:
+    """Return what tells whether a bag has changed: name, size and time of its files."""
+    found = [(file.name, file.stat()) for file in find_bag(path).files if file.exists()]
+    return [str(path.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)]
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return sha256(json.dumps(list(texts)).encode()).hexdigest()

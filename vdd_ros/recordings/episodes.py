@@ -1,0 +1,227 @@
+"""The rules of an episode: which waits are cut off, and what makes it unusable."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment, repeats_and_drops
+from vdd_ros.recordings.form import SamplingForm
+from vdd_ros.recordings.inputs import Traffic
+from vdd_ros.recordings.sampler import RawEpisode, max_delay_s
+from vdd_ros.recordings.ticks import DOUBTED, SILENT, STALE, WAITING, Tick
+from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.demonstrations import STARTS
+from vdd_ros.robot.robot_file import RobotFile
+
+MOTION = 1e-3
+"""Share of a command's range by which it must differ to count as motion."""
+SLOWEST = 1.5
+"""Greatest median interval of commands, in periods."""
+LEAST_PAIRS = 2
+
+Floats = NDArray[np.float64]
+
+
+class LeftOutError(DemonstrationError):
+    """An episode breaks a rule; the message says which."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One demonstrated episode of n pairs.
+
+    Attributes:
+        observation: (n, obs_dim).
+        action: (n, act_dim).
+        arrays: (n, *shape) of each array of the observation, by name.
+        cut_s: What was cut off before and behind, in seconds.
+        outside_limits: Commands outside the robot file's limits, by number of the command.
+        alignment: Alignment in time.
+    """
+
+    observation: Floats
+    action: Floats
+    arrays: dict[str, NDArray[Any]]
+    cut_s: tuple[float, float]
+    outside_limits: dict[str, int]
+    alignment: Alignment
+
+    def to_set(self, header: Header) -> DemonstrationSet:
+        """Return the episode as a set of one."""
+        one = np.array([len(self.action)], np.int64)
+        return DemonstrationSet(header, self.observation, self.action, one, np.array([-1]), arrays=self.arrays)
+
+
+class EpisodeRules:
+    """Makes episodes of ticks.
+
+    Args:
+        form: Form of the demonstrations.
+        robot: The robot file.
+    """
+
+    def __init__(self, form: SamplingForm, robot: RobotFile) -> None:
+        self._form = form
+        self._rules = robot.demonstrations
+        self._max_delay_s = max_delay_s(form, robot)
+        self._max_ages_s = {source.name: source.max_age_s for source in robot.sources}
+        self._channel = CommandChannel(robot.commands, form.vector, form.action)
+        self._learned = np.array([entry.action is not None for entry in self._channel.entries])
+        self._kept = {name for name, recorded in self._rules.commands.items() if recorded.keep_last}
+
+    def episode(self, raw: RawEpisode) -> Episode:
+        """Return the episode that ticks make.
+
+        Raises:
+            LeftOutError: It breaks a rule.
+        """
+        pairs = [place for place, tick in enumerate(raw.ticks) if tick.is_pair]
+        if not pairs:
+            raise LeftOutError(self._why_empty(raw))
+        first, last = pairs[0], max(place for place, tick in enumerate(raw.ticks) if tick.is_commanded)
+        begin, end = self._trimmed(raw.ticks[first : last + 1])
+        ticks = raw.ticks[first + begin : first + end]
+        self._refuse_gaps(raw, ticks)
+        self._refuse_short(ticks)
+        self._refuse_slow(ticks)
+        return self._assembled(raw, ticks)
+
+    def _trimmed(self, ticks: Sequence[Tick]) -> tuple[int, int]:
+        """Return the range of the ticks that stays when waits are cut off."""
+        trim = self._rules.trim
+        width = np.where(self._learned, MOTION * (self._channel.high - self._channel.low), np.inf)
+        pairs = [(place, command) for place, tick in enumerate(ticks) if (command := tick.command) is not None]
+        values = np.array([command for _, command in pairs])
+        begin, end = 0, len(ticks)
+        if trim.until == STARTS[1]:
+            moved = np.flatnonzero((np.abs(values - values[0]) > width).any(axis=1))
+            if not moved.size:
+                raise LeftOutError("the commands never change by more than 0.1 % of their range")
+            begin = pairs[moved[0]][0]
+        if trim.after_s is not None:
+            moved = np.flatnonzero((np.abs(values - values[-1]) > width).any(axis=1))
+            stops = pairs[moved[-1]][0] + 1 if moved.size else 0
+            end = min(end, stops + 1 + round(trim.after_s * self._form.rate_hz))
+        return begin, max(end, begin + 1)
+
+    def _refuse_gaps(self, raw: RawEpisode, ticks: Sequence[Tick]) -> None:
+        """Refuse an episode during which the node would have stopped, or the operator did."""
+        wrong = [place for place, tick in enumerate(ticks) if not tick.is_pair]
+        if not wrong:
+            return
+        tick = ticks[wrong[0]]
+        after_s = (tick.now_ns - ticks[0].now_ns) * 1e-9
+        lasted_s = len(wrong) / self._form.rate_hz
+        where = f"{after_s:.2f} s after its start, {lasted_s:.2f} s in all"
+        if tick.why_not in (STALE, WAITING):
+            ages = ", ".join(f"{name} (max_age_s {self._max_ages_s[name]:g})" for name in tick.blame)
+            raise LeftOutError(f"{ages} had no new value {where}{_refusals(raw, tick.blame)}")
+        if tick.why_not == DOUBTED:
+            raise LeftOutError(
+                f"messages of {', '.join(tick.blame)} contradict one another {where}{_refusals(raw, tick.blame)}"
+            )
+        raise LeftOutError(
+            f"no command within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides a "
+            "recording where the operator paused, `max_delay_s` allows more"
+        )
+
+    def _refuse_short(self, ticks: Sequence[Tick]) -> None:
+        lasts_s = len(ticks) / self._form.rate_hz
+        if len(ticks) < LEAST_PAIRS or lasts_s < self._rules.shortest_s:
+            least = f", and shortest_s is {self._rules.shortest_s:g}" if self._rules.shortest_s else ""
+            raise LeftOutError(f"it has {len(ticks)} pairs ({lasts_s:.2f} s){least}; at least {LEAST_PAIRS} are needed")
+
+    def _refuse_slow(self, ticks: Sequence[Tick]) -> None:
+        """Refuse commands that come too seldom for the rate."""
+        for place, part in enumerate(self._channel.parts):
+            name, received = part.command.name, np.unique([tick.commands_ns[place] for tick in ticks])
+            if name in self._kept or len(received) < LEAST_PAIRS:
+                continue
+            interval_s = float(np.median(np.diff(received))) * 1e-9
+            if interval_s > SLOWEST * self._form.period_s:
+                raise LeftOutError(
+                    f"messages of the command {name} come at {1 / interval_s:.3g} Hz, too seldom for rate_hz "
+                    f"{self._form.rate_hz:g}, since most pairs would repeat the action before; set rate_hz to "
+                    f"{1 / interval_s:.3g} or less, or, if the command is only sent where it changes, "
+                    "`when_silent: keep`"
+                )
+
+    def _assembled(self, raw: RawEpisode, ticks: Sequence[Tick]) -> Episode:
+        observation = np.array([tick.observation for tick in ticks], np.float64)
+        commands = np.array([tick.command for tick in ticks])
+        action = np.empty((len(ticks), len(self._form.action)))
+        before = [None, *commands[:-1]]  # as the node at its first tick, and later
+        for seen, command, last, out in zip(observation, commands, before, action, strict=True):
+            self._channel.to_action(command, seen, out, last)
+        arrays = {f.name: np.stack([tick.arrays[f.name] for tick in ticks]) for f in self._form.arrays}
+        outside = ((commands < self._channel.low) | (commands > self._channel.high)).sum(axis=0) * self._learned
+        names = self._channel.labels
+        whole_ns = raw.ticks[-1].now_ns
+        return Episode(
+            observation,
+            action,
+            arrays,
+            cut_s=((ticks[0].now_ns - raw.begin_ns) * 1e-9, (whole_ns - ticks[-1].now_ns) * 1e-9),
+            outside_limits={name: int(count) for name, count in zip(names, outside, strict=True) if count},
+            alignment=_alignment(raw, ticks),
+        )
+
+    def _why_empty(self, raw: RawEpisode) -> str:
+        """Say why no tick has an observation and an action."""
+        states = raw.skipped + Counter(tick.why_not for tick in raw.ticks)
+        if not states:
+            return "it ended before the first tick"
+        if raw.missing:
+            return f"an input never had a value; {'; '.join(raw.missing.values())}"
+        for name, traffic in raw.commands.items():
+            if not traffic.accepted and name not in self._kept:
+                refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
+                return f"no usable message of the command {name}{refused}"
+        if states[STALE] or states[DOUBTED]:
+            blamed = sorted({name for tick in raw.ticks for name in tick.blame})
+            rates = [f"{name} at {raw.inputs[name].rate_hz:.3g} Hz" for name in blamed or raw.inputs]
+            return f"inputs are older than max_age_s at every tick with a command; messages come: {', '.join(rates)}"
+        return f"none of {states[SILENT]:,} observations is followed by a command within {self._max_delay_s:g} s"
+
+
+def _refusals(raw: RawEpisode, names: Sequence[str]) -> str:
+    """Say what was refused on some inputs; empty if nothing was."""
+    return "".join(
+        f"; {raw.inputs[name].refused:,} of {raw.inputs[name].messages:,} messages of {name} were refused, first: "
+        f"{raw.inputs[name].refusals}"
+        for name in names
+        if raw.inputs[name].refused
+    )
+
+
+def _alignment(raw: RawEpisode, ticks: Sequence[Tick]) -> Alignment:
+    ages, numbers = np.array([tick.ages_s for tick in ticks]), np.array([tick.numbers for tick in ticks])
+    inputs = {
+        name: _topic(traffic, ages[:, column], numbers[:, column])
+        for column, (name, traffic) in enumerate(raw.inputs.items())
+    }
+    commands, now_ns = {}, np.array([tick.now_ns for tick in ticks])
+    for place, (name, traffic) in enumerate(raw.commands.items()):
+        delays_s = (np.array([tick.commands_ns[place] for tick in ticks]) - now_ns) * 1e-9
+        commands[name] = _topic(traffic, delays_s, np.array([tick.commands_numbers[place] for tick in ticks]))
+    return Alignment(Spread.of([tick.spread_s for tick in ticks]), inputs, commands)
+
+
+def _topic(traffic: Traffic, times_s: Floats, numbers: NDArray[np.int64]) -> TopicAlignment:
+    repeats, drops = repeats_and_drops(numbers)
+    return TopicAlignment(
+        messages=traffic.messages,
+        rate_hz=traffic.rate_hz,
+        time_s=Spread.of(times_s),
+        repeats=repeats,
+        drops=drops,
+        refused=traffic.refused,
+        refusals=traffic.refusals,
+        unstamped=traffic.unstamped,
+    )

@@ -1,0 +1,201 @@
+"""The record of a conversion: each episode with its alignment, and what was left out, as a JSON file."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TypeVar
+
+from vdd_ros.documents import Json, JsonObject, read_json
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment
+from vdd_ros.text import printable
+
+RECORD_NAME = "recordings.json"
+VERSION = 1
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """An episode of the set.
+
+    Attributes:
+        name: That of its bag, with the label of its mark behind `#`.
+        pairs: Number of pairs.
+        begin_s: When its first pair was, in seconds since the epoch.
+        cut_s: What was cut off before and behind, in seconds.
+        outside_limits: Commands outside the robot file's limits, by number of the command.
+        alignment: Alignment in time.
+    """
+
+    name: str
+    pairs: int
+    begin_s: float
+    cut_s: tuple[float, float]
+    outside_limits: dict[str, int]
+    alignment: Alignment
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An episode that is not in the set, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BagRecord:
+    """What became of one bag.
+
+    Attributes:
+        name: Of the bag.
+        path: Its place.
+        messages: Messages that were read.
+        episodes: The episodes that it gave.
+        left_out: The others.
+    """
+
+    name: str
+    path: str
+    messages: int
+    episodes: list[EpisodeRecord] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ConversionRecord:
+    """What became of all bags.
+
+    Attributes:
+        version: Of this record.
+        robot: The robot file.
+        rate_hz: Pairs per second.
+        sha256: Of the set.
+        bags: Every bag, in order.
+    """
+
+    version: int
+    robot: str
+    rate_hz: float
+    sha256: str
+    bags: list[BagRecord]
+
+    @property
+    def episodes(self) -> list[EpisodeRecord]:
+        """The episodes of the set, in order."""
+        return [episode for bag in self.bags for episode in bag.episodes]
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """The episodes that are not in the set."""
+        return [one for bag in self.bags for one in bag.left_out]
+
+    @property
+    def alignment(self) -> Alignment:
+        """The alignment over all episodes."""
+        return Alignment.total([episode.alignment for episode in self.episodes])
+
+
+def read_record(file: Path) -> ConversionRecord:
+    """Read the record beside a set.
+
+    Raises:
+        DemonstrationError: The file is missing or damaged, or of another version.
+    """
+    value = read_json(file, DemonstrationError)
+    return _checked(file, lambda: _conversion(_object(value)))
+
+
+def read_bag_record(file: Path) -> BagRecord:
+    """Read the record of a bag; raises DemonstrationError as `read_record` does."""
+    value = read_json(file, DemonstrationError)
+    return _checked(file, lambda: _bag(_object(value)))
+
+
+def _checked(file: Path, read: Callable[[], Value]) -> Value:
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DemonstrationError(
+            f"'{printable(file)}' is no record of a conversion ({printable(error)}); convert the bags anew"
+        ) from error
+
+
+def _conversion(value: JsonObject) -> ConversionRecord:
+    if value["version"] != VERSION:
+        raise ValueError(f"its version is {value['version']}; this version of vdd_ros reads {VERSION}")
+    bags = [_bag(_object(one)) for one in _list(value["bags"])]
+    return ConversionRecord(VERSION, _text(value["robot"]), _number(value["rate_hz"]), _text(value["sha256"]), bags)
+
+
+def _bag(value: JsonObject) -> BagRecord:
+    return BagRecord(
+        _text(value["name"]),
+        _text(value["path"]),
+        int(_number(value["messages"])),
+        [_episode(_object(one)) for one in _list(value["episodes"])],
+        [LeftOut(_text(_object(one)["name"]), _text(_object(one)["reason"])) for one in _list(value["left_out"])],
+    )
+
+
+def _episode(value: JsonObject) -> EpisodeRecord:
+    before, behind = map(_number, _list(value["cut_s"]))
+    return EpisodeRecord(
+        _text(value["name"]),
+        int(_number(value["pairs"])),
+        _number(value["begin_s"]),
+        (before, behind),
+        {name: int(_number(count)) for name, count in _object(value["outside_limits"]).items()},
+        _alignment(_object(value["alignment"])),
+    )
+
+
+def _alignment(value: JsonObject) -> Alignment:
+    inputs, commands = (
+        {name: _topic(_object(one)) for name, one in _object(value[key]).items()} for key in ("inputs", "commands")
+    )
+    return Alignment(_spread(_object(value["spread_s"])), inputs, commands)
+
+
+def _topic(value: JsonObject) -> TopicAlignment:
+    counts = {name: int(_number(value[name])) for name in ("messages", "repeats", "drops", "refused", "unstamped")}
+    return TopicAlignment(
+        rate_hz=_number(value["rate_hz"]),
+        time_s=_spread(_object(value["time_s"])),
+        refusals=_text(value["refusals"]),
+        **counts,
+    )
+
+
+def _spread(value: JsonObject) -> Spread:
+    return Spread(*(_number(value[one.name]) for one in fields(Spread)))
+
+
+def _object(value: Json) -> JsonObject:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{printable(value)} is no object")
+    return dict(value)
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise TypeError(f"{printable(value)} is no list")
+    return value
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{printable(value)} is no text")
+    return value
+
+
+def _number(value: Json) -> float:
+    """Return a number; null stands for NaN."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{printable(value)} is no number")
+    return value

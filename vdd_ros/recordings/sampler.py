@@ -1,0 +1,176 @@
+"""Samples a recording at the policy's rate, tick by tick, and divides it into episodes."""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
+
+from vdd_ros.control.observer import Formats
+from vdd_ros.recordings.commands import RecordedCommands
+from vdd_ros.recordings.form import SamplingForm
+from vdd_ros.recordings.inputs import RecordedInputs, Traffic
+from vdd_ros.recordings.ticks import WAITING, Tick
+from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.robot_file import RobotFile
+
+DELAY_PERIODS = 5
+"""Periods within which a command must follow its observation, unless the robot file says otherwise."""
+
+
+@dataclass(frozen=True)
+class RawEpisode:
+    """The ticks between two marks, before any rule is applied.
+
+    Attributes:
+        label: Of its mark; empty if a bag is one episode.
+        begin_ns: When it began, on the clock of receipt.
+        ticks: Its ticks, from the first that has an observation and an action, or that may get one.
+        skipped: Ticks before these, by state.
+        inputs: What arrived on each input.
+        commands: What arrived on each command's topic, by name.
+        missing: Why inputs had no value, by name, for those that never had one.
+    """
+
+    label: str
+    begin_ns: int
+    ticks: list[Tick]
+    skipped: Counter[str]
+    inputs: dict[str, Traffic]
+    commands: dict[str, Traffic]
+    missing: dict[str, str]
+
+
+def max_delay_s(form: SamplingForm, robot: RobotFile) -> float:
+    """Return how long after a tick its command may come, in seconds."""
+    given = robot.demonstrations.max_delay_s
+    return DELAY_PERIODS * form.period_s if given is None else given
+
+
+class Sampler:
+    """Looks at the inputs at each tick, and gives each tick the command that followed.
+
+    Messages and marks come in the order of receipt. A tick sees the messages that were received until then, and no
+    later ones. Ticks are a period apart, counted from the beginning of their episode.
+
+    Args:
+        form: Form of the demonstrations.
+        robot: The robot file.
+        formats: Serialised form of a message type, by its name.
+    """
+
+    def __init__(self, form: SamplingForm, robot: RobotFile, formats: Formats) -> None:
+        rules = robot.demonstrations
+        self._inputs = RecordedInputs(form, robot, formats)
+        self._rate_hz = form.rate_hz
+        parts = CommandChannel(robot.commands, form.vector, form.action).parts
+        kept = {name for name, recorded in rules.commands.items() if recorded.keep_last}
+        self._commands = {
+            part.command.name: RecordedCommands(
+                place,
+                part,
+                period_ns=round(1e9 * form.period_s),
+                max_delay_ns=round(1e9 * max_delay_s(form, robot)),
+                keep_last=part.command.name in kept,
+            )
+            for place, part in enumerate(parts)
+        }
+        gap_s = rules.episodes.gap_s
+        self._gap_ns = None if gap_s is None else round(1e9 * gap_s)
+        self._finished: list[RawEpisode] = []
+        self._ticks: deque[Tick] = deque()
+        self._skipped: Counter[str] = Counter()
+        self._never: set[str] = set()
+        self._runs = False
+        self._label = ""
+        self._parts = 0
+
+    def begin(self, now_ns: int, label: str = "") -> None:
+        """Begin an episode: the first tick is due now; what arrived before is forgotten."""
+        self.end()
+        self._inputs.reset(now_ns)
+        self._runs, self._label, self._origin_ns, self._count = True, label, now_ns, 0
+        self._begin_part(now_ns)
+
+    def end(self) -> None:
+        """End the episode, if one runs."""
+        if not self._runs:
+            return
+        for command in self._commands.values():
+            command.end()
+        self._finish(list(self._ticks))
+        self._ticks.clear()
+        self._runs = False
+
+    def advance(self, until_ns: int) -> None:
+        """Run the ticks that are due before a time."""
+        while self._runs and (now_ns := self._due_ns()) < until_ns:
+            self._count += 1
+            self._divide(now_ns)
+            self._tick(now_ns)
+
+    def receive(self, name: str, content: bytes, received_ns: int) -> None:
+        """Take in a serialised message of an input; `advance` comes first."""
+        if self._runs:
+            self._inputs.receive(name, content, received_ns)
+
+    def command(self, name: str, message: Any, received_ns: int) -> None:
+        """Take in a message of a command; `advance` comes first."""
+        self._divide(received_ns)
+        self._commands[name].receive(message, received_ns)
+
+    def finished(self) -> list[RawEpisode]:
+        """Return the episodes that ended since the last call."""
+        found, self._finished = self._finished, []
+        return found
+
+    def _due_ns(self) -> int:
+        return self._origin_ns + round(self._count * 1e9 / self._rate_hz)
+
+    def _tick(self, now_ns: int) -> None:
+        tick = self._inputs.look(now_ns, begun=bool(self._ticks) and self._ticks[0].is_pair)
+        if tick.state == WAITING:
+            self._never.update(tick.blame)
+        elif self._never:
+            self._never.clear()
+        tick.await_commands(len(self._commands))
+        self._ticks.append(tick)
+        for command in self._commands.values():
+            command.add(tick)
+            command.expire(now_ns)
+        while self._ticks and not self._ticks[0].open and not self._ticks[0].is_pair:
+            self._skipped[self._ticks.popleft().why_not] += 1
+
+    def _divide(self, now_ns: int) -> None:
+        """End an episode and begin another where the commands pause."""
+        if self._gap_ns is None or not self._runs:
+            return
+        last_ns = max((c.last_ns or 0 for c in self._commands.values() if not c.keep_last), default=0)
+        if last_ns <= self._part_ns or now_ns - last_ns <= self._gap_ns:
+            return
+        before = [tick for tick in self._ticks if tick.now_ns < last_ns]
+        if not before:
+            return
+        self._finish(before)
+        self._ticks = deque(tick for tick in self._ticks if tick.now_ns >= last_ns)
+        self._begin_part(last_ns)
+
+    def _begin_part(self, now_ns: int) -> None:
+        self._part_ns = now_ns
+        self._skipped = Counter()
+        self._never.clear()
+        self._inputs.count_anew()
+        for command in self._commands.values():
+            command.traffic = Traffic()
+
+    def _finish(self, ticks: list[Tick]) -> None:
+        self._parts += 1
+        self._finished.append(
+            RawEpisode(
+                self._label if self._gap_ns is None else str(self._parts),
+                self._part_ns,
+                ticks,
+                self._skipped,
+                self._inputs.traffic,
+                {name: command.traffic for name, command in self._commands.items()},
+                {name: self._inputs.why_missing(name) for name in sorted(self._never)},
+            )
+        )

@@ -1,0 +1,111 @@
+"""Which topics of a bag carry what a robot file names."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vdd_ros.bags.contents import Channel
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+SERVICE_EVENT = "/_service_event"
+"""End of the topic on which the calls of a service are recorded."""
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A topic that is read.
+
+    Attributes:
+        role: `input`, `command`, `marker`, `start` or `stop`.
+        name: Name of the input or command; its key for the others.
+        topic: As the robot file has it.
+        msgtype: Its type; empty: any.
+    """
+
+    role: str
+    name: str
+    topic: str
+    msgtype: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the robot file names it."""
+        places = {"input": f"inputs.{self.name}.topic", "command": f"the command {self.name}"}
+        return places.get(self.role, f"demonstrations.episodes.{self.name}")
+
+    def may_be(self, topic: str) -> bool:
+        """Return whether a topic of a bag may be meant, by its name."""
+        end = "/" + self.topic.removeprefix("~").lstrip("/")
+        return topic == end or (not self.topic.startswith("/") and topic.endswith(end))
+
+
+def wanted_topics(robot: RobotFile) -> list[Wanted]:
+    """Return what is read of a bag: inputs, commands and marks of episodes."""
+    rules = robot.demonstrations
+    found = [Wanted("input", source.name, source.topic, source.type) for source in robot.inputs]
+    topics = {}
+    for command in robot.commands:
+        recorded = rules.commands.get(command.name)
+        topics[command.topic] = recorded.topic if recorded is not None and recorded.topic else command.topic
+        found.append(Wanted("command", command.name, topics[command.topic], command.type))
+    # What was commanded last is, in a recording, what the operator sent.
+    found += [Wanted("input", source.name, topics[source.topic], source.type) for source in robot.last_commands]
+    marks = rules.episodes
+    if marks.topic is not None:
+        found.append(Wanted("marker", "topic", marks.topic))
+    found += [
+        Wanted(role, role, service + SERVICE_EVENT)
+        for role, service in (("start", marks.start), ("stop", marks.stop))
+        if service is not None
+    ]
+    return found
+
+
+def find_topics(
+    wanted: Sequence[Wanted], channels: Sequence[Channel], counts: Sequence[int]
+) -> list[tuple[Wanted, list[int]]]:
+    """Return the places of the channels that carry each wanted topic.
+
+    Names that are relative in the robot file match a topic that ends so.
+
+    Raises:
+        DemonstrationError: The bag lacks a topic, it has no message or another type, or several topics match.
+    """
+    return [(one, _places(one, channels, counts)) for one in wanted]
+
+
+def _places(wanted: Wanted, channels: Sequence[Channel], counts: Sequence[int]) -> list[int]:
+    named = dict.fromkeys(channel.topic for channel in channels)
+    topics = [topic for topic in named if wanted.may_be(topic)]
+    exact = "/" + wanted.topic
+    topics = [exact] if exact in topics else topics
+    if len(topics) > 1:
+        raise DemonstrationError(
+            f"{printable(', '.join(topics))} all match {wanted.place}, {printable(wanted.topic)!r}; write the whole "
+            "name into the robot file"
+        )
+    there = [place for place, channel in enumerate(channels) if topics and channel.topic == topics[0]]
+    if not sum(counts[place] for place in there):
+        raise DemonstrationError(f"no message on {printable(wanted.topic)} ({wanted.place}){_near(wanted, named)}")
+    fit = [place for place in there if wanted.msgtype in ("", channels[place].msgtype)]
+    if not sum(counts[place] for place in fit):
+        types = ", ".join(dict.fromkeys(channels[place].msgtype for place in there))
+        raise DemonstrationError(
+            f"{printable(topics[0])} is of the type {printable(types)}, not {wanted.msgtype}, as {wanted.place} needs; "
+            "correct `type` in the robot file, or the topic"
+        )
+    if other := next((channels[place].encoding for place in fit if channels[place].encoding != "cdr"), ""):
+        raise DemonstrationError(f"{printable(topics[0])} is serialised as {printable(other)!r}; cdr is needed")
+    return fit
+
+
+def _near(wanted: Wanted, topics: Sequence[str] | dict[str, None]) -> str:
+    if wanted.role in ("start", "stop"):
+        return "; record service events (`ros2 bag record --services`), with introspection of the service switched on"
+    close = difflib.get_close_matches(wanted.topic, list(topics), n=1, cutoff=0.5)
+    hint = f"; did you mean {printable(close[0])}?" if close else ""
+    listed = printable(", ".join(list(topics)[:_SHOWN])) + (" and more" if len(topics) > _SHOWN else "")
+    return f"{hint}; the bag has {listed or 'no topic'}"

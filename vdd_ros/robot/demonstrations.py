@@ -1,0 +1,148 @@
+"""The section `demonstrations` of a robot file: where recorded commands are, and what an episode is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vdd_ros.robot.yaml_section import Section, fail
+
+ONE_PER_BAG = "one_per_bag"
+STARTS = ("first_command", "first_motion")
+
+
+@dataclass(frozen=True)
+class RecordedCommand:
+    """Where the operator's commands are in a bag.
+
+    Attributes:
+        topic: Their topic; None: that of the command.
+        keep_last: Whether the last command remains in force while none comes, as of a gripper that is only commanded
+            where it shall change.
+    """
+
+    topic: str | None = None
+    keep_last: bool = False
+
+
+@dataclass(frozen=True)
+class EpisodeMarks:
+    """What begins and ends an episode; without any mark, a bag is one episode.
+
+    Attributes:
+        topic: Topic of markers.
+        start, stop: Names of services whose calls begin and end an episode; the calls are in the bag as service events.
+        gap_s: A pause of the commands that separates two episodes, in seconds.
+    """
+
+    topic: str | None = None
+    start: str | None = None
+    stop: str | None = None
+    gap_s: float | None = None
+
+    @property
+    def one_per_bag(self) -> bool:
+        """Whether a bag is one episode."""
+        return self.topic is None and self.start is None and self.gap_s is None
+
+
+@dataclass(frozen=True)
+class Trim:
+    """Which waits are cut off an episode.
+
+    Attributes:
+        until: What it begins with: `first_command`, or `first_motion`, the first command that differs from the first
+            one.
+        after_s: What is kept after the last command that differs from the final one, in seconds; None: everything.
+    """
+
+    until: str = STARTS[0]
+    after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class DemonstrationRules:
+    """How bags become demonstrations.
+
+    Attributes:
+        commands: Where the commands are, by name of the command.
+        episodes: What begins and ends an episode.
+        trim: Which waits are cut off.
+        max_delay_s: How long after an observation its command may come, in seconds; None: five periods.
+        shortest_s: Shorter episodes are left out, in seconds.
+    """
+
+    commands: Mapping[str, RecordedCommand] = field(default_factory=dict)
+    episodes: EpisodeMarks = field(default_factory=EpisodeMarks)
+    trim: Trim = field(default_factory=Trim)
+    max_delay_s: float | None = None
+    shortest_s: float = 0.0
+
+
+def read_demonstrations(section: Section, commands: Sequence[str]) -> DemonstrationRules:
+    """Read the section; `commands` are the names of the robot file's commands. Raises RobotFileError."""
+    rules = DemonstrationRules(
+        commands=_commands(section, commands),
+        episodes=_episodes(section),
+        trim=_trim(section),
+        max_delay_s=section.number("max_delay_s", positive=True) if section.has("max_delay_s") else None,
+        shortest_s=section.number("shortest_s", positive=True) if section.has("shortest_s") else 0.0,
+    )
+    section.finish()
+    return rules
+
+
+def _commands(section: Section, known: Sequence[str]) -> dict[str, RecordedCommand]:
+    if not section.has("commands"):
+        return {}
+    if isinstance(section.get("commands"), str):
+        if len(known) > 1:
+            fail(section.at("commands"), "must give a topic for each command by its name, which are", known)
+        return {known[0]: RecordedCommand(section.topic("commands"))}
+    given = section.section("commands")
+    for name in given.names():
+        if name not in known:
+            fail(given.at(name), "is no command of this file; the commands are", known)
+    return {name: _command(given, name) for name in given.names()}
+
+
+def _command(section: Section, name: str) -> RecordedCommand:
+    if isinstance(section.get(name), str):
+        return RecordedCommand(section.topic(name))
+    given = section.section(name)
+    topic = given.topic("topic") if given.has("topic") else None
+    silent = given.choice("when_silent", ("end", "keep"), default="end")
+    given.finish()
+    return RecordedCommand(topic, silent == "keep")
+
+
+def _episodes(section: Section) -> EpisodeMarks:
+    if not section.has("episodes"):
+        return EpisodeMarks()
+    if isinstance(section.get("episodes"), str):
+        section.choice("episodes", (ONE_PER_BAG,))
+        return EpisodeMarks()
+    given = section.section("episodes")
+    kinds = [key for key in ("topic", "start", "gap_s") if given.has(key)]
+    if len(kinds) != 1:
+        fail(given.path, "gives none or several of them; give one of", ("topic", "start (and stop)", "gap_s"))
+    marks = EpisodeMarks(
+        topic=given.topic("topic") if given.has("topic") else None,
+        start=given.topic("start") if given.has("start") else None,
+        stop=given.topic("stop") if given.has("stop") else None,
+        gap_s=given.number("gap_s", positive=True) if given.has("gap_s") else None,
+    )
+    given.finish()
+    if marks.stop is not None and marks.start is None:
+        fail(given.at("stop"), "goes with `start`, the service that begins an episode")
+    return marks
+
+
+def _trim(section: Section) -> Trim:
+    if not section.has("trim"):
+        return Trim()
+    given = section.section("trim")
+    trim = Trim(
+        until=given.choice("until", STARTS, default=STARTS[0]),
+        after_s=given.number("after_s", positive=True) if given.has("after_s") else None,
+    )
+    given.finish()
+    return trim
