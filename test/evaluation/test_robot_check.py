@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from robot_bags import ARRAY, JOINT_STATE, ROBOT, START_S, ArmBag, joint_positions, joint_state, numbers
+from robot_bags import ARRAY, JOINT_STATE, POSE, ROBOT, START_S, ArmBag, joint_positions, joint_state, numbers, pose
 from rosbags.rosbag2 import StoragePlugin
 
 from vdd_ros.cli.main import main
@@ -128,6 +128,11 @@ def test_a_fault_is_an_error(fault: str, tmp_path: Path) -> None:
     assert report.errors
 
 
+def swapped(text: str, one: str, other: str) -> str:
+    """Exchange two texts."""
+    return text.replace(one, "\0").replace(other, one).replace("\0", other)
+
+
 def nan_once(times: Any) -> Any:
     values = joint_positions(times)
     values[10, 1] = np.nan
@@ -166,6 +171,19 @@ DOUBTS: dict[str, tuple[ArmBag, str, str]] = {
         ROBOT.replace("max_step: 0.2, measured: elbow", "max_step: 0.0001, measured: elbow"),
         r"command.entries\[1\].max_step: .* change by more than 0.0001 rad in one tick",
     ),
+    "commands in another order": (
+        ArmBag(),
+        swapped(ROBOT, "{name: shoulder, action", "{name: elbow, action")
+        .replace("measured: shoulder", "measured: \0")
+        .replace("measured: elbow", "measured: shoulder")
+        .replace("measured: \0", "measured: elbow"),
+        r"entries\[0\]: elbow is measured by elbow, but its recorded commands follow shoulder: they differ by 0.0",
+    ),
+    "a fixed number that was moved": (
+        ArmBag(),
+        ROBOT.replace("action: elbow_target, unit: rad, low: -2, high: 2", "fixed: -1.0, unit: rad"),
+        r"entries\[1\].fixed: is -1 rad, but the recorded commands reach from -1.3",
+    ),
     "relative to what is measured": (
         ArmBag(),
         ROBOT.replace("measured: elbow", "relative_to: elbow"),
@@ -180,6 +198,14 @@ def test_a_doubt_is_a_warning(doubt: str, tmp_path: Path) -> None:
     report = check(tmp_path, bag, robot)
     assert re.search(expected, "\n".join(texts(report, "warning"))), report.findings
     assert texts(report, "error") == []
+
+
+def test_an_input_that_may_be_old_raises_no_alarm(tmp_path: Path) -> None:
+    robot = ROBOT.replace("max_age_s: 0.2\n", "max_age_s: 0.2\n    when_stale: keep\n")
+    bag = ArmBag(pose_hz=0.0, more=[("/camera/target_pose", POSE, 0.1, pose((0.4, 0.1, 0.0), START_S + 0.1))])
+    report = check(tmp_path, bag, robot)
+    assert texts(report, "error") == []
+    assert any("its last value is kept then" in text for text in texts(report, "note"))
 
 
 def test_zero_stamps_are_dated_by_receipt(tmp_path: Path) -> None:

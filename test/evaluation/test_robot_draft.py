@@ -94,7 +94,7 @@ def test_an_order_that_the_bag_does_not_show_is_a_question(tmp_path: Path) -> No
 
 def test_a_bag_without_commands_asks_for_them(tmp_path: Path) -> None:
     found, file = draft(tmp_path, ArmBag(command_hz=0.0))
-    assert (found.command, found.questions) == (None, 8)
+    assert (found.commands, found.questions) == ((), 8)
     with pytest.raises(RobotFileError, match="question"):
         RobotFile.load(file)
 
@@ -116,6 +116,37 @@ def test_speeds_are_zeroed_on_loss_and_numbers_that_never_vary_are_left_out(tmp_
     command = RobotFile.load(file).commands[0]
     assert command.on_loss == "zero"
     assert [entry.name for entry in command.entries] == ["twist.linear.x", "twist.angular.z"]
+
+
+def arm_and_gripper(folder: Path) -> RobotFile:
+    """Return the draft of an arm that is commanded by trajectories, and a gripper by an array of one number."""
+    bag = ArmBag(command_hz=0.0)
+    for k, row in enumerate(joint_positions(np.arange(100) / 25)):
+        bag.more.append(
+            ("/arm/joint_trajectory", TRAJECTORY, k / 25, trajectory(("shoulder", "elbow"), [row[0], -1.0]))
+        )
+        bag.more.append(("/gripper/commands", "std_msgs/msg/Float64MultiArray", k / 25 + 0.01, numbers(row[2:])))
+    found, file = draft(folder, bag)
+    assert set(found.commands) == {"/arm/joint_trajectory", "/gripper/commands"}
+    return RobotFile.load(file)
+
+
+def test_an_arm_and_a_gripper_are_two_commands(tmp_path: Path) -> None:
+    robot = arm_and_gripper(tmp_path)
+    assert [command.name for command in robot.commands] == ["arm", "gripper"]
+    assert [entry.name for entry in robot.command_entries] == ["shoulder", "elbow", "finger"]
+    assert [entry.measured for entry in robot.command_entries] == [
+        *("shoulder_position", "elbow_position", "finger_position")
+    ]
+    report = check_bag(tmp_path / "arm.yaml", tmp_path / "bag")
+    assert report.commands == 200
+    assert [one for one in report.findings if one.level == "error"] == []
+
+
+def test_a_joint_that_is_never_moved_is_commanded_and_not_learned(tmp_path: Path) -> None:
+    entry = arm_and_gripper(tmp_path).commands[0].entries[1]
+    assert (entry.name, entry.fixed, entry.action) == ("elbow", -1.0, None)
+    assert 0 < entry.max_step < 1
 
 
 def test_joints_of_two_devices_on_one_topic_are_two_inputs(tmp_path: Path) -> None:

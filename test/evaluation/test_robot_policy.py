@@ -189,6 +189,48 @@ def test_a_fault_is_named(fault: str, tmp_path: Path) -> None:
     assert re.search(expected, texts(report, level)), report.findings
 
 
+DERIVED = (
+    ROBOT.replace(
+        "finger: {joint: finger, interface: position, unit: rad}",
+        """finger: {joint: finger, interface: position, unit: rad}
+      ahead: {joint: shoulder, interface: position, unit: rad, minus: elbow}
+      height: {constant: 0.0, unit: m}""",
+    )
+    .replace("target_y: {field: pose.position.y, unit: m}", "target_y: {field: pose.position.y, unit: m, hidden: true}")
+    .replace(
+        "target_x: {field: pose.position.x, unit: m}", "target_x: {field: pose.position.x, unit: m, minus: target_y}"
+    )
+    .replace("\ncommand:", "\n  last: {command: command, entries: all}\ncommand:")
+)
+
+
+def derived(folder: Path, ahead: tuple[float, float] = (1.5, 0.35), **overrides: Any) -> RobotReport:
+    """Check a policy that observes a difference, a constant and the last commands."""
+    names = [*OBSERVED[:3], "ahead", "height", "target_x", *(f"{name}_target_commanded" for name in OBSERVED[:3])]
+    units = ["rad"] * 4 + ["m"] * 2 + ["rad"] * 3
+    means = (*MEANS[:3], ahead[0], 0.0, 0.5, *MEANS[:3])
+    deviations = (*DEVIATIONS[:3], ahead[1], 0.01, 0.05, *DEVIATIONS[:3])
+    return check(
+        folder,
+        robot=DERIVED,
+        observation=tuple(map(Feature, names, units)),
+        statistics=Statistics(means, deviations, MEANS[:3], DEVIATIONS[:3]),
+        **overrides,
+    )
+
+
+def test_derived_entries_are_compared_as_the_policy_observes_them(tmp_path: Path) -> None:
+    report = derived(tmp_path, novelty=Novelty(30.0, 0.999, 4))
+    assert texts(report, "error") == texts(report, "warning") == ""
+    assert "0.0 % of 200 observations are out of distribution" in texts(report, "note")
+
+
+def test_a_difference_outside_of_the_demonstrations_is_named(tmp_path: Path) -> None:
+    """The minuend, the shoulder at 0.5, would lie within; the difference, 1.5, does not."""
+    report = derived(tmp_path, ahead=(0.5, 0.1))
+    assert re.search(r"entries.ahead: 8\d.\d % of the values lie outside", texts(report, "warning"))
+
+
 def test_a_policy_without_statistics_is_told(tmp_path: Path) -> None:
     nothing = Statistics((0.0,) * 5, (1.0,) * 5, MEANS[:3], DEVIATIONS[:3])
     report = check(tmp_path, statistics=nothing)

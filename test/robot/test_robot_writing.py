@@ -331,9 +331,10 @@ FOREIGN = {
     "one node": ("policy:\n  ros__parameters: {rate_hz: 50.0}\n", "a ROS parameter file", "`robot_file`"),
     "limits": ("joint_limits:\n  elbow: {max_velocity: 1.0}\n", "MoveIt's joint limits", "max_step"),
     "kinematics": ("arm: {kinematics_solver: kdl}\n", "MoveIt's kinematics", ""),
-    "metadata": ("rosbag2_bagfile_information: {version: 9}\n", "the metadata.yaml of a bag", "folder"),
+    "metadata": ("rosbag2_bagfile_information: {version: 9}\n", "the metadata.yaml of a bag", "vdd robot new"),
+    "description of a graph": ("rate_hz: 50\nobservation: []\naction: []\n", "a description of a graph", "vdd wrap"),
     "rviz": ("Panels: []\nVisualization Manager: {}\n", "a configuration of RViz", ""),
-    "lerobot": ('{"codebase_version": "v3.0", "features": {}}', "info.json of a LeRobot data set", ""),
+    "lerobot": ('{"codebase_version": "v3.0", "features": {}}', "info.json of a LeRobot data set", "vdd train"),
     "lerobot policy": ('{"type": "act", "input_features": {}}', "a policy's configuration of LeRobot", ""),
     "train": ("dataset: {repo_id: a}\npolicy: {type: act}\n", "a training configuration", ""),
     "hydra": ("defaults: [_self_]\n_target_: x\n", "for Hydra", ""),
@@ -365,7 +366,7 @@ BINARY = {
     "set.hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "a data set (HDF5)"),
     "episode.parquet": (b"PAR1" + bytes(100), "a data set (Parquet)"),
     "set.npz": (b"PK\x03\x04" + bytes(100), "a ZIP archive"),
-    "policy.onnx": (b"\x08\x0a\x12\x07pytorch\x00" + bytes(100), "an ONNX file, not a robot file: the parameter `pol"),
+    "policy.onnx": (b"\x08\x0a\x12\x07pytorch\x00" + bytes(100), "an ONNX file, not a robot file: `policy_path`"),
     "utf16.yaml": (TEXT.encode("utf-16"), "text in UTF-16; save it as UTF-8"),
     "latin.yaml": ("# für\n".encode("latin-1"), "is not text in UTF-8"),
     "noise": (bytes(range(256)), "a binary file, not a robot file"),
@@ -440,7 +441,10 @@ def test_the_policy_file_is_distinguished_from_the_robot_file(tmp_path: Path) ->
 
     path = write_mixture(tmp_path / "policy.onnx")
     assert np.fromfile(path, np.uint8).size
-    with pytest.raises(RobotFileError, match="is an ONNX file, not a robot file: the parameter `policy_path` takes it"):
+    with pytest.raises(
+        RobotFileError,
+        match="is an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` a graph",
+    ):
         RobotFile.load(path)
 
 

@@ -12,8 +12,8 @@ _HEAD = 4096
 _DEPTH = 3
 
 _MAGIC = {
-    b"\x89MCAP": "a bag (MCAP); `vdd latency` reads bags",
-    b"SQLite format 3": "a bag (SQLite); `vdd latency` reads bags",
+    b"\x89MCAP": "a bag (MCAP); `vdd robot new --bag` writes a first robot file from one",
+    b"SQLite format 3": "a bag (SQLite); `vdd robot new --bag` writes a first robot file from one",
     b"\x89HDF": "a data set (HDF5)",
     b"PK\x03\x04": "a ZIP archive, as checkpoints and demonstration sets (.npz) are",
     b"PAR1": "a data set (Parquet)",
@@ -74,7 +74,7 @@ def _binary(path: Path, head: bytes) -> str:
     if b"\0" not in head:
         return ""
     if path.suffix == ".onnx" or b"onnx" in head or b"pytorch" in head:
-        return "an ONNX file, not a robot file: the parameter `policy_path` takes it"
+        return "an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` a graph of another tool"
     return "a binary file, not a robot file, which is YAML"
 
 
@@ -141,16 +141,24 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (_has("moveit_controller_manager"), "MoveIt's list of controllers"),
     (_has("controller_names"), "MoveIt's list of controllers"),
     (_has("initial_positions"), "initial positions for ros2_control"),
-    (_has("rosbag2_bagfile_information"), "the metadata.yaml of a bag; `vdd latency` takes the bag's folder"),
+    (_has("rosbag2_bagfile_information"), "the metadata.yaml of a bag; `vdd robot new --bag` takes the bag's folder"),
     (_has("Visualization Manager"), "a configuration of RViz"),
     (_has("camera_matrix"), "the calibration of a camera"),
-    (_has("codebase_version"), "the info.json of a LeRobot data set, whose `features` name what the robot measures"),
+    (
+        _has("codebase_version"),
+        "the info.json of a LeRobot data set, whose `features` name what the robot measures; `vdd train --demos` takes "
+        "the data set's folder",
+    ),
     (_has("input_features"), "a policy's configuration of LeRobot"),
     (_has("dataset", "policy"), "a training configuration, as LeRobot writes them"),
     (_has("_target_"), "a configuration for Hydra"),
     (_has("defaults"), "a configuration for Hydra"),
     (_has("hydra"), "a configuration for Hydra"),
     (_has("configById"), "a layout of Foxglove"),
+    (
+        _has("rate_hz", "observation", "action"),
+        "a description of a graph for `vdd wrap --spec`",
+    ),
     (
         _has("schema_version", "observation"),
         "the metadata of a policy file; the parameter `policy_path` takes the file",

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     draft = write_draft(args.bag, args.out, rate_hz=args.rate, force=args.force)
     show(
         f"{draft.file}: {draft.entries} entries from {', '.join(draft.inputs)}",
-        f"commands: {draft.numbers} numbers on {draft.command}" if draft.command else "commands: no topic carries any",
+        f"commands: {draft.numbers} numbers on {', '.join(draft.commands) or 'no topic of the bag'}",
     )
     if draft.questions:
         show(f'{draft.questions} open questions, marked "???": the file is refused until they are answered')

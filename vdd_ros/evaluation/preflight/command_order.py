@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 
@@ -19,8 +18,9 @@ class CommandOrder:
     """The fit of commands to measurements.
 
     Attributes:
-        measured: (n,) index of the measured number that each commanded number follows.
-        clear: (n,) whether that is certain: every other measured number fits at most half as well.
+        measured: (n,) index of the measured number that each commanded number is closest to.
+        clear: (n,) whether that is certain: every other measured number is at least twice as far away, and no other
+            commanded number is closest to the same.
         distance: (n, m) root mean square of command minus measurement.
     """
 
@@ -37,15 +37,14 @@ def command_order(commands: Floats, measured: Floats) -> CommandOrder | None:
         measured: (ticks, m) measured positions at the same ticks, m at least n.
 
     Returns:
-        The assignment with the least sum of distances; None if there are fewer measurements than commands, or no tick.
+        The order; None if there are fewer measurements than commands, or no tick.
     """
     if not len(commands) or measured.shape[1] < commands.shape[1]:
         return None
     distance = np.sqrt(np.mean((commands[:, :, None] - measured[:, None, :]) ** 2, axis=0))
-    rows, columns = linear_sum_assignment(distance)
-    chosen = distance[rows, columns]
-    others = distance.copy()
-    others[rows, columns] = np.inf
-    next_best = others.min(axis=1) if measured.shape[1] > 1 else np.full(len(rows), np.inf)
+    closest = distance.argmin(axis=1)
+    ordered = np.sort(distance, axis=1)
+    apart = ordered[:, 1] > CLEAR * ordered[:, 0] if measured.shape[1] > 1 else np.ones(len(closest), bool)
+    alone = np.bincount(closest, minlength=measured.shape[1])[closest] == 1
     moves = commands.std(axis=0) > LEAST_MOTION
-    return CommandOrder(columns.astype(np.int64), (next_best > CLEAR * chosen) & moves, distance)
+    return CommandOrder(closest, apart & alone & moves, distance)

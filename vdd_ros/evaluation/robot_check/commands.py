@@ -10,15 +10,22 @@ from numpy.typing import NDArray
 
 from vdd_ros.bags.topics import Recording, Topic
 from vdd_ros.errors import ObservationError
+from vdd_ros.evaluation.alignment import newest_at
+from vdd_ros.evaluation.preflight.command_order import command_order
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
+from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import find_topic, missing_topic
 from vdd_ros.robot.command_channel import CommandPart
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.commands import Command
+from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
+
+FIXED_TOLERANCE = 1e-3
+"""Relative difference of a recorded command from a fixed number, absolute below 1."""
 
 
 @dataclass
@@ -93,6 +100,46 @@ def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: f
         yield from _limits(found, rate_hz)
 
 
+def order_findings(found: CommandReadings, inputs: Sequence[InputReadings]) -> Iterator[Finding]:
+    """Yield numbers whose recorded commands follow another measurement than the robot file names.
+
+    The numbers of a Float64MultiArray, which names no joints, may be in another order.
+
+    Args:
+        found: The recorded commands.
+        inputs: The readings of the inputs.
+    """
+    entries = found.command.entries
+    measured = {
+        feature.name: (one, column, feature.unit)
+        for one in inputs
+        for column, feature in enumerate(one.features if one.source.array is None else ())
+    }
+    numbers = [
+        index
+        for index, entry in enumerate(entries)
+        if entry.measured in measured and entry.fixed is None and len(measured[entry.measured][0].received_s)
+    ]
+    names = list(dict.fromkeys(str(entries[index].measured) for index in numbers))
+    if len(numbers) < 2 or len(names) < len(numbers) or not len(found.values):
+        return
+    columns, commands = [], []
+    for index, name in zip(numbers, names, strict=True):
+        one, column, unit = measured[name]
+        factor = unit_factor(entries[index].unit, unit, name)
+        columns.append(one.values[np.maximum(newest_at(one.received_s, found.received_s), 0), column])
+        commands.append(found.values[:, index] * factor)
+    order = command_order(np.stack(commands, axis=1), np.stack(columns, axis=1))
+    if order is None:
+        return
+    for place, (index, follows) in enumerate(zip(numbers, order.measured.tolist(), strict=True)):
+        if follows != place and order.clear[place]:
+            text = f"{entries[index].name} is measured by {names[place]}, but its recorded commands follow "
+            text += f"{names[follows]}: they differ by {order.distance[place, follows]:.3g}, from {names[place]} by "
+            text += f"{order.distance[place, place]:.3g}. Is the order of the numbers that of the controller?"
+            yield Finding(WARNING, f"{found.command.path}.entries[{index}]", text)
+
+
 def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
     """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next."""
     if len(found.received_s) < 2:
@@ -107,6 +154,11 @@ def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
     for index, entry in enumerate(found.command.entries):
         where, values = f"{found.command.path}.entries[{index}]", found.values[:, index]
         least, most = float(values.min()), float(values.max())
+        if entry.fixed is not None and np.abs(values - entry.fixed).max() > FIXED_TOLERANCE * max(
+            1.0, abs(entry.fixed)
+        ):
+            text = f"is {entry.fixed:g} {entry.unit}, but the recorded commands reach from {least:.6g} to {most:.6g}"
+            yield Finding(WARNING, f"{where}.fixed", f"{text}: it is not what was demonstrated")
         beyond = float(((values < entry.low) | (values > entry.high)).mean())
         if beyond > 0:
             text = f"{100 * beyond:.1f} % of the recorded commands of {entry.name} lie outside [{entry.low:g}, "

@@ -9,6 +9,7 @@ from vdd_ros.evaluation.alignment import Alignment, InputTimes, cadence
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import missing_topic
+from vdd_ros.robot.inputs import Input
 from vdd_ros.text import printable
 
 MOST_STALE = 0.01
@@ -44,22 +45,29 @@ def input_findings(found: InputReadings, topics: Sequence[Topic]) -> Iterator[Fi
             yield from _values(found, where)
 
 
-def alignment_findings(found: Alignment, rate_hz: float, *, wanted: bool) -> Iterator[Finding]:
+def alignment_findings(
+    sources: Sequence[Input], found: Alignment, rate_hz: float, *, wanted: bool
+) -> Iterator[Finding]:
     """Yield what is wrong with the inputs at the ticks.
 
     Args:
+        sources: The inputs of the robot file.
         found: The alignment.
         rate_hz: Of the ticks.
         wanted: Whether a policy or the caller wants this rate.
     """
+    kept = [source.name for source in sources if source.is_kept]
     for name, share in found.stale.items():
-        if share > 0:
+        if share > 0 and name in kept:
+            text = f"is older than max_age_s at {100 * share:.1f} % of the ticks; its last value is kept then"
+            yield Finding(NOTE, f"inputs.{name}.max_age_s", text)
+        elif share > 0:
             text = f"is older than max_age_s at {100 * share:.1f} % of {found.ticks:,} ticks at {rate_hz:.4g} Hz"
             level = ERROR if share > MOST_STALE else WARNING
             mend = "the node commands nothing then; find out why it comes late, or allow more"
             yield Finding(level, f"inputs.{name}.max_age_s", f"{text}; {mend}")
     for name, share in found.repeats.items():
-        if wanted and share > 0.5:
+        if wanted and share > 0.5 and name not in kept:
             text = f"brings nothing new at {100 * share:.0f} % of the ticks at {rate_hz:.4g} Hz: it is slower"
             yield Finding(WARNING, f"inputs.{name}", f"{text} than the policy, which sees its last value again")
 
@@ -106,6 +114,8 @@ def _gaps(found: InputReadings, where: str) -> Iterator[Finding]:
         yield Finding(WARNING, where, "one message only: no rate is known")
         return
     rhythm = cadence(times_of(found))
+    if found.source.is_kept:
+        return
     if rhythm.rate_hz * found.source.max_age_s < 1:
         text = f"is {found.source.max_age_s:g} s, less than the {1 / rhythm.rate_hz:.3g} s from one message to the next"
         yield Finding(ERROR, f"{where}.max_age_s", f"{text}: the input is stale at all times; allow several periods")
@@ -115,9 +125,11 @@ def _gaps(found: InputReadings, where: str) -> Iterator[Finding]:
 
 
 def _values(found: InputReadings, where: str) -> Iterator[Finding]:
+    constants = {entry.name for entry in found.source.entries if entry.constant is not None}
     for feature, values in zip(found.features, found.values.T, strict=False):
         at = f"{where}.entries.{feature.name}"
-        if len(values) >= FEW and found.source.array is None and np.ptp(values) == 0:
+        constant = feature.name in constants
+        if len(values) >= FEW and found.source.array is None and np.ptp(values) == 0 and not constant:
             yield Finding(NOTE, at, f"is {values[0]:.6g} {feature.unit} in all {len(values):,} messages")
         if feature.unit == "rad" and np.abs(values).max() > _TURN and found.source.array is None:
             text = f"reaches {np.abs(values).max():.4g} rad, more than two turns: does the message carry degrees?"

@@ -15,6 +15,7 @@ from vdd_ros.evaluation.robot_check.commands import CommandReadings
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.inputs import times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings
+from vdd_ros.evaluation.robot_check.windows import observed_at
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import UNKNOWN_STATISTICS, PolicySpec
@@ -41,7 +42,11 @@ class _Entry:
 
 
 def policy_findings(
-    robot: RobotFile, policy: OnnxPolicy, inputs: Sequence[InputReadings], commands: Sequence[CommandReadings]
+    robot: RobotFile,
+    policy: OnnxPolicy,
+    inputs: Sequence[InputReadings],
+    last_commands: Sequence[InputReadings],
+    commands: Sequence[CommandReadings],
 ) -> Iterator[Finding]:
     """Yield what a recording shows about a policy before it runs on the robot.
 
@@ -49,6 +54,7 @@ def policy_findings(
         robot: The robot file, checked against the policy.
         policy: The policy.
         inputs: The readings of the robot file's inputs, in the policy's units.
+        last_commands: Those of its last commands.
         commands: The recorded commands.
     """
     spec = policy.spec
@@ -56,13 +62,14 @@ def policy_findings(
         names = "its observations" if len(unknown) == spec.obs_dim else printable(", ".join(unknown))
         text = f"has no statistics of {names}: their order, units and ranges are not checked"
         yield Finding(NOTE, "policy", text)
-    observed = list(_observed(spec, inputs))
+    ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
+    window = observed_at(ticks, robot, spec, inputs, last_commands)
+    observed = list(_observed(spec, [*inputs, *last_commands], window))
     yield from _order(observed)
     yield from _values(observed)
-    window = _sampled(spec, inputs)
     if policy.spec.novelty is not None and len(window):
         yield from _novelty(policy, window)
-    yield from _scales(list(_acted(robot, spec, inputs, commands)), "the recorded actions")
+    yield from _scales(list(_acted(robot, spec, ticks, window, commands)), "the recorded actions")
 
 
 def _unknown(spec: PolicySpec) -> list[str]:
@@ -73,33 +80,33 @@ def _unknown(spec: PolicySpec) -> list[str]:
     return [str(name) for name in given] if isinstance(given, list) else []
 
 
-def _observed(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Iterator[_Entry]:
-    """Yield each single number that was read often enough."""
+def _observed(spec: PolicySpec, readings: Sequence[InputReadings], window: Floats) -> Iterator[_Entry]:
+    """Yield each single number that was read often enough; differences come from the observations at the ticks."""
     places = {feature.name: index for index, feature in enumerate(spec.vector)}
     unknown = _unknown(spec)
-    for one in inputs:
-        for feature, values in zip(one.features, one.values.T, strict=False):
-            if one.source.array is None and len(values) >= LEAST_VALUES:
-                index = places[feature.name]
-                if feature.name in unknown:
-                    continue
+    for one in readings:
+        for entry, column in zip(one.source.entries, one.values.T, strict=False):
+            if entry.shape or entry.hidden or entry.constant is not None or entry.name in unknown:
+                continue
+            index = places[entry.name]
+            values = column if entry.minus is None else window[:, index]
+            if len(values) >= LEAST_VALUES:
                 mean, std = spec.statistics.observation_mean[index], spec.statistics.observation_std[index]
-                where = f"inputs.{one.name}.entries.{feature.name}"
+                where = f"inputs.{one.name}.{entry.at}"
                 yield _Entry(spec.vector[index], one.name, where, values, mean, std)
 
 
 def _acted(
-    robot: RobotFile, spec: PolicySpec, inputs: Sequence[InputReadings], commands: Sequence[CommandReadings]
+    robot: RobotFile, spec: PolicySpec, ticks: Floats, window: Floats, commands: Sequence[CommandReadings]
 ) -> Iterator[_Entry]:
-    """Yield the actions that the recorded commands stand for, at the observations of their time."""
-    ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
+    """Yield the actions that the recorded commands stand for, at the observations, (ticks, obs_dim), of their time."""
     if not all(len(one.received_s) for one in commands):
         return
     places = np.array([newest_at(one.received_s, ticks) for one in commands])
     known = (places >= 0).all(0)
     if known.sum() < LEAST_VALUES:
         return
-    seen = _sampled(spec, inputs)[known]
+    seen = window[known]
     sent = np.hstack([one.values[place[known]] for one, place in zip(commands, places, strict=True)])
     channel = CommandChannel(robot.commands, spec.vector, spec.action)
     actions = np.zeros((len(seen), spec.act_dim))
@@ -109,18 +116,6 @@ def _acted(
     for index, feature in enumerate(spec.action):
         mean, std = spec.statistics.action_mean[index], spec.statistics.action_std[index]
         yield _Entry(feature, "command", where, actions[:, index], mean, std)
-
-
-def _sampled(spec: PolicySpec, inputs: Sequence[InputReadings]) -> Floats:
-    """Return the observations, (ticks, obs_dim), that a node would see."""
-    ticks = ticks_of([times_of(one) for one in inputs], spec.rate_hz)
-    window = np.zeros((len(ticks), spec.obs_dim))
-    places = {feature.name: index for index, feature in enumerate(spec.vector)}
-    for one in inputs if len(ticks) else ():
-        if one.source.array is None:
-            columns = [places[feature.name] for feature in one.features]
-            window[:, columns] = one.values[newest_at(one.received_s, ticks)]
-    return window
 
 
 def _moments(entries: Sequence[_Entry]) -> tuple[Moments, Moments]:

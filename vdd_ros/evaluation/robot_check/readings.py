@@ -126,21 +126,24 @@ class _Reader:
         return [self._out.ravel()] if len(self.features) == 1 else list(self._out.reshape(len(self.features), -1))
 
 
-def read_inputs(robot: RobotFile, observation: Sequence[Feature], recording: Recording) -> tuple[InputReadings, ...]:
-    """Read every input of a robot file from a recording.
+def read_inputs(
+    robot: RobotFile, sources: Sequence[Input], observation: Sequence[Feature], recording: Recording
+) -> tuple[InputReadings, ...]:
+    """Read some inputs of a robot file from a recording.
 
     Args:
         robot: The robot file.
+        sources: Its inputs, or its last commands.
         observation: Features of the policy, in whose units the values are; those of the robot file without a policy.
         recording: A bag, or what was received from a running robot.
 
     Raises:
         RecordingError: The recording is damaged, or a topic of an input has a type without a definition.
     """
-    readers = [_Reader(source, (*observation, *robot.hidden)) for source in robot.inputs]
+    readers = [_Reader(source, (*observation, *robot.hidden)) for source in sources]
     found = [
         InputReadings(source, find_topic(source.topic, recording.topics), reader.features)
-        for source, reader in zip(robot.inputs, readers, strict=True)
+        for source, reader in zip(sources, readers, strict=True)
     ]
     by_topic: dict[str, list[int]] = {}
     for index, one in enumerate(found):

@@ -8,11 +8,9 @@ import numpy as np
 from vdd_ros.bags.topics import Recording
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.alignment import Alignment, Quantiles, align, cadence
-from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, read_commands
+from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, order_findings, read_commands
 from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
-from vdd_ros.evaluation.robot_check.limits import limit_findings
-from vdd_ros.evaluation.robot_check.policy import policy_findings
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -121,16 +119,21 @@ def check_robot(
         observation = policy.spec.observation
     if rate_hz is not None and not rate_hz > 0:
         raise ConfigurationError(f"the rate is {rate_hz:g} Hz; it must be above 0")
-    inputs = read_inputs(robot, observation, recording)
+    inputs = read_inputs(robot, robot.inputs, observation, recording)
     commands = read_commands(robot, recording)
     rate = rate_hz or (policy.spec.rate_hz if policy is not None else _fastest(inputs))
     alignment = align({one.name: times_of(one) for one in inputs}, rate)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
     wanted = rate_hz is not None or policy is not None
-    findings += alignment_findings(alignment, rate, wanted=wanted) if alignment else ()
+    findings += alignment_findings(robot.inputs, alignment, rate, wanted=wanted) if alignment else ()
     findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
+    findings += [each for one in commands for each in order_findings(one, inputs)]
     if policy is not None:
-        findings += policy_findings(robot, policy, inputs, commands)
+        from vdd_ros.evaluation.robot_check.limits import limit_findings
+        from vdd_ros.evaluation.robot_check.policy import policy_findings  # needs SciPy
+
+        last = read_inputs(robot, robot.last_commands, observation, recording)
+        findings += policy_findings(robot, policy, inputs, last, commands)
         findings += limit_findings(robot, policy.spec)
     return RobotReport(
         rate_hz=rate,

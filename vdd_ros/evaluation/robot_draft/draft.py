@@ -24,7 +24,7 @@ class Draft:
         bag: The bag.
         inputs: Topic of each input.
         entries: Number of observation entries.
-        command: Topic of the command; None if the bag has none.
+        commands: Topic of each command; empty if the bag has none.
         numbers: Number of commanded numbers.
         questions: Number of open questions, which keep the file from being loaded.
     """
@@ -33,7 +33,7 @@ class Draft:
     bag: str
     inputs: tuple[str, ...]
     entries: int
-    command: str | None
+    commands: tuple[str, ...]
     numbers: int
     questions: int
 
@@ -81,7 +81,7 @@ def _draft(plan: Plan, bag: Path, file: Path, questions: int) -> Draft:
         bag=str(bag),
         inputs=tuple(one.topic.name for one in plan.inputs),
         entries=sum(len(one.entries) for one in plan.inputs),
-        command=plan.command.topic.name if plan.command else None,
-        numbers=len(plan.command.names) if plan.command else 0,
+        commands=tuple(command.topic.name for command in plan.commands),
+        numbers=sum(len(command.names) for command in plan.commands),
         questions=questions,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.bags.topics import BagRecording
+from vdd_ros.bags.topics import BagRecording, Topic
 from vdd_ros.evaluation.alignment import cadence
 from vdd_ros.evaluation.preflight.command_order import command_order
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, read_commands, sampled_steps
@@ -24,6 +24,7 @@ PERIODS = 5
 """Periods of an input that a draft allows it to be old."""
 LEAST_AGE_S = 0.1
 NO_LIMIT = 1e30
+_NONE = PlannedCommand("none", Topic("/none", FLOAT64_MULTI_ARRAY, 0), ("0",), ("1",))
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class MeasuredCommand:
 
 @dataclass(frozen=True)
 class Measures:
-    """Figures of a plan; those of the command are None without one."""
+    """Figures of a plan; those of a command are None where it was sent less than twice."""
 
     inputs: tuple[MeasuredInput, ...]
-    command: MeasuredCommand | None
+    commands: tuple[MeasuredCommand | None, ...]
 
 
 def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measures:
@@ -76,12 +77,13 @@ def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measu
         RecordingError: The bag is damaged.
     """
     robot = RobotFile.from_dict(_provisional(plan))
-    readings = read_inputs(robot, robot.signature.observation, recording)
+    readings = read_inputs(robot, robot.inputs, robot.signature.observation, recording)
     inputs = tuple(_measured(one) for one in readings)
-    if plan.command is None:
-        return Measures(inputs, None)
-    (found,) = read_commands(robot, recording)
-    return Measures(inputs, _measured_command(plan, plan.command, found, readings, rate_hz))
+    named = {place for one in plan.commands for place in _by_name(plan.inputs, one) if place is not None}
+    commands = []
+    for planned, found in zip(plan.commands, read_commands(robot, recording), strict=False):
+        commands.append(_measured_command(plan, planned, found, readings, named, rate_hz))
+    return Measures(inputs, tuple(commands))
 
 
 def _provisional(plan: Plan) -> dict[str, object]:
@@ -95,18 +97,29 @@ def _provisional(plan: Plan) -> dict[str, object]:
         }
         for one in plan.inputs
     }
-    numbers = zip(plan.command.names, plan.command.units, strict=True) if plan.command else [("0", "1")]
-    moving = plan.command is not None and quantity_of(plan.command.units[0]) in VELOCITIES
-    command = {
-        "topic": plan.command.topic.name if plan.command else "/none",
-        "type": plan.command.topic.type if plan.command else FLOAT64_MULTI_ARRAY,
+    commands = {one.name: _unlimited(one) for one in plan.commands}
+    return {"inputs": inputs, "commands": commands or {"none": _unlimited(_NONE)}}
+
+
+def _unlimited(command: PlannedCommand) -> dict[str, object]:
+    """Return a command of a robot file without limits."""
+    moving = quantity_of(command.units[0]) in VELOCITIES
+    return {
+        "topic": command.topic.name,
+        "type": command.topic.type,
         "on_loss": "zero" if moving else "hold",
         "entries": [
-            {"name": name, "action": name, "unit": unit, "low": -NO_LIMIT, "high": NO_LIMIT, "max_step": math.inf}
-            for name, unit in numbers
+            {
+                "name": name,
+                "action": f"{command.name}.{name}",
+                "unit": unit,
+                "low": -NO_LIMIT,
+                "high": NO_LIMIT,
+                "max_step": math.inf,
+            }
+            for name, unit in zip(command.names, command.units, strict=True)
         ],
     }
-    return {"inputs": inputs, "command": command}
 
 
 def _measured(found: InputReadings) -> MeasuredInput:
@@ -124,6 +137,7 @@ def _measured_command(
     command: PlannedCommand,
     found: CommandReadings,
     readings: Sequence[InputReadings],
+    named: set[tuple[int, int]],
     rate_hz: float | None,
 ) -> MeasuredCommand | None:
     if len(found.values) < 2:
@@ -135,7 +149,7 @@ def _measured_command(
     step = steps.max(0) if len(steps) else np.zeros(found.values.shape[1])
     follows = _by_name(plan.inputs, command)
     if command.topic.type == FLOAT64_MULTI_ARRAY:
-        follows = _by_motion(plan.inputs, found, readings)
+        follows = _by_motion(plan.inputs, found, readings, named)
     return MeasuredCommand(own_hz, found.values.min(0), found.values.max(0), step, ticks_hz, follows)
 
 
@@ -152,14 +166,18 @@ def _by_name(inputs: Sequence[PlannedInput], command: PlannedCommand) -> tuple[t
 
 
 def _by_motion(
-    inputs: Sequence[PlannedInput], found: CommandReadings, readings: Sequence[InputReadings]
+    inputs: Sequence[PlannedInput],
+    found: CommandReadings,
+    readings: Sequence[InputReadings],
+    named: set[tuple[int, int]],
 ) -> tuple[tuple[int, int] | None, ...]:
-    """Return the joint that each number follows, where that is certain of all of them."""
+    """Return the joint that each number follows, where that is certain of all; joints that others name are out."""
     joints = [
         (number, index)
         for number, one in enumerate(inputs)
         for index, entry in enumerate(one.entries)
         if entry.place.get("interface") == "position" and len(readings[number].received_s)
+        if (number, index) not in named
     ]
     unknown = (None,) * found.values.shape[1]
     if not joints:

@@ -57,14 +57,16 @@ class PlannedInput:
 
 @dataclass(frozen=True)
 class PlannedCommand:
-    """The command of a draft.
+    """One command of a draft.
 
     Attributes:
+        name: In the robot file, if there are several.
         topic: Topic of the bag.
         names: Numbers of the message; of a Float64MultiArray their places, since it names none.
         units: Of each.
     """
 
+    name: str
     topic: Topic
     names: tuple[str, ...]
     units: tuple[str, ...]
@@ -76,13 +78,13 @@ class Plan:
 
     Attributes:
         inputs: What is observed.
-        command: What is commanded; None where no topic looks like a command.
+        commands: What is commanded; empty where no topic looks like a command.
         other_commands: Further topics that look like commands.
         others: Topics that are not used.
     """
 
     inputs: tuple[PlannedInput, ...]
-    command: PlannedCommand | None
+    commands: tuple[PlannedCommand, ...]
     other_commands: tuple[Topic, ...]
     others: tuple[Topic, ...]
 
@@ -95,15 +97,15 @@ def make_plan(recording: BagRecording) -> Plan:
     """
     topics = [topic for topic in recording.topics if topic.count and not INFRASTRUCTURE.search(topic.name)]
     topics = [topic for topic in topics if not topic_problem(topic.name)]
-    ranked = [(rank, topic) for topic in topics if (rank := _rank(topic))]
-    candidates = [topic for _, topic in sorted(ranked, key=lambda pair: pair[0], reverse=True)]
-    command = next(filter(None, (_command(recording, topic) for topic in candidates)), None)
+    ranks = {topic: rank for topic in topics if (rank := _rank(topic))}
+    candidates = sorted(ranks, key=ranks.__getitem__, reverse=True)
+    commands = tuple(_commands(recording, candidates))
     observed = [topic for topic in topics if topic not in candidates]
     inputs = tuple(_unique(one for topic in observed for one in _inputs(recording, topic)))
     used = {one.topic for one in inputs}
     others = tuple(topic for topic in observed if topic not in used)
-    rest = tuple(topic for topic in candidates if command is None or topic != command.topic)
-    return Plan(inputs, command, rest, others)
+    taken = {command.topic for command in commands}
+    return Plan(inputs, commands, tuple(topic for topic in candidates if topic not in taken), others)
 
 
 def _rank(topic: Topic) -> tuple[int, int] | None:
@@ -117,6 +119,21 @@ def _rank(topic: Topic) -> tuple[int, int] | None:
     return 2 * bool(_SURE.search(name.lower())) + bool(_COMMANDING.search(name.lower())) + always, topic.count
 
 
+def _commands(recording: BagRecording, candidates: Sequence[Topic]) -> Iterator[PlannedCommand]:
+    """Yield the topic that looks most like a command, and others that do too and command other joints."""
+    taken: set[str] = set()
+    names: set[str] = set()
+    for topic in candidates:
+        command = _command(recording, topic)
+        if command is None or (names and not _SURE.search(topic.name.lower())):
+            continue
+        named = set() if topic.type == FLOAT64_MULTI_ARRAY else set(command.names)
+        if named & taken:
+            continue
+        taken |= named
+        yield replace(command, name=_new(command.name, names))
+
+
 def _command(recording: BagRecording, topic: Topic) -> PlannedCommand | None:
     first = recording.first(topic.name)
     if first is None:
@@ -124,13 +141,13 @@ def _command(recording: BagRecording, topic: Topic) -> PlannedCommand | None:
     message = first.message
     if topic.type == FLOAT64_MULTI_ARRAY:
         names = tuple(map(str, range(len(message.data))))
-        return PlannedCommand(topic, names, ("1",) * len(names)) if names else None
+        return PlannedCommand(_short(topic), topic, names, ("1",) * len(names)) if names else None
     if topic.type in (JOINT_STATE, JOINT_TRAJECTORY):
         return _joint_command(topic, message)
     description = find_message(topic.type)
     names = tuple(description.field_names)
     units = tuple(_unit(description.field_quantities(name)) for name in names)
-    return PlannedCommand(topic, names, units) if names else None
+    return PlannedCommand(_short(topic), topic, names, units) if names else None
 
 
 def _joint_command(topic: Topic, message: Any) -> PlannedCommand | None:
@@ -142,7 +159,13 @@ def _joint_command(topic: Topic, message: Any) -> PlannedCommand | None:
         lists = ("positions", "velocities")
     units = ("rad", "rad/s", "Nm")
     given = [unit for unit, name in zip(units, lists, strict=False) if len(getattr(holder, name, ())) == len(names)]
-    return PlannedCommand(topic, names, (given[0],) * len(names)) if names and given else None
+    return PlannedCommand(_short(topic), topic, names, (given[0],) * len(names)) if names and given else None
+
+
+def _short(topic: Topic) -> str:
+    """Return a name for a command: the part of its topic before the last one."""
+    parts = topic.name.strip("/").split("/")
+    return parts[-2] if len(parts) > 1 else parts[-1]
 
 
 def _inputs(recording: BagRecording, topic: Topic) -> Iterator[PlannedInput]:

@@ -41,7 +41,7 @@ def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
     ]
     for one, figures in zip(plan.inputs, measures.inputs, strict=True):
         lines += _input(one, figures)
-    lines += ["", "command:", *_command(plan, measures.command)]
+    lines += ["", *_commands(plan, measures)]
     if plan.others:
         lines += ["", "# Not read:", *(f"#   {_topic(topic.name)} ({printable(topic.type)})" for topic in plan.others)]
     return "\n".join(lines) + "\n"
@@ -74,18 +74,29 @@ def _entry(entry: PlannedEntry) -> str:
     return f"{_quoted(entry.name)}: {{{places}, unit: {_quoted(entry.unit)}}}"
 
 
-def _command(plan: Plan, figures: MeasuredCommand | None) -> Iterator[str]:
+def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
+    found = [(one, each) for one, each in zip(plan.commands, measures.commands, strict=True) if each is not None]
     for topic in plan.other_commands:
-        yield f"  # {_topic(topic.name)} ({printable(topic.type)}) looks like a command too."
-    command = plan.command
-    if command is None or figures is None:
+        yield f"# {_topic(topic.name)} ({printable(topic.type)}) looks like a command too."
+    if not found:
+        yield "command:"
         yield "  # No topic of the bag carries commands. Which topic does the controller listen to, and of which type?"
         yield f"  topic: {_OPEN}"
         yield f"  type: {_OPEN}  # std_msgs/msg/Float64MultiArray, trajectory_msgs/msg/JointTrajectory, …"
         yield "  on_loss: hold  # hold for positions, zero for speeds, call for a stop service"
         yield "  entries:"
         yield f"    - {{name: {_OPEN}, action: {_OPEN}, unit: {_OPEN}, low: {_OPEN}, high: {_OPEN}, max_step: {_OPEN}}}"
-        return
+    elif len(found) == 1:
+        yield "command:"
+        yield from _command(plan, *found[0])
+    else:
+        yield "commands:"
+        for command, figures in found:
+            yield f"  {_quoted(command.name)}:"
+            yield from (f"  {line}" for line in _command(plan, command, figures))
+
+
+def _command(plan: Plan, command: PlannedCommand, figures: MeasuredCommand) -> Iterator[str]:
     moving = quantity_of(command.units[0]) in VELOCITIES
     yield f"  topic: {_quoted(command.topic.name)}  # {figures.rate_hz:.4g} Hz; is this the command?"
     yield f"  type: {command.topic.type}"
@@ -127,6 +138,10 @@ def _command_entry(
     if command.topic.type == FLOAT64_MULTI_ARRAY:
         name, unit = (None, "") if entry is None else (entry.place.get("joint", entry.name), entry.unit)
     low, high = float(figures.low[index]), float(figures.high[index])
+    if low >= high and (still := _fixed(command, figures, index)) is not None and name is not None:
+        measured = f", measured: {_quoted(entry.name)}" if entry else ""
+        fixed = f"name: {_quoted(name)}, fixed: {low:.6g}, unit: {_quoted(unit)}, max_step: {still:g}{measured}"
+        return f"{{{fixed}}}  # it never moves in the bag: commanded, not learned?"
     step = rounded_up(_STEP_MARGIN * float(figures.step[index]), 2)
     values = {
         "name": _OPEN if name is None else _quoted(name),
@@ -140,6 +155,16 @@ def _command_entry(
         values["measured"] = _quoted(entry.name)
     hint = f"  # always {low:.6g} in the bag" if low >= high else ""
     return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
+
+
+def _fixed(command: PlannedCommand, figures: MeasuredCommand, index: int) -> float | None:
+    """Return the smallest step of the numbers that move and have the unit of one that does not; None without any."""
+    steps = [
+        rounded_up(_STEP_MARGIN * float(step), 2)
+        for step, unit, low, high in zip(figures.step, command.units, figures.low, figures.high, strict=True)
+        if unit == command.units[index] and low < high and step > 0
+    ]
+    return min(steps, default=None)
 
 
 def _number(value: float, *, down: bool) -> str:
