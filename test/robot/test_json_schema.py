@@ -34,6 +34,8 @@ PATHS = [
     ("command",),
     ("command", "entries"),
     ("command", "entries", 0),
+    *((key,) for key in ("name", "rate_hz", "demonstrations")),
+    *(("demonstrations", key) for key in ("commands", "episodes", "trim", "max_delay_s", "shortest_s")),
     *(("inputs", "arm", key) for key in ("topic", "type", "max_age_s", "qos", "when_stale", "joints", "command")),
     *(
         ("inputs", "arm", "entries", "shoulder", key)
@@ -125,6 +127,8 @@ ENTRY = (*INPUT, "properties", "entries", "anyOf", 0, "additionalProperties")
         (("inputs", "arm"), INPUT),
         (("inputs", "arm", "entries", "shoulder"), ENTRY),
         (("inputs", "arm", "joints"), (*INPUT, "properties", "joints")),
+        (("demonstrations",), ("properties", "demonstrations")),
+        (("demonstrations", "trim"), ("properties", "demonstrations", "properties", "trim")),
         (("command",), ("properties", "command")),
         (("command", "entries", 0), ("properties", "command", "properties", "entries", "items")),
     ],
@@ -132,6 +136,7 @@ ENTRY = (*INPUT, "properties", "entries", "anyOf", 0, "additionalProperties")
 def test_the_schema_has_every_key_of_the_reader(path: tuple[Any, ...], where: tuple[Any, ...]) -> None:
     document = arm_document()
     document["inputs"]["arm"]["joints"] = {"names": ["wrist"], "unit": "rad"}
+    document["demonstrations"] = {"trim": {"after_s": 1.0}}
     place: Any = document
     for step in path:
         place = place[step]

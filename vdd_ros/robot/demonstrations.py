@@ -7,6 +7,7 @@ from vdd_ros.robot.yaml_section import Section, fail
 
 ONE_PER_BAG = "one_per_bag"
 STARTS = ("first_command", "first_motion")
+WHEN_SILENT = ("end", "keep")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _command(section: Section, name: str) -> RecordedCommand:
         return RecordedCommand(section.topic(name))
     given = section.section(name)
     topic = given.topic("topic") if given.has("topic") else None
-    silent = given.choice("when_silent", ("end", "keep"), default="end")
+    silent = given.choice("when_silent", WHEN_SILENT, default="end")
     given.finish()
     return RecordedCommand(topic, silent == "keep")
 

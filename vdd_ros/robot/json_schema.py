@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from vdd_ros.robot.commands import ON_LOSS
+from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
 from vdd_ros.robot.messages import MESSAGES, command_types
@@ -31,8 +32,9 @@ def robot_file_schema() -> str:
             "inputs": _named(_input()),
             "command": _command(),
             "commands": _named(_command()),
+            "name": {"type": "string", "minLength": 1},
             "rate_hz": _NUMBER,
-            "demonstrations": _LATER,
+            "demonstrations": _demonstrations(),
             "episodes": _LATER,
         },
         required=["inputs"],
@@ -128,6 +130,25 @@ def _number_of_command() -> _Part:
             "limits": _LATER,
         },
         required=["name", "unit"],
+    )
+
+
+def _demonstrations() -> _Part:
+    recorded = _mapping("Where the commands are", {"topic": _TEXT, "when_silent": _choice(WHEN_SILENT)})
+    marks = _mapping(
+        "What begins and ends an episode",
+        {"topic": _TEXT, "start": _TEXT, "stop": _TEXT, "gap_s": _NUMBER},
+        any_of=[["topic"], ["start"], ["gap_s"]],
+    )
+    return _mapping(
+        "How bags become demonstrations",
+        {
+            "commands": {"anyOf": [_TEXT, _named({"anyOf": [_TEXT, recorded]})]},
+            "episodes": {"anyOf": [{"const": ONE_PER_BAG}, marks]},
+            "trim": _mapping("Waits that are cut off", {"until": _choice(STARTS), "after_s": _NUMBER}),
+            "max_delay_s": _NUMBER,
+            "shortest_s": _NUMBER,
+        },
     )
 
 
