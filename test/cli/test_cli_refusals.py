@@ -42,6 +42,8 @@ STUDENT = str(resources.path("models/avoiding_student.onnx"))
         (["benchmark", "methods", "--steps", "0"], "--steps is 0"),
         (["benchmark", "pass", STUDENT, "--against", STUDENT, "--rounds", HUGE], "--rounds is"),
         (["benchmark", "pass", STUDENT, "--against", STUDENT, "--rounds", "0"], "--rounds is 0"),
+        (["benchmark", "data", "--messages", "0"], "--messages is 0; it must be from 1 to 1,000,000,000"),
+        (["benchmark", "data", "--quick", "--rounds", "0"], "--rounds is 0"),
     ],
 )
 def test_numbers_and_places_that_cannot_be_meant_are_refused_at_once(

@@ -42,11 +42,17 @@ def message(number: int, stamp_ns: int, content: bytes, published_ns: int | None
     return record(0x05, struct.pack("<HIQQ", number, 0, stamp_ns, published_ns) + content)
 
 
-def chunk(records: bytes, compression: str = "", packed: bytes | None = None, checksum: int | None = None) -> bytes:
-    """A chunk; `packed` is what the compression makes of the records."""
+def chunk(
+    records: bytes,
+    compression: str = "",
+    packed: bytes | None = None,
+    checksum: int | None = None,
+    times: tuple[int, int] | None = None,
+) -> bytes:
+    """A chunk; `packed` is what the compression makes of the records, `times` those of the first and last message."""
     checksum = crc32(records) if checksum is None else checksum
     packed = records if packed is None else packed
-    head = struct.pack("<QQQI", 0, 2**62, len(records), checksum) + text(compression)
+    head = struct.pack("<QQQI", *(times or (0, 2**62)), len(records), checksum) + text(compression)
     return record(0x06, head + struct.pack("<Q", len(packed)) + packed)
 
 

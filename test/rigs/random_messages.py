@@ -46,7 +46,7 @@ _MOST = 3
 @cache
 def schema(msgtype: str) -> Schema:
     """Return the structure of a standard type."""
-    return schema_from(STORE, msgtype)
+    return schema_from(STORE.fielddefs, msgtype)
 
 
 @cache

@@ -138,6 +138,7 @@ LAYERS = {
             "onnx",
             "onnxruntime",
             "rclpy",
+            "rosbags",
             "safetensors",
             "scipy",
             "sklearn",

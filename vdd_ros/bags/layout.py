@@ -10,7 +10,8 @@ from typing import Any
 
 from vdd_ros.bags.contents import BagContents
 from vdd_ros.bags.decompression import ZSTD_MAGIC, zstd_file
-from vdd_ros.bags.mcap_scan import Scanned, is_mcap, scan_mcap
+from vdd_ros.bags.mcap_records import is_mcap
+from vdd_ros.bags.mcap_scan import Scanned, scan_mcap
 from vdd_ros.bags.sqlite_scan import SIDECARS, is_sqlite, scan_sqlite
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RecordingError

@@ -1,32 +1,41 @@
 """Reads an MCAP file record by record, whole or cut, with an index or without.
 
-An MCAP file is a magic, a header and then records, each an opcode (1 byte), a length (8 bytes) and that many bytes.
-Messages lie among them or in chunks, which may be compressed. A file whose writer died ends inside a record.
+A file whose writer died ends inside a record.
 """
 
 import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from vdd_ros.bags.contents import LAST_STAMP_NS, BagContents, Channel, Places
+from vdd_ros.bags.contents import LAST_STAMP_NS, BagContents, Places
 from vdd_ros.bags.decompression import MOST_BYTES, unpack
+from vdd_ros.bags.mcap_records import (
+    ATTACHMENT,
+    CHANNEL,
+    CHUNK,
+    CHUNK_HEAD,
+    DATA_END,
+    FOOTER,
+    HEADER,
+    MAGIC,
+    MESSAGE,
+    MESSAGE_HEAD,
+    MOST_DEFINITION,
+    PROFILES,
+    RECORD,
+    SCHEMA,
+    STATISTICS,
+    Descriptions,
+    number_at,
+    text_at,
+)
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
-MAGIC = b"\x89MCAP0\r\n"
-RECORD = struct.Struct("<BQ")
-HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, STATISTICS, ATTACHMENT = 1, 2, 3, 4, 5, 6, 0x0B, 0x09
-
-_DATA_END = 0x0F
-_MESSAGE = struct.Struct("<HIQQ")
 _MAY_BE_MESSAGE = re.compile(rb"(?s)\x05(?=.{4}\0{4}..)")
-_CHUNK = struct.Struct("<QQQII")
-_PROFILES = ("ros2", "")
-_MOST_DEFINITION = 1 << 22  # largest schema or channel record that is read, bytes
 _BLOCK = 1 << 20
 
 CUT = "the file ends in the middle of a record"
@@ -55,12 +64,6 @@ class Scanned:
     found: int = 0
 
 
-def is_mcap(path: Path) -> bool:
-    """Return whether a file starts with the magic of MCAP."""
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
 def scan_mcap(contents: BagContents, file: BinaryIO, name: str) -> Scanned:
     """Add the messages of a file to `contents`.
 
@@ -78,8 +81,8 @@ def scan_mcap(contents: BagContents, file: BinaryIO, name: str) -> Scanned:
 class _Scan:
     def __init__(self, contents: BagContents, file: BinaryIO, name: str) -> None:
         self._contents, self._file, self._name = contents, file, name
-        self._schemas: dict[int, tuple[str, str]] = {}
-        self._channels: dict[int, Channel] = {}
+        self._descriptions = Descriptions()
+        self._channels = self._descriptions.channels
         self._places = Places()
         self._ended = False
         self._end = 0
@@ -133,7 +136,7 @@ class _Scan:
                 self._contents.lose(DAMAGED, length)
         elif opcode in (HEADER, SCHEMA, CHANNEL, STATISTICS):
             try:
-                if length > _MOST_DEFINITION:
+                if length > MOST_DEFINITION:
                     raise ValueError
                 self._describe(opcode, file.read(length))
             except (ValueError, struct.error, IndexError):
@@ -151,17 +154,17 @@ class _Scan:
             _, length = RECORD.unpack_from(rest, found.start())
             behind = found.start() + RECORD.size + length
             (channel,) = struct.unpack_from("<H", rest, found.start() + RECORD.size)
-            whole = _MESSAGE.size <= length and behind < len(rest) and rest[behind] in (MESSAGE, CHUNK, _DATA_END)
+            whole = MESSAGE_HEAD.size <= length and behind < len(rest) and rest[behind] in (MESSAGE, CHUNK, DATA_END)
             if whole and channel in self._channels:
                 return True
         return False
 
     def _message(self, file: BinaryIO, body: int, length: int) -> None:
-        head = file.read(min(_MESSAGE.size, length))
-        if len(head) < _MESSAGE.size:
+        head = file.read(min(MESSAGE_HEAD.size, length))
+        if len(head) < MESSAGE_HEAD.size:
             self._contents.lose(DAMAGED, length)
             return
-        channel, _, log_ns, publish_ns = _MESSAGE.unpack(head)
+        channel, _, log_ns, publish_ns = MESSAGE_HEAD.unpack(head)
         if log_ns > LAST_STAMP_NS:
             self._contents.lose("messages whose time is none", length)
             return
@@ -170,40 +173,33 @@ class _Scan:
         if known is not None and not self._contents.wanted(known.topic):
             return
         publish_ns = publish_ns if publish_ns <= LAST_STAMP_NS else log_ns
-        spooled, size = file is not self._file, length - _MESSAGE.size
-        offset = self._contents.keep(file.read(size)) if spooled else body + _MESSAGE.size
+        spooled, size = file is not self._file, length - MESSAGE_HEAD.size
+        offset = self._contents.keep(file.read(size)) if spooled else body + MESSAGE_HEAD.size
         self._places.add(channel, log_ns, publish_ns, spooled=spooled, offset=offset, size=size)
 
     def _describe(self, opcode: int, record: bytes) -> None:
         """Take a record that describes messages; raises ValueError and the like if it is damaged."""
         if opcode == HEADER:
-            profile, _ = _text(record, 0)
-            if profile not in _PROFILES:
+            profile, _ = text_at(record, 0)
+            if profile not in PROFILES:
                 raise RecordingError(
                     f"{self._name} is an MCAP file of the profile {printable(profile)!r}; messages of ROS 2 are needed"
                 )
         elif opcode == SCHEMA:
-            name, place = _text(record, 2)
-            _, place = _text(record, place)
-            definition, _ = _text(record, place)
-            self._schemas[_number(record, 0, 2)] = name, definition
+            self._descriptions.add_schema(record)
         elif opcode == CHANNEL:
-            topic, place = _text(record, 4)
-            encoding, place = _text(record, place)
-            msgtype, definition = self._schemas.get(_number(record, 2, 2), ("", ""))
-            qos = _map(record, place).get("offered_qos_profiles", "")
-            self._channels[_number(record, 0, 2)] = Channel(topic, msgtype, definition, encoding, qos)
+            self._descriptions.add_channel(record)
         else:
-            self._counted = _number(record, 0, 8)
+            self._counted = number_at(record, 0, 8)
 
     def _chunk(self, body: int, end: int, *, whole: bool) -> bool:
         """Take a chunk's content, available from `body` to `end`; return False if not even its header is."""
         self._file.seek(body)
-        head = self._file.read(min(_CHUNK.size, end - body))
-        if len(head) < _CHUNK.size:
+        head = self._file.read(min(CHUNK_HEAD.size, end - body))
+        if len(head) < CHUNK_HEAD.size:
             return False
-        _, _, size, checksum, length = _CHUNK.unpack(head)
-        start = body + _CHUNK.size + length + 8
+        _, _, size, checksum, length = CHUNK_HEAD.unpack(head)
+        start = body + CHUNK_HEAD.size + length + 8
         if length > 16 or start > end:
             return False
         compression = self._file.read(length).decode("ascii", "replace")
@@ -242,28 +238,3 @@ class _Scan:
             block = self._file.read(min(_BLOCK, end - start))
             found, start = crc32(block, found), start + max(len(block), 1)
         return found
-
-
-def _number(record: bytes, place: int, size: int) -> int:
-    if place + size > len(record):
-        raise ValueError("the record is too short")
-    return int.from_bytes(record[place : place + size], "little")
-
-
-def _text(record: bytes, place: int) -> tuple[str, int]:
-    """Return a length-prefixed text, and its end."""
-    length = _number(record, place, 4)
-    place += 4
-    if place + length > len(record):
-        raise ValueError("the record is too short")
-    return record[place : place + length].decode("utf-8"), place + length
-
-
-def _map(record: bytes, place: int) -> dict[str, str]:
-    end = place + 4 + _number(record, place, 4)
-    place += 4
-    found = {}
-    while place < end:
-        key, place = _text(record, place)
-        found[key], place = _text(record, place)
-    return found

@@ -1,41 +1,48 @@
 """Structures of the message types in a bag, for reading their bytes by field."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from vdd_ros.errors import SchemaError
-from vdd_ros.robot.cdr.schema import Kind, List, Schema, simple
+from vdd_ros.robot.cdr.schema import Kind, List, Opaque, Schema, simple
 from vdd_ros.text import printable
 
+Definitions: TypeAlias = Mapping[str, Any]
 
-def schema_from(store: Any, msgtype: str) -> Schema:
+_WIDE = "/msg/wstring"
+"""End of the name by which rosbags calls a wstring of a .msg definition, which it takes for a message."""
+
+
+def schema_from(definitions: Definitions, msgtype: str) -> Schema:
     """Return the structure of a message type.
 
     Args:
-        store: A type store of rosbags that has the type and those in it.
-        msgtype: Its name.
+        definitions: Constants and fields of types by name, as rosbags parses them; `fielddefs` of a type store.
+        msgtype: Name of the type.
 
     Raises:
-        SchemaError: The store lacks the type, or one in it.
+        SchemaError: The type is not defined, or one in it.
     """
-    try:
-        fields = store.get_msgdef(msgtype).fields
-    except KeyError:
+    if msgtype not in definitions:
         raise SchemaError(
             f"message type {printable(msgtype)} is not known; record it with a recorder that stores definitions "
             "(rosbag2 from Iron on)"
-        ) from None
-    return Schema(msgtype, {name: _kind(store, *kind) for name, kind in fields})
+        )
+    _, fields = definitions[msgtype]
+    return Schema(msgtype, {name: _kind(definitions, *kind) for name, kind in fields})
 
 
-def _kind(store: Any, node: Any, detail: Any) -> Kind:
+def _kind(definitions: Definitions, node: Any, detail: Any) -> Kind:
     from rosbags.interfaces import Nodetype
 
     if node == Nodetype.NAME:
-        return schema_from(store, detail)
+        if detail not in definitions and detail.endswith(_WIDE):
+            return Opaque("wstring")
+        return schema_from(definitions, detail)
     if node == Nodetype.BASE:
         return simple(detail[0])
     inner, size = detail
-    item = _kind(store, *inner)
+    item = _kind(definitions, *inner)
     if isinstance(item, List):
         raise SchemaError("a list of lists is no field of a message")
     if node == Nodetype.ARRAY:

@@ -38,7 +38,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
     beside = [path.with_name(path.name + end) for end in SIDECARS]
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
         target, options = path, "?mode=ro&immutable=1"
-        claimed = _claimed_size(path)
+        claimed = claimed_size(path)
         if claimed > path.stat().st_size or any(file.exists() and file.stat().st_size for file in beside):
             target, options = Path(folder) / path.name, ""
             for file in (path, *beside):
@@ -52,15 +52,15 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
         try:
             database.text_factory = lambda text: text.decode("utf-8", "replace")
-            _refuse_views(database, path)
-            channels = _channels(database, path)
+            refuse_views(database, path)
+            channels = channels_of(database, path)
             unwanted = {number for number, channel in channels.items() if not contents.wanted(channel.topic)}
             contents.add(contents.open(path), channels, _places(database, contents, unwanted))
         finally:
             database.close()
 
 
-def _claimed_size(path: Path) -> int:
+def claimed_size(path: Path) -> int:
     """Return a database's size in bytes by its header: page size (1 means 65536) times number of pages."""
     with path.open("rb") as file:
         head = file.read(32)
@@ -69,7 +69,7 @@ def _claimed_size(path: Path) -> int:
     return size if size <= _LARGEST else 0
 
 
-def _refuse_views(database: sqlite3.Connection, path: Path) -> None:
+def refuse_views(database: sqlite3.Connection, path: Path) -> None:
     """Refuse views in place of a bag's tables: a few bytes can produce endless rows."""
     query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
     try:
@@ -80,7 +80,8 @@ def _refuse_views(database: sqlite3.Connection, path: Path) -> None:
         raise RecordingError(f"{path} is no rosbag2 database: its {printable(found[0])} are a view, not a table")
 
 
-def _channels(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
+def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
+    """Return the topics of an open database, by its numbers for them; raises RecordingError if they cannot be read."""
     try:
         columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
         wanted = ("id", "name", "type", "serialization_format", "offered_qos_profiles")

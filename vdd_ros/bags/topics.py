@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vdd_ros.bags.contents import BagContents, describe_losses
-from vdd_ros.bags.layout import BagLayout, find_bag, mend_hint, scan_bag, shown
-from vdd_ros.bags.mcap_scan import Scanned
+from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.reader import BagMessage
 from vdd_ros.bags.types import Decoder
-from vdd_ros.errors import RecordingError
-from vdd_ros.text import printable
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,16 @@ class BagRecording:
         topics: Its topics, sorted by name.
     """
 
-    def __init__(self, contents: BagContents, counted: Collection[tuple[str, str, int]]) -> None:
-        self._contents = contents
+    def __init__(self, bag: RawBag) -> None:
+        self._bag = bag
         self._decoder = Decoder()
-        found = _counts(contents)
-        claimed = Counter({(topic, kind): count for topic, kind, count in counted})
+        found: Counter[tuple[str, str]] = Counter()
+        for channel, count in zip(bag.channels, bag.counts(), strict=True):
+            found[channel.topic, channel.msgtype] += count
+        claimed = Counter({(topic, kind): count for topic, kind, count in bag.counted})
         self.topics = tuple(
             Topic(name, kind, max(found[name, kind], claimed[name, kind]))
-            for name, kind in sorted({*found, *claimed, *((c.topic, c.msgtype) for c in contents.channels)})
+            for name, kind in sorted({*found, *claimed, *((c.topic, c.msgtype) for c in bag.channels)})
         )
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
@@ -71,8 +69,8 @@ class BagRecording:
         Raises:
             RecordingError: A type has no definition, or bytes are not of their type.
         """
-        places = [place for place, channel in enumerate(self._contents.channels) if channel.topic in topics]
-        for stored in self._contents.messages(places):
+        places = [place for place, channel in enumerate(self._bag.channels) if channel.topic in topics]
+        for stored in self._bag.messages(places):
             message = self._decoder.decode(stored.channel, stored.content)
             yield BagMessage(stored.channel.topic, stored.log_ns, message)
 
@@ -93,43 +91,5 @@ def open_bag(path: Path, wanted: Callable[[str], bool] = lambda topic: True) -> 
     Raises:
         RecordingError: There is no bag, it is damaged, or it holds fewer wanted messages than it counts.
     """
-    bag = find_bag(path)
-    with BagContents(wanted=wanted) as contents:
-        try:
-            scanned = scan_bag(bag, contents)
-        except RecordingError as error:
-            raise RecordingError(f"{shown(path)} is not a readable bag: {error}") from error
-        if problems := _problems(bag, contents, scanned, wanted):
-            raise RecordingError(f"{shown(path)} is not a whole bag: {'; '.join(problems)}; {mend_hint(path)}")
-        yield BagRecording(contents, bag.counted)
-
-
-def _counts(contents: BagContents) -> Counter[tuple[str, str]]:
-    """Return the number of messages by topic and type, in all files."""
-    found: Counter[tuple[str, str]] = Counter()
-    for place, count in contents.counts().items():
-        channel = contents.channels[place]
-        found[channel.topic, channel.msgtype] += count
-    return found
-
-
-def _problems(
-    bag: BagLayout, contents: BagContents, scanned: Collection[Scanned], wanted: Callable[[str], bool]
-) -> list[str]:
-    """Return what is missing of a bag, in words."""
-    found = describe_losses(contents.losses)
-    found += ["a file has no proper end" for one in scanned if not one.complete][:1]
-    found += [
-        f"a file counts {one.counted:,} messages, of which {one.found:,} are found"
-        for one in scanned
-        if one.counted is not None and one.found < one.counted
-    ]
-    counts = _counts(contents)
-    found += [
-        f"of {count:,} messages that are counted on {printable(topic)} {counts[topic, kind]:,} are found"
-        for topic, kind, count in bag.counted
-        if wanted(topic) and counts[topic, kind] < count
-    ]
-    found += [f"the file {name} is missing" for name in bag.missing]
-    found += [f"{file.name} holds messages that are not in it yet" for file in bag.unfinished]
-    return list(dict.fromkeys(found))
+    with RawBag(path, wanted) as bag:
+        yield BagRecording(bag)

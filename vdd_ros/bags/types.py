@@ -1,26 +1,25 @@
 """Message types of a bag: its own definitions, or those of ROS 2 Jazzy."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from vdd_ros.bags.contents import Channel
-from vdd_ros.bags.schemas import schema_from
+from vdd_ros.bags.schemas import Definitions, schema_from
 from vdd_ros.errors import RecordingError, SchemaError
 from vdd_ros.robot.cdr.format import MessageFormat
-from vdd_ros.robot.cdr.schema import Schema
 from vdd_ros.text import printable
 
+_ENCODING = "cdr"
 _MOST_DEFINITION = 1 << 20
 _IDL = "=" * 80 + "\nIDL: "
 
 
 class Decoder:
-    """Decodes messages; definitions of non-standard types come from the bag."""
+    """Decodes messages by the definitions of their bag, else by the standard ones; learns each type once."""
 
     def __init__(self) -> None:
-        from rosbags.typesys import Stores, get_typestore
-
-        self._store = get_typestore(Stores.ROS2_JAZZY)
+        self._forms: dict[tuple[str, str], MessageFormat] = {}
 
     def decode(self, channel: Channel, content: bytes) -> Any:
         """Return a message; its fields are those of the definition.
@@ -28,10 +27,9 @@ class Decoder:
         Raises:
             RecordingError: The type has no usable definition, or the bytes are not such a message.
         """
-        if channel.msgtype not in self._store.types:
-            self._learn(channel)
+        form = self.form(channel)
         try:
-            return self._store.deserialize_cdr(content, channel.msgtype)
+            return form.deserialize(content)
         except Exception as error:  # the library raises nearly anything for wrong bytes
             raise RecordingError(
                 f"a message on {printable(channel.topic)} ({len(content):,} bytes) is no {printable(channel.msgtype)}: "
@@ -39,28 +37,50 @@ class Decoder:
             ) from error
 
     def form(self, channel: Channel) -> MessageFormat:
-        """Return how the messages of a channel are read, by field or as a whole.
+        """Return how the messages of a channel are read, by field or as a whole; see `format_of`."""
+        key = channel.msgtype, channel.definition
+        if key not in self._forms:
+            self._forms[key] = format_of(channel)
+        return self._forms[key]
 
-        Raises:
-            RecordingError: The type has no usable definition.
-        """
-        if channel.msgtype not in self._store.types:
-            self._learn(channel)
-        try:
-            schema: Schema | None = schema_from(self._store, channel.msgtype)
-        except SchemaError:  # wide characters and the like: the library reads whole messages
-            schema = None
-        return MessageFormat(
-            channel.msgtype, schema, lambda content: self._store.deserialize_cdr(content, channel.msgtype)
+
+def format_of(channel: Channel) -> MessageFormat:
+    """Return the serialised form of the messages of a channel, by the bag's own definition or the standard one.
+
+    Raises:
+        RecordingError: Its type has no definition, or its messages are not CDR.
+    """
+    if channel.encoding not in (_ENCODING, ""):
+        raise RecordingError(
+            f"messages on {printable(channel.topic)} are serialised as {printable(channel.encoding)!r}; only "
+            f"{_ENCODING} can be read. Leave the topic out, or record it with a recorder of ROS 2"
         )
+    definitions, store = _definitions_of(channel)
+    try:
+        schema = schema_from(definitions, channel.msgtype)
+    except SchemaError:  # of a type in it
+        raise undefined(channel) from None
+    return MessageFormat(channel.msgtype, schema, partial(_deserialized, store, channel.msgtype))
 
-    def _learn(self, channel: Channel) -> None:
-        try:
-            self._store.register(_parsed(channel))
-        except Exception as error:  # foreign definitions may fail in any way, too
-            raise undefined(channel) from error
-        if channel.msgtype not in self._store.types:
-            raise undefined(channel)
+
+def _deserialized(store: Any, msgtype: str, content: bytes) -> Any:
+    return store.deserialize_cdr(content, msgtype)
+
+
+def _definitions_of(channel: Channel) -> tuple[Definitions, Any]:
+    """Return definitions, among them that of a channel's type if there is one, and a type store with them."""
+    from rosbags.typesys import Stores, get_typestore
+
+    if channel.definition:
+        with suppress(Exception):  # foreign definitions may fail in any way
+            own = _parsed(channel)
+            schema_from(own, channel.msgtype)
+            store = get_typestore(Stores.EMPTY)
+            with suppress(Exception):  # it has no wstring
+                store.register(own)
+            return own, store
+    standard = get_typestore(Stores.ROS2_JAZZY)
+    return standard.fielddefs, standard
 
 
 def undefined(channel: Channel) -> RecordingError:

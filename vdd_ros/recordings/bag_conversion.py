@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from vdd_ros.bags.contents import StoredMessage
+from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.types import Decoder
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.recordings.bag_list import NamedBag
-from vdd_ros.recordings.bag_stream import BagStream
 from vdd_ros.recordings.episodes import Episode, EpisodeRules
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.marks import Mark, Marker, ServiceCalls
@@ -54,7 +54,7 @@ class _BagConversion:
     def run(self) -> BagRecord:
         wanted = wanted_topics(self._robot)
         with (
-            BagStream(self._bag.path, lambda topic: any(one.may_be(topic) for one in wanted)) as stream,
+            RawBag(self._bag.path, lambda topic: any(one.may_be(topic) for one in wanted)) as stream,
             self._leaving_out(self._bag.name),
         ):
             readers: dict[int, list[Wanted]] = {}
@@ -65,7 +65,7 @@ class _BagConversion:
         record = self._record
         return BagRecord(record.name, record.path, self._messages, record.episodes, record.left_out)
 
-    def _read(self, stream: BagStream, readers: dict[int, list[Wanted]]) -> None:
+    def _read(self, stream: RawBag, readers: dict[int, list[Wanted]]) -> None:
         observed = [stream.channels[place] for place, found in readers.items() for one in found if one.role == "input"]
         forms = {channel.msgtype: self._decoder.form(channel) for channel in observed}
         self._sampler = sampler = Sampler(self._form, self._robot, forms.__getitem__)

@@ -3,9 +3,9 @@
 import argparse
 from importlib import import_module
 
-HELP = "benchmark methods, the policy node, the speed of learning, or policy files"
+HELP = "benchmark methods, the policy node, the speed of learning, policy files, or the reading of bags"
 
-SUITES = ("methods", "realtime", "speed", "pass")
+SUITES = ("methods", "realtime", "speed", "pass", "data")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,275 @@
+"""Streams the messages of whole MCAP files in the order of receipt, one chunk after the other."""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from zlib import crc32
+
+from vdd_ros.bags.contents import LAST_STAMP_NS, Channel, StoredMessage
+from vdd_ros.bags.decompression import MOST_BYTES, ZSTD_MAGIC, unpack
+from vdd_ros.bags.mcap_records import (
+    CHANNEL,
+    CHUNK,
+    CHUNK_HEAD,
+    FOOTER,
+    HEADER,
+    MAGIC,
+    MESSAGE,
+    MESSAGE_HEAD,
+    MOST_DEFINITION,
+    PROFILES,
+    RECORD,
+    SCHEMA,
+    STATISTICS,
+    Descriptions,
+    Statistics,
+    statistics_of,
+    text_at,
+)
+from vdd_ros.errors import RecordingError
+
+_MESSAGE_RECORD = struct.Struct("<BQHIQQ")
+_BODY = RECORD.size
+_CONTENT = RECORD.size + MESSAGE_HEAD.size
+_MOST_OVERLAPPING = 1 << 26
+"""Most bytes of chunks that are kept at once because their times overlap."""
+
+_log_ns = attrgetter("log_ns")
+
+
+class _Chunk(NamedTuple):
+    """A chunk: time of its first and its last message, its file, and where its records are there."""
+
+    start_ns: int
+    end_ns: int
+    file: int
+    offset: int
+    packed: int
+    size: int
+    checksum: int
+    compression: str
+
+
+class McapFile:
+    """One open MCAP file, of which everything but the messages is known.
+
+    Attributes:
+        channels: Its topics, by its own numbers for them.
+        counts: Number of messages by channel.
+        chunks: Its chunks.
+    """
+
+    def __init__(self, channels: dict[int, Channel], counts: dict[int, int], chunks: list[_Chunk]) -> None:
+        self.channels, self.counts, self.chunks = channels, counts, chunks
+
+
+def outline(file: BinaryIO, number: int) -> McapFile | None:
+    """Return what an MCAP file holds, if its messages can be streamed.
+
+    Args:
+        file: The open file.
+        number: Of the file among those of the bag.
+
+    Returns:
+        None if it is cut off or damaged, has no statistics, or has messages outside of chunks.
+    """
+    found = _Outline(file, number)
+    try:
+        whole = found.run()
+    except (ValueError, struct.error):
+        return None
+    if not whole or found.statistics is None:
+        return None
+    counts, channels = found.statistics.by_channel, found.descriptions.channels
+    if sum(counts.values()) != found.statistics.messages or not set(counts) <= set(channels):
+        return None
+    return McapFile(channels, {key: counts.get(key, 0) for key in channels}, found.chunks)
+
+
+class _Outline:
+    """Walks over the records of a file without looking into its chunks."""
+
+    def __init__(self, file: BinaryIO, number: int) -> None:
+        self._file, self._number = file, number
+        self.descriptions = Descriptions()
+        self.chunks: list[_Chunk] = []
+        self.statistics: Statistics | None = None
+
+    def run(self) -> bool:
+        """Return whether the file is whole and has messages only in chunks; raises ValueError if it is damaged."""
+        file = self._file
+        size = file.seek(0, 2)
+        file.seek(0)
+        if file.read(len(MAGIC)) != MAGIC:
+            return False
+        place = len(MAGIC)
+        while place + RECORD.size <= size:
+            file.seek(place)
+            opcode, length = RECORD.unpack(file.read(RECORD.size))
+            if opcode in (0, MESSAGE) or place + RECORD.size + length > size:
+                return False
+            if opcode == FOOTER:
+                file.seek(place + RECORD.size + length)
+                return file.read() == MAGIC
+            self._take(opcode, place + RECORD.size, length)
+            place += RECORD.size + length
+        return False
+
+    def _take(self, opcode: int, body: int, length: int) -> None:
+        if opcode == CHUNK:
+            self.chunks.append(self._chunk(body, length))
+        elif opcode in (HEADER, SCHEMA, CHANNEL, STATISTICS):
+            if length > MOST_DEFINITION:
+                raise ValueError("a description is too long")
+            record = self._file.read(length)
+            if opcode == HEADER and text_at(record, 0)[0] not in PROFILES:
+                raise ValueError("the profile is not that of ROS 2")
+            if opcode == SCHEMA:
+                self.descriptions.add_schema(record)
+            elif opcode == CHANNEL:
+                self.descriptions.add_channel(record)
+            elif opcode == STATISTICS:
+                self.statistics = statistics_of(record)
+
+    def _chunk(self, body: int, length: int) -> _Chunk:
+        start_ns, end_ns, size, checksum, named = CHUNK_HEAD.unpack(self._file.read(CHUNK_HEAD.size))
+        if named > 16 or size > MOST_BYTES:
+            raise ValueError("the chunk has no usable head")
+        compression = self._file.read(named).decode("ascii")
+        (packed,) = struct.unpack("<Q", self._file.read(8))
+        offset = body + CHUNK_HEAD.size + named + 8
+        if compression not in ("", "lz4", "zstd") or offset + packed > body + length:
+            raise ValueError("the chunk has no usable content")
+        return _Chunk(start_ns, end_ns, self._number, offset, packed, size, checksum, compression)
+
+
+class McapStream:
+    """The messages of some whole MCAP files; see `vdd_ros.bags.raw_messages.RawBag`.
+
+    Args:
+        paths: Of the files, for errors.
+        files: The open files.
+        outlines: What they hold.
+    """
+
+    def __init__(self, paths: list[Path], files: list[BinaryIO], outlines: list[McapFile]) -> None:
+        self._paths, self._files, self._outlines = paths, files, outlines
+        self._places = [(file, key) for file, one in enumerate(outlines) for key in one.channels]
+        self.channels = [outlines[file].channels[key] for file, key in self._places]
+        self._chunks = sorted((c for one in outlines for c in one.chunks if c.end_ns or c.start_ns), key=_start)
+
+    def counts(self) -> list[int]:
+        """Return the number of messages of each channel."""
+        return [self._outlines[file].counts[key] for file, key in self._places]
+
+    @property
+    def streams(self) -> bool:
+        """Whether few enough chunks overlap in time."""
+        return _overlap(self._chunks) <= _MOST_OVERLAPPING
+
+    def batches(self, places: Collection[int]) -> Iterator[list[StoredMessage]]:
+        """Yield the messages of some channels in the order of receipt, in lists.
+
+        Raises:
+            RecordingError: A chunk is damaged, or there are fewer messages than the files count.
+        """
+        wanted: list[dict[int, Channel]] = [{} for _ in self._files]
+        for place in places:
+            file, key = self._places[place]
+            wanted[file][key] = self.channels[place]
+        missing = [{key: one.counts[key] for key in names} for one, names in zip(self._outlines, wanted, strict=True)]
+        waiting: list[StoredMessage] = []
+        nexts = [chunk.start_ns for chunk in self._chunks[1:]] + [LAST_STAMP_NS]
+        for chunk, next_ns in zip(self._chunks, nexts, strict=True):
+            waiting += self._messages(chunk, wanted[chunk.file], missing[chunk.file])
+            waiting.sort(key=_log_ns)
+            ready = bisect_right(waiting, next_ns, key=_log_ns)
+            yield waiting[:ready]
+            del waiting[:ready]
+        self._check(missing)
+
+    def _messages(self, chunk: _Chunk, wanted: dict[int, Channel], missing: dict[int, int]) -> list[StoredMessage]:
+        """Return the wanted messages of a chunk as they lie there, and take them off those that are missing."""
+        content = self._unpacked(chunk)
+        found: list[StoredMessage] = []
+        place, end = 0, len(content)
+        last = end - _MESSAGE_RECORD.size
+        while place <= last:
+            opcode, length, key, _, log_ns, publish_ns = _MESSAGE_RECORD.unpack_from(content, place)
+            if opcode == MESSAGE and (channel := wanted.get(key)) is not None:
+                missing[key] -= 1
+                stop = place + _BODY + length
+                found.append(StoredMessage(channel, log_ns, publish_ns, content[place + _CONTENT : stop]))
+            place += _BODY + length
+        while place + _BODY <= end:  # records that are shorter than a message
+            _, length = RECORD.unpack_from(content, place)
+            place += _BODY + length
+        if place != end:
+            raise self._damaged(chunk, "its records do not fill it")
+        if found:
+            self._check_times(chunk, found)
+        return found
+
+    def _check_times(self, chunk: _Chunk, found: list[StoredMessage]) -> None:
+        stamps = [message.log_ns for message in found]
+        if min(stamps) < chunk.start_ns or max(stamps) > LAST_STAMP_NS:
+            raise self._damaged(chunk, "its messages were not received in the time that it says")
+
+    def _unpacked(self, chunk: _Chunk) -> bytes:
+        file = self._files[chunk.file]
+        file.seek(chunk.offset)
+        content = file.read(chunk.packed)
+        if len(content) < chunk.packed:
+            raise self._damaged(chunk, "the file became shorter while it was read")
+        if chunk.compression:
+            content, whole = unpack(chunk.compression, content, chunk.size)
+            if not whole:
+                raise self._damaged(chunk, "its compression is damaged")
+        if len(content) != chunk.size:
+            raise self._damaged(chunk, f"it holds {len(content):,} bytes and says {chunk.size:,}")
+        if chunk.checksum and crc32(content) != chunk.checksum:
+            raise self._damaged(chunk, "its checksum is wrong")
+        return content
+
+    def _damaged(self, chunk: _Chunk, why: str) -> RecordingError:
+        return RecordingError(f"the chunk at byte {chunk.offset:,} of {self._paths[chunk.file].name} is damaged: {why}")
+
+    def _check(self, missing: Iterable[dict[int, int]]) -> None:
+        for path, one, left in zip(self._paths, self._outlines, missing, strict=True):
+            for key, count in left.items():
+                if count > 0:
+                    raise RecordingError(
+                        f"{path.name} counts {one.counts[key]:,} messages on {one.channels[key].topic}, of which "
+                        f"{one.counts[key] - count:,} are found"
+                    )
+
+
+def unpacked_singly(messages: list[StoredMessage]) -> list[StoredMessage]:
+    """Return messages, unpacked where they are compressed one by one; raises RecordingError if one is damaged."""
+    return [_unpacked(one) if one.content.startswith(ZSTD_MAGIC) else one for one in messages]
+
+
+def _unpacked(message: StoredMessage) -> StoredMessage:
+    content, whole = unpack("zstd", message.content, MOST_BYTES)
+    if not whole:
+        raise RecordingError(f"the compression of a message on {message.channel.topic} is damaged")
+    return message._replace(content=content)
+
+
+def _start(chunk: _Chunk) -> tuple[int, int, int]:
+    return chunk.start_ns, chunk.file, chunk.offset
+
+
+def _overlap(chunks: list[_Chunk]) -> int:
+    """Return the most bytes of other chunks that must be kept until a chunk begins, or a number above the limit."""
+    most, open_ones = 0, list[_Chunk]()
+    for chunk in chunks:
+        open_ones = [one for one in open_ones if one.end_ns > chunk.start_ns]
+        open_ones.append(chunk)
+        most = max(most, sum(one.size for one in open_ones[:-1]))
+        if most > _MOST_OVERLAPPING:
+            break
+    return most

@@ -1,0 +1,110 @@
+"""A bag of an arm: joint states at 500 Hz, poses at 100 Hz and commands at 50 Hz, as one recorder receives them."""
+
+import struct
+from collections.abc import Iterator
+from functools import cache
+from itertools import count, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vdd_ros.bags.schemas import schema_from
+from vdd_ros.bags.writer import BagWriter
+from vdd_ros.progress import each
+
+JOINTS = tuple(f"joint_{number}" for number in range(1, 8))
+JOINT_STATE = "sensor_msgs/msg/JointState"
+POSE = "geometry_msgs/msg/PoseStamped"
+ARRAY = "std_msgs/msg/Float64MultiArray"
+
+_BEGIN_NS = 1_800_000_000_000_000_000
+_STAMP = struct.Struct("<iI")
+_STAMP_PLACE = 4
+_DRAWN = 997
+"""Different messages of a topic; a prime, so that topics do not repeat together."""
+
+
+class _Topic(NamedTuple):
+    """A topic: name, type, messages per second, whether messages have a stamp."""
+
+    name: str
+    type: str
+    rate_hz: int
+    stamped: bool
+
+
+TOPICS = (
+    _Topic("/joint_states", JOINT_STATE, 500, True),
+    _Topic("/tool_pose", POSE, 100, True),
+    _Topic("/commands", ARRAY, 50, False),
+)
+
+
+def write_recording(path: Path, messages: int) -> None:
+    """Write the bag.
+
+    Args:
+        path: The bag to make.
+        messages: Number of messages, of all topics together.
+
+    Raises:
+        RecordingError: It exists, or cannot be written.
+    """
+    writer = BagWriter(path)
+    connections = {topic.name: writer.add_topic(topic.name, topic.type) for topic in TOPICS}
+    for name, stamp_ns, content in each(islice(_messages(), messages), messages, "the bag", "message"):
+        writer.write_to(connections[name], stamp_ns, content)
+    writer.close()
+
+
+def joint_state(joints: int, random: np.random.Generator) -> bytes:
+    """Return a serialised JointState of some joints with random numbers, without a frame."""
+    names = [f"joint_{number}" for number in range(1, joints + 1)]
+    lists = dict(zip(("position", "velocity", "effort"), random.normal(size=(3, joints)), strict=True))
+    return serialized(JOINT_STATE, name=names, **lists)
+
+
+def serialized(msgtype: str, **fields: Any) -> bytes:
+    """Return a serialised message of a standard type; fields that are not given are as its class makes them."""
+    store = _store()
+    message = schema_from(store.fielddefs, msgtype).blank()
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return bytes(store.serialize_cdr(message, msgtype))
+
+
+@cache
+def _store() -> Any:
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+def _messages() -> Iterator[tuple[str, int, bytes]]:
+    """Yield topic, time of receipt and bytes of messages, in order, without an end."""
+    random = np.random.default_rng(0)
+    drawn = {topic: [bytearray(_drawn(topic.type, random)) for _ in range(_DRAWN)] for topic in TOPICS}
+    most_hz = max(topic.rate_hz for topic in TOPICS)
+    for tick in count():
+        stamp_ns = _BEGIN_NS + tick * 1_000_000_000 // most_hz
+        for topic, contents in drawn.items():
+            if tick % (most_hz // topic.rate_hz) == 0:
+                content = contents[tick % _DRAWN]
+                if topic.stamped:
+                    _STAMP.pack_into(content, _STAMP_PLACE, *divmod(stamp_ns, 1_000_000_000))
+                yield topic.name, stamp_ns, bytes(content)
+
+
+def _drawn(msgtype: str, random: np.random.Generator) -> bytes:
+    if msgtype == JOINT_STATE:
+        return joint_state(len(JOINTS), random)
+    if msgtype == ARRAY:
+        return serialized(ARRAY, data=random.normal(size=len(JOINTS)))
+    numbers = random.normal(size=7).tolist()
+    pose = SimpleNamespace(
+        position=SimpleNamespace(**dict(zip("xyz", numbers, strict=False))),
+        orientation=SimpleNamespace(**dict(zip("xyzw", numbers[3:], strict=True))),
+    )
+    return serialized(POSE, pose=pose)

@@ -1,0 +1,173 @@
+"""The rate at which recorded messages are read, against rosbags, and that of a node's intake against rclpy."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.benchmark.data.loops import LOOPS
+from vdd_ros.benchmark.data.recording import write_recording
+from vdd_ros.errors import ProcessError
+from vdd_ros.evaluation.latency.summary import median_interval
+from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
+from vdd_ros.progress import each
+from vdd_ros.text import printable
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Reading a bag in one way.
+
+    Attributes:
+        loop: Name of the way.
+        rate: Messages per second, median over the rounds.
+        peak_bytes: Greatest memory of the process over the rounds.
+    """
+
+    loop: str
+    rate: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast: median over the rounds, and its 95 % interval."""
+
+    ratio: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Taking in one JointState.
+
+    Attributes:
+        by_field_s: Median seconds by field.
+        as_a_whole_s: Median seconds when rclpy deserialises it.
+        faster: By field against as a whole.
+    """
+
+    by_field_s: float
+    as_a_whole_s: float
+    faster: Ratio
+
+
+class DataRecord(TypedDict):
+    """Figures of `vdd benchmark data`.
+
+    Attributes:
+        messages: Messages in the bag.
+        bag_bytes: Size of the bag.
+        rounds: Rounds by turns.
+        readings: One for each way of reading.
+        decoded: Selective reading against rosbags' deserialisation.
+        undecoded: Reading as bytes, against rosbags.
+        intake: None without rclpy.
+        machine, versions: Where it ran, and with which packages.
+    """
+
+    messages: int
+    bag_bytes: int
+    rounds: int
+    readings: list[Reading]
+    decoded: Ratio
+    undecoded: Ratio
+    intake: Intake | None
+    machine: MachineFacts
+    versions: RuntimeVersions
+
+
+def measure(messages: int, rounds: int, intake_rounds: int) -> DataRecord:
+    """Write a bag, read it in each way by turns, each time in a new process; then measure the intake.
+
+    Args:
+        messages: Messages in the bag.
+        rounds: Turns of each way of reading.
+        intake_rounds: Turns of each way of taking in.
+
+    Raises:
+        RecordingError: The bag cannot be written.
+        ProcessError: A process failed, or did not read every message.
+    """
+    seconds = {loop: np.empty(rounds) for loop in LOOPS}
+    peaks = dict.fromkeys(LOOPS, 0)
+    with TemporaryDirectory() as folder:
+        bag = Path(folder) / "recording"
+        write_recording(bag, messages)
+        size = sum(file.stat().st_size for file in bag.iterdir())
+        for turn in each(range(rounds), rounds, "readings", "round"):
+            for loop in LOOPS:
+                seconds[loop][turn], peak = _run(loop, bag, messages)
+                peaks[loop] = max(peaks[loop], peak)
+    return {
+        "messages": messages,
+        "bag_bytes": size,
+        "rounds": rounds,
+        "readings": [Reading(loop, messages / float(np.median(seconds[loop])), peaks[loop]) for loop in LOOPS],
+        "decoded": _ratio(seconds["rosbags"] / seconds["vdd_ros"]),
+        "undecoded": _ratio(seconds["rosbags, as bytes"] / seconds["vdd_ros, as bytes"]),
+        "intake": _intake(intake_rounds),
+        "machine": machine_facts(),
+        "versions": runtime_versions(),
+    }
+
+
+def table(found: DataRecord) -> str:
+    """Return the figures as text for a terminal."""
+    rows = [f"{found['messages']:,} messages, {found['bag_bytes'] / 1e6:.0f} MB, median of {found['rounds']} rounds"]
+    rows += [
+        f"  {one.loop:20} {one.rate:>11,.0f} messages/s  {one.peak_bytes / 1e6:6.0f} MB of memory"
+        for one in found["readings"]
+    ]
+    rows += [
+        f"selective reading is {_times(found['decoded'])} as fast as deserialisation by rosbags",
+        f"reading as bytes is {_times(found['undecoded'])} as fast as by rosbags",
+    ]
+    intake = found["intake"]
+    if intake is None:
+        return "\n".join([*rows, "intake of a node: not measured, since rclpy is not installed (extra `ros`)"])
+    rows.append(
+        f"a JointState of 30 joints, 6 asked for: {1e6 * intake.by_field_s:.1f} us by field, "
+        f"{1e6 * intake.as_a_whole_s:.1f} us by rclpy, {_times(intake.faster)} as fast"
+    )
+    return "\n".join(rows)
+
+
+def _times(ratio: Ratio) -> str:
+    return f"{ratio.ratio:.1f} [{ratio.interval[0]:.1f}, {ratio.interval[1]:.1f}] times"
+
+
+def _ratio(ratios: NDArray[np.float64]) -> Ratio:
+    return Ratio(float(np.median(ratios)), median_interval(np.sort(ratios)))
+
+
+def _intake(rounds: int) -> Intake | None:
+    if find_spec("rclpy") is None:
+        return None
+    from vdd_ros.benchmark.data.intake import by_turns
+
+    seconds = by_turns(rounds)
+    by_field_s, as_a_whole_s = np.median(seconds, axis=1).tolist()
+    return Intake(by_field_s, as_a_whole_s, _ratio(seconds[1] / seconds[0]))
+
+
+def _run(loop: str, bag: Path, messages: int) -> tuple[float, int]:
+    """Return seconds and peak memory of one reading in a new process."""
+    command = [sys.executable, "-m", "vdd_ros.benchmark.data.loops", loop, str(bag)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise ProcessError(f"reading a bag ({loop}) ended with {done.returncode}: {printable(reason)}")
+    found = json.loads(done.stdout)
+    if found["messages"] != messages:
+        raise ProcessError(f"reading a bag ({loop}) found {found['messages']:,} of {messages:,} messages")
+    return found["seconds"], found["peak_bytes"]

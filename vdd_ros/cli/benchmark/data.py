@@ -1,0 +1,45 @@
+"""`vdd benchmark data`: the rate at which recorded messages are read."""
+
+import argparse
+
+from vdd_ros.benchmark.data import (
+    INTAKE_ROUNDS,
+    MESSAGES,
+    QUICK_INTAKE_ROUNDS,
+    QUICK_MESSAGES,
+    QUICK_ROUNDS,
+    ROUNDS,
+)
+from vdd_ros.cli.options import check_count
+from vdd_ros.places import OutputFile
+
+HELP = "measure the reading of recorded messages, and a node's intake of messages"
+_MOST_MESSAGES = 1_000_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `vdd benchmark data`."""
+    parser.add_argument("--quick", action="store_true", help="rough figures of a small bag in less than a minute")
+    parser.add_argument("--messages", type=int, metavar="N", help=f"messages in the bag (default: {MESSAGES:,})")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"turns of each way of reading (default: {ROUNDS})")
+    parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table, write what was asked for; return 0 whatever the figures are."""
+    from vdd_ros.benchmark.data.suite import measure, table
+    from vdd_ros.console import show
+    from vdd_ros.documents import write_json
+
+    messages, rounds, intake_rounds = (
+        (QUICK_MESSAGES, QUICK_ROUNDS, QUICK_INTAKE_ROUNDS) if args.quick else (MESSAGES, ROUNDS, INTAKE_ROUNDS)
+    )
+    messages = messages if args.messages is None else args.messages
+    rounds = rounds if args.rounds is None else args.rounds
+    check_count("--messages", messages, most=_MOST_MESSAGES)
+    check_count("--rounds", rounds)
+    found = measure(messages, rounds, intake_rounds)
+    show(table(found))
+    if args.json is not None:
+        write_json(args.json, found)
+    return 0
