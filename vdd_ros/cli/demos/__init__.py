@@ -7,7 +7,7 @@ from vdd_ros.tasks import task_names
 
 HELP = "make demonstrations"
 
-ACTIONS = ("from-bags", "info", "split", "describe")
+ACTIONS = ("from-bags", "info", "split", "describe", "convert")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats.source import Source
 
+FLOAT64 = "float64"
+
 
 @dataclass(frozen=True)
 class Format:
@@ -21,6 +23,7 @@ class Format:
             format that is only read.
         open: Opens data that need not state names, units or rate, so that a description can (docs/formats.md); None for
             a format that always states them.
+        dtype: Number type in which it keeps single numbers, "float64" or "float32".
     """
 
     description: str
@@ -28,3 +31,4 @@ class Format:
     read: Callable[[Path], DemonstrationSet]
     write: Callable[[DemonstrationSet, Path], Path] | None = None
     open: Callable[[Path], Source] | None = None
+    dtype: str = FLOAT64

@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.formats.assembly import reader
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats.assembly import assemble
+from vdd_ros.data.formats.choice import Choice
 from vdd_ros.data.formats.format import Format
 from vdd_ros.data.formats.lerobot_info import ACTION, OBSERVATION, Info, columns, marked, read_info, version_of
+from vdd_ros.data.formats.lerobot_record import RECORD, Record, read_record
+from vdd_ros.data.formats.lerobot_writer import write
 from vdd_ros.data.formats.parquet import FrameFiles, read_table, whole_numbers
 from vdd_ros.data.formats.source import MAX_EPISODES, Source, check_lengths, damaged
 
@@ -32,18 +36,49 @@ def open_source(path: Path) -> Source:
     Raises:
         DemonstrationError: pyarrow is missing; the data set was not finalised, is damaged or incomplete.
     """
-    info = read_info(path)
+    info, record = read_info(path), read_record(path)
     lengths, files = _episodes(info)
     frames = FrameFiles(files, lengths)
     return Source(
         path,
         info.title,
-        path.resolve().name,
+        path.resolve().name if record is None else record.header.task,
         lengths,
-        columns(info, frames),
+        columns(info, frames, {} if record is None else record.units),
         info.fps,
         marked(info, OBSERVATION),
         marked(info, ACTION),
+    )
+
+
+def read(path: Path) -> DemonstrationSet:
+    """Read a data set; one that was written here comes back with all that the set had.
+
+    Raises:
+        DemonstrationError: As `open_source`; or the data set was changed after it was written here.
+    """
+    source, record = open_source(path), read_record(path)
+    found = assemble(source, Choice())
+    return found if record is None else _completed(path, found, record)
+
+
+def _completed(path: Path, found: DemonstrationSet, record: Record) -> DemonstrationSet:
+    """Return a set with header, modes and contexts of its record, which must be those of this data set."""
+    header = record.header
+    same = (found.header.vector, found.header.arrays, found.header.action) == (
+        header.vector,
+        header.arrays,
+        header.action,
+    )
+    if not same or not np.array_equal(found.lengths, record.lengths):
+        raise damaged(
+            path / RECORD,
+            "does not fit the data set, which was changed after it was written",
+            "remove the file to read the data set as LeRobot's alone",
+        )
+    arrays = {feature.name: found.arrays[feature.name] for feature in header.arrays}
+    return DemonstrationSet(
+        header, found.observation, found.action, found.lengths, record.modes, record.contexts, arrays
     )
 
 
@@ -80,4 +115,4 @@ def _episodes(info: Info) -> tuple[NDArray[np.int64], list[Path]]:
     return lengths, [info.data_file(chunk_index=chunk, file_index=file) for chunk, file in places]
 
 
-FORMAT = Format("LeRobot data set, version 3", probe, reader(open_source), open=open_source)
+FORMAT = Format("LeRobot data set, version 3", probe, read, write, open_source, dtype="float32")

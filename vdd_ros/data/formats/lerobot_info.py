@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +124,11 @@ def _count(file: Path, fields: JsonObject, name: str, most: int) -> int:
     return value
 
 
-def columns(info: Info, frames: FrameFiles) -> tuple[Column, ...]:
-    """Return the columns of a data set, without those that only count."""
-    broken = _not_finite(info)
+def columns(info: Info, frames: FrameFiles, units: Mapping[str, tuple[str, ...]] | None = None) -> tuple[Column, ...]:
+    """Return the columns of a data set, without those that only count; `units` are known for some keys."""
+    broken, units = _not_finite(info), units or {}
     return tuple(
-        _column(info, key, feature, frames, key in broken)
+        replace(_column(info, key, feature, frames, key in broken), units=units.get(key, ()))
         for key, feature in info.features.items()
         if key not in _BOOKKEEPING
     )

@@ -1,0 +1,52 @@
+"""Demonstrations of any format that is read, in any that is written."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats import FORMATS, get_format, read_demonstrations
+from vdd_ros.errors import DemonstrationError
+from vdd_ros.text import printable
+
+
+class Converted(NamedTuple):
+    """A set that was converted.
+
+    Attributes:
+        place: File or folder that was written.
+        demonstrations: What was read.
+        dtype: Number type in which the format keeps single numbers.
+    """
+
+    place: Path
+    demonstrations: DemonstrationSet
+    dtype: str
+
+
+def convert(path: Path, name: str, folder: Path, *, force: bool = False) -> Converted:
+    """Write demonstrations into a folder, in another format.
+
+    Args:
+        path: Demonstrations of any format, or a description of them.
+        name: Format to write.
+        folder: Made, or empty.
+        force: Replace what the format wrote into the folder before.
+
+    Raises:
+        DemonstrationError: The demonstrations cannot be read, the format is unknown, only reads, or cannot hold them,
+            or the folder is in use.
+    """
+    chosen = get_format(name)
+    if chosen.write is None:
+        usable, _ = FORMATS.usable()
+        writing = ", ".join(sorted(printable(other) for other, one in usable.items() if one.write is not None))
+        raise DemonstrationError(f"the format '{printable(name)}' is only read; these are written: {writing}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not force:
+            raise DemonstrationError(f"'{printable(folder)}' is not empty; name another folder, or replace it: --force")
+        if path.exists() and folder.resolve() in (path.resolve(), *path.resolve().parents):
+            raise DemonstrationError(
+                f"'{printable(folder)}' holds the demonstrations that are read; name another folder"
+            )
+    demonstrations = read_demonstrations(path)
+    return Converted(chosen.write(demonstrations, folder), demonstrations, chosen.dtype)
