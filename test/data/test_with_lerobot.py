@@ -8,10 +8,12 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from image_sets import made
+from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import get_format
@@ -57,7 +59,9 @@ def test_lerobot_opens_ours_with_chunks(tmp_path: Path, rate_hz: float) -> None:
 def test_what_lerobot_writes_is_read_or_told_not_to_be_finalised(tmp_path: Path, end: str) -> None:
     random = np.random.default_rng(0)
     sizes = {"state": 3, "gripper": 1, "action": 2}
-    frames = {name: random.normal(size=(12, size)).astype(np.float32) for name, size in sizes.items()}
+    frames: dict[str, NDArray[Any]] = {
+        name: random.normal(size=(12, size)).astype(np.float32) for name, size in sizes.items()
+    }
     frames["top"] = random.integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
     np.savez(tmp_path / "frames.npz", lengths=np.array([5, 7]), **frames)  # type: ignore[arg-type]
     run("write_with_lerobot.py", tmp_path / "frames.npz", tmp_path / "arm", end, folder=tmp_path)

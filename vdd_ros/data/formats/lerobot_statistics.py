@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.blocks import blocks
 
-Numbers: TypeAlias = "list[float] | list[list[list[float]]]"
+Numbers: TypeAlias = "list[int] | list[float] | list[list[list[float]]]"
 QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 
 
@@ -26,7 +26,7 @@ def statistics(values: NDArray[Any]) -> Mapping[str, Numbers]:
         name: [[[float(number)]] for number in part] if values.ndim == 4 else [float(number) for number in part]
         for name, part in found.items()
     }
-    return shaped | {"count": [len(values)]}
+    return {**shaped, "count": [len(values)]}
 
 
 def _of_numbers(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
