@@ -11,6 +11,7 @@ from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TransformBuffer
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class ActivePolicy:
         action_steps: int = 1,
         prefetch_ticks: int = 0,
         formats: Formats | None = None,
+        transforms: TransformBuffer | None = None,
     ) -> "ActivePolicy":
         """Put the parts together.
 
@@ -57,6 +59,7 @@ class ActivePolicy:
             action_steps: See `Chunks`.
             prefetch_ticks: See `Chunks`.
             formats: See `Observer`.
+            transforms: See `Observer`; policies that follow one another share them.
 
         Raises:
             RobotFileError: The robot file does not fit the policy.
@@ -65,7 +68,7 @@ class ActivePolicy:
         spec = policy.spec
         robot.check(spec.observation, spec.action)
         counters = Counters()
-        observer = Observer(spec, robot, counters, period_s, formats)
+        observer = Observer(spec, robot, counters, period_s, formats, transforms)
         channel = CommandChannel(robot.commands, spec.vector, spec.action)
         return cls(
             policy,

@@ -13,7 +13,7 @@ from vdd_ros.control.counters import Counters
 from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
 from vdd_ros.control.rings import usable
-from vdd_ros.errors import ObservationError
+from vdd_ros.errors import ConfigurationError, ObservationError
 from vdd_ros.features import Feature
 from vdd_ros.policy.observed import Windows
 from vdd_ros.robot.cdr.format import MessageFormat
@@ -21,6 +21,7 @@ from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TransformBuffer
 
 Formats: TypeAlias = Callable[[str], MessageFormat]
 
@@ -61,6 +62,7 @@ class Observer:
         counters: Where refusals are counted.
         period_s: Time between ticks.
         formats: Serialised form of a message type, by its name; needed to receive bytes.
+        transforms: Transforms between frames; needed if an input names a frame.
 
     Attributes:
         inputs: The channels of the robot file's inputs and last commands, by name.
@@ -72,17 +74,32 @@ class Observer:
         observes_commands: Whether the policy observes what was commanded last.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
+
+    Raises:
+        ConfigurationError: An input names a frame, and there are no transforms.
     """
 
     def __init__(
-        self, spec: WindowForm, robot: RobotFile, counters: Counters, period_s: float, formats: Formats | None = None
+        self,
+        spec: WindowForm,
+        robot: RobotFile,
+        counters: Counters,
+        period_s: float,
+        formats: Formats | None = None,
+        transforms: TransformBuffer | None = None,
     ) -> None:
+        if robot.needs_transforms and transforms is None:
+            raise ConfigurationError("the robot file names a `frame`, but transforms are not read here; leave it out")
+        self._transforms = transforms or TransformBuffer()
         self._differences = Differences(robot, spec.vector)
         vector = self._differences.read
         self._before = BeforeCommands(robot, vector)
         numbers = {s.name: InputChannel(s, vector) for s in robot.sources if s.array is None}
         arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
         self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
+        for framing in (each.framing for each in numbers.values()):
+            if framing is not None:
+                framing.buffer = self._transforms
         if formats is not None:
             for channel in self.inputs.values():
                 channel.expect(formats(channel.source.type))
@@ -150,6 +167,7 @@ class Observer:
             values = self._history.free(name)
         source = channel.source
         judge = self._continuity.get(name)
+        self._transforms.now_s = now_s
         try:
             stamp = channel.read(message, values)
         except OtherJointsError as other:

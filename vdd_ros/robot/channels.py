@@ -16,6 +16,7 @@ from vdd_ros.robot.binding import bind
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.conversion import Conversion
 from vdd_ros.robot.field_paths import check_path, elements
+from vdd_ros.robot.framing import Framing
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
 from vdd_ros.robot.raw_messages import Read, array_of, numbers_of
@@ -50,13 +51,20 @@ class InputChannel:
             if entry.minus in names
         ]
         self._conversion = Conversion(source.entries)
-        self._layout = source.layout
+        self._layout = self._written = source.layout
+        self.framing: Framing | None = None
+        """Gives the numbers in the input's frame; None if it names none."""
+        if source.frame:
+            self.framing = Framing(source.message, source.frame, self._conversion.numbers, source.max_age_s)
+            self._layout = source.message.input_layout(self.framing.numbers)
         self._numbers = np.empty(len(self._conversion.numbers))
         self._read_bytes: Read = _unexpected
 
     def expect(self, form: MessageFormat) -> None:
         """Prepare to read serialised messages of this form too."""
         self._read_bytes = numbers_of(form, self._layout, self._read_message)
+        if self.framing is not None:
+            self.framing.expect(form)
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -83,10 +91,13 @@ class InputChannel:
 
         Raises:
             ObservationError: The message lacks a joint or an element, its lengths contradict each other, a quaternion
-                is no rotation, or its bytes are damaged.
+                is no rotation, no transform to the frame is known, or its bytes are damaged.
         """
         read = self._read_bytes if type(message) is bytes else self._read_message
-        stamp = read(message, self._numbers)
+        if self.framing is None:
+            stamp = read(message, self._numbers)
+        else:
+            stamp = self.framing.read(message, read, self._numbers, stamped=self.source.stamp == "header")
         self._conversion.read(self._numbers, out)
         out /= self._factors
         return stamp
@@ -105,7 +116,9 @@ class InputChannel:
         values = observation[self.columns] * self._factors
         for index, column, factor in self._differences:
             values[index] += observation[column] * factor
-        self._layout.write(self._conversion.write(values), message)
+        self._written.write(self._conversion.write(values), message)
+        if self.source.frame:
+            message.header.frame_id = self.source.frame
 
 
 class ArrayChannel:

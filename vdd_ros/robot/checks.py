@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vdd_ros.robot.field_paths import elements, parse_path
+from vdd_ros.robot.framing import frame_part
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import (
     DIMENSIONLESS,
@@ -31,6 +32,8 @@ def check_input(source: "Input", path: str) -> None:
     """Check that each entry has a unit of the quantity of its field; raises RobotFileError naming the entry."""
     if not source.message.observed:
         fail(f"{path}.type", f"is {source.type!r}, a command type, which cannot be observed; give the sensor's type")
+    if source.frame:
+        _check_frame(source, path)
     if any(entry.shape for entry in source.entries):
         _check_array(source, path)
         return
@@ -82,6 +85,20 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
                 )
             if given is not None and quantity_of(units[given]) and quantity_of(entry.unit):
                 unit_factor(units[given], entry.unit, at)
+
+
+def _check_frame(source: "Input", path: str) -> None:
+    """Check that every number of an input can be given in another frame."""
+    for entry in source.entries:
+        if entry.constant is not None:
+            continue
+        field = f"{entry.field}.x" if entry.rotation else str(entry.field)
+        if entry.shape or entry.field is None or not frame_part(source.message, field):
+            fail(
+                f"{path}.frame",
+                f"goes with positions and orientations of a described type with a header; {entry.name} is none. Give "
+                "it an input of its own on the same topic, without `frame`",
+            )
 
 
 def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:

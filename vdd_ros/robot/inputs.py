@@ -32,6 +32,8 @@ class Input:
         stamp: `header` dates a message by its stamp; `arrival` by its arrival, for unsynchronised clocks.
         when_stale: `stop`: nothing is commanded; `keep`: the last value stays in use, except before an episode's first
             tick.
+        frame: Frame of its points, rotations and directions, through transforms where a message has another; empty: as
+            the messages have them.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Input:
     entries: tuple[InputEntry, ...]
     stamp: str = "header"
     when_stale: str = "stop"
+    frame: str = ""
 
     @property
     def type(self) -> str:
@@ -87,6 +90,7 @@ def read_input(section: Section, name: str) -> Input:
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         stamp=section.choice("stamp", STAMPS, default="header"),
         when_stale=section.choice("when_stale", WHEN_STALE, default="stop"),
+        frame=section.text("frame") if section.has("frame") else "",
         entries=_entries(section),
     )
     section.finish()

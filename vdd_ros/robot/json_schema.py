@@ -53,6 +53,7 @@ def _input() -> _Part:
             "qos": _choice(QOS_PROFILES),
             "stamp": _choice(STAMPS),
             "when_stale": _choice(WHEN_STALE),
+            "frame": _TEXT,
             "joints": _joints(),
             "entries": entries,
             "command": _TEXT,

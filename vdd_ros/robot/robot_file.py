@@ -100,6 +100,11 @@ class RobotFile:
         return (*self.inputs, *self.last_commands)
 
     @property
+    def needs_transforms(self) -> bool:
+        """Whether an input names a frame."""
+        return any(source.frame for source in self.inputs)
+
+    @property
     def command_entries(self) -> tuple[CommandEntry, ...]:
         """All command entries, command after command."""
         return tuple(entry for command in self.commands for entry in command.entries)

@@ -62,6 +62,7 @@ EXAMPLES = {
     "after_s": "after_s: 1.0",
     "max_delay_s": "max_delay_s: 0.1",
     "shortest_s": "shortest_s: 1.0",
+    "frame": "frame: base_link",
 }
 """Example line for each key, for errors."""
 _OF_COMMAND = {

@@ -14,6 +14,7 @@ from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.ros.schemas import message_format
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TransformBuffer
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def load(
     name: str,
     rate_hz: float | None = None,
     allowed: Allowed | None = None,
+    transforms: TransformBuffer | None = None,
 ) -> LoadedPolicy:
     """Load a policy file for a robot.
 
@@ -48,6 +50,7 @@ def load(
         name: Of the node.
         rate_hz: Present tick rate of the node; by default that of the parameters or the file.
         allowed: Files that may be loaded; by default any.
+        transforms: Transforms between frames, if the robot file names any.
 
     Raises:
         VddError: The file is not allowed or no policy file, does not fit the robot or the parameters, was made for
@@ -87,6 +90,7 @@ def load(
         action_steps=parameters.action_steps,
         prefetch_ticks=parameters.prefetch_ticks,
         formats=message_format,
+        transforms=transforms,
     )
     _warn_of_building(policy, path, name, perf_counter() - began)
     info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)

@@ -31,10 +31,12 @@ from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
 from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TransformBuffer
 from vdd_ros.text import printable
 
 JITTER_SLEEPS = 90  # of a millisecond each
@@ -82,7 +84,16 @@ class PolicySession:
         self._robot = RobotFile.load(parameters.robot_file)
         self._name = node.get_fully_qualified_name()
         self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
-        first = partial(load, parameters.policy_path, self._robot, parameters, self._name, allowed=allowed)
+        self._transforms = TransformBuffer() if self._robot.needs_transforms else None
+        first = partial(
+            load,
+            parameters.policy_path,
+            self._robot,
+            parameters,
+            self._name,
+            allowed=allowed,
+            transforms=self._transforms,
+        )
         self._loaded = loader.load(first, parameters.load_timeout_s)
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
@@ -145,6 +156,8 @@ class PolicySession:
         self._handover = Handover(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
         if topic := parameters.episode_topic:
             self._inputs.add(Int64, topic, self._on_episode, LATCHED)
+        if self._transforms is not None:
+            subscribe_to_transforms(self._inputs, self._transforms)
         for source in self.loop.observer.inputs.values():
             self._subscribe(source)
         self._subscribe_to_goals(self._loaded)
@@ -271,7 +284,8 @@ class PolicySession:
             self.loop.new_episode(-math.inf if self._simulated_time else received_s)
 
     def _load_beside(self, path: str) -> LoadedPolicy:
-        return load(path, self._robot, self._parameters, self._name, self._loaded.info["rate_hz"], self._allowed)
+        rate_hz = self._loaded.info["rate_hz"]
+        return load(path, self._robot, self._parameters, self._name, rate_hz, self._allowed, self._transforms)
 
     def _take_over(self, loaded: LoadedPolicy, done: Done) -> None:
         """Hand over at the first tick with a full window; at once if nothing ticks."""

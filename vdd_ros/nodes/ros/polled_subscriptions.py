@@ -101,16 +101,17 @@ class TickInputs:
                     self._fail(subscription.topic_name, error)
 
     def discard(self) -> None:
-        """Discard queued messages, except the newest one of each latched topic."""
+        """Discard queued messages, except the newest ones of each latched topic, as many as its depth."""
         for subscription, callback, taken, raw in self._subscriptions:
             taken.clear()
-            newest = None
+            profile = subscription.qos_profile
+            newest: deque[Any] = deque(maxlen=profile.depth if profile.durability.name == "TRANSIENT_LOCAL" else 0)
             try:
                 with subscription.handle:
                     while (found := subscription.handle.take_message(subscription.msg_type, raw)) is not None:
-                        newest = found
-                if newest is not None and subscription.qos_profile.durability.name == "TRANSIENT_LOCAL":
-                    callback(newest[0], 1e-9 * newest[1]["received_timestamp"])
+                        newest.append(found)
+                for message, info in newest:
+                    callback(message, 1e-9 * info["received_timestamp"])
             except Exception as error:
                 self._fail(subscription.topic_name, error)
 
