@@ -16,6 +16,7 @@ from vdd_ros.recordings.record import BagRecord, EpisodeRecord, LeftOut
 from vdd_ros.recordings.sampler import RawEpisode, Sampler
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TF_STATIC
 
 Keep = Callable[[Episode], None]
 
@@ -88,6 +89,8 @@ class _BagConversion:
             self._sampler.receive(wanted.name, stored.content, stored.log_ns)
         elif wanted.role == "command":
             self._sampler.command(wanted.name, self._decoded(stored), stored.log_ns)
+        elif wanted.role == "transforms":
+            self._sampler.transforms(self._decoded(stored), static=wanted.name == TF_STATIC)
         elif wanted.role == "marker":
             self._mark(self._marker.take(self._decoded(stored)), stored.log_ns)
         else:

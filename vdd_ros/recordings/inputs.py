@@ -8,6 +8,7 @@ from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.ticks import DOUBTED, SEEN, STALE, WAITING, Tick
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TransformBuffer
 
 
 @dataclass
@@ -56,11 +57,13 @@ class RecordedInputs:
 
     Attributes:
         traffic: What arrived since the last reset, by input.
+        transforms: Transforms between frames, of which a reset forgets none.
     """
 
     def __init__(self, form: SamplingForm, robot: RobotFile, formats: Formats) -> None:
         self._counters = Counters()
-        self._observer = Observer(form, robot, self._counters, form.period_s, formats)
+        self.transforms = TransformBuffer()
+        self._observer = Observer(form, robot, self._counters, form.period_s, formats, self.transforms)
         self._formats = formats
         self._prompt = [source.name for source in robot.inputs if not source.is_kept]
         self._stamped = {s.name for s in robot.inputs if s.stamp == "header" and s.message.has_header}

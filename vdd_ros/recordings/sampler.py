@@ -112,6 +112,10 @@ class Sampler:
         if self._runs:
             self._inputs.receive(name, content, received_ns)
 
+    def transforms(self, message: Any, *, static: bool) -> None:
+        """Take in a message of /tf or /tf_static, also between episodes."""
+        self._inputs.transforms.receive(message, static=static)
+
     def command(self, name: str, message: Any, received_ns: int) -> None:
         """Take in a message of a command; `advance` comes first."""
         self._divide(received_ns)

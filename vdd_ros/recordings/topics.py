@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vdd_ros.bags.contents import Channel
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE
 from vdd_ros.text import printable
 
 SERVICE_EVENT = "/_service_event"
@@ -19,16 +20,18 @@ class Wanted:
     """A topic that is read.
 
     Attributes:
-        role: `input`, `command`, `marker`, `start` or `stop`.
+        role: `input`, `command`, `marker`, `start`, `stop` or `transforms`.
         name: Name of the input or command; its key for the others.
         topic: As the robot file has it.
         msgtype: Its type; empty: any.
+        optional: Whether a bag may be without it.
     """
 
     role: str
     name: str
     topic: str
     msgtype: str = ""
+    optional: bool = False
 
     @property
     def place(self) -> str:
@@ -53,6 +56,8 @@ def wanted_topics(robot: RobotFile) -> list[Wanted]:
         found.append(Wanted("command", command.name, topics[command.topic], command.type))
     # What was commanded last is, in a recording, what the operator sent.
     found += [Wanted("input", source.name, topics[source.topic], source.type) for source in robot.last_commands]
+    if robot.needs_transforms:
+        found += [Wanted("transforms", topic, topic, TF_TYPE, optional=True) for topic in (TF_STATIC, TF)]
     marks = rules.episodes
     if marks.topic is not None:
         found.append(Wanted("marker", "topic", marks.topic))
@@ -69,12 +74,14 @@ def find_topics(
 ) -> list[tuple[Wanted, list[int]]]:
     """Return the places of the channels that carry each wanted topic.
 
-    Names that are relative in the robot file match a topic that ends so.
+    Names that are relative in the robot file match a topic that ends so. Optional topics that a bag lacks are left out.
 
     Raises:
         DemonstrationError: The bag lacks a topic, it has no message or another type, or several topics match.
     """
-    return [(one, _places(one, channels, counts)) for one in wanted]
+    there = {channel.topic for channel, count in zip(channels, counts, strict=True) if count}
+    needed = [one for one in wanted if not one.optional or one.topic in there]
+    return [(one, _places(one, channels, counts)) for one in needed]
 
 
 def _places(wanted: Wanted, channels: Sequence[Channel], counts: Sequence[int]) -> list[int]:

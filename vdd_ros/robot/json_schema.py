@@ -29,7 +29,6 @@ def robot_file_schema() -> str:
     root = _mapping(
         "A robot file: which fields of messages are the entries of observation and action",
         {
-            "name": _TEXT,
             "inputs": _named(_input()),
             "command": _command(),
             "commands": _named(_command()),

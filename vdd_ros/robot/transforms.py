@@ -9,6 +9,7 @@ from vdd_ros.robot.rotations import Quaternion, unit_quaternion
 from vdd_ros.text import printable
 
 Vector = tuple[float, float, float]
+TF, TF_STATIC, TF_TYPE = "/tf", "/tf_static", "tf2_msgs/msg/TFMessage"
 KEEP_S = 10.0
 """Seconds that transforms are kept for, as by tf2's default."""
 MOST_FRAMES = 10_000

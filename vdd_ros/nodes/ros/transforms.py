@@ -6,9 +6,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from vdd_ros.nodes.ros.messages import message_class
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
-from vdd_ros.robot.transforms import TransformBuffer
+from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE, TransformBuffer
 
-TF, TF_STATIC, TYPE = "/tf", "/tf_static", "tf2_msgs/msg/TFMessage"
 _MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 _STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """The profiles of tf2's listener."""
@@ -24,7 +23,7 @@ def subscribe_to_transforms(inputs: TickInputs, transforms: TransformBuffer) -> 
     Raises:
         RobotFileError: The package tf2_msgs is not installed.
     """
-    kind = message_class(TYPE)
+    kind = message_class(TF_TYPE)
 
     def moving(message: Any, _: float) -> None:
         transforms.receive(message, static=False)
