@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("rosbags")
 
+from random_messages import schema
 from robot_bags import ARRAY, JOINT_STATE, POSE, ROBOT, START_S, ArmBag, joint_positions, joint_state, numbers, pose
 from rosbags.rosbag2 import StoragePlugin
 
@@ -257,3 +258,23 @@ def test_a_cut_bag_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     file.write_bytes(file.read_bytes()[:-20_000])
     assert main(["robot", "check", str(tmp_path / "arm.yaml"), "--bag", str(bag)]) == 2
     assert "vdd bag mend" in capsys.readouterr().err
+
+
+def test_a_frame_is_reached_by_the_transforms_in_the_bag(tmp_path: Path) -> None:
+    """The target is seen by a camera 0.25 m beside the base."""
+    one = schema("geometry_msgs/msg/TransformStamped").blank()
+    one.header.frame_id, one.child_frame_id = "base", "camera"
+    one.transform.translation.y, one.transform.rotation.w = 0.25, 1.0
+    message = schema("tf2_msgs/msg/TFMessage").blank()
+    message.transforms = [one]
+    seen = pose((0.5, 0.125, 0.0), START_S + 0.1)
+    seen.header.frame_id = "camera"
+    bag = ArmBag(pose_hz=0.0, more=[("/camera/target_pose", POSE, 0.1, seen)])
+    robot = ROBOT.replace("    max_age_s: 0.2\n", "    max_age_s: 0.2\n    frame: base\n    when_stale: keep\n")
+    alone = check(tmp_path, bag, robot)
+    assert "no transform leads from 'camera' to 'base'" in " ".join(text.text for text in alone.findings)
+    (tmp_path / "again").mkdir()
+    bag.more.insert(0, ("/tf_static", "tf2_msgs/msg/TFMessage", 0.05, message))
+    report = check(tmp_path / "again", bag, robot)
+    target = next(one for one in report.inputs if one.name == "target")
+    assert [entry.mean for entry in target.entries] == pytest.approx([0.5, 0.375])

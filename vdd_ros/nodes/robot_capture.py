@@ -20,7 +20,9 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.ros.messages import message_class
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.nodes.ros.transforms import STATIC
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE
 from vdd_ros.text import printable
 
 NAME = "vdd_robot_check"
@@ -69,6 +71,7 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
         raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
     wanted |= {command.topic: command.type for command in robot.commands}
+    wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE) if robot.needs_transforms else {}
     classes = {topic: message_class(kind) for topic, kind in wanted.items()}
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not
     context = rclpy.Context()
@@ -104,7 +107,8 @@ def _listen(node: Node, classes: dict[str, Any], duration_s: float) -> list[BagM
         received.append(BagMessage(topic, round(received_s * 1e9) or time.time_ns(), message))
 
     for topic, kind in classes.items():
-        inputs.add(kind, topic, partial(take, str(node.resolve_topic_name(topic))), EVERY_MESSAGE)
+        profile = STATIC if topic == TF_STATIC else EVERY_MESSAGE
+        inputs.add(kind, topic, partial(take, str(node.resolve_topic_name(topic))), profile)
     end = time.monotonic() + duration_s
     while (left := end - time.monotonic()) > 0:
         inputs.wait(min(POLL_S, left))

@@ -20,6 +20,7 @@ from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TF, TF_STATIC, TransformBuffer
 
 Floats = NDArray[np.float64]
 MOST_REASONS = 20
@@ -109,6 +110,13 @@ class _Reader:
         stamped_s.append(math.nan if stamp is None else stamp * 1e-9)
         values.extend([float(self._out.min()), float(self._out.max())] if found.source.array else self._out.tolist())
 
+    def follow(self, transforms: TransformBuffer) -> bool:
+        """Take transforms from this buffer from now on; return whether the input names a frame."""
+        framing = self._channel.framing if isinstance(self._channel, InputChannel) else None
+        if framing is not None:
+            framing.buffer = transforms
+        return framing is not None
+
     def finish(self, found: InputReadings) -> None:
         """Hand the values over."""
         received_s, stamped_s, values = (np.array(column, np.float64) for column in self._columns)
@@ -149,8 +157,14 @@ def read_inputs(
     for index, one in enumerate(found):
         if one.topic is not None and one.topic.type == one.source.type:
             by_topic.setdefault(one.topic.name, []).append(index)
-    for message in recording.messages(by_topic):
-        for index in by_topic[message.topic]:
+    transforms = TransformBuffer()
+    framed = [reader.follow(transforms) for reader in readers]
+    statics = {TF: False, TF_STATIC: True} if any(framed) else {}
+    for message in recording.messages([*by_topic, *statics]):
+        if message.topic in statics:
+            transforms.receive(message.message, static=statics[message.topic])
+        for index in by_topic.get(message.topic, ()):
+            transforms.now_s = message.received_ns * 1e-9
             readers[index].take(found[index], message)
     for one, reader in zip(found, readers, strict=True):
         reader.finish(one)

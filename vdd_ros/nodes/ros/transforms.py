@@ -9,8 +9,8 @@ from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE, TransformBuffer
 
 _MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""The profiles of tf2's listener."""
+STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""That of tf2's listener, as `_MOVING` is."""
 
 
 def subscribe_to_transforms(inputs: TickInputs, transforms: TransformBuffer) -> None:
@@ -31,5 +31,5 @@ def subscribe_to_transforms(inputs: TickInputs, transforms: TransformBuffer) -> 
     def fixed(message: Any, _: float) -> None:
         transforms.receive(message, static=True)
 
-    inputs.add(kind, TF_STATIC, fixed, _STATIC)
+    inputs.add(kind, TF_STATIC, fixed, STATIC)
     inputs.add(kind, TF, moving, _MOVING)
