@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from node_rig import MakeNode, Robot, started
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from ros_helpers import Bench
 from std_msgs.msg import Int64
@@ -180,3 +181,20 @@ def test_a_partial_hand_over_before_the_start_is_discarded(bench: Bench) -> None
     inputs.take()
     inputs.destroy()
     assert seen == [1]
+
+
+def test_a_latched_topic_keeps_as_many_messages_as_its_depth(bench: Bench) -> None:
+    """As /tf_static: each of several publishers has sent its own, once."""
+    seen: list[int] = []
+    latched = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = bench.node.create_publisher(Int64, TOPIC, latched)
+    inputs = TickInputs(bench.node)
+    inputs.add(Int64, TOPIC, lambda message, _: seen.append(message.data), latched)
+    collected = bench.collect(Int64, TOPIC, latched)
+    bench.wait_for_match(TOPIC, publishers=1, subscriptions=2)
+    for number in range(5):
+        publisher.publish(Int64(data=number))
+    bench.wait(lambda: len(collected) == 5, "all numbers")
+    inputs.discard()
+    inputs.destroy()
+    assert seen == [2, 3, 4]
