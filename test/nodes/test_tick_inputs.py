@@ -187,10 +187,11 @@ def test_a_latched_topic_keeps_as_many_messages_as_its_depth(bench: Bench) -> No
     """As /tf_static: each of several publishers has sent its own, once."""
     seen: list[int] = []
     latched = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    publisher = bench.node.create_publisher(Int64, TOPIC, latched)
+    sending = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = bench.node.create_publisher(Int64, TOPIC, sending)
     inputs = TickInputs(bench.node)
     inputs.add(Int64, TOPIC, lambda message, _: seen.append(message.data), latched)
-    collected = bench.collect(Int64, TOPIC, latched)
+    collected = bench.collect(Int64, TOPIC, RELIABLE)
     bench.wait_for_match(TOPIC, publishers=1, subscriptions=2)
     for number in range(5):
         publisher.publish(Int64(data=number))
