@@ -13,10 +13,10 @@ pytest.importorskip("rosbags")
 
 from geometry_msgs.msg import PoseStamped
 from recorded_arm import STORE, Sent, write_recording
+from vdd_ros.recordings.bag_stream import BagStream
 
 from vdd_ros.bags.types import Decoder
 from vdd_ros.control.loop import PolicyLoop
-from vdd_ros.recordings.bag_stream import BagStream
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.inputs import RecordedInputs
 from vdd_ros.robot.robot_file import RobotFile

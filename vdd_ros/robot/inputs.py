@@ -11,7 +11,7 @@ from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.yaml_section import Section, fail
 
-QOS_PROFILES = ("sensor_data", "reliable")
+QOS_PROFILES = ("sensor_data", "reliable", "match")
 STAMPS = ("header", "arrival")
 WHEN_STALE = ("stop", "keep")
 LONGEST_AGE_S = 10.0
@@ -27,7 +27,7 @@ class Input:
         topic: Topic; relative names take the node's namespace and can be remapped.
         message: Message type.
         max_age_s: Age in seconds beyond which the input is stale and nothing is commanded.
-        qos: `sensor_data` (best effort, matches every publisher) or `reliable`.
+        qos: `sensor_data` (best effort, matches every publisher), `reliable`, or `match`, as its publishers have it.
         entries: The entries read from its messages.
         stamp: `header` dates a message by its stamp; `arrival` by its arrival, for unsynchronised clocks.
         when_stale: `stop`: nothing is commanded; `keep`: the last value stays in use, except before an episode's first

@@ -1,6 +1,7 @@
 """The ROS graph around a policy node's topics: other nodes, their types and quality of service."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -153,9 +154,10 @@ class GraphMonitor:
         return {topic: names for topic, names in found.items() if names}
 
     def listeners(self) -> dict[str, int]:
-        """Return the number of subscriptions to each command topic; none in shadow mode."""
-        counts = {own.topic_name: own.get_subscription_count() for own in self._node.publishers}
-        return {topic: counts.get(topic, 0) for topic in self.command_topics}
+        """Return the number of other subscriptions to each command topic; none in shadow mode."""
+        counts = Counter({own.topic_name: own.get_subscription_count() for own in self._node.publishers})
+        counts.subtract(own.topic_name for own in self._node.subscriptions)  # those that observe the last command
+        return {topic: max(0, counts[topic]) for topic in self.command_topics}
 
     def _published(self, topic: str) -> list[TopicEndpointInfo]:
         return self._publishers.get(topic, [])

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from std_msgs.msg import Float64MultiArray, Int64
 
 from vdd_ros.control.loop import PolicyLoop
@@ -29,11 +30,12 @@ from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
 from vdd_ros.nodes.ros.containment import CallbackErrors
-from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, message_class, qos_profile
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, matching_profile, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.command_warnings import command_warnings
+from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
@@ -256,8 +258,19 @@ class PolicySession:
     def _subscribe(self, channel: InputChannel | ArrayChannel) -> None:
         kind = message_class(channel.source.type)
         channel.check(kind())
-        callback, qos = partial(self._on_input, channel.source.name), qos_profile(channel.source.qos)
-        self._inputs.add(kind, channel.source.topic, callback, qos, raw=True)
+        source = channel.source
+        qos = self._matching(source) if source.qos == "match" else qos_profile(source.qos)
+        self._inputs.add(kind, source.topic, partial(self._on_input, source.name), qos, raw=True)
+
+    def _matching(self, source: Input) -> QoSProfile:
+        """Return the profile that matches the present publishers of an input, and tell it."""
+        topic = self._node.resolve_topic_name(source.topic)
+        found = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(topic)]
+        profile = matching_profile(found)
+        chosen = profile.reliability.name.lower().replace("_", " ")
+        why = f"as its {len(found)} publishers" if found else "as it has no publisher yet"
+        self._node.get_logger().info(f"input {source.name}: the subscription to {topic} is {chosen}, {why}")
+        return profile
 
     def _subscribe_to_goals(self, loaded: LoadedPolicy) -> None:
         """Subscribe to goals once a policy takes them."""

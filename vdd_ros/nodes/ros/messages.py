@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -39,8 +40,14 @@ def message_class(type_name: str) -> Any:
 
 
 def qos_profile(name: str) -> QoSProfile:
-    """Return the profile of an input: `sensor_data` or `reliable`."""
+    """Return the profile of an input: `sensor_data` or `reliable`; of `match`, that which fits any publisher."""
     return RELIABLE if name == "reliable" else SENSOR_DATA
+
+
+def matching_profile(published: Sequence[QoSProfile]) -> QoSProfile:
+    """Return the profile for some publishers: reliable if all are; that which fits any if there is none."""
+    reliable = [profile.reliability == ReliabilityPolicy.RELIABLE for profile in published]
+    return RELIABLE if reliable and all(reliable) else SENSOR_DATA
 
 
 def new_message(type_name: str) -> Any:
