@@ -67,6 +67,7 @@ class ActivePolicy:
         """
         spec = policy.spec
         robot.check(spec.observation, spec.action)
+        robot = robot.limited(spec.action, period_s)
         counters = Counters()
         observer = Observer(spec, robot, counters, period_s, formats, transforms)
         channel = CommandChannel(robot.commands, spec.vector, spec.action)

@@ -8,9 +8,12 @@ from vdd_ros.robot.yaml_section import Section, fail
 
 LAST_COMMAND = "last_command"
 """What `relative_to` names where the action is added to the last command."""
+FROM_DEMONSTRATIONS, URDF = "from_demonstrations", "urdf"
+LIMITS = (FROM_DEMONSTRATIONS, URDF)
+"""Where limits may come from, if not from the robot file."""
 _FROM_ZERO = (*GO_ON, *EFFORTS)
 """Quantities whose first command starts from zero."""
-_LEARNED = ("action", "relative_to", "low", "high")
+_LEARNED = ("action", "relative_to", "low", "high", "limits")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class CommandEntry:
         action: Name of the action entry that it carries; None if it is fixed.
         relative_to: Observation entry whose newest value is added to the action, `LAST_COMMAND`, or None if absolute.
         unit: Unit of the value, and of the limits below.
-        low: Smallest value commanded.
+        low: Smallest value commanded; NaN, as `high` and `max_step`, until `limits` gives it.
         high: Largest value commanded.
         max_step: Largest change from one tick to the next; `.inf`: no limit.
         measured: Observation entry that measures this number, for the first command; None if unmeasured.
@@ -31,6 +34,7 @@ class CommandEntry:
             `max_step`, see `max_errors`.
         fixed: The value that is always commanded; None if an action carries it.
         scale, offset: The value is scale times the number in the message plus offset, in `unit`.
+        limits: Where missing limits come from, one of `LIMITS`; empty: none is missing.
     """
 
     name: str
@@ -46,6 +50,7 @@ class CommandEntry:
     fixed: float | None = None
     scale: float = 1.0
     offset: float = 0.0
+    limits: str = ""
 
     @property
     def reference(self) -> str | None:
@@ -76,22 +81,27 @@ def read_command_entry(section: Section) -> CommandEntry:
 
 def _learned(section: Section) -> CommandEntry:
     relative_to = section.text("relative_to") if section.has("relative_to") else None
-    max_step = section.number("max_step", positive=True, infinite=True)
+    limits = section.choice("limits", LIMITS) if section.has("limits") else ""
+    may_miss = bool(limits)
+    max_step = _limit(section, "max_step", may_miss=may_miss)
     by_default = None if relative_to == LAST_COMMAND else relative_to
     entry = CommandEntry(
         name=section.text("name"),
         action=section.text("action") if section.has("action") else section.text("name"),
         relative_to=relative_to,
         unit=section.unit("unit"),
-        low=section.number("low"),
-        high=section.number("high"),
+        low=_limit(section, "low", may_miss=may_miss),
+        high=_limit(section, "high", may_miss=may_miss),
         max_step=max_step,
         measured=section.text("measured") if section.has("measured") else by_default,
         first_step=section.number("first_step", positive=True) if section.has("first_step") else max_step,
         max_error=_max_error(section),
         scale=_scale(section),
         offset=section.number("offset") if section.has("offset") else 0.0,
+        limits=limits,
     )
+    if limits == FROM_DEMONSTRATIONS:
+        _check_demonstrated(section, relative=relative_to is not None)
     if entry.low >= entry.high:
         fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
     if entry.follows_last and entry.measured is None and quantity_of(entry.unit) not in _FROM_ZERO:
@@ -101,6 +111,22 @@ def _learned(section: Section) -> CommandEntry:
             "this number with `measured`",
         )
     return entry
+
+
+def _limit(section: Section, key: str, *, may_miss: bool) -> float:
+    """Return a limit; NaN if it is left to `limits`."""
+    if may_miss and not section.has(key):
+        return math.nan
+    step = key == "max_step"
+    return section.number(key, positive=step, infinite=step)
+
+
+def _check_demonstrated(section: Section, *, relative: bool) -> None:
+    """Refuse missing limits that no demonstration gives."""
+    what = "the range of displacements" if relative else "the range of set points"
+    for key in ("low", "high") if relative else ("max_step",):
+        if not section.has(key):
+            section.refuse(key, f"is missing: from demonstrations follows {what}, not this; give it")
 
 
 def _fixed(section: Section) -> CommandEntry:

@@ -30,6 +30,7 @@ class Command:
         entries: The numbers, in the order of the message.
         name: Name of the command in the robot file.
         path: Where it stands there, for errors.
+        controller: Name of the ros2_control controller that takes it, or None: its joints are not compared.
     """
 
     topic: str
@@ -40,6 +41,7 @@ class Command:
     entries: tuple[CommandEntry, ...]
     name: str = ALONE
     path: str = field(default=ALONE, compare=False)
+    controller: str | None = None
 
     @property
     def type(self) -> str:
@@ -90,10 +92,13 @@ def read_command(section: Section, name: str) -> Command:
         entries=tuple(read_command_entry(entry) for entry in section.sections("entries")),
         name=name,
         path=section.path,
+        controller=section.topic("controller") if section.has("controller") else None,
     )
     section.finish()
     if (command.on_loss == "call") != (command.loss_service is not None):
         section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
+    if command.controller is not None and command.message.named_by == "field":
+        section.refuse("controller", f"goes with commands of joints, not with a {command.type}; leave it out")
     refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
     check_command(command)
     return command

@@ -1,6 +1,6 @@
 """The robot file: maps message fields to observation and command entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,16 @@ from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import FLOAT32, Feature, Signature
 from vdd_ros.robot.checks import check_entries, check_references
-from vdd_ros.robot.command_entries import CommandEntry
+from vdd_ros.robot.command_entries import URDF, CommandEntry
 from vdd_ros.robot.commands import Command, read_commands
 from vdd_ros.robot.demonstrations import DemonstrationRules, read_demonstrations
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
 from vdd_ros.robot.last_commands import LastCommand, read_last_command
+from vdd_ros.robot.limit_sources import limited
 from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.urdf import JointLimits, read_urdf
 from vdd_ros.robot.yaml_section import Section, fail, refuse_duplicates
 from vdd_ros.text import printable
 
@@ -33,6 +35,8 @@ class RobotFile:
         rate_hz: Rate at which bags are sampled, that of the policy; None if the file gives none.
         demonstrations: How bags become demonstrations.
         path: Names the file in errors.
+        urdf: File of the robot description, as the robot file names it; None if it names none.
+        joints: Limits of the joints of the robot description; None while it is unknown.
     """
 
     inputs: tuple[Input, ...]
@@ -42,6 +46,8 @@ class RobotFile:
     rate_hz: float | None = None
     demonstrations: DemonstrationRules = field(default_factory=DemonstrationRules)
     path: str = field(default="", compare=False)
+    urdf: str | None = None
+    joints: Mapping[str, JointLimits] | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, path: str | Path) -> "RobotFile":
@@ -57,7 +63,8 @@ class RobotFile:
         except RobotFileError as error:
             raise RobotFileError(f"robot file {error}") from None
         try:
-            return replace(cls.from_dict(document), path=printable(path))
+            robot = replace(cls.from_dict(document), path=printable(path))
+            return robot if robot.urdf is None else robot.described(_text_beside(file, robot.urdf), robot.urdf)
         except RobotFileError as error:
             raise RobotFileError(f"robot file {printable(path)}: {error}") from None
 
@@ -80,6 +87,7 @@ class RobotFile:
             name=root.text("name") if root.has("name") else "",
             rate_hz=root.number("rate_hz", positive=True) if root.has("rate_hz") else None,
             demonstrations=_demonstrations(root, [command.name for command in commands]),
+            urdf=root.text("urdf") if root.has("urdf") else None,
         )
         root.finish()
         names = [entry.name for entry in robot.input_entries]
@@ -88,6 +96,30 @@ class RobotFile:
         for command in robot.commands:
             check_references(command, robot.sources)
         return robot
+
+    @property
+    def needs_description(self) -> bool:
+        """Whether limits come from a robot description that is unknown so far."""
+        return self.joints is None and any(entry.limits == URDF for entry in self.command_entries)
+
+    def described(self, text: str, name: str) -> "RobotFile":
+        """Return this file with a robot description (URDF), called `name` in errors; raises RobotFileError."""
+        return replace(self, joints=read_urdf(text, printable(name)))
+
+    def limited(self, action: Sequence[Feature], period_s: float) -> "RobotFile":
+        """Return this file with a number for every limit of its commands.
+
+        Args:
+            action: Features of the policy's action.
+            period_s: Time between ticks.
+
+        Raises:
+            RobotFileError: A limit is neither in this file nor where it says.
+        """
+        try:
+            return replace(self, commands=limited(self.commands, action, self.joints, period_s))
+        except RobotFileError as error:
+            raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
 
     @property
     def input_entries(self) -> tuple[InputEntry, ...]:
@@ -171,6 +203,15 @@ def _demonstrations(root: Section, commands: Sequence[str]) -> DemonstrationRule
     if not root.has("demonstrations"):
         return DemonstrationRules()
     return read_demonstrations(root.section("demonstrations"), commands)
+
+
+def _text_beside(file: Path, name: str) -> str:
+    """Return the text of a file that another one names, relative to itself."""
+    try:
+        return (file.parent / _expanded(name)).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RobotFileError(f"urdf: {printable(name)} cannot be read: {printable(error)}") from None
+>>>>>>> c81726b (Robot file: limits from a URDF or from demonstrations; commands held against their controller's parameters)
 
 
 def _expanded(path: str | Path) -> Path:

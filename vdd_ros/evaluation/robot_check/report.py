@@ -122,6 +122,8 @@ def check_robot(
     inputs = read_inputs(robot, robot.inputs, observation, recording)
     commands = read_commands(robot, recording)
     rate = rate_hz or (policy.spec.rate_hz if policy is not None else _fastest(inputs))
+    if policy is not None:
+        robot = robot.limited(policy.spec.action, 1 / rate)
     alignment = align({one.name: times_of(one) for one in inputs}, rate)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
     wanted = rate_hz is not None or policy is not None

@@ -102,7 +102,8 @@ def _check_ranges(command: Command, message: ReadyMessage) -> None:
         rounded = dtype.kind != "f"
         values = (entry.low, entry.high) if entry.fixed is None else (entry.fixed, entry.fixed)
         least, most = sorted(map(entry.number, values))
-        if low <= least and most <= high and not (rounded and (least % 1 or most % 1)):
+        finite = dtype.kind == "f" and dtype.itemsize == 8  # holds every number, and infinity, which is no limit
+        if finite or (low <= least and most <= high and not (rounded and (least % 1 or most % 1))):
             continue
         given = f"low is {values[0]:g} and high is {values[1]:g}" if entry.fixed is None else f"fixed is {values[0]:g}"
         sent = f", as {least:g} to {most:g}" if (least, most) != values else ""

@@ -7,6 +7,7 @@ from vdd_ros.control.guards import ON_NOVELTY, GuardSettings
 from vdd_ros.control.loop import START_GATES
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.realtime import HostSettings
+from vdd_ros.nodes.policy.robot_side import UNREACHABLE
 from vdd_ros.nodes.policy.source import ANYWHERE, NOWHERE, Allowed
 from vdd_ros.nodes.ros.parameters import parameter
 from vdd_ros.policy.onnx_policy import NOISES
@@ -53,6 +54,12 @@ class PolicyParameters:
     action_steps: int = parameter(1, "actions of each chunk that are executed before the next request", 1, 1000)
     prefetch_ticks: int = parameter(0, "how many ticks ahead the next chunk is requested", 0, 1000)
     send: str = parameter("step", f"what a command carries: {', '.join(SENDS)}")
+    robot_timeout_s: float = parameter(
+        5.0, "how long the configuration waits for the robot's description and its controllers' parameters", 0.1, 600.0
+    )
+    unreachable_controller: str = parameter(
+        "refuse", f"a controller that does not tell its joints: {', '.join(UNREACHABLE)}"
+    )
     start_gate: str = parameter("inputs", f"required before the first action: {', '.join(START_GATES)}")
     first_action: str = parameter(
         "ramp", f"first command, also after a fail-safe, if far from the measured position: {', '.join(FIRST_ACTIONS)}"
@@ -89,7 +96,13 @@ class PolicyParameters:
             if not getattr(self, name):
                 raise ConfigurationError(f"parameter {name} is not set; give it, such as -p {name}:=FILE")
 
-        for name, allowed in (("send", SENDS), ("trigger", TRIGGERS), ("start_gate", START_GATES)):
+        choices = {
+            "send": SENDS,
+            "trigger": TRIGGERS,
+            "start_gate": START_GATES,
+            "unreachable_controller": UNREACHABLE,
+        }
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"

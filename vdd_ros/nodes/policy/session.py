@@ -25,6 +25,7 @@ from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
+from vdd_ros.nodes.policy.robot_side import check_controllers, described
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
@@ -83,7 +84,9 @@ class PolicySession:
         self._parameters = parameters
         parameters.host()
         self._allowed = parameters.allowed()
-        self._robot = RobotFile.load(parameters.robot_file)
+        self._robot = described(node, RobotFile.load(parameters.robot_file), parameters.robot_timeout_s)
+        if parameters.enable_control:
+            check_controllers(node, self._robot, parameters.robot_timeout_s, parameters.unreachable_controller)
         self._name = node.get_fully_qualified_name()
         self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
         self._transforms = TransformBuffer() if self._robot.needs_transforms else None

@@ -16,16 +16,19 @@ Callback = Callable[[Any, float], None]
 MOST_AT_ONCE = 100
 
 
-class _NobodysGroup(CallbackGroup):
+class NobodysGroup(CallbackGroup):
     """A callback group that no executor ever runs."""
 
     def can_execute(self, entity: Any) -> bool:
+        """Return False: never."""
         return False
 
     def beginning_execution(self, entity: Any) -> bool:
+        """Return False: never."""
         return False
 
     def ending_execution(self, entity: Any) -> None:
+        """Do nothing."""
         return None
 
 
@@ -53,7 +56,7 @@ class TickInputs:
     def __init__(self, node: Node, failed: Callable[[str, Exception], object] | None = None) -> None:
         self._node = node
         self._failed = failed
-        self._group = _NobodysGroup()
+        self._group = NobodysGroup()
         self._subscriptions: list[_Polled] = []
         self._waiting: Any = None
 

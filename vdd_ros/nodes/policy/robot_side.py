@@ -1,0 +1,96 @@
+"""What the robot says of itself when a policy node is configured: its description, its controllers' joints."""
+
+import time
+
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from std_msgs.msg import String
+
+from vdd_ros.errors import ConfigurationError, RobotFileError
+from vdd_ros.nodes.ros.awaiting import await_message, call_service
+from vdd_ros.nodes.ros.messages import LATCHED
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.controllers import PARAMETERS, ControllerJoints, Values, controller_problems
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import printable
+
+DESCRIPTION = "robot_description"
+UNREACHABLE = ("refuse", "warn")
+
+
+def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:
+    """Return a robot file with the robot description of the topic `robot_description`, if it needs one.
+
+    Raises:
+        RobotFileError: Nobody publishes it within `timeout_s` seconds, or it is no URDF.
+    """
+    if not robot.needs_description:
+        return robot
+    message = await_message(node, String, DESCRIPTION, LATCHED, timeout_s)
+    topic = node.resolve_topic_name(DESCRIPTION)
+    if message is None:
+        raise RobotFileError(
+            f"robot file {robot.path}: `limits: urdf` needs the robot description, but nothing came on {topic} within "
+            f"{timeout_s:g} s; start robot_state_publisher, or give `urdf: FILE` in the robot file"
+        )
+    return robot.described(message.data, topic)
+
+
+def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachable: str) -> None:
+    """Hold each command that names its controller against that controller's own parameters.
+
+    Args:
+        node: The node that asks.
+        robot: The robot file.
+        timeout_s: Time limit for all controllers together, in seconds.
+        unreachable: One of `UNREACHABLE`, for a controller that does not answer.
+
+    Raises:
+        ConfigurationError: A controller takes other joints, another order or another quantity, or does not answer.
+    """
+    end_s = time.monotonic() + timeout_s
+    for command in robot.commands:
+        if command.controller is None:
+            continue
+        values = _parameters(node, command.controller, end_s)
+        if values is None:
+            _fail_or_warn(node, command, timeout_s, unreachable)
+            continue
+        problems = list(controller_problems(command, ControllerJoints.of(values)))
+        if problems:
+            raise ConfigurationError(f"{command.path}.controller: {command.controller}: {'; '.join(problems)}")
+
+
+def _fail_or_warn(node: Node, command: Command, timeout_s: float, unreachable: str) -> None:
+    text = (
+        f"{command.path}.controller: {command.controller} did not tell its parameters within {timeout_s:g} s, so that "
+        "nobody knows whether it takes these joints in this order"
+    )
+    if unreachable == "refuse":
+        raise ConfigurationError(f"{text}; start it first, or set unreachable_controller to 'warn'")
+    node.get_logger().warning(text)
+
+
+def _parameters(node: Node, controller: str, end_s: float) -> Values | None:
+    """Return a controller's parameters among `PARAMETERS`; None if it does not answer."""
+    # Of undeclared parameters rclcpp returns nothing at all, so it is asked for those that it has.
+    listed = call_service(node, ListParameters, f"{controller}/list_parameters", ListParameters.Request(), _left(end_s))
+    if listed is None:
+        return None
+    names = [name for name in PARAMETERS if name in listed.result.names]
+    request = GetParameters.Request(names=names)
+    found = call_service(node, GetParameters, f"{controller}/get_parameters", request, _left(end_s))
+    if found is None:
+        return None
+    values = zip(names, found.values, strict=False)
+    return {
+        printable(name): parameter_value_to_python(value)
+        for name, value in values
+        if value.type != ParameterType.PARAMETER_NOT_SET
+    }
+
+
+def _left(end_s: float) -> float:
+    return max(0.01, end_s - time.monotonic())

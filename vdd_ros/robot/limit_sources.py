@@ -1,0 +1,89 @@
+"""Limits of commands that a robot file takes from elsewhere: from demonstrations or a robot description."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from vdd_ros.features import Feature
+from vdd_ros.robot.command_entries import FROM_DEMONSTRATIONS, URDF, CommandEntry
+from vdd_ros.robot.commands import Command
+from vdd_ros.robot.quantities import POSITIONS, VELOCITIES, quantity_of, unit_factor
+from vdd_ros.robot.urdf import JointLimits
+from vdd_ros.robot.yaml_section import fail
+
+_Limits = tuple[float, float, float]
+"""low, high, max_step."""
+
+
+def limited(
+    commands: Sequence[Command], action: Sequence[Feature], joints: Mapping[str, JointLimits] | None, period_s: float
+) -> tuple[Command, ...]:
+    """Return commands with a number for every limit.
+
+    Args:
+        commands: Of a robot file.
+        action: Action of the policy, whose limits are those of its demonstrations.
+        joints: Limits of a robot description; None if there is none.
+        period_s: Time between ticks.
+
+    Raises:
+        RobotFileError: A limit is in neither, or in another unit.
+    """
+    features = {feature.name: feature for feature in action}
+    return tuple(_limited(command, features, joints, period_s) for command in commands)
+
+
+def _limited(
+    command: Command, features: Mapping[str, Feature], joints: Mapping[str, JointLimits] | None, period_s: float
+) -> Command:
+    def filled(index: int, entry: CommandEntry) -> CommandEntry:
+        at = f"{command.path}.entries[{index}]"
+        if entry.limits == FROM_DEMONSTRATIONS:
+            return _filled(entry, _demonstrated(entry, features[str(entry.action)]), at)
+        return _filled(entry, _described(entry, joints, period_s, at), at) if entry.limits == URDF else entry
+
+    return replace(command, entries=tuple(filled(index, entry) for index, entry in enumerate(command.entries)))
+
+
+def _demonstrated(entry: CommandEntry, feature: Feature) -> _Limits:
+    """Return the limits of the policy's action: of a set point its range, of a displacement its step."""
+    factor = unit_factor(feature.unit, entry.unit, entry.name)
+    if entry.relative_to is None:
+        return factor * feature.low, factor * feature.high, math.nan
+    return math.nan, math.nan, factor * max(abs(feature.low), abs(feature.high))
+
+
+def _described(entry: CommandEntry, joints: Mapping[str, JointLimits] | None, period_s: float, path: str) -> _Limits:
+    if joints is None:
+        fail(f"{path}.limits", "is 'urdf', but there is no robot description; give `urdf: FILE` in the robot file")
+    joint = joints.get(entry.name)
+    if joint is None:
+        fail(
+            f"{path}.name",
+            f"is {entry.name!r}, which no joint of the robot description is called; it has",
+            list(joints),
+        )
+    quantity = quantity_of(entry.unit)
+    if quantity in POSITIONS:
+        factor = unit_factor("rad" if joint.angular else "m", entry.unit, f"{path}.unit")
+        return factor * joint.low, factor * joint.high, factor * joint.speed * period_s
+    if quantity in VELOCITIES:
+        factor = unit_factor("rad/s" if joint.angular else "m/s", entry.unit, f"{path}.unit")
+        return -factor * joint.speed, factor * joint.speed, math.nan
+    factor = unit_factor("Nm" if joint.angular else "N", entry.unit, f"{path}.unit")
+    return -factor * joint.effort, factor * joint.effort, math.nan
+
+
+def _filled(entry: CommandEntry, found: _Limits, path: str) -> CommandEntry:
+    """Return an entry whose own limits, where it has them, stand before those found; refuse what is in neither."""
+    own = entry.low, entry.high, entry.max_step
+    low, high, max_step = (there if math.isnan(here) else here for here, there in zip(own, found, strict=True))
+    for key, value in (("low", low), ("high", high), ("max_step", max_step)):
+        if math.isnan(value):
+            fail(f"{path}.{key}", f"is missing: `limits: {entry.limits}` says nothing about it here; give it")
+    if not low < high:
+        fail(f"{path}.low", f"is {low:g}, which is not below high ({high:g}); one of them is from {entry.limits}")
+    if not max_step > 0:
+        fail(f"{path}.max_step", f"is {max_step:g} by `limits: {entry.limits}`; it must be above 0: give it")
+    first_step = max_step if math.isnan(entry.first_step) else entry.first_step
+    return replace(entry, low=low, high=high, max_step=max_step, first_step=first_step, limits="")
