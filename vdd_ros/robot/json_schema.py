@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from vdd_ros.robot.command_entries import LIMITS
 from vdd_ros.robot.commands import ON_LOSS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
@@ -33,6 +34,7 @@ def robot_file_schema() -> str:
             "command": _command(),
             "commands": _named(_command()),
             "name": {"type": "string", "minLength": 1},
+            "urdf": _TEXT,
             "rate_hz": _NUMBER,
             "demonstrations": _demonstrations(),
             "episodes": _LATER,
@@ -113,7 +115,7 @@ def _command() -> _Part:
             "on_loss": _choice(ON_LOSS),
             "loss_service": _TEXT,
             "frame_id": _TEXT,
-            "controller": _LATER,
+            "controller": _TEXT,
             "entries": entries,
         },
         required=["topic", "type", "on_loss", "entries"],
@@ -128,7 +130,7 @@ def _number_of_command() -> _Part:
             **dict.fromkeys(("name", "action", "relative_to", "measured"), _TEXT),
             "unit": _UNIT,
             **dict.fromkeys(numbers, _NUMBER),
-            "limits": _LATER,
+            "limits": _choice(LIMITS),
         },
         required=["name", "unit"],
     )

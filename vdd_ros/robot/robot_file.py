@@ -211,7 +211,6 @@ def _text_beside(file: Path, name: str) -> str:
         return (file.parent / _expanded(name)).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise RobotFileError(f"urdf: {printable(name)} cannot be read: {printable(error)}") from None
->>>>>>> c81726b (Robot file: limits from a URDF or from demonstrations; commands held against their controller's parameters)
 
 
 def _expanded(path: str | Path) -> Path:
