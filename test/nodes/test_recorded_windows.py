@@ -15,6 +15,7 @@ from geometry_msgs.msg import PoseStamped
 from recorded_arm import STORE, Sent, write_recording
 from vdd_ros.recordings.bag_stream import BagStream
 
+from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.types import Decoder
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.recordings.form import SamplingForm
@@ -93,7 +94,7 @@ def compare(
 ) -> int:
     """Hold each tick of the node against the converter's; return how many were held."""
     names, held = {topic: name for name, topic in TOPICS.items()}, 0
-    with BagStream(bag) as stream:
+    with RawBag(bag) as stream:
         form = Decoder().form(stream.channels[0])
         inputs = RecordedInputs(SamplingForm.of(robot, 50.0), robot, lambda kind: form)
         messages = list(stream.messages(range(len(stream.channels))))

@@ -74,7 +74,11 @@ LAYERS = {
             ("formats.zarr_arrays", "numcodecs"),
         ),
     ),
-    "recordings": Layer(layers=("robot", "policy", "control", "bags", "data"), packages=("numpy",)),
+    "recordings": Layer(
+        layers=("robot", "policy", "control", "bags", "data"),
+        packages=("numpy",),
+        exceptions=(("example_arm", "rosbags"),),  # through the writer of bags
+    ),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),

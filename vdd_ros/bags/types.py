@@ -1,8 +1,12 @@
 """Message types of a bag: its own definitions, or those of ROS 2 Jazzy."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vdd_ros.bags.contents import Channel
 from vdd_ros.bags.schemas import Definitions, schema_from
@@ -11,6 +15,8 @@ from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.text import printable
 
 _ENCODING = "cdr"
+Floats = NDArray[np.float64]
+
 _MOST_DEFINITION = 1 << 20
 _IDL = "=" * 80 + "\nIDL: "
 
@@ -81,6 +87,40 @@ def _definitions_of(channel: Channel) -> tuple[Definitions, Any]:
             return own, store
     standard = get_typestore(Stores.ROS2_JAZZY)
     return standard.fielddefs, standard
+
+
+class Encoder:
+    """Serialises a few standard messages."""
+
+    def __init__(self) -> None:
+        from rosbags.typesys import Stores, get_typestore
+
+        self._store = get_typestore(Stores.ROS2_JAZZY)
+        self._types = self._store.types
+
+    def joint_state(self, stamp_ns: int, names: Sequence[str], positions: Floats) -> bytes:
+        """Return a sensor_msgs/JointState with positions, (n,)."""
+        kind, none = "sensor_msgs/msg/JointState", np.empty(0)
+        return self._bytes(kind, self._types[kind](self._header(stamp_ns), list(names), positions, none, none))
+
+    def pose(self, stamp_ns: int, x: float, y: float) -> bytes:
+        """Return a geometry_msgs/PoseStamped at a place, not rotated."""
+        kind, types = "geometry_msgs/msg/PoseStamped", self._types
+        place = types["geometry_msgs/msg/Point"](x=x, y=y, z=0.0)
+        turned = types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
+        return self._bytes(kind, types[kind](self._header(stamp_ns), types["geometry_msgs/msg/Pose"](place, turned)))
+
+    def numbers(self, values: Floats) -> bytes:
+        """Return a std_msgs/Float64MultiArray with values, (n,)."""
+        kind, types = "std_msgs/msg/Float64MultiArray", self._types
+        return self._bytes(kind, types[kind](types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0), values))
+
+    def _header(self, stamp_ns: int) -> Any:
+        stamp = self._types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 1_000_000_000))
+        return self._types["std_msgs/msg/Header"](stamp=stamp, frame_id="base_link")
+
+    def _bytes(self, kind: str, message: Any) -> bytes:
+        return bytes(self._store.serialize_cdr(message, kind))
 
 
 def undefined(channel: Channel) -> RecordingError:

@@ -1,4 +1,4 @@
-"""`vdd bag`: what can be done for a bag."""
+"""`vdd bag`: bags mended, and example recordings."""
 
 import argparse
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
 
-HELP = "repair a bag: of a killed recorder, without metadata or index, split, or out of order"
+HELP = "repair a bag, or make example recordings"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
     action.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
+    action.set_defaults(run_action=_mend)
+    example = "make bags of a simulated arm that an operator moves to a target, and its robot file, to try the rest on"
+    action = actions.add_parser("example", help="make example recordings of an arm", description=example)
+    action.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the bags")
+    action.add_argument("--episodes", type=int, default=40, help="number of bags (default: %(default)s)")
+    action.add_argument("--seed", type=int, default=0, help="seed of targets and noise (default: %(default)s)")
+    action.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
+    action.set_defaults(run_action=_example)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the action; return its exit code."""
+    code: int = args.run_action(args)
+    return code
+
+
+def _example(args: argparse.Namespace) -> int:
+    """Make recordings, say where they are."""
+    from vdd_ros.recordings.example_arm import record_examples
+
+    made = record_examples(args.out, args.episodes, args.seed)
+    show(f"{args.out}: {len(made.bags)} bags, {made.elbow_up} with the elbow up; robot file {made.robot}")
+    if args.json is not None:
+        numbers = {"bags": len(made.bags), "elbow_up": made.elbow_up, "robot": str(made.robot), "seed": args.seed}
+        write_json(args.json, numbers)
+    return 0
+
+
+def _mend(args: argparse.Namespace) -> int:
     """Mend and say what there is; return 1 if messages are, or may be, missing."""
     from vdd_ros.bags.repair import mend
 

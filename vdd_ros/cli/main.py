@@ -33,7 +33,7 @@ COMMANDS = {
     "demo": "run student and teacher beside a simulated robot over ROS 2",
     "soak": "run the demo for minutes or hours and check memory, records and deadlines",
     "latency": "report latency bags: the time of each tick, and how policies agree",
-    "bag": "repair the latency bag of a killed recorder",
+    "bag": "repair a bag, or make example recordings",
     "doctor": "examine this host for real-time control: clocks, limits, versions, jitter",
     "benchmark": "benchmark methods, the policy node, the speed of learning, or policy files",
 }
