@@ -2,7 +2,7 @@
 
 import difflib
 import sys
-from dataclasses import fields
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,19 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
-from vdd_ros.bags.diagnostics import DIAGNOSTICS
-from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError, VddError
-from vdd_ros.nodes.policy.parameters import PolicyParameters
-from vdd_ros.nodes.ros.arguments import unknown_parameters
-from vdd_ros.nodes.ros.parameter_files import Section, read_sections
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running.arguments import (
+    absolute,
+    forbids_commands,
+    matched_sections,
+    new_bag,
+    policy_file,
+    recorded_topics,
+    shadow_policies,
+)
 from vdd_ros.text import printable
 
-OTHER = {"student": "teacher", "teacher": "student"}
-SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
 RECORDER_READY = b"ready: every topic is subscribed"
 ARGUMENTS = {
     "policy": "policy compare_with robot record episode_topic seed shadow activate params_file use_sim_time",
@@ -84,10 +86,10 @@ def _start(context: LaunchContext) -> list[Action]:
     """Describe the nodes; refuse wrong arguments before anything starts."""
     _refuse_unknown(sys.argv)
     given = context.launch_configurations
-    robot = RobotFile.load(_absolute(given["robot"]))
+    robot = RobotFile.load(absolute(given["robot"]))
     space = given.get("ros_namespace", "").strip("/")
     names = {name: f"/{space}/{name}" if space else f"/{name}" for name in ("policy", *_shadows(given))}
-    matched = _matched(given["params_file"], names)
+    matched = matched_sections(given["params_file"], names)
     shadow = given["shadow"] == "true"
     shadows = _shadows(given)
     policies = {"policy": given["policy"], **shadows}
@@ -98,18 +100,16 @@ def _start(context: LaunchContext) -> list[Action]:
             policy,
             shadow=shadow or name in shadows,
             compared=bool(shadows),
-            params_file=str(_absolute(given["params_file"])) if matched[name] else "",
+            params_file=str(absolute(given["params_file"])) if matched[name] else "",
         )
         for name, policy in policies.items()
     }
     actions: list[Action] = []
     wanted = given["activate"] == "true"
     if given["record"]:
-        if not shadow and _forbids_commands(matched["policy"]):
+        if not shadow and forbids_commands(matched["policy"]):
             raise ConfigurationError("params_file says enable_control: false, so give shadow:=true to record")
-        topics = [*(f"{name}/{topic}" for name in nodes for topic in NODE_TOPICS), DIAGNOSTICS]
-        optional = [f"{name}/{topic}" for name in nodes for topic in OPTIONAL_TOPICS]
-        recorder = _recorder(given, robot, topics, optional, shadow)
+        recorder = _recorder(given, robot, nodes, shadow)
         activate = [_change(node, Transition.TRANSITION_ACTIVATE) for node in nodes.values()] if wanted else []
         actions = [RegisterEventHandler(_once_ready(recorder, activate)), recorder]
     for name, node in nodes.items():
@@ -158,18 +158,14 @@ def _refuse_unknown(words: list[str]) -> None:
 
 def _shadows(given: dict[str, str]) -> dict[str, str]:
     """Return the shadow policies by node: shadow_policy, shadow_policy_2 and so on."""
-    others = [word.strip() for word in given["compare_with"].split(",") if word.strip()]
-    other = OTHER.get(given["policy"], "teacher")
-    return {
-        "shadow_policy" if number == 1 else f"shadow_policy_{number}": other if policy == "other" else policy
-        for number, policy in enumerate(others, start=1)
-    }
+    words = map(str.strip, given["compare_with"].split(","))
+    return shadow_policies(given["policy"], filter(None, words))
 
 
 def _policy_node(
     given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool, params_file: str
 ) -> LifecycleNode:
-    parameters: dict[str, Any] = {"policy_path": _policy_file(policy), "robot_file": str(_absolute(given["robot"]))}
+    parameters: dict[str, Any] = {"policy_path": str(policy_file(policy)), "robot_file": str(absolute(given["robot"]))}
     # Set only what an argument asks for: a params_file that forbids commands stays in force.
     if shadow:
         parameters["enable_control"] = False
@@ -192,15 +188,6 @@ def _policy_node(
     )
 
 
-def _policy_file(policy: str) -> str:
-    if policy in SHIPPED:
-        return str(resources.path(SHIPPED[policy]))
-    file = _absolute(policy)
-    if not file.is_file():
-        raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a policy file")
-    return str(file)
-
-
 def _whole_number(name: str, given: str) -> int:
     try:
         return int(given)
@@ -208,49 +195,9 @@ def _whole_number(name: str, given: str) -> int:
         raise ConfigurationError(f"{name} is {given}; it must be a whole number") from None
 
 
-def _matched(given: str, nodes: dict[str, str]) -> dict[str, list[Section]]:
-    """Return the sections of the parameter file by node.
-
-    A section that matches no node is refused: with `enable_control: false` in it, a robot would move nevertheless.
-    Sections of shadows that do not run are reported and skipped.
-    """
-    file = _absolute(given)
-    if not file.is_file():
-        raise ConfigurationError(f"params_file {given} is not a file; config/policy_node.params.yaml is the example")
-    sections = read_sections(file)
-    known = [item.name for item in fields(PolicyParameters)]
-    for section in sections:
-        if problem := unknown_parameters(section.names, known):
-            raise ConfigurationError(f"params_file {given}, section {section.name}: {problem} there are {known}")
-        if any(map(section.matches, nodes.values())):
-            continue
-        if not section.name.rpartition("/")[2].startswith("shadow_policy"):
-            raise ConfigurationError(
-                f"params_file {given} has a section for {section.name}, but the nodes are {', '.join(nodes.values())}; "
-                "rename it to one of them, or to /** for all"
-            )
-        print(f"params_file {given}: the section {section.name} matches no node of this launch", file=sys.stderr)
-    return {name: [section for section in sections if section.matches(node)] for name, node in nodes.items()}
-
-
-def _forbids_commands(sections: list[Section]) -> bool:
-    """Return whether the parameters disable commands; the recorder must not wait for the command topic then."""
-    return any(section.values.get("enable_control") in (False, 0, "false", "off", "no") for section in sections)
-
-
-def _absolute(path: str) -> Path:
-    """Return an absolute path, which no parameter parser mistakes for a number, as it would a file called 1e3."""
-    return Path(path).expanduser().absolute()
-
-
-def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], optional: list[str], shadow: bool) -> Node:
-    output = _absolute(given["record"])
-    if output.exists():
-        raise ConfigurationError(f"record {given['record']} exists already; remove it or choose another directory")
-    on_robot = [source.topic for source in robot.inputs] + (
-        [] if shadow else [command.topic for command in robot.commands]
-    )
+def _recorder(given: dict[str, str], robot: RobotFile, nodes: Collection[str], shadow: bool) -> Node:
     episodes = [given["episode_topic"]] if given["episode_topic"] else []
+    topics, optional = recorded_topics(robot, nodes, control=not shadow, more=episodes)
     return Node(
         package="vdd_ros",
         executable="bag_recorder",
@@ -258,7 +205,7 @@ def _recorder(given: dict[str, str], robot: RobotFile, topics: list[str], option
         output="screen",
         on_exit=_end,
         parameters=[
-            {"output": str(output), "topics": on_robot + episodes + topics, "optional_topics": optional},
+            {"output": str(new_bag(given["record"])), "topics": topics, "optional_topics": optional},
         ],
     )
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from ros_helpers import Bench
 
-from vdd_ros.demo.ros_domains import take_domain
+from vdd_ros.running.ros_domains import take_domain
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

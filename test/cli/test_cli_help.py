@@ -24,6 +24,7 @@ from vdd_ros.learning.methods.configs import (
 WITHOUT_FIGURES: dict[tuple[str, ...], str] = {
     ("demos", "describe"): "writes a description, which is a file to edit",
     ("robot", "schema"): "prints JSON itself",
+    ("run",): "its figures are in the bag, which vdd latency reports",
 }
 """Commands that print no figure of their own, with the reason why they need no --json."""
 

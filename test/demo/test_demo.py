@@ -21,10 +21,10 @@ from vdd_ros.bags.diagnostics import DIAGNOSTICS, newest_values
 from vdd_ros.bags.latency import read_latency_bag
 from vdd_ros.bags.reader import read_messages
 from vdd_ros.cli.main import main
-from vdd_ros.demo.node_processes import NodeProcesses
 from vdd_ros.demo.run import plan
 from vdd_ros.errors import ProcessError
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.running.node_processes import NodeProcesses
 
 pytestmark = pytest.mark.ros
 LANE_X = 0.72
@@ -240,7 +240,7 @@ def test_bad_options_are_refused_before_anything_is_made(
 
 
 def test_a_node_that_ignores_sigint_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vdd_ros.demo.node_processes.STOP_DEADLINE_S", 0.1)
+    monkeypatch.setattr("vdd_ros.running.node_processes.STOP_DEADLINE_S", 0.1)
     stubborn = (
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
     )

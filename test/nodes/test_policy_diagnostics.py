@@ -175,7 +175,7 @@ def test_who_listens_and_who_else_commands_is_reported(
     logged: list[str] = []
     logger = node.get_logger()
     monkeypatch.setattr(node, "get_logger", lambda: logger)
-    monkeypatch.setattr(logger, "error", logged.append)
+    monkeypatch.setattr(logger, "warning", logged.append)
     bench.wait(lambda: "nobody subscribes to /avoiding_controller/commands" in said().message, "the warning")
     assert values(said())["listeners"] == "0"
     robot = Robot(bench)
@@ -185,7 +185,8 @@ def test_who_listens_and_who_else_commands_is_reported(
     robot.run_until(lambda: values(said())["other_publishers"] == "1", "the rival")
     told = len(arrays)
     robot.run_until(lambda: len(arrays) > told + 3, "more diagnostics")
-    assert logged.count(f"other nodes command the robot too, on {COMMANDS}: /bench") == 1
+    rivals = [line for line in logged if line.startswith(f"other nodes command the robot too, on {COMMANDS}: /bench")]
+    assert 1 <= len(rivals) < 4  # other parts of the state may come up beside it on a busy machine
     bench.node.destroy_publisher(rival)
     robot.run_until(lambda: values(said())["other_publishers"] == "0", "the end of the rival")
 

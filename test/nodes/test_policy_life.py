@@ -19,6 +19,7 @@ pytest.importorskip("rclpy")
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
+from std_msgs.msg import Bool
 
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.errors import ConfigurationError
@@ -27,6 +28,7 @@ from vdd_ros.nodes.policy.ticker import Ticker
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.nodes.ros import runtime
 from vdd_ros.nodes.ros.containment import ContainingExecutor
+from vdd_ros.nodes.ros.messages import LATCHED
 
 
 def fail(*_: Any, **__: Any) -> None:
@@ -205,3 +207,37 @@ def test_transitions_that_are_not_possible_do_not_fill_the_log(
         assert not answer.success
     assert len(lines) == 1
     assert "is not possible while unconfigured" in lines[0]
+
+
+def test_a_start_topic_is_waited_for(make_node: MakeNode, bench: Bench) -> None:
+    """The node is configured at once, and active once the topic says true; what it says later changes nothing."""
+    node = make_node(autostart=True, start_topic="go/ready")
+    node.autostart()
+    go = bench.node.create_publisher(Bool, "/go/ready", LATCHED)
+    bench.wait_for_match("/go/ready", publishers=1, subscriptions=1)
+    for data in (False, True):
+        assert node.state == "inactive"
+        go.publish(Bool(data=data))
+    bench.wait(lambda: node.state == "active", "the activation")
+    node.trigger_deactivate()
+    go.publish(Bool(data=True))
+    go.wait_for_all_acked()
+    for _ in range(10):
+        bench.executor.spin_once(timeout_sec=0.0)
+    assert node.state == "inactive"
+
+
+def test_a_start_that_fails_later_ends_the_process(
+    make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make_node(autostart=True, start_topic="/go")
+    node.autostart()
+    monkeypatch.setattr(PolicySession, "start", fail)
+    with pytest.raises(runtime.Leave):
+        node._take_start(Bool(data=True))
+
+
+def test_a_start_topic_that_is_no_topic_is_refused(make_node: MakeNode) -> None:
+    node = make_node(autostart=True, start_topic="a topic")
+    with pytest.raises(ConfigurationError, match="start_topic is 'a topic' with ' '"):
+        node.autostart()

@@ -117,8 +117,12 @@ LAYERS = {
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),
         packages=("numpy", "rclpy", "rosbags", "yaml"),
     ),
+    "running": Layer(
+        layers=("host", "robot", "policy", "control", "bags", "data", "tasks", "nodes"),
+        packages=("numpy", "rosbags", "yaml"),
+    ),
     "demo": Layer(
-        layers=("host", "robot", "policy", "control", "bags", "data", "tasks", "evaluation"),
+        layers=("host", "robot", "policy", "control", "bags", "data", "tasks", "evaluation", "running"),
         packages=("matplotlib", "numpy", "onnxruntime", "rosbags"),
     ),
     "benchmark": Layer(
@@ -134,6 +138,7 @@ LAYERS = {
             "evaluation",
             "learning",
             "nodes",
+            "running",
             "demo",
         ),
         packages=(

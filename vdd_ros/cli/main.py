@@ -30,6 +30,7 @@ COMMANDS = {
     "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
     "novelty": "measure out-of-distribution detection: false alarms, and detections of faults",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
+    "run": "run a policy on a robot, with shadow policies and a recorder, until Ctrl-C",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
     "soak": "run the demo for minutes or hours and check memory, records and deadlines",
     "latency": "report latency bags: the time of each tick, and how policies agree",

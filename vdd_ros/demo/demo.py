@@ -1,11 +1,8 @@
 """The demo: a simulated robot, a policy that commands it and one that shadows it, recorded and compared."""
 
-import contextlib
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TypedDict
 
 from vdd_ros import resources
@@ -14,10 +11,11 @@ from vdd_ros.demo.episodes import DemoRecord, EpisodeSummary, read_demo
 from vdd_ros.demo.result_folder import REPORT, result_folder
 from vdd_ros.demo.run import TASK, Run, execute, plan
 from vdd_ros.documents import JsonObject, write_json
-from vdd_ros.errors import ConfigurationError, Terminated, VddError
+from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.evaluation.latency.report import Report, make_report
 from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running.signals import interruptible_once
 from vdd_ros.tasks import get_task
 
 SHADOWS = {"student": "teacher", "teacher": "student"}
@@ -151,31 +149,6 @@ def run_demo(demo: Demo) -> DemoReport:
         finally:
             write_json(demo.out / REPORT, report)
     return report
-
-
-@contextlib.contextmanager
-def interruptible_once() -> Iterator[None]:
-    """Raise on the first SIGINT, SIGTERM or SIGHUP in the block, and ignore further ones.
-
-    Further signals must not disturb the shutdown of the nodes. The earlier handlers are restored at the end.
-
-    Raises:
-        KeyboardInterrupt: SIGINT came.
-        Terminated: SIGTERM or SIGHUP came.
-    """
-    wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-
-    def interrupt(received: int, _frame: FrameType | None) -> None:
-        for number in wanted:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt if received == signal.SIGINT else Terminated(received)
-
-    before = [signal.signal(number, interrupt) for number in wanted]
-    try:
-        yield
-    finally:
-        for number, handler in zip(wanted, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport) -> bool:

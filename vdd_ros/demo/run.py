@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros import resources
-from vdd_ros.bags.diagnostics import DIAGNOSTICS
-from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
-from vdd_ros.demo.node_processes import NodeProcesses
 from vdd_ros.progress import progress
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running.arguments import recorded_topics
+from vdd_ros.running.node_processes import NodeProcesses
 from vdd_ros.tasks import get_task
 
 TASK = "avoiding"
@@ -79,9 +78,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     robot_file = get_task(TASK).get_robot_file()
     robot = RobotFile.load(robot_file)
     spec = get_task(TASK).spec
-    topics = [source.topic for source in robot.inputs] + [command.topic for command in robot.commands]
-    topics += ["episode", "sim_robot/result"]
-    topics += [*(f"{node}/{topic}" for node in run.files for topic in NODE_TOPICS), DIAGNOSTICS]
+    topics, optional = recorded_topics(robot, run.files, control=True, more=("episode", "sim_robot/result"))
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)
     with NodeProcesses(run.logs) as nodes:
@@ -91,7 +88,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
             config / "bag_recorder.params.yaml",
             output=str(run.bag),
             topics=topics,
-            optional_topics=[f"{node}/{topic}" for node in run.files for topic in OPTIONAL_TOPICS],
+            optional_topics=optional,
         )
         nodes.start(
             "sim_robot",

@@ -10,8 +10,7 @@ import numpy as np
 
 from vdd_ros.bags.latency import NodeLatency, read_latency_bag
 from vdd_ros.console import show
-from vdd_ros.demo.demo import Demo, interruptible_once
-from vdd_ros.demo.node_processes import NodeProcesses
+from vdd_ros.demo.demo import Demo
 from vdd_ros.demo.result_folder import REPORT, result_folder
 from vdd_ros.demo.run import Run, execute
 from vdd_ros.demo.soak_judge import WARM_UP_S, Floats, Growth, judge_memory, judge_record, problems
@@ -21,6 +20,8 @@ from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss, judge_deadl
 from vdd_ros.host.monitor import HostMonitor, Preemptions
 from vdd_ros.host.realtime import HostFacts, host_facts
 from vdd_ros.progress import progress
+from vdd_ros.running.node_processes import NodeProcesses
+from vdd_ros.running.signals import interruptible_once
 
 MADE_BY = "vdd soak"
 ROBOT = "sim_robot"

@@ -1,6 +1,7 @@
 """The lifecycle node that runs a policy on a robot."""
 
 import sys
+import time
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -9,8 +10,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter
+from std_msgs.msg import Bool
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.console import Console, Loudness
 from vdd_ros.nodes.policy.diagnostics import LONGEST, ONLY_IN_INFO, key_values, loop_values
 from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.parameters import PolicyParameters
@@ -21,8 +24,9 @@ from vdd_ros.nodes.ros.arguments import Executable, answered
 from vdd_ros.nodes.ros.containment import CallbackErrors, answer_always
 from vdd_ros.nodes.ros.leaving import asked_to_leave, leave
 from vdd_ros.nodes.ros.lifecycle import ReasonedLifecycleNode
+from vdd_ros.nodes.ros.messages import LATCHED
 from vdd_ros.nodes.ros.parameters import current_parameters, declare_parameters, meant_parameters
-from vdd_ros.nodes.ros.runtime import run
+from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.policy.denormals import flush_denormals
 from vdd_ros.text import printable
 
@@ -47,10 +51,11 @@ class PolicyNode(ReasonedLifecycleNode):
         super().__init__(name, **kwargs)
         self._destroyed = False
         self.session: PolicySession | None = None
-        self._logged: dict[str, str] = {}
         self._other_publishers: dict[str, list[str]] = {}
         self.callback_errors = CallbackErrors(self.get_logger().error)
         self._errors_told = 0
+        self._awaited = ""  # topic that an autostart waits for
+        self._console = Console(self._loudness(), time.monotonic)
         answer_always(self, self.callback_errors)
         declare_parameters(self, PolicyParameters, read_only=False)
         self._first_policy = self.get_parameter("policy_path").value
@@ -63,14 +68,32 @@ class PolicyNode(ReasonedLifecycleNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure."""
-        if self.get_parameter("autostart").value:
-            for transition in (self.trigger_configure, self.trigger_activate):
-                if asked_to_leave():
-                    return
-                transition()
-                if self.failure:
-                    raise ConfigurationError(self.failure)
+        """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure.
+
+        With `start_topic`, activation waits for that topic.
+        """
+        if not self.get_parameter("autostart").value:
+            return
+        start_topic = self.get_parameter("start_topic").value
+        for transition in (self.trigger_configure, *([] if start_topic else [self.trigger_activate])):
+            if asked_to_leave():
+                return
+            transition()
+            if self.failure:
+                raise ConfigurationError(self.failure)
+        if start_topic:
+            self._awaited = self.resolve_topic_name(start_topic)
+            self._start_signal = self.create_subscription(Bool, start_topic, self._take_start, LATCHED)
+
+    def _take_start(self, message: Bool) -> None:
+        """Activate, at the first message that says so; end the process if that fails, as an autostart does."""
+        if not (message.data and self._awaited):
+            return
+        self._awaited = ""
+        if self.state == "inactive":
+            self.trigger_activate()
+            if self.failure:
+                raise Leave(1)
 
     def configure(self) -> None:
         """Load, check, warm up and connect."""
@@ -147,6 +170,7 @@ class PolicyNode(ReasonedLifecycleNode):
             level = max(level, DiagnosticStatus.WARN)
             message = f"{new} errors were caught, the last: {errors.last}; {message}"
         self._errors_told = errors.count
+        self._console.say(level[0], message)
         values |= {"callback_errors": errors.count, "last_callback_error": errors.last}
         status = DiagnosticStatus(
             level=level,
@@ -177,43 +201,42 @@ class PolicyNode(ReasonedLifecycleNode):
             self.session.graph_monitor.look()
         self._other_publishers = self.session.graph_monitor.other_publishers() if self.session else {}
         wrong_types = self.session.graph_monitor.wrong_types() if self.session else ""
-        self._log_once("wrong types", wrong_types)
         if wrong_types or self.failure:
             return DiagnosticStatus.ERROR, wrong_types or self.failure
         if self.session and self.state == "active":
             level, message = self.session.health.judge(self.get_clock().now().nanoseconds * 1e-9)
             around = self._judge_graph(self.session.graph_monitor)
             return (max(level, DiagnosticStatus.WARN), "; ".join([*around, message])) if around else (level, message)
+        if self.session and self.state == "inactive" and self._awaited:
+            unpublished = self.session.graph_monitor.unpublished()
+            parts = filter(None, (f"inactive, waiting for {self._awaited} to say true", unpublished))
+            return DiagnosticStatus.WARN if unpublished else DiagnosticStatus.OK, "; ".join(parts)
         return DiagnosticStatus.OK, self.state
 
     def _judge_graph(self, graph: GraphMonitor) -> list[str]:
         """Return problems with the other ends of the node's topics."""
         others = ", and ".join(f"on {topic}: {', '.join(names)}" for topic, names in self._other_publishers.items())
         told = f"other nodes command the robot too, {others}" if others else ""
-        self._log_once("other_publishers", told)
         several = self._judge_input_publishers(graph)
         mismatches = "; ".join(graph.mismatches())
-        self._log_once("quality of service", mismatches)
-        alone = " and ".join(topic for topic, count in graph.listeners().items() if not count)
-        unheard = f"nobody subscribes to {alone}" if alone else ""
-        return [text for text in (told, several, mismatches, unheard) if text]
+        return [text for text in (told, several, mismatches, graph.unheard()) if text]
 
     def _judge_input_publishers(self, graph: GraphMonitor) -> str:
         """Report inputs with several publishers, except those that carry separate joints of each publisher."""
         shared = self.session.loop.observer.other_joints if self.session else {}
-        told = "; ".join(
+        return "; ".join(
             f"input {what} has {len(names)} publishers, which may contradict each other: {', '.join(names)}"
             for what, names in graph.other_input_publishers().items()
             if not shared.get(what)
         )
-        self._log_once("other input publishers", told)
-        return told
 
-    def _log_once(self, what: str, text: str) -> None:
-        """Log a problem if it differs from the previous one."""
-        if text and text != self._logged.get(what):
-            self.get_logger().error(text)
-        self._logged[what] = text
+    def _loudness(self) -> Loudness:
+        """Return where lines go; a line of code that logs must keep its severity (rclpy)."""
+        return Loudness(
+            info=lambda text: self.get_logger().info(text),
+            warning=lambda text: self.get_logger().warning(text),
+            error=lambda text: self.get_logger().error(text),
+        )
 
     def _refuse_changes(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = [parameter.name for parameter in parameters if parameter.name in FIXED]

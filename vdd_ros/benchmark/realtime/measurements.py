@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros import resources
-from vdd_ros.demo.node_processes import NodeProcesses
 from vdd_ros.host.monitor import HostMonitor, Preemptions
+from vdd_ros.running.node_processes import NodeProcesses
 
 Arrays = dict[str, NDArray[Any]]
 

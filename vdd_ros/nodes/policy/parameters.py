@@ -13,6 +13,8 @@ from vdd_ros.nodes.ros.parameters import parameter
 from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.providers import PROVIDERS, ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
+from vdd_ros.robot.names import topic_problem
+from vdd_ros.text import printable
 
 SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
@@ -89,6 +91,9 @@ class PolicyParameters:
         "", "topic of episode numbers (std_msgs/Int64); each clears the history; empty: none"
     )
     autostart: bool = parameter(False, "configure and activate without a manager")
+    start_topic: str = parameter(
+        "", "with autostart: activate once this topic (std_msgs/Bool, transient local) says true; empty: at once"
+    )
 
     def __post_init__(self) -> None:
         """Refuse missing files and unknown words; raises ConfigurationError."""
@@ -107,6 +112,8 @@ class PolicyParameters:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
                 )
+        if self.start_topic and (problem := topic_problem(self.start_topic)):
+            raise ConfigurationError(f"parameter start_topic is {printable(self.start_topic)!r}{problem}")
 
     def allowed(self) -> Allowed:
         """Return which files `~/load_policy` may load; raises ConfigurationError."""

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rclpy.duration import Infinite
@@ -117,10 +117,14 @@ class GraphMonitor:
         watched = {each.what: each for each in self.inputs}
         return "; ".join(self._explain(watched[name], comes=comes) for name in names if name in watched)
 
+    def unpublished(self) -> str:
+        """Describe the inputs that nobody publishes, with topics of a similar name; empty if somebody publishes all."""
+        return "; ".join(self._explain(each, comes=False) for each in self._inputs if not self._published(each.topic))
+
     def _explain(self, each: Watched, *, comes: bool) -> str:
         publishers = self._published(each.topic)
         if not publishers:
-            alike = self._alike(each)
+            alike = self._alike(each.topic, each.type, self._node.get_publishers_info_by_topic)
             return f"nobody publishes {each.topic}" + (f", but there is {', '.join(alike)}" if alike else "")
         right = [publisher for publisher in publishers if publisher.topic_type == each.type]
         if not right:
@@ -133,15 +137,21 @@ class GraphMonitor:
         what = "none of its messages is usable" if comes else "is silent"
         return f"{', '.join(map(_name, matching))} publishes {each.topic}, but {what}"
 
-    def _alike(self, each: Watched) -> list[str]:
-        """Return published topics with a similar name, preferably of the same type."""
-        node = self._node
-        present = {name: types for name, types in node.get_topic_names_and_types() if name != each.topic}
-        last = each.topic.rpartition("/")[2]
-        close = difflib.get_close_matches(each.topic, present, n=10, cutoff=0.7)
-        found = [name for name in present if name.rpartition("/")[2] == last or name in close]
-        found = [name for name in found if node.get_publishers_info_by_topic(name)]
-        return [printable(name) for name in sorted(found, key=lambda name: each.type not in present[name])[:MOST_ALIKE]]
+    def _alike(self, topic: str, kind: str, ends: Callable[[str], list[TopicEndpointInfo]]) -> list[str]:
+        """Return topics with a similar name that have endpoints, preferably of the same type."""
+        present = {name: types for name, types in self._node.get_topic_names_and_types() if name != topic}
+        last = topic.rpartition("/")[2]
+        close = difflib.get_close_matches(topic, present, n=10, cutoff=0.7)
+        found = [name for name in present if (name.rpartition("/")[2] == last or name in close) and ends(name)]
+        return [printable(name) for name in sorted(found, key=lambda name: kind not in present[name])[:MOST_ALIKE]]
+
+    def unheard(self) -> str:
+        """Describe commands that nobody subscribes to, with topics of a similar name; empty if somebody does to all."""
+        alone = [topic for topic, count in self.listeners().items() if not count]
+        ends, kinds = self._node.get_subscriptions_info_by_topic, self.command_topics
+        alike = dict.fromkeys(name for topic in alone for name in self._alike(topic, kinds[topic], ends))
+        told = f"nobody subscribes to {' and '.join(alone)}" if alone else ""
+        return told + (f", but somebody does to {', '.join(alike)}" if alike else "")
 
     def other_input_publishers(self) -> dict[str, list[str]]:
         """Return the publishers' names for each input with more than one publisher."""

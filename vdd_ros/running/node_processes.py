@@ -1,24 +1,39 @@
 """ROS nodes as child processes: started together, watched, ended in order."""
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from vdd_ros import middleware
-from vdd_ros.demo.ros_domains import take_domain
 from vdd_ros.errors import ProcessError
+from vdd_ros.running.ros_domains import take_domain
 
 STOP_DEADLINE_S = 10.0
+PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 
 
+def ending_with_parent() -> Callable[[], None] | None:
+    """Return what lets a child process get SIGTERM when its parent dies; None where the system cannot."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # found here: a child between fork and exec must not load anything
+
+    def bind() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return bind
+
+
 class NodeProcesses:
-    """Nodes of one ROS domain, seen by this machine only.
+    """Nodes of one ROS domain.
 
     Leaving the context ends those that still run, the last started first: SIGINT, and SIGKILL after a deadline. They
     are in sessions of their own, so that Ctrl-C in a terminal reaches only the process that ends them in order.
@@ -26,23 +41,25 @@ class NodeProcesses:
     Args:
         logs: Existing folder for one log a node.
         domain_id: ROS domain; None for one that is unused on this machine.
+        isolated: Whether only this machine sees the nodes; else domain and discovery are those of the environment.
+        bound: Whether the nodes are asked to leave if this process dies, so that no robot moves unattended.
 
     Raises:
         ProcessError: All domains are in use.
         ConfigurationError: The environment asks for a middleware that is not there.
     """
 
-    def __init__(self, logs: Path, domain_id: int | None = None) -> None:
+    def __init__(self, logs: Path, domain_id: int | None = None, *, isolated: bool = True, bound: bool = False) -> None:
         middleware.check()
+        self._isolated = isolated
+        self._bind = ending_with_parent() if bound else None
         self._logs = logs
         self._domain_id = domain_id
         self._locks: list[int] = []
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = os.environ | {
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "ROS_LOG_DIR": str(logs),
-            "PYTHONUNBUFFERED": "1",
-        }
+        self._environment = os.environ | {"ROS_LOG_DIR": str(logs), "PYTHONUNBUFFERED": "1"}
+        if isolated:
+            self._environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         # The wheels of ROS leave this unset; an installation sets it.
         self._environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 
@@ -71,14 +88,20 @@ class NodeProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=self._locks,
+                preexec_fn=self._bind,  # noqa: PLW1509 - it only calls the kernel
             )
+
+    def exit_codes(self) -> dict[str, int]:
+        """Return the exit code of each node that has ended by itself."""
+        codes = {name: process.poll() for name, process in self._running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
 
     def ended(self, name: str) -> bool:
         """Return whether a node has ended; raises ProcessError if any node ended by itself with an error."""
         for other, process in self._running.items():
             code = process.poll()
             if code is not None and (code != 0 or other != name):
-                raise self._error(other, code)
+                raise self.error(other, code)
         return self._running[name].poll() is not None
 
     def stop(self, name: str) -> int:
@@ -97,18 +120,24 @@ class NodeProcesses:
     def stop_well(self, name: str) -> None:
         """End a node; raises ProcessError if its exit code is not 0."""
         if (code := self.stop(name)) != 0:
-            raise self._error(name, code)
+            raise self.error(name, code)
 
     def output(self, name: str) -> str:
         """Return the log of a node so far."""
         return self._log(name).read_text(encoding="utf-8", errors="replace")
 
+    def error(self, name: str, code: int) -> ProcessError:
+        """Return the error of a node that ended with an exit code, with the end of its log."""
+        tail = "\n".join(f"  {line}" for line in self.output(name).splitlines()[-LOG_LINES:])
+        return ProcessError(f"{name} ended with exit code {code}; the end of its log {self._log(name)}:\n{tail}")
+
     def __enter__(self) -> "NodeProcesses":
         domain = self._domain_id
-        if domain is None:
+        if domain is None and self._isolated:
             domain, handle = take_domain()
             self._locks.append(handle)
-        self._environment["ROS_DOMAIN_ID"] = str(domain)
+        if domain is not None:
+            self._environment["ROS_DOMAIN_ID"] = str(domain)
         return self
 
     def __exit__(
@@ -121,7 +150,3 @@ class NodeProcesses:
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
-
-    def _error(self, name: str, code: int) -> ProcessError:
-        tail = "\n".join(f"  {line}" for line in self.output(name).splitlines()[-LOG_LINES:])
-        return ProcessError(f"{name} ended with exit code {code}; the end of its log {self._log(name)}:\n{tail}")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from vdd_ros.demo import ros_domains as domains
-from vdd_ros.demo.node_processes import NodeProcesses
-from vdd_ros.demo.ros_domains import DOMAINS, take_domain
 from vdd_ros.errors import ProcessError
+from vdd_ros.running import ros_domains as domains
+from vdd_ros.running.node_processes import NodeProcesses
+from vdd_ros.running.ros_domains import DOMAINS, take_domain
 
 
 @pytest.fixture(autouse=True)

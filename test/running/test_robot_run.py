@@ -1,0 +1,168 @@
+"""`vdd run` on a robot over real DDS: what it starts, what it says, and what it leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_rig import AVOIDING, Robot
+from policy_files import write_mixture
+from ros_helpers import DEADLINE_S, LEAVE_S, Bench
+
+pytest.importorskip("rclpy")
+
+from loss_rig import MovedRobot
+from std_msgs.msg import String
+
+from vdd_ros.bags.latency import read_latency_bag
+from vdd_ros.bags.reader import read_messages
+from vdd_ros.cli.main import main
+from vdd_ros.errors import VddError
+from vdd_ros.running.robot_run import RobotRun, execute
+
+pytestmark = pytest.mark.ros
+
+
+class Running:
+    """A `vdd run` as a process, with its console in a file."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self._log = folder / "console"
+        words = [sys.executable, "-m", "vdd_ros.cli.main", "run", *map(str, arguments)]
+        with self._log.open("wb") as log:
+            environment = os.environ | {"ROS_LOG_DIR": str(folder / "logs")}
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def said(self) -> str:
+        """The console so far."""
+        return self._log.read_text(errors="replace")
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal, as Ctrl-C does; return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+
+@contextmanager
+def running(folder: Path, *arguments: object) -> Iterator[Running]:
+    """Start `vdd run`; at the end it is over, with all its nodes."""
+    run = Running(folder, *arguments)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.terminate()
+            try:
+                run.process.wait(LEAVE_S)
+            except subprocess.TimeoutExpired:
+                run.process.kill()
+                run.process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_leaves_the_robot_as_its_file_says_and_the_bag_complete(
+    bench: Bench, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A robot that obeys velocities gets zeros; every record up to them, and they too, are in the bag."""
+    robot = MovedRobot(bench, tmp_path, "zero")
+    bag = tmp_path / "bag"
+    arguments = ("--robot", robot.file, "--policy", robot.policy, "--shadow", robot.policy, "--record", bag)
+    with running(tmp_path, *arguments) as run:
+        robot.move(20)
+        assert run.end(number) == 0, run.said
+        said = run.said
+    bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
+    assert "vdd run: ended on request; all nodes left in order" in said
+    assert said.index("bag_recorder: ready") < said.index("policy: running")
+    assert f"recorded {bag}" in said
+    policy, other = read_latency_bag(bag)
+    assert (policy.node, other.node) == ("/policy", "/shadow_policy")
+    assert policy.sequence.first == 0
+    assert policy.sequence.describe() == ""
+    assert policy.column("commanded").any()
+    assert not other.column("commanded").any()
+    twists = [message.message.twist for message in read_messages(bag, ("/avoiding_controller/commands",), {})]
+    assert [(twist.linear.x, twist.linear.y) for twist in twists[-1:]] == [(0.0, 0.0)]
+
+
+def test_the_console_names_what_is_missing(bench: Bench, tmp_path: Path, nan_policy: Path) -> None:
+    """Somebody publishes a topic of a similar name, and nobody listens to the commands but to similar ones."""
+    wrong = [bench.node.create_publisher(String, "tcp_pose_2", 10)]
+    with running(tmp_path, "--robot", AVOIDING, "--policy", nan_policy) as run:
+        bench.wait(lambda: "waiting for desired, tcp" in run.said, "the console")
+        robot = Robot(bench)
+        robot.run_until(lambda: "policy: running" in run.said, "commands and the news")
+        assert run.end() == 0, run.said
+        lines = run.said.splitlines()
+    assert wrong
+    waiting = [line for line in lines if "waiting for desired, tcp" in line]
+    assert len(waiting) <= 2  # without a publisher, then without a message; not one for every second
+    assert "nobody publishes /tcp_pose, but there is /tcp_pose_2" in waiting[0]
+
+
+def test_a_node_that_cannot_start_ends_all(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no policy")
+    with running(
+        tmp_path, "--robot", AVOIDING, "--policy", "broken.onnx", "--shadow", "student", "--record", "bag"
+    ) as run:
+        assert run.process.wait(DEADLINE_S) == 1, run.said
+        said = run.said
+    assert "vdd run: policy ended by itself, with exit code 1; see its lines above" in said
+    assert "broken.onnx" in said
+
+
+def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path) -> None:
+    """Nobody would end them any more: the robot is left as its file says."""
+    robot = MovedRobot(bench, tmp_path, "zero")
+    with running(tmp_path, "--robot", robot.file, "--policy", robot.policy) as run:
+        robot.move()
+        run.process.kill()
+        bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
+        bench.wait(lambda: "policy" not in bench.node.get_node_names(), "the end of the node")
+
+
+def test_a_simulated_robot_needs_no_robot_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its domain is one of its own; the run ends with the episodes."""
+    bag = tmp_path / "bag"
+    policy = write_mixture(tmp_path / "p.onnx")
+    code = main(["run", "--sim", "--policy", str(policy), "--record", str(bag), "--episodes", "1", "--seed", "3"])
+    shown = capsys.readouterr()
+    assert code == 0, shown
+    assert "vdd run: the simulated episodes are over; all nodes left in order" in shown.err
+    assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"robot": None}, "give --robot FILE, or --sim"),
+        ({"policy": "nowhere.onnx"}, "the policy nowhere.onnx is not a file"),
+        ({"shadows": ("nowhere.onnx",)}, "the policy nowhere.onnx is not a file"),
+        ({"record": Path("there")}, "record there exists already"),
+        ({"params_file": Path("nowhere.yaml")}, "params_file nowhere.yaml is not a file"),
+        ({"params_file": Path("other.yaml")}, "has a section for /other_node, but the nodes are /policy"),
+        ({"params_file": Path("silent.yaml"), "record": Path("bag")}, "so give --no-commands to record"),
+        ({"robot": Path("nowhere.yaml")}, "nowhere.yaml"),
+        ({"task": "no_such_task"}, "no_such_task"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    (tmp_path / "there").mkdir()
+    for name, section in (("other", "/other_node"), ("silent", "/**")):
+        (tmp_path / f"{name}.yaml").write_text(f"{section}:\n  ros__parameters:\n    enable_control: false\n")
+    with pytest.raises(VddError, match=words):
+        execute(RobotRun(**({"robot": AVOIDING} | wrong)), print)
+    assert not (tmp_path / "logs").exists()

@@ -1,0 +1,1 @@
+"""Nodes as processes: what to start, in which order, watched until the end."""

@@ -1,0 +1,222 @@
+"""A policy on a robot, with shadows and a recorder: started in order, watched, ended in order."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vdd_ros import resources
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.ros.leaving import signals_noted
+from vdd_ros.nodes.ros.parameter_files import Section
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running.arguments import (
+    COMMANDER,
+    absolute,
+    forbids_commands,
+    matched_sections,
+    new_bag,
+    policy_file,
+    recorded_topics,
+    shadow_policies,
+)
+from vdd_ros.running.log_tail import LogTail
+from vdd_ros.running.node_processes import NodeProcesses
+from vdd_ros.tasks import get_task
+
+POLL_S = 0.1
+RECORDER, ROBOT = "bag_recorder", "sim_robot"
+READY = f"{RECORDER}/ready"
+
+Value = bool | int | float | str | list[str]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RobotRun:
+    """What runs.
+
+    Attributes:
+        robot: Robot file; None for that of the simulated task.
+        policy: The policy that commands: `student`, `teacher` or a file.
+        shadows: Policies that see the same and command nothing, also `other`.
+        record: New bag; None for none.
+        commands: False: nothing is commanded, and all policies are shadows.
+        activate: False: the nodes are configured and wait for a manager.
+        episode_topic: Topic of episode numbers; empty: as in params_file.
+        seed: Seed of the policies; None: as in params_file.
+        params_file: Parameters of the policy nodes; None for those that ship.
+        use_sim_time: Whether the nodes follow /clock.
+        task: Task whose robot is simulated; empty for a real robot.
+        episodes: Episodes of the simulated robot; the run ends after them.
+    """
+
+    robot: Path | None
+    policy: str = "student"
+    shadows: tuple[str, ...] = ()
+    record: Path | None = None
+    commands: bool = True
+    activate: bool = True
+    episode_topic: str = ""
+    seed: int | None = None
+    params_file: Path | None = None
+    use_sim_time: bool = False
+    task: str = ""
+    episodes: int = 10
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        code: Exit code: 0 in order, 1 if a node ended by itself or not in order.
+        reason: Why, in words.
+    """
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Node:
+    module: str
+    parameter_file: Path | None
+    parameters: dict[str, Value] = field(default_factory=dict)
+
+
+def execute(run: RobotRun, tell: Tell) -> Ending:
+    """Run until a signal, the end of the simulated episodes, or the end of a node; leave everything in order.
+
+    The policies stop first, each as the robot file says, then the recorder, which completes its bag.
+
+    Args:
+        run: What runs.
+        tell: Takes the lines of the console.
+
+    Raises:
+        ConfigurationError, RobotFileError: An argument is wrong; nothing was started.
+    """
+    nodes = _plan(run)
+    logs = _log_folder()
+    tail, simulated = LogTail(logs), bool(run.task)
+    tell(f"logs in {logs}")
+    with signals_noted() as received, NodeProcesses(logs, isolated=simulated, bound=True) as processes:
+        for name, node in nodes.items():
+            if not received:
+                processes.start(name, node.module, node.parameter_file, **node.parameters)
+        ended: dict[str, int] = {}
+        while not received and not ended:
+            time.sleep(POLL_S)
+            ended = processes.exit_codes()
+            _tell_all(tell, tail.lines(nodes))
+        codes = {}
+        for name in _leaving_order(processes.pids):
+            codes[name] = processes.stop(name)
+            _tell_all(tell, tail.lines(nodes))
+        _tell_all(tell, tail.lines(nodes, last=True))
+        return _ending(bool(received), ended, codes)
+
+
+def _ending(asked: bool, ended: dict[str, int], codes: dict[str, int]) -> Ending:
+    """Say how a run ended: whether it was asked to, which nodes ended by themselves, and the exit codes of all."""
+    if wrong := {name: code for name, code in codes.items() if code}:
+        by_itself = [name for name in wrong if name in ended]
+        what = "ended by itself" if by_itself else "did not end in order"
+        name = (by_itself or list(wrong))[0]
+        return Ending(1, f"{name} {what}, with exit code {wrong[name]}; see its lines above")
+    if asked:
+        return Ending(0, "ended on request; all nodes left in order")
+    if ROBOT in ended:
+        return Ending(0, "the simulated episodes are over; all nodes left in order")
+    return Ending(1, f"{', '.join(ended)} ended by itself; see its lines above")
+
+
+def _tell_all(tell: Tell, lines: list[str]) -> None:
+    for line in lines:
+        tell(line)
+
+
+def _leaving_order(names: dict[str, int]) -> list[str]:
+    """Return nodes in the order in which they end: who commands first, and the recorder after all that it records."""
+    last = (ROBOT, RECORDER)
+    return [name for name in names if name not in last] + [name for name in last if name in names]
+
+
+def _plan(run: RobotRun) -> dict[str, _Node]:
+    """Return the nodes in the order of their start; raises ConfigurationError before any starts."""
+    task = get_task(run.task) if run.task else None
+    if run.robot is None and task is None:
+        raise ConfigurationError("no robot file is given; give --robot FILE, or --sim for the simulated robot")
+    robot_file = absolute(run.robot) if run.robot else task.get_robot_file() if task else Path()
+    robot = RobotFile.load(robot_file)
+    policies = {COMMANDER: run.policy, **shadow_policies(run.policy, run.shadows)}
+    files = {name: policy_file(policy) for name, policy in policies.items()}
+    params_file = absolute(run.params_file) if run.params_file else resources.path("config/policy_node.params.yaml")
+    matched = matched_sections(run.params_file or params_file, {name: f"/{name}" for name in policies})
+    episode_topic = run.episode_topic or ("episode" if run.task else "")
+    plan: dict[str, _Node] = {}
+    if run.record is not None:
+        _check_recorded(run, matched)
+        more = [*([episode_topic] if episode_topic else []), *([f"{ROBOT}/result"] if run.task else [])]
+        topics, optional = recorded_topics(robot, policies, control=run.commands, more=more)
+        plan[RECORDER] = _Node(
+            "vdd_ros.nodes.bag_recorder",
+            None,
+            {"output": str(new_bag(run.record)), "topics": topics, "optional_topics": optional},
+        )
+    if run.task:
+        listeners = len(policies) + (run.record is not None)
+        plan[ROBOT] = _simulated(run, robot_file, listeners)
+    for name, file in files.items():
+        own: dict[str, Value] = {"policy_path": str(file), "robot_file": str(robot_file)}
+        own |= _asked(run, episode_topic, commands=run.commands and name == COMMANDER, compared=len(files) > 1)
+        plan[name] = _Node("vdd_ros.nodes.policy_node", params_file if matched[name] else None, own)
+    return plan
+
+
+def _check_recorded(run: RobotRun, matched: dict[str, list[Section]]) -> None:
+    if run.commands and forbids_commands(matched[COMMANDER]):
+        raise ConfigurationError("params_file says enable_control: false, so give --no-commands to record")
+
+
+def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool) -> dict[str, Value]:
+    """Return what the arguments ask of a policy node; a params_file that forbids commands stays in force."""
+    asked: dict[str, Value] = {"autostart": True} if run.activate else {}
+    if not commands:
+        asked["enable_control"] = False
+    if run.activate and run.record is not None:
+        asked["start_topic"] = READY
+    if run.use_sim_time:
+        asked["use_sim_time"] = True
+    if episode_topic:
+        asked["episode_topic"] = episode_topic
+    if run.seed is not None:
+        asked["seed"] = run.seed
+    if compared:
+        asked["publish_decisions"] = True
+    return asked
+
+
+def _simulated(run: RobotRun, robot_file: Path, listeners: int) -> _Node:
+    """Return the simulated robot, which begins once all listen."""
+    asked: dict[str, Value] = {
+        "task": run.task,
+        "robot_file": str(robot_file),
+        "episodes": run.episodes,
+        "seed": run.seed or 0,
+        "listeners": listeners,
+    }
+    if run.record is not None:
+        asked["start_topic"] = READY
+    return _Node("vdd_ros.nodes.sim_robot_node", resources.path("config/sim_robot.params.yaml"), asked)
+
+
+def _log_folder() -> Path:
+    """Make the folder of this run's logs, where ROS keeps its own."""
+    home = os.environ.get("ROS_HOME") or Path.home() / ".ros"
+    root = Path(os.environ.get("ROS_LOG_DIR") or Path(home) / "log")
+    folder = root.expanduser().absolute() / f"vdd_run_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}"
+    folder.mkdir(parents=True)
+    return folder
