@@ -12,6 +12,7 @@ from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.task_end import TaskEnd
 from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
@@ -93,6 +94,7 @@ class Rig:
         decisions: bool = True,
         prefetch_ticks: int = 0,
         start_gate: str = "inputs",
+        task_end: TaskEnd | None = None,
         **guards: Any,
     ) -> None:
         self.out = Collected()
@@ -117,6 +119,7 @@ class Rig:
             trajectories=trajectories,
             decisions=decisions,
             start_gate=start_gate,
+            task_end=task_end,
             timer=self.timer,
         )
 

@@ -10,6 +10,8 @@ class Counters:
     ticks: int = 0
     waiting: int = 0
     """Ticks before all inputs, the goal (if the policy takes one) and the first chunk arrived."""
+    paused: int = 0
+    """Ticks outside of episodes: somebody paused the policy, the robot was on its way home, or the task was over."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
     contradicted: int = 0
@@ -20,6 +22,8 @@ class Counters:
     """Times that the fail-safe was entered and `on_loss` applied: stale inputs, refused actions, deactivation."""
     failed_calls: int = 0
     """Failed calls of `loss_service`; calls repeat until one succeeds or commanding resumes."""
+    failed_homes: int = 0
+    """Calls of the home service that failed."""
     first_refused: int = 0
     """Actions refused because the first command was too far from the measured position."""
     not_followed: int = 0

@@ -13,13 +13,15 @@ from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.control.chunks import Step
 from vdd_ros.control.commander import Commander
 from vdd_ros.control.counters import Counters
+from vdd_ros.control.episodes import Episodes
 from vdd_ros.control.interruption import Interruption
 from vdd_ros.control.observer import Observer
 from vdd_ros.control.outputs import Outputs
 from vdd_ros.control.policy_swap import PolicySwap
-from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
+from vdd_ros.control.task_end import TaskEnd
+from vdd_ros.control.tick_records import Moments, TickRecords
+from vdd_ros.control.timing import LatencyStatistics
 from vdd_ros.errors import ConfigurationError, VddError
-from vdd_ros.policy.act import Act
 
 START_GATES = ("inputs", "window")
 _NO_NUMBERS = np.zeros(1, np.float32)
@@ -40,9 +42,11 @@ class PolicyLoop:
         decisions: Whether decisions are published.
         start_gate: `inputs`: the first tick follows the first message of every input; `window`: the first tick waits
             until each input covers the whole window. Until then the first values fill the older rows.
+        task_end: Tells when a task is over; None if nothing does.
         timer: Clock for durations, in seconds.
 
     Attributes:
+        episodes: When it acts.
         commander: Turns its actions into commands.
         counters: Event counts so far.
         swap: Hands over to another policy.
@@ -63,6 +67,7 @@ class PolicyLoop:
         trajectories: bool = False,
         decisions: bool = True,
         start_gate: str = "inputs",
+        task_end: TaskEnd | None = None,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         if start_gate not in START_GATES:
@@ -81,19 +86,18 @@ class PolicyLoop:
         )
         self.swap = PolicySwap(active, self.commander, outputs, self.counters)
         self._trajectories = trajectories
-        self._decisions = decisions
         self._whole_window = start_gate == "window"
         self._outputs = outputs
-        self._statistics = statistics
         self._period_s = period_s
         self._timer = timer
-        self._record = LatencyRecord()
-        self._expert: int | None = None
+        self._records = TickRecords(outputs, self.counters, statistics, period_s=period_s, decisions=decisions)
         self._seen_s = -math.inf
         self._now_s = -math.inf
         self._interruption = Interruption(
             self.commander, self.counters, period_s=period_s, timer=timer, trajectories=trajectories
         )
+        self.episodes = Episodes(self._interruption.enter_failsafe, self.new_episode)
+        self._task_end = task_end
         self.start()
 
     @property
@@ -133,11 +137,11 @@ class PolicyLoop:
     def start(self) -> None:
         """Restart, as at activation, keeping the goal; the first tick is due one period from now."""
         self.new_episode()
+        self.episodes.start()
         self._interruption.ended = False
         self.swap.active.guards.reset()
-        self._statistics.reset()
+        self._records.reset()
         self._interruption.began = self._timer()
-        self._bookkeeping_s = 0.0
 
     def stop(self) -> None:
         """Stop, from any thread; see `Interruption.stop`. The next `start` resumes."""
@@ -154,7 +158,7 @@ class PolicyLoop:
     def take_over(self, successor: ActivePolicy) -> None:
         """Make another policy the active one; call between ticks only."""
         self.swap.take_over(successor)
-        self._expert = None
+        self._records.expert = None
 
     def new_episode(self, since_s: float = -math.inf) -> None:
         """Stop and forget observations and expert, but keep the goal; the next command counts as a first one.
@@ -172,7 +176,9 @@ class PolicyLoop:
         for policy in self.swap.policies:
             policy.observer.reset(since_s)
             self.counters.dropped_answers += policy.chunks.reset()
-        self._expert = None
+        if self._task_end is not None:
+            self._task_end.reset()
+        self._records.expert = None
         self._seen_s = -math.inf
 
     def news(self) -> bool:
@@ -216,9 +222,12 @@ class PolicyLoop:
         if self._trajectories:
             self.commander.elapse(now_s)
         if self.swap.waiting is not None and self.swap.advance(now_s):
-            self._expert = None
+            self._records.expert = None
         active, observer = self.swap.active, self.swap.active.observer
-        observation = self._observe(observer, now_s)
+        observation = self._observe(observer, now_s) if self.episodes.advance(now_s) else None
+        if not self.episodes.running:
+            self._stand()
+            return
         if observation is None:
             return
         if self.commander.withdrawal.pending:
@@ -234,20 +243,9 @@ class PolicyLoop:
         commanded = self._command(step, _newest(observation), now_s, inferred - began)
         published = self._timer()
 
-        record = self._record
-        missed = lateness_s + published - began > self._period_s
-        place = math.nan if step is None else step.place
-        begin = (period_s, lateness_s, observer.age_s(now_s), assembled - began, math.nan, published - inferred)
-        end = (published - began, self._bookkeeping_s, missed, commanded, math.nan, place)
-        record.fill((self.counters.records, now_s, *begin, *end))
-        if step is not None and step.act is not None:
-            self._note(step, step.act, record)
-            record["inference_s"] = inferred - assembled if math.isnan(step.inference_s) else step.inference_s
-        self._outputs.latency(record)
-        self._statistics.add(record)
-        self.counters.records += 1
-        self.counters.deadline_misses += missed
-        self._bookkeeping_s = self._timer() - published
+        when = Moments(period_s, lateness_s, began, assembled, inferred, published)
+        self._records.add(active, step, now_s, when, commanded=commanded)
+        self._records.bookkeeping_s = self._timer() - published
 
     def _follow_clock(self, now_s: float) -> None:
         """Restart if the clock was set back: earlier observations then have stamps in the future."""
@@ -292,7 +290,10 @@ class PolicyLoop:
         in_time = follows or guards.in_time(took_s)
         known = step.act is None or guards.knows(step.act.novelty)
         return (
-            in_time and known and not (guards.fault or interruption.ended or interruption.barred == self.counters.ticks)
+            in_time
+            and known
+            and self.episodes.running
+            and not (guards.fault or interruption.ended or interruption.barred == self.counters.ticks)
         )
 
     def _send(self, step: Step, newest: NDArray[np.float32], now_s: float) -> bool:
@@ -302,22 +303,6 @@ class PolicyLoop:
             self.commander.follow_up(newest, now_s)
             return False
         return self.commander.trajectory(step.actions, newest, now_s)
-
-    def _note(self, step: Step, act: Act, record: LatencyRecord) -> None:
-        """Record the policy's result."""
-        active = self.swap.active
-        self.counters.decisions += 1
-        active.guards.check_limits(step.actions)
-        if self._decisions and step.window is not None:
-            decision = active.decision
-            decision.fill(self.counters.records, record["stamp_s"], act, step.actions[0], step.window, step.goal)
-            self._outputs.decision(decision)
-        if act.novelty is not None:
-            record["novelty"] = act.novelty
-        if act.expert is not None:
-            self._outputs.expert(act.expert)
-            self.counters.expert_switches += self._expert not in (None, act.expert)
-            self._expert = act.expert
 
     def _observe(self, observer: Observer, now_s: float) -> NDArray[np.float32] | None:
         """Return the observation history, or None if an input or the goal is missing or not trustworthy."""
@@ -333,7 +318,16 @@ class PolicyLoop:
             self._distrust()
             return None
         self._seen_s = observer.newest_s()
-        return observer.sample(now_s)
+        window = observer.sample(now_s)
+        if self._task_end is not None and self._task_end.holds(window[-1], self.swap.active.policy.spec, now_s):
+            self.episodes.end(str(self._task_end.rule))
+        return window
+
+    def _stand(self) -> None:
+        """Do nothing in this tick, because no episode is under way."""
+        self.counters.paused += 1
+        self._seen_s = self.swap.active.observer.newest_s()
+        self._drop()
 
     def _distrust(self) -> None:
         """End commanding because the observations are not trustworthy."""

@@ -13,6 +13,7 @@ from vdd_ros.robot.command_entries import URDF, CommandEntry
 from vdd_ros.robot.commands import Command, read_commands
 from vdd_ros.robot.demonstrations import DemonstrationRules, read_demonstrations
 from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.episodes import EpisodeRules, check_episodes, read_episodes
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
 from vdd_ros.robot.last_commands import LastCommand, read_last_command
@@ -34,6 +35,7 @@ class RobotFile:
         name: Name of the robot; empty if the file gives none.
         rate_hz: Rate at which bags are sampled, that of the policy; None if the file gives none.
         demonstrations: How bags become demonstrations.
+        episodes: Where episodes begin and end on the robot.
         path: Names the file in errors.
         urdf: File of the robot description, as the robot file names it; None if it names none.
         joints: Limits of the joints of the robot description; None while it is unknown.
@@ -45,6 +47,7 @@ class RobotFile:
     name: str = ""
     rate_hz: float | None = None
     demonstrations: DemonstrationRules = field(default_factory=DemonstrationRules)
+    episodes: EpisodeRules = field(default_factory=EpisodeRules)
     path: str = field(default="", compare=False)
     urdf: str | None = None
     joints: Mapping[str, JointLimits] | None = field(default=None, compare=False)
@@ -87,6 +90,7 @@ class RobotFile:
             name=root.text("name") if root.has("name") else "",
             rate_hz=root.number("rate_hz", positive=True) if root.has("rate_hz") else None,
             demonstrations=_demonstrations(root, [command.name for command in commands]),
+            episodes=read_episodes(root.section("episodes")) if root.has("episodes") else EpisodeRules(),
             urdf=root.text("urdf") if root.has("urdf") else None,
         )
         root.finish()
@@ -95,6 +99,7 @@ class RobotFile:
         check_entries(robot.inputs, robot.last_commands)
         for command in robot.commands:
             check_references(command, robot.sources)
+        check_episodes(robot.episodes, robot.signature.observation)
         return robot
 
     @property

@@ -102,7 +102,9 @@ def recorded_topics(
     on_robot += [command.topic for command in robot.commands] if control else []
     own = [f"{node}/{topic}" for node in nodes for topic in NODE_TOPICS]
     optional = [f"{node}/{topic}" for node in nodes for topic in OPTIONAL_TOPICS]
-    return [*on_robot, *more, *own, DIAGNOSTICS], optional
+    needed = [*on_robot, *more, *own, DIAGNOSTICS]
+    seldom = filter(None, (robot.episodes.topic, robot.episodes.done_topic if control else ""))
+    return needed, [*optional, *(topic for topic in seldom if topic not in needed)]
 
 
 def new_bag(given: str | Path) -> Path:

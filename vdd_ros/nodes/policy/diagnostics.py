@@ -41,8 +41,15 @@ class Health:
 
     def judge(self, now_s: float) -> tuple[bytes, str]:
         """Return the level and the message of an active node."""
+        episodes, new = self._loop.episodes, self._new_since()
+        if episodes.running:
+            return self._judge(now_s, new)
+        level = DiagnosticStatus.ERROR if episodes.failed else DiagnosticStatus.OK
+        return level, f"{episodes.phase.value}, nothing is commanded: {episodes.reason}"
+
+    def _judge(self, now_s: float, new: dict[str, int]) -> tuple[bytes, str]:
+        """Return the level and the message of a node that acts, from the increase of each counter."""
         loop = self._loop
-        new = self._new_since()
         refused = new["refused_messages"] + new["refused_goals"]
         before_s, self._now_s = self._now_s, now_s
         if overdue_s := self._overdue_s():

@@ -1,7 +1,6 @@
 """Everything a policy node holds between configure and cleanup."""
 
 import gc
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,14 +10,16 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
-from std_msgs.msg import Float64MultiArray, Int64
+from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.control.observer import GOAL
+from vdd_ros.control.task_end import TaskEnd
 from vdd_ros.control.timing import LatencyStatistics
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host.realtime import measure_jitter
 from vdd_ros.nodes.policy.diagnostics import Health
+from vdd_ros.nodes.policy.episodes import EpisodeTopics
 from vdd_ros.nodes.policy.handover import ACTS, Done, Handover
 from vdd_ros.nodes.policy.info import SessionInfo
 from vdd_ros.nodes.policy.loader import Loader
@@ -31,7 +32,7 @@ from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
 from vdd_ros.nodes.policy.ticker import Ticker, TickSettings
 from vdd_ros.nodes.ros.containment import CallbackErrors
-from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, matching_profile, message_class, qos_profile
+from vdd_ros.nodes.ros.messages import RELIABLE, matching_profile, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
@@ -103,9 +104,12 @@ class PolicySession:
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
         self.graph_monitor = GraphMonitor(
-            node, self._robot, control=parameters.enable_control, episode_topic=parameters.episode_topic
+            node,
+            self._robot,
+            control=parameters.enable_control,
+            episode_topic=parameters.episode_topic or self._robot.episodes.topic,
         )
-        self._episode: int | None = None
+        self._episodes: EpisodeTopics | None = None
         self._inputs = TickInputs(node, self._on_bad_message)
         self._goals: Any = None
         self._ticker: Ticker | None = None
@@ -152,6 +156,7 @@ class PolicySession:
             trajectories=parameters.send == "chunk",
             decisions=parameters.publish_decisions,
             start_gate=parameters.start_gate,
+            task_end=TaskEnd.of(self._robot) if control else None,
         )
         self._ticker = ticker = self._make_ticker()
         ticker.make_ready_for(self._loaded)
@@ -159,8 +164,16 @@ class PolicySession:
             self.loop, lambda: ticker.overdue_s, lambda names, comes: self.graph_monitor.explain(names, comes=comes)
         )
         self._handover = Handover(self.loop, parameters.swap_timeout_s, ticker.between_ticks, self._now_s)
-        if topic := parameters.episode_topic:
-            self._inputs.add(Int64, topic, self._on_episode, LATCHED)
+        self._episodes = EpisodeTopics(
+            self._node,
+            self.loop,
+            self._robot.episodes,
+            self._inputs,
+            topic=parameters.episode_topic or self._robot.episodes.topic,
+            control=control,
+            ticking=lambda: ticker.ticking,
+            simulated_time=self._simulated_time,
+        )
         if self._transforms is not None:
             subscribe_to_transforms(self._inputs, self._transforms)
         for source in self.loop.observer.inputs.values():
@@ -201,6 +214,8 @@ class PolicySession:
             if not self._connected_to_swap or self._ticker is None:
                 return ""
             ticker = self._ticker
+            if self._episodes is not None:
+                stack.callback(self._episodes.stop)
             stack.callback(lambda: self._handover.end(hung=ticker.hung))
             stack.callback(self.loop.stop)  # again if it failed
             try:
@@ -228,6 +243,8 @@ class PolicySession:
             outputs, self._outputs = self._outputs, None
             if outputs:
                 stack.callback(outputs.destroy)
+            if self._episodes is not None:
+                stack.callback(self._episodes.destroy)
             if self._goals is not None:
                 stack.callback(self._node.destroy_subscription, self._goals)
             stack.callback(self._inputs.destroy)
@@ -293,11 +310,6 @@ class PolicySession:
 
     def _on_goal(self, message: Float64MultiArray) -> None:
         self.loop.receive_goal(message.data)
-
-    def _on_episode(self, message: Int64, received_s: float) -> None:
-        if message.data != self._episode:
-            self._episode = message.data
-            self.loop.new_episode(-math.inf if self._simulated_time else received_s)
 
     def _load_beside(self, path: str) -> LoadedPolicy:
         rate_hz = self._loaded.info["rate_hz"]

@@ -1,0 +1,143 @@
+"""Episodes: when commanding pauses, when it begins anew, and what happens in between."""
+
+from collections.abc import Callable
+from enum import Enum
+from threading import Lock
+
+
+class Phase(Enum):
+    """What a policy loop does.
+
+    Attributes:
+        RUNNING: It acts.
+        PAUSED: Somebody asked it to pause; only a resumption ends this.
+        HOMING: The home service has been called and has not answered yet.
+        ENDED: The episode is over, or the robot did not get home; a new episode or a resumption ends this.
+    """
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    HOMING = "homing"
+    ENDED = "ended"
+
+
+class Episodes:
+    """The phases of a policy loop; docs/node.md has the diagram.
+
+    Requests come from any thread. They end commanding at once; what belongs to the ticks is done by the next tick.
+
+    Args:
+        stop: Ends commanding, from any thread.
+        begin: Begins an episode in the loop, given the time of arrival from which messages count; called by a tick.
+
+    Attributes:
+        phase: What the loop does now.
+        reason: Why it does not run, in words; empty while it runs.
+        failed: Whether it stands because the robot did not get home.
+        go_home: Calls the home service without waiting; `homed` takes its answer. None if there is no such service.
+    """
+
+    def __init__(self, stop: Callable[[], None], begin: Callable[[float], None]) -> None:
+        self.phase = Phase.RUNNING
+        self.reason = ""
+        self.failed = False
+        self.go_home: Callable[[], None] | None = None
+        self._stop = stop
+        self._begin = begin
+        self._lock = Lock()
+        self._wanted = False  # a new episode, at the next tick
+        self._away = False  # the home service has not answered
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop acts."""
+        return self.phase is Phase.RUNNING
+
+    def start(self) -> None:
+        """Run, as at activation, whatever came before."""
+        with self._lock:
+            self._set(Phase.RUNNING)
+            self._wanted = self._away = False
+
+    def pause(self, reason: str) -> None:
+        """Stop commanding until `resume`, from any thread."""
+        with self._lock:
+            self._set(Phase.PAUSED, reason)
+            self._wanted = False
+        self._stop()
+
+    def resume(self) -> str:
+        """Begin an episode where the robot stands, from any thread; return what happens, in words.
+
+        While the home service has not answered, its answer is still waited for.
+        """
+        with self._lock:
+            if self.phase is Phase.RUNNING:
+                return "it runs already"
+            if self._away:
+                self._set(Phase.HOMING, "waiting for the robot to get home")
+                return self.reason
+            self._wanted = True
+            return "an episode begins with the next tick"
+
+    def new_number(self, since_s: float) -> None:
+        """Take a new episode's number, in a tick: begin it, after homing if there is a service for that.
+
+        Args:
+            since_s: Arrival time from which messages count: older queued ones belong to another episode.
+        """
+        if self.phase is Phase.PAUSED or self.phase is Phase.HOMING:
+            return
+        if self.go_home is None:
+            with self._lock:
+                self._set(Phase.RUNNING)
+            self._begin(since_s)
+        else:
+            self._call_home("a new episode was announced")
+
+    def end(self, reason: str) -> None:
+        """Take the end of the task: the robot goes home, or stands until the next episode."""
+        if self.phase is not Phase.RUNNING:
+            return
+        if self.go_home is not None:
+            self._call_home(reason)
+            return
+        with self._lock:
+            self._set(Phase.ENDED, f"the episode is over: {reason}")
+        self._stop()
+
+    def homed(self, failure: str) -> None:
+        """Take the answer of the home service, from any thread; `failure` says why it failed, empty if it did not."""
+        with self._lock:
+            if not self._away:
+                return
+            self._away = False
+            if self.phase is not Phase.HOMING:
+                return
+            if failure:
+                self._set(Phase.ENDED, f"the robot did not get home: {failure}", failed=True)
+            else:
+                self._wanted = True
+
+    def advance(self, now_s: float) -> bool:
+        """Return whether the loop acts in this tick; begin what was asked for."""
+        if self.phase is Phase.RUNNING:
+            return True
+        with self._lock:
+            if not self._wanted:
+                return False
+            self._wanted = False
+            self._set(Phase.RUNNING)
+        self._begin(now_s)
+        return True
+
+    def _call_home(self, reason: str) -> None:
+        with self._lock:
+            self._set(Phase.HOMING, f"waiting for the robot to get home: {reason}")
+            self._away, self._wanted = True, False
+        self._stop()
+        if self.go_home is not None:
+            self.go_home()
+
+    def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:
+        self.phase, self.reason, self.failed = phase, reason, failed

@@ -1,0 +1,101 @@
+"""Episodes over ROS: numbers, pauses, the way home and the end of a task."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Empty, Int64
+from std_srvs.srv import Trigger
+
+from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.nodes.policy.home_call import HomeCall
+from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE
+from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.robot.episodes import EpisodeRules
+
+PAUSE, RESUME = "~/pause", "~/resume"
+
+
+class EpisodeTopics:
+    """The topics and services that begin, pause and end the episodes of a loop.
+
+    Only a node that commands calls the home service and follows the end of a task.
+
+    Args:
+        node: The node.
+        loop: The loop.
+        rules: Of the robot file.
+        inputs: Messages taken in before each tick.
+        topic: Topic of episode numbers; empty for none.
+        control: Whether the node commands.
+        ticking: Tells whether the loop ticks.
+        simulated_time: Whether time comes from /clock.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        loop: PolicyLoop,
+        rules: EpisodeRules,
+        inputs: TickInputs,
+        *,
+        topic: str,
+        control: bool,
+        ticking: Callable[[], bool],
+        simulated_time: bool,
+    ) -> None:
+        self._node = node
+        self._loop = loop
+        self._ticking = ticking
+        self._simulated_time = simulated_time
+        self._number: int | None = None
+        self._home = HomeCall(node, rules.home, self._homed) if control and rules.home else None
+        loop.episodes.go_home = self._home.start if self._home else None
+        if topic:
+            inputs.add(Int64, topic, self._take_number, LATCHED)
+        if control and rules.done_topic:
+            self._done_topic = rules.done_topic
+            inputs.add(Empty, rules.done_topic, self._take_end, RELIABLE)
+        self._services = [
+            node.create_service(Trigger, PAUSE, self._pause),
+            node.create_service(Trigger, RESUME, self._resume),
+        ]
+
+    def stop(self) -> None:
+        """Wait for no answer any longer, as at deactivation."""
+        if self._home is not None:
+            self._home.stop()
+
+    def destroy(self) -> None:
+        """Destroy the services."""
+        for service in self._services:
+            self._node.destroy_service(service)
+        if self._home is not None:
+            self._home.destroy()
+
+    def _take_number(self, message: Int64, received_s: float) -> None:
+        if message.data == self._number:
+            return
+        self._number = message.data
+        if self._ticking():  # at activation the loop begins anew anyway
+            self._loop.episodes.new_number(-math.inf if self._simulated_time else received_s)
+
+    def _take_end(self, _message: Empty, _received_s: float) -> None:
+        self._loop.episodes.end(f"{self._done_topic} says so")
+
+    def _homed(self, failure: str) -> None:
+        self._loop.counters.failed_homes += bool(failure)
+        self._loop.episodes.homed(failure)
+
+    def _pause(self, _request: Any, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._ticking()
+        if response.success:
+            self._loop.episodes.pause(f"{self._node.resolve_service_name(PAUSE)} was called")
+        response.message = "paused; nothing is commanded" if response.success else "the node is not active"
+        return response
+
+    def _resume(self, _request: Any, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._ticking()
+        response.message = self._loop.episodes.resume() if response.success else "the node is not active"
+        return response
