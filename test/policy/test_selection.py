@@ -17,6 +17,11 @@ from vdd_ros.policy.selection import ExpertSelector
 OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
 
 
+def acted(selector: ExpertSelector, experts: NDArray[np.int64]) -> None:
+    """Let experts act, whatever they did and saw."""
+    selector.acted(experts, np.zeros((len(experts), 1, 1)), np.zeros((len(experts), 1)))
+
+
 def _sticky(tmp_path: Path, **options: Any) -> OnnxPolicy:
     return OnnxPolicy.load(write_mixture(tmp_path / "p.onnx"), expert="sticky", **options)
 
@@ -36,14 +41,14 @@ def test_each_selection_fills_expert_uniform() -> None:
     ExpertSelector("greedy").choose(draws, out)
     assert_array_equal(out, -1)
     sticky = ExpertSelector("sticky")
-    sticky.acted(np.arange(1000))
+    acted(sticky, np.arange(1000))
     sticky.choose(draws, out)
     assert_array_equal(out, -2 - np.arange(1000))
 
 
 def test_only_rows_whose_expert_is_too_improbable_are_drawn_again() -> None:
     sticky, draws = ExpertSelector("sticky", switch_ratio=3.0), Draws(0)
-    sticky.acted(np.array([0, 0, 1]))
+    acted(sticky, np.array([0, 0, 1]))
     out = np.zeros(3, np.float32)
     sticky.choose(draws, out)
     assert not sticky.choose_again(np.array([[0.3, 0.7]] * 3, np.float32), draws, out)
@@ -55,7 +60,7 @@ def test_only_rows_whose_expert_is_too_improbable_are_drawn_again() -> None:
 @pytest.mark.parametrize("how", ["sample", "greedy"])
 def test_only_sticky_asks_for_a_second_run(how: str) -> None:
     selector, draws, out = ExpertSelector(how), Draws(0), np.zeros(1, np.float32)
-    selector.acted(np.array([0]))
+    acted(selector, np.array([0]))
     assert not selector.choose_again(np.array([[0.01, 0.99]], np.float32), draws, out)
 
 

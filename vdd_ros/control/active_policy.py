@@ -68,6 +68,7 @@ class ActivePolicy:
         spec = policy.spec
         robot.check(spec.observation, spec.action)
         robot = robot.limited(spec.action, period_s)
+        policy.executes(action_steps)
         counters = Counters()
         observer = Observer(spec, robot, counters, period_s, formats, transforms)
         channel = CommandChannel(robot.commands, spec.vector, spec.action)

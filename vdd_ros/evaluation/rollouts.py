@@ -195,6 +195,7 @@ def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[
         return batch.action, batch.expert
 
     policy.seed(share.seed, share.number)
+    policy.executes(share.action_steps)
     policy.reset()
     return roll_out(
         task.make_sim(len(share.contexts)),

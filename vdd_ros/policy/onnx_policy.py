@@ -12,9 +12,10 @@ from vdd_ros.policy.act import Act, ActBatch, Mixture, WarmUp
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
-from vdd_ros.policy.observed import Observed, Windows
+from vdd_ros.policy.observed import VECTOR, Observed, Windows
 from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.promises import Promises
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
 
@@ -42,6 +43,8 @@ class OnnxPolicy:
         self._selector = selector
         self._draws_noise = not spec.is_deterministic and (noise == "full" or not spec.is_mixture)
         self._draws_expert = spec.is_mixture and not spec.is_deterministic
+        self._holds = self._draws_expert and selector.how == "sticky"
+        self.executes(1)
         self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
         self._observed = Observed(spec, self._single, 0)
@@ -124,6 +127,14 @@ class OnnxPolicy:
     def reset(self) -> None:
         """Start a new episode: forget the last expert. The random stream continues."""
         self._selector.reset()
+
+    def executes(self, action_steps: int) -> None:
+        """Say how many actions of each chunk are executed before the next call of `act`; 1 until said otherwise.
+
+        `sticky` compares a chunk with what the one before it announced for the same time.
+        """
+        if self._holds:
+            self._selector.promises = Promises(self.spec, action_steps, announced=not self._draws_noise)
 
     def warm_up(self, runs: int = 10) -> WarmUp:
         """Run the graph on the mean observation (also as goal) and zero arrays, and time it.
@@ -261,4 +272,7 @@ class OnnxPolicy:
         arrays.run()
         if self._selector.choose_again(arrays.outputs["gating"], self._draws, uniform):
             arrays.run()
-        self._selector.acted(arrays.outputs["expert"])
+        if self._holds:
+            seen = arrays.inputs.get(VECTOR)
+            newest = np.empty((arrays.batch, 0), np.float32) if seen is None else seen[:, -1]
+            self._selector.acted(arrays.outputs["expert"], arrays.outputs["action"], newest)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy.draws import Draws
+from vdd_ros.policy.promises import Held, Promises
 
 SELECTIONS = ("sample", "greedy", "sticky")
 DEFAULT_SWITCH_RATIO = 4.0
@@ -25,11 +26,16 @@ class ExpertSelector:
     - `greedy`: the likeliest expert at every step.
     - `sticky`: the expert of the step before, as long as the likeliest one is at most `switch_ratio` times as
       probable; else a fresh expert from the gating. It avoids mode changes within a manoeuvre, at the cost of a second
-      run in steps that switch.
+      run in steps that switch. An expert whose announcements do not come true lets go, see `Promises`: the next step
+      draws a fresh one, as with `sample`.
 
     Args:
         how: Selection rule, one of `SELECTIONS`.
         switch_ratio: Threshold of `sticky`, 1 or more; 1 keeps an expert only while it is the likeliest.
+
+    Attributes:
+        how, switch_ratio: The same.
+        promises: Judges what held experts announce; None holds them whatever they announce.
 
     Raises:
         ConfigurationError: `how` is unknown, or `switch_ratio` is below 1.
@@ -42,7 +48,9 @@ class ExpertSelector:
             raise ConfigurationError(f"switch_ratio is {switch_ratio}; it must be 1 or more.")
         self.how = how
         self.switch_ratio = switch_ratio
-        self._held: NDArray[np.int64] | None = None
+        self.promises: Promises | None = None
+        self._held: Held | None = None
+        self._free = np.zeros(0, bool)
 
     def reset(self) -> None:
         """Forget the held experts, as at the start of an episode."""
@@ -56,12 +64,14 @@ class ExpertSelector:
         if self.how == "greedy":
             out.fill(LIKELIEST_EXPERT)
             return
-        if self._held is not None and self._held.shape != out.shape:
+        if self._held is not None and self._held.expert.shape != out.shape:
             self._held = None
         if self._held is None:
             draws.uniform(out)
-        else:
-            out[:] = named_expert(self._held)
+            return
+        out[:] = named_expert(self._held.expert)
+        if self._free.any():
+            self._draw(draws, out, self._free)
 
     def choose_again(self, gating: NDArray[np.float32], draws: Draws, out: _Floats32) -> bool:
         """Return whether held experts have become too improbable; if so, fill `out` for a second run of this step.
@@ -73,19 +83,35 @@ class ExpertSelector:
         """
         if self._held is None:
             return False
-        held = gating[np.arange(len(gating)), self._held]
-        lost = held * self.switch_ratio < gating.max(axis=1)
+        held = gating[np.arange(len(gating)), self._held.expert]
+        lost = (held * self.switch_ratio < gating.max(axis=1)) & ~self._free
         if not lost.any():
             return False
-        fresh = np.empty(np.count_nonzero(lost), np.float32)
-        draws.uniform(fresh)
-        out[lost] = fresh
+        self._draw(draws, out, lost)
         return True
 
-    def acted(self, expert: NDArray[np.int64]) -> None:
-        """Record the experts that acted in this step, (batch,)."""
-        if self.how == "sticky":
-            self._held = expert.copy()
+    def acted(self, expert: NDArray[np.int64], action: NDArray[np.floating], newest: NDArray[np.floating]) -> None:
+        """Record what acted in this step.
+
+        Args:
+            expert: The experts, (batch,).
+            action: Their actions, (batch, horizon, act_dim), physical units.
+            newest: The newest observations, (batch, obs_dim), physical units.
+        """
+        if self.how != "sticky":
+            return
+        if self.promises is None:
+            none = np.zeros(len(expert), np.int64)
+            self._held, self._free = Held(expert.copy(), action, newest, none, none), np.zeros(len(expert), bool)
+        else:
+            self._held = self.promises.follow(self._held, expert, action, newest)
+            self._free = self.promises.let_go(self._held)
+
+    def _draw(self, draws: Draws, out: _Floats32, rows: NDArray[np.bool_]) -> None:
+        """Write fresh random numbers into some rows of `out`, (batch,)."""
+        fresh = np.empty(np.count_nonzero(rows), np.float32)
+        draws.uniform(fresh)
+        out[rows] = fresh
 
     def known(self, expert: int, experts: int) -> int:
         """Return the graph's expert; if it does not exist, forget it and raise PolicyFileError."""
