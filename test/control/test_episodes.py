@@ -258,3 +258,23 @@ def test_the_rule_ends_the_episode_in_the_loop(tmp_path: Path) -> None:
 def test_wrong_rules_are_refused_with_their_path(episodes: dict[str, Any], words: str) -> None:
     with pytest.raises(RobotFileError, match=words):
         RobotFile.from_dict(arm_document() | {"episodes": episodes})
+
+
+def test_a_pause_that_comes_while_an_episode_begins_is_not_lost(tmp_path: Path) -> None:
+    """Whatever the ticks do at that instant, the last word is the pause."""
+    rig = Homed(tmp_path, home=False)
+    rig.move()
+    begin = rig.episodes._begin
+
+    def begin_late(since_s: float) -> None:
+        rig.episodes.pause("by hand")
+        begin(since_s)
+
+    rig.episodes._begin = begin_late
+    rig.episodes.new_number(-np.inf)
+    assert rig.stands()
+    rig.episodes.resume()
+    assert rig.stands()
+    rig.episodes._begin = begin
+    rig.episodes.resume()
+    assert not rig.stands(3)

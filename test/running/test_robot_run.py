@@ -131,6 +131,21 @@ def test_a_node_that_cannot_start_ends_all(bench: Bench, tmp_path: Path) -> None
     assert "broken.onnx" in said
 
 
+def test_a_node_that_dies_on_the_way_ends_all_in_order(bench: Bench, tmp_path: Path) -> None:
+    """Whatever the commanding policy died of: the bag is closed, and the exit code tells."""
+    robot = MovedRobot(bench, tmp_path, "zero")
+    bag = tmp_path / "bag"
+    with running(tmp_path, "--robot", robot.file, "--policy", robot.policy, "--record", bag) as run:
+        robot.move()
+        for number in alive(robot.policy):
+            os.kill(int(number), signal.SIGKILL)
+        assert run.process.wait(DEADLINE_S) == 1, run.said
+        said = run.said
+    assert "vdd run: policy ended by itself, with exit code -9; see its lines above" in said
+    assert f"recorded {bag}" in said
+    assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
+
+
 def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path) -> None:
     """Nobody would end them any more: the robot is left as its file says."""
     robot = MovedRobot(bench, tmp_path, "zero")
@@ -164,6 +179,8 @@ def test_a_simulated_robot_needs_no_robot_file(tmp_path: Path, capsys: pytest.Ca
         ({"params_file": Path("silent.yaml"), "record": Path("bag")}, "so give --no-commands to record"),
         ({"robot": Path("nowhere.yaml")}, "nowhere.yaml"),
         ({"task": "no_such_task"}, "no_such_task"),
+        ({"task": "avoiding", "episodes": 0}, "--episodes is 0; it must be from 1 to 1,000,000"),
+        ({"seed": -1}, "--seed is -1; it must be from 0 to 2,147,483,647"),
     ],
     ids=str,
 )

@@ -86,25 +86,29 @@ class Episodes:
         Args:
             since_s: Arrival time from which messages count: older queued ones belong to another episode.
         """
-        if self.phase is Phase.PAUSED or self.phase is Phase.HOMING:
-            return
-        if self.go_home is None:
-            with self._lock:
+        with self._lock:
+            if self.phase in (Phase.PAUSED, Phase.HOMING):
+                return
+            home = self._leave("a new episode was announced")
+            if home is None:
                 self._set(Phase.RUNNING)
+        if home is None:
             self._begin(since_s)
         else:
-            self._call_home("a new episode was announced")
+            self._stop()
+            home()
 
     def end(self, reason: str) -> None:
         """Take the end of the task: the robot goes home, or stands until the next episode."""
-        if self.phase is not Phase.RUNNING:
-            return
-        if self.go_home is not None:
-            self._call_home(reason)
-            return
         with self._lock:
-            self._set(Phase.ENDED, f"the episode is over: {reason}")
+            if self.phase is not Phase.RUNNING:
+                return
+            home = self._leave(reason)
+            if home is None:
+                self._set(Phase.ENDED, f"the episode is over: {reason}")
         self._stop()
+        if home is not None:
+            home()
 
     def homed(self, failure: str) -> None:
         """Take the answer of the home service, from any thread; `failure` says why it failed, empty if it did not."""
@@ -131,13 +135,12 @@ class Episodes:
         self._begin(now_s)
         return True
 
-    def _call_home(self, reason: str) -> None:
-        with self._lock:
+    def _leave(self, reason: str) -> Callable[[], None] | None:
+        """Enter homing if there is a home service; return what calls it, once commanding has ended."""
+        if self.go_home is not None:
             self._set(Phase.HOMING, f"waiting for the robot to get home: {reason}")
             self._away, self._wanted = True, False
-        self._stop()
-        if self.go_home is not None:
-            self.go_home()
+        return self.go_home
 
     def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:
         self.phase, self.reason, self.failed = phase, reason, failed

@@ -26,6 +26,7 @@ from vdd_ros.running.node_processes import NodeProcesses
 from vdd_ros.tasks import get_task
 
 POLL_S = 0.1
+MOST_EPISODES, MOST_SEED = 1_000_000, 2**31 - 1
 RECORDER, ROBOT = "bag_recorder", "sim_robot"
 READY = f"{RECORDER}/ready"
 
@@ -64,6 +65,15 @@ class RobotRun:
     use_sim_time: bool = False
     task: str = ""
     episodes: int = 10
+
+    def check(self) -> None:
+        """Raise ConfigurationError if a number is outside the range of the nodes' parameters."""
+        for name, value, low, high in (
+            ("episodes", self.episodes, 1, MOST_EPISODES),
+            ("seed", self.seed or 0, 0, MOST_SEED),
+        ):
+            if not low <= value <= high:
+                raise ConfigurationError(f"--{name} is {value}; it must be from {low} to {high:,}")
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,7 @@ def _leaving_order(names: dict[str, int]) -> list[str]:
 
 def _plan(run: RobotRun) -> dict[str, _Node]:
     """Return the nodes in the order of their start; raises ConfigurationError before any starts."""
+    run.check()
     task = get_task(run.task) if run.task else None
     if run.robot is None and task is None:
         raise ConfigurationError("no robot file is given; give --robot FILE, or --sim for the simulated robot")
