@@ -37,7 +37,7 @@ def robot_file_schema() -> str:
             "urdf": _TEXT,
             "rate_hz": _NUMBER,
             "demonstrations": _demonstrations(),
-            "episodes": _LATER,
+            "episodes": _episodes(),
         },
         required=["inputs"],
     )
@@ -153,6 +153,17 @@ def _demonstrations() -> _Part:
             "shortest_s": _NUMBER,
         },
     )
+
+
+def _episodes() -> _Part:
+    home = _mapping("Brings the robot to the start", {"service": _TEXT, "timeout_s": _NUMBER}, required=["service"])
+    rule = dict.fromkeys(("above", "below", "for_s"), _NUMBER)
+    done = _mapping(
+        "When a task is over",
+        {"topic": _TEXT, "entry": _TEXT, **rule},
+        any_of=[["topic"], ["entry", "above"], ["entry", "below"]],
+    )
+    return _mapping("Where episodes begin and end", {"topic": _TEXT, "home": home, "done": done})
 
 
 def _choice(allowed: Sequence[str]) -> _Part:
