@@ -13,7 +13,6 @@ pytest.importorskip("rosbags")
 
 from geometry_msgs.msg import PoseStamped
 from recorded_arm import STORE, Sent, write_recording
-from vdd_ros.recordings.bag_stream import BagStream
 
 from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.types import Decoder
