@@ -1,5 +1,6 @@
 """From the keys of a data set to a demonstration set: choice, names, units, checks."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.blocks import blocks
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats.choice import Choice, KeyChoice
+from vdd_ros.data.formats.npz import read_header
 from vdd_ros.data.formats.source import MAX_BYTES, UNKNOWN, Column, Source
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES, FLOAT32, Feature, same_rate
@@ -74,6 +76,13 @@ def assemble(source: Source, choice: Choice) -> DemonstrationSet:
         raise DemonstrationError(
             f"{source.title} gives an observation of arrays alone; choose a key with single numbers too"
         )
+    try:
+        read_header(json.loads(json.dumps(header.to_dict())))
+    except ValueError as error:
+        raise DemonstrationError(
+            f"{source.title} cannot be demonstrations: {error}; state names, units and task in a description: "
+            f"{describing(source)}"
+        ) from error
     frames = np.repeat(keep, source.lengths)
     values = [(part, _values(source, part, frames)) for part in observation]
     lengths = source.lengths[keep]

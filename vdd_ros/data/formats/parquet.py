@@ -42,8 +42,7 @@ def read_table(file: Path, columns: Sequence[str], most_rows: int) -> "pa.Table"
                 raise damaged(file, f"has {rows:,} rows instead of at most {most_rows:,}", "copy the data set again")
             if missing := [name for name in columns if name not in names]:
                 raise damaged(file, f"lacks the column '{printable(missing[0])}'", "convert the data set again")
-            found = opened.read(columns=list(columns))  # and columns that go on with a dot behind these names
-            return found.select(list(columns))
+            return opened.read(columns=list(columns)).select(list(columns))
     except (pa.ArrowException, OSError, ValueError) as error:
         with file.open("rb") as stream:
             stream.seek(max(file.stat().st_size - 4, 0))

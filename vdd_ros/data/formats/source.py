@@ -20,7 +20,8 @@ EXTRA = "formats"
 """Extra of setup.py that brings the libraries."""
 MAX_BYTES = 4 << 30
 """Of all keys together that are read into memory."""
-MAX_FRAMES = 1_000_000_000
+MAX_FRAMES = 100_000_000
+"""Five weeks at 30 Hz."""
 MAX_EPISODES = 10_000_000
 
 

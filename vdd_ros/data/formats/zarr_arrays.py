@@ -22,6 +22,7 @@ from vdd_ros.text import printable
 _MAX_METADATA = 16 << 20
 _MAX_AXES = 6
 MAX_CHUNK_BYTES = 1 << 30
+MAX_CHUNKS = 10_000_000
 _SLACK = 1 << 16
 """Bytes by which a chunk that does not compress may be longer in the store."""
 CODECS = ("blosc", "zstd", "lz4", "zlib", "gzip")
@@ -216,6 +217,8 @@ def _array(
         raise ValueError("its shape, chunks, separator or order are none")
     if math.prod(chunks) * dtype.itemsize > MAX_CHUNK_BYTES:
         problem = problem or f"has chunks of more than {MAX_CHUNK_BYTES:,} bytes"
+    if math.prod(math.ceil(size / chunk) for size, chunk in zip(shape, chunks, strict=True)) > MAX_CHUNKS:
+        problem = problem or f"has more than {MAX_CHUNKS:,} chunks"
     if unknown := [codec for codec in codecs if codec not in CODECS]:
         problem = problem or (
             f"is compressed with '{printable(unknown[0])}', which is not read; {', '.join(CODECS)} are"
