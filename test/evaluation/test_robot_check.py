@@ -45,8 +45,8 @@ def test_a_clean_bag_has_neither_errors_nor_warnings(tmp_path: Path, storage: St
         values = read[:, index]
         assert (entry.low, entry.high, entry.newest) == pytest.approx((values.min(), values.max(), values[-1]))
     assert joints.age_s is not None
-    assert joints.age_s.p50 >= 0.002  # from stamp to receipt
-    assert joints.age_s.most <= 0.0121
+    assert joints.age_s.median >= 0.002  # from stamp to receipt
+    assert joints.age_s.max <= 0.0121
     assert [entry.name for entry in report.command] == ["shoulder", "elbow", "finger"]
     assert report.commands == 200
 
@@ -207,6 +207,18 @@ def test_an_input_that_may_be_old_raises_no_alarm(tmp_path: Path) -> None:
     report = check(tmp_path, bag, robot)
     assert texts(report, "error") == []
     assert any("its last value is kept then" in text for text in texts(report, "note"))
+
+
+def test_commands_are_read_where_the_demonstrations_have_them(tmp_path: Path) -> None:
+    robot = ROBOT.replace("/controller/commands", "/arm/commands")
+    assert check(tmp_path, robot=robot).commands == 0
+    mapped = robot + "demonstrations: {commands: /controller/commands}\n"
+    (tmp_path / "arm.yaml").write_text(mapped)
+    assert check_bag(tmp_path / "arm.yaml", tmp_path / "bag").commands == 200
+
+
+def test_the_rate_of_the_robot_file_is_that_of_the_ticks(tmp_path: Path) -> None:
+    assert check(tmp_path, robot=ROBOT + "rate_hz: 25\n").rate_hz == 25
 
 
 def test_zero_stamps_are_dated_by_receipt(tmp_path: Path) -> None:

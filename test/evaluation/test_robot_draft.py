@@ -13,6 +13,7 @@ from bag_files import STORE
 from robot_bags import JOINT_STATE, POSE, START_S, ArmBag, header, joint_positions, joint_state, numbers, pose
 
 from vdd_ros.cli.main import main
+from vdd_ros.data.formats import read_demonstrations
 from vdd_ros.errors import RobotFileError
 from vdd_ros.evaluation.preflight.command_order import command_order
 from vdd_ros.evaluation.robot_check.bag import check_bag
@@ -141,6 +142,23 @@ def test_an_arm_and_a_gripper_are_two_commands(tmp_path: Path) -> None:
     report = check_bag(tmp_path / "arm.yaml", tmp_path / "bag")
     assert report.commands == 200
     assert [one for one in report.findings if one.level == "error"] == []
+
+
+def test_the_bag_becomes_demonstrations_by_its_draft(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every pair is what was measured and what was commanded, at the rate of the commands."""
+    bag = ArmBag().write(tmp_path / "bag")
+    assert main(["robot", "new", "--bag", str(bag), "--out", str(tmp_path / "arm.yaml")]) == 0
+    arguments = ["demos", "from-bags", str(bag), "--robot", str(tmp_path / "arm.yaml"), "--out", str(tmp_path / "set")]
+    assert main(arguments) == 0, capsys.readouterr().err
+    found = read_demonstrations(tmp_path / "set")
+    assert found.header.rate_hz == 50
+    assert [feature.name for feature in found.header.action] == ["shoulder_command", "elbow_command", "finger_command"]
+    names = [feature.name for feature in found.header.observation]
+    joints = [names.index(f"{joint}_position") for joint in ("shoulder", "elbow", "finger")]
+    ahead = joint_positions(np.arange(250) / 50)  # the commands are 50 ms ahead of the joints
+    for observation, action in zip(found.observation[:100], found.action[:100], strict=True):
+        assert np.abs(ahead - observation[joints]).sum(1).min() < 0.03
+        np.testing.assert_allclose(observation[joints], action, atol=0.06)
 
 
 def test_a_joint_that_is_never_moved_is_commanded_and_not_learned(tmp_path: Path) -> None:

@@ -7,15 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.recordings.alignment import Spread, repeats_and_drops
+
 Floats = NDArray[np.float64]
-
-
-class Quantiles(NamedTuple):
-    """Quantiles of a time in seconds."""
-
-    p50: float
-    p95: float
-    most: float
 
 
 class InputTimes(NamedTuple):
@@ -57,11 +51,11 @@ class Alignment:
     """
 
     ticks: int
-    ages_s: dict[str, Quantiles]
+    ages_s: dict[str, Spread]
     stale: dict[str, float]
     repeats: dict[str, float]
     skipped: dict[str, float]
-    spread_s: Quantiles
+    spread_s: Spread
 
 
 def cadence(times: InputTimes) -> Cadence:
@@ -105,24 +99,16 @@ def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
     places = {name: newest_at(times.received_s, ticks) for name, times in inputs.items()}
     since = {name: np.minimum(times.dated_s, times.received_s)[places[name]] for name, times in inputs.items()}
     ages = {name: ticks - begun for name, begun in since.items()}
-    steps = {name: np.diff(place) for name, place in places.items()}
+    counts = {name: repeats_and_drops(place) for name, place in places.items()}
     rows = np.stack(list(since.values()))
     return Alignment(
         ticks=len(ticks),
-        ages_s={name: _quantiles(age) for name, age in ages.items()},
+        ages_s={name: Spread.of(age) for name, age in ages.items()},
         stale={name: _share(age > inputs[name].max_age_s) for name, age in ages.items()},
-        repeats={name: _share(step == 0) for name, step in steps.items()},
-        skipped={
-            name: float(np.maximum(step - 1, 0).sum() / max(step.sum(), 1)) if len(step) else 0.0
-            for name, step in steps.items()
-        },
-        spread_s=_quantiles(rows.max(0) - rows.min(0)),
+        repeats={name: repeats / max(len(ticks) - 1, 1) for name, (repeats, _) in counts.items()},
+        skipped={name: drops / max(int(places[name][-1] - places[name][0]), 1) for name, (_, drops) in counts.items()},
+        spread_s=Spread.of(rows.max(0) - rows.min(0)),
     )
-
-
-def _quantiles(values: Floats) -> Quantiles:
-    p50, p95, most = np.percentile(values, (50, 95, 100)).tolist()
-    return Quantiles(p50, p95, most)
 
 
 def _share(found: NDArray[np.bool_]) -> float:

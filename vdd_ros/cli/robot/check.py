@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", default="/", help="with --live: that of relative topics (default: %(default)s)")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file that shall run on this robot")
     parser.add_argument(
-        "--rate", type=float, metavar="HZ", help="rate of the ticks (default: the policy's, else the fastest input's)"
+        "--rate", type=float, metavar="HZ", help="rate of the ticks (default: of policy, robot file, or fastest input)"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the report as JSON")
 

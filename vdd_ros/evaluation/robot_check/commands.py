@@ -15,6 +15,7 @@ from vdd_ros.evaluation.preflight.command_order import command_order
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import find_topic, missing_topic
+from vdd_ros.recordings.topics import wanted_topics
 from vdd_ros.robot.command_channel import CommandPart
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.commands import Command
@@ -48,16 +49,17 @@ class CommandReadings:
 
 
 def read_commands(robot: RobotFile, recording: Recording) -> list[CommandReadings]:
-    """Read each command of a robot file from a recording, whoever sent them.
+    """Read each command of a robot file from a recording, whoever sent them, where `demonstrations` says.
 
     Raises:
         RecordingError: The recording is damaged.
     """
-    return [_read_command(command, recording) for command in robot.commands]
+    topics = {one.name: one.topic for one in wanted_topics(robot) if one.role == "command"}
+    return [_read_command(command, topics[command.name], recording) for command in robot.commands]
 
 
-def _read_command(command: Command, recording: Recording) -> CommandReadings:
-    found = CommandReadings(command, find_topic(command.topic, recording.topics))
+def _read_command(command: Command, topic: str, recording: Recording) -> CommandReadings:
+    found = CommandReadings(command, find_topic(topic, recording.topics))
     if found.topic is None or found.topic.type != command.type:
         return found
     part = CommandPart(command, 0)

@@ -7,13 +7,14 @@ import numpy as np
 
 from vdd_ros.bags.topics import Recording
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.evaluation.alignment import Alignment, Quantiles, align, cadence
+from vdd_ros.evaluation.alignment import Alignment, align, cadence
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, order_findings, read_commands
 from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.recordings.alignment import Spread
 from vdd_ros.robot.robot_file import RobotFile
 
 DEFAULT_HZ = 20.0
@@ -62,7 +63,7 @@ class InputReport:
     rate_hz: float
     jitter_s: float
     longest_gap_s: float
-    age_s: Quantiles | None
+    age_s: Spread | None
     stale: float | None
     repeats: float | None
     skipped: float | None
@@ -85,7 +86,7 @@ class RobotReport:
 
     rate_hz: float
     ticks: int
-    spread_s: Quantiles | None
+    spread_s: Spread | None
     inputs: tuple[InputReport, ...]
     commands: int
     command: tuple[EntryReport, ...]
@@ -106,7 +107,7 @@ def check_robot(
         robot: The robot file.
         recording: A bag, or what was received from a running robot.
         policy: A policy that shall run on this robot, or None.
-        rate_hz: Of the ticks; by default that of the policy, else of the fastest input.
+        rate_hz: Of the ticks; by default that of the policy, of the robot file, or of the fastest input.
 
     Raises:
         RobotFileError: The robot file does not fit the policy.
@@ -121,13 +122,13 @@ def check_robot(
         raise ConfigurationError(f"the rate is {rate_hz:g} Hz; it must be above 0")
     inputs = read_inputs(robot, robot.inputs, observation, recording)
     commands = read_commands(robot, recording)
-    rate = rate_hz or (policy.spec.rate_hz if policy is not None else _fastest(inputs))
+    asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
+    rate = asked or _fastest(inputs)
     if policy is not None:
         robot = robot.limited(policy.spec.action, 1 / rate)
     alignment = align({one.name: times_of(one) for one in inputs}, rate)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
-    wanted = rate_hz is not None or policy is not None
-    findings += alignment_findings(robot.inputs, alignment, rate, wanted=wanted) if alignment else ()
+    findings += alignment_findings(robot.inputs, alignment, rate, wanted=asked is not None) if alignment else ()
     findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
     findings += [each for one in commands for each in order_findings(one, inputs)]
     if policy is not None:

@@ -18,7 +18,7 @@ def report_text(report: RobotReport) -> str:
         spread = report.spread_s
         lines.append(
             f"{report.ticks:,} ticks at {report.rate_hz:.4g} Hz; between oldest and newest input: "
-            f"p50 {_ms(spread.p50)}, p95 {_ms(spread.p95)}, most {_ms(spread.most)}"
+            f"p50 {_ms(spread.median)}, p95 {_ms(spread.most)}, most {_ms(spread.max)}"
         )
     else:
         lines.append("no tick at which every input has a value")
@@ -34,7 +34,7 @@ def _input(one: InputReport) -> Iterator[str]:
     if one.used:
         about = f"  {one.rate_hz:.4g} Hz, jitter {_ms(one.jitter_s)}, longest gap {_ms(one.longest_gap_s)}"
         if one.age_s is not None:
-            about += f"; age p50 {_ms(one.age_s.p50)}, p95 {_ms(one.age_s.p95)}, most {_ms(one.age_s.most)}"
+            about += f"; age p50 {_ms(one.age_s.median)}, p95 {_ms(one.age_s.most)}, most {_ms(one.age_s.max)}"
             about += f"; {100 * (one.repeats or 0):.0f} % of ticks see an old value again"
         yield about
         yield from _entries(one.entries)

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 PERIODS = 5
 """Periods of an input that a draft allows it to be old."""
 LEAST_AGE_S = 0.1
+ROUNDED = 0.02
+"""Relative jitter of a rate that is taken as a whole number."""
 NO_LIMIT = 1e30
 _NONE = PlannedCommand("none", Topic("/none", FLOAT64_MULTI_ARRAY, 0), ("0",), ("1",))
 
@@ -144,13 +146,19 @@ def _measured_command(
         return None
     median = float(np.median(np.diff(found.received_s)))
     own_hz = 1 / median if median > 0 else 0.0
-    ticks_hz = rate_hz or (own_hz if 1 <= own_hz <= 1000 else 20.0)
+    ticks_hz = rate_hz or (_round_rate(own_hz) if 1 <= own_hz <= 1000 else 20.0)
     steps = np.abs(sampled_steps(found, ticks_hz))
     step = steps.max(0) if len(steps) else np.zeros(found.values.shape[1])
     follows = _by_name(plan.inputs, command)
     if command.topic.type == FLOAT64_MULTI_ARRAY:
         follows = _by_motion(plan.inputs, found, readings, named)
     return MeasuredCommand(own_hz, found.values.min(0), found.values.max(0), step, ticks_hz, follows)
+
+
+def _round_rate(rate_hz: float) -> float:
+    """Return a rate as a whole number where it is one but for jitter."""
+    whole = round(rate_hz)
+    return float(whole) if abs(rate_hz - whole) < ROUNDED * rate_hz else rate_hz
 
 
 def _by_name(inputs: Sequence[PlannedInput], command: PlannedCommand) -> tuple[tuple[int, int] | None, ...]:

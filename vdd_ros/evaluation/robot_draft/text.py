@@ -37,6 +37,7 @@ def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
         f"# Robot file, begun from what {printable(bag)} holds. docs/robot_file.md explains every key.",
         f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
         "",
+        *_rate(measures),
         "inputs:",
     ]
     for one, figures in zip(plan.inputs, measures.inputs, strict=True):
@@ -50,6 +51,14 @@ def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
 def open_questions(text: str) -> int:
     """Return the number of open questions in a draft."""
     return text.count(_OPEN)
+
+
+def _rate(measures: Measures) -> Iterator[str]:
+    """Yield the rate of the demonstrations, which is that of the fastest commands."""
+    rates = [one.ticks_hz for one in measures.commands if one is not None]
+    if rates:
+        yield f"rate_hz: {max(rates):.4g}  # at which the policy acts, and bags are sampled?"
+        yield ""
 
 
 def _input(one: PlannedInput, figures: MeasuredInput) -> Iterator[str]:
