@@ -6,7 +6,6 @@ from vdd_ros.bags.topics import Recording, open_bag
 from vdd_ros.evaluation.robot_check.live import files_of
 from vdd_ros.evaluation.robot_check.report import RobotReport, check_robot
 from vdd_ros.recordings.topics import wanted_topics
-from vdd_ros.robot.transforms import TF, TF_STATIC
 
 
 def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float | None = None) -> RobotReport:
@@ -16,9 +15,7 @@ def check_bag(robot: Path, bag: Path, policy: Path | None = None, rate_hz: float
         RobotFileError, PolicyFileError, RecordingError: A file cannot be read, or they do not fit together.
     """
     file, loaded = files_of(robot, policy)
-    names = [wanted.topic for wanted in wanted_topics(file)]
-    names += [TF, TF_STATIC] if file.needs_transforms else []
-    ends = tuple(name.removeprefix("~").lstrip("/") for name in names)
+    ends = tuple(wanted.topic.removeprefix("~").lstrip("/") for wanted in wanted_topics(file))
     with open_bag(bag, wanted=lambda topic: topic.endswith(ends)) as recording:
         found: Recording = recording
         return check_robot(file, found, policy=loaded, rate_hz=rate_hz)

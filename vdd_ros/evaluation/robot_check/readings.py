@@ -16,6 +16,7 @@ from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.evaluation.robot_check.topics import find_topic
 from vdd_ros.features import Feature
+from vdd_ros.recordings.topics import wanted_topics
 from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
@@ -149,8 +150,9 @@ def read_inputs(
         RecordingError: The recording is damaged, or a topic of an input has a type without a definition.
     """
     readers = [_Reader(source, (*observation, *robot.hidden)) for source in sources]
+    topics = {one.name: one.topic for one in wanted_topics(robot) if one.role == "input"}
     found = [
-        InputReadings(source, find_topic(source.topic, recording.topics), reader.features)
+        InputReadings(source, find_topic(topics[source.name], recording.topics), reader.features)
         for source, reader in zip(sources, readers, strict=True)
     ]
     by_topic: dict[str, list[int]] = {}
