@@ -26,7 +26,7 @@ TWIST = "geometry_msgs/msg/TwistStamped"
 
 def draft(folder: Path, bag: ArmBag, **options: Any) -> tuple[Draft, Path]:
     """Write bag and draft."""
-    return write_draft(bag.write(folder / "bag"), folder / "arm.yaml", **options), folder / "arm.yaml"
+    return write_draft([bag.write(folder / "bag")], folder / "arm.yaml", **options), folder / "arm.yaml"
 
 
 def trajectory(names: tuple[str, ...], positions: Any) -> Any:
@@ -217,6 +217,24 @@ def test_the_command_refuses_to_overwrite(tmp_path: Path, capsys: pytest.Capture
     assert main([*arguments, "--force"]) == 0
     assert "the file loads" in capsys.readouterr().out
     assert json.loads((tmp_path / "n.json").read_text())["questions"] == 0
+
+
+def test_limits_are_those_of_all_bags(tmp_path: Path) -> None:
+    (tmp_path / "bags").mkdir()
+    for number, (short, factor) in enumerate(((1.0, 1.0), (4.0, 2.0))):
+        bag = ArmBag(duration_s=short, command_hz=0.0)
+        for k, row in enumerate(factor * joint_positions(np.arange(int(25 * short)) / 25)):
+            bag.more.append(("/arm/joint_trajectory", TRAJECTORY, k / 25, trajectory(("shoulder", "elbow"), row[:2])))
+        bag.write(tmp_path / "bags" / f"ep_{number}")
+    found = write_draft([tmp_path / "bags"], tmp_path / "arm.yaml")
+    assert found.bags == 2
+    sent = [joint_positions(np.arange(25) / 25), 2 * joint_positions(np.arange(100) / 25)]
+    low, high = (np.array([fold(part[:, :2], axis=0) for part in sent]) for fold in (np.min, np.max))
+    steps = np.array([np.abs(np.diff(part[:, :2], axis=0)).max(0) for part in sent]).max(0)
+    for index, entry in enumerate(RobotFile.load(tmp_path / "arm.yaml").command_entries):
+        assert entry.low == pytest.approx(low.min(0)[index], rel=0.02)
+        assert entry.high == pytest.approx(high.max(0)[index], rel=0.02)
+        assert 1.4 * steps[index] < entry.max_step < 1.7 * steps[index]
 
 
 def test_a_bag_with_nothing_to_observe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

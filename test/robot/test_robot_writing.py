@@ -261,7 +261,11 @@ def test_the_lines_that_errors_show_are_right(key: str) -> None:
     [
         ("on_loss: hold", "on_loss: off", "command.on_loss: is False: YAML reads off, no and false without quotes"),
         ("on_loss: hold", "on_loss: Hold", "did you mean 'hold'?"),
-        ("qos: sensor_data", "qos: best_effort", "inputs.arm.qos: is 'best_effort'; allowed are sensor_data, reliable, match"),
+        (
+            "qos: sensor_data",
+            "qos: best_effort",
+            "inputs.arm.qos: is 'best_effort'; allowed are sensor_data, reliable, match",
+        ),
         ("command:", "commands:", "commands: is a command without a name; write `command:`"),
         ("max_age_s:", "max_age:", "max_age_s: is missing, but 'max_age' is there"),
         ("interface: position", "interface: pos", "did you mean 'position'?"),

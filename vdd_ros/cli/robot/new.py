@@ -1,4 +1,4 @@
-"""`vdd robot new`: a first robot file from what a bag holds."""
+"""`vdd robot new`: a first robot file from what bags hold."""
 
 import argparse
 from pathlib import Path
@@ -7,12 +7,14 @@ from vdd_ros.console import show
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
 
-HELP = "write a first robot file from what a bag holds, with questions where a person has to decide"
+HELP = "write a first robot file from what bags hold, with questions where a person has to decide"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd robot new`."""
-    parser.add_argument("--bag", type=Path, required=True, metavar="BAG", help="bag of a demonstration")
+    parser.add_argument(
+        "--bag", type=Path, nargs="+", required=True, metavar="BAG", help="bags of demonstrations, or folders of bags"
+    )
     parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="robot file to write (.yaml)")
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="rate of the policy (default: that of the recorded commands)"
@@ -27,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     draft = write_draft(args.bag, args.out, rate_hz=args.rate, force=args.force)
     show(
-        f"{draft.file}: {draft.entries} entries from {', '.join(draft.inputs)}",
+        f"{draft.file}, from {draft.bags} bags: {draft.entries} entries from {', '.join(draft.inputs)}",
         f"commands: {draft.numbers} numbers on {', '.join(draft.commands) or 'no topic of the bag'}",
     )
     if draft.questions:

@@ -143,10 +143,15 @@ def order_findings(found: CommandReadings, inputs: Sequence[InputReadings]) -> I
 
 
 def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
-    """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next."""
+    """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next.
+
+    The ticks are half a period of the commands away from them, so that commands at the rate of the ticks fall into one
+    tick each in spite of jitter.
+    """
     if len(found.received_s) < 2:
         return np.empty((0, found.values.shape[1]))
-    ticks = np.arange(found.received_s[0], found.received_s[-1], 1 / rate_hz)
+    first = found.received_s[0] + 0.5 * float(np.median(np.diff(found.received_s)))
+    ticks = np.arange(first, found.received_s[-1] + 0.5 / rate_hz, 1 / rate_hz)
     places = np.searchsorted(found.received_s, ticks, side="right") - 1
     return np.diff(found.values[places], axis=0)
 

@@ -1,15 +1,17 @@
-"""Writes the first robot file of a bag."""
+"""Writes a first robot file from bags."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros.bags.topics import open_bag
 from vdd_ros.errors import ConfigurationError, RecordingError
-from vdd_ros.evaluation.robot_draft.measures import measure
+from vdd_ros.evaluation.robot_draft.measures import Measures, combined, measure
 from vdd_ros.evaluation.robot_draft.plan import INFRASTRUCTURE, POSITIONS, Plan, make_plan
 from vdd_ros.evaluation.robot_draft.text import draft_text, open_questions
 from vdd_ros.files import replacing
+from vdd_ros.recordings.bag_list import list_bags
 from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
@@ -21,7 +23,8 @@ class Draft:
 
     Attributes:
         file: Its path.
-        bag: The bag.
+        bag: The first bag.
+        bags: Number of bags.
         inputs: Topic of each input.
         entries: Number of observation entries.
         commands: Topic of each command; empty if the bag has none.
@@ -31,6 +34,7 @@ class Draft:
 
     file: str
     bag: str
+    bags: int
     inputs: tuple[str, ...]
     entries: int
     commands: tuple[str, ...]
@@ -38,47 +42,62 @@ class Draft:
     questions: int
 
 
-def write_draft(bag: Path, file: Path, *, rate_hz: float | None = None, force: bool = False) -> Draft:
-    """Write a first robot file from what a bag holds.
+def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = None, force: bool = False) -> Draft:
+    """Write a first robot file from what bags hold.
+
+    The first bag decides what is read and commanded; ranges and steps are those of all.
 
     Args:
-        bag: The bag.
+        bags: Bags, or folders of bags.
         file: The file to write.
         rate_hz: Rate of the policy, to which `max_step` refers; by default that of the recorded commands.
         force: Whether an existing file is replaced.
 
     Raises:
         ConfigurationError: The file exists, or the rate is not positive.
-        RecordingError: The bag is damaged, or holds nothing that a robot file could read.
+        RecordingError: A bag is damaged, or the first holds nothing that a robot file could read.
     """
     if os.path.lexists(file) and not force:
         raise ConfigurationError(f"{printable(file)} exists already; name another file, or replace it with --force")
     if rate_hz is not None and not rate_hz > 0:
         raise ConfigurationError(f"--rate is {rate_hz:g} Hz; it must be above 0")
+    found = [bag.path for bag in list_bags(bags)]
+    plan, parts = _begun(found[0], rate_hz)
+    ticks_hz = rate_hz or next((one.ticks_hz for one in parts[0].commands if one is not None), None)
+    topics = {one.topic.name for one in plan.inputs} | {one.topic.name for one in plan.commands}
+    for bag in found[1:]:
+        with open_bag(bag, wanted=topics.__contains__) as recording:
+            parts.append(measure(plan, recording, ticks_hz))
+    text = draft_text(plan, combined(parts), ", ".join(map(str, bags)))
+    with replacing(file) as aside:
+        aside.write_text(text, encoding="utf-8")
+    if not open_questions(text):
+        RobotFile.load(file)
+    return _draft(plan, found[0], len(found), file, open_questions(text))
+
+
+def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
+    """Return what the first bag decides, and its figures."""
     with open_bag(bag, wanted=lambda topic: False) as outline:
         names = {topic.name for topic in outline.topics if topic.type in (*command_types(), *POSITIONS)}
         names = {name for name in names if not INFRASTRUCTURE.search(name)}
         known = outline.topics
     with open_bag(bag, wanted=names.__contains__) as recording:
         plan = make_plan(recording)
-        if not plan.inputs:
-            shown = ", ".join(f"{printable(topic.name)} ({printable(topic.type)})" for topic in known[:10]) or "nothing"
-            raise RecordingError(
-                f"{printable(bag)} holds no joint states and no positions, so that there is nothing to observe: it has "
-                f"{shown}. Record the topics of the robot's sensors"
-            )
-        text = draft_text(plan, measure(plan, recording, rate_hz), str(bag))
-    with replacing(file) as aside:
-        aside.write_text(text, encoding="utf-8")
-    if not open_questions(text):
-        RobotFile.load(file)
-    return _draft(plan, bag, file, open_questions(text))
+        if plan.inputs:
+            return plan, [measure(plan, recording, rate_hz)]
+    shown = ", ".join(f"{printable(topic.name)} ({printable(topic.type)})" for topic in known[:10]) or "nothing"
+    raise RecordingError(
+        f"{printable(bag)} holds no joint states and no positions, so that there is nothing to observe: it has "
+        f"{shown}. Record the topics of the robot's sensors"
+    )
 
 
-def _draft(plan: Plan, bag: Path, file: Path, questions: int) -> Draft:
+def _draft(plan: Plan, bag: Path, bags: int, file: Path, questions: int) -> Draft:
     return Draft(
         file=str(file),
         bag=str(bag),
+        bags=bags,
         inputs=tuple(one.topic.name for one in plan.inputs),
         entries=sum(len(one.entries) for one in plan.inputs),
         commands=tuple(command.topic.name for command in plan.commands),

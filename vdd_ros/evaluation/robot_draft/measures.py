@@ -88,6 +88,41 @@ def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measu
     return Measures(inputs, tuple(commands))
 
 
+def combined(parts: Sequence[Measures]) -> Measures:
+    """Return the figures of several bags, at least one: their ranges together, the largest steps, the median rates."""
+    inputs = tuple(_combined_input(same) for same in zip(*(part.inputs for part in parts), strict=True))
+    commands = tuple(
+        _combined_command([one for one in same if one is not None])
+        for same in zip(*(part.commands for part in parts), strict=True)
+    )
+    return Measures(inputs, commands)
+
+
+def _combined_input(parts: Sequence[MeasuredInput]) -> MeasuredInput:
+    rates = [part.rate_hz for part in parts if part.rate_hz > 0]
+    heard = [part for part in parts if part.rate_hz > 0] or parts
+    return MeasuredInput(
+        rate_hz=float(np.median(rates)) if rates else 0.0,
+        max_age_s=max(part.max_age_s for part in heard),
+        foreign_clock=any(part.foreign_clock for part in heard),
+        low=np.fmin.reduce([part.low for part in parts]),
+        high=np.fmax.reduce([part.high for part in parts]),
+    )
+
+
+def _combined_command(parts: Sequence[MeasuredCommand]) -> MeasuredCommand | None:
+    if not parts:
+        return None
+    return MeasuredCommand(
+        rate_hz=float(np.median([part.rate_hz for part in parts])),
+        low=np.minimum.reduce([part.low for part in parts]),
+        high=np.maximum.reduce([part.high for part in parts]),
+        step=np.maximum.reduce([part.step for part in parts]),
+        ticks_hz=parts[0].ticks_hz,
+        follows=next((part.follows for part in parts if None not in part.follows), parts[0].follows),
+    )
+
+
 def _provisional(plan: Plan) -> dict[str, object]:
     """Return a robot file of the plan without limits, which reads the bag as the finished one will."""
     inputs = {

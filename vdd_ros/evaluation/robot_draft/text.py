@@ -31,10 +31,10 @@ def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
     Args:
         plan: Inputs and command.
         measures: Their figures.
-        bag: The bag, for the first comment.
+        bag: The bags, for the first comment.
     """
     lines = [
-        f"# Robot file, begun from what {printable(bag)} holds. docs/robot_file.md explains every key.",
+        f"# Robot file, begun from {printable(bag)}. docs/robot_file.md explains every key.",
         f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
         "",
         *_rate(measures),
@@ -112,7 +112,7 @@ def _command(plan: Plan, command: PlannedCommand, figures: MeasuredCommand) -> I
     yield f"  on_loss: {'zero' if moving else 'hold'}  # what stops the robot when commanding is interrupted?"
     if find_message(command.topic.type).has_header:
         yield "  # frame_id: base_link"
-    yield "  # low, high: the range in the bag. What may the robot do at most?"
+    yield "  # low, high: the range in the recordings. What may the robot do at most?"
     steps = f"{_STEP_MARGIN:g} times the largest change within a tick at {figures.ticks_hz:.4g} Hz"
     yield f"  # max_step: {steps}. Is that the policy's rate?"
     if command.topic.type == FLOAT64_MULTI_ARRAY:
@@ -132,7 +132,7 @@ def _commanded(command: PlannedCommand, figures: MeasuredCommand) -> list[int]:
 
 def _order(figures: MeasuredCommand) -> Iterator[str]:
     if all(figures.follows):
-        yield "  # The message names no joints. Each number follows the joint named here, in the bag. Right?"
+        yield "  # The message names no joints. Each number follows the joint named here, as recorded. Right?"
     else:
         yield "  # The message names no joints, and the bag does not show which joint each number moves. Give"
         yield "  # name, unit, and in `measured` the entry of the joint, in the order of the controller's `joints`."
