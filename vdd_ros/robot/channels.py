@@ -94,11 +94,13 @@ class InputChannel:
                 is no rotation, no transform to the frame is known, or its bytes are damaged.
         """
         read = self._read_bytes if type(message) is bytes else self._read_message
+        numbers = out if self._conversion.is_identity else self._numbers
         if self.framing is None:
-            stamp = read(message, self._numbers)
+            stamp = read(message, numbers)
         else:
-            stamp = self.framing.read(message, read, self._numbers, stamped=self.source.stamp == "header")
-        self._conversion.read(self._numbers, out)
+            stamp = self.framing.read(message, read, numbers, stamped=self.source.stamp == "header")
+        if numbers is not out:
+            self._conversion.read(numbers, out)
         out /= self._factors
         return stamp
 

@@ -38,6 +38,7 @@ class Conversion:
     Attributes:
         numbers: The n numbers to read, each as an entry with a location; what `Message.input_layout` takes.
         is_plain: Whether each entry is one number with scale and offset.
+        is_identity: Whether each entry is one number as it is.
     """
 
     def __init__(self, entries: Sequence[InputEntry]) -> None:
@@ -47,6 +48,7 @@ class Conversion:
         self._scale = np.array([entry.scale for entry in self.numbers])
         self._offset = np.array([entry.offset for entry in self.numbers])
         self._scales, self._offsets = bool((self._scale != 1).any()), bool(self._offset.any())
+        self.is_identity = self.is_plain and not (self._scales or self._offsets)
         self._pairs = [_pair(group[0]) for group in groups]
         counts = [len(_numbers(group[0])) for group in groups]
         self._slices = _slices(counts), _slices([len(group) for group in groups])
