@@ -371,6 +371,7 @@ FOREIGN: list[tuple[str, dict[str, bytes], str]] = [
     ),
     ("low_dim.hdf5", {"": b"\x89HDF\r\n\x1a\n rest"}, "is an HDF5 file, but damaged or neither robomimic's nor"),
     ("robomimic", {"low_dim_v15.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a folder of HDF5 files; name one"),
+    ("minari", {"data/metadata.json": b"{}"}, r"is a data set of Minari without main_data\.hdf5: .* as Arrow"),
     ("pusht.zarr", {".zgroup": b"{}", "data/action/0": b""}, "is a zarr store, but without the episodes"),
     ("pusht3.zarr", {"zarr.json": b"{}"}, "is a zarr store"),
     ("around", {"pusht.zarr/.zgroup": b"{}"}, "is a folder around a zarr store"),

@@ -155,6 +155,21 @@ def test_frames_that_are_missing_are_told(tmp_path: Path) -> None:
         DemonstrationSet.load(tmp_path / "arm")
 
 
+@pytest.mark.parametrize("number", [-1, 2, 1 << 40])
+def test_frames_of_an_episode_that_is_not_there_are_told(tmp_path: Path, number: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sets.write_v3(tmp_path / "arm")
+    file = tmp_path / "arm/data/chunk-000/file-000.parquet"
+    table = pq.read_table(file)
+    place = table.column_names.index("episode_index")
+    numbers = [*table.column("episode_index").to_pylist()[:-1], number]
+    pq.write_table(table.set_column(place, "episode_index", pa.array(numbers, pa.int64())), file)
+    with pytest.raises(DemonstrationError, match=f"holds frames of episode {number:,}, but there are 2 episodes"):
+        DemonstrationSet.load(tmp_path / "arm")
+
+
 def test_a_column_whose_name_goes_on_behind_a_dot_is_not_mixed_up(tmp_path: Path) -> None:
     values = sets.frames()
     values["action.left"] = np.ones((12, 2), np.float32)

@@ -42,6 +42,10 @@ def _describe_folder(folder: Path) -> str | None:
         _LEROBOT: lambda: _lerobot(folder),
         ".zgroup": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
         "zarr.json": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
+        "data/metadata.json": lambda: (
+            "a data set of Minari without main_data.hdf5: not copied whole, or kept as Arrow; write it again with "
+            "data_format='hdf5'"
+        ),
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
         "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",
         "metadata.yaml": lambda: "a bag (rosbag2); 'vdd demos from-bags' makes demonstrations of it",

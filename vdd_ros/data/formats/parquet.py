@@ -138,13 +138,21 @@ class FrameFiles:
     def _check(self, episode: NDArray[np.int64], frame: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
         """Refuse frames that are not 0, 1, … of each episode."""
         place = self._files[0].parent if self._files else Path()
-        found = np.bincount(episode, minlength=len(lengths)) if not len(episode) or episode[0] >= 0 else episode
-        if len(found) != len(lengths) or (found != lengths).any():
-            which = "another number of episodes"
-            if len(found) == len(lengths):
-                bad = int(np.argmax(found != lengths))
-                which = f"{found[bad]:,} frames of episode {bad} instead of {lengths[bad]:,}"
-            raise damaged(place, f"holds {which}", "copy the data set again, with all its files")
+        if len(episode) and (episode[0] < 0 or episode[-1] >= len(lengths)):
+            wrong = int(episode[0] if episode[0] < 0 else episode[-1])
+            raise damaged(
+                place,
+                f"holds frames of episode {wrong:,}, but there are {len(lengths):,} episodes, counted from 0",
+                "copy the data set again, with all its files",
+            )
+        found = np.bincount(episode, minlength=len(lengths))
+        if (found != lengths).any():
+            bad = int(np.argmax(found != lengths))
+            raise damaged(
+                place,
+                f"holds {found[bad]:,} frames of episode {bad} instead of {lengths[bad]:,}",
+                "copy the data set again, with all its files",
+            )
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         if (frame != np.arange(len(frame)) - starts).any():
             bad = int(episode[np.argmax(frame != np.arange(len(frame)) - starts)])
