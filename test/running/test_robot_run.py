@@ -156,8 +156,11 @@ def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path)
     bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
 
 
-def test_a_simulated_robot_needs_no_robot_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_simulated_robot_needs_no_robot_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its domain is one of its own; the run ends with the episodes."""
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
     bag = tmp_path / "bag"
     policy = write_mixture(tmp_path / "p.onnx")
     code = main(["run", "--sim", "--policy", str(policy), "--record", str(bag), "--episodes", "1", "--seed", "3"])
