@@ -55,6 +55,12 @@ def test_a_jump_is_found_where_it_is() -> None:
     assert "angle jumps by 1." in examine(found).suspicions[0].what
 
 
+def test_a_gripper_that_opens_and_closes_does_not_look_wrong() -> None:
+    found = smooth()
+    found.observation[:, 1] = np.arange(len(found.observation)) >= 130
+    assert examine(found).suspicions == []
+
+
 def test_a_frozen_observation_is_found_only_while_the_action_changes() -> None:
     found = smooth()
     found.observation[70:95] = found.observation[70]

@@ -140,7 +140,7 @@ def test_commands_that_are_not_finite_are_passed_over(tmp_path: Path, capsys: py
 
 def test_a_rate_that_the_commands_do_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = refused(tmp_path, drive(2.0, hz=5.0), capsys)
-    assert "messages of the command command come at 5 Hz, too seldom for rate_hz 20" in message
+    assert "messages of the command come at 5 Hz, too seldom for rate_hz 20" in message
     assert "set rate_hz to 5 or less" in message
 
 

@@ -16,6 +16,7 @@ from vdd_ros.recordings.inputs import Traffic
 from vdd_ros.recordings.sampler import RawEpisode, max_delay_s
 from vdd_ros.recordings.ticks import DOUBTED, SILENT, STALE, WAITING, Tick
 from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.commands import ALONE
 from vdd_ros.robot.demonstrations import STARTS
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -146,7 +147,7 @@ class EpisodeRules:
             interval_s = float(np.median(np.diff(received))) * 1e-9
             if interval_s > SLOWEST * self._form.period_s:
                 raise LeftOutError(
-                    f"messages of the command {name} come at {1 / interval_s:.3g} Hz, too seldom for rate_hz "
+                    f"messages of {_named(name)} come at {1 / interval_s:.3g} Hz, too seldom for rate_hz "
                     f"{self._form.rate_hz:g}, since most pairs would repeat the action before; set rate_hz to "
                     f"{1 / interval_s:.3g} or less, or, if the command is only sent where it changes, "
                     "`when_silent: keep`"
@@ -182,12 +183,17 @@ class EpisodeRules:
         for name, traffic in raw.commands.items():
             if not traffic.accepted and name not in self._kept:
                 refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
-                return f"no usable message of the command {name}{refused}"
+                return f"no usable message of {_named(name)}{refused}"
         if states[STALE] or states[DOUBTED]:
             blamed = sorted({name for tick in raw.ticks for name in tick.blame})
             rates = [f"{name} at {raw.inputs[name].rate_hz:.3g} Hz" for name in blamed or raw.inputs]
             return f"inputs are older than max_age_s at every tick with a command; messages come: {', '.join(rates)}"
         return f"none of {states[SILENT]:,} observations is followed by a command within {self._max_delay_s:g} s"
+
+
+def _named(command: str) -> str:
+    """Return how a command is called in a sentence."""
+    return "the command" if command == ALONE else f"the command {command}"
 
 
 def _refusals(raw: RawEpisode, names: Sequence[str]) -> str:

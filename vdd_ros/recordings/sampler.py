@@ -1,6 +1,7 @@
 """Samples a recording at the policy's rate, tick by tick, and divides it into episodes."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,7 @@ class Sampler:
         self.end()
         self._inputs.reset(now_ns)
         self._runs, self._label, self._origin_ns, self._count = True, label, now_ns, 0
+        self._due_ns = now_ns
         self._begin_part(now_ns)
 
     def end(self) -> None:
@@ -102,8 +104,10 @@ class Sampler:
 
     def advance(self, until_ns: int) -> None:
         """Run the ticks that are due before a time."""
-        while self._runs and (now_ns := self._due_ns()) < until_ns:
+        while self._runs and self._due_ns < until_ns:
+            now_ns = self._due_ns
             self._count += 1
+            self._due_ns = self._origin_ns + round(self._count * 1e9 / self._rate_hz)
             self._divide(now_ns)
             self._tick(now_ns)
 
@@ -121,13 +125,12 @@ class Sampler:
         self._divide(received_ns)
         self._commands[name].receive(message, received_ns)
 
-    def finished(self) -> list[RawEpisode]:
+    def finished(self) -> Sequence[RawEpisode]:
         """Return the episodes that ended since the last call."""
+        if not self._finished:
+            return ()
         found, self._finished = self._finished, []
         return found
-
-    def _due_ns(self) -> int:
-        return self._origin_ns + round(self._count * 1e9 / self._rate_hz)
 
     def _tick(self, now_ns: int) -> None:
         tick = self._inputs.look(now_ns, begun=bool(self._ticks) and self._ticks[0].is_pair)

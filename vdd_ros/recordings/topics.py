@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vdd_ros.bags.contents import Channel
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.robot.commands import ALONE
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE
 from vdd_ros.text import printable
@@ -36,7 +37,10 @@ class Wanted:
     @property
     def place(self) -> str:
         """Where the robot file names it."""
-        places = {"input": f"inputs.{self.name}.topic", "command": f"the command {self.name}"}
+        places = {
+            "input": f"inputs.{self.name}.topic",
+            "command": "command.topic" if self.name == ALONE else f"commands.{self.name}.topic",
+        }
         return places.get(self.role, f"demonstrations.episodes.{self.name}")
 
     def may_be(self, topic: str) -> bool:

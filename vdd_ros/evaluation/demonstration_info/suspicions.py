@@ -64,7 +64,7 @@ def find_suspicions(demonstrations: DemonstrationSet) -> list[Suspicion]:
 
 
 class _Jumps:
-    """Finds steps of entries that are far larger than usual.
+    """Finds steps of entries that are far larger than usual; an entry that mostly stands still may step.
 
     Attributes:
         range: (n,) range of each entry.
@@ -78,7 +78,7 @@ class _Jumps:
         ends = [(np.min(values[pairs], axis=0), np.max(values[pairs], axis=0)) for pairs in episodes]
         self.range = np.max([high for _, high in ends], axis=0) - np.min([low for low, _ in ends], axis=0)
         usual = np.quantile(steps, USUAL, axis=0) if len(steps) else np.zeros(len(features))
-        self._bound = np.maximum(JUMP * usual, LEAST * self.range)
+        self._bound = np.where(usual > 0, np.maximum(JUMP * usual, LEAST * self.range), np.inf)
 
     def of(self, number: int, values: Floats) -> Iterator[Suspicion]:
         """Yield the jumps of an episode."""
