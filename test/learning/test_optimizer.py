@@ -66,8 +66,8 @@ def test_muon_moves_a_hidden_matrix_equally_along_all_singular_directions() -> N
     module = network()
     before = weights(module)
     learn(module, ModuleOptimizer(module, "muon", 0.0))
-    linear = module[1].linear
-    assert linear.weight.grad is not None
+    linear = module.get_submodule("1.linear")
+    assert isinstance(linear, nn.Linear) and linear.weight.grad is not None
     left, _, right = np.linalg.svd(linear.weight.grad.numpy(), full_matrices=False)
     moved = (before["1.linear.weight"] - linear.weight.detach()).numpy()
     seen = left.T @ moved @ right.T / (RATE * MUON_RATE * 0.2 * np.sqrt(6))

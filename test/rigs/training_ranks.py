@@ -99,7 +99,7 @@ def _command(name: str, *words: str) -> int:
         return main(list(words))
     import shared_training
 
-    shared_training.main(*words[:2], *map(Path, words[2:]))
+    shared_training.main(words[0], words[1], *map(Path, words[2:]))
     return 0
 
 

@@ -152,7 +152,7 @@ class ArrayLayout:
         parent, _, self._leaf = field.rpartition(".")
         self._holder = attrgetter(parent) if parent else _itself
         self._list = attrgetter(field)
-        self.paths = (field,)
+        self.paths: tuple[str, ...] = (field,)
 
     def read(self, message: Any, out: Floats) -> None:
         """See Layout."""
