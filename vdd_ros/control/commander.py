@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.following import Following, turns
 from vdd_ros.control.limits import CommandLimits
+from vdd_ros.control.rotation_limits import RotationLimit
 from vdd_ros.control.sender import FailSafe, Sender
 from vdd_ros.control.withdrawal import Withdrawal
 from vdd_ros.errors import ConfigurationError
@@ -69,8 +70,9 @@ class Commander:
         self.blocked = ""
         self._awaited: str | None = None
         self._watches = sender is not None and following.watches
+        rotations = [RotationLimit(one.rotation, one.place.start) for one in channel.rotations]
         self.limits = CommandLimits(
-            channel.low, channel.high, channel.max_step, following.max_error, turns(channel.entries)
+            channel.low, channel.high, channel.max_step, following.max_error, turns(channel.entries), rotations
         )
         self._first_action = first_action
         self._counters = counters
@@ -78,7 +80,7 @@ class Commander:
         self._failsafe = None if sender is None else FailSafe(channel, sender)
         self._all = tuple(range(len(channel.parts)))
         self._single = tuple(i for i in self._all if not channel.parts[i].command.message.has_points)
-        self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step)
+        self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step, rotations=rotations)
         self._command = np.zeros(len(channel.low))
         self._dry_command = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
@@ -309,4 +311,5 @@ class Commander:
     def _is_near(self, newest: NDArray[np.float32]) -> bool:
         """Whether the command is within `first_step` of the measured values."""
         self.channel.measure(newest, self._measured)
-        return bool((np.abs(self._command - self._measured) <= self.channel.first_step).all())
+        near = np.abs(self._command - self._measured) <= self.channel.first_step
+        return bool(near.all()) and self.channel.is_turned_near(self._command, self._measured)

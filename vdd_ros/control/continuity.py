@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.control.following import turn
 from vdd_ros.control.rings import usable
 from vdd_ros.features import Feature
 from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.inputs import Input
-from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.quantities import turn, unit_factor
 from vdd_ros.robot.rotations import angle_between, from_vector
 
 VECTOR = "vector"

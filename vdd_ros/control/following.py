@@ -7,7 +7,7 @@ from typing import Any
 
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.command_entries import CommandEntry
-from vdd_ros.robot.quantities import ANGLE, DIMENSIONLESS, POSITIONS, quantity_of, unit_factor
+from vdd_ros.robot.quantities import DIMENSIONLESS, POSITIONS, quantity_of, turn
 
 ERROR_S = 0.25
 LEAST_STEPS = 5
@@ -28,11 +28,6 @@ def max_errors(entries: Sequence[CommandEntry], period_s: float) -> list[float]:
 def turns(entries: Sequence[CommandEntry]) -> list[float]:
     """Return a full turn in the unit of each number; 0 for non-angles."""
     return [turn(entry.unit) for entry in entries]
-
-
-def turn(unit: str) -> float:
-    """Return a full turn in a unit; 0 if it is not a unit of angle."""
-    return 2 * math.pi * unit_factor("rad", unit, unit) if quantity_of(unit) == ANGLE else 0.0
 
 
 def _max_error(entry: CommandEntry, period_s: float) -> float:
@@ -79,7 +74,7 @@ class Following:
         timeout_s: float = 1.0,
     ) -> None:
         self.max_error = max_errors(channel.entries, period_s)
-        self.watches = any(map(math.isfinite, self.max_error))
+        self.watches = any(map(math.isfinite, (*self.max_error, *(r.rotation.max_error for r in channel.rotations))))
         self.times_frozen: dict[str, int] = {}
         self.frozen: list[str] = []
         self.stuck: str | None = None
@@ -89,6 +84,8 @@ class Following:
             f"{label} (max_error {error:.3g} {entry.unit})"
             for label, entry, error in zip(channel.labels, channel.entries, self.max_error, strict=True)
         ]
+        for one in channel.rotations:
+            self._labels[one.place.start] = f"{one.rotation.name} (max_error {one.rotation.max_error:.3g} rad)"
         self._sources: list[_Source] = []
         for name, columns in inputs.items():
             far = {

@@ -1,10 +1,12 @@
 """The last guard before a command leaves: finite, not too far from the one before, within its range."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.control.rotation_limits import RotationLimit
 from vdd_ros.errors import ConfigurationError
 
 _Floats = NDArray[np.float64]
@@ -24,6 +26,7 @@ class CommandLimits:
         max_step: Largest change from one command to the next, (dim,); inf entries or None: no limit.
         max_error: Largest distance from the measurement, (dim,); inf entries or None: no limit.
         turns: Full turn of each angle whose measurement may wrap, (dim,); 0 for other values.
+        rotations: Limits of the orientations among the values; counted at the first of their four numbers.
 
     Attributes:
         accepted: Commands accepted, bounded or not.
@@ -47,7 +50,9 @@ class CommandLimits:
         max_step: ArrayLike | None = None,
         max_error: ArrayLike | None = None,
         turns: ArrayLike | None = None,
+        rotations: Sequence[RotationLimit] = (),
     ) -> None:
+        self._rotations = tuple(rotations)
         self._low = np.array(low, np.float64)
         self._high = np.array(high, np.float64)
         self._step = np.full_like(self._low, np.inf) if max_step is None else np.array(max_step, np.float64)
@@ -137,6 +142,8 @@ class CommandLimits:
                     self.too_far[index] += 1
                     bounded = least if bounded < least else most
             values[index] = bounded
+        for rotation in self._rotations if self._has_before else ():
+            self.too_far[rotation.first] += rotation.step(values, self._before)
         if measured is not None:
             self._wait_beside(values, measured)
             self.origin[:] = self._before if self._has_before else values
@@ -157,7 +164,7 @@ class CommandLimits:
         for value, now, (error, turn) in zip(values, measured, self._errors, strict=True):
             if not -error <= value - now <= error and not -error <= _short_way(value - now, turn, error) <= error:
                 return False
-        return True
+        return all(rotation.is_beside(values, measured) for rotation in self._rotations)
 
     def _wait_beside(self, values: list[float], measured: list[float]) -> None:
         """Move values back to within `max_error` of the measurement, as far as step and range permit."""
@@ -176,6 +183,10 @@ class CommandLimits:
             if self._has_before:
                 low, high = max(low, self._before[index] - step), min(high, self._before[index] + step)
             values[index] = min(max(value - away + math.copysign(error, away), low), high)
+        for rotation in self._rotations:
+            if rotation.wait_beside(values, measured, self._before if self._has_before else None):
+                self.waits.append(rotation.first)
+                self.waited[rotation.first] += 1
 
 
 def _short_way(away: float, turn: float, error: float) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from vdd_ros.robot.command_rotations import CommandRotation, form_of
 from vdd_ros.robot.field_paths import elements, parse_path
 from vdd_ros.robot.framing import frame_part
 from vdd_ros.robot.messages.message import Message
@@ -71,8 +72,11 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
     entries = [entry for source in inputs for entry in source.entries]
     units = {entry.name: entry.unit for entry in entries if not entry.shape}
     arrays = {entry.name for entry in entries if entry.shape}
+    turned = [entry.name for entry in entries if entry.rotation]
     measure_nothing = _measure_nothing(inputs)
     for index, entry in enumerate(command.entries):
+        if entry.rotation is not None and entry.rotation.measured is not None:
+            _check_measured_rotation(entry.rotation, turned, f"{command.path}.entries[{index}].measured")
         for key, given in (("relative_to", entry.reference), ("measured", entry.measured)):
             at = f"{command.path}.entries[{index}].{key}"
             if given in arrays:
@@ -99,6 +103,12 @@ def _check_frame(source: "Input", path: str) -> None:
                 f"goes with positions and orientations of a described type with a header; {entry.name} is none. Give "
                 "it an input of its own on the same topic, without `frame`",
             )
+
+
+def _check_measured_rotation(rotation: CommandRotation, names: list[str], path: str) -> None:
+    if form_of(rotation.measured, names) is None:
+        problem = f"is {rotation.measured!r}, which no input gives as a rotation (`rotation` of an entry); these are"
+        fail(path, problem, names or ["none"])
 
 
 def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:

@@ -4,6 +4,7 @@ The numbers of all commands form one vector, command after command, so that they
 Messages are duck-typed, as in `channels`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,16 @@ from numpy.typing import NDArray
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.robot.binding import bind
+from vdd_ros.robot.command_rotations import PARTS, RotationChannel
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.field_paths import check_path
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
+from vdd_ros.robot.quantities import turn
+from vdd_ros.robot.rotations import angle_between
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
+_UNTURNED = (0.0, 0.0, 0.0, 1.0)
 
 
 class CommandPart:
@@ -94,6 +99,7 @@ class CommandChannel:
         starts_anywhere: (n,) whether each number may start at any value: not measured, not a velocity and not set to
             zero by the fail-safe; the latter two start from zero.
         first_step: (n,) largest distance of the first command from its measurement.
+        rotations: The orientations among the numbers.
         measured_columns: n observation columns that measure the numbers; None for unmeasured ones.
     """
 
@@ -131,6 +137,17 @@ class CommandChannel:
         self.measured_columns = [
             int(column) if known else None for column, known in zip(self._now, self.measured, strict=True)
         ]
+        starts = [
+            (i, entry) for i, entry in enumerate(entries) if entry.rotation and entry.name.endswith(f".{PARTS[0]}")
+        ]
+        self.rotations = tuple(
+            RotationChannel(entry.rotation, i, observation, action) for i, entry in starts if entry.rotation
+        )
+        for rotation in self.rotations:
+            if rotation.rotation.measured is not None:
+                self.measured[rotation.place] = True
+                self.starts_anywhere[rotation.place] = False
+        self._turns = [(i, turn(entry.unit), bool(self.measured[i])) for i, entry in enumerate(entries) if entry.wraps]
         self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
 
     def origin(self, seen: list[float], before: list[float]) -> list[float]:
@@ -148,10 +165,27 @@ class CommandChannel:
     def measure(self, observation: Numbers, out: Floats) -> None:
         """Write the measured value of each number into `out`, (n,); zero if unmeasured."""
         np.multiply(observation[self._now], self._now_factor, out=out)
+        if self.rotations:
+            self._measure_rotations(observation.tolist(), out)
 
     def measurements(self, seen: list[float]) -> list[float]:
         """Return the result of `measure` as a list, for an observation of obs_dim numbers."""
-        return [seen[index] * factor for index, factor in self._measurements]
+        found = [seen[index] * factor for index, factor in self._measurements]
+        if self.rotations:
+            self._measure_rotations(seen, found)
+        return found
+
+    def _measure_rotations(self, seen: list[float], out: Any) -> None:
+        for rotation in self.rotations:
+            out[rotation.place] = rotation.measured(seen) or _UNTURNED
+
+    def is_turned_near(self, command: Floats, measured: Floats) -> bool:
+        """Whether each orientation of a command is within its `first_step` of the measured one, (n,) both."""
+        return all(
+            one.rotation.measured is None
+            or angle_between(one.quaternion(command), one.quaternion(measured)) <= one.rotation.first_step
+            for one in self.rotations
+        )
 
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Write the first command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
@@ -166,16 +200,29 @@ class CommandChannel:
             seen: The observation, obs_dim numbers.
             before: The last command, n numbers; of a first command the measurements.
         """
-        return [
+        values = [
             seen[base] * unit + last * follows + action[index] * factor + constant
             for last, (base, unit, follows, index, factor, constant) in zip(before, self._sums, strict=True)
         ]
+        if self._turns or self.rotations:
+            self._turn(values, action, before)
+        return values
+
+    def _turn(self, values: Any, action: list[float], before: list[float]) -> None:
+        """Take angles to the turn nearest to the last command, and orientations from the action."""
+        for index, full, known in self._turns:
+            if known and math.isfinite(values[index]):
+                values[index] = before[index] + math.remainder(values[index] - before[index], full)
+        for rotation in self.rotations:
+            values[rotation.place] = rotation.wanted(action, before[rotation.place])
 
     def from_action_after(self, action: Numbers, before: Floats, out: Floats) -> None:
         """Write the command for an action, (act_dim,), that follows a command, (n,), into `out`, (n,)."""
         np.multiply(before, self._accumulates, out=out)
         out += action[self._action] * self._action_factor
         out += self._constant
+        if self._turns or self.rotations:
+            self._turn(out, action.tolist(), before.tolist())
 
     def to_action(self, values: Floats, observation: Numbers, out: Floats, before: Floats | None = None) -> None:
         """Write the action that commands `values`, (n,), at an observation, (obs_dim,), into `out`, (act_dim,).
@@ -189,3 +236,6 @@ class CommandChannel:
         last = observation[self._now] * self._now_factor if before is None else before
         steps = values - observation[self._base] * self._base_factor - last * self._last
         out[self._action[self._learned]] = steps[self._learned] / self._action_factor[self._learned]
+        for rotation in self.rotations:
+            start = (rotation.measured(observation.tolist()) or _UNTURNED) if before is None else before[rotation.place]
+            rotation.action_of(values[rotation.place].tolist(), list(start), out.__setitem__)

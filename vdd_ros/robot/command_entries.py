@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from vdd_ros.robot.quantities import EFFORTS, GO_ON, quantity_of
+from vdd_ros.features import Feature
+from vdd_ros.robot.command_rotations import FORMS, PARTS, CommandRotation
+from vdd_ros.robot.quantities import EFFORTS, GO_ON, quantity_of, unit_factor
 from vdd_ros.robot.yaml_section import Section, fail
 
 LAST_COMMAND = "last_command"
@@ -35,6 +37,8 @@ class CommandEntry:
         fixed: The value that is always commanded; None if an action carries it.
         scale, offset: The value is scale times the number in the message plus offset, in `unit`.
         limits: Where missing limits come from, one of `LIMITS`; empty: none is missing.
+        wraps: Whether the command goes to the turn of an angle that is nearest to the last command.
+        rotation: The orientation of which this number is a part, limited as a whole; None for other numbers.
     """
 
     name: str
@@ -51,6 +55,15 @@ class CommandEntry:
     scale: float = 1.0
     offset: float = 0.0
     limits: str = ""
+    wraps: bool = False
+    rotation: CommandRotation | None = None
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Action entries of this number; an orientation's belong to its first."""
+        if self.rotation is not None:
+            return self.rotation.features if self.name.endswith(f".{PARTS[0]}") else ()
+        return () if self.action is None else (Feature(self.action, self.unit),)
 
     @property
     def reference(self) -> str | None:
@@ -67,8 +80,12 @@ class CommandEntry:
         return (value - self.offset) / self.scale
 
 
-def read_command_entry(section: Section) -> CommandEntry:
-    """Read one entry of a command; raises RobotFileError naming the field."""
+def read_command_entries(section: Section) -> list[CommandEntry]:
+    """Read one entry of a command; an orientation gives four numbers. Raises RobotFileError naming the field."""
+    return _rotated(section) if section.has("rotation") else [_number(section)]
+
+
+def _number(section: Section) -> CommandEntry:
     entry = _fixed(section) if section.has("fixed") else _learned(section)
     section.finish()
     if section.has("first_step") and entry.measured is None:
@@ -99,6 +116,7 @@ def _learned(section: Section) -> CommandEntry:
         scale=_scale(section),
         offset=section.number("offset") if section.has("offset") else 0.0,
         limits=limits,
+        wraps=_wraps(section, relative_to),
     )
     if limits == FROM_DEMONSTRATIONS:
         _check_demonstrated(section, relative=relative_to is not None)
@@ -150,6 +168,52 @@ def _fixed(section: Section) -> CommandEntry:
         scale=_scale(section),
         offset=section.number("offset") if section.has("offset") else 0.0,
     )
+
+
+def _wraps(section: Section, relative_to: str | None) -> bool:
+    if not section.has("wraps"):
+        return False
+    wraps = section.flag("wraps")
+    if relative_to is not None:
+        section.refuse("wraps", "goes with absolute angles, not with `relative_to`; leave it out")
+    unit_factor("rad", section.unit("unit"), section.at("wraps"))
+    return wraps
+
+
+def _rotated(section: Section) -> list[CommandEntry]:
+    """Read an orientation: four numbers of the message, limited by their angle."""
+    form = section.choice("rotation", tuple(FORMS))
+    name, unit = section.field("name"), section.unit("unit") if section.has("unit") else "rad"
+    to_rad = unit_factor(unit, "rad", section.at("unit"))
+    relative_to = section.choice("relative_to", (LAST_COMMAND,)) if section.has("relative_to") else None
+    if relative_to is not None and form != "vector":
+        section.refuse("relative_to", f"goes with `rotation: vector`, not with {form}; leave it out")
+    measured = section.text("measured") if section.has("measured") else None
+    if relative_to is not None and measured is None:
+        section.refuse("relative_to", "needs `measured`, since the first command has none before it")
+    if measured is None and (key := next((k for k in ("first_step", "max_error") if section.has(k)), None)):
+        section.refuse(key, "has no effect without `measured`, the rotation that an input reads; give both or neither")
+    max_step = to_rad * section.number("max_step", positive=True, infinite=True)
+    first_step = to_rad * section.number("first_step", positive=True) if section.has("first_step") else max_step
+    given = section.has("max_error")
+    rotation = CommandRotation(
+        name=name,
+        form=form,
+        action=section.text("action") if section.has("action") else name,
+        unit=unit,
+        follows_last=relative_to is not None,
+        measured=measured,
+        max_step=max_step,
+        max_error=to_rad * section.number("max_error", positive=True, infinite=True) if given else math.inf,
+        first_step=first_step,
+    )
+    section.finish()
+    return [
+        CommandEntry(
+            f"{name}.{part}", None, None, "1", -math.inf, math.inf, math.inf, None, math.inf, rotation=rotation
+        )
+        for part in PARTS
+    ]
 
 
 def _scale(section: Section) -> float:

@@ -19,6 +19,12 @@ def command_warnings(command: Command) -> Iterator[tuple[str, str]]:
                 "from where the robot sags to, and the error adds up; use `relative_to: last_command`, or name a set "
                 "point, and what measures it in `measured`",
             )
+        if entry.rotation is None and entry.name == "pose.orientation.w":
+            yield (
+                f"{at}.name",
+                f"is {entry.name!r}: the parts of a quaternion are limited one by one and sent as they are; give "
+                "`name: pose.orientation` and `rotation: quaternion`, which is limited by its angle",
+            )
         if entry.fixed is not None and quantity_of(entry.unit) in POSITIONS and not _is_ramped(entry):
             yield (
                 f"{at}.fixed",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from vdd_ros.robot.checks import check_command
-from vdd_ros.robot.command_entries import CommandEntry, read_command_entry
+from vdd_ros.robot.command_entries import CommandEntry, read_command_entries
 from vdd_ros.robot.layouts import Layout
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
@@ -76,7 +76,7 @@ def read_commands(root: Section) -> tuple[Command, ...]:
         )
     commands = tuple(read_command(section.section(name), name) for name in section.names())
     refuse_duplicates("commands", "topics", [command.topic for command in commands])
-    entries = [entry.action for command in commands for entry in command.entries if entry.action is not None]
+    entries = [feature.name for command in commands for entry in command.entries for feature in entry.features]
     refuse_duplicates("commands", "action entries", entries)
     return commands
 
@@ -89,7 +89,7 @@ def read_command(section: Section, name: str) -> Command:
         on_loss=section.choice("on_loss", ON_LOSS),
         loss_service=section.topic("loss_service") if section.has("loss_service") else None,
         frame_id=section.text("frame_id") if section.has("frame_id") else "",
-        entries=tuple(read_command_entry(entry) for entry in section.sections("entries")),
+        entries=tuple(one for entry in section.sections("entries") for one in read_command_entries(entry)),
         name=name,
         path=section.path,
         controller=section.topic("controller") if section.has("controller") else None,

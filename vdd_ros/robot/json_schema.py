@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from vdd_ros.robot.command_entries import LIMITS
+from vdd_ros.robot.command_rotations import FORMS
 from vdd_ros.robot.commands import ON_LOSS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
@@ -131,8 +132,10 @@ def _number_of_command() -> _Part:
             "unit": _UNIT,
             **dict.fromkeys(numbers, _NUMBER),
             "limits": _choice(LIMITS),
+            "rotation": _choice(tuple(FORMS)),
+            "wraps": {"type": "boolean"},
         },
-        required=["name", "unit"],
+        required=["name"],
     )
 
 

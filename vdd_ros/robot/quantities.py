@@ -96,3 +96,8 @@ def unit_factor(have: str, want: str, path: str) -> float:
     if given and wanted:
         raise RobotFileError(f"{problem}: one is a unit of {given[0]}, the other of {wanted[0]}")
     raise RobotFileError(f"{problem}; the units must be equal, or both of one quantity and among {', '.join(UNITS)}")
+
+
+def turn(unit: str) -> float:
+    """Return a full turn in a unit; 0 if it is not a unit of angle."""
+    return 2 * math.pi * unit_factor("rad", unit, unit) if quantity_of(unit) == ANGLE else 0.0

@@ -156,7 +156,7 @@ class RobotFile:
         """Observations and commands of the robot, in the units of its messages, without a fixed rate."""
         return Signature(
             tuple(feature for source in self.sources for feature in source.features),
-            tuple(Feature(entry.action, entry.unit) for entry in self.command_entries if entry.action is not None),
+            tuple(feature for entry in self.command_entries for feature in entry.features),
         )
 
     def check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
@@ -197,8 +197,8 @@ class RobotFile:
         for command in self.commands:
             for index, number in enumerate(command.entries):
                 path = f"{command.path}.entries[{index}]"
-                if number.action is not None:
-                    unit_factor(action_units[number.action], number.unit, f"{path}.unit")
+                for feature in number.features:
+                    unit_factor(action_units[feature.name], feature.unit, f"{path}.unit")
                 for key, name in (("relative_to", number.reference), ("measured", number.measured)):
                     if name is not None:
                         unit_factor(units[name], number.unit, f"{path}.{key}")
