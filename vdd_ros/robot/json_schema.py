@@ -136,6 +136,7 @@ def _number_of_command() -> _Part:
             "wraps": {"type": "boolean"},
         },
         required=["name"],
+        any_of=[["unit"], ["rotation"]],
     )
 
 
