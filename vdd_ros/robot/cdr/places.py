@@ -21,22 +21,20 @@ class Form(Generic[T]):
         walk: Through one of them.
         content: That message.
         prepared: What was prepared.
+
+    Attributes:
+        same: (start, stop, bytes) of the runs on which the places depend, padding between them included.
+        end: Least length of a message.
+        prepared: See above.
     """
 
-    __slots__ = ("_masked", "_same", "end", "prepared")
+    __slots__ = ("_masked", "end", "prepared", "same")
 
     def __init__(self, walk: Walk, content: bytes, prepared: T) -> None:
         self.prepared = prepared
         self.end = walk.end
-        self._same = tuple((run.start, run.stop, bytes(content[run.start : run.stop])) for run in walk.runs)
+        self.same = walk.same
         self._masked = tuple(_masked(run, content) for run in walk.runs)
-
-    def fits(self, content: bytes) -> bool:
-        """Return whether a message has the same bytes where they count, and the same in the padding between them."""
-        for start, stop, expected in self._same:
-            if content[start:stop] != expected:
-                return False
-        return len(content) >= self.end
 
     def fits_apart_from_padding(self, content: bytes) -> bool:
         """Return whether a message has the same bytes where they count; padding may hold anything."""
@@ -64,6 +62,7 @@ class Places(Generic[T]):
         self._schema, self._paths, self._prepare = schema, tuple(paths), prepare
         self._request = request(schema, self._paths)
         self._forms: list[Form[T]] = []
+        self._exact: list[tuple[tuple[tuple[int, int, bytes], ...], int, T]] = []
 
     def find(self, content: bytes) -> T:
         """Return what is prepared for the form of a message, with its encapsulation header.
@@ -71,9 +70,13 @@ class Places(Generic[T]):
         Raises:
             ObservationError: The message is cut off, damaged, or not plain CDR.
         """
-        for form in self._forms:
-            if form.fits(content):
-                return form.prepared
+        for same, end, prepared in self._exact:
+            for start, stop, expected in same:
+                if content[start:stop] != expected:
+                    break
+            else:
+                if len(content) >= end:
+                    return prepared
         for form in self._forms:
             if form.fits_apart_from_padding(content):
                 return form.prepared
@@ -86,6 +89,7 @@ class Places(Generic[T]):
             if len(self._forms) >= _FORMS_KEPT:
                 self._forms.pop(0)
             self._forms.append(Form(walk, content, prepared))
+            self._exact = [(form.same, form.end, form.prepared) for form in self._forms]
         return prepared
 
 

@@ -132,7 +132,8 @@ class Walk:
     Attributes:
         order: Byte order, `<` or `>`.
         found: What stands at each path.
-        runs: Bytes that determine the places.
+        runs: Where the bytes are that determine the places.
+        same: (start, stop, bytes) of the runs, padding between their pieces included.
         end: Offset behind the last byte that was passed.
 
     Raises:
@@ -157,6 +158,7 @@ class Walk:
         for slot, items in self._each.items():
             self._found[slot] = tuple(items)
         self.found = tuple(self._found)
+        self.same = tuple((run.start, run.stop, bytes(content[run.start : run.stop])) for run in self.runs)
 
     def _visit(self, kind: Kind, wanted: list[Request], *, whole: bool) -> None:
         """Take what is asked for out of a value; `whole`: go to its end, since something behind it is asked for."""
