@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.control.following import turn
 from vdd_ros.features import Feature
-from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.quantities import turn, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
 
