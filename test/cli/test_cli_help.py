@@ -22,6 +22,7 @@ from vdd_ros.learning.methods.configs import (
 )
 
 WITHOUT_FIGURES: dict[tuple[str, ...], str] = {
+    ("demos", "convert"): "writes a data set, which vdd demos info describes",
     ("demos", "describe"): "writes a description, which is a file to edit",
     ("robot", "schema"): "prints JSON itself",
     ("run",): "its figures are in the bag, which vdd latency reports",

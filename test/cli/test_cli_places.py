@@ -21,7 +21,7 @@ from vdd_ros.policy.spec import Novelty
 from vdd_ros.tasks import get_task
 
 FILES = {"--json", "--append", "--figure", "--html", "--docs", "--results"}
-FOLDERS = {"--out", "--figures", "--report", "--work"}
+FOLDERS = {"--out", "--figures", "--report", "--work", "--record"}
 
 
 def parsers(command: str) -> Iterator[tuple[list[str], argparse.ArgumentParser]]:
@@ -37,6 +37,13 @@ def parsers(command: str) -> Iterator[tuple[list[str], argparse.ArgumentParser]]
     yield from ((words, one) for words, one in found if one._subparsers is None)
 
 
+def example(action: argparse.Action, number: int) -> str:
+    """Return a value that the parser takes for an argument."""
+    if action.choices:
+        return str(next(iter(action.choices)))
+    return "1" if action.type is int else f"x{number}"
+
+
 def options() -> Iterator[tuple[list[str], str]]:
     """Yield a command line that is enough, and an option of it that names a place to write to."""
     for command in COMMANDS:
@@ -44,7 +51,10 @@ def options() -> Iterator[tuple[list[str], str]]:
             needed = list(words)
             for number, action in enumerate(parser._actions):
                 if action.required:
-                    needed += [*action.option_strings[:1], f"x{number}"]
+                    needed += [*action.option_strings[:1], example(action, number)]
+            for group in parser._mutually_exclusive_groups:
+                if group.required:
+                    needed += [group._group_actions[0].option_strings[0], "x"]
             for action in parser._actions:
                 if set(action.option_strings) & (FILES | FOLDERS):
                     yield needed, action.option_strings[0]

@@ -37,14 +37,10 @@ def test_all_modes_are_found_within_a_thousandth_of_a_nat(
     assert match.kl <= 0.001
 
 
-@pytest.mark.parametrize(("start", "seed"), [("box", 1), ("grid", 0), ("samples", 0)])
-def test_high_noise_finds_the_modes_from_anywhere(start: str, seed: int, tmp_path: Path) -> None:
-    """Experts that start elsewhere need all of the paper's iterations.
-
-    Of four random starts in the box, one ends with two experts on one mode and a wide one elsewhere, with either
-    optimiser; this seed is not that one.
-    """
-    config = ring_config(expert_start=start, start_bound=2.0, max_noise=2.0, steps=600, seed=seed)
+@pytest.mark.parametrize("start", ["box", "grid", "samples"])
+def test_high_noise_finds_the_modes_from_anywhere(start: str, tmp_path: Path) -> None:
+    """Experts that start elsewhere need all of the paper's iterations."""
+    config = ring_config(expert_start=start, start_bound=2.0, max_noise=2.0, steps=600)
     match = match_by_quadrature(distil_target(ring(), config, tmp_path / "student"), ring(), STATES)
     assert match.modes_found == 8
     assert match.kl <= 0.001

@@ -204,7 +204,7 @@ def test_new_episode_starts_afresh(
         new_episode(*given)
         emptied.append(loop.observer.missing())
 
-    monkeypatch.setattr(loop, "new_episode", noted)
+    monkeypatch.setattr(loop.episodes, "_begin", noted)
     publisher = bench.node.create_publisher(Int64, "episode", LATCHED)
     robot.run_until(lambda: loop.counters.records > 0, "a tick")
     publisher.publish(Int64(data=4))

@@ -82,7 +82,7 @@ class DistilConfig(FitConfig, MixtureConfig):
             changes scores by some tenths of a percent.
     """
 
-    steps: int = 2_000
+    steps: int = 1_500
     batch: int = 256
     learning_rate: float = 2e-3
     optimizer: Optimizer = "muon"
@@ -97,7 +97,7 @@ class DistilConfig(FitConfig, MixtureConfig):
     uniform_weight: float = 0.5
     forward_kl: float = 0.1
     pool_copies: int = 3
-    pool_samples: int = 8
+    pool_samples: int = 4
     teacher_steps: int = 8
     teacher_precision: TeacherPrecision = "float32"
 
