@@ -97,8 +97,8 @@ def ring_config(**changes: Any) -> DistilConfig:
     settings = {
         "backbone": "mlp", "width": 64, "layers": 2, "octaves": 0, "experts": 8, "gating": "uniform",
         "expert_start": "kmeans", "steps": 250, "batch": 32, "samples": 64, "learning_rate": 5e-3, "ema_decay": 0.98,
-        "optimizer": "adamw", "weight_decay": 0.0, "min_noise": 0.02, "max_noise": 0.5, "uniform_weight": 0.0, "forward_kl": 0.0,
-        "pool_samples": 64,
+        "weight_decay": 0.0, "min_noise": 0.02, "max_noise": 0.5, "uniform_weight": 0.0, "forward_kl": 0.0,
+        "pool_samples": 64, "optimizer": "adamw",
     }  # fmt: skip
     return DistilConfig(**{**settings, **changes})
 
