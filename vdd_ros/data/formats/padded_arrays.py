@@ -25,7 +25,7 @@ def load_array(file: Path, axes: int) -> NDArray[Any]:
         raise damaged(file, "is missing", "copy the data set again, with all its files")
     try:
         found = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged header is parsed as Python, with errors of its own in each version
         raise damaged(file, f"is no array of numpy that is read ({printable(error)})", "copy it again") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub" or found.ndim != axes or 0 in found.shape:
         form = f"{found.dtype}, {found.shape}" if isinstance(found, np.ndarray) else "no array"
