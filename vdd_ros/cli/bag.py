@@ -1,9 +1,10 @@
-"""`vdd bag`: bags mended, and example recordings."""
+"""`vdd bag`: repaired bags, and example recordings."""
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from vdd_ros.cli.actions import run_action
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
@@ -35,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.set_defaults(run_action=_example)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the action; return its exit code."""
-    code: int = args.run_action(args)
-    return code
+run = run_action
 
 
 def _example(args: argparse.Namespace) -> int:
