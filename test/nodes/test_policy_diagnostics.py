@@ -140,17 +140,33 @@ def test_messages_that_contradict_each_other_are_reported(
 
 @pytest.mark.parametrize("on_novelty", ["warn", "hold", "deactivate"])
 def test_out_of_distribution_observations(
-    make_node: MakeNode, watched: Watched, novelty_file: Path, on_novelty: str, tmp_path: Path
+    make_node: MakeNode,
+    watched: Watched,
+    novelty_file: Path,
+    on_novelty: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is counted; after consecutive ticks nothing is commanded, until observations are known again, or for good."""
     file = robot_file(tmp_path, leaps=["desired", "tcp"])  # what is known and what is not are far apart
     node = started(make_node(policy_path=str(novelty_file), robot_file=file, on_novelty=on_novelty, novelty_ticks=5))
+    assert node.session is not None
+    guards, passed = node.session.loop.active.guards, []
+    knows = guards.knows
+
+    def noted(novelty: float | None) -> bool:
+        passed.append(knows(novelty))
+        return passed[-1]
+
+    monkeypatch.setattr(guards, "knows", noted)
     watched.run_for_commands()
     watched.await_diagnosis(lambda _, values: int(values["novel"]) >= 5, "novel observations", x=FAR[0], y=FAR[1])
     if on_novelty == "warn":
         watched.run_for_commands(x=FAR[0], y=FAR[1])
-        assert watched.value("failsafes") <= watched.value("stale") + watched.value("overruns")  # on a busy machine
+        # Fail-safes have other causes on a busy machine, such as a tick that hung: what novelty decided is exact.
+        assert len(passed) >= 5 and all(passed)
         return
+    watched.run_until(lambda: not all(passed), "a refusal", x=FAR[0], y=FAR[1])
     watched.await_diagnosis(lambda _, values: int(values["failsafes"]) > 0, "a loss", x=FAR[0], y=FAR[1])
     if on_novelty == "hold":
         assert node.state == "active"
