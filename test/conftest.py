@@ -35,8 +35,13 @@ os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 TEST = Path(__file__).resolve().parent
 MARKERS = {"learning": "train", "nodes": "ros", "system": "system"}
 """Folder to the marker of its tests; others carry theirs themselves."""
-LONGEST = ("test_style.py", "test_docs.py", "learning", "test_benchmark_run.py", "nodes", "demo", "cli", "system")
-"""Files and folders that workers begin with, so that none is left alone with a long one at the end."""
+LONGEST = (
+    *("test_style", "test_benchmark_run", "test_docs", "test_export", "test_demo", "test_robot_run", "test_workers"),
+    *("test_fault_losses", "test_exact_ring", "test_layers", "test_fault_parameters", "test_bag_recorder"),
+    *("test_cli_training", "test_distributed", "test_sim_robot", "test_exact_teacher", "test_policy_loader"),
+    *("test_exact_targets", "test_fault_processes", "test_fault_callbacks", "test_lean", "test_packaging"),
+)
+"""Files that workers begin with, so that none is left alone with a long one at the end."""
 
 # Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start.
 for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -71,17 +76,23 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by folder; long files first, in the same order in each worker."""
+    """Mark tests by folder; long files first, then one of each folder in turn, in the same order in each worker.
+
+    Those of some folders compute, those of others wait.
+    """
     for item in items:
         folder = item.path.relative_to(TEST).parts[0]
         if marker := MARKERS.get(folder):
             item.add_marker(marker)
-    items.sort(key=_turn)
+    files: dict[Path, list[Path]] = {}
+    for path in sorted({item.path for item in items}):
+        files.setdefault(path.parent, []).append(path)
+    place = {path: (_rank(path), turn) for folder in files.values() for turn, path in enumerate(folder)}
+    items.sort(key=lambda item: (*place[item.path], str(item.path)))
 
 
-def _turn(item: pytest.Item) -> tuple[int, str]:
-    parts = item.path.relative_to(TEST).parts
-    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST)), str(item.path)
+def _rank(path: Path) -> int:
+    return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
 
 
 class KeepingFrozen:
