@@ -1,28 +1,22 @@
-"""What a load may take: time, memory, and which files; and how a process leaves while one runs."""
+"""What a load may take: time, memory, and which files."""
 
 import hashlib
 import math
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import onnx
 import pytest
 from node_rig import AVOIDING, MakeNode, Robot, call, started
-from onnx import TensorProto, helper
 from policy_files import write_mixture
-from ros_helpers import DEADLINE_S, Bench
 
 pytest.importorskip("rclpy")
 
 from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
 
 from vdd_ros.errors import PolicyFileError
 from vdd_ros.nodes.policy import loading as policy_loading
@@ -30,79 +24,6 @@ from vdd_ros.nodes.policy import session as policy_session
 from vdd_ros.nodes.policy.source import Allowed as Source
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
-
-NEVER_LOADS = """
-import sys
-import onnxruntime
-from vdd_ros.nodes import policy_node
-from vdd_ros.nodes.policy import loading as policy_loading
-whole = policy_loading.OnnxPolicy.load
-def load(file, **options):
-    if {slow!r} in str(getattr(file, "path", file)):
-        print("loads", flush=True)
-        while True:
-            onnxruntime.InferenceSession({endless!r})
-    return whole(file, **options)
-policy_loading.OnnxPolicy.load = load
-sys.exit(policy_node.main())
-"""
-
-
-def write_endless(path: Path) -> Path:
-    """Write a graph that ONNX Runtime works on for minutes while it opens it: a constant that is computed then."""
-    products = [helper.make_node("MatMul", ["a0" if i == 0 else f"a{i}", "a0"], [f"a{i + 1}"]) for i in range(10_000)]
-    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["a0"]), *products]
-    nodes.append(helper.make_node("Add", ["x", f"a{len(products)}"], ["y"]))
-    graph = helper.make_graph(
-        nodes,
-        "endless",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [helper.make_tensor("shape", TensorProto.INT64, [2], [1000, 1000])],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
-@contextmanager
-def process(tmp_path: Path, slow: str, **parameters: object) -> Iterator[tuple[Any, Path]]:
-    """Run a policy node to which files of a name never load."""
-    program, log = tmp_path / "program.py", tmp_path / "log"
-    program.write_text(NEVER_LOADS.format(slow=slow, endless=str(write_endless(tmp_path / "endless.onnx"))))
-    given = {"robot_file": AVOIDING, "autostart": "true"} | parameters
-    words = [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
-    with log.open("wb") as output:
-        running = subprocess.Popen([sys.executable, str(program), "--ros-args", *words], stdout=output, stderr=output)
-    try:
-        yield running, log
-    finally:
-        running.kill()
-        running.wait()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_configures_leaves_with_0(
-    bench: Bench, nan_policy: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    with process(tmp_path, "student", policy_path=nan_policy) as (running, log):
-        bench.wait(lambda: "loads" in log.read_text(), "the load")
-        running.send_signal(number)
-        assert running.wait(DEADLINE_S) == 0, log.read_text()
-
-
-def test_a_process_that_loads_beside_the_ticks_leaves_with_0(
-    bench: Bench, robot: Robot, nan_policy: Path, tmp_path: Path
-) -> None:
-    """The robot is left as its file says, and native code that still runs does not turn the code into a signal."""
-    slow = write_mixture(tmp_path / "slow.onnx")
-    with process(tmp_path, "slow", policy_path=nan_policy, next_policy=slow) as (running, log):
-        robot.run_until(lambda: len(robot.commands) > 3, "commands")
-        client = bench.node.create_client(Trigger, "/policy_node/load_policy")
-        bench.wait(client.service_is_ready, "the service")
-        client.call_async(Trigger.Request())
-        bench.wait(lambda: "loads" in log.read_text(), "the load")
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(DEADLINE_S) == 0, log.read_text()
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_an_executor_that_sleeps_is_woken(bench: Bench) -> None:
 
     told: list[LoadedPolicy] = []
     swap = HotSwap(node, Loader())  # type: ignore[arg-type]
-    swap.connect(SwapTarget(load, 100.0, take_over, told.append, lambda _: None))
+    swap.connect(SwapTarget(load, 100.0, take_over, told.append, lambda _: None, lambda: False))
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = Thread(target=executor.spin)

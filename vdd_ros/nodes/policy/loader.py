@@ -26,6 +26,11 @@ class Loader:
         self._lock = Lock()
         self._running = False
 
+    @property
+    def running(self) -> bool:
+        """Whether a load runs, possibly past its time limit."""
+        return self._running
+
     def begin(
         self, load: Callable[[], LoadedPolicy], timeout_s: float, settle: Callable[[LoadedPolicy | Exception], object]
     ) -> None:

@@ -12,6 +12,7 @@ from vdd_ros.nodes.policy.info import PolicyInfo, policy_info
 from vdd_ros.nodes.policy.parameters import FASTEST_HZ, SLOWEST_HZ, PolicyParameters
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.ros.schemas import message_format
+from vdd_ros.policy import trial
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
@@ -58,9 +59,18 @@ def load(
     """
     began = perf_counter()
     file = (allowed or Allowed()).read(path)
+    provider = parameters.provider_settings()
+    if trial.opening_stops_python():
+        trial.try_to_open(
+            file,
+            provider,
+            parameters.load_timeout_s,
+            intra_op_threads=parameters.intra_op_threads,
+            inter_op_threads=parameters.inter_op_threads,
+        )
     policy = OnnxPolicy.load(
         file,
-        provider=parameters.provider_settings(),
+        provider=provider,
         expert=parameters.expert,
         switch_ratio=parameters.switch_ratio,
         noise=parameters.noise,

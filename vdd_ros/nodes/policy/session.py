@@ -35,6 +35,7 @@ from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import RELIABLE, matching_profile, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
+from vdd_ros.policy import trial
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.inputs import Input
@@ -114,6 +115,7 @@ class PolicySession:
         self._goals: Any = None
         self._ticker: Ticker | None = None
         self._outputs: PublishedOutputs | None = None
+        self._loader = loader
         self._swap = swap
         self._connected_to_swap = False
         self.statistics = LatencyStatistics(parameters.statistics_window, warm_up=parameters.statistics_warmup_ticks)
@@ -187,14 +189,17 @@ class PolicySession:
                 take_over=self._take_over,
                 taken_over=self._taken_over,
                 refused=self.loop.swap.refuse,
+                ticking=lambda: ticker.ticking,
             )
         )
         self._connected_to_swap = True
 
     def start(self) -> None:
-        """Start ticking; raises HungTickError while an earlier tick still runs."""
+        """Start ticking; raises HungTickError if an earlier tick runs, ConfigurationError if a load would stop it."""
         ticker = self._connected()
         ticker.check()
+        if self._loader.running and trial.opening_stops_python():
+            raise ConfigurationError(f"a policy file is being loaded, and {trial.STOPS_TICKS}: activate again after it")
         self.loop.active.policy.seed(self._parameters.seed)
         gc.collect()
         if self._parameters.gc_freeze:

@@ -15,6 +15,7 @@ from vdd_ros.nodes.policy.handover import Done, Outcome
 from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.ros.containment import SparseLog
+from vdd_ros.policy import trial
 from vdd_ros.text import printable
 
 CLOSED = "the node was cleaned up meanwhile"
@@ -31,6 +32,7 @@ class SwapTarget:
         take_over: Hands over to a loaded policy; calls its second argument with the outcome, from any thread.
         taken_over: Called once it is active.
         refused: Called with the reason for a refusal.
+        ticking: Returns whether the node ticks.
     """
 
     load: Callable[[str], LoadedPolicy]
@@ -38,6 +40,7 @@ class SwapTarget:
     take_over: Callable[[LoadedPolicy, Done], None]
     taken_over: Callable[[LoadedPolicy], None]
     refused: Callable[[str], None]
+    ticking: Callable[[], bool]
 
 
 class HotSwap:
@@ -94,6 +97,8 @@ class HotSwap:
             return Outcome.refused("the node is not configured; configure it first")
         if not path:
             return Outcome.refused("the parameter next_policy is not set; set it to the path of a policy file")
+        if target.ticking() and trial.opening_stops_python():
+            return Outcome.refused(f"{trial.STOPS_TICKS}: deactivate the node first, or {trial.ADVICE}")
         self._busy = True
         try:
             outcome = await self._replace(path, target)
