@@ -44,7 +44,8 @@ LONGEST = (
     *("test_style", "test_benchmark_run", "test_docs", "test_export", "test_demo", "test_robot_run", "test_workers"),
     *("test_fault_losses", "test_exact_ring", "test_layers", "test_fault_parameters", "test_bag_recorder"),
     *("test_cli_training", "test_distributed", "test_sim_robot", "test_exact_teacher", "test_policy_loader"),
-    *("test_policy_opening", "test_exact_targets", "test_fault_processes", "test_fault_callbacks", "test_lean", "test_packaging"),
+    *("test_exact_targets", "test_fault_processes", "test_fault_callbacks", "test_lean", "test_packaging"),
+    "test_policy_opening",
 )
 """Files that workers begin with, so that none is left alone with a long one at the end."""
 

@@ -20,6 +20,7 @@ pytest.importorskip("rclpy")
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from vdd_ros.nodes.policy import loading as policy_loading
 from vdd_ros.nodes.policy import session as policy_session
 from vdd_ros.policy.trial import opening_stops_python
 
@@ -115,7 +116,7 @@ def test_no_tick_begins_beside_an_opening_that_would_stop_it(
 ) -> None:
     node = make_node()
     node.trigger_configure()
-    load, go_on = policy_session.load, Event()
+    load, go_on = policy_loading.load, Event()
 
     def held_up(*arguments: Any, **options: Any) -> Any:
         go_on.wait()
