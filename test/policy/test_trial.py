@@ -15,7 +15,7 @@ from ros_helpers import DEADLINE_S
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.policy import trial
 from vdd_ros.policy.policy_file import PolicyFile
-from vdd_ros.policy.providers import ProviderSettings
+from vdd_ros.policy.providers import EngineCache, ProviderSettings
 from vdd_ros.policy.trial import opening_stops_python, try_to_open
 
 CPU = ProviderSettings()
@@ -56,6 +56,16 @@ def test_a_file_that_kills_the_process_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(trial, "_PROGRAM", "import os, sys; print('why', file=sys.stderr, flush=True); os.abort()")
     with pytest.raises(PolicyFileError, match=r"(?s)ended with -6: why\..*install onnxruntime 1.31 or newer"):
         try_to_open(PolicyFile.read(write_mixture(tmp_path / "policy.onnx")), CPU, 100.0)
+
+
+def test_engines_that_are_built_there_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = PolicyFile.read(write_mixture(tmp_path / "policy.onnx"))
+    tensorrt = ProviderSettings("tensorrt", engine_cache=str(tmp_path / "cache"))
+    folder = EngineCache(tensorrt, file.sha256).folder
+    (folder / "old.engine").touch()
+    monkeypatch.setattr(trial, "_PROGRAM", f"open({str(folder / 'new.engine')!r}, 'w')")
+    assert try_to_open(file, tensorrt, 100.0) == ["new.engine"]
+    assert try_to_open(file, tensorrt, 100.0) == []
 
 
 WAITS = """

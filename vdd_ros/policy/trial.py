@@ -19,7 +19,7 @@ import onnxruntime
 from vdd_ros.errors import ConfigurationError, PolicyFileError, VddError
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.policy_file import PolicyFile
-from vdd_ros.policy.providers import ProviderSettings
+from vdd_ros.policy.providers import EngineCache, ProviderSettings
 from vdd_ros.text import printable
 
 LETS_PYTHON_RUN = (1, 31)
@@ -44,7 +44,7 @@ def try_to_open(
     *,
     intra_op_threads: int = 1,
     inter_op_threads: int = 1,
-) -> None:
+) -> list[str]:
     """Open a file in another process, to learn that this comes to an end.
 
     A file that is refused there is refused here too, as soon, so it counts as tried. The other process ends with the
@@ -57,10 +57,14 @@ def try_to_open(
         intra_op_threads: As in `open_session`.
         inter_op_threads: As in `open_session`.
 
+    Returns:
+        Names of the TensorRT engines that were built.
+
     Raises:
-        ConfigurationError: The time limit was exceeded.
+        ConfigurationError: The time limit was exceeded, or the engine folder cannot be used.
         PolicyFileError: The process died.
     """
+    engines = EngineCache(provider, file.sha256) if provider.name == "tensorrt" else None
     program = _PROGRAM.format(path=sys.path, parent=os.getpid())
     given = (asdict(provider), intra_op_threads, inter_op_threads, str(file.path), file.content, file.sha256)
     try:
@@ -84,6 +88,7 @@ def try_to_open(
             f"stops this one meanwhile. That process ended with {ended.returncode}: {printable(said[-600:], 600)}. "
             f"Export the policy again, or {ADVICE}."
         )
+    return [] if engines is None else engines.built
 
 
 def main(parent: int) -> None:

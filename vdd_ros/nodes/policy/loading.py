@@ -60,8 +60,9 @@ def load(
     began = perf_counter()
     file = (allowed or Allowed()).read(path)
     provider = parameters.provider_settings()
+    built: list[str] = []
     if trial.opening_stops_python():
-        trial.try_to_open(
+        built = trial.try_to_open(
             file,
             provider,
             parameters.load_timeout_s,
@@ -102,14 +103,14 @@ def load(
         formats=message_format,
         transforms=transforms,
     )
-    _warn_of_building(policy, path, name, perf_counter() - began)
+    _warn_of_building(policy, built + policy.engines_built, path, name, perf_counter() - began)
     info = policy_info(name, path, policy.sha256, policy, parameters, own_hz, warm_up)
     return LoadedPolicy(active, info, warm_up.median_s)
 
 
-def _warn_of_building(policy: OnnxPolicy, path: str, name: str, took_s: float) -> None:
+def _warn_of_building(policy: OnnxPolicy, built: list[str], path: str, name: str, took_s: float) -> None:
     """Warn that TensorRT's engines had to be built at run time."""
-    if built := policy.engines_built:
+    if built:
         get_logger(name.strip("/").replace("/", ".")).warning(
             f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "
             f"{policy.engine_folder}. Next time let `vdd prebuild {path} --provider tensorrt` do it before"
