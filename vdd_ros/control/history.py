@@ -17,7 +17,7 @@ MOST_BYTES = 1 << 30
 """Memory limit for all stored array values together, in bytes."""
 _SMALL = 4096  # bytes of an array that is kept as often as single numbers are
 _LARGE_INPUT_HZ = 100.0
-_SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
+SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
 
 
 class ObservationHistory:
@@ -78,7 +78,7 @@ class ObservationHistory:
         reach_s = (history - 1) * period_s
         gaps_s = {name: math.inf for name in (*inputs, *arrays)} | dict(max_gaps_s or {})
         self._numbers = {
-            name: NumbersRing(columns, math.ceil(reach_s / spacing_s) + _SPARE, spacing_s, gaps_s[name])
+            name: NumbersRing(columns, math.ceil(reach_s / spacing_s) + SPARE, spacing_s, gaps_s[name])
             for name, columns in inputs.items()
         }
         self._optional = [ring for name, ring in self._numbers.items() if name in optional]
@@ -190,7 +190,7 @@ def _array_rings(
         size = math.prod(feature.shape) * np.dtype(feature.dtype).itemsize
         large = size > _SMALL
         apart_s = max(spacing_s, 0.5 / _LARGE_INPUT_HZ) if large else spacing_s
-        capacity = math.ceil(reach_s / apart_s) + (_SPARE_LARGE if large else _SPARE)
+        capacity = math.ceil(reach_s / apart_s) + (_SPARE_LARGE if large else SPARE)
         total += (capacity + 1) * size
         if total > MOST_BYTES:
             raise ConfigurationError(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vdd_ros.control.before_commands import BeforeCommands
-from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
+from vdd_ros.control.continuity import Continuity, judges
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
@@ -130,16 +130,7 @@ class Observer:
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
-        self._continuity = {}
-        units = {entry.name: entry.unit for entry in vector}
-        for source in (channel.source for channel in numbers.values()):
-            names = [entry.name for entry in source.entries]
-            rates = max_rates(source, vector, robot.command_entries, period_s)
-            forms = [units[name] for name in names]
-            turns = rotation_rates(source, vector)
-            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)
-            if judge.watches:
-                self._continuity[source.name] = judge
+        self._continuity = judges([channel.source for channel in numbers.values()], robot, vector, period_s)
 
     def reset(self, since_s: float = -math.inf) -> None:
         """Forget all observations, keep the goal, and ignore messages that arrived before a time."""

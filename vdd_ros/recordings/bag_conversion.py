@@ -13,7 +13,8 @@ from vdd_ros.recordings.episodes import Episode, EpisodeRules
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.marks import Mark, Marker, ServiceCalls
 from vdd_ros.recordings.record import BagRecord, EpisodeRecord, LeftOut
-from vdd_ros.recordings.sampler import RawEpisode, Sampler
+from vdd_ros.recordings.sampler import Sampler
+from vdd_ros.recordings.tick_columns import RawEpisode
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
@@ -67,7 +68,7 @@ class _BagConversion:
         return BagRecord(record.name, record.path, self._messages, record.episodes, record.left_out)
 
     def _read(self, stream: RawBag, readers: dict[int, list[Wanted]]) -> None:
-        observed = [stream.channels[place] for place, found in readers.items() for one in found if one.role == "input"]
+        observed = [stream.channels[place] for place, found in readers.items() for one in found if one.role in ("input", "command")]
         forms = {channel.msgtype: self._decoder.form(channel) for channel in observed}
         self._sampler = sampler = Sampler(self._form, self._robot, forms.__getitem__)
         by_channel = {id(stream.channels[place]): found for place, found in readers.items()}
@@ -88,7 +89,7 @@ class _BagConversion:
         if wanted.role == "input":
             self._sampler.receive(wanted.name, stored.content, stored.log_ns)
         elif wanted.role == "command":
-            self._sampler.command(wanted.name, self._decoded(stored), stored.log_ns)
+            self._sampler.command(wanted.name, stored.content, stored.log_ns)
         elif wanted.role == "transforms":
             self._sampler.transforms(self._decoded(stored), static=wanted.name == TF_STATIC)
         elif wanted.role == "marker":

@@ -4,12 +4,13 @@ A layout reads the numbers as the message has them; what they become does not de
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import ObservationError
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.field_paths import elements
 from vdd_ros.robot.quantities import DIMENSIONLESS_UNIT, unit_factor
@@ -67,11 +68,40 @@ class Conversion:
             if out is not numbers:
                 out[:] = numbers
             return
-        given = numbers.tolist()
+        out[:] = self._encoded(numbers.tolist())
+
+    def read_rows(self, numbers: Floats, skipped: Collection[int]) -> tuple[Floats, dict[int, ObservationError]]:
+        """Convert the numbers of messages, (r, n), as `read` does; they are overwritten.
+
+        Args:
+            numbers: The numbers, row by row.
+            skipped: Rows that hold none.
+
+        Returns:
+            The entries, (r, m), NaN where there are none; and why, by row.
+        """
+        if self._scales:
+            numbers *= self._scale
+        if self._offsets:
+            numbers += self._offset
+        if self.is_plain:
+            return numbers, {}
+        found = np.full((len(numbers), self._slices[1][-1].stop), np.nan)
+        errors = {}
+        for row, given in enumerate(numbers.tolist()):
+            if row in skipped:
+                continue
+            try:
+                found[row] = self._encoded(given)
+            except ObservationError as error:
+                errors[row] = error
+        return found, errors
+
+    def _encoded(self, given: Numbers) -> Numbers:
         found: Numbers = []
         for (encode, _), place in zip(self._pairs, self._slices[0], strict=True):
             found += encode(given[place])
-        out[:] = found
+        return found
 
     def write(self, values: Floats) -> Floats:
         """Return the numbers of a message, (n,), for entries, (m,)."""
