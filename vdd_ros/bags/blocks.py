@@ -62,9 +62,7 @@ class MessageBlock:
 
     def taken(self, rows: Ints | slice) -> "MessageBlock":
         """Return some messages; the buffer stays the same."""
-        return MessageBlock(
-            self.places[rows], self.log_ns[rows], self.publish_ns[rows], self.contents.taken(rows)
-        )
+        return MessageBlock(self.places[rows], self.log_ns[rows], self.publish_ns[rows], self.contents.taken(rows))
 
     def sorted(self) -> "MessageBlock":
         """Return the messages in the order of receipt; those of the same time keep their order."""

@@ -86,7 +86,9 @@ class RawBag:
         """Yield the same messages in lists of some hundreds."""
         with self._whole():
             for batch in self._source.batches(self._chosen(places)):
-                yield batch if not _is_packed(one.content for one in (batch[:1] + batch[-1:])) else unpacked_singly(batch)
+                yield (
+                    batch if not _is_packed(one.content for one in (batch[:1] + batch[-1:])) else unpacked_singly(batch)
+                )
 
     def blocks(self, places: Collection[int] | None = None) -> Iterator[MessageBlock]:
         """Yield the same messages in blocks of some thousands."""

@@ -172,7 +172,7 @@ class EpisodeRules:
 
     def _why_empty(self, raw: RawEpisode) -> str:
         """Say why no tick has an observation and an action."""
-        states = raw.skipped + raw.ticks.states()
+        states = raw.skipped + raw.ticks.seen.reasons()
         if not states:
             return "it ended before the first tick"
         if raw.missing:
@@ -182,7 +182,7 @@ class EpisodeRules:
                 refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
                 return f"no usable message of {_named(name)}{refused}"
         if states[STALE] or states[DOUBTED]:
-            blamed = sorted(raw.blamed | raw.ticks.ever_blamed())
+            blamed = sorted(raw.blamed | raw.ticks.seen.ever_blamed(raw.ticks.inputs))
             rates = [f"{name} at {raw.inputs[name].rate_hz:.3g} Hz" for name in blamed or raw.inputs]
             return f"inputs are older than max_age_s at every tick with a command; messages come: {', '.join(rates)}"
         return f"none of {states[SILENT]:,} observations is followed by a command within {self._max_delay_s:g} s"

@@ -151,6 +151,7 @@ class Sampler:
         before = [tick for tick in self._ticks if tick.now_ns < last_ns]
         if not any(tick.is_pair for tick in before):
             return
+        self._has_pair = True
         self._finish(before)
         self._ticks = deque(tick for tick in self._ticks if tick.now_ns >= last_ns)
         self._begin_part(last_ns)

@@ -42,6 +42,18 @@ class Seen:
     def __len__(self) -> int:
         return len(self.now_ns)
 
+    def reasons(self) -> Counter[str]:
+        """Return how many ticks are no pair for which reason, if none is one."""
+        numbers = np.bincount(self.states, minlength=len(STATES)).tolist()
+        named = {SILENT if name == SEEN else name: count for name, count in zip(STATES, numbers, strict=True)}
+        return Counter({name: count for name, count in named.items() if count})
+
+    def ever_blamed(self, inputs: Sequence[str]) -> set[str]:
+        """Return the inputs, of all by name, that were old or doubted at any tick."""
+        wrong = np.isin(self.states, (STATES.index(STALE), STATES.index(DOUBTED)))
+        there = self.blamed[wrong].any(axis=0)
+        return {name for name, is_blamed in zip(inputs, there, strict=True) if is_blamed}
+
     def taken(self, rows: slice | Flags) -> "Seen":
         """Return some of the ticks."""
         return Seen(*(getattr(self, one.name)[rows] for one in fields(Seen)))
@@ -137,21 +149,9 @@ class Ticks:
         state = STATES[self.seen.states[place]]
         return SILENT if state == SEEN else state
 
-    def states(self) -> Counter[str]:
-        """Return how many ticks are no pair for which reason, as if none was."""
-        numbers = np.bincount(self.seen.states, minlength=len(STATES)).tolist()
-        named = {SILENT if name == SEEN else name: count for name, count in zip(STATES, numbers, strict=True)}
-        return Counter({name: count for name, count in named.items() if count})
-
     def blamed(self, place: int) -> tuple[str, ...]:
         """Return the inputs that a tick's state is due to."""
         return tuple(name for name, there in zip(self.inputs, self.seen.blamed[place], strict=True) if there)
-
-    def ever_blamed(self) -> set[str]:
-        """Return the inputs that were old or doubted at any tick."""
-        wrong = np.isin(self.seen.states, (STATES.index(STALE), STATES.index(DOUBTED)))
-        there = self.seen.blamed[wrong].any(axis=0)
-        return {name for name, is_blamed in zip(self.inputs, there, strict=True) if is_blamed}
 
     def taken(self, rows: slice | Flags) -> "Ticks":
         """Return some of the ticks."""
