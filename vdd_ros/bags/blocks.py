@@ -54,8 +54,12 @@ class MessageBlock:
         shifts = np.cumsum([0, *map(len, buffers)])
         starts = [block.contents.starts + shift for block, shift in zip(blocks, shifts, strict=False)]
         sizes = np.concatenate([block.contents.sizes for block in blocks])
-        columns = (np.concatenate([getattr(block, name) for block in blocks]) for name in _COLUMNS)
-        return cls(*columns, Packed(b"".join(buffers), np.concatenate(starts), sizes))
+        return cls(
+            np.concatenate([block.places for block in blocks]),
+            np.concatenate([block.log_ns for block in blocks]),
+            np.concatenate([block.publish_ns for block in blocks]),
+            Packed(b"".join(buffers), np.concatenate(starts), sizes),
+        )
 
     def __len__(self) -> int:
         return len(self.places)
@@ -82,9 +86,6 @@ class MessageBlock:
             _stored((channels[place], log_ns, publish_ns, content[start:stop]))
             for place, log_ns, publish_ns, start, stop in zip(*(each.tolist() for each in columns), strict=True)
         ]
-
-
-_COLUMNS = ("places", "log_ns", "publish_ns")
 
 
 def of_messages(batches: Iterable[list[StoredMessage]], places: dict[int, int]) -> Iterator[MessageBlock]:

@@ -86,9 +86,8 @@ class RawBag:
         """Yield the same messages in lists of some hundreds."""
         with self._whole():
             for batch in self._source.batches(self._chosen(places)):
-                yield (
-                    batch if not _is_packed(one.content for one in (batch[:1] + batch[-1:])) else unpacked_singly(batch)
-                )
+                is_packed = _is_packed(one.content for one in (batch[:1] + batch[-1:]))
+                yield unpacked_singly(batch) if is_packed else batch
 
     def blocks(self, places: Collection[int] | None = None) -> Iterator[MessageBlock]:
         """Yield the same messages in blocks of some thousands."""

@@ -47,4 +47,4 @@ class BeforeCommands:
         for name, own, measured, factors in self._sources:
             wanted = np.flatnonzero(empty[name])
             if len(wanted):
-                rows[np.ix_(wanted, own)] = rows[np.ix_(wanted, measured)] * factors
+                rows[wanted[:, None], own] = rows[wanted[:, None], measured] * factors

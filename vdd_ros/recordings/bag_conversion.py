@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from vdd_ros.bags.contents import Channel, StoredMessage
 from vdd_ros.bags.raw_messages import RawBag
@@ -23,7 +22,8 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
 
 Keep = Callable[[Episode], None]
-LONGEST_PAUSE_NS = 24 * 3600 * 1_000_000_000
+_HOUR_NS = 3600 * 1_000_000_000
+LONGEST_PAUSE_NS = 24 * _HOUR_NS
 """Between messages of a bag; more is a clock that was set, with millions of ticks in between."""
 
 
@@ -100,7 +100,7 @@ class _BagConversion:
             if self._whole and not self._messages:
                 sampler.begin(first_ns)
             self._messages += len(block)
-            _refuse_jump(np.append(first_ns if last_ns is None else last_ns, block.log_ns))
+            _refuse_jump(int(np.max(np.diff(block.log_ns, prepend=first_ns if last_ns is None else last_ns))))
             last_ns, begin = int(block.log_ns[-1]), 0
             for place in np.flatnonzero(np.isin(block.places, list(marking))).tolist() if marking else ():
                 channel = int(block.places[place])
@@ -123,7 +123,7 @@ class _BagConversion:
             if self._whole and not self._messages:
                 sampler.begin(now_ns)
             self._messages += 1
-            _refuse_jump((now_ns if last_ns is None else last_ns, now_ns))
+            _refuse_jump(0 if last_ns is None else now_ns - last_ns)
             last_ns = now_ns
             sampler.advance(now_ns)
             for one in by_channel[id(stored.channel)]:
@@ -186,11 +186,10 @@ def _is_mark(wanted: Wanted) -> bool:
     return wanted.role in ("marker", "start", "stop")
 
 
-def _refuse_jump(log_ns: ArrayLike) -> None:
+def _refuse_jump(pause_ns: int) -> None:
     """Refuse a bag whose clock jumps between consecutive times of receipt."""
-    pause_ns = int(np.max(np.diff(log_ns)))
     if pause_ns > LONGEST_PAUSE_NS:
         raise DemonstrationError(
-            f"{pause_ns / 3.6e12:,.0f} hours lie between two messages, so its recorder's clock was set meanwhile; divide "
-            "the bag there, with `ros2 bag convert`, for instance"
+            f"{pause_ns / _HOUR_NS:,.0f} hours lie between two messages, so the recorder's clock was set meanwhile; "
+            "divide the bag there (`ros2 bag convert`)"
         )

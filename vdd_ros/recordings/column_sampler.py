@@ -179,9 +179,7 @@ class ColumnSampler:
     def _begins(self, newest: Seen) -> int:
         """Return the place of the first tick for which inputs may be old that are kept: after the first pair."""
         seen = self._seen()
-        following = [
-            command.following(seen.now_ns, ticked_ns=int(seen.now_ns[-1])) for command in self._commands.values()
-        ]
+        following = self._following(seen, int(seen.now_ns[-1]))
         pairs = (seen.states == _SEEN) & np.all([one.there for one in following], axis=0)
         if pairs.any():
             known_ns = np.max([one.known_ns for one in following], axis=0)
@@ -197,7 +195,7 @@ class ColumnSampler:
         if sum(map(len, self._parts)) < _TICKS:
             return
         seen = self._seen()
-        following = [command.following(seen.now_ns, ticked_ns=ticked_ns) for command in self._commands.values()]
+        following = self._following(seen, ticked_ns)
         pairs = (seen.states == _SEEN) & np.all([one.there for one in following], axis=0)
         longest_ns = max(command.limit_ns for command in self._commands.values())
         settled = seen.now_ns < ticked_ns - longest_ns
@@ -272,11 +270,8 @@ class ColumnSampler:
 
     def _finish(self, seen: Seen, following: list[Next] | None = None) -> None:
         if following is None:
-            following = [command.following(seen.now_ns) for command in self._commands.values()]
+            following = self._following(seen)
         self._number += 1
-        waits = (
-            [name for name, there in zip(self._inputs, seen.blamed[-1], strict=True) if there] if _waits(seen) else []
-        )
         self._finished.append(
             RawEpisode(
                 self._label if self._gap_ns is None else str(self._number),
@@ -286,12 +281,19 @@ class ColumnSampler:
                 frozenset(self._blamed),
                 {name: one.traffic for name, one in self._inputs.items()},
                 {name: command.traffic for name, command in self._commands.items()},
-                {
-                    name: self._inputs[name].traffic.why_missing(name, self._inputs[name].others)
-                    for name in sorted(waits)
-                },
+                self._missing(seen),
             )
         )
+
+    def _missing(self, seen: Seen) -> dict[str, str]:
+        """Return why inputs have no value at the last tick."""
+        if not len(seen) or STATES[seen.states[-1]] != WAITING:
+            return {}
+        waits = sorted(name for name, blamed in zip(self._inputs, seen.blamed[-1].tolist(), strict=True) if blamed)
+        return {name: self._inputs[name].traffic.why_missing(name, self._inputs[name].others) for name in waits}
+
+    def _following(self, seen: Seen, ticked_ns: int | None = None) -> list[Next]:
+        return [command.following(seen.now_ns, ticked_ns=ticked_ns) for command in self._commands.values()]
 
     def _ticks(self, seen: Seen, following: Sequence[Next]) -> Ticks:
         """Return ticks with the commands that follow them."""
@@ -327,7 +329,3 @@ def _states(waiting: Flags, stale: Flags, doubted: Flags) -> tuple[NDArray[np.in
         rows = flags.any(axis=1)
         states[rows], blamed[rows] = STATES.index(state), flags[rows]
     return states, blamed
-
-
-def _waits(seen: Seen) -> bool:
-    return len(seen) > 0 and STATES[seen.states[-1]] == WAITING

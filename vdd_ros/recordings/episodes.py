@@ -211,7 +211,7 @@ def _alignment(raw: RawEpisode, ticks: Ticks) -> Alignment:
     }
     commands = {}
     for place, (name, traffic) in enumerate(raw.commands.items()):
-        delays_s = (commanded.received_ns[:, place] - seen.now_ns) * 1e-9
+        delays_s = 1e-9 * (commanded.received_ns[:, place] - seen.now_ns).astype(np.float64)
         commands[name] = _topic(traffic, delays_s, commanded.numbers[:, place])
     return Alignment(Spread.of(seen.spread_s), inputs, commands)
 

@@ -99,7 +99,8 @@ class InputColumns(CountedColumns):
         accepted = candidates & (stamps_s > before)
         rows = np.flatnonzero(accepted)
         judge, doubted_s = self._judge, self._doubts_s[-1]
-        self._found, self._now_s, self._texts = found, now_s, {}
+        self._found, self._now_s = found, now_s
+        self._texts: dict[int, str] = {}
         if (undated & known & (now_s <= before)).any() or (
             judge is not None and judge.may_refuse(stamps_s[rows], found.numbers[rows])
         ):
@@ -143,19 +144,18 @@ class InputColumns(CountedColumns):
         judge, accepted, doubts_s = self._judge, [], [float(self._doubts_s[-1])]
         max_age_s, name = self._source.max_age_s, self._source.name
         given = (each.tolist() for each in (stamps_s, self._now_s, undated, usable, known))
-        for row, (stamp_s, now_s, is_undated, is_usable, is_known) in enumerate(zip(*given, strict=True)):
-            if is_known:
-                if is_undated and now_s <= newest:
-                    stamps_s[row] = stamp_s = math.nextafter(newest, math.inf)
-                if abs(stamp_s - now_s) > max_age_s:
-                    pass
-                elif judge is not None and (why := judge.contradiction(stamp_s, found.numbers[row], now_s)):
-                    self._texts[row] = f"{name}: {why}"
-                elif stamp_s > newest and is_usable:
-                    accepted.append(row)
-                    newest = stamp_s
-                    if judge is not None:
-                        judge.take(stamp_s)
+        for row, (given_s, now_s, is_undated, is_usable, is_known) in enumerate(zip(*given, strict=True)):
+            stamp_s = math.nextafter(newest, math.inf) if is_undated and now_s <= newest else given_s
+            stamps_s[row] = stamp_s
+            if not is_known or abs(stamp_s - now_s) > max_age_s:
+                pass
+            elif judge is not None and (why := judge.contradiction(stamp_s, found.numbers[row], now_s)):
+                self._texts[row] = f"{name}: {why}"
+            elif stamp_s > newest and is_usable:
+                accepted.append(row)
+                newest = stamp_s
+                if judge is not None:
+                    judge.take(stamp_s)
             doubts_s.append(-math.inf if judge is None else judge.doubted_until_s)
         self._doubts_s = np.array(doubts_s)
         return np.array(accepted, np.int64)

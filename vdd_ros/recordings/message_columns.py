@@ -22,6 +22,7 @@ class CountedColumns:
     def __init__(self) -> None:
         self.traffic = Traffic()
         self.others = ""
+        self._counted = 0
         none = np.empty(0, np.int64)
         self._begin_block(none, none)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,7 @@ class Seen:
     def ever_blamed(self, inputs: Sequence[str]) -> set[str]:
         """Return the inputs, of all by name, that were old or doubted at any tick."""
         wrong = np.isin(self.states, (STATES.index(STALE), STATES.index(DOUBTED)))
-        there = self.blamed[wrong].any(axis=0)
-        return {name for name, is_blamed in zip(inputs, there, strict=True) if is_blamed}
+        return {name for column, name in enumerate(inputs) if self.blamed[wrong, column].any()}
 
     def taken(self, rows: slice | Flags) -> "Seen":
         """Return some of the ticks."""
@@ -101,7 +101,7 @@ class Ticks:
     inputs: tuple[str, ...]
     seen: Seen
     commanded: Commanded
-    arrays: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ticks: Sequence[Tick], inputs: Sequence[str], dim: int, sizes: Sequence[int]) -> "Ticks":
@@ -184,14 +184,14 @@ class RawEpisode:
     missing: dict[str, str]
 
 
-def _rows(rows: Iterable[object], width: int, dtype: type) -> NDArray[np.generic]:
+def _rows(rows: Iterable[object], width: int, dtype: type) -> NDArray[Any]:
     """Return rows of some numbers as an array, also if there is no row."""
     return np.array(list(rows), dtype).reshape(-1, width)
 
 
-def _arrays(ticks: Sequence[Tick]) -> dict[str, NDArray[np.generic]]:
+def _arrays(ticks: Sequence[Tick]) -> dict[str, NDArray[Any]]:
     """Return the arrays of ticks; zeros where a tick has none."""
-    known: dict[str, NDArray[np.generic]] = next((tick.arrays for tick in ticks if tick.arrays), {})
+    known: dict[str, NDArray[Any]] = next((tick.arrays for tick in ticks if tick.arrays), {})
     return {
         name: np.stack([tick.arrays.get(name, np.zeros_like(one)) for tick in ticks]) for name, one in known.items()
     }
