@@ -170,15 +170,16 @@ class ColumnSampler:
         strict = stale & ~self._is_kept
         states, blamed = _states(waiting, strict if self._begun else stale, doubted)
         observation = rows[:, : len(self._form.vector)].copy()
-        seen = Seen(now_ns, states, blamed, observation, now_s[:, None] - stamps_s, spread_s, numbers)
-        self._parts.append(seen)
+        self._parts.append(Seen(now_ns, states, blamed, observation, now_s[:, None] - stamps_s, spread_s, numbers))
         if not self._begun and len(now_ns):
-            begins = self._begins(seen)
-            seen.states[begins:], seen.blamed[begins:] = _states(waiting[begins:], strict[begins:], doubted[begins:])
+            seen, new = self._seen(), self._begins(len(now_ns))
+            old = slice(len(seen) - len(now_ns) + new, None)
+            seen.states[old], seen.blamed[old] = _states(waiting[new:], strict[new:], doubted[new:])
 
-    def _begins(self, newest: Seen) -> int:
-        """Return the place of the first tick for which inputs may be old that are kept: after the first pair."""
+    def _begins(self, count: int) -> int:
+        """Return the place, among the newest ticks, of the first one at which kept inputs may be old."""
         seen = self._seen()
+        newest = seen.taken(slice(len(seen) - count, None))
         following = self._following(seen, int(seen.now_ns[-1]))
         pairs = (seen.states == _SEEN) & np.all([one.there for one in following], axis=0)
         if pairs.any():

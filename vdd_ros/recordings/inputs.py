@@ -67,8 +67,8 @@ class RecordedInputs:
         else:
             traffic.accepted += 1
             self._accepted[name] += 1
-            dated_by_arrival = name in self._stamped and observer.stamps_s[name] == received_s
-            traffic.unstamped += dated_by_arrival and not self._is_stamped(name, content)
+            may_lack_stamp = name in self._stamped and observer.stamps_s[name] >= received_s
+            traffic.unstamped += may_lack_stamp and not self._is_stamped(name, content)
 
     def look(self, now_ns: int, *, begun: bool = True) -> Tick:
         """Return what the node would see at a time; no action yet.
