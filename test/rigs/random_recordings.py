@@ -14,7 +14,11 @@ from vdd_ros.recordings.topics import SERVICE_EVENT
 
 EPOCH_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
-JOINT_STATE, POSE, ARRAY = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped", "std_msgs/msg/Float64MultiArray"
+JOINT_STATE, POSE, ARRAY = (
+    "sensor_msgs/msg/JointState",
+    "geometry_msgs/msg/PoseStamped",
+    "std_msgs/msg/Float64MultiArray",
+)
 CHANNELS = (
     Channel("/joint_states", JOINT_STATE),
     Channel("/tool", POSE),
@@ -46,8 +50,12 @@ def robot_document(variant: int) -> dict[str, Any]:
     inputs: dict[str, Any] = {
         "joints": {"topic": "/joint_states", "type": JOINT_STATE, "max_age_s": 0.2, "entries": entries},
         "tool": {"topic": "/tool", "type": POSE, "max_age_s": 0.4, "entries": pose},
-        "goal": {"topic": "/goal", "type": POSE, "max_age_s": 0.3, "entries": {
-            "goal_y": {"field": "pose.position.y", "unit": "m"}}},
+        "goal": {
+            "topic": "/goal",
+            "type": POSE,
+            "max_age_s": 0.3,
+            "entries": {"goal_y": {"field": "pose.position.y", "unit": "m"}},
+        },
     }
     inputs["tool"] |= {"stamp": "arrival"} if arrival else {}
     inputs["goal"] |= {"when_stale": "keep"} if kept else {}

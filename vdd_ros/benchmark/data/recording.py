@@ -127,8 +127,7 @@ def _store() -> Any:
 
 def _messages() -> Iterator[tuple[str, int, bytes]]:
     """Yield topic, time of receipt and bytes of messages, in order, without an end."""
-    random = np.random.default_rng(0)
-    drawn = {topic: [bytearray(_drawn(topic.type, random)) for _ in range(_DRAWN)] for topic in TOPICS}
+    drawn = {topic: [bytearray(content) for content in contents] for topic, contents in _all_drawn().items()}
     most_hz = max(topic.rate_hz for topic in TOPICS)
     for tick in count():
         stamp_ns = _BEGIN_NS + tick * 1_000_000_000 // most_hz
@@ -139,6 +138,13 @@ def _messages() -> Iterator[tuple[str, int, bytes]]:
                 if topic.stamped:
                     _STAMP.pack_into(content, _STAMP_PLACE, *divmod(stamp_ns, 1_000_000_000))
                 yield topic.name, stamp_ns + LATENCY_NS, bytes(content)
+
+
+@cache
+def _all_drawn() -> dict[_Topic, list[bytes]]:
+    """Return the different messages of each topic."""
+    random = np.random.default_rng(0)
+    return {topic: [_drawn(topic.type, random) for _ in range(_DRAWN)] for topic in TOPICS}
 
 
 def _drawn(msgtype: str, random: np.random.Generator) -> bytes:
