@@ -11,13 +11,15 @@ import yaml
 from vdd_ros.data.demonstrations import DemonstrationSet
 
 pytest.importorskip("rosbags")
-lz4 = pytest.importorskip("lz4.frame")
-zstd = pytest.importorskip("backports.zstd")
+pytest.importorskip("lz4")
+pytest.importorskip("backports.zstd")
 
+import lz4.frame
+from backports import zstd
 from recorded_arm import ARRAY, JOINT_STATE, Sent, convert, drive, write_recording
 
 TOPICS = {"/joint_states": 1, "/commands": 2}
-PACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, "lz4": lz4.compress, "zstd": zstd.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, "lz4": lz4.frame.compress, "zstd": zstd.compress}
 
 
 def file_of(sent: list[Sent], compression: str, *, counted: bool) -> bytes:
