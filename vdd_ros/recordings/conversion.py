@@ -19,6 +19,7 @@ from vdd_ros.files import holding
 from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag
+from vdd_ros.recordings.column_sampler import why_not_by_columns
 from vdd_ros.recordings.episodes import Episode
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.record import RECORD_NAME, VERSION, BagRecord, ConversionRecord, read_bag_record
@@ -196,6 +197,11 @@ def _convert_all(
     bags: Sequence[NamedBag], form: SamplingForm, robot: RobotFile, parts: _Parts
 ) -> list[tuple[NamedBag, BagRecord]]:
     records = []
+    if why := why_not_by_columns(robot):
+        tell(
+            f"bags that are sampled message by message: {len(bags)}, since {why}; this takes about ten times as long "
+            "(docs/demonstrations.md, Speed)"
+        )
     with progress(len(bags), "bags", "bag") as bar:
         for bag in bags:
             record = parts.done(bag)

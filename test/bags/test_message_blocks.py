@@ -46,8 +46,9 @@ def test_they_are_those_that_come_one_by_one(
 def test_small_blocks_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BYTES", 10)
     made = [
-        blocks.MessageBlock(*(np.full(2, number) for _ in range(3)), Packed.of([b"ab" * number, b"c"]))
+        blocks.MessageBlock(whole, whole, whole, Packed.of([b"ab" * number, b"c"]))
         for number in range(6)
+        for whole in [np.full(2, number)]
     ]
     joined = list(blocks.of_blocks(made))
     assert len(joined) < len(made)
