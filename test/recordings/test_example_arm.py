@@ -1,6 +1,5 @@
 """`vdd bag example`: an arm that reaches its target both ways, in bags that become demonstrations."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,7 @@ from vdd_ros.evaluation.demonstration_info.report import examine
 
 pytest.importorskip("rosbags")
 
-from vdd_ros.recordings.example_arm import LOWER, UPPER, joint_angles
-
-
-def place(shoulder: float, elbow: float) -> tuple[float, float]:
-    """Return where the arm's end is."""
-    x = UPPER * math.cos(shoulder) + LOWER * math.cos(shoulder + elbow)
-    return x, UPPER * math.sin(shoulder) + LOWER * math.sin(shoulder + elbow)
-
-
-@pytest.mark.parametrize("elbow_up", [True, False])
-def test_both_ways_lead_to_the_target(elbow_up: bool) -> None:
-    for x, y in ((0.3, 0.4), (-0.2, 0.5), (0.5, 0.1)):
-        shoulder, elbow = joint_angles(x, y, elbow_up=elbow_up)
-        assert place(shoulder, elbow) == pytest.approx((x, y))
-        assert (elbow < 0) is elbow_up
+from vdd_ros.tasks.example_arm.sim import gripper
 
 
 def test_the_examples_become_demonstrations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,10 +33,10 @@ def test_the_examples_become_demonstrations(tmp_path: Path, capsys: pytest.Captu
     assert found.header.task == "example_arm"
     for number, pairs in enumerate(found.episodes()):
         last = found.observation[pairs.stop - 1]
-        assert place(*found.action[pairs.stop - 1]) == pytest.approx(last[2:], abs=1e-6)
-        assert place(*last[:2]) == pytest.approx(last[2:], abs=2e-3)
-        assert (last[1] < 0) is np.bool_(number % 2 == 0)
-        assert np.abs(found.action[pairs.start] - found.observation[pairs.start, :2]).max() < 0.05
+        assert gripper(found.action[pairs.stop - 1]) == pytest.approx(last[:2], abs=1e-6)
+        assert gripper(last[2:]) == pytest.approx(last[:2], abs=2e-3)
+        assert (last[3] < 0) is np.bool_(number % 2 == 0)
+        assert np.abs(found.action[pairs.start] - found.observation[pairs.start, 2:]).max() < 0.05
     assert examine(found).suspicions == []
 
 

@@ -74,11 +74,6 @@ LAYERS = {
             ("formats.zarr_arrays", "numcodecs"),
         ),
     ),
-    "recordings": Layer(
-        layers=("robot", "policy", "control", "bags", "data"),
-        packages=("numpy",),
-        exceptions=(("example_arm", "rosbags"),),  # through the writer of bags
-    ),
     "tasks": Layer(
         layers=("data",),
         packages=("numpy",),
@@ -87,7 +82,13 @@ LAYERS = {
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
+            ("example_arm.scene", "matplotlib"),
         ),
+    ),
+    "recordings": Layer(
+        layers=("robot", "policy", "control", "bags", "data", "tasks"),
+        packages=("numpy",),
+        exceptions=(("example_arm", "rosbags"),),  # through the writer of bags
     ),
     "evaluation": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "recordings", "tasks"),

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.places import OutputFolder
 from vdd_ros.running.robot_run import RobotRun, execute
@@ -37,16 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sim",
         nargs="?",
-        const="avoiding",
-        default="",
+        const="",
         metavar="TASK",
-        help="simulate the robot of a task (default: %(const)s), in a ROS domain of its own",
+        help="simulate the robot of a task (default: that of the policy), in a ROS domain of its own",
     )
     parser.add_argument("--episodes", type=int, default=10, help="with --sim: episodes (default: %(default)s)")
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if not all was in order."""
+    check_result_options(args)
     asked = RobotRun(
         robot=args.robot,
         policy=args.policy,
@@ -63,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
     )
     ending = execute(asked, show)
     tell(f"vdd run: {ending.reason}")
+    if ending.results is not None:
+        show(ending.results.describe())
+        keep_result(args, ending.results.to_dict())
     if args.record is not None and args.record.is_dir():
         show(f"see the bag {args.record}: vdd latency {args.record}")
     return ending.code

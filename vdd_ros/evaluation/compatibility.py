@@ -1,5 +1,7 @@
 """Checks that a policy fits a task, and that goals and action steps fit the policy."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,7 +43,7 @@ def check_vector_only(*policies: PolicySpec) -> None:
 
 
 def check_demonstrations(header: Header, task: TaskSpec) -> None:
-    """Raise an error if demonstrations do not fit a task.
+    """Raise an error if demonstrations do not fit a task. Recordings know no contexts, and may lack them.
 
     Raises:
         DemonstrationError: The task or the signature differs: observation, action, context or rate.
@@ -52,7 +54,8 @@ def check_demonstrations(header: Header, task: TaskSpec) -> None:
             f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
         )
     name = f"the task '{printable(task.name)}'"
-    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
+    have = header.signature if header.context else replace(header.signature, context=None)
+    have.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:

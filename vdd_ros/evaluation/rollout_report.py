@@ -10,6 +10,7 @@ from vdd_ros.documents import JsonObject
 from vdd_ros.evaluation.rollouts import SeedScores
 from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.tasks.rollout import Rollouts
 
@@ -151,13 +152,16 @@ def rollout_record(
     }
 
 
-def draw_rollouts(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:
-    """Draw the trajectories, coloured by expert, or by mode without experts."""
+def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
+    """Draw the trajectories, coloured by expert, or by mode without experts and where modes have names."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
-    paths, colours, label = run.paths(position_columns(task)), run.expert_paths(), "expert"
+    paths, label, names = run.paths(position_columns(task.spec)), "expert", ()
+    colours = None if task.mode_names else run.expert_paths()
     if colours is None:
-        label, modes = "mode", np.minimum(run.modes, task.modes)  # one colour for all that are incomplete
+        label, names, modes = "mode", task.mode_names, np.minimum(run.modes, task.spec.modes)  # one colour for all that are incomplete
         colours = [np.full(len(path), mode) for path, mode in zip(paths, modes, strict=True)]
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
-    save_trajectories(file, task.name, paths, colours, label=label, title=title)
+    save_trajectories(
+        file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title
+    )

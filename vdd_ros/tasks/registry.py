@@ -9,7 +9,7 @@ TASKS = Registry(
     "task",
     Task,
     TaskError,
-    {"avoiding": "vdd_ros.tasks.avoiding:TASK"},
+    {"avoiding": "vdd_ros.tasks.avoiding:TASK", "example_arm": "vdd_ros.tasks.example_arm:TASK"},
     own_name=lambda task: task.spec.name,
 )
 
