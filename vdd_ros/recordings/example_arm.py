@@ -19,7 +19,7 @@ from vdd_ros.files import replacing
 from vdd_ros.progress import progress
 from vdd_ros.tasks.base import Floats
 from vdd_ros.tasks.example_arm.operator import Motion
-from vdd_ros.tasks.example_arm.sim import HOME, SUBSTEP_S, SUBSTEPS, follow
+from vdd_ros.tasks.example_arm.sim import ELBOW_UP, HOME, SUBSTEP_S, SUBSTEPS, follow
 from vdd_ros.text import printable
 
 JOINTS = ("shoulder_joint", "elbow_joint")
@@ -33,7 +33,7 @@ _EPOCH_NS = 1_760_000_000_000_000_000
 _STEP_NS = round(1e9 * SUBSTEP_S)
 _COMMAND_AT, _TARGETS_EVERY = 2, 3
 _WAITS_S = 0.6
-_NOISE = 2e-4
+_NOISE_RAD, _TARGET_NOISE_M = 2e-4, 0.003
 
 
 class Recorded(NamedTuple):
@@ -73,40 +73,39 @@ def record_examples(folder: Path, episodes: int, seed: int = 0) -> Recorded:
     encoder, up = Encoder(), 0
     with progress(episodes, "recordings", "bag") as bar:
         for number, bag in enumerate(bags):
-            random = np.random.default_rng([seed, number])
-            elbow_up = number % 2 == 0
-            up += elbow_up
-            _record(bag, encoder, random, elbow_up, _EPOCH_NS + number * 60_000_000_000)
+            motion = Motion(number, seed)
+            up += motion.mode == ELBOW_UP
+            _record(bag, encoder, motion, _EPOCH_NS + number * 60_000_000_000)
             bar.update()
     with replacing(folder / ROBOT_FILE) as aside:
         shutil.copyfile(resources.path("config/robots/example_arm.yaml"), aside)
     return Recorded(bags, folder / ROBOT_FILE, up)
 
 
-def _record(bag: Path, encoder: Encoder, random: np.random.Generator, elbow_up: bool, begin_ns: int) -> None:
-    motion = Motion(random, elbow_up=elbow_up)
-    target_x, target_y = motion.target.tolist()
+def _record(bag: Path, encoder: Encoder, motion: Motion, begin_ns: int) -> None:
+    random = motion.random
     writer = BagWriter(bag)
     for topic, kind in ((_STATES, _JOINT_STATE), (_TARGET, _POSE), (_COMMANDS, _ARRAY)):
         writer.add_topic(topic, kind)
-    for step, (seen, command) in enumerate(_moves(random, motion)):
+    for step, (seen, command) in enumerate(_moves(motion)):
         now_ns = begin_ns + step * _STEP_NS
         late_ns = int(random.uniform(0.5e6, 1.5e6))
         writer.write(_STATES, now_ns + late_ns, encoder.joint_state(now_ns, JOINTS, seen))
         if step % _TARGETS_EVERY == 0:
+            target_x, target_y = motion.target + _TARGET_NOISE_M * random.standard_normal(2)
             writer.write(_TARGET, now_ns + late_ns, encoder.pose(now_ns, target_x, target_y))
         if command is not None:
             writer.write(_COMMANDS, now_ns + 2 * late_ns, encoder.numbers(command))
     writer.close()
 
 
-def _moves(random: np.random.Generator, motion: Motion) -> Iterator[tuple[Floats, Floats | None]]:
+def _moves(motion: Motion) -> Iterator[tuple[Floats, Floats | None]]:
     """Yield the measured angles every 10 ms, and every 50 ms what the operator commands, which holds until the next."""
-    joints = command = np.array(HOME)
+    random, joints, command = motion.random, np.array(HOME), np.array(HOME)
     waits_s = random.uniform(0.5, 1.5) * _WAITS_S
     for step in range(round((2 * waits_s + motion.duration_s) / SUBSTEP_S)):
         commands = step % SUBSTEPS == _COMMAND_AT
         if commands:
             command = motion.wanted(step * SUBSTEP_S - waits_s)
-        yield joints + _NOISE * random.standard_normal(2), command if commands else None
+        yield joints + _NOISE_RAD * random.standard_normal(2), command if commands else None
         joints = follow(joints, command)

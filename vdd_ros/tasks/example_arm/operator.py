@@ -1,4 +1,8 @@
-"""Who demonstrates with the example arm: moves each joint to its goal in one smooth motion, by either way."""
+"""Who demonstrates with the example arm: moves both joints to their goals in one smooth motion, by either way.
+
+The operator lays the target on one place of the tray after the other, spread evenly, and shows both ways to each: what
+is demonstrated at one place by one way alone is no choice for a policy.
+"""
 
 from collections.abc import Callable
 
@@ -7,25 +11,35 @@ import numpy as np
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks.base import Floats
-from vdd_ros.tasks.example_arm.sim import ELBOW_UP, HOME, SPEC, ExampleArmSim, draw_targets, joint_angles
+from vdd_ros.tasks.example_arm.sim import ELBOW_DOWN, ELBOW_UP, HOME, SPEC, TRAY_M, ExampleArmSim, joint_angles
 
 MOVES_S = 2.5
 """Usual duration of a motion."""
+_PLASTIC = 1.324717957244746
+"""The root of x**3 = x + 1: multiples of its inverse powers spread evenly in two dimensions, however many there are."""
 
 
 class Motion:
     """What the operator wants while the arm moves from its home to a target, with minimum jerk.
 
+    Args:
+        number: Of the demonstration: two in a row have one target, the first of them the elbow up.
+        seed: Of all demonstrations.
+
     Attributes:
+        mode: The way, `ELBOW_UP` or `ELBOW_DOWN`.
         target: (2,) in m.
         duration_s: From the first to the last moment of the motion.
+        random: For what else differs from one demonstration to another.
     """
 
-    def __init__(self, random: np.random.Generator, *, elbow_up: bool) -> None:
-        """Draw a target and a duration."""
-        self.target = draw_targets(1, random)[0]
-        self.duration_s = random.uniform(0.9, 1.1) * MOVES_S
-        self._goal = np.array(joint_angles(*self.target, elbow_up=elbow_up))
+    def __init__(self, number: int, seed: int) -> None:
+        """Lay the target and draw a duration."""
+        self.mode = (ELBOW_UP, ELBOW_DOWN)[number % SPEC.modes]
+        self.target = _place(number // SPEC.modes, seed)
+        self.random = np.random.default_rng([seed, number])
+        self.duration_s = self.random.uniform(0.9, 1.1) * MOVES_S
+        self._goal = np.array(joint_angles(*self.target, elbow_up=self.mode == ELBOW_UP))
 
     def wanted(self, time_s: float) -> Floats:
         """Return the wanted joint angles, (2,) in rad, so long after the motion began; home before, the goal after."""
@@ -33,14 +47,16 @@ class Motion:
         return np.array(HOME) + (self._goal - HOME) * (10 * share**3 - 15 * share**4 + 6 * share**5)
 
 
+def _place(number: int, seed: int) -> Floats:
+    """Return a place on the tray, (2,) in m: an even sequence that begins where the seed says."""
+    low, high = np.array(TRAY_M).T
+    steps = np.array([_PLASTIC**-1, _PLASTIC**-2])
+    return low + (high - low) * ((np.random.default_rng(seed).random(2) + number * steps) % 1.0)
+
+
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
     """Demonstrate the episodes of these numbers, each from a stream of its own: even ones with the elbow up."""
-    ways = np.array(numbers, dtype=np.int64) % SPEC.modes
-    motions = [
-        Motion(np.random.default_rng([seed, number]), elbow_up=bool(way == ELBOW_UP))
-        for number, way in zip(numbers, ways, strict=True)
-    ]
-    targets = np.array([motion.target for motion in motions])
+    motions = [Motion(number, seed) for number in numbers]
     observations, actions, lengths = [], [], []
     for motion in motions:
         sim = ExampleArmSim(1)
@@ -66,13 +82,15 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
         seed=seed,
         context=SPEC.context,
     )
+    ways = np.array([motion.mode for motion in motions], dtype=np.int64)
+    targets = np.array([motion.target for motion in motions])
     return DemonstrationSet(
         header, np.array(observations), np.array(actions), np.array(lengths, dtype=np.int64), ways, targets
     )
 
 
 def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:
-    """Demonstrate to targets within reach, with the elbow up and down in turn.
+    """Demonstrate to targets on the tray, to each with the elbow up and down.
 
     Args:
         episodes: Number of episodes.

@@ -39,9 +39,8 @@ SUBSTEP_S = 0.01
 SUBSTEPS = 5
 REACHED_M, REACHED_STEPS = 0.02, 5
 """A target is reached once the gripper has been this near to it for so many steps: an arm that passes by does not."""
-RADII_M = (0.35, 0.60)
-DIRECTIONS = (0.2 * math.pi, 0.8 * math.pi)
-"""Where targets lie: distance from the shoulder, and direction in rad."""
+TRAY_M = ((-0.2, 0.2), (0.35, 0.55))
+"""Where targets lie: left and right, near and far end of a tray."""
 
 
 class ExampleArmSim:
@@ -121,6 +120,6 @@ def joint_angles(x: float, y: float, *, elbow_up: bool) -> tuple[float, float]:
 
 
 def draw_targets(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Draw targets within reach, (count, 2) in m."""
-    radius, direction = random.uniform(*RADII_M, count), random.uniform(*DIRECTIONS, count)
-    return np.stack([radius * np.cos(direction), radius * np.sin(direction)], axis=1)
+    """Draw targets on the tray, (count, 2) in m."""
+    low, high = np.array(TRAY_M).T
+    return random.uniform(low, high, (count, 2))
