@@ -156,12 +156,12 @@ def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -
     """Draw the trajectories, coloured by expert, or by mode without experts and where modes have names."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
-    paths, label, names = run.paths(position_columns(task.spec)), "expert", ()
+    paths = run.paths(position_columns(task.spec))
     colours = None if task.mode_names else run.expert_paths()
+    label = "mode" if colours is None else "expert"
     if colours is None:
-        label, names, modes = "mode", task.mode_names, np.minimum(run.modes, task.spec.modes)  # one colour for all that are incomplete
+        modes = np.minimum(run.modes, task.spec.modes)  # one colour for all that are incomplete
         colours = [np.full(len(path), mode) for path, mode in zip(paths, modes, strict=True)]
+    names = task.mode_names
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
-    save_trajectories(
-        file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title
-    )
+    save_trajectories(file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title)

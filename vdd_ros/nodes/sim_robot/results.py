@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vdd_ros.documents import JsonObject, read_json, write_json
 from vdd_ros.errors import RecordingError
@@ -76,9 +77,8 @@ def read_results(file: Path) -> EpisodeResults | None:
     """
     if not file.exists():
         return None
-    content = read_json(file, RecordingError)
+    content: Any = read_json(file, RecordingError)
     try:
-        episodes = tuple(EpisodeResult(**one) for one in content["episodes"])  # type: ignore[index,call-overload,union-attr]
-        return EpisodeResults(content["task"], episodes)  # type: ignore[index,call-overload,arg-type]
+        return EpisodeResults(content["task"], tuple(EpisodeResult(**one) for one in content["episodes"]))
     except (KeyError, TypeError) as error:
         raise RecordingError(f"{printable(file)} holds no results of episodes ({printable(error)})") from error
