@@ -37,5 +37,5 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "[]", '{"task": "example_arm", "episodes": [{"episode": 0}]}', "{"])
 def test_a_damaged_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(RecordingError, match="results.json"):
+    with pytest.raises(RecordingError, match=r"results\.json"):
         read_results(tmp_path / "results.json")

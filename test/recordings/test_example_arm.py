@@ -37,10 +37,10 @@ def test_the_examples_become_demonstrations(tmp_path: Path, capsys: pytest.Captu
     assert found.header.task == "example_arm"
     for number, pairs in enumerate(found.episodes()):
         last = found.observation[pairs.stop - 1]
-        assert gripper(found.action[pairs.stop - 1]) == pytest.approx(last[:2], abs=0.015)
-        assert gripper(last[2:]) == pytest.approx(last[:2], abs=0.015)
+        assert gripper(found.action[pairs.stop - 1]) == pytest.approx(last[:2], abs=2e-3)
+        assert gripper(last[2:]) == pytest.approx(last[:2], abs=2e-3)
         assert (last[3] < 0) is np.bool_(number % 2 == 0)
-        assert np.abs(found.action[pairs.start] - found.observation[pairs.start, 2:]).max() < 0.05
+        assert np.abs(found.action[pairs.start] - found.observation[pairs.start, 2:]).max() < 0.2
     assert examine(found).suspicions == []
 
 

@@ -29,7 +29,6 @@ LABELS = {
     "latency day_1": "latency",
 }
 """Name in the results by the beginning of a command."""
-EPISODES = ["--episodes", "40"]
 
 
 def tutorial() -> list[Command]:
@@ -48,7 +47,6 @@ def main() -> int:
         words = list(command.words[1:])
         label = LABELS.get(" ".join(words[:2]))
         options = ["--append", RESULTS, "--label", label] if label else []
-        options += EPISODES if label == "run" else []
         print(f"== {shlex.join(command.words)}", flush=True)
         start = time.perf_counter()
         child = os.posix_spawn(sys.executable, [sys.executable, "-m", "vdd_ros.cli.main", *words, *options], os.environ)

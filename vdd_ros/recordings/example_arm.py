@@ -33,7 +33,7 @@ _EPOCH_NS = 1_760_000_000_000_000_000
 _STEP_NS = round(1e9 * SUBSTEP_S)
 _COMMAND_AT, _TARGETS_EVERY = 2, 3
 _WAITS_S = 0.6
-_NOISE_RAD, _TARGET_NOISE_M = 2e-4, 0.003
+_NOISE_RAD, _NOISE_M = 2e-4, 2e-4
 
 
 class Recorded(NamedTuple):
@@ -92,7 +92,7 @@ def _record(bag: Path, encoder: Encoder, motion: Motion, begin_ns: int) -> None:
         late_ns = int(random.uniform(0.5e6, 1.5e6))
         writer.write(_STATES, now_ns + late_ns, encoder.joint_state(now_ns, JOINTS, seen))
         if step % _TARGETS_EVERY == 0:
-            target_x, target_y = motion.target + _TARGET_NOISE_M * random.standard_normal(2)
+            target_x, target_y = motion.target + _NOISE_M * random.standard_normal(2)
             writer.write(_TARGET, now_ns + late_ns, encoder.pose(now_ns, target_x, target_y))
         if command is not None:
             writer.write(_COMMANDS, now_ns + 2 * late_ns, encoder.numbers(command))

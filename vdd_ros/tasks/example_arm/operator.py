@@ -1,7 +1,8 @@
-"""Who demonstrates with the example arm: moves both joints to their goals in one smooth motion, by either way.
+"""Who demonstrates with the example arm: moves both joints to their goals in one motion, by either way.
 
-The operator lays the target on one place of the tray after the other, spread evenly, and shows both ways to each: what
-is demonstrated at one place by one way alone is no choice for a policy.
+The operator lays the target on the corners of the tray and then on places between them, spread evenly: a policy does
+not reach beyond what was shown. Both ways are shown to each target, since a way that was never taken there is no
+choice, and each begins at once: a policy that hardly moves at first would waver between them.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,11 @@ MOVES_S = 2.5
 """Usual duration of a motion."""
 _PLASTIC = 1.324717957244746
 """The root of x**3 = x + 1: multiples of its inverse powers spread evenly in two dimensions, however many there are."""
+_CORNERS = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
 
 
 class Motion:
-    """What the operator wants while the arm moves from its home to a target, with minimum jerk.
+    """What the operator wants while the arm moves from its home to a target: fast at first, then evenly slower.
 
     Args:
         number: Of the demonstration: two in a row have one target, the first of them the elbow up.
@@ -44,14 +46,15 @@ class Motion:
     def wanted(self, time_s: float) -> Floats:
         """Return the wanted joint angles, (2,) in rad, so long after the motion began; home before, the goal after."""
         share = min(max(time_s / self.duration_s, 0.0), 1.0)
-        return np.array(HOME) + (self._goal - HOME) * (10 * share**3 - 15 * share**4 + 6 * share**5)
+        return np.array(HOME) + (self._goal - HOME) * share * (2.0 - share)
 
 
 def _place(number: int, seed: int) -> Floats:
-    """Return a place on the tray, (2,) in m: an even sequence that begins where the seed says."""
+    """Return a place on the tray, (2,) in m: its corners, and then an even sequence that begins where the seed says."""
     low, high = np.array(TRAY_M).T
     steps = np.array([_PLASTIC**-1, _PLASTIC**-2])
-    return low + (high - low) * ((np.random.default_rng(seed).random(2) + number * steps) % 1.0)
+    within = (np.random.default_rng(seed).random(2) + number * steps) % 1.0
+    return low + (high - low) * (_CORNERS[number] if number < len(_CORNERS) else within)
 
 
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:

@@ -37,9 +37,9 @@ LAG_S = 0.06
 """Time constant of a joint behind its command."""
 SUBSTEP_S = 0.01
 SUBSTEPS = 5
-REACHED_M, REACHED_STEPS = 0.02, 5
+REACHED_M, REACHED_STEPS = 0.03, 5
 """A target is reached once the gripper has been this near to it for so many steps: an arm that passes by does not."""
-TRAY_M = ((-0.2, 0.2), (0.35, 0.55))
+TRAY_M = ((-0.15, 0.15), (0.38, 0.53))
 """Where targets lie: left and right, near and far end of a tray."""
 
 
