@@ -20,7 +20,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from ros_helpers import Bench
 
+from vdd_ros.policy.denormals import flush_denormals
 from vdd_ros.running.ros_domains import take_domain
+
+# The first policy that a process loads does this for good; here every test has it, whatever ran before. Hypothesis then
+# refuses to draw denormal numbers: give its floats allow_subnormal=False.
+flush_denormals()
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
