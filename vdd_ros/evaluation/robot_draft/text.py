@@ -44,7 +44,7 @@ def draft_text(plan: Plan, measures: Measures, bag: str, *, name: str, bags: int
         f"# Robot file, begun from {printable(bag)}. docs/robot_file.md explains every key.",
         f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
         "",
-        f"name: {_quoted(name)}  # of the robot; demonstrations and policies bear it?",
+        f"name: {_quoted(name)}  # what are this robot's demonstrations and policies called?",
         *_rate(measures),
         "",
         "inputs:",
