@@ -32,7 +32,8 @@ _ARRAY = "std_msgs/msg/Float64MultiArray"
 _EPOCH_NS = 1_760_000_000_000_000_000
 _STEP_NS = round(1e9 * SUBSTEP_S)
 _COMMAND_AT, _TARGETS_EVERY = 2, 3
-_WAITS_S = 0.6
+_WAITS = (6, 18)
+"""Commands that are sent before a motion."""
 _NOISE_RAD, _NOISE_M = 2e-4, 2e-4
 
 
@@ -102,10 +103,10 @@ def _record(bag: Path, encoder: Encoder, motion: Motion, begin_ns: int) -> None:
 def _moves(motion: Motion) -> Iterator[tuple[Floats, Floats | None]]:
     """Yield the measured angles every 10 ms, and every 50 ms what the operator commands, which holds until the next."""
     random, joints, command = motion.random, np.array(HOME), np.array(HOME)
-    waits_s = random.uniform(0.5, 1.5) * _WAITS_S
-    for step in range(round((2 * waits_s + motion.duration_s) / SUBSTEP_S)):
+    waits = SUBSTEPS * random.integers(*_WAITS) + _COMMAND_AT  # a motion begins with a command
+    for step in range(2 * int(waits) + round(motion.duration_s / SUBSTEP_S)):
         commands = step % SUBSTEPS == _COMMAND_AT
         if commands:
-            command = motion.wanted(step * SUBSTEP_S - waits_s)
+            command = motion.wanted((step - waits) * SUBSTEP_S)
         yield joints + _NOISE_RAD * random.standard_normal(2), command if commands else None
         joints = follow(joints, command)
