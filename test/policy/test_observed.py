@@ -19,7 +19,7 @@ def test_large_values_are_finite_and_nothing_warns(shape: tuple[int, ...]) -> No
             assert all_finite(np.full(shape, large, np.float32))
 
 
-@pytest.mark.parametrize(("bad", "others"), itertools.product((np.nan, np.inf, -np.inf), (0.0, 1e20, -LARGEST)))
+@pytest.mark.parametrize(("bad", "others"), list(itertools.product((np.nan, np.inf, -np.inf), (0.0, 1e20, -LARGEST))))
 def test_one_value_that_is_not_finite_is_found_at_any_place(bad: float, others: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))
     settings = RolloutSettings(args.rollouts, args.seeds, args.action_steps, args.expert, args.noise, goals_sha256)
-    keep_result(args, rollout_record(args.policy, policy, task.spec, settings, scores))
+    keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
     if args.figure is not None:
         draw_rollouts(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
     return 0
