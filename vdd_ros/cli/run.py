@@ -7,6 +7,7 @@ from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.console import show, tell
 from vdd_ros.places import OutputFolder
 from vdd_ros.running.robot_run import RobotRun, execute
+from vdd_ros.tasks import SHIPPED_TASK
 
 HELP = "run a policy on a robot, with shadow policies and a recorder, until Ctrl-C"
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sim",
         nargs="?",
-        const="avoiding",
+        const=SHIPPED_TASK,
         default="",
         metavar="TASK",
         help="simulate the robot of a task (default: %(const)s), in a ROS domain of its own",

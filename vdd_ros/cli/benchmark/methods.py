@@ -13,8 +13,9 @@ from vdd_ros.cli.threads import add_thread_option, settle_worker_threads
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.compatibility import task_of
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
-from vdd_ros.tasks import task_names
+from vdd_ros.tasks import SHIPPED_TASK, task_names
 
 HELP = "compare all methods on the same tasks: success, diversity and inference time"
 _SEEDS = Whole(most=1000)
@@ -22,7 +23,8 @@ _SEEDS = Whole(most=1000)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark methods`."""
-    parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
+    names = f"{', '.join(task_names())} (default: that of --demos, else {SHIPPED_TASK})"
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help=names)
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Run what is not finished, measure times, report; return 1 if a trial failed."""
     results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
     report = args.report or results.parent
+    args.tasks = args.tasks or [task_of(args.demos)]
     _check_arguments(args, results, report)
     code = 0 if args.report_only else _run_trials(args, results)
     records = read_results(results)
@@ -94,10 +97,8 @@ def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> N
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
     methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
-    trials = expand(args.tasks, methods, args.seeds, args.backbone)
-    if args.ablations:
-        trials += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
-    return unique(trials)
+    ablations = expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone) if args.ablations else []
+    return unique([*expand(args.tasks, methods, args.seeds, args.backbone), *ablations])
 
 
 def _run_trials(args: argparse.Namespace, results: Path) -> int:

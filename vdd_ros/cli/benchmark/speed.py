@@ -8,17 +8,17 @@ from vdd_ros.cli.options import BACKBONES
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.compatibility import task_of
 from vdd_ros.places import OutputFile, OutputFolder, check_folder
-from vdd_ros.tasks import task_names
+from vdd_ros.tasks import SHIPPED_TASK, task_names
 
 HELP = "measure the speed of learning, against a straightforward loop or another checkout"
-
 STEPS = 1200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark speed`."""
-    parser.add_argument("--task", default="avoiding", help=f"one of {', '.join(task_names())}; its BESO teacher learns")
+    parser.add_argument("--task", help=f"{', '.join(task_names())} (default: that of --demos, else {SHIPPED_TASK})")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument(
         "--steps",
@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.files import holding
     from vdd_ros.workers import InProcess
 
+    args.task = args.task or task_of(args.demos)
     if args.against is not None:
         return _against(args)
     report = args.report or (args.work if args.teacher_steps else Path("results"))
