@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.split import choose, write_split
@@ -15,8 +16,8 @@ HELP = "divide demonstrations: episodes to learn from, and held-out ones"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demos split`."""
     parser.add_argument("demos", type=Path, metavar="PATH", help="demonstrations: a folder or a file")
-    parser.add_argument("--hold-out", type=int, required=True, metavar="N", help="number of episodes to hold out")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choice (default: %(default)s)")
+    parser.add_argument("--hold-out", type=Whole(), required=True, metavar="N", help="number of episodes to hold out")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the choice (default: %(default)s)")
     parser.add_argument(
         "--out",
         type=OutputFolder,
