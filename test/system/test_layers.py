@@ -71,7 +71,7 @@ LAYERS = {
             *((f"formats.{module}", "pyarrow") for module in ("parquet", "lerobot_writer")),
             *((f"formats.{module}", "h5py") for module in ("hdf5", "minari", "robomimic")),
             ("formats.images", "PIL"),
-            ("formats.zarr_arrays", "numcodecs"),
+            ("formats.zarr_codecs", "numcodecs"),
         ),
     ),
     "recordings": Layer(
