@@ -68,7 +68,7 @@ LAYERS = {
     "data": Layer(
         packages=("numpy",),
         exceptions=(
-            *((f"formats.{module}", "pyarrow") for module in ("parquet", "lerobot_writer")),
+            *((f"formats.{module}", "pyarrow") for module in ("parquet", "lerobot_writer", "minari_arrow")),
             *((f"formats.{module}", "h5py") for module in ("hdf5", "minari", "robomimic")),
             ("formats.images", "PIL"),
             ("formats.zarr_codecs", "numcodecs"),
