@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import get_format
@@ -18,16 +20,18 @@ LENGTHS = [3 + number for number in range(11)]
 """Eleven, so that 10 comes before 2 in the alphabet."""
 
 
-def vectors(values: np.ndarray) -> "pa.Array":
+def vectors(values: NDArray[Any]) -> Any:
     return pa.FixedSizeListArray.from_arrays(values.reshape(-1), type=pa.list_(pa.float64(), values.shape[1]))
 
 
-def write(folder: Path) -> list[dict[str, np.ndarray]]:
+def write(folder: Path) -> list[dict[str, NDArray[Any]]]:
     """Write a data set as Minari 0.5 does, and return its episodes."""
 
     random, found = np.random.default_rng(0), []
     for number, length in enumerate(LENGTHS):
-        episode = {key: random.normal(size=(length + 1, size)) for key, size in (("arm/pos", 3), ("goal", 2), ("a", 2))}
+        episode: dict[str, NDArray[Any]] = {
+            key: random.normal(size=(length + 1, size)) for key, size in (("arm/pos", 3), ("goal", 2), ("a", 2))
+        }
         episode["grip"] = random.integers(0, 3, length + 1)
         episode["a"][-1] = 0.0  # filling
         arm = pa.StructArray.from_arrays([vectors(episode["arm/pos"])], names=["pos"])

@@ -222,6 +222,13 @@ def test_an_exception_needs_only_its_one_package(layer: str, module: str, packag
     import_without(tuple(name for name in OPTIONAL if name != package), [f"{layer}.{module}"])
 
 
+def test_what_checks_a_robot_needs_only_what_is_installed_on_one() -> None:
+    rooms = ("evaluation.robot_check.", "evaluation.robot_draft.", "evaluation.preflight.", "evaluation.alignment")
+    needed = [name for name in modules("evaluation") if name.startswith(rooms)]
+    assert "evaluation.preflight.joint_order" in needed
+    import_without((*OPTIONAL, "scipy", "sklearn", "PIL"), [*needed, "cli.robot.check", "cli.robot.new"])
+
+
 def test_the_commands_can_be_listed_without_any_optional_package() -> None:
     import_without((*OPTIONAL, "onnxruntime", "numpy", "yaml"), ["cli.main", "errors", "files", "resources"])
 
