@@ -29,6 +29,7 @@ SHARED_MODULES = (
     "earlier",
     "errors",
     "features",
+    "file_kinds",
     "files",
     "console",
     "middleware",

@@ -24,7 +24,9 @@ _MAGIC = {
     b"\x93NUMPY": "a single array of numpy, without names, units, rate and lengths of episodes",
 }
 _SUFFIXES = {
-    ".onnx": "a policy file (ONNX), not demonstrations",
+    ".onnx": (
+        "an ONNX file, not demonstrations; `vdd run --policy` takes a policy file, `vdd wrap` a graph of another tool"
+    ),
     ".safetensors": "a file of weights, not demonstrations",
     ".csv": "a table of text",
     ".tfrecord": "a file of TensorFlow records, as RLDS keeps episodes in",

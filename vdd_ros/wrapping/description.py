@@ -8,6 +8,8 @@ from pathlib import Path
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
+from vdd_ros.file_kinds import SPEC, misplaced
+from vdd_ros.text import printable
 from vdd_ros.wrapping.spec_fields import Fields
 
 _ROOT = ("method", "task", "rate_hz", "input", "output", "history", "horizon", "observation", "action")
@@ -93,6 +95,8 @@ def read_description(path: Path) -> ForeignDescription:
     Raises:
         ConfigurationError: The file cannot be read, or a field is missing, unknown or wrong; the message names it.
     """
+    if why := misplaced(path, SPEC, "a description of a graph"):
+        raise ConfigurationError(f"{printable(path)} {why}")
     root = Fields(read_yaml(path, ConfigurationError), str(path), "", _ROOT)
     rate_hz = root.number("rate_hz")
     if rate_hz <= 0:

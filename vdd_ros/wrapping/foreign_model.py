@@ -9,6 +9,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.file_kinds import GRAPH
 from vdd_ros.policy.foreign import no_onnx
 from vdd_ros.policy.onnx_outline import OutlineError, external_tensor, read_outline
 from vdd_ros.policy.policy_file import PolicyFile
@@ -139,7 +140,7 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
         external = external_tensor(file.content)
         model = onnx.load_model_from_string(file.content)
     except OutlineError as error:
-        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.content, error)}") from error
+        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.path, file.content, error, GRAPH)}") from error
     except Exception as error:  # protobuf's own errors
         _refuse(file.path, f"cannot be read as ONNX ({printable(error)}); copy or export it again")
     if METADATA_KEY.encode() in [key for key, _ in outline.metadata]:
