@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats import zarr_arrays
 from vdd_ros.data.formats.crc32c import crc32c
 from vdd_ros.data.formats.outline import outline
 from vdd_ros.data.formats.zarr_arrays import ZarrArray, read_array
@@ -68,6 +69,20 @@ def test_filters_are_undone_as_zarr_undoes_them(tmp_path: Path, name: str, order
     options = {"filters": filters, "compressors": numcodecs.Blosc(), "order": order}
     wanted = write(tmp_path / "s", made(dtype), 2, **options)
     assert np.array_equal(read(tmp_path / "s"), wanted)
+
+
+def test_filters_may_make_more_of_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zarr_arrays, "_SLACK", 0)
+    wanted = write(tmp_path / "s", made(), 2, filters=[numcodecs.Delta("<f4", "<f8")], compressors=None)
+    assert np.array_equal(read(tmp_path / "s"), wanted)
+
+
+def test_filtered_chunks_that_were_cut_off_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "s", made("|b1"), 2, filters=[numcodecs.PackBits()], compressors=None)
+    file = tmp_path / "s/x/0.0"
+    file.write_bytes(file.read_bytes()[:2])
+    with pytest.raises(DemonstrationError, match="damaged chunk 'x/0.0' .it has 2 bytes instead of 3"):
+        read(tmp_path / "s")
 
 
 def version_3() -> dict[str, dict[str, Any]]:

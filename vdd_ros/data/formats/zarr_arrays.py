@@ -83,8 +83,9 @@ class ZarrArray:
     def _most(self) -> int:
         """Most bytes of a file."""
         if self.shards is None:
-            return self.encoding.size + _SLACK
-        return math.prod(self.shards.counts) * (self.encoding.size + _SLACK) + self.shards.index_size
+            return self.encoding.most + _SLACK
+        chunks = math.prod(self.shards.counts) * (self.encoding.most + _SLACK)
+        return min(chunks, 2 * MAX_CHUNK_BYTES) + self.shards.index_size
 
     def _chunks(
         self, store: Store, index: tuple[int, ...], content: bytes
