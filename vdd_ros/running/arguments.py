@@ -9,6 +9,7 @@ from vdd_ros import resources
 from vdd_ros.bags.diagnostics import DIAGNOSTICS
 from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.file_kinds import POLICY, misplaced
 from vdd_ros.nodes.ros.parameter_files import Section, read_sections
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import SHIPPED_TASK
@@ -30,6 +31,8 @@ def policy_file(policy: str) -> Path:
     if policy in SHIPPED:
         return resources.path(SHIPPED[policy])
     file = absolute(policy)
+    if why := misplaced(file, POLICY, "a policy file"):
+        raise ConfigurationError(f"the policy {policy} {why}")
     if not file.is_file():
         raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a policy file")
     return file

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.cli.numbers import SEED, Whole
-from vdd_ros.console import show
+from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.split import choose, write_split
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
+from vdd_ros.recordings.record_parts import write_records
 
 HELP = "divide demonstrations: episodes to learn from, and held-out ones"
 
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     split = choose(len(demonstrations.lengths), args.hold_out, args.seed)
     folder = args.out or (args.demos if args.demos.is_dir() else args.demos.parent)
     files = write_split(demonstrations, split, folder, force=args.force)
+    if remark := write_records(demonstrations, files, split):
+        tell(remark)
     held_out = ", ".join(map(str, split.held_out))
     show(
         f"{files[0]}: {len(split.train)} episodes",
