@@ -38,10 +38,7 @@ class Decoder:
         try:
             return form.deserialize(content)
         except Exception as error:  # the library raises nearly anything for wrong bytes
-            raise RecordingError(
-                f"a message on {printable(channel.topic)} ({len(content):,} bytes) is no {printable(channel.msgtype)}: "
-                f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
-            ) from error
+            raise undecoded(channel.topic, channel.msgtype, content, error) from error
 
     def form(self, channel: Channel) -> MessageFormat:
         """Return how the messages of a channel are read, by field or as a whole; see `format_of`."""
@@ -127,6 +124,14 @@ class Encoder:
 
     def _bytes(self, kind: str, message: Any) -> bytes:
         return bytes(self._store.serialize_cdr(message, kind))
+
+
+def undecoded(topic: str, kind: str, content: bytes, error: Exception) -> RecordingError:
+    """Return the error of bytes that are no message of their topic's type."""
+    return RecordingError(
+        f"a message on {printable(topic)} ({len(content):,} bytes) is no {printable(kind)}: "
+        f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
+    )
 
 
 def undefined(channel: Channel) -> RecordingError:

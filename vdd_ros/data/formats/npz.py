@@ -25,6 +25,7 @@ from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES as FEATURE_DTYPES
 from vdd_ros.features import Feature, from_pairs
+from vdd_ros.file_kinds import DEMONSTRATIONS, misplaced
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
@@ -147,6 +148,7 @@ def _check_place(path: Path, file: Path) -> None:
         known = describe(path) if path.is_dir() else None
         if known is not None:
             raise _foreign(path, known)
+        _refuse_misplaced(path)
         raise DemonstrationError(
             f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(path)}' or "
             "name their folder"
@@ -155,6 +157,12 @@ def _check_place(path: Path, file: Path) -> None:
         raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
     if (known := describe(file)) is not None:
         raise _foreign(file, known)
+    _refuse_misplaced(file)
+
+
+def _refuse_misplaced(path: Path) -> None:
+    if why := misplaced(path, DEMONSTRATIONS, "demonstrations"):
+        raise DemonstrationError(f"'{printable(path)}' {why}")
 
 
 def _foreign(path: Path, known: str) -> DemonstrationError:
