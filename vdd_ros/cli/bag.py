@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vdd_ros.cli.actions import run_action
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
@@ -31,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     example = "make bags of a simulated arm that an operator moves to a target, and its robot file, to try the rest on"
     action = actions.add_parser("example", help="make example recordings of an arm", description=example)
     action.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the bags")
-    action.add_argument("--episodes", type=int, default=40, help="number of bags (default: %(default)s)")
-    action.add_argument("--seed", type=int, default=0, help="seed of targets and noise (default: %(default)s)")
+    action.add_argument("--episodes", type=Whole(), default=40, help="number of bags (default: %(default)s)")
+    action.add_argument("--seed", type=SEED, default=0, help="seed of targets and noise (default: %(default)s)")
     add_result_options(action)
     action.set_defaults(run_action=_example)
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.places import OutputFolder
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-commands", action="store_true", help="command nothing: all policies are shadows")
     parser.add_argument("--inactive", action="store_true", help="configure the nodes, but leave them inactive")
     parser.add_argument("--episode-topic", default="", metavar="TOPIC", help="topic of episode numbers")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the policies")
+    parser.add_argument("--seed", type=SEED, metavar="N", help="seed of the policies")
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of the policy nodes (.yaml)")
     parser.add_argument("--use-sim-time", action="store_true", help="follow /clock")
     parser.add_argument(
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TASK",
         help="simulate the robot of a task (default: that of the policy), in a ROS domain of its own",
     )
-    parser.add_argument("--episodes", type=int, default=10, help="with --sim: episodes (default: %(default)s)")
+    parser.add_argument("--episodes", type=Whole(), default=10, help="with --sim: episodes (default: %(default)s)")
     add_result_options(parser)
 
 

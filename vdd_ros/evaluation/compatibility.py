@@ -1,6 +1,7 @@
 """Checks that a policy fits a task, and that goals and action steps fit the policy."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,18 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, DemonstrationError
 from vdd_ros.features import Signature, listed
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.tasks import SHIPPED_TASK
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable
+
+
+def task_of(demonstrations: Path | None) -> str:
+    """Return the task that demonstrations name, or the shipped one without demonstrations.
+
+    Raises:
+        DemonstrationError: The demonstrations cannot be read.
+    """
+    return SHIPPED_TASK if demonstrations is None else DemonstrationSet.load(demonstrations).header.task
 
 
 def fits(policy: PolicySpec, task: TaskSpec) -> None:

@@ -7,9 +7,11 @@ from typing import TypedDict
 import numpy as np
 
 from vdd_ros.documents import JsonObject
+from vdd_ros.evaluation.policy_facts import PolicyFacts, policy_facts
 from vdd_ros.evaluation.rollouts import SeedScores
 from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
-from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.tasks.rollout import Rollouts
@@ -33,31 +35,6 @@ class RolloutSettings:
     expert: str
     noise: str
     goals_sha256: str | None
-
-
-class EvaluatedPolicy(TypedDict):
-    """The policy file of an evaluation.
-
-    Attributes:
-        file: Name of the file, without its folder.
-        sha256: Hash of the file.
-        bytes: Size of the file.
-        structure, method, experts, sampling_steps, history, horizon, goal_length, teacher_sha256, data_sha256: As in
-            its metadata (`PolicySpec`).
-    """
-
-    file: str
-    sha256: str
-    bytes: int
-    structure: str
-    method: str
-    experts: int | None
-    sampling_steps: int | None
-    history: int
-    horizon: int
-    goal_length: int
-    teacher_sha256: str | None
-    data_sha256: str | None
 
 
 class _IfDeterministic(TypedDict, total=False):
@@ -96,7 +73,7 @@ class RolloutRecord(TypedDict):
     """
 
     task: str
-    policy: EvaluatedPolicy
+    policy: PolicyFacts
     settings: EvaluationSettings
     seeds: list[int]
     pooled: JsonObject
@@ -106,36 +83,22 @@ class RolloutRecord(TypedDict):
 
 
 def rollout_record(
-    file: Path, opened: OnnxPolicy, task: TaskSpec, settings: RolloutSettings, scores: SeedScores
+    file: PolicyFile, policy: PolicySpec, task: TaskSpec, settings: RolloutSettings, scores: SeedScores
 ) -> RolloutRecord:
     """Return the record of an evaluation.
 
     Args:
-        file: Policy file.
-        opened: The policy of that file.
+        file: The policy file.
+        policy: Its metadata.
         task: Its task.
         settings: How it acted.
         scores: What it scored.
     """
-    policy = opened.spec
     drawn = policy.is_mixture and not policy.is_deterministic
     deterministic: _IfDeterministic = {"deterministic": True} if policy.is_deterministic else {}
     return {
         "task": task.name,
-        "policy": {
-            "file": file.name,
-            "sha256": opened.sha256,
-            "bytes": opened.size,
-            "structure": policy.structure,
-            "method": policy.method,
-            "experts": policy.experts,
-            "sampling_steps": policy.sampling_steps,
-            "history": policy.history,
-            "horizon": policy.horizon,
-            "goal_length": policy.goal_length,
-            "teacher_sha256": policy.teacher_sha256,
-            "data_sha256": policy.data_sha256,
-        },
+        "policy": policy_facts(file, policy),
         "settings": {
             "rollouts_a_seed": settings.rollouts,
             "action_steps": settings.action_steps,

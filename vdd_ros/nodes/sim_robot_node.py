@@ -26,7 +26,7 @@ from vdd_ros.nodes.sim_robot.results import write_results
 from vdd_ros.robot.channels import InputChannel, set_stamp
 from vdd_ros.robot.command_channel import CommandChannel, CommandPart
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
 ACKNOWLEDGE_S = 5.0
 ACKNOWLEDGED_WITHIN = Duration(seconds=1.0)
@@ -38,7 +38,7 @@ FRAME = "world"
 class SimParameters:
     """Parameters of sim_robot_node."""
 
-    task: str = parameter("avoiding", "simulated task")
+    task: str = parameter(SHIPPED_TASK, "simulated task")
     robot_file: str = parameter("", "robot file (.yaml) with the robot's messages", path=True)
     speed: float = parameter(1.0, "simulated seconds per second", 0.01, 1000.0)
     episodes: int = parameter(10, "episodes until the node exits", 1, 1_000_000)
