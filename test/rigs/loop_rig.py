@@ -13,7 +13,7 @@ from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.control.task_end import TaskEnd
-from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
+from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -55,7 +55,7 @@ class Collected:
         self.counters = counters
 
     def latency(self, record: LatencyRecord) -> None:
-        self.records.append({label: record[label] for label in LATENCY_LABELS if not math.isnan(record[label])})
+        self.records.append({label: record[label] for label in record.labels if not math.isnan(record[label])})
 
     def expert(self, expert: int) -> None:
         self.experts.append(expert)

@@ -14,6 +14,8 @@ class Counters:
     """Ticks outside of episodes: somebody paused the policy, the robot was on its way home, or the task was over."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
+    skewed: int = 0
+    """Ticks whose inputs have stamps further apart than `max_skew_s`."""
     contradicted: int = 0
     """Ticks with an input whose messages contradict each other."""
     records: int = 0

@@ -90,7 +90,9 @@ class PolicyLoop:
         self._outputs = outputs
         self._period_s = period_s
         self._timer = timer
-        self._records = TickRecords(outputs, self.counters, statistics, period_s=period_s, decisions=decisions)
+        self._records = TickRecords(
+            outputs, self.counters, statistics, active.observer.aged, period_s=period_s, decisions=decisions
+        )
         self._seen_s = -math.inf
         self._now_s = -math.inf
         self._interruption = Interruption(
@@ -311,6 +313,10 @@ class PolicyLoop:
             return None
         if observer.stale(now_s):
             self.counters.stale += 1
+            self._distrust()
+            return None
+        if observer.skewed():
+            self.counters.skewed += 1
             self._distrust()
             return None
         if observer.doubted(now_s, starting=self.commander.starting):

@@ -37,6 +37,7 @@ def robot_file_schema() -> str:
             "name": {"type": "string", "minLength": 1},
             "urdf": _TEXT,
             "rate_hz": _NUMBER,
+            "max_skew_s": _NUMBER,
             "demonstrations": _demonstrations(),
             "episodes": _episodes(),
         },

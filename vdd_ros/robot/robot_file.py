@@ -39,6 +39,7 @@ class RobotFile:
         path: Names the file in errors.
         urdf: File of the robot description, as the robot file names it; None if it names none.
         joints: Limits of the joints of the robot description; None while it is unknown.
+        max_skew_s: Largest time between the stamps of a tick's inputs, in seconds; None if any is allowed.
     """
 
     inputs: tuple[Input, ...]
@@ -51,6 +52,7 @@ class RobotFile:
     path: str = field(default="", compare=False)
     urdf: str | None = None
     joints: Mapping[str, JointLimits] | None = field(default=None, compare=False)
+    max_skew_s: float | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "RobotFile":
@@ -92,11 +94,14 @@ class RobotFile:
             demonstrations=_demonstrations(root, [command.name for command in commands]),
             episodes=read_episodes(root.section("episodes")) if root.has("episodes") else EpisodeRules(),
             urdf=root.text("urdf") if root.has("urdf") else None,
+            max_skew_s=root.number("max_skew_s", positive=True) if root.has("max_skew_s") else None,
         )
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
         check_entries(robot.inputs, robot.last_commands)
+        if robot.max_skew_s is not None and sum(not source.is_kept for source in robot.inputs) < 2:
+            fail("max_skew_s", "compares the stamps of inputs that may not be old, of which there is one; leave it out")
         for command in robot.commands:
             check_references(command, robot.sources)
         check_episodes(robot.episodes, robot.signature.observation)

@@ -19,6 +19,7 @@ EXAMPLES = {
     "topic": "topic: /joint_states",
     "type": "type: sensor_msgs/msg/JointState",
     "max_age_s": "max_age_s: 0.2",
+    "max_skew_s": "max_skew_s: 0.05",
     "qos": "qos: sensor_data",
     "field": "field: pose.position.x",
     "joint": "joint: elbow_joint",

@@ -15,7 +15,10 @@ ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
 """Keys of `~/policy_info` that `/diagnostics` does not repeat every second."""
 LONGEST = 1000
 """Length limit of a text in `/diagnostics`, which may come from a file or the network."""
-STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
+STAGES = (
+    *("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s"),
+    "skew_s",
+)
 
 
 class Health:
@@ -63,6 +66,8 @@ class Health:
         if stale := loop.observer.stale(now_s):
             why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
+        if new["skewed"] and loop.observer.skew_s > loop.observer.max_skew_s:
+            return DiagnosticStatus.STALE, f"nothing is commanded: {self._skew()}"
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
         frozen = loop.commander.following.frozen
@@ -71,6 +76,7 @@ class Health:
             "ticks, all so far, waited for the first result or, with start_gate: window, for a full window": waits,
             f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
             f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
+            f"ticks commanded nothing: {self._skew()}": new["skewed"],
             "actions were outside the limits in the policy file": new["outside_limits"],
             "actions were not finite and were dropped": new["refused_actions"],
             "commands were dropped: the robot is more than a step outside its range": new["unreachable"],
@@ -94,6 +100,14 @@ class Health:
         now["waited"] = int(limits.waited.sum())
         before, self._before = self._before, now
         return {name: value - before.get(name, 0) for name, value in now.items()}
+
+    def _skew(self) -> str:
+        """Say how far the stamps of the inputs were apart."""
+        observer = self._loop.observer
+        if observer.last_skew is None:
+            return ""
+        oldest, newest, skew_s = observer.last_skew
+        return f"the stamp of {oldest} was {skew_s:.3f} s before that of {newest}; max_skew_s is {observer.max_skew_s:g}"
 
     def _distrust(self, now_s: float) -> str:
         """Return why the robot's messages are not trusted; empty if they are."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -12,7 +12,7 @@ from std_msgs.msg import Int64, String
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.sender import Parts
-from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
+from vdd_ros.control.timing import LatencyRecord, latency_labels
 from vdd_ros.nodes.policy.command_publisher import CommandPublisher
 from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
 from vdd_ros.nodes.policy.info import SessionInfo
@@ -32,14 +32,23 @@ class PublishedOutputs:
         channel: The commands of the robot file.
         period_s: Time between ticks.
         control: False for shadow mode.
+        inputs: The inputs whose ages the latency records hold.
 
     Raises:
         RobotFileError: A command's type is not installed, or lacks a field that the robot file names.
         ConfigurationError: See `ReadyMessage`.
     """
 
-    def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
-        self._latency = ReadyRecord(LATENCY_LABELS)
+    def __init__(
+        self,
+        node: LifecycleNode,
+        channel: CommandChannel,
+        period_s: float,
+        *,
+        control: bool,
+        inputs: Sequence[str] = (),
+    ) -> None:
+        self._latency = ReadyRecord(latency_labels(inputs))
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
         self._to_latency = node.create_publisher(JointState, "~/latency", RECORDS)

@@ -143,7 +143,9 @@ class PolicySession:
         for command in commands if control else ():
             for where, problem in command_warnings(command):
                 self._node.get_logger().warning(f"robot file {printable(parameters.robot_file)}: {where}: {problem}")
-        self._outputs = PublishedOutputs(self._node, active.channel, self._period_s, control=control)
+        self._outputs = PublishedOutputs(
+            self._node, active.channel, self._period_s, control=control, inputs=active.observer.aged
+        )
         if parameters.send == "chunk":
             self._outputs.expect_trajectories(active.policy.spec.horizon)
         self.loop = PolicyLoop(
