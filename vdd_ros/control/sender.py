@@ -36,6 +36,10 @@ class Sender(Protocol):
         """Stop calling them."""
         ...
 
+    def withdraw_goals(self) -> None:
+        """Cancel the goals of the robot file's actions; called only if it has any."""
+        ...
+
 
 class FailSafe:
     """Applies each command's own `on_loss`.
@@ -55,17 +59,20 @@ class FailSafe:
         self.cut = tuple(
             i for i, command in enumerate(commands) if command.on_loss != "zero" and command.message.has_points
         )
+        self._has_goals = any(command.message.is_action for command in commands)
         self._calls = any(command.on_loss == "call" for command in commands)
         self._zeros = np.zeros(len(channel.entries))
 
     def begin(self, due: Floats | None) -> None:
-        """Cut off trajectories and request the services' calls, once per fail-safe.
+        """Cut off trajectories, cancel goals and request the services' calls, once per fail-safe.
 
         Args:
             due: The numbers that a trajectory in progress reaches now, (n,); None if none is in progress.
         """
         if due is not None and self.cut:
             self._sender.trajectory(due[None], self.cut)
+        if self._has_goals:
+            self._sender.withdraw_goals()
         if self._calls:
             self._sender.request_stop()
 

@@ -70,7 +70,7 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
     if not duration_s > 0:
         raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
-    wanted |= {command.topic: command.type for command in robot.commands}
+    wanted |= {command.topic: command.type for command in robot.commands if not command.message.is_action}
     wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE) if robot.needs_transforms else {}
     classes = {topic: message_class(kind) for topic, kind in wanted.items()}
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not

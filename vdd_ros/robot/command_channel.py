@@ -45,6 +45,11 @@ class CommandPart:
         self._scale = np.array([entry.scale for entry in command.entries])
         self._offset = np.array([entry.offset for entry in command.entries])
 
+    @property
+    def tolerances(self) -> Floats:
+        """The differences of the messages' numbers, (m,), above which another goal of an action is sent."""
+        return np.array([entry.goal_tolerance for entry in self.command.entries])
+
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
         path = self.command.path

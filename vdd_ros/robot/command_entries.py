@@ -38,6 +38,8 @@ class CommandEntry:
         scale, offset: The value is scale times the number in the message plus offset, in `unit`.
         limits: Where missing limits come from, one of `LIMITS`; empty: none is missing.
         wraps: Whether the command goes to the turn of an angle that is nearest to the last command.
+        tolerance: Of a goal of an action: the difference from the last goal above which another is sent; None: a
+            hundredth of the range.
         rotation: The orientation of which this number is a part, limited as a whole; None for other numbers.
     """
 
@@ -56,6 +58,7 @@ class CommandEntry:
     offset: float = 0.0
     limits: str = ""
     wraps: bool = False
+    tolerance: float | None = None
     rotation: CommandRotation | None = None
 
     @property
@@ -74,6 +77,12 @@ class CommandEntry:
     def follows_last(self) -> bool:
         """Whether the action is relative to the last command."""
         return self.relative_to == LAST_COMMAND
+
+    @property
+    def goal_tolerance(self) -> float:
+        """Difference from the last goal's number, in the message, above which another goal is sent."""
+        given = 0.01 * (self.high - self.low) if self.tolerance is None else self.tolerance
+        return given / abs(self.scale)
 
     def number(self, value: float) -> float:
         """Return the number in the message for a value."""
@@ -117,6 +126,7 @@ def _learned(section: Section) -> CommandEntry:
         offset=section.number("offset") if section.has("offset") else 0.0,
         limits=limits,
         wraps=_wraps(section, relative_to),
+        tolerance=section.number("tolerance", positive=True) if section.has("tolerance") else None,
     )
     if limits == FROM_DEMONSTRATIONS:
         _check_demonstrated(section, relative=relative_to is not None)

@@ -14,7 +14,7 @@ from vdd_ros.robot.commands import ON_LOSS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
-from vdd_ros.robot.messages import MESSAGES, command_types
+from vdd_ros.robot.messages import ACTIONS, MESSAGES, command_types
 from vdd_ros.robot.quantities import UNITS
 from vdd_ros.robot.yaml_section import EXAMPLES
 
@@ -113,7 +113,7 @@ def _command() -> _Part:
         "One command topic",
         {
             "topic": _TEXT,
-            "type": _TEXT | {"examples": command_types()},
+            "type": _TEXT | {"examples": [*command_types(), *ACTIONS]},
             "on_loss": _choice(ON_LOSS),
             "loss_service": _TEXT,
             "frame_id": _TEXT,
@@ -125,7 +125,7 @@ def _command() -> _Part:
 
 
 def _number_of_command() -> _Part:
-    numbers = ("fixed", "low", "high", "max_step", "first_step", "max_error", "scale", "offset")
+    numbers = ("fixed", "low", "high", "max_step", "first_step", "max_error", "scale", "offset", "tolerance")
     return _mapping(
         "One number of the command",
         {

@@ -45,9 +45,7 @@ def input_findings(found: InputReadings, topics: Sequence[Topic]) -> Iterator[Fi
             yield from _values(found, where)
 
 
-def alignment_findings(
-    robot: RobotFile, found: Alignment, rate_hz: float, *, wanted: bool
-) -> Iterator[Finding]:
+def alignment_findings(robot: RobotFile, found: Alignment, rate_hz: float, *, wanted: bool) -> Iterator[Finding]:
     """Yield what is wrong with the inputs at the ticks.
 
     Args:

@@ -66,8 +66,6 @@ class Health:
         if stale := loop.observer.stale(now_s):
             why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
-        if new["skewed"] and loop.observer.skew_s > loop.observer.max_skew_s:
-            return DiagnosticStatus.STALE, f"nothing is commanded: {self._skew()}"
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
         frozen = loop.commander.following.frozen
@@ -84,6 +82,7 @@ class Health:
             "actions came too late and were dropped": new["overruns"],
             "ticks were still running past their time limit": new["hangs"],
             "calls of loss_service failed": new["failed_calls"],
+            "goals of an action failed": new["failed_goals"],
             "observations were out of distribution": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
@@ -107,14 +106,17 @@ class Health:
         if observer.last_skew is None:
             return ""
         oldest, newest, skew_s = observer.last_skew
-        return f"the stamp of {oldest} was {skew_s:.3f} s before that of {newest}; max_skew_s is {observer.max_skew_s:g}"
+        limit_s = observer.max_skew_s
+        return f"the stamp of {oldest} was {skew_s:.3f} s before that of {newest}, and max_skew_s is {limit_s:g}"
 
     def _distrust(self, now_s: float) -> str:
         """Return why the robot's messages are not trusted; empty if they are."""
         observer, commander = self._loop.observer, self._loop.commander
+        if observer.skew_s > observer.max_skew_s:
+            return self._skew()
         if doubted := observer.doubted(now_s, starting=commander.starting):
             return f"messages contradict each other: {', '.join(doubted)}; last refused: {observer.last_refusal}"
-        return commander.blocked
+        return commander.blocked or commander.obstacle
 
     def _waited(self) -> str:
         """Return the names of the command numbers that have waited."""

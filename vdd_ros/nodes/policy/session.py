@@ -160,6 +160,7 @@ class PolicySession:
             start_gate=parameters.start_gate,
             task_end=TaskEnd.of(self._robot) if control else None,
         )
+        self._outputs.obstructed = self.loop.commander.obstruct
         self._ticker = ticker = self._make_ticker()
         ticker.make_ready_for(self._loaded)
         self.health = Health(
@@ -194,9 +195,16 @@ class PolicySession:
         self._connected_to_swap = True
 
     def start(self) -> None:
-        """Start ticking; raises HungTickError while an earlier tick still runs."""
+        """Start ticking.
+
+        Raises:
+            HungTickError: An earlier tick still runs.
+            ConfigurationError: An action of the robot file has no server.
+        """
         ticker = self._connected()
         ticker.check()
+        if self._outputs is not None:
+            self._outputs.await_servers(self._parameters.robot_timeout_s)
         self.loop.active.policy.seed(self._parameters.seed)
         gc.collect()
         if self._parameters.gc_freeze:
