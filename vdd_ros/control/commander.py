@@ -81,7 +81,7 @@ class Commander:
         self._sender = sender
         self._failsafe = None if sender is None else FailSafe(channel, sender)
         self._all = tuple(range(len(channel.parts)))
-        self._single = tuple(i for i in self._all if not channel.parts[i].command.message.has_points)
+        self._single = tuple(i for i in self._all if not channel.parts[i].command.takes_chunks)
         self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step, rotations=rotations)
         self._command = np.zeros(len(channel.low))
         self._dry_command = np.zeros_like(self._command)

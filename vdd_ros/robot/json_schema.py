@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from vdd_ros.robot.command_entries import LIMITS
 from vdd_ros.robot.command_rotations import FORMS
-from vdd_ros.robot.commands import ON_LOSS
+from vdd_ros.robot.commands import ON_LOSS, SENDS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
@@ -118,6 +118,7 @@ def _command() -> _Part:
             "loss_service": _TEXT,
             "frame_id": _TEXT,
             "controller": _TEXT,
+            "send": _choice(SENDS),
             "entries": entries,
         },
         required=["topic", "type", "on_loss", "entries"],

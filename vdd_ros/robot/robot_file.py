@@ -116,6 +116,10 @@ class RobotFile:
         """Return this file with a robot description (URDF), called `name` in errors; raises RobotFileError."""
         return replace(self, joints=read_urdf(text, printable(name)))
 
+    def sending(self, default: str) -> "RobotFile":
+        """Return this file with `send` in every command: its own, otherwise the default."""
+        return replace(self, commands=tuple(replace(each, send=each.send or default) for each in self.commands))
+
     def limited(self, action: Sequence[Feature], period_s: float) -> "RobotFile":
         """Return this file with a number for every limit of its commands.
 

@@ -39,6 +39,7 @@ EXAMPLES = {
     "limits": "limits: urdf",
     "controller": "controller: /arm_controller",
     "urdf": "urdf: my_arm.urdf",
+    "send": "send: step",
     "first_step": "first_step: 0.1",
     "tolerance": "tolerance: 0.002",
     "max_error": "max_error: 0.1",

@@ -147,8 +147,10 @@ class PublishedOutputs:
         """Destroy the publishers."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
-        for held in (*self._requests, *self._goals):
-            held.destroy()
+        for request in self._requests:
+            request.destroy()
+        for goals in self._goals:
+            goals.destroy()
 
     def _waits(self) -> bool:
         """Whether a service has not been called, or a goal has not ended."""

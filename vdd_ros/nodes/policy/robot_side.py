@@ -13,6 +13,7 @@ from vdd_ros.nodes.ros.awaiting import await_message, call_service
 from vdd_ros.nodes.ros.messages import LATCHED
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.controllers import PARAMETERS, ControllerJoints, Values, controller_problems
+from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -36,6 +37,22 @@ def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:
             f"{timeout_s:g} s; start robot_state_publisher, or give `urdf: FILE` in the robot file"
         )
     return robot.described(message.data, topic)
+
+
+def sends_chunks(robot: RobotFile) -> bool:
+    """Return whether a command of a robot file, with `send` in each, is sent whole chunks.
+
+    Raises:
+        ConfigurationError: Chunks are asked for, but no command's type carries several actions.
+    """
+    wanted = [command for command in robot.commands if command.send == "chunk"]
+    if wanted and not any(command.message.has_points for command in robot.commands):
+        types = ", ".join(dict.fromkeys(command.type for command in wanted))
+        raise ConfigurationError(
+            f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
+            f"{', '.join(command_types(points=True))} only"
+        )
+    return any(command.takes_chunks for command in wanted)
 
 
 def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachable: str) -> None:
