@@ -103,7 +103,9 @@ class Commander:
         return self._first
 
     def hand_over(self, channel: CommandChannel, following: Following) -> None:
-        """Take the actions of another policy from now on; limits continue from the last command."""
+        """Take the actions of another policy from now on, with its limits, which continue from the last command."""
+        for limits in (self.limits, self._dry_limits):
+            limits.replace(channel.low, channel.high, channel.max_step, following.max_error)
         self.channel = channel
         following.go_on_from(self.following)
         self.following = following

@@ -128,8 +128,8 @@ def _learned(section: Section) -> CommandEntry:
         wraps=_wraps(section, relative_to),
         tolerance=section.number("tolerance", positive=True) if section.has("tolerance") else None,
     )
-    if limits == FROM_DEMONSTRATIONS:
-        _check_demonstrated(section, relative=relative_to is not None)
+    if limits == FROM_DEMONSTRATIONS and relative_to is not None:
+        _check_demonstrated(section)
     if entry.low >= entry.high:
         fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
     if entry.follows_last and entry.measured is None and quantity_of(entry.unit) not in _FROM_ZERO:
@@ -149,12 +149,11 @@ def _limit(section: Section, key: str, *, may_miss: bool) -> float:
     return section.number(key, positive=step, infinite=step)
 
 
-def _check_demonstrated(section: Section, *, relative: bool) -> None:
-    """Refuse missing limits that no demonstration gives."""
-    what = "the range of displacements" if relative else "the range of set points"
-    for key in ("low", "high") if relative else ("max_step",):
+def _check_demonstrated(section: Section) -> None:
+    """Refuse missing limits of a displacement that no demonstration gives."""
+    for key in ("low", "high"):
         if not section.has(key):
-            section.refuse(key, f"is missing: from demonstrations follows {what}, not this; give it")
+            section.refuse(key, "is missing: from demonstrations follows the range of displacements, not this; give it")
 
 
 def _fixed(section: Section) -> CommandEntry:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vdd_ros.documents import read_yaml
@@ -120,18 +121,21 @@ class RobotFile:
         """Return this file with `send` in every command: its own, otherwise the default."""
         return replace(self, commands=tuple(replace(each, send=each.send or default) for each in self.commands))
 
-    def limited(self, action: Sequence[Feature], period_s: float) -> "RobotFile":
+    def limited(
+        self, action: Sequence[Feature], period_s: float, steps: Mapping[str, float] = MappingProxyType({})
+    ) -> "RobotFile":
         """Return this file with a number for every limit of its commands.
 
         Args:
             action: Features of the policy's action.
             period_s: Time between ticks.
+            steps: Demonstrated change per tick of the numbers of the action, by name; empty if unknown.
 
         Raises:
             RobotFileError: A limit is neither in this file nor where it says.
         """
         try:
-            return replace(self, commands=limited(self.commands, action, self.joints, period_s))
+            return replace(self, commands=limited(self.commands, action, self.joints, period_s, steps))
         except RobotFileError as error:
             raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
 

@@ -125,7 +125,7 @@ def check_robot(
     asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
     rate = asked or _fastest(inputs)
     if policy is not None:
-        robot = robot.limited(policy.spec.action, 1 / rate)
+        robot = robot.limited(policy.spec.action, 1 / rate, policy.spec.demonstrated_steps)
     kept = [source.name for source in robot.inputs if source.is_kept]
     alignment = align({one.name: times_of(one) for one in inputs}, rate, kept)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]

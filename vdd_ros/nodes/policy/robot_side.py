@@ -8,9 +8,11 @@ from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from std_msgs.msg import String
 
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import ConfigurationError, RobotFileError
 from vdd_ros.nodes.ros.awaiting import await_message, call_service
 from vdd_ros.nodes.ros.messages import LATCHED
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.controllers import PARAMETERS, ControllerJoints, Values, controller_problems
 from vdd_ros.robot.messages import command_types
@@ -53,6 +55,23 @@ def sends_chunks(robot: RobotFile) -> bool:
             f"{', '.join(command_types(points=True))} only"
         )
     return any(command.takes_chunks for command in wanted)
+
+
+def refuse_wider(successor: ActivePolicy, configured: CommandChannel) -> None:
+    """Refuse a policy whose demonstrations allow more than those of the policy that the node was configured with.
+
+    Anybody may ask for a hot swap; who configures the node decides what the robot may do.
+
+    Raises:
+        ConfigurationError: A limit is wider; the policy is closed.
+    """
+    if wider := successor.channel.wider_than(configured):
+        successor.chunks.close()
+        raise ConfigurationError(
+            "by `limits: from_demonstrations` the limits of its commands would be wider than those that the node was "
+            f"configured with: {printable(wider)}. Give them in the robot file, or configure the node with this policy "
+            "(policy_path)"
+        )
 
 
 def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachable: str) -> None:

@@ -26,7 +26,7 @@ from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
-from vdd_ros.nodes.policy.robot_side import check_controllers, described, sends_chunks
+from vdd_ros.nodes.policy.robot_side import check_controllers, described, refuse_wider, sends_chunks
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
@@ -101,6 +101,7 @@ class PolicySession:
             transforms=self._transforms,
         )
         self._loaded = loader.load(first, parameters.load_timeout_s)
+        self._channel = self._loaded.active.channel  # its limits are those that the operator configured
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
         self.graph_monitor = GraphMonitor(
@@ -319,7 +320,9 @@ class PolicySession:
 
     def _load_beside(self, path: str) -> LoadedPolicy:
         rate_hz = self._loaded.info["rate_hz"]
-        return load(path, self._robot, self._parameters, self._name, rate_hz, self._allowed, self._transforms)
+        loaded = load(path, self._robot, self._parameters, self._name, rate_hz, self._allowed, self._transforms)
+        refuse_wider(loaded.active, self._channel)
+        return loaded
 
     def _take_over(self, loaded: LoadedPolicy, done: Done) -> None:
         """Hand over at the first tick with a full window; at once if nothing ticks."""
