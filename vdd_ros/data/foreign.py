@@ -23,8 +23,11 @@ _MAGIC = {
     b"PAR1": "a Parquet file, as LeRobot keeps its frames in; its data set is the folder above",
     b"\x93NUMPY": "a single array of numpy, without names, units, rate and lengths of episodes",
 }
+_YAML = "a YAML file without `data`, so no description of a data set ('vdd demos describe'); robot files go to --robot"
 _SUFFIXES = {
-    ".onnx": "a policy file (ONNX), not demonstrations",
+    ".onnx": "a policy file (ONNX), not demonstrations; 'vdd run --policy' and 'vdd evaluate' take one",
+    ".yaml": _YAML,
+    ".yml": _YAML,
     ".safetensors": "a file of weights, not demonstrations",
     ".csv": "a table of text",
     ".tfrecord": "a file of TensorFlow records, as RLDS keeps episodes in",

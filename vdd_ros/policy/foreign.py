@@ -8,16 +8,20 @@ from vdd_ros.text import printable
 _MADE_BY = "Policy files are made by vdd export, from a checkpoint of vdd train or vdd distil"
 _PAGE = "an HTML page, a web server's answer instead of the file. Download the file again, from its raw link"
 _PICKLE = "a Python pickle, as torch.save once wrote; vdd_ros never unpickles"
-_ZIP = "a zip archive, as torch.save and numpy.savez write"
+_ZIP = (
+    "a zip archive, as torch.save and numpy.savez write: `vdd export` takes the folder of a checkpoint, `vdd train` "
+    "the folder of a demonstration set"
+)
+_BAG = "`vdd demos from-bags` makes demonstrations of recordings, `vdd latency` reads those of nodes"
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", _ZIP),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"\x1f\x8b", "a gzip archive. Unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstandard archive. Unpack it first"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and data sets use"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and data sets use: `vdd demos convert` reads data sets"),
     (b"\x93NUMPY", "a numpy array"),
-    (b"\x89MCAP", "an MCAP bag"),
-    (b"SQLite format 3", "an SQLite database, such as a bag"),
+    (b"\x89MCAP", f"an MCAP bag: {_BAG}"),
+    (b"SQLite format 3", f"an SQLite database, such as a bag: {_BAG}"),
     (b"GGUF", "a GGUF model"),
 )
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
@@ -57,8 +61,9 @@ def _is_text(content: bytes) -> bool:
 
 
 def _text_kind(content: bytes) -> str:
-    if b"\ninputs:" in b"\n" + content and b"\ncommand:" in content:
-        return "a robot file, which the parameter robot_file takes"
+    lines = b"\n" + content
+    if b"\ninputs:" in lines and (b"\ncommand:" in lines or b"\ncommands:" in lines):
+        return "a robot file, which `--robot` and the node's parameter robot_file take"
     return "text"
 
 
