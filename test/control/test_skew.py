@@ -42,7 +42,7 @@ def test_stamps_that_are_too_far_apart_end_commanding_until_they_are_not(tmp_pat
     counters = made.loop.counters
     assert (counters.skewed, counters.stale, counters.failsafes) == (2, 0, 1)
     assert (len(made.out.commands), len(made.out.records)) == (3, 3)
-    oldest, newest, skew_s = made.loop.observer.last_skew or ("", "", 0.0)
+    oldest, newest, skew_s = made.loop.observer.alignment.last or ("", "", 0.0)
     assert (oldest, newest) == ("tcp", "desired")
     assert skew_s == pytest.approx(0.05, abs=1e-6)
 
@@ -88,5 +88,5 @@ def test_a_foreign_clock_is_compared_by_its_arrival(tmp_path: Path) -> None:
 
 def test_the_ages_follow_the_common_labels_in_the_order_of_the_robot_file(tmp_path: Path) -> None:
     made = rig(tmp_path)
-    assert made.loop.observer.aged == tuple(document()["inputs"])
-    assert latency_labels(made.loop.observer.aged)[-3:] == ("skew_s", "age_s.desired", "age_s.tcp")
+    assert made.loop.observer.alignment.names == tuple(document()["inputs"])
+    assert latency_labels(made.loop.observer.alignment.names)[-3:] == ("skew_s", "age_s.desired", "age_s.tcp")

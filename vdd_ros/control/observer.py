@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.control.alignment import TimeAlignment
 from vdd_ros.control.before_commands import BeforeCommands
 from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
 from vdd_ros.control.counters import Counters
@@ -50,10 +51,7 @@ class Observer:
         observes_commands: Whether the policy observes what was commanded last.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
-        aged: The inputs that have an age: all but last commands.
-        max_skew_s: Largest time between the stamps of a tick, in seconds; infinite if the robot file allows any.
-        skew_s: That time as `skewed` found it last.
-        last_skew: The newest one that was too large, with the inputs of the oldest and the newest stamp; or None.
+        alignment: Ages of the inputs, and the time between their stamps.
 
     Raises:
         ConfigurationError: An input names a frame, and there are no transforms.
@@ -104,15 +102,11 @@ class Observer:
         self._were_stale: list[str] = []
         self._max_ages_s = [(source.name, source.max_age_s) for source in robot.inputs]
         self._strict_ages_s = [(source.name, source.max_age_s) for source in robot.inputs if not source.is_kept]
-        self.aged = tuple(source.name for source in robot.inputs)
-        self._prompt = [name for name, _ in self._strict_ages_s]
-        self.max_skew_s = math.inf if robot.max_skew_s is None else robot.max_skew_s
-        self.skew_s = math.nan
-        self.last_skew: tuple[str, str, float] | None = None
         self._begun = False
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # The origin of an input's age: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
+        self.alignment = TimeAlignment(robot.inputs, robot.max_skew_s, self.stamps_s, self._since_s)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
         self._continuity = {}
@@ -228,7 +222,7 @@ class Observer:
 
     def newest_s(self) -> float:
         """Return the newest stamp common to all inputs that may not be old, in seconds; -inf if one has no value."""
-        return min(self.stamps_s[name] for name in self._prompt)
+        return self.alignment.newest_s()
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that have not arrived yet."""
@@ -267,26 +261,6 @@ class Observer:
     def contradictions(self) -> dict[str, int]:
         """Messages refused because they contradict earlier ones, by watched input."""
         return {name: judge.refused for name, judge in self._continuity.items()}
-
-    def age_s(self, now_s: float) -> float:
-        """Return the age of the oldest input that may not be old, in seconds; infinite if one has no value."""
-        return now_s - min(self._since_s[name] for name in self._prompt)
-
-    def ages_s(self, now_s: float) -> list[float]:
-        """Return the age of each of `aged` in seconds; infinite without a value."""
-        since_s = self._since_s
-        return [now_s - since_s[name] for name in self.aged]
-
-    def skewed(self) -> bool:
-        """Return whether the newest stamps of the inputs that may not be old are more than `max_skew_s` apart."""
-        stamps_s = [self.stamps_s[name] for name in self._prompt]
-        oldest_s, newest_s = min(stamps_s), max(stamps_s)
-        self.skew_s = newest_s - oldest_s
-        if self.skew_s <= self.max_skew_s:
-            return False
-        ends = self._prompt[stamps_s.index(oldest_s)], self._prompt[stamps_s.index(newest_s)]
-        self.last_skew = (*ends, self.skew_s)
-        return True
 
     def sample(self, now_s: float, *, begins: bool = True) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first, and fill `arrays` with the array windows.

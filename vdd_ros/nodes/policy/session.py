@@ -140,7 +140,7 @@ class PolicySession:
             for where, problem in command_warnings(command):
                 self._node.get_logger().warning(f"robot file {printable(parameters.robot_file)}: {where}: {problem}")
         self._outputs = PublishedOutputs(
-            self._node, active.channel, self._period_s, control=control, inputs=active.observer.aged
+            self._node, active.channel, self._period_s, control=control, inputs=active.observer.alignment.names
         )
         if chunks:
             self._outputs.expect_trajectories(active.policy.spec.horizon)
