@@ -15,12 +15,19 @@ os.environ["MPLBACKEND"] = "agg"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vdd_ros_log_"))
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+# Participants that missed one another, and acknowledgements, do not take three seconds each.
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).with_name("rigs") / "fast_dds.xml")
 
 import pytest
 from hypothesis import HealthCheck, settings
 from ros_helpers import Bench
 
+from vdd_ros.policy.denormals import flush_denormals
 from vdd_ros.running.ros_domains import take_domain
+
+# The first policy that a process loads does this for good; here every test has it, whatever ran before. Hypothesis then
+# refuses to draw denormal numbers: give its floats allow_subnormal=False.
+flush_denormals()
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,8 +40,13 @@ os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 TEST = Path(__file__).resolve().parent
 MARKERS = {"learning": "train", "nodes": "ros", "system": "system"}
 """Folder to the marker of its tests; others carry theirs themselves."""
-LONGEST = ("test_style.py", "test_docs.py", "learning", "test_benchmark_run.py", "nodes", "demo", "cli", "system")
-"""Files and folders that workers begin with, so that none is left alone with a long one at the end."""
+LONGEST = (
+    *("test_style", "test_benchmark_run", "test_docs", "test_export", "test_demo", "test_robot_run", "test_workers"),
+    *("test_fault_losses", "test_exact_ring", "test_layers", "test_fault_parameters", "test_bag_recorder"),
+    *("test_cli_training", "test_distributed", "test_sim_robot", "test_exact_teacher", "test_policy_loader"),
+    *("test_exact_targets", "test_fault_processes", "test_fault_callbacks", "test_lean", "test_packaging"),
+)
+"""Files that workers begin with, so that none is left alone with a long one at the end."""
 
 # Under nohup, or in the background of a script, processes ignore these, and so would those that the tests start.
 for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -62,30 +74,57 @@ def _folders(argument: str) -> list[str]:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage again."""
+    """Collect garbage again, but not among the half a million objects of all modules: that takes half a second."""
     gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by folder; long files first, in the same order in each worker."""
+    """Mark tests by folder; long files first, then one of each folder in turn, in the same order in each worker.
+
+    Those of some folders compute, those of others wait.
+    """
     for item in items:
         folder = item.path.relative_to(TEST).parts[0]
         if marker := MARKERS.get(folder):
             item.add_marker(marker)
-    items.sort(key=_turn)
+    files: dict[Path, list[Path]] = {}
+    for path in sorted({item.path for item in items}):
+        files.setdefault(path.parent, []).append(path)
+    place = {path: (_rank(path), turn) for folder in files.values() for turn, path in enumerate(folder)}
+    items.sort(key=lambda item: (*place[item.path], str(item.path)))
 
 
-def _turn(item: pytest.Item) -> tuple[int, str]:
-    parts = item.path.relative_to(TEST).parts
-    return min((LONGEST.index(part) for part in parts if part in LONGEST), default=len(LONGEST)), str(item.path)
+def _rank(path: Path) -> int:
+    return LONGEST.index(path.stem) if path.stem in LONGEST else len(LONGEST)
+
+
+class KeepingFrozen:
+    """Stands for the module gc."""
+
+    collect = gc.collect
+
+    @staticmethod
+    def freeze() -> None:
+        """Freeze nothing more: what a test leaves can be collected."""
+
+    @staticmethod
+    def unfreeze() -> None:
+        """Keep what is frozen."""
 
 
 @pytest.fixture(scope="session")
 def rclpy_context() -> Iterator[None]:
-    """Initialise rclpy once."""
+    """Initialise rclpy once.
+
+    Policy nodes of this process leave alone what is frozen here; those in processes of their own freeze and unfreeze.
+    """
     rclpy = pytest.importorskip("rclpy")
     rclpy.init()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vdd_ros.nodes.policy.session.gc", KeepingFrozen)
+        yield
     rclpy.utilities.try_shutdown()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host import threads
-from vdd_ros.host.threads import choose_threads, free_cores, sleep_at_barriers, usable_cores
+from vdd_ros.host.threads import SLEEPING, choose_threads, free_cores, sleep_at_barriers, usable_cores
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: list[float], ticks: int = 100) -> None:
@@ -85,18 +85,27 @@ def test_an_environment_without_a_number_is_refused(given: str, monkeypatch: pyt
         choose_threads()
 
 
-def test_what_the_environment_says_stays() -> None:
-    environment = {"OMP_WAIT_POLICY": "ACTIVE"}
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OPENBLAS_NUM_THREADS": "1"}),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, {"OPENBLAS_NUM_THREADS": "1"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}),
+    ],
+)
+def test_what_the_environment_says_stays(given: dict[str, str], added: dict[str, str]) -> None:
+    environment = dict(given)
     sleep_at_barriers(environment)
-    assert environment == {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "1"}
+    assert environment == given | added
 
 
 def test_the_command_says_it_before_torch_is_loaded(tmp_path: Path) -> None:
     """The library of OpenMP prints what it read."""
     pytest.importorskip("torch")
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = {name: value for name, value in os.environ.items() if name not in SLEEPING}
     done = subprocess.run(
         [sys.executable, "-m", "vdd_ros.cli.main", "export", str(tmp_path / "none"), "--out", str(tmp_path / "p.onnx")],
-        env=environment | {"OMP_DISPLAY_ENV": "TRUE"}, capture_output=True, text=True, check=False,
+        env=environment | {"OMP_DISPLAY_ENV": "VERBOSE"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
+    assert f"GOMP_SPINCOUNT = '{SLEEPING['GOMP_SPINCOUNT']}'" in done.stderr

@@ -167,7 +167,8 @@ def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robo
     third = started(make_node("third"))
     bench.wait(lambda: "/third" in diagnose(first, bench).message, "the warning of the first")
     bench.wait(lambda: "/first" in diagnose(third, bench).message, "the warning of the third")
-    assert diagnose(first, bench).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+    levels = (DiagnosticStatus.WARN, DiagnosticStatus.STALE)  # an error where a busy machine holds up a tick
+    bench.wait(lambda: diagnose(first, bench).level in levels, "a warning that is no error")
     third.trigger_deactivate()
     third.trigger_cleanup()
     bench.wait(lambda: "other nodes command" not in diagnose(first, bench).message, "the end of the warning")

@@ -51,12 +51,13 @@ def numbers(bench: Bench) -> Any:
 def test_no_executor_takes_them(numbers: Numbers, bench: Bench) -> None:
     seen = bench.collect(Int64, TOPIC, SENSOR_DATA)
     numbers.wait_for_match(2)
+    began_s = time.time()
     numbers.publish(1, 2, 3)
     bench.wait(lambda: len(seen) == 3, "the numbers at another subscription")
     assert numbers.taken == []
     numbers.inputs.take()
     assert numbers.taken == [1, 2, 3]
-    assert all(abs(time.time() - at) < 20 for at in numbers.received_s)
+    assert all(began_s <= at_s <= time.time() for at_s in numbers.received_s)
 
 
 def test_bytes_instead_of_messages(bench: Bench) -> None:

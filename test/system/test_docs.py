@@ -36,7 +36,7 @@ SMALLER = {
     "evaluate": ["--rollouts", "8"],
     "fidelity": ["--states", "8", "--samples", "64"],
     "novelty": ["--rollouts", "8"],
-    "demo": ["--episodes", "2", "--speed", "3"],
+    "demo": ["--episodes", "1", "--speed", "3"],
     "demo_cold": ["--episodes", "1"],
     "--repeats": ["--repeats", "1", "--episodes", "1"],
 }

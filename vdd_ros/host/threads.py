@@ -1,10 +1,10 @@
 """The number of threads of a long computation, and their behaviour at barriers.
 
-Threads that spin at a barrier are worth a tenth of a step where every core is free. Where another process takes one,
-each barrier costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with
-two threads that spin, 9.2 s with two that sleep, and 6.7 s with one. So threads sleep, and at most as many compute as
-cores are free. With nothing else running, two threads took 61 % of the time of one on one machine, and 107 % on another
-(docs/speed.md): so a training times a few steps of both before it begins (`learning.fit.thread_trial`).
+Threads that spin at a barrier are the fastest where every core is free. Where another process takes one, each barrier
+costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with two threads
+that spin, 9.2 s with two that sleep, and 6.7 s with one. Threads that sleep at once gain nothing from a second core on
+some machines (docs/speed.md). So threads spin for a fraction of a millisecond and then sleep, at most as many compute
+as cores are free, and a training times its steps with fewer and more of them (`learning.fit.thread_trial`).
 """
 
 import math
@@ -27,7 +27,7 @@ _SHOWN = 40
 LOOK_S = 0.25
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "20000", "OPENBLAS_NUM_THREADS": "1"}
 """What a command sets in its environment; a process that is to choose for itself must not inherit it."""
 
 
@@ -47,12 +47,15 @@ class ThreadCount:
 
 
 def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Make OpenMP threads sleep at barriers and limit numpy's BLAS to one; the environment's own settings stay.
+    """Make OpenMP threads sleep at barriers after a short spin, and limit numpy's BLAS to one thread.
 
-    Both libraries read the environment when they are loaded: call this before numpy and torch are imported.
+    The environment's own settings stay; where it has a wait policy, so does the length of the spin. The libraries read
+    the environment when they are loaded: call this before numpy and torch are imported.
     """
+    has_policy = "OMP_WAIT_POLICY" in environment
     for name, value in SLEEPING.items():
-        environment.setdefault(name, value)
+        if name != "GOMP_SPINCOUNT" or not has_policy:
+            environment.setdefault(name, value)
 
 
 def choose_threads(asked: int | None = None) -> ThreadCount:

@@ -83,17 +83,13 @@ def fit(
             network.compile()
     device = next(job.module.parameters()).device
 
+    has_trial = trial is not None and device.type == "cpu" and not config.compile  # compiled code is for a thread count
+
     def loss(generator: torch.Generator, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if trial is not None and has_trial:
+            trial.next_step()
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             return job.loss(generator, step)
-
-    def try_step() -> None:
-        with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
-            loss(torch.Generator().manual_seed(config.seed), loop.step)[0].backward()
-        job.module.zero_grad(set_to_none=True)
-
-    if trial is not None and device.type == "cpu":
-        trial.run(try_step)
 
     def finished() -> CheckpointMetadata:
         return card(

@@ -1,13 +1,17 @@
-"""A timed trial of thread counts at the start of a training on a CPU.
+"""Timed trials of thread counts during a training on a CPU.
 
 Whether a second thread gains anything depends on the processor, on the sizes of the network and on its neighbours, and
-no rule of sizes was right on two machines. So some steps are timed with one thread, and with one per free core. They
-have their own generators and change no weights: the trial affects only the number of threads, and thereby the rounding
-of sums.
+no rule of sizes was right on two machines. So the first training steps are run with one thread, two, four and so on by
+turns, and timed. A neighbour may come later, and threads that wait for one that has lost its core are several times as
+slow as a single one: the trial is repeated once steps take longer than they did with one thread, and now and then.
+
+A trial changes no random number: its steps are steps of the training. It affects the rounding of sums.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 
 import torch
 
@@ -15,14 +19,19 @@ from vdd_ros.host.threads import ThreadCount
 
 ROUNDS = 3
 WORTH = 0.85
-"""Share of one thread's time below which more threads are taken: each occupies a core of the machine."""
+"""Share of the time with fewer threads below which more are taken: each occupies a core of the machine."""
+RECENT = 10
+"""Steps whose median is compared with the time of one thread."""
+REPEAT_AFTER = 500
+"""Steps from one trial to the next."""
 
 
 class ThreadTrial:
-    """Decides between one thread and the chosen number, unless the user set it.
+    """Decides how many threads compute, up to the chosen number, unless the user set it.
 
     Attributes:
         chosen: The number, and the reason.
+        changes: How often a later trial has decided otherwise than the one before it.
     """
 
     def __init__(self, chosen: ThreadCount, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -33,26 +42,63 @@ class ThreadTrial:
             clock: Seconds.
         """
         self.chosen = chosen
+        self.changes = 0
+        self._limit = chosen
         self._clock = clock
+        self._counts = [] if chosen.is_asked or chosen.threads == 1 else _counts(chosen.threads)
+        self._began: float | None = None
+        self._has_decided = False
+        self._alone_s = 0.0
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._begin_trial()
 
-    def run(self, step: Callable[[], object]) -> None:
-        """Time a training step, and set torch's number of threads.
-
-        Args:
-            step: Computes a loss and its gradients; may run any number of times.
-        """
-        most = self.chosen.threads
-        if self.chosen.is_asked or most == 1:
+    def next_step(self) -> None:
+        """Set torch's number of threads for the training step that begins now; the one before has just ended."""
+        if not self._counts:
             return
-        step()  # the first one allocates
-        alone, together = zip(*((self._time(step, 1), self._time(step, most)) for _ in range(ROUNDS)), strict=True)
-        threads = most if min(together) < WORTH * min(alone) else 1
-        torch.set_num_threads(threads)
-        times = f"a step took {1e3 * min(alone):.1f} ms with one thread, {1e3 * min(together):.1f} ms with {most}"
-        self.chosen = ThreadCount(threads, f"{times}; {self.chosen.reason}")
+        now = self._clock()
+        if self._began is not None:
+            self._note(now - self._began)
+        torch.set_num_threads(self._plan[-1] if self._plan else self.chosen.threads)
+        self._began = self._clock()
 
-    def _time(self, step: Callable[[], object], threads: int) -> float:
-        torch.set_num_threads(threads)
-        began = self._clock()
-        step()
-        return self._clock() - began
+    def _begin_trial(self) -> None:
+        # From the end. The first step allocates, so that its time is not used.
+        self._plan = [*(self._counts * ROUNDS), *self._counts[:1]] if self._counts else []
+        self._best = dict.fromkeys(self._counts, float("inf"))
+        self._is_first = True
+        self._steps = 0
+
+    def _note(self, seconds: float) -> None:
+        if not self._plan:
+            self._recent.append(seconds)
+            self._steps += 1
+            is_slow = len(self._recent) == RECENT and median(self._recent) > self._alone_s
+            if self._steps >= REPEAT_AFTER or (is_slow and self.chosen.threads > 1):
+                self._begin_trial()
+            return
+        threads = self._plan.pop()
+        if not self._is_first:
+            self._best[threads] = min(self._best[threads], seconds)
+        self._is_first = False
+        if not self._plan:
+            self._decide()
+
+    def _decide(self) -> None:
+        threads = 1
+        for more in self._counts[1:]:
+            if self._best[more] < WORTH * self._best[threads]:
+                threads = more
+        self._alone_s = self._best[1]
+        self._recent.clear()
+        self.changes += self._has_decided and threads != self.chosen.threads
+        self._has_decided = True
+        times = ", ".join(f"{1e3 * self._best[count]:.1f} ms with {count}" for count in self._counts)
+        again = f"; changed {self.changes} times during the run" if self.changes else ""
+        self.chosen = ThreadCount(threads, f"a step took {times}{again}; {self._limit.reason}")
+
+
+def _counts(most: int) -> list[int]:
+    """Return 1, 2, 4 and so on, and `most`."""
+    powers = [1 << power for power in range(most.bit_length()) if 1 << power < most]
+    return [*powers, most]
