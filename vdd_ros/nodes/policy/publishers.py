@@ -64,7 +64,7 @@ class PublishedOutputs:
         self._control = control
         self._counters = Counters()
         self._requests: list[FailsafeCall] = []
-        self.obstructed: Callable[[str], object] = str
+        self.obstructed: Callable[[str], object] = lambda _reason: None
         self._commands: list[CommandPublisher | GoalPublisher] = [
             self._goal_publisher(node, part, control=control)
             if part.command.message.is_action
