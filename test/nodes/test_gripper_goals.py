@@ -148,7 +148,11 @@ def test_without_its_server_no_command_leaves_until_it_is_back(gripper: Gripper)
 
 
 def test_activation_without_a_server_is_refused(gripper: Gripper) -> None:
+    gripper.client.served = False
+    gripper.node.timers[0]()
+    gripper.client.served = True
     gripper.goals.await_server(1.0)
+    assert gripper.arm.rig.loop.commander.obstacle == ""
     gripper.client.served = False
     with pytest.raises(ConfigurationError, match=r"commands.gripper: nobody serves the action /gripper/gripper_cmd"):
         gripper.goals.await_server(1.0)

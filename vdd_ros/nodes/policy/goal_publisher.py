@@ -104,12 +104,15 @@ class GoalPublisher:
 
     def await_server(self, timeout_s: float) -> None:
         """Wait until there is a server; raises ConfigurationError if there is none in time."""
-        if self._client is not None and not self._client.wait_for_server(timeout_sec=timeout_s):
+        if self._client is None:
+            return
+        if not self._client.wait_for_server(timeout_sec=timeout_s):
             raise ConfigurationError(
                 f"{self._part.command.path}: nobody serves the action {self.name} ({self._part.command.type}), not "
                 f"within {timeout_s:g} s; start the gripper's controller, or correct `topic` in the robot file "
                 "(`ros2 action list` shows those that are served)"
             )
+        self._look()  # it may have been missing until now
 
     def flush(self, timeout_s: float) -> None:
         """Wait for nothing: `busy` tells when the last goal has ended."""
