@@ -62,7 +62,7 @@ class LatencyRecord:
 
     def fill(self, values: tuple[float, ...]) -> None:
         """Set every number, in the order of the labels."""
-        self._pack(self.values, 0, *values)  # a third of the time in which numpy converts them
+        self._pack(self.values.data, 0, *values)  # a third of the time in which numpy converts them
 
     def __getitem__(self, label: str) -> float:
         return float(self.values[_INDEX[label] if label in _INDEX else self.labels.index(label)])
