@@ -27,6 +27,7 @@ def made(pairs: int = 40) -> DemonstrationSet:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take everything for large."""
+    monkeypatch.setattr(npz, "COMPRESSED_BELOW", 1)
     monkeypatch.setattr(npz, "MAPPED_FROM", 1)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 48)
 

@@ -1,27 +1,25 @@
 """Identifies foreign files: other formats by their first bytes, foreign ONNX by its outline."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from vdd_ros.file_kinds import GRAPH, POLICY, misplaced
 from vdd_ros.policy.onnx_outline import Outline
 from vdd_ros.text import printable
 
 _MADE_BY = "Policy files are made by vdd export, from a checkpoint of vdd train or vdd distil"
 _PAGE = "an HTML page, a web server's answer instead of the file. Download the file again, from its raw link"
 _PICKLE = "a Python pickle, as torch.save once wrote; vdd_ros never unpickles"
-_ZIP = (
-    "a zip archive, as torch.save and numpy.savez write: `vdd export` takes the folder of a checkpoint, `vdd train` "
-    "the folder of a demonstration set"
-)
-_BAG = "`vdd demos from-bags` makes demonstrations of recordings, `vdd latency` reads those of nodes"
+_ZIP = "a zip archive, as torch.save and numpy.savez write"
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", _ZIP),
     (b"PK\x05\x06", "an empty zip archive"),
     (b"\x1f\x8b", "a gzip archive. Unpack it first"),
     (b"\x28\xb5\x2f\xfd", "a zstandard archive. Unpack it first"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and data sets use: `vdd demos convert` reads data sets"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras and data sets use"),
     (b"\x93NUMPY", "a numpy array"),
-    (b"\x89MCAP", f"an MCAP bag: {_BAG}"),
-    (b"SQLite format 3", f"an SQLite database, such as a bag: {_BAG}"),
+    (b"\x89MCAP", "an MCAP bag"),
+    (b"SQLite format 3", "an SQLite database, such as a bag"),
     (b"GGUF", "a GGUF model"),
 )
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
@@ -50,7 +48,7 @@ def foreign_kind(content: bytes) -> str | None:
     known += [what for start, what in _TEXTS if text.startswith(start)]
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         known.append("a safetensors file: weights without a graph")
-    known += [_text_kind(content)] if _is_text(content) else []
+    known += ["text"] if _is_text(content) else []
     return next(iter(known), None if content else "empty")
 
 
@@ -60,21 +58,26 @@ def _is_text(content: bytes) -> bool:
     return "\n" in head and all(character.isprintable() or character in "\r\n\t" for character in head)
 
 
-def _text_kind(content: bytes) -> str:
-    lines = b"\n" + content
-    if b"\ninputs:" in lines and (b"\ncommand:" in lines or b"\ncommands:" in lines):
-        return "a robot file, which `--robot` and the node's parameter robot_file take"
-    return "text"
+def no_onnx(path: str | Path, content: bytes, reason: object, family: str = POLICY) -> str:
+    """Describe a file that is not readable as ONNX and the remedy; ends a sentence about the file.
 
-
-def no_onnx(content: bytes, reason: object) -> str:
-    """Describe bytes that are not readable as ONNX and the remedy; ends a sentence about the file."""
+    Args:
+        path: The file.
+        content: Its bytes.
+        reason: Why they cannot be read.
+        family: What is wanted, `POLICY` or `GRAPH` of `vdd_ros.file_kinds`.
+    """
     kind = foreign_kind(content)
+    what = "a policy file" if family == POLICY else "an ONNX graph"
+    if _is_text(content) and (why := misplaced(Path(path), family, what)):
+        return f"{why}."
     if kind is None:
         return (
             f"cannot be read as ONNX ({printable(reason)}). It is another kind of file, or it was cut off: copy it or "
             "export it again."
         )
+    if family == GRAPH:
+        return f"is not an ONNX graph: it is {kind}. Give the .onnx file that the other tool exported."
     return f"is not a policy file: it cannot be read as ONNX, it is {kind}. {_MADE_BY}."
 
 

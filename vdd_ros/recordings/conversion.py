@@ -139,7 +139,7 @@ class _Parts:
         place, numbers = self._place(bag), count()
 
         def keep(episode: Episode) -> None:
-            episode.to_set(self._form.header).save(place / f"{next(numbers):06}")
+            episode.to_set(self._form.header).save(place / f"{next(numbers):06}", compressed=False)
 
         return keep
 
