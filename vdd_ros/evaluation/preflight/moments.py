@@ -52,7 +52,7 @@ def off_centre(mean: Floats, wanted: Moments) -> Floats:
 def off_width(std: Floats, wanted: Moments) -> Floats:
     """Return the misfit of deviations; an entry at rest has that of one that hardly moves."""
     tiny = np.finfo(np.float64).tiny
-    ratio = np.log(np.maximum(std, tiny) / wanted.std)
+    ratio = np.log(np.maximum(std, tiny)) - np.log(wanted.std)  # tiny itself, divided, counts as zero beside a policy
     wider = 0.5 * (np.maximum(ratio, 0) / WIDER) ** 2
     return np.asarray(wider + np.minimum(0.5 * (np.minimum(ratio, 0) / NARROWER) ** 2, AT_REST))
 
