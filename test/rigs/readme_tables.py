@@ -157,12 +157,13 @@ def tutorial_summary() -> str:
     minutes, cpu = (sum(one[key] for one in taken) / 60 for key in ("seconds", "cpu_s"))
     inference = {node["node"]: node["stages"]["inference"] for node in results["latency"]["nodes"]}
     student, teacher = (
-        f"{1e3 * inference[node]['p50']:.1f} ms (p99 {1e3 * inference[node]['p99']:.1f})"
+        f"{1e6 * inference[node]['p50']:.0f} µs (p99 {1e6 * inference[node]['p99']:.0f})"
         for node in ("/policy", "/shadow_policy")
     )
     return (
-        f"All commands together took {minutes:.1f} minutes ({cpu:.1f} of CPU) on {machine['cores']} cores of "
-        f"{machine['cpu']}. In the run over DDS, inference took the student {student}, the teacher {teacher}."
+        f"All commands together took {minutes:.1f} minutes on {machine['cores']} cores of {machine['cpu']} that other "
+        f"programs used too, {cpu:.1f} minutes of CPU. In the run over DDS, inference took the student {student}, the "
+        f"teacher {teacher}."
     )
 
 

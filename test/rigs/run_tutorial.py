@@ -1,8 +1,8 @@
 """Goes the way of docs/your_robot.md as a user would, with all defaults, and keeps what its commands found.
 
-`python test/rigs/run_tutorial.py FOLDER` runs the page's `vdd` commands in a new folder, one after the other. FOLDER
-then has your_robot.json: the numbers of each command, and how long it took; and your_robot.png. Commands that run until
-Ctrl-C on a robot are left out.
+`python test/rigs/run_tutorial.py FOLDER` runs the page's `vdd` commands in a folder, one after the other; a second run
+goes on after the last one that is done. FOLDER then has your_robot.json: the numbers of each command, and how long it
+took. Commands that run until Ctrl-C on a robot are left out.
 """
 
 import json
@@ -11,6 +11,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from checkout import CHECKOUT
 from doc_commands import Command, commands
@@ -38,12 +39,12 @@ def tutorial() -> list[Command]:
 
 
 def main() -> int:
-    """Run all; stop at the first that fails."""
-    folder = Path(sys.argv[1])
-    folder.mkdir()
+    """Run what is left to do; stop at the first command that fails."""
+    folder = Path(sys.argv[1]).absolute()
+    folder.mkdir(exist_ok=True)
     os.chdir(folder)
-    taken = []
-    for command in tutorial():
+    taken: list[dict[str, object]] = read().get("commands", {}).get("taken", [])
+    for command in tutorial()[len(taken) :]:
         words = list(command.words[1:])
         label = LABELS.get(" ".join(words[:2]))
         options = ["--append", RESULTS, "--label", label] if label else []
@@ -56,10 +57,17 @@ def main() -> int:
         seconds = {"seconds": time.perf_counter() - start, "cpu_s": used.ru_utime + used.ru_stime}
         taken.append({"command": shlex.join(command.words), **seconds})
         print(f"== {seconds['seconds']:.1f} s, {seconds['cpu_s']:.1f} s of CPU", flush=True)
-    results = json.loads(Path(RESULTS).read_text(encoding="utf-8"))
-    results["commands"] = {"taken": taken, "machine": machine_facts(), "versions": runtime_versions()}
-    Path(RESULTS).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        results = read() | {"commands": {"taken": taken, "machine": machine_facts(), "versions": runtime_versions()}}
+        text = json.dumps(results, indent=2).replace(f"{folder}/", "")
+        Path(RESULTS).write_text(text + "\n", encoding="utf-8")
     return 0
+
+
+def read() -> dict[str, Any]:
+    """Return the results so far."""
+    file = Path(RESULTS)
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
 
 
 if __name__ == "__main__":

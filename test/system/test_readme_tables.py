@@ -75,13 +75,12 @@ def test_the_arm_of_the_tutorial_takes_both_demonstrated_ways() -> None:
     results, ways = load_tutorial(), tutorial_ways()
     shares = {name: up / (up + down) for name, (up, down) in ways.items()}
     assert shares["demonstrations"] == pytest.approx(0.5)
+    assert max(abs(share - 0.5) for share in shares.values()) <= 0.1, shares
     for name in ("teacher", "student"):
         assert results[name]["pooled"]["rollouts"] >= 480
-        assert results[name]["pooled"]["success_rate"] >= 0.9
-        assert shares[name] == pytest.approx(shares["demonstrations"], abs=0.1)
-    assert results["run"]["rollouts"] >= 40
-    assert results["run"]["successes"] >= 0.9 * results["run"]["rollouts"]
-    assert min(ways["student, over DDS"]) > 0
+        assert results[name]["pooled"]["success_rate"] >= 0.95
+    assert results["run"]["rollouts"] >= 100
+    assert results["run"]["successes"] >= 0.95 * results["run"]["rollouts"]
     assert sum(one["seconds"] for one in results["commands"]["taken"]) <= 20 * 60
 
 

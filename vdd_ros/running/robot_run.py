@@ -211,7 +211,7 @@ def _simulated_task(run: RobotRun, file: Path) -> Task:
             f"the policy {file.name} does not say which task it was made for; name the simulated one: --sim TASK, of "
             f"{', '.join(task_names())}"
         )
-    if made_for is not None and made_for not in (name, ""):
+    if made_for not in (None, name):
         raise ConfigurationError(
             f"the policy {file.name} was made for the task '{printable(made_for)}', not for '{printable(name)}'; omit "
             "the task of --sim"
@@ -234,6 +234,8 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
     asked: dict[str, Value] = {"autostart": True} if run.activate else {}
     if not commands:
         asked["enable_control"] = False
+    if run.commands and not commands:
+        asked["phase_topic"] = f"{COMMANDER}/phase"
     if run.activate and run.record is not None:
         asked["start_topic"] = READY
     if run.use_sim_time:
