@@ -173,6 +173,8 @@ def _policy_node(
     # Set only what an argument asks for: a params_file that forbids commands stays in force.
     if shadow:
         parameters["enable_control"] = False
+        if given["shadow"] != "true":  # another node commands
+            parameters["phase_topic"] = "policy/phase"
     if given["use_sim_time"] == "true":
         parameters["use_sim_time"] = True
     if given["episode_topic"]:

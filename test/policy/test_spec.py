@@ -151,6 +151,9 @@ def _drop(*path: str | int) -> Callable[[dict[str, Any]], None]:
         (_set("statistics", "observation_mean", 0, to=1e300), r"statistics.observation_mean\[0\]"),
         (_set("statistics", "observation_std", 0, to=1e-10), r"statistics.observation_std\[0\]"),
         (_set("settings", to={"deterministic": "yes"}), "settings.deterministic"),
+        (_set("settings", to={"demonstrated_steps": [0.1, 0.1]}), "settings.demonstrated_steps"),
+        (_set("settings", to={"demonstrated_steps": {"steps": [0.1]}}), "settings.demonstrated_steps"),
+        (_set("settings", to={"demonstrated_steps": {"steps": [0.1, -1]}}), r"settings.demonstrated_steps.steps\[1\]"),
         (_set("observation", to=[{"name": f"x{i}", "unit": "m"} for i in range(10_001)]), "observation"),
     ],
 )

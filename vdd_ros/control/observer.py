@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.control.alignment import TimeAlignment
 from vdd_ros.control.before_commands import BeforeCommands
 from vdd_ros.control.continuity import Continuity, judges
 from vdd_ros.control.counters import Counters
@@ -14,8 +15,8 @@ from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
 from vdd_ros.control.refusals import NOT_NEWER, far_from_arrival, not_finite
 from vdd_ros.control.rings import usable
+from vdd_ros.control.window_form import WindowForm
 from vdd_ros.errors import ConfigurationError, ObservationError
-from vdd_ros.features import Feature
 from vdd_ros.policy.observed import Windows
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
@@ -27,30 +28,6 @@ Formats: TypeAlias = Callable[[str], MessageFormat]
 
 GOAL = "~/goal"
 """Topic of goals."""
-
-
-class WindowForm(Protocol):
-    """What an observer needs to know of a policy; `PolicySpec` is one."""
-
-    @property
-    def vector(self) -> tuple[Feature, ...]:
-        """The single numbers of an observation, in order."""
-
-    @property
-    def arrays(self) -> tuple[Feature, ...]:
-        """The arrays of an observation, in order."""
-
-    @property
-    def history(self) -> int:
-        """Observations in a window."""
-
-    @property
-    def period_s(self) -> float:
-        """Time between the observations of a window."""
-
-    @property
-    def goal_length(self) -> int:
-        """Observations in a goal; 0 without goals."""
 
 
 class Observer:
@@ -74,6 +51,7 @@ class Observer:
         observes_commands: Whether the policy observes what was commanded last.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
+        alignment: Ages of the inputs, and the time between their stamps.
 
     Raises:
         ConfigurationError: An input names a frame, and there are no transforms.
@@ -128,6 +106,7 @@ class Observer:
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # The origin of an input's age: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
+        self.alignment = TimeAlignment(robot.inputs, robot.max_skew_s, self.stamps_s, self._since_s)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
         self._continuity = judges([channel.source for channel in numbers.values()], robot, vector, period_s)
@@ -231,7 +210,7 @@ class Observer:
 
     def newest_s(self) -> float:
         """Return the newest stamp common to all inputs that may not be old, in seconds; -inf if one has no value."""
-        return min(self.stamps_s[name] for name, _ in self._strict_ages_s)
+        return self.alignment.newest_s()
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that have not arrived yet."""
@@ -270,10 +249,6 @@ class Observer:
     def contradictions(self) -> dict[str, int]:
         """Messages refused because they contradict earlier ones, by watched input."""
         return {name: judge.refused for name, judge in self._continuity.items()}
-
-    def age_s(self, now_s: float) -> float:
-        """Return the age of the oldest input that may not be old, in seconds; infinite if one has no value."""
-        return now_s - min(self._since_s[name] for name, _ in self._strict_ages_s)
 
     def sample(self, now_s: float, *, begins: bool = True) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first, and fill `arrays` with the array windows.

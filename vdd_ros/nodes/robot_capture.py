@@ -71,7 +71,7 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
     if not duration_s > 0:
         raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
-    wanted |= {command.topic: command.type for command in robot.commands}
+    wanted |= {command.topic: command.type for command in robot.commands if not command.message.is_action}
     wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE) if robot.needs_transforms else {}
     for kind in wanted.values():
         message_format(kind)  # refuses what is not installed, before a node is made

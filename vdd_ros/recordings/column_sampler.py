@@ -96,7 +96,7 @@ class ColumnSampler:
         self._parts: list[Seen] = []
         self._skipped: Counter[str] = Counter()
         self._blamed: set[str] = set()
-        self._runs = False
+        self._runs = self._has_pair = False
         self._label = ""
         self._part_ns = self._number = self._judged_ns = self._last_ns = 0
 
@@ -193,14 +193,15 @@ class ColumnSampler:
 
     def _skip(self, ticked_ns: int) -> None:
         """Forget ticks before the first pair, if there are many."""
-        if sum(map(len, self._parts)) < _TICKS:
+        if self._has_pair or sum(map(len, self._parts)) < _TICKS:
             return
         seen = self._seen()
         following = self._following(seen, ticked_ns)
         pairs = (seen.states == _SEEN) & np.all([one.there for one in following], axis=0)
         longest_ns = max(command.limit_ns for command in self._commands.values())
         settled = seen.now_ns < ticked_ns - longest_ns
-        if (pairs & settled).any():
+        self._has_pair = bool((pairs & settled).any())
+        if self._has_pair:
             return
         skipped = seen.taken(settled)
         self._skipped += skipped.reasons()
@@ -264,7 +265,7 @@ class ColumnSampler:
         self._begin_part(last_ns)
 
     def _begin_part(self, now_ns: int) -> None:
-        self._part_ns = now_ns
+        self._part_ns, self._has_pair = now_ns, False
         self._skipped, self._blamed = Counter(), set()
         for column, _ in self._read:
             column.count_anew()

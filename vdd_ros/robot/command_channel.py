@@ -27,6 +27,8 @@ from vdd_ros.robot.rotations import angle_between
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
+_SLACK = 1e-6
+"""Relative difference of limits from rounding."""
 _UNTURNED = (0.0, 0.0, 0.0, 1.0)
 
 
@@ -50,6 +52,11 @@ class CommandPart:
         self._offset = np.array([entry.offset for entry in command.entries])
         self._read_bytes: Read = _unexpected
         self._read_columns: Callable[[Packed], Columns] = _unexpected_columns
+
+    @property
+    def tolerances(self) -> Floats:
+        """The differences of the messages' numbers, (m,), above which another goal of an action is sent."""
+        return np.array([entry.goal_tolerance for entry in self.command.entries])
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -183,6 +190,20 @@ class CommandChannel:
                 self.starts_anywhere[rotation.place] = False
         self._turns = [(i, turn(entry.unit), bool(self.measured[i])) for i, entry in enumerate(entries) if entry.wraps]
         self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
+
+    def wider_than(self, other: "CommandChannel") -> str:
+        """Describe the limits that are wider than another policy's of the same robot file; empty if none is."""
+        found = []
+        for label, entry, before in zip(self.labels, self.entries, other.entries, strict=True):
+            slack = _SLACK * (before.high - before.low if math.isfinite(before.high - before.low) else 1.0)
+            for key, wider in (
+                ("low", entry.low < before.low - slack),
+                ("high", entry.high > before.high + slack),
+                ("max_step", entry.max_step > before.max_step * (1 + _SLACK)),
+            ):
+                if wider:
+                    found.append(f"{key} of {label} is {getattr(entry, key):g}, not {getattr(before, key):g}")
+        return ", ".join(found)
 
     def origin(self, seen: list[float], before: list[float]) -> list[float]:
         """Return the origin of the command's step, n numbers: its reference, otherwise the last command.

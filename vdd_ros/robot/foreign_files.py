@@ -12,12 +12,13 @@ EXAMPLE = "config/robots/avoiding.yaml is a robot file to begin with"
 _HEAD = 4096
 _DEPTH = 3
 
+_CONVERTED = ", of which `vdd demos convert` makes demonstrations"
 _MAGIC = {
     b"\x89MCAP": "a bag (MCAP); `vdd robot new --bag` writes a first robot file from one",
     b"SQLite format 3": "a bag (SQLite); `vdd robot new --bag` writes a first robot file from one",
-    b"\x89HDF": "a data set (HDF5)",
-    b"PK\x03\x04": "a ZIP archive, as checkpoints and demonstration sets (.npz) are",
-    b"PAR1": "a data set (Parquet)",
+    b"\x89HDF": f"a data set (HDF5){_CONVERTED}",
+    b"PK\x03\x04": "a ZIP archive, as demonstration sets (.npz), whose folder `vdd train --demos` takes",
+    b"PAR1": f"a data set (Parquet){_CONVERTED}",
     b"\x1f\x8b": "compressed (gzip)",
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",

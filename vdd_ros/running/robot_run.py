@@ -234,6 +234,8 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
     asked: dict[str, Value] = {"autostart": True} if run.activate else {}
     if not commands:
         asked["enable_control"] = False
+    if run.commands and not commands:
+        asked["phase_topic"] = f"{COMMANDER}/phase"
     if run.activate and run.record is not None:
         asked["start_topic"] = READY
     if run.use_sim_time:

@@ -5,7 +5,7 @@ from typing import Any
 
 from vdd_ros.benchmark.data.loops import CONVERSION
 from vdd_ros.benchmark.data.suite import DataRecord
-from vdd_ros.evaluation.plots import colour
+from vdd_ros.evaluation.plots import colour, log_ticks
 from vdd_ros.files import replacing
 
 MOST_BYTES = 300e6
@@ -30,7 +30,8 @@ def save_figure(path: Path, found: DataRecord) -> None:
     right.axvline(MOST_BYTES / 1e6, color="0.5", linestyle=":")
     smaller = found["smaller_peak_bytes"] / 1e6
     right.plot(smaller, names.index(CONVERSION), "k|", markersize=14, label=f"{found['smaller_messages']:,} messages")
-    right.legend(loc="lower right")
+    log_ticks(right.xaxis, 10, 3 * max(max(peaks) / 1e6, MOST_BYTES / 1e6))
+    right.legend(loc="upper right")
     figure.suptitle(f"A bag of {found['messages']:,} messages, {found['bag_bytes'] / 1e6:.0f} MB")
     with replacing(path) as aside:
         figure.savefig(aside, format="png", dpi=120)

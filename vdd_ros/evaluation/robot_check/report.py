@@ -130,10 +130,11 @@ def check_robot(
     asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
     rate = asked or _fastest(inputs)
     if policy is not None:
-        robot = robot.limited(policy.spec.action, 1 / rate)
-    alignment = align({one.name: times_of(one) for one in inputs}, rate)
+        robot = robot.limited(policy.spec.action, 1 / rate, policy.spec.demonstrated_steps)
+    kept = [source.name for source in robot.inputs if source.is_kept]
+    alignment = align({one.name: times_of(one) for one in inputs}, rate, kept)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
-    findings += alignment_findings(robot.inputs, alignment, rate, wanted=asked is not None) if alignment else ()
+    findings += alignment_findings(robot, alignment, rate, wanted=asked is not None) if alignment else ()
     findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
     findings += [each for one in commands for each in order_findings(one, inputs)]
     if policy is not None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.control.differences import Differences
-from vdd_ros.control.observer import WindowForm
+from vdd_ros.control.window_form import WindowForm
 from vdd_ros.evaluation.alignment import newest_at
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.features import Feature
