@@ -13,12 +13,12 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
 
 def generate_launch_description() -> LaunchDescription:
     """Include compare.launch.py, with all its arguments, and add the simulated robot."""
     compare = PythonLaunchDescriptionSource(str(Path(__file__).with_name("compare.launch.py")))
-    robot = str(resources.path("config/robots/avoiding.yaml"))
     simulated = Node(
         package="vdd_ros",
         executable="sim_robot_node",
@@ -37,8 +37,8 @@ def generate_launch_description() -> LaunchDescription:
     )
     return LaunchDescription(
         [
-            DeclareLaunchArgument("task", default_value="avoiding", description="simulated task"),
-            DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
+            DeclareLaunchArgument("task", default_value=SHIPPED_TASK, description="simulated task"),
+            DeclareLaunchArgument("robot", default_value="", description="robot file; empty: that of the task"),
             DeclareLaunchArgument("episode_topic", default_value="episode", description="topic of episode numbers"),
             DeclareLaunchArgument("episodes", default_value="10", description="number of episodes"),
             DeclareLaunchArgument("seed", default_value="0", description="seed of the simulation and the policies"),
@@ -50,12 +50,15 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _check(context: LaunchContext) -> None:
-    """Refuse wrong numbers before anything starts: launch would orphan processes that already run."""
+    """Choose the robot file; refuse wrong arguments before anything starts, as launch would orphan processes."""
     for name in ("episodes", "seed"):
         try:
             int(context.launch_configurations[name])
         except ValueError as error:
             raise ConfigurationError(f"{name}: {error}; give a whole number") from None
+    if not context.launch_configurations["robot"]:
+        task = get_task(context.launch_configurations["task"])
+        context.launch_configurations["robot"] = str(task.get_robot_file())
 
 
 def _end(event: ProcessExited, context: LaunchContext) -> list[Action]:

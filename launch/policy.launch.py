@@ -27,6 +27,7 @@ from vdd_ros.running.arguments import (
     new_bag,
     policy_file,
     recorded_topics,
+    robot_file,
     shadow_policies,
 )
 from vdd_ros.text import printable
@@ -42,7 +43,6 @@ ARGUMENTS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; `ros2 launch --show-args` prints them."""
-    robot = str(resources.path("config/robots/avoiding.yaml"))
     params = str(resources.path("config/policy_node.params.yaml"))
     switch = {"choices": ["true", "false"]}
     return LaunchDescription(
@@ -53,7 +53,9 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="",
                 description="shadow policies, separated by commas: student, teacher, policy files, or `other`",
             ),
-            DeclareLaunchArgument("robot", default_value=robot, description="robot file"),
+            DeclareLaunchArgument(
+                "robot", default_value="", description="robot file; empty: the shipped one, for shipped policies"
+            ),
             DeclareLaunchArgument("record", default_value="", description="new directory for a bag; empty: no bag"),
             DeclareLaunchArgument(
                 "episode_topic", default_value="", description="topic of episode numbers; empty: as in params_file"
@@ -86,7 +88,8 @@ def _start(context: LaunchContext) -> list[Action]:
     """Describe the nodes; refuse wrong arguments before anything starts."""
     _refuse_unknown(sys.argv)
     given = context.launch_configurations
-    robot = RobotFile.load(absolute(given["robot"]))
+    robot_path = robot_file(given["robot"], given["policy"])
+    robot = RobotFile.load(robot_path)
     space = given.get("ros_namespace", "").strip("/")
     names = {name: f"/{space}/{name}" if space else f"/{name}" for name in ("policy", *_shadows(given))}
     matched = matched_sections(given["params_file"], names)
@@ -98,6 +101,7 @@ def _start(context: LaunchContext) -> list[Action]:
             given,
             name,
             policy,
+            robot_path,
             shadow=shadow or name in shadows,
             compared=bool(shadows),
             params_file=str(absolute(given["params_file"])) if matched[name] else "",
@@ -163,12 +167,14 @@ def _shadows(given: dict[str, str]) -> dict[str, str]:
 
 
 def _policy_node(
-    given: dict[str, str], name: str, policy: str, *, shadow: bool, compared: bool, params_file: str
+    given: dict[str, str], name: str, policy: str, robot: Path, *, shadow: bool, compared: bool, params_file: str
 ) -> LifecycleNode:
-    parameters: dict[str, Any] = {"policy_path": str(policy_file(policy)), "robot_file": str(absolute(given["robot"]))}
+    parameters: dict[str, Any] = {"policy_path": str(policy_file(policy)), "robot_file": str(robot)}
     # Set only what an argument asks for: a params_file that forbids commands stays in force.
     if shadow:
         parameters["enable_control"] = False
+        if given["shadow"] != "true":  # another node commands
+            parameters["phase_topic"] = "policy/phase"
     if given["use_sim_time"] == "true":
         parameters["use_sim_time"] = True
     if given["episode_topic"]:

@@ -124,7 +124,7 @@ def test_chunks_that_all_overlap_are_not_kept_in_memory(tmp_path: Path, monkeypa
     monkeypatch.setattr(mcap_stream, "_MOST_OVERLAPPING", 100)
     file = tmp_path / "bag.mcap"
     file.write_bytes(file_of(chunks(range(0, 30, 3), range(1, 30, 3), range(2, 30, 3)), 30))
-    monkeypatch.setattr(mcap_stream.McapStream, "batches", None)
+    monkeypatch.setattr(mcap_stream.McapStream, "blocks", None)
     assert stamps(file) == [1000 + 10 * n for n in range(30)]
 
 

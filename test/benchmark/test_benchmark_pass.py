@@ -18,7 +18,8 @@ def test_a_file_is_compared_with_its_counterpart(tmp_path: Path) -> None:
     teacher = write_diffusion(tmp_path / "teacher.onnx")
     json_file = tmp_path / "found.json"
     command = ["benchmark", "pass", *map(str, (one, one, one)), "--against", *map(str, (one, other, teacher))]
-    assert main([*command, "--rounds", "2", "--json", str(json_file)]) == 0
+    assert main([*command, "--rounds", "2", "--json", str(json_file), "--figure", str(tmp_path / "found.png")]) == 0
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads(json_file.read_text())
     same, different, longer = found["comparisons"]
     assert same["difference"] == 0.0

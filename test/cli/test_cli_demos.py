@@ -108,7 +108,7 @@ def test_demonstrations_that_fail_when_replayed_are_not_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["avoiding", "--episodes", "0"], "0 demonstrations were asked for"),
+        (["avoiding", "--episodes", "0"], "--episodes is 0"),
         (["avoiding", "--seed", "-1"], "--seed is -1"),
         (["avoiding", "--jobs", "0"], "--jobs is 0"),
     ],

@@ -243,12 +243,19 @@ def test_as_many_actions_of_a_chunk_are_executed_as_asked_for(
     assert (record["pooled"]["ends"], record["settings"]["action_steps"]) == ({end: 3}, steps)
 
 
-@pytest.mark.parametrize("steps", ["0", "-1", "3"])
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("0", "--action-steps is 0; it must be at least 1"),
+        ("-1", "--action-steps is -1; it must be at least 1"),
+        ("3", "3 actions are to be executed at a time, but the policy gives 2 at once"),
+    ],
+)
 def test_no_more_actions_are_executed_than_there_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: str, message: str
 ) -> None:
     assert evaluate(write_mixture(tmp_path / "policy.onnx", horizon=2), "--action-steps", steps) == 2
-    assert f"{steps} actions are to be executed at a time, but the policy gives 2 at once" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_each_episode_has_the_end_of_a_demonstration_as_its_goal(to_goal: Path, tmp_path: Path) -> None:
@@ -329,7 +336,7 @@ def test_results_that_cannot_be_added_to_are_left_alone(
     [
         (["--rollouts", "0"], "--rollouts is 0"),
         (["--seeds", "1", "1"], "must be different"),
-        (["--seeds", "-1"], "0 or more"),
+        (["--seeds", "-1"], "--seeds is -1"),
         (["--append", "results.json"], "belong together"),
         (["--label", "a"], "belong together"),
         (["--task", "pushing"], "unknown task 'pushing'"),

@@ -20,12 +20,12 @@ from vdd_ros.learning.methods.configs import (
     IMCConfig,
     TrainConfig,
 )
+from vdd_ros.tasks import task_names
 
 WITHOUT_FIGURES: dict[tuple[str, ...], str] = {
     ("demos", "convert"): "writes a data set, which vdd demos info describes",
     ("demos", "describe"): "writes a description, which is a file to edit",
     ("robot", "schema"): "prints JSON itself",
-    ("run",): "its figures are in the bag, which vdd latency reports",
 }
 """Commands that print no figure of their own, with the reason why they need no --json."""
 
@@ -56,7 +56,7 @@ def test_every_command_that_prints_figures_writes_them_as_json() -> None:
 
 def test_what_many_workers_can_do_takes_both_options() -> None:
     sharing = {words for words, options in commands().items() if "--jobs" in options}
-    assert sharing == {("demos", "avoiding"), ("evaluate",), ("benchmark", "methods")}
+    assert sharing == {*(("demos", task) for task in task_names()), ("evaluate",), ("benchmark", "methods")}
     assert sharing == {words for words, options in commands().items() if "--ray" in options}
 
 

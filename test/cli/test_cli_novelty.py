@@ -130,7 +130,7 @@ def test_its_own_episodes_are_rolled_out(tmp_path: Path, capsys: pytest.CaptureF
         ({"novelty": None}, [], "has no novelty; export it again"),
         ({"novelty": BOUND, "task": None}, [], "does not say which task"),
         ({"novelty": BOUND, "data_sha256": "same"}, [], "holds what the policy learned from; make others"),
-        ({"novelty": BOUND}, ["--ticks", "0"], "--ticks is 0; it must be 1 or more"),
+        ({"novelty": BOUND}, ["--ticks", "0"], "--ticks is 0; it must be from 1 to 1,000,000"),
         ({"novelty": BOUND}, ["--rollouts", "-1"], "--rollouts is -1"),
     ],
 )

@@ -15,6 +15,7 @@ from bag_files import LABELS, write_bag
 from policy_files import write_diffusion, write_mixture
 
 from vdd_ros.cli.main import COMMANDS, main
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFile, OutputFolder, check_places
 from vdd_ros.policy.spec import Novelty
@@ -41,7 +42,7 @@ def example(action: argparse.Action, number: int) -> str:
     """Return a value that the parser takes for an argument."""
     if action.choices:
         return str(next(iter(action.choices)))
-    return "1" if action.type is int else f"x{number}"
+    return "1" if isinstance(action.type, Whole) else f"x{number}"
 
 
 def options() -> Iterator[tuple[list[str], str]]:

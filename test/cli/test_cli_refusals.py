@@ -63,10 +63,36 @@ def test_threads_that_no_machine_starts_are_refused(
 ) -> None:
     argv = ["fidelity", STUDENT, STUDENT, "--demos", str(tmp_path), "--threads", threads]
     assert main(argv) == 2
-    assert f"--threads is {threads}; it must be a whole number from 1 to 1024" in capsys.readouterr().err
+    assert f"--threads is {threads}; it must be from 1 to 1024" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("steps", [0, 10_001])
 def test_steps_that_no_policy_file_holds_are_refused(steps: int) -> None:
     with pytest.raises(ConfigurationError, match=f"steps is {steps}"):
         ExportConfig(steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("command", "thing", "message"),
+    [
+        ("distil --teacher", "weights", "is a model of another program, as LeRobot keeps it"),
+        (
+            "distil --teacher",
+            "lerobot",
+            "is a LeRobot data set, not a checkpoint of 'vdd train' or",
+        ),
+        ("distil --teacher", "robot", "is a robot file, not a checkpoint"),
+        ("export", "policy", "is a policy file, not a checkpoint"),
+        ("export", "bag", "is a bag, not a checkpoint"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(
+    command: str, thing: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rosbags")
+    from foreign_things import write_things
+
+    given = str(write_things(tmp_path / "things")[thing])
+    assert main([*command.split(), given, "--out", str(tmp_path / "out.onnx")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.onnx").exists()

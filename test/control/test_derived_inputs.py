@@ -131,7 +131,7 @@ def test_an_input_that_may_be_old_keeps_its_last_value() -> None:
         see(observer, "tool", now_s, x=now_s)
         assert observer.stale(now_s) == []
         assert observer.sample(now_s)[-1, 1] == 0.5
-        assert abs(observer.age_s(now_s)) < 1e-9
+        assert abs(observer.alignment.oldest_s(observer.alignment.ages_s(now_s))) < 1e-9
         assert observer.newest_s() == pytest.approx(now_s)
     see(observer, "target", 11.0, 0.75)
     see(observer, "tool", 11.0)

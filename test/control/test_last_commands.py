@@ -71,7 +71,7 @@ def test_a_command_is_observed_from_the_tick_after_it() -> None:
     np.testing.assert_allclose(observer.sample(second_s), [[0.1, -0.1] * 2, [0.2, -0.2] * 2], rtol=1e-6)
     observer.receive("last", trajectory(45.0, -90.0), second_s + 0.001)
     assert observer.newest_s() == pytest.approx(second_s)
-    assert observer.age_s(second_s) == pytest.approx(0.0, abs=1e-9)
+    assert observer.alignment.oldest_s(observer.alignment.ages_s(second_s)) == pytest.approx(0.0, abs=1e-9)
     third_s = second_s + PERIOD_S
     observer.receive("arm", joint_state(third_s, shoulder=0.3, elbow=0.3), third_s)
     np.testing.assert_allclose(observer.sample(third_s)[-1], [math.pi / 4, -math.pi / 2, 0.3, 0.3], rtol=1e-6)

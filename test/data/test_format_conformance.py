@@ -1,6 +1,7 @@
 """check_format: it accepts npz and a stranger's format, and names each fault of a format that has one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,94 @@ def raising(path: Path) -> bool:
         ({"write": anonymous}, "gives back the header"),
         ({"read": careless}, "raises JSONDecodeError .* must raise DemonstrationError"),
         ({"description": ""}, "has no description"),
-        ({"write": write_numbers}, "does not read the set with an array that it wrote"),
+        (
+            {"write": write_numbers},
+            r"does not give back the set with x \(m\), still \(rad\), float32 grid .* that it wrote",
+        ),
     ],
 )
 def test_a_fault_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConformanceError, match=message):
         check_format(replace(GOOD, **changes), tmp_path)
+
+
+MARK = b"prefixed"
+
+
+def prefixed(change: Callable[[DemonstrationSet], DemonstrationSet]) -> Format:
+    """Return a format that keeps arrays: npz behind a mark, after a change."""
+    npz = get_format("npz")
+
+    def written(made: DemonstrationSet, folder: Path) -> Path:
+        assert npz.write is not None
+        whole = npz.write(change(made), folder).read_bytes()
+        (folder / "demonstrations.npz").unlink()
+        (folder / "set.bin").write_bytes(MARK + whole)
+        return folder / "set.bin"
+
+    def found(path: Path) -> DemonstrationSet:
+        content = path.parent / "content.npz"
+        content.write_bytes(path.read_bytes()[len(MARK) :])
+        return npz.read(content)
+
+    return Format("npz with a prefix", lambda path: path.is_file() and path.read_bytes()[:8] == MARK, found, written)
+
+
+def test_a_format_that_keeps_arrays_conforms(tmp_path: Path) -> None:
+    check_format(prefixed(lambda made: made), tmp_path)
+
+
+def through_float(made: DemonstrationSet) -> DemonstrationSet:
+    with np.errstate(invalid="ignore"):
+        return replace(made, arrays={name: v.astype("f4").astype(v.dtype) for name, v in made.arrays.items()})
+
+
+def flat(made: DemonstrationSet) -> DemonstrationSet:
+    return replace(made, arrays={n: np.sort(v.reshape(15, -1)).reshape(v.shape) for n, v in made.arrays.items()})
+
+
+def exchanged(made: DemonstrationSet) -> DemonstrationSet:
+    """Give an image its rows for its columns."""
+    return replace(made, arrays={n: v[:, ::-1] if v.ndim == 4 else v for n, v in made.arrays.items()})
+
+
+def sorted_by_name(made: DemonstrationSet) -> DemonstrationSet:
+    observation = tuple(sorted(made.header.observation, key=lambda one: (len(made.arrays) > 1, one.name)))
+    if len(made.arrays) < 2:
+        return made
+    arrays = {one.name: made.arrays[one.name] for one in observation if one.name in made.arrays}
+    return replace(made, header=replace(made.header, observation=observation), arrays=arrays)
+
+
+def only_with_numbers(made: DemonstrationSet) -> DemonstrationSet:
+    if not made.header.vector:
+        raise ValueError("need at least one array to stack")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (through_float, r"int32 grid .* gives back another array 'int32 grid' than was written"),
+        (flat, "gives back another array 'float32 grid' than was written"),
+        (exchanged, "gives back another array 'image' than was written"),
+        (sorted_by_name, "gives back the header"),
+        (only_with_numbers, r"raises ValueError \(need at least one array to stack\) for the set with uint8 grid"),
+    ],
+)
+def test_an_array_that_does_not_come_back_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    with pytest.raises(ConformanceError, match=message):
+        check_format(prefixed(change), tmp_path)
+
+
+def test_a_refused_set_leaves_no_file(tmp_path: Path) -> None:
+    def late(made: DemonstrationSet, folder: Path) -> Path:
+        path = write_numbers(made, folder)
+        if made.arrays:
+            raise DemonstrationError("this format holds no arrays; leave them out")
+        return path
+
+    careless_format = replace(GOOD, write=late, probe=lambda path: path.is_dir() and (path / "set.json").is_file())
+    reading = replace(careless_format, read=lambda path: read(path / "set.json"), write=lambda *a: late(*a).parent)
+    with pytest.raises(ConformanceError, match=r"refuses the set with .*, but leaves one behind"):
+        check_format(reading, tmp_path)

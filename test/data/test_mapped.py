@@ -27,6 +27,7 @@ def made(pairs: int = 40) -> DemonstrationSet:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take everything for large."""
+    monkeypatch.setattr(npz, "COMPRESSED_BELOW", 1)
     monkeypatch.setattr(npz, "MAPPED_FROM", 1)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 48)
 
@@ -52,6 +53,16 @@ def test_a_small_set_is_compressed_and_in_memory(tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
     assert not DemonstrationSet.load(file).is_mapped
+
+
+def test_a_larger_set_is_stored_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressing it would take longer than making it."""
+    monkeypatch.setattr(npz, "COMPRESSED_BELOW", made().observation.nbytes)
+    file = made().save(tmp_path)
+    with zipfile.ZipFile(file) as archive:
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+    found = DemonstrationSet.load(file)
+    assert (found.is_mapped, found.sha256) == (False, made().sha256)
 
 
 def test_reading_and_hashing_take_memory_for_blocks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

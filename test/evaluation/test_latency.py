@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from vdd_ros.cli.main import main
+from vdd_ros.control.timing import latency_labels
 from vdd_ros.evaluation.latency.summary import NodeReport, median_interval
 from vdd_ros.evaluation.latency.tables import describe_node
 
@@ -166,3 +167,25 @@ def test_the_interval_of_the_median_holds_it_95_times_in_100(count: int) -> None
 def test_a_node_is_described_by_its_method_in_newer_and_older_bags(info: dict[str, Any], said: str) -> None:
     node = NodeReport("/policy", info, 5, 0, 5, "", 0, {})
     assert describe_node(node).startswith(said)
+
+
+def test_skew_and_age_of_each_input_are_told_where_the_records_have_them(tmp_path: Path) -> None:
+    """Beside a bag of an earlier version, which has neither: what both have is compared."""
+    labels = latency_labels(("arm", "camera"))
+    values = np.hstack([records(101, 50e-6), np.zeros((101, 2))])
+    values[:, labels.index("skew_s")] = np.linspace(0.0, 0.02, 101)
+    values[:, labels.index("age_s.camera")] = 0.03
+    assert labels[-2:] == ("age_s.arm", "age_s.camera")
+    newer = write_bag(tmp_path / "newer", {"/student": values}, {"/student": STUDENT}, labels, named=True)
+    old = records(101, 50e-6)[:, : LABELS.index("skew_s")]
+    older = write_bag(tmp_path / "older", {"/student": old}, {"/student": STUDENT}, LABELS[: old.shape[1]])
+    numbers = tmp_path / "numbers.json"
+    assert main(["latency", str(newer), "--json", str(numbers), "--warmup", "0"]) == 0
+    stages = json.loads(numbers.read_text())["nodes"][0]["stages"]
+    assert stages["skew of inputs"]["p50"] == pytest.approx(0.01)
+    assert stages["skew of inputs"]["p95"] == pytest.approx(0.019)
+    assert (stages["age of arm"]["p99"], stages["age of camera"]["p50"]) == pytest.approx((0.0, 0.03))
+    assert main(["latency", str(older), str(newer), "--json", str(numbers), "--warmup", "0"]) == 0
+    report = json.loads(numbers.read_text())
+    assert "skew of inputs" not in report["repeats"][0]["stages"]
+    assert report["repeats"][0]["stages"]["inference"]["p50"]["median"] == pytest.approx(50e-6)

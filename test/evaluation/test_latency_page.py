@@ -259,4 +259,4 @@ def test_without_the_file_the_table_says_how_to_get_the_rest(
 def test_no_states_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag, _ = student_and_teacher(tmp_path)
     assert main(["latency", str(bag), "--states", "0"]) == 2
-    assert "--states is 0; it must be 1 or more" in capsys.readouterr().err
+    assert "--states is 0; it must be at least 1" in capsys.readouterr().err

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vdd_ros.evaluation.preflight.assignment import least_assignment
 from vdd_ros.evaluation.preflight.joint_order import wrong_order
-from vdd_ros.evaluation.preflight.moments import Moments
+from vdd_ros.evaluation.preflight.moments import AT_REST, Moments, off_width
 from vdd_ros.evaluation.preflight.ranges import cuts, dead, outside
 from vdd_ros.evaluation.preflight.scales import FACTORS, SIGN, wrong_scales
 
@@ -28,6 +29,31 @@ def recording(rng: np.random.Generator, wanted: Moments, *, ticks: int = 300, mo
     times = np.arange(ticks)[:, None] * rng.uniform(0.01, 0.1, D)
     wave = np.sin(times + rng.uniform(0, 6, D)) * math.sqrt(2)
     return np.asarray(wanted.mean + between * np.clip(rng.normal(size=D), -most, most) + inner * wave)
+
+
+def test_an_entry_at_rest_is_rated_without_a_word_of_numpy() -> None:
+    """Also where denormal numbers count as zero, as beside a policy: the smallest number over 1.3 is one."""
+    with np.errstate(all="raise"):
+        assert off_width(np.zeros(2), Moments(np.zeros(2), np.array([1.3, 0.2]))).tolist() == [AT_REST, AT_REST]
+
+
+@pytest.mark.parametrize("kind", ["uniform", "few values", "products", "far apart"])
+def test_the_assignment_costs_as_little_as_scipy_finds(kind: str) -> None:
+    from scipy.optimize import linear_sum_assignment
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(0, 24))
+        cost = {
+            "uniform": rng.uniform(-1, 1, (n, n)),
+            "few values": rng.integers(0, 3, (n, n)).astype(np.float64),
+            "products": np.outer(np.arange(n), np.arange(n)).astype(np.float64),
+            "far apart": np.minimum(10.0 ** rng.uniform(-3, 12, (n, n)), 1e8),
+        }[kind]
+        columns = least_assignment(cost)
+        assert sorted(columns.tolist()) == list(range(n))
+        least = cost[linear_sum_assignment(cost)].sum()
+        assert cost[np.arange(n), columns].sum() == pytest.approx(least, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.1, 0.3, 1.0])

@@ -113,6 +113,11 @@ FAULTS: dict[str, tuple[ArmBag, str, str]] = {
         ROBOT,
         r"command.entries: 1 of 201 recorded commands are none by this file: a command has 1 values",
     ),
+    "stamps further apart than max_skew_s": (
+        ArmBag(),
+        ROBOT.replace("inputs:", "max_skew_s: 0.01\ninputs:", 1),
+        r"max_skew_s: is 10 ms, but at the ticks the newest stamps of the inputs are .* ms apart",
+    ),
     "another command": (
         ArmBag(),
         ROBOT.replace("std_msgs/msg/Float64MultiArray", "trajectory_msgs/msg/JointTrajectory"),

@@ -237,6 +237,23 @@ def test_limits_are_those_of_all_bags(tmp_path: Path) -> None:
         assert 1.4 * steps[index] < entry.max_step < 1.7 * steps[index]
 
 
+def test_what_never_changes_in_several_bags_is_a_comment(tmp_path: Path) -> None:
+    """One bag does not show that something never moves."""
+    (tmp_path / "bags").mkdir()
+    for number in range(2):
+        bag = ArmBag(joints=lambda times: joint_positions(times) * (1.0, 1.0, 0.0), command_hz=0.0)
+        for k, row in enumerate(joint_positions(np.arange(100) / 25)):
+            bag.more.append(("/arm/joint_trajectory", TRAJECTORY, k / 25, trajectory(("shoulder", "elbow"), row[:2])))
+        bag.write(tmp_path / "bags" / f"ep_{number}")
+    one = write_draft([tmp_path / "bags" / "ep_0"], tmp_path / "one.yaml")
+    both = write_draft([tmp_path / "bags"], tmp_path / "my_arm.yaml")
+    assert (one.entries, both.entries) == (6, 5)
+    robot = RobotFile.load(tmp_path / "my_arm.yaml")
+    assert (robot.name, robot.demonstrations.trim.until) == ("my_arm", "first_motion")
+    assert "finger_position" not in {entry.name for entry in robot.input_entries}
+    assert "# finger_position: {" in (tmp_path / "my_arm.yaml").read_text()
+
+
 def test_a_bag_with_nothing_to_observe_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = ArmBag(joint_hz=0.0, pose_hz=0.0).write(tmp_path / "bag")
     assert main(["robot", "new", "--bag", str(bag), "--out", str(tmp_path / "arm.yaml")]) == 2

@@ -14,6 +14,7 @@ from trainings import train_teacher
 from vdd_ros.benchmark.methods.reference_loop import ReferenceLoop, expert_loss
 from vdd_ros.benchmark.speed.loops import Clock, measure_speed
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig, TrainConfig
 from vdd_ros.learning.methods.mixture_training import start_student
@@ -41,7 +42,7 @@ def test_the_reference_matches_the_ring() -> None:
     config = ring_config(gating="learned")
     pool = ring().pool(1024, 16, seed=0)
     torch.manual_seed(0)
-    shape = StudentConfig(history=1, obs_dim=1, horizon=1, act_dim=2, **config.shape_settings())
+    shape = shaped(StudentConfig, config, dict(history=1, obs_dim=1, horizon=1, act_dim=2))
     student = start_student(shape, config, pool, seed=0)
     loop = ReferenceLoop(
         student, ExactTeacher(ring()), pool, batch=32, iterations=200, seed=0, noise_range=(0.02, 0.1),

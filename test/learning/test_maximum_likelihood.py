@@ -18,6 +18,7 @@ from trainings import fit_mixture
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.features import Feature
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.configs import EMConfig, IMCConfig
@@ -93,7 +94,7 @@ def test_a_step_of_em_follows_the_gradient_of_the_negative_log_likelihood(covari
     torch.manual_seed(0)
     windows = Windows.of(small_demonstrations(), Statistics.of(small_demonstrations()), 2, 1)
     config = dataclasses.replace(TINY, covariance=covariance, gating=gating)  # type: ignore[arg-type]
-    student = MixtureStudent(StudentConfig(history=2, obs_dim=4, horizon=1, act_dim=2, **config.shape_settings()))
+    student = MixtureStudent(shaped(StudentConfig, config, dict(history=2, obs_dim=4, horizon=1, act_dim=2)))
     loss, _ = mixture_loss(student, windows, config)(torch.Generator().manual_seed(3), 0)
     index = torch.randint(len(windows), (config.batch,), generator=torch.Generator().manual_seed(3))
     likelihood = -student(windows.observation[index]).log_prob(windows.action[index, None]).mean()
@@ -179,7 +180,7 @@ def test_actions_far_from_every_expert_give_finite_gradients(eta: float | None) 
     config = TINY if eta is None else imc(TINY, eta=eta)
     windows = Windows.of(small_demonstrations(), Statistics.of(small_demonstrations()), 2, 1)
     windows.action[:][::2] = 1e6  # log densities of about -1e15 at the floor
-    student = MixtureStudent(StudentConfig(history=2, obs_dim=4, horizon=1, act_dim=2, **config.shape_settings()))
+    student = MixtureStudent(shaped(StudentConfig, config, dict(history=2, obs_dim=4, horizon=1, act_dim=2)))
     torch.nn.init.constant_(student.scale.last.bias, -30.0)
     loss, scalars = mixture_loss(student, windows, config)(torch.Generator().manual_seed(0), 0)
     assert float(scalars["log_likelihood"]) < -1e12

@@ -87,7 +87,8 @@ def test_the_file_carries_it(tmp_path: Path) -> None:
 
 def test_a_file_without_it(tmp_path: Path) -> None:
     fit_mixture(small_demonstrations(), tmp_path / "E", EMConfig(**SMALL))  # type: ignore[arg-type]
-    assert export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(novelty=False)).novelty is None
+    bare = export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(novelty=False))
+    assert (bare.novelty, bare.demonstrated_steps) == (None, {})
     assert OnnxPolicy.load(tmp_path / "e.onnx").act(np.zeros((5, 4))).novelty is None
 
 

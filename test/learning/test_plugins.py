@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vdd_ros.learning.configs import FitConfig, MixtureConfig
+from vdd_ros.learning.configs import FitConfig, MixtureConfig, shaped
 from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.registry import Method
@@ -57,7 +57,7 @@ class CloningConfig(FitConfig, MixtureConfig):
 
 
 def job(source, config):
-    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    shape = shaped(StudentConfig, config, source.dimensions())
     windows, teacher = source.windows, source.teacher
     student = MIXTURE.new(shape).to(windows.action.device)
 

@@ -121,9 +121,11 @@ def test_a_task_that_is_over_brings_the_robot_home(
     )
     assert status.level == DiagnosticStatus.ERROR
     assert home.calls == 1  # it moves the robot, so nobody repeats it
-    ask(bench, "/policy/resume")
+    home.succeeds = True
+    assert ask(bench, "/policy/home").message.startswith("the home service is called")
     before = len(robot.commands)
     robot.run_until(lambda: len(robot.commands) > before + 5, "commands")
+    assert home.calls == 2
 
 
 def test_a_rule_ends_the_episode(make_homed: Callable[..., PolicyNode], robot: Robot, bench: Bench) -> None:
@@ -133,6 +135,23 @@ def test_a_rule_ends_the_episode(make_homed: Callable[..., PolicyNode], robot: R
     loop = node.session.loop
     robot.run_until(lambda: not loop.episodes.running, "the end", x=0.61)
     assert "the episode is over: tcp_x above 0.6" in diagnose(node, bench).message
+
+
+def test_a_shadow_stands_while_the_node_that_commands_does(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    leader = started(make_node(first_action="free"))
+    shadow = started(make_node("shadow", enable_control=False, phase_topic="/policy/phase"))
+    assert leader.session is not None
+    assert shadow.session is not None
+    loops = leader.session.loop, shadow.session.loop
+    robot.run_until(lambda: all(loop.counters.decisions > 5 for loop in loops), "decisions")
+    assert ask(bench, "/policy/pause").success
+    robot.run_until(lambda: not loops[1].episodes.running, "the pause of the shadow")
+    assert loops[1].episodes.reason == "the node that commands is paused"
+    assert ask(bench, "/policy/resume").success
+    before = [loop.counters.decisions for loop in loops]
+    robot.run_until(
+        lambda: all(loop.counters.decisions > count for loop, count in zip(loops, before, strict=True)), "decisions"
+    )
 
 
 def test_a_shadow_calls_nobody_home(make_node: MakeNode, tmp_path: Path, robot: Robot, bench: Bench) -> None:

@@ -28,12 +28,13 @@ from rclpy.parameter import Parameter
 from vdd_ros.control.commander import FIRST_ACTIONS
 from vdd_ros.control.guards import ON_NOVELTY
 from vdd_ros.errors import PolicyFileError, RobotFileError, VddError
-from vdd_ros.nodes.policy.parameters import SENDS, TRIGGERS, PolicyParameters
+from vdd_ros.nodes.policy.parameters import TRIGGERS, PolicyParameters
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.providers import PROVIDERS
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.robot.commands import SENDS
 from vdd_ros.robot.robot_file import RobotFile
 
 # The same cases each time: a test that fails by chance helps nobody who changed something else.

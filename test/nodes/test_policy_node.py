@@ -22,7 +22,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray, Int64, String
 from trajectory_msgs.msg import JointTrajectory
 
-from vdd_ros.control.timing import LATENCY_LABELS
+from vdd_ros.control.timing import LATENCY_LABELS, latency_labels
 from vdd_ros.features import Feature
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.ros.messages import LATCHED
@@ -43,7 +43,7 @@ def test_policy_commands_the_robot(make_node: MakeNode, robot: Robot, bench: Ben
     started(make_node())
     robot.run_until(lambda: len(robot.commands) >= 20 and len(records) >= 20 and experts, "commands and records")
     assert np.abs(np.array([c.data for c in robot.commands]) - [0.5, 0.1]).max() <= 0.0101
-    assert [dim.label for dim in records[0].layout.dim] == list(LATENCY_LABELS)
+    assert [dim.label for dim in records[0].layout.dim] == list(latency_labels(("desired", "tcp")))
     values = np.array([record.data for record in records])
     first = int(values[0, 0])
     assert values[:, 0].tolist() == list(range(first, first + len(values)))

@@ -39,6 +39,7 @@ from vdd_ros.text import printable
         ({"noise": "loud"}, "Noise 'loud' is unknown"),
         ({"polcy_path": "x"}, "unknown parameters: polcy_path; did you mean policy_path?"),
         ({"episode_topic": "not a topic"}, "not a topic"),
+        ({"phase_topic": "policy/phase"}, "this node commands; only shadows follow"),
         ({"rate_hz": 1e-12}, "set rate_hz between 0.001 and 1000"),
     ],
 )

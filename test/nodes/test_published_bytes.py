@@ -83,7 +83,7 @@ class Sent:
     def __init__(self, bench: Bench, file: RobotFile, monkeypatch: pytest.MonkeyPatch) -> None:
         action = [Feature(entry.action, entry.unit) for entry in file.command_entries if entry.action]
         channel = CommandChannel(file.commands, [Feature("o", "1")], action)
-        self.outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
+        self.outputs = PublishedOutputs(bench.node, channel, 0.005, control=True, inputs=("o",))  # type: ignore[arg-type]
         self.bytes: list[bytes] = []
         for publisher in self.outputs._publishers:
             monkeypatch.setattr(publisher, "publish", self.bytes.append)
@@ -197,7 +197,7 @@ def test_records_have_no_bytes_that_are_not_their_own(bench: Bench, monkeypatch:
     sent = Sent(bench, robot(TRAJECTORY, 2, "rad"), monkeypatch)
     decision = DecisionRecord(diffusion_spec(history=2, goal_length=1))
     sent.outputs.expect_decisions(decision.labels, experts=False)
-    sent.outputs.latency(LatencyRecord())
+    sent.outputs.latency(LatencyRecord(("o",)))
     sent.outputs.decision(decision)
     sent.outputs.destroy()
     for content in sent.bytes:

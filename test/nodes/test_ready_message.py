@@ -17,6 +17,7 @@ from std_msgs.msg import Float32MultiArray, Float64MultiArray, Int32MultiArray, 
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.command_publisher import CommandPublisher
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
 from vdd_ros.nodes.ros import preserialized as ready_message
 from vdd_ros.nodes.ros.preserialized import ReadyMessage, serialized_exactly
@@ -166,6 +167,7 @@ def test_a_dry_run_leaves_what_is_sent_alone(bench: Bench, monkeypatch: pytest.M
     outputs = PublishedOutputs(bench.node, channel, 0.005, control=True)  # type: ignore[arg-type]
     sent: list[bytes] = []
     command = outputs._commands[0]
+    assert isinstance(command, CommandPublisher)
     monkeypatch.setattr(command.publisher, "publish", sent.append)
     outputs.command(np.zeros(2), (0,))
     outputs.dry_run(np.ones(2))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
+from recorded_arm import Sent, write_recording
 from robot_bags import JOINTS, ROBOT, joint_positions
 from ros_helpers import Bench
 from sensor_msgs.msg import JointState
@@ -16,17 +17,19 @@ from std_msgs.msg import Float64MultiArray
 
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, RobotFileError
+from vdd_ros.evaluation.robot_check.bag import check_bag
 from vdd_ros.evaluation.robot_check.live import check_live
 from vdd_ros.nodes.robot_capture import Captured, capture
+from vdd_ros.nodes.ros.messages import SENSOR_DATA
 from vdd_ros.robot.robot_file import RobotFile
 
 
 class Arm:
     """Publishes joint states and poses in a thread until it is closed."""
 
-    def __init__(self, node: Any, *, poses: bool = True) -> None:
+    def __init__(self, node: Any, *, poses: bool = True, qos: Any = 10) -> None:
         self._node = node
-        self._joints = node.create_publisher(JointState, "/joint_states", 10)
+        self._joints = node.create_publisher(JointState, "/joint_states", qos)
         self._poses = node.create_publisher(PoseStamped, "/camera/target_pose", 10) if poses else None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -61,7 +64,7 @@ def captured_with(robot: RobotFile, topics: set[str], *, namespace: str = "/") -
     raise AssertionError(f"no messages of {topics - {message.topic for message in found.received}}")
 
 
-def test_a_running_robot_is_read(bench: Bench) -> None:
+def test_a_running_robot_is_read_and_a_bag_of_it_as_well(bench: Bench, tmp_path: Path) -> None:
     robot = RobotFile.from_dict(robot_document())
     bench.node.create_subscription(Float64MultiArray, "/controller/commands", lambda _: None, 10)
     arm = Arm(bench.node)
@@ -76,18 +79,30 @@ def test_a_running_robot_is_read(bench: Bench) -> None:
     assert [entry.name for entry in joints.entries] == list(JOINTS)
     assert not [one for one in report.findings if one.level == "error" and "max_age_s" not in one.where]
     assert any("bench listens to /controller/commands" in one.text for one in report.findings)
+    sent = [Sent(one.received_ns, one.topic, one.form.type, one.content) for one in found.received]
+    bag = write_recording(tmp_path / "bag", sent)
+    (tmp_path / "arm.yaml").write_text(ROBOT)
+    recorded = check_bag(tmp_path / "arm.yaml", bag)
+    assert recorded.inputs == report.inputs
+    assert (recorded.ticks, recorded.spread_s) == (report.ticks, report.spread_s)
 
 
-def test_what_is_missing_and_who_takes_another_type_is_told(bench: Bench) -> None:
-    robot = RobotFile.from_dict(robot_document())
+def test_other_types_and_other_quality_of_service_are_told(bench: Bench) -> None:
+    """The joints are published as best effort, which the check hears, but a node with `qos: reliable` does not."""
+    document = robot_document()
+    document["inputs"]["joints"]["qos"] = "reliable"
+    robot = RobotFile.from_dict(document)
     bench.node.create_subscription(JointState, "/controller/commands", lambda _: None, 10)
-    arm = Arm(bench.node, poses=False)
+    bench.node.create_publisher(JointState, "/camera/target_pose", 10)
+    arm = Arm(bench.node, poses=False, qos=SENSOR_DATA)
     try:
         found = captured_with(robot, {"/joint_states"})
     finally:
         arm.close()
     errors = [f"{one.where}: {one.text}" for one in check_live(robot, found).findings if one.level == "error"]
-    assert any("inputs.target.topic: /camera/target_pose is not there" in text for text in errors)
+    pose = "geometry_msgs/msg/PoseStamped, but /camera/target_pose carries sensor_msgs/msg/JointState"
+    assert any(f"inputs.target.type: is {pose}; correct the type, or the topic" in text for text in errors)
+    assert any("bench publishes /joint_states, but nothing arrives here: " in text for text in errors)
     assert any("topic /controller/commands is sensor_msgs/msg/JointState, but it must be" in text for text in errors)
 
 
@@ -98,6 +113,7 @@ def test_the_command_reports_a_silent_robot(tmp_path: Path, bench: Bench, capsys
     out = capsys.readouterr().out
     assert "arm.yaml on the running robot" in out
     assert "nobody listens to /controller/commands" in out
+    assert "inputs.joints.topic: joint_states is not there, nor is any topic of the type sensor_msgs" in out
     assert json.loads((tmp_path / "r.json").read_text())["source"] == "the running robot"
 
 

@@ -111,6 +111,7 @@ def with_everything(make_node: MakeNode, tmp_path: Path, monkeypatch: pytest.Mon
     policy = write_mixture(tmp_path / "goals.onnx", goal_length=2)
     document = yaml.safe_load(Path(ROBOT_FILE).read_text())
     document["command"] |= {"on_loss": "call", "loss_service": "/avoiding_controller/stop"}
+    document["episodes"] = {"home": {"service": "/avoiding_controller/home"}}
     robot = tmp_path / "robot.yaml"
     robot.write_text(yaml.safe_dump(document))
 
@@ -131,7 +132,7 @@ def test_the_commanding_policy_may_do_what_it_does_and_no_more(with_everything: 
 
 
 def test_a_shadow_may_not_command(with_everything: Any) -> None:
-    used = names_of(with_everything("shadow_policy", enable_control=False))
+    used = names_of(with_everything("shadow_policy", enable_control=False, phase_topic="policy/phase"))
     check(used, ENCLAVES["/vdd_ros/shadow_policy"], CLOCK)
     assert [name for name, allowed in ENCLAVES.items() if COMMANDS in allowed.publish] == ["/vdd_ros/policy"]
 

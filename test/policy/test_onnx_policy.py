@@ -1,7 +1,6 @@
 """OnnxPolicy against the closed forms of the policies in policy_files.py, and every way a policy file can be wrong."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -328,50 +327,3 @@ def test_each_row_of_a_batch_has_a_goal_of_its_own(tmp_path: Path) -> None:
     batch = policy.act_batch(np.tile(OBSERVATION, (3, 1, 1)), goals)
     assert_allclose(batch.action, [policy.act(OBSERVATION, goal).action.copy() for goal in goals], atol=1e-7)
     assert not np.allclose(batch.action[0], batch.action[1])
-
-
-def _calls(policy: OnnxPolicy, goal: Floats | None) -> list[Callable[[], object]]:
-    """Every way to use a goal, still to be called."""
-    goals = None if goal is None else goal[None]
-    return [
-        lambda: policy.act(OBSERVATION, goal),
-        lambda: policy.dry_run(OBSERVATION, goal),
-        lambda: policy.mixture(OBSERVATION, goal),
-        lambda: policy.act_batch(OBSERVATION[None], goals),
-    ]
-
-
-def test_a_goal_that_is_missing_or_not_taken_is_refused(tmp_path: Path) -> None:
-    with_goal = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
-    without = OnnxPolicy.load(write_mixture(tmp_path / "q.onnx"))
-    for call in _calls(with_goal, None):
-        with pytest.raises(ObservationError, match=r"takes a goal of the shape \(2, 4\)"):
-            call()
-    for call in _calls(without, GOAL):
-        with pytest.raises(ObservationError, match="takes no goal; leave it out"):
-            call()
-
-
-@pytest.mark.parametrize(
-    ("goal", "message"),
-    [
-        (
-            GOAL[:1],
-            r"goal has the shape .*1, 4\); this policy takes .*2, 4\): goal_length, oldest first, and desired_x",
-        ),
-        (GOAL[:, :3], r"goal has the shape .*2, 3\)"),
-        (np.where(GOAL == 0.4, np.nan, GOAL), "goal entry desired_y is nan"),
-    ],
-)
-def test_a_goal_of_another_shape_or_not_finite_is_refused(tmp_path: Path, goal: Floats, message: str) -> None:
-    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
-    for call in _calls(policy, goal):
-        with pytest.raises(ObservationError, match=message):
-            call()
-    assert np.isfinite(policy.act(OBSERVATION, GOAL).action).all()
-
-
-def test_as_many_goals_as_observations_are_asked_for(tmp_path: Path) -> None:
-    policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx", goal_length=2))
-    with pytest.raises(ObservationError, match=r"goal has the shape \(2, 2, 4\); this policy takes \(3, 2, 4\)"):
-        policy.act_batch(np.tile(OBSERVATION, (3, 1, 1)), np.stack([GOAL, GOAL]))

@@ -276,6 +276,7 @@ def test_metadata_that_repeat_are_refused(tmp_path: Path) -> None:
 def test_text_is_named_and_a_robot_file_sent_to_its_parameter(tmp_path: Path) -> None:
     """Whoever swaps the two paths should not read of protobuf."""
     robot = Path(__file__).parents[2] / "config" / "robots" / "avoiding.yaml"
-    assert "it is a robot file, which the parameter robot_file takes" in refusal(robot)
+    assert "is a robot file, not a policy file; " in refusal(robot)
+    assert "the parameter robot_file take it" in refusal(robot)
     (tmp_path / "notes.onnx").write_text("some lines\nof text\n")
     assert "it is text" in refusal(tmp_path / "notes.onnx")

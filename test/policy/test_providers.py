@@ -4,9 +4,7 @@ import mmap
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import get_ident
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +16,7 @@ from policy_files import write_mixture, write_policy
 
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError, ProviderError
-from vdd_ros.policy import binding, cuda_recording, providers
+from vdd_ros.policy import binding, providers
 from vdd_ros.policy import onnx_session as session
 from vdd_ros.policy.binding import BoundArrays
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -235,51 +233,6 @@ def test_a_gpu_that_fails_is_not_blamed_on_the_file_alone(
         ProviderError, match=r"failed with the CUDAExecutionProvider \(cudaErrorUnknown\)\. Try .*'cpu'"
     ):
         policy.act(OBSERVATION)
-
-
-class FakeDriver:
-    """CUDA's driver; keeps which thread asked for which mode."""
-
-    def __init__(self, code: int = 0) -> None:
-        self.code = code
-        self.modes: list[tuple[int, int]] = []
-
-    def cuInit(self, flags: int) -> int:
-        return flags
-
-    def cuThreadExchangeStreamCaptureMode(self, mode: Any) -> int:
-        self.modes.append((get_ident(), mode._obj.value))
-        return self.code
-
-
-def test_every_thread_ignores_recordings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each asks for it once: CU_STREAM_CAPTURE_MODE_THREAD_LOCAL is 1."""
-    driver = FakeDriver()
-    monkeypatch.setattr(cuda_recording, "CDLL", {"libcuda.so.1": driver}.__getitem__)
-
-    def twice() -> int:
-        for _ in range(2):
-            cuda_recording.ignore_recordings_elsewhere()
-        return get_ident()
-
-    threads = []
-    for _ in range(2):
-        with ThreadPoolExecutor(1) as pool:
-            threads.append(pool.submit(twice).result())
-    assert driver.modes == [(thread, 1) for thread in threads]
-
-
-def test_a_driver_that_is_missing_or_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> Any:
-        raise OSError(f"{name}: cannot open")
-
-    def refuses(_: str) -> FakeDriver:
-        return FakeDriver(999)
-
-    for driver, message in ((missing, "cannot be loaded: libcuda.so.1: cannot open"), (refuses, "CUresult 999")):
-        monkeypatch.setattr(cuda_recording, "CDLL", driver)
-        with ThreadPoolExecutor(1) as pool, pytest.raises(ProviderError, match=message):
-            pool.submit(cuda_recording.ignore_recordings_elsewhere).result()
 
 
 @pytest.mark.parametrize("faster", ["host", "device"])

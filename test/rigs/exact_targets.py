@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vdd_ros.features import Feature
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.fit import TrainingJob, fit
@@ -132,7 +133,7 @@ def distil_target(target: Target, config: DistilConfig, folder: Path, states: in
     teacher = ExactTeacher(target)
     teacher.check_range(config.min_noise, config.max_noise)
     pool = target.pool(states, config.pool_samples, config.seed)
-    shape = StudentConfig(history=1, obs_dim=1, horizon=1, act_dim=target.size, **config.shape_settings())
+    shape = shaped(StudentConfig, config, dict(history=1, obs_dim=1, horizon=1, act_dim=target.size))
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)
     job = TrainingJob(student, vdd_loss(student, teacher, pool, config), shape)

@@ -13,7 +13,7 @@ from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.guards import GuardSettings
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.control.task_end import TaskEnd
-from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord, LatencyStatistics
+from vdd_ros.control.timing import LatencyRecord, LatencyStatistics
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -32,7 +32,7 @@ class Collected:
         self.expected: list[tuple[str, ...]] = []
         self.trajectories: list[list[list[float]]] = []
         self.parts: list[tuple[int, ...]] = []
-        self.calls = self.calls_off = 0
+        self.calls = self.calls_off = self.withdrawals = 0
 
     def command(self, values: Any, parts: tuple[int, ...]) -> None:
         self.commands.append(values.tolist())
@@ -51,11 +51,14 @@ class Collected:
     def cancel_request(self) -> None:
         self.calls_off += 1
 
+    def withdraw_goals(self) -> None:
+        self.withdrawals += 1
+
     def count_in(self, counters: Counters) -> None:
         self.counters = counters
 
     def latency(self, record: LatencyRecord) -> None:
-        self.records.append({label: record[label] for label in LATENCY_LABELS if not math.isnan(record[label])})
+        self.records.append({label: record[label] for label in record.labels if not math.isnan(record[label])})
 
     def expert(self, expert: int) -> None:
         self.experts.append(expert)

@@ -1,4 +1,4 @@
-"""The tables of README.md, docs/install.md and docs/latency.md, made from results/.
+"""The tables of README.md, docs/install.md, docs/latency.md and docs/your_robot.md, made from results/.
 
 `python test/rigs/readme_tables.py` prints them; test_readme_tables.py holds the pages against them.
 """
@@ -14,6 +14,7 @@ from vdd_ros.benchmark.methods.tables import methods_table
 
 RESULTS = CHECKOUT / "results" / "avoiding.json"
 PROVIDERS = CHECKOUT / "results" / "providers.json"
+TUTORIAL = CHECKOUT / "results" / "your_robot.json"
 CELLS = CHECKOUT / "results" / "benchmark.json"
 SHOWN = ("ddpm", "beso", "beso-1", "cd", "ctm", "em", "imc", "vdd-paper-beso", "vdd-ddpm", "vdd-beso")
 STAGES = ("observation_age", "assemble", "inference", "publish", "bookkeeping", "not inference", "total", "lateness")
@@ -114,6 +115,58 @@ def providers_table() -> str:
     return "\n".join(rows)
 
 
+def load_tutorial() -> dict[str, Any]:
+    """Read results/your_robot.json: what the commands of docs/your_robot.md found."""
+    results: dict[str, Any] = json.loads(TUTORIAL.read_text(encoding="utf-8"))
+    return results
+
+
+def tutorial_ways() -> dict[str, tuple[int, int]]:
+    """Return how often each way was taken with success, elbow up and down, of whom."""
+    results = load_tutorial()
+    up = results["recordings"]["elbow_up"]
+    found = {"demonstrations": (up, results["recordings"]["bags"] - up)}
+    for name in ("teacher", "student"):
+        modes = results[name]["pooled"]["modes"]
+        found[name] = (modes["0"], modes["1"])
+    ways = results["run"]["modes"]
+    return found | {"student, over DDS": (ways["elbow up"], ways["elbow down"])}
+
+
+def tutorial_table() -> str:
+    """Return success and ways of the demonstrations, both policies, and the run over DDS."""
+    results = load_tutorial()
+    scores = {name: results[name]["pooled"] for name in ("teacher", "student")} | {"student, over DDS": results["run"]}
+    rows = ["| | episodes | reached [95 %] | elbow up | elbow down |", "|---|---|---|---|---|"]
+    for name, (up, down) in tutorial_ways().items():
+        score = scores.get(name)
+        ways = f"{up / (up + down):.2f} | {down / (up + down):.2f}"
+        if score is None:
+            rows.append(f"| {name} | {up + down} | | {ways} |")
+            continue
+        low, high = score["success_interval"]
+        reached = f"{score['successes'] / score['rollouts']:.3f} [{low:.3f}, {high:.3f}]"
+        rows.append(f"| {name} | {score['rollouts']} | {reached} | {ways} |")
+    return "\n".join(rows)
+
+
+def tutorial_summary() -> str:
+    """Return how long the tutorial and a tick took."""
+    results = load_tutorial()
+    taken, machine = results["commands"]["taken"], results["commands"]["machine"]
+    minutes, cpu = (sum(one[key] for one in taken) / 60 for key in ("seconds", "cpu_s"))
+    inference = {node["node"]: node["stages"]["inference"] for node in results["latency"]["nodes"]}
+    student, teacher = (
+        f"{1e6 * inference[node]['p50']:.0f} µs (p99 {1e6 * inference[node]['p99']:.0f})"
+        for node in ("/policy", "/shadow_policy")
+    )
+    return (
+        f"All commands together took {minutes:.1f} minutes on {machine['cores']} cores of {machine['cpu']} that other "
+        f"programs used too, {cpu:.1f} minutes of CPU. In the run over DDS, inference took the student {student}, the "
+        f"teacher {teacher}."
+    )
+
+
 TABLES = {
     make.__name__: make
     for make in (
@@ -124,6 +177,8 @@ TABLES = {
         latency_summary,
         lever_table,
         providers_table,
+        tutorial_table,
+        tutorial_summary,
     )
 }
 """Every text that the pages quote."""

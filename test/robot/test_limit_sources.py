@@ -95,6 +95,21 @@ def test_set_points_take_the_demonstrated_range() -> None:
     assert (shoulder.low, shoulder.high, shoulder.max_step) == pytest.approx((-math.pi / 2, math.pi / 4, 0.05))
 
 
+def test_set_points_take_the_demonstrated_step_in_the_unit_of_the_file() -> None:
+    """What the file says itself stands before it; a policy file that does not tell it is named, with what to write."""
+    given = document(limits="from_demonstrations")
+    given["command"]["entries"][1]["max_step"] = 0.05
+    robot = RobotFile.from_dict(given)
+    steps = {"shoulder_target": 2.0, "elbow_target": 0.001}
+    shoulder, elbow = robot.limited(ACTION, PERIOD_S, steps).command_entries
+    assert (shoulder.max_step, shoulder.first_step) == pytest.approx((math.radians(2.0), math.radians(2.0)))
+    assert elbow.max_step == 0.05
+    with pytest.raises(RobotFileError, match=r"entries\[0\].max_step: is missing, .*largest change per tick, in rad"):
+        robot.limited(ACTION, PERIOD_S)
+    with pytest.raises(RobotFileError, match=r"command.entries\[0\].max_step: is 0 by `limits: from_demonstrations`"):
+        robot.limited(ACTION, PERIOD_S, {"shoulder_target": 0.0})
+
+
 def test_displacements_take_the_demonstrated_step() -> None:
     given = document(limits="from_demonstrations", relative_to="last_command")
     for entry in given["command"]["entries"]:
@@ -145,7 +160,6 @@ def test_without_a_description_nothing_is_commanded() -> None:
     ("entry", "problem"),
     [
         ({"limits": "urdfs"}, "command.entries[0].limits: is 'urdfs' (did you mean 'urdf'?); allowed are from_demo"),
-        ({"limits": "from_demonstrations"}, "command.entries[0].max_step: is missing: from demonstrations follows the"),
         ({"limits": "from_demonstrations", "relative_to": "last_command"}, "command.entries[0].low: is missing: from"),
         ({"limits": "urdf", "low": math.inf}, "command.entries[0].low: must be finite"),
         ({}, "command.entries[0].max_step: is missing"),

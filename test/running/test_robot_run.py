@@ -185,7 +185,8 @@ def test_a_simulated_robot_needs_no_robot_file(
         ({"params_file": Path("other.yaml")}, "has a section for /other_node, but the nodes are /policy"),
         ({"params_file": Path("silent.yaml"), "record": Path("bag")}, "so give --no-commands to record"),
         ({"robot": Path("nowhere.yaml")}, "nowhere.yaml"),
-        ({"task": "no_such_task"}, "no_such_task"),
+        ({"task": "no_such_task"}, "'avoiding', not for 'no_such_task'; omit the task of --sim"),
+        ({"task": "example_arm"}, "'avoiding', not for 'example_arm'; omit the task of --sim"),
         ({"task": "avoiding", "episodes": 0}, "--episodes is 0; it must be from 1 to 1,000,000"),
         ({"seed": -1}, "--seed is -1; it must be from 0 to 2,147,483,647"),
     ],
@@ -202,3 +203,25 @@ def test_wrong_arguments_are_refused_before_anything_starts(
     with pytest.raises(VddError, match=words):
         execute(RobotRun(**({"robot": AVOIDING} | wrong)), print)
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("made_for", "words"),
+    [
+        (None, "does not say which task it was made for; name the simulated one: --sim TASK, of avoiding, example_arm"),
+        ("my_robot", "was made for 'my_robot', which has no simulation; there are avoiding, example_arm"),
+    ],
+)
+def test_a_policy_without_a_simulation_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], made_for: str | None, words: str
+) -> None:
+    policy = write_mixture(tmp_path / "p.onnx", task=made_for)
+    assert main(["run", "--sim", "--policy", str(policy)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_robot_has_no_results_to_keep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    assert main(["run", "--robot", str(AVOIDING), "--json", str(file)]) == 2
+    assert "give --sim, or omit them" in capsys.readouterr().err
+    assert not file.exists()

@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from checkout import CHECKOUT, setup_arguments
+from doc_commands import Command, commands
 
 from vdd_ros.cli.main import COMMANDS, main
 
@@ -30,7 +30,6 @@ SHIPPED = ("config", "models", "results")
 NETWORK = ["--backbone", "mlp", "--width", "16", "--layers", "1", "--steps", "5", "--batch", "64"]
 SMALLER = {
     "demos avoiding": ["--episodes", "12"],
-    "bag example": ["--episodes", "8"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],
@@ -42,50 +41,6 @@ SMALLER = {
 }
 # Commands that take minutes of real time: parsed beside the others, run alone. Those that read what these write too.
 SLOW = ("demo_cold", "--repeats", "demo_repeats/bag", "realtime")
-
-
-def needs_robot(words: tuple[str, ...]) -> bool:
-    """Tell whether a command runs until Ctrl-C, beside a robot that no test has; test/running has one."""
-    return words[1] == "run" and "--sim" not in words
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command of a page: its words without the shell's comments and variable assignments."""
-
-    page: str
-    line: int
-    words: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line} {shlex.join(self.words)}"
-
-
-def commands(text: str, page: str) -> Iterator[Command]:
-    """Yield the commands of the fenced shell blocks of a page, in order."""
-    language: str | None = None
-    parts: list[str] = []
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if fence := re.match(r"```(\w*)", line):
-            language = fence.group(1) if language is None else None
-            continue
-        if language not in ("bash", "sh", "console"):
-            continue
-        if language == "console" and not parts:
-            if not line.startswith("$ "):
-                continue
-            line = line.removeprefix("$ ")
-        parts.append(line.removesuffix("\\"))
-        if line.endswith("\\"):
-            continue
-        for piece in " ".join(parts).split("&&"):
-            words = shlex.split(piece, comments=True)
-            while words and re.fullmatch(r"\w+=.*", words[0]):
-                words.pop(0)
-            if words:
-                yield Command(page, number, tuple(words))
-        parts = []
 
 
 def unfenced(text: str) -> list[str]:
@@ -167,6 +122,8 @@ RUN_AS: dict[tuple[str, ...], tuple[str, ...]] = {("make", "demo"): ("vdd", "dem
 # What a launch on a robot records; the demo's bag has the same topics.
 STANDS_FOR = {"latency_bag": "demo_out/bag"}
 TO_RUN = list(dict.fromkeys(words for c in SHOWN if (words := RUN_AS.get(c.words, c.words))[0] == "vdd"))
+# The tutorial is one story, which test_your_robot.py tells from its beginning to its end.
+ELSEWHERE = {command.words for command in SHOWN if command.page == "your_robot.md"}
 
 
 @pytest.mark.parametrize("command", SHOWN, ids=str)
@@ -204,7 +161,7 @@ def run(words: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "words", [words for words in TO_RUN if not (set(SLOW) & set(words) or needs_robot(words))], ids=shlex.join
+    "words", [words for words in TO_RUN if not set(SLOW) & set(words) and words not in ELSEWHERE], ids=shlex.join
 )
 def test_a_shown_vdd_command_runs(words: tuple[str, ...], workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(words, workplace, monkeypatch)

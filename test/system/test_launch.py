@@ -20,6 +20,7 @@ from vdd_ros.bags.latency import NODE_TOPICS
 from vdd_ros.errors import VddError
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.sim_robot_node import SimParameters
+from vdd_ros.tasks import get_task
 
 ROOT = Path(__file__).parents[2]
 MODULES = (
@@ -124,7 +125,7 @@ def transitions(actions: list[Call]) -> list[int]:
 
 
 REACHES = {
-    "policy": ("mine.onnx", "policy", "policy_path", "FOLDER/mine.onnx"),
+    "policy": ("teacher", "policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
     "compare_with": ("other", "shadow_policy", "policy_path", "/share/models/avoiding_teacher.onnx"),
     "robot": ("mine.yaml", "policy", "robot_file", "FOLDER/mine.yaml"),
     "record": ("1e3", "bag_recorder", "output", "FOLDER/1e3"),
@@ -143,6 +144,11 @@ def test_argument_reaches_its_parameter(load: Callable[[str], Any], folder: Path
     expected = expected.replace("FOLDER", str(folder)) if isinstance(expected, str) else expected
     assert parameters(policy_actions(load)).get(node, {}).get(parameter) != expected
     assert parameters(policy_actions(load, **{argument: value}))[node][parameter] == expected
+
+
+def test_a_policy_of_ones_own_runs_with_its_robot_file(load: Callable[[str], Any], folder: Path) -> None:
+    given = parameters(policy_actions(load, policy="mine.onnx", robot="mine.yaml"))["policy"]
+    assert (given["policy_path"], given["robot_file"]) == (str(folder / "mine.onnx"), str(folder / "mine.yaml"))
 
 
 def test_what_no_argument_asks_for_is_left_to_the_parameter_file(load: Callable[[str], Any]) -> None:
@@ -220,6 +226,7 @@ def test_sections_are_matched_below_the_namespace_of_the_launch(load: Callable[[
         ({"record": "mine.yaml"}, "exists already"),
         ({"record": "bag", "params_file": "mine.params.yaml"}, "shadow:=true"),
         ({"seed": "one"}, "whole number"),
+        ({"policy": "mine.onnx"}, "no robot file is given for the policy mine.onnx; give robot:=FILE"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(
@@ -330,7 +337,12 @@ def test_demo_adds_a_simulated_robot(load: Callable[[str], Any]) -> None:
     assert [Path(path).name for path in included] == ["compare.launch.py"]
     assert [e.what for e in entities(module)[-3:]] == ["OpaqueFunction", "IncludeLaunchDescription", "Node"]
     check = entities(module)[-3].kwargs["function"]
-    check(SimpleNamespace(launch_configurations=arguments(module)))
+    given = arguments(module)
+    check(SimpleNamespace(launch_configurations=given))
+    assert given["robot"] == str(get_task("avoiding").get_robot_file())
+    check(SimpleNamespace(launch_configurations=given | {"robot": "mine.yaml", "task": "mine"}))
+    with pytest.raises(VddError, match="unknown task 'mine'"):
+        check(SimpleNamespace(launch_configurations=arguments(module) | {"task": "mine"}))
     for name in ("episodes", "seed"):
         with pytest.raises(VddError, match="whole number"):
             check(SimpleNamespace(launch_configurations=arguments(module) | {name: "1.5"}))

@@ -30,6 +30,7 @@ SHARED_MODULES = (
     "earlier",
     "errors",
     "features",
+    "file_kinds",
     "files",
     "console",
     "middleware",
@@ -69,16 +70,11 @@ LAYERS = {
     "data": Layer(
         packages=("numpy",),
         exceptions=(
-            *((f"formats.{module}", "pyarrow") for module in ("parquet", "lerobot_writer")),
+            *((f"formats.{module}", "pyarrow") for module in ("parquet", "lerobot_writer", "minari_arrow")),
             *((f"formats.{module}", "h5py") for module in ("hdf5", "minari", "robomimic")),
             ("formats.images", "PIL"),
-            ("formats.zarr_arrays", "numcodecs"),
+            ("formats.zarr_codecs", "numcodecs"),
         ),
-    ),
-    "recordings": Layer(
-        layers=("robot", "policy", "control", "bags", "data"),
-        packages=("numpy",),
-        exceptions=(("example_arm", "rosbags"),),  # through the writer of bags
     ),
     "tasks": Layer(
         layers=("data",),
@@ -88,7 +84,13 @@ LAYERS = {
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
+            ("example_arm.scene", "matplotlib"),
         ),
+    ),
+    "recordings": Layer(
+        layers=("robot", "policy", "control", "bags", "data", "tasks"),
+        packages=("numpy",),
+        exceptions=(("example_arm", "rosbags"),),  # through the writer of bags
     ),
     "evaluation": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "recordings", "tasks"),
@@ -221,6 +223,13 @@ def test_an_exception_needs_only_its_one_package(layer: str, module: str, packag
     if f"{layer}.{module}" not in modules(layer):
         pytest.skip(f"there is no module {layer}.{module}")
     import_without(tuple(name for name in OPTIONAL if name != package), [f"{layer}.{module}"])
+
+
+def test_what_checks_a_robot_needs_only_what_is_installed_on_one() -> None:
+    rooms = ("evaluation.robot_check.", "evaluation.robot_draft.", "evaluation.preflight.", "evaluation.alignment")
+    needed = [name for name in modules("evaluation") if name.startswith(rooms)]
+    assert "evaluation.preflight.joint_order" in needed
+    import_without((*OPTIONAL, "scipy", "sklearn", "PIL"), [*needed, "cli.robot.check", "cli.robot.new"])
 
 
 def test_the_commands_can_be_listed_without_any_optional_package() -> None:

@@ -1,14 +1,16 @@
 """Every figure that the pages quote is the one in results/, and the shipped policies are those that were measured."""
 
+import shlex
 from hashlib import sha256
 
 import pytest
 from checkout import CHECKOUT
-from readme_tables import TABLES, load_groups, load_results
+from readme_tables import TABLES, load_groups, load_results, load_tutorial, tutorial_ways
+from run_tutorial import tutorial
 
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
-QUOTING = ("README.md", "docs/install.md", "docs/latency.md")
+QUOTING = ("README.md", "docs/install.md", "docs/latency.md", "docs/your_robot.md")
 PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in QUOTING)
 SHIPPED = ("student", "teacher")
 
@@ -67,3 +69,21 @@ def test_the_latency_of_the_demo_holds() -> None:
     found = results["latency"]["comparison"]
     assert found["ratio"] >= 0.6 * found["steps"]
     assert all(node["missing"] == 0 for node in results["latency"]["nodes"])
+
+
+def test_the_arm_of_the_tutorial_takes_both_demonstrated_ways() -> None:
+    results, ways = load_tutorial(), tutorial_ways()
+    shares = {name: up / (up + down) for name, (up, down) in ways.items()}
+    assert shares["demonstrations"] == pytest.approx(0.5)
+    assert max(abs(share - 0.5) for share in shares.values()) <= 0.1, shares
+    for name in ("teacher", "student"):
+        assert results[name]["pooled"]["rollouts"] >= 480
+        assert results[name]["pooled"]["success_rate"] >= 0.95
+    assert results["run"]["rollouts"] >= 100
+    assert results["run"]["successes"] >= 0.95 * results["run"]["rollouts"]
+    assert sum(one["seconds"] for one in results["commands"]["taken"]) <= 20 * 60
+
+
+def test_the_results_of_the_tutorial_are_of_the_commands_that_it_shows() -> None:
+    shown = [shlex.join(command.words) for command in tutorial()]
+    assert [one["command"] for one in load_tutorial()["commands"]["taken"]] == shown

@@ -18,7 +18,7 @@ GRAPHS: dict[str, tuple[str, str]] = {
     ),
     "several inputs": (
         "p (float[1, 3] image, float[1, 3] joints) => (float[1, 6] y) { y = Concat <axis = 1> (image, joints) }",
-        r"has 2 inputs \(image, joints\); a graph of one flat observation can be wrapped",
+        r"has 2 inputs \(image, joints\), of which image, joints are not described; name one of them as the `input` of",
     ),
     "random": (
         "p (float[1, 6] x) => (float[1, 6] y) { n = RandomNormalLike(x) y = Add(x, n) }",
@@ -137,6 +137,15 @@ DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "horizon": ({"horizon": 0}, r"horizon: is 0; it must be a whole number from 1"),
     "no such input": ({"input": "observations"}, r"has no input 'observations'; its inputs are obs"),
+    "an input that no item names": ({"input": None, "observation": observed(input="other")}, r"has no input 'other'"),
+    "inputs of some items": (
+        {"observation": [observed(input="obs")[0], {"name": "x", "unit": "m"}]},
+        r"observation: names the `input` of some of its items",
+    ),
+    "inputs twice": ({"input": "obs", "observation": observed(input="obs")}, r"input: stands beside the `input` of"),
+    "an input of an action": ({"action": acted(input="obs")}, r"action\[0\].input: is not known here"),
+    "an open question": ({"rate_hz": "???"}, r"rate_hz: is an open question; answer it in place of \?\?\?"),
+    "an open name": ({"action": acted(names=["???"])}, r"action\[0\].names: is an open question"),
     "no such output": ({"output": "mu"}, r"has no output 'mu'; its outputs are actions"),
     "unit": ({"action": acted(unit=7)}, r"action\[0\].unit: is 7; it must be text"),
 }
@@ -145,7 +154,7 @@ DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_a_description_is_refused(name: str, tmp_path: Path) -> None:
     changes, message = DESCRIPTIONS[name]
-    error = PolicyFileError if name.startswith("no such") else ConfigurationError
+    error = PolicyFileError if name.startswith(("no such", "an input that")) else ConfigurationError
     refused(tmp_path, write_network(tmp_path / "foreign.onnx"), error, message, **changes)
 
 

@@ -199,7 +199,7 @@ def test_the_description_of_the_documentation_is_read(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
     described = read_description(tmp_path / "spec.yaml")
     assert [number.feature.name for number in described.action] == ["hip", "knee"]
-    assert described.order == (0, 1, 2, 9, 10, 11, 3, 4, 12, 13, 5, 6, 14, 15, 7, 8, 16, 17)
+    assert described.inputs[0].order == (0, 1, 2, 9, 10, 11, 3, 4, 12, 13, 5, 6, 14, 15, 7, 8, 16, 17)
     foreign = write_network(tmp_path / "foreign.onnx", width=18)
     made = wrap(foreign, tmp_path / "spec.yaml", tmp_path / "policy.onnx")
     assert (made.history, made.observation, made.action) == (2, 9, 2)

@@ -15,6 +15,7 @@ from vdd_ros.bags.mcap_scan import Scanned, scan_mcap
 from vdd_ros.bags.sqlite_scan import SIDECARS, is_sqlite, scan_sqlite
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RecordingError
+from vdd_ros.file_kinds import BAG, misplaced
 from vdd_ros.text import printable
 
 METADATA = "metadata.yaml"
@@ -96,6 +97,8 @@ def find_bag(path: Path) -> BagLayout:
     if not path.exists():
         raise RecordingError(f"{shown(path)} is not a readable bag: {_absent(path)}")
     if path.is_file():
+        if why := misplaced(path, BAG, "a bag"):
+            raise RecordingError(f"{shown(path)} {why}")
         return BagLayout(path, (path,))
     if not path.is_dir():
         raise RecordingError(f"{shown(path)} is not a readable bag: it is neither a folder nor an ordinary file")
@@ -105,6 +108,8 @@ def find_bag(path: Path) -> BagLayout:
     missing = tuple(file.name for file in files if not file.is_file())
     present = _files(path)
     if not present:
+        if why := misplaced(path, BAG, "a bag"):
+            raise RecordingError(f"{shown(path)} {why}")
         raise RecordingError(
             f"{shown(path)} is not a readable bag: the folder holds no file of a bag ({', '.join(SUFFIXES)}); give "
             "the folder that has metadata.yaml"

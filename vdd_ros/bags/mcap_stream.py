@@ -1,15 +1,15 @@
 """Streams the messages of whole MCAP files in the order of receipt, one chunk after the other."""
 
 import struct
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from functools import partial
-from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.bags.blocks import MessageBlock
 from vdd_ros.bags.contents import LAST_STAMP_NS, Channel, StoredMessage
 from vdd_ros.bags.decompression import MOST_BYTES, ZSTD_MAGIC, unpack
 from vdd_ros.bags.mcap_records import (
@@ -32,16 +32,19 @@ from vdd_ros.bags.mcap_records import (
     text_at,
 )
 from vdd_ros.errors import RecordingError
+from vdd_ros.robot.cdr.packed import Packed
 
-_MESSAGE_RECORD = struct.Struct("<BQHIQQ")
 _BODY = RECORD.size
-_CONTENT = RECORD.size + MESSAGE_HEAD.size
+_HEAD = np.dtype(
+    [
+        *(("opcode", "u1"), ("length", "<u8"), ("channel", "<u2"), ("number", "<u4")),
+        *(("log_ns", "<u8"), ("publish_ns", "<u8")),
+    ]
+)
+"""A message before its content: `RECORD`, then `MESSAGE_HEAD`."""
+_CHANNELS = 1 << 16
 _MOST_OVERLAPPING = 1 << 26
 """Most bytes of chunks that are kept at once because their times overlap."""
-
-_log_ns = attrgetter("log_ns")
-_stored = partial(tuple.__new__, StoredMessage)
-"""Makes a message of its four values; half the time of calling the class."""
 
 
 class _Chunk(NamedTuple):
@@ -175,55 +178,72 @@ class McapStream:
         return _overlap(self._chunks) <= _MOST_OVERLAPPING
 
     def batches(self, places: Collection[int]) -> Iterator[list[StoredMessage]]:
-        """Yield the messages of some channels in the order of receipt, in lists.
+        """Yield the messages of some channels in the order of receipt, in lists; see `blocks`."""
+        for block in self.blocks(places):
+            yield block.messages(self.channels)
+
+    def blocks(self, places: Collection[int]) -> Iterator[MessageBlock]:
+        """Yield the messages of some channels in the order of receipt, in blocks of about a chunk.
 
         Raises:
             RecordingError: A chunk is damaged, or there are fewer messages than the files count.
         """
-        wanted: list[dict[int, Channel]] = [{} for _ in self._files]
+        wanted: list[dict[int, int]] = [{} for _ in self._files]
         for place in places:
             file, key = self._places[place]
-            wanted[file][key] = self.channels[place]
-        missing = [{key: one.counts[key] for key in names} for one, names in zip(self._outlines, wanted, strict=True)]
-        waiting: list[StoredMessage] = []
+            wanted[file][key] = place
+        found_of = np.zeros(len(self.channels), np.int64)
+        waiting: MessageBlock | None = None
         nexts = [chunk.start_ns for chunk in self._chunks[1:]] + [LAST_STAMP_NS]
         for chunk, next_ns in zip(self._chunks, nexts, strict=True):
-            found = self._messages(chunk, wanted[chunk.file], missing[chunk.file])
-            if not waiting and (not found or found[-1].log_ns <= next_ns):
+            found = self._block(chunk, wanted[chunk.file])
+            found_of += np.bincount(found.places, minlength=len(found_of))
+            if waiting is None and (not len(found) or found.log_ns[-1] <= next_ns):
                 yield found
                 continue
-            waiting += found
-            waiting.sort(key=_log_ns)
-            ready = bisect_right(waiting, next_ns, key=_log_ns)
-            yield waiting[:ready]
-            del waiting[:ready]
-        self._check(missing)
+            waiting = found if waiting is None else MessageBlock.joined([waiting, found]).sorted()
+            ready = int(np.searchsorted(waiting.log_ns, next_ns, "right"))
+            yield waiting.taken(slice(ready))
+            waiting = waiting.taken(slice(ready, None)).alone() if ready < len(waiting) else None
+        self._check(places, found_of.tolist())
 
-    def _messages(self, chunk: _Chunk, wanted: dict[int, Channel], missing: dict[int, int]) -> list[StoredMessage]:
-        """Return the wanted messages of a chunk in the order of receipt, and take them off those that are missing."""
+    def _block(self, chunk: _Chunk, wanted: dict[int, int]) -> MessageBlock:
+        """Return the messages of a chunk on channels with these numbers, by place, in the order of receipt."""
         content = self._unpacked(chunk)
-        found: list[StoredMessage] = []
+        records = self._records(chunk, content)
+        heads = np.empty(0, _HEAD)
+        if len(records):
+            heads = np.ndarray(len(content) - _HEAD.itemsize + 1, _HEAD, content, strides=(1,))[records]
+        places = np.full(_CHANNELS, -1, np.int32)
+        places[list(wanted)] = list(wanted.values())
+        place_of = np.where(heads["opcode"] == MESSAGE, places[heads["channel"]], -1)
+        chosen = np.flatnonzero(place_of >= 0)
+        if len(chosen) < len(heads):
+            heads, records, place_of = heads[chosen], records[chosen], place_of[chosen]
+        sizes = heads["length"].astype(np.int64) - MESSAGE_HEAD.size
+        if len(sizes) and sizes.min() < 0:
+            raise self._damaged(chunk, "a message in it is too short")
+        times = heads["log_ns"]
+        if len(times) and (times.min() < chunk.start_ns or times.max() > LAST_STAMP_NS):
+            raise self._damaged(chunk, "its messages were not received in the time that it says")
+        packed = Packed(content, records + _HEAD.itemsize, sizes)
+        publish_ns = heads["publish_ns"].astype(np.int64)
+        return MessageBlock(place_of.astype(np.int64), times.astype(np.int64), publish_ns, packed).sorted()
+
+    def _records(self, chunk: _Chunk, content: bytes) -> NDArray[np.int64]:
+        """Return where the records of a chunk begin that are long enough for a message."""
+        found: list[int] = []
         place, end = 0, len(content)
-        last = end - _MESSAGE_RECORD.size
-        unpack_from, channel_of, add = _MESSAGE_RECORD.unpack_from, wanted.get, found.append
+        last = end - _HEAD.itemsize
+        unpack_from, add = RECORD.unpack_from, found.append
         while place <= last:
-            opcode, length, key, _, log_ns, publish_ns = unpack_from(content, place)
-            stop = place + _BODY + length
-            if opcode == MESSAGE and (channel := channel_of(key)) is not None:
-                add(_stored((channel, log_ns, publish_ns, content[place + _CONTENT : stop])))
-            place = stop
+            add(place)
+            place += _BODY + unpack_from(content, place)[1]
         while place + _BODY <= end:  # records that are shorter than a message
-            _, length = RECORD.unpack_from(content, place)
-            place += _BODY + length
+            place += _BODY + unpack_from(content, place)[1]
         if place != end:
             raise self._damaged(chunk, "its records do not fill it")
-        counts = Counter(map(id, map(itemgetter(0), found)))
-        for key, channel in wanted.items():
-            missing[key] -= counts[id(channel)]
-        found.sort(key=_log_ns)
-        if found and (found[0].log_ns < chunk.start_ns or found[-1].log_ns > LAST_STAMP_NS):
-            raise self._damaged(chunk, "its messages were not received in the time that it says")
-        return found
+        return np.array(found, np.int64)
 
     def _unpacked(self, chunk: _Chunk) -> bytes:
         file = self._files[chunk.file]
@@ -244,14 +264,15 @@ class McapStream:
     def _damaged(self, chunk: _Chunk, why: str) -> RecordingError:
         return RecordingError(f"the chunk at byte {chunk.offset:,} of {self._paths[chunk.file].name} is damaged: {why}")
 
-    def _check(self, missing: Iterable[dict[int, int]]) -> None:
-        for path, one, left in zip(self._paths, self._outlines, missing, strict=True):
-            for key, count in left.items():
-                if count > 0:
-                    raise RecordingError(
-                        f"{path.name} counts {one.counts[key]:,} messages on {one.channels[key].topic}, of which "
-                        f"{one.counts[key] - count:,} are found"
-                    )
+    def _check(self, places: Iterable[int], found: list[int]) -> None:
+        for place in places:
+            file, key = self._places[place]
+            counted, channel = self._outlines[file].counts[key], self.channels[place]
+            if found[place] < counted:
+                raise RecordingError(
+                    f"{self._paths[file].name} counts {counted:,} messages on {channel.topic}, of which "
+                    f"{found[place]:,} are found"
+                )
 
 
 def unpacked_singly(messages: list[StoredMessage]) -> list[StoredMessage]:

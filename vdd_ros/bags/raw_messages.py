@@ -1,12 +1,13 @@
 """The serialised messages of a bag in the order of receipt, without holding the bag in memory."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from vdd_ros.bags.blocks import MessageBlock, of_blocks, of_messages
 from vdd_ros.bags.contents import BagContents, Channel, StoredMessage, describe_losses
 from vdd_ros.bags.decompression import ZSTD_MAGIC
 from vdd_ros.bags.layout import BagLayout, find_bag, mend_hint, scan_bag, shown
@@ -83,9 +84,31 @@ class RawBag:
 
     def batches(self, places: Collection[int] | None = None) -> Iterator[list[StoredMessage]]:
         """Yield the same messages in lists of some hundreds."""
+        with self._whole():
+            for batch in self._source.batches(self._chosen(places)):
+                is_packed = _is_packed(one.content for one in (batch[:1] + batch[-1:]))
+                yield unpacked_singly(batch) if is_packed else batch
+
+    def blocks(self, places: Collection[int] | None = None) -> Iterator[MessageBlock]:
+        """Yield the same messages in blocks of some thousands."""
+        numbers = {id(channel): place for place, channel in enumerate(self.channels)}
+        if not isinstance(self._source, McapStream):
+            yield from of_messages(self.batches(places), numbers)
+            return
+        with self._whole():
+            for block in of_blocks(self._source.blocks(self._chosen(places))):
+                if not _is_packed((block.contents[0], block.contents[-1])):
+                    yield block
+                    continue
+                yield MessageBlock.of(unpacked_singly(block.messages(self.channels)), numbers)
+
+    def _chosen(self, places: Collection[int] | None) -> Collection[int]:
+        return range(len(self.channels)) if places is None else places
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
         try:
-            for batch in self._source.batches(range(len(self.channels)) if places is None else places):
-                yield batch if not _is_packed(batch) else unpacked_singly(batch)
+            yield
         except RecordingError as error:
             raise RecordingError(f"{shown(self.path)} is not a whole bag: {error}; {mend_hint(self.path)}") from error
 
@@ -100,9 +123,9 @@ class RawBag:
         self.close()
 
 
-def _is_packed(batch: list[StoredMessage]) -> bool:
+def _is_packed(contents: Iterable[bytes]) -> bool:
     """Return whether messages are compressed one by one, as all of a bag are, or none."""
-    return any(one.content[:4] == ZSTD_MAGIC for one in (batch[:1] + batch[-1:]))
+    return any(content.startswith(ZSTD_MAGIC) for content in contents)
 
 
 def _stream(bag: BagLayout, stack: ExitStack) -> _Source | None:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.reader import BagMessage
-from vdd_ros.bags.types import Decoder
+from vdd_ros.bags.types import Decoder, undecoded
+from vdd_ros.robot.cdr.format import MessageFormat
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,30 @@ class Topic:
     count: int
 
 
+@dataclass(frozen=True)
+class SerializedMessage:
+    """One message as it was sent.
+
+    Attributes:
+        topic: Full name of the topic.
+        received_ns: When it was received, nanoseconds since the epoch.
+        content: Its bytes, with their encapsulation header.
+        form: How they are read.
+    """
+
+    topic: str
+    received_ns: int
+    content: bytes
+    form: MessageFormat
+
+    def message(self) -> Any:
+        """Return the whole message; raises RecordingError if the bytes are none of its type."""
+        try:
+            return self.form.deserialize(self.content)
+        except Exception as error:  # libraries raise nearly anything for wrong bytes
+            raise undecoded(self.topic, self.form.type, self.content, error) from error
+
+
 class Recording(Protocol):
     """Messages that were received, from a bag or from a running robot.
 
@@ -39,7 +64,7 @@ class Recording(Protocol):
         """The topics."""
         ...
 
-    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+    def serialized(self, topics: Collection[str]) -> Iterator[SerializedMessage]:
         """Yield the messages of some topics in the order of receipt."""
         ...
 
@@ -63,16 +88,25 @@ class BagRecording:
             for name, kind in sorted({*found, *claimed, *((c.topic, c.msgtype) for c in bag.channels)})
         )
 
-    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+    def serialized(self, topics: Collection[str]) -> Iterator[SerializedMessage]:
         """Yield the messages of some topics in the order of receipt.
+
+        Raises:
+            RecordingError: A type has no definition.
+        """
+        places = [place for place, channel in enumerate(self._bag.channels) if channel.topic in topics]
+        for stored in self._bag.messages(places):
+            form = self._decoder.form(stored.channel)
+            yield SerializedMessage(stored.channel.topic, stored.log_ns, stored.content, form)
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """Yield the same messages as a whole.
 
         Raises:
             RecordingError: A type has no definition, or bytes are not of their type.
         """
-        places = [place for place, channel in enumerate(self._bag.channels) if channel.topic in topics]
-        for stored in self._bag.messages(places):
-            message = self._decoder.decode(stored.channel, stored.content)
-            yield BagMessage(stored.channel.topic, stored.log_ns, message)
+        for one in self.serialized(topics):
+            yield BagMessage(one.topic, one.received_ns, one.message())
 
     def first(self, topic: str) -> BagMessage | None:
         """Return the first message of a topic, or None if there is none."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ _ENCODING = "cdr"
 Floats = NDArray[np.float64]
 
 _MOST_DEFINITION = 1 << 20
+_FORMS_KEPT = 256
 _IDL = "=" * 80 + "\nIDL: "
 
 
@@ -37,10 +38,7 @@ class Decoder:
         try:
             return form.deserialize(content)
         except Exception as error:  # the library raises nearly anything for wrong bytes
-            raise RecordingError(
-                f"a message on {printable(channel.topic)} ({len(content):,} bytes) is no {printable(channel.msgtype)}: "
-                f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
-            ) from error
+            raise undecoded(channel.topic, channel.msgtype, content, error) from error
 
     def form(self, channel: Channel) -> MessageFormat:
         """Return how the messages of a channel are read, by field or as a whole; see `format_of`."""
@@ -61,26 +59,31 @@ def format_of(channel: Channel) -> MessageFormat:
             f"messages on {printable(channel.topic)} are serialised as {printable(channel.encoding)!r}; only "
             f"{_ENCODING} can be read. Leave the topic out, or record it with a recorder of ROS 2"
         )
-    definitions, store = _definitions_of(channel)
     try:
-        schema = schema_from(definitions, channel.msgtype)
+        return _form_of(channel.msgtype, channel.definition)
     except SchemaError:  # of a type in it
         raise undefined(channel) from None
-    return MessageFormat(channel.msgtype, schema, partial(_deserialized, store, channel.msgtype))
+
+
+@lru_cache(maxsize=_FORMS_KEPT)
+def _form_of(msgtype: str, definition: str) -> MessageFormat:
+    """Return the form of a type; parsing a definition takes longer than reading many messages."""
+    definitions, store = _definitions_of(msgtype, definition)
+    return MessageFormat(msgtype, schema_from(definitions, msgtype), partial(_deserialized, store, msgtype))
 
 
 def _deserialized(store: Any, msgtype: str, content: bytes) -> Any:
     return store.deserialize_cdr(content, msgtype)
 
 
-def _definitions_of(channel: Channel) -> tuple[Definitions, Any]:
-    """Return definitions, among them that of a channel's type if there is one, and a type store with them."""
+def _definitions_of(msgtype: str, definition: str) -> tuple[Definitions, Any]:
+    """Return definitions, among them that of a type if there is one, and a type store with them."""
     from rosbags.typesys import Stores, get_typestore
 
-    if channel.definition:
+    if definition:
         with suppress(Exception):  # foreign definitions may fail in any way
-            own = _parsed(channel)
-            schema_from(own, channel.msgtype)
+            own = _parsed(msgtype, definition)
+            schema_from(own, msgtype)
             store = get_typestore(Stores.EMPTY)
             with suppress(Exception):  # it has no wstring
                 store.register(own)
@@ -123,6 +126,14 @@ class Encoder:
         return bytes(self._store.serialize_cdr(message, kind))
 
 
+def undecoded(topic: str, kind: str, content: bytes, error: Exception) -> RecordingError:
+    """Return the error of bytes that are no message of their topic's type."""
+    return RecordingError(
+        f"a message on {printable(topic)} ({len(content):,} bytes) is no {printable(kind)}: "
+        f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
+    )
+
+
 def undefined(channel: Channel) -> RecordingError:
     """Return the error of a type without a definition."""
     return RecordingError(
@@ -143,7 +154,7 @@ def definition_of(channel: Channel) -> tuple[str, str]:
     if channel.definition:
         store = get_typestore(Stores.EMPTY)
         with suppress(Exception):  # foreign definitions may fail in any way
-            store.register(_parsed(channel))
+            store.register(_parsed(channel.msgtype, channel.definition))
             return channel.definition, store.hash_rihs01(channel.msgtype)
     standard = get_typestore(Stores.ROS2_JAZZY)
     if channel.msgtype not in standard.types:
@@ -151,12 +162,12 @@ def definition_of(channel: Channel) -> tuple[str, str]:
     return standard.generate_msgdef(channel.msgtype, ros_version=2)[0], standard.hash_rihs01(channel.msgtype)
 
 
-def _parsed(channel: Channel) -> Any:
+def _parsed(msgtype: str, definition: str) -> Any:
     """Return the types that a definition holds; raises any error of the library for an invalid one."""
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
-    if not channel.definition or len(channel.definition) > _MOST_DEFINITION:
+    if not definition or len(definition) > _MOST_DEFINITION:
         raise ValueError("no definition of a usable size")
-    if channel.definition.startswith(_IDL):
-        return get_types_from_idl(channel.definition)
-    return get_types_from_msg(channel.definition, channel.msgtype)
+    if definition.startswith(_IDL):
+        return get_types_from_idl(definition)
+    return get_types_from_msg(definition, msgtype)

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vdd_ros.cli.actions import run_action
+from vdd_ros.cli.numbers import SEED, Whole
+from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
@@ -30,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     example = "make bags of a simulated arm that an operator moves to a target, and its robot file, to try the rest on"
     action = actions.add_parser("example", help="make example recordings of an arm", description=example)
     action.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the bags")
-    action.add_argument("--episodes", type=int, default=40, help="number of bags (default: %(default)s)")
-    action.add_argument("--seed", type=int, default=0, help="seed of targets and noise (default: %(default)s)")
-    action.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
+    action.add_argument("--episodes", type=Whole(), default=40, help="number of bags (default: %(default)s)")
+    action.add_argument("--seed", type=SEED, default=0, help="seed of targets and noise (default: %(default)s)")
+    add_result_options(action)
     action.set_defaults(run_action=_example)
 
 
@@ -43,11 +45,11 @@ def _example(args: argparse.Namespace) -> int:
     """Make recordings, say where they are."""
     from vdd_ros.recordings.example_arm import record_examples
 
+    check_result_options(args)
     made = record_examples(args.out, args.episodes, args.seed)
     show(f"{args.out}: {len(made.bags)} bags, {made.elbow_up} with the elbow up; robot file {made.robot}")
-    if args.json is not None:
-        numbers = {"bags": len(made.bags), "elbow_up": made.elbow_up, "robot": str(made.robot), "seed": args.seed}
-        write_json(args.json, numbers)
+    numbers = {"bags": len(made.bags), "elbow_up": made.elbow_up, "robot": str(made.robot), "seed": args.seed}
+    keep_result(args, numbers)
     return 0
 
 

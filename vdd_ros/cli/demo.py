@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import POSITIVE, SEED, Whole
 from vdd_ros.demo.demo import Demo, policy_files, run_demo
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
@@ -13,7 +14,7 @@ HELP = "run student and teacher beside a simulated robot over ROS 2"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demo`."""
     parser.add_argument("--out", type=OutputFolder, default="demo_out", help="new folder (default: %(default)s)")
-    parser.add_argument("--episodes", type=int, default=10, help="episodes (default: %(default)s)")
+    parser.add_argument("--episodes", type=Whole(), default=10, help="episodes (default: %(default)s)")
     parser.add_argument(
         "--policy",
         default="student",
@@ -32,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repeats",
-        type=int,
+        type=Whole(0),
         default=0,
         help="rounds in each of which every policy runs alone, commanding, and then all run together, each into a bag "
         "of its own; 0: together, once (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of policies and simulation (default: %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of policies and simulation (default: %(default)s)")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="simulated seconds per second (default: real time, %(default)s)"
+        "--speed", type=POSITIVE, default=1.0, help="simulated seconds per second (default: real time, %(default)s)"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 

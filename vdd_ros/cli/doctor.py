@@ -3,7 +3,7 @@
 import argparse
 import resource
 
-from vdd_ros.cli.options import check_count
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.host.examination import advice, examine
@@ -16,14 +16,13 @@ HELP = "examine this host for real-time control: clocks, limits, versions, jitte
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd doctor`."""
     parser.add_argument(
-        "--sleeps", type=int, default=1000, help="number of sleeps in the jitter measurement (default: %(default)s)"
+        "--sleeps", type=Whole(), default=1000, help="number of sleeps in the jitter measurement (default: %(default)s)"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the facts as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print facts and advice."""
-    check_count("--sleeps", args.sleeps)
     facts = examine(args.sleeps)
     width = 2 + max(map(len, facts))
     for name, value in facts.items():

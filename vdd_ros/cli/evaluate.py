@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.options import add_worker_options, check_count
+from vdd_ros.cli.numbers import SEED, Whole
+from vdd_ros.cli.options import add_worker_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
@@ -28,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd evaluate`."""
     parser.add_argument("policy", type=Path, help="policy file (.onnx)")
     parser.add_argument("--task", help="task (default: the file's own)")
-    parser.add_argument("--rollouts", type=int, default=480, help="episodes per seed (default: %(default)s)")
+    parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes per seed (default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="seeds of the random draws, one run each (default: 0)"
+        "--seeds", type=SEED, nargs="+", default=[0], help="seeds of the random draws, one run each (default: 0)"
     )
     parser.add_argument(
         "--expert", choices=SELECTIONS, default="sample", help="for mixtures: which expert acts (default: %(default)s)"
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--action-steps",
-        type=int,
+        type=Whole(most=None),
         default=1,
         metavar="N",
         help="actions of a chunk that are executed before the next inference (default: %(default)s)",
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contexts",
-        type=int,
+        type=Whole(),
         metavar="N",
         help="for tasks with contexts: start the episodes from N contexts in turn (default: the task's usual number)",
     )
@@ -78,19 +79,18 @@ def run(args: argparse.Namespace) -> int:
         runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, **given, elsewhere=elsewhere)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
-    show(_headline(args, policy.spec, task.spec), score_table(scores, task.spec.modes))
+    show(_headline(args, policy.spec, task.spec), score_table(scores, task))
     settings = RolloutSettings(args.rollouts, args.seeds, args.action_steps, args.expert, args.noise, goals_sha256)
-    keep_result(args, rollout_record(args.policy, policy, task.spec, settings, scores))
+    keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
     if args.figure is not None:
-        draw_rollouts(args.figure, args.policy.name, task.spec, runs[args.seeds[0]], args.seeds[0])
+        draw_rollouts(args.figure, args.policy.name, task, runs[args.seeds[0]], args.seeds[0])
     return 0
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
     """Refuse what would fail only after the rollouts."""
-    check_count("--rollouts", args.rollouts)
-    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers, 0 or more")
+    if len(set(args.seeds)) < len(args.seeds):
+        raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers")
     check_result_options(args)
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.cli.threads import add_thread_option, settle_numpy_threads
 from vdd_ros.console import show
@@ -30,11 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="held-out demonstrations (default: new ones by the task's demonstrator)",
     )
-    parser.add_argument("--states", type=int, default=200, help="states of the demonstrations (default: %(default)s)")
     parser.add_argument(
-        "--samples", type=int, default=256, help="actions of each policy per state (default: %(default)s)"
+        "--states", type=Whole(most=None), default=200, help="states of the demonstrations (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random draws (default: %(default)s)")
+    parser.add_argument(
+        "--samples", type=Whole(most=None), default=256, help="actions of each policy per state (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the random draws (default: %(default)s)")
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the results")
     parser.add_argument("--stamp", action="store_true", help="write the main figures into the student's policy file")
     add_result_options(parser)

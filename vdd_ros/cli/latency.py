@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
 from vdd_ros.evaluation.latency.agreement import STATES
@@ -38,12 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--states",
-        type=int,
+        type=Whole(most=None),
         default=STATES,
         help="observations at which densities are computed, spread evenly over the record (default: %(default)s)",
     )
     parser.add_argument(
-        "--warmup", type=int, default=WARMUP_TICKS, help="first ticks of each node to exclude (default: %(default)s)"
+        "--warmup",
+        type=Whole(0, None),
+        default=WARMUP_TICKS,
+        help="first ticks of each node to exclude (default: %(default)s)",
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from vdd_ros import __version__
 from vdd_ros.cli.failures import expected, fault
+from vdd_ros.cli.numbers import Real, Whole
 from vdd_ros.console import safe
-from vdd_ros.errors import Terminated, VddError
+from vdd_ros.errors import ConfigurationError, Terminated, VddError
 from vdd_ros.host.threads import sleep_at_barriers
 from vdd_ros.places import check_places
 
@@ -103,6 +104,15 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(safe(message))
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Refuse a number as commands refuse other settings: in one line."""
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError as error:
+            if isinstance(action.type, Whole | Real):
+                raise ConfigurationError(f"{action.option_strings[-1]} {error.message}") from None
+            raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the choice that may be meant by one that does not exist."""

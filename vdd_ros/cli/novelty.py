@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.control.guards import GuardSettings
@@ -18,15 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demos", type=Path, required=True, metavar="PATH", help="held-out demonstrations")
     parser.add_argument("--robot", type=Path, metavar="FILE", help="robot file (default: the shipped one of the task)")
     parser.add_argument(
-        "--rollouts", type=int, default=96, help="the policy's own episodes; 0: none (default: %(default)s)"
+        "--rollouts", type=Whole(0), default=96, help="the policy's own episodes; 0: none (default: %(default)s)"
     )
     parser.add_argument(
         "--ticks",
-        type=int,
+        type=Whole(),
         default=GuardSettings.novelty_ticks,
         help="consecutive observations beyond the bound that raise an alarm (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of every random draw (default: %(default)s)")
     parser.add_argument(
         "--figure", type=OutputFile, metavar="PNG", help="draw the distributions and the rates of detection"
     )

@@ -5,12 +5,16 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from vdd_ros.cli.numbers import Real, Whole
 from vdd_ros.errors import ConfigurationError, PluginError
 from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.text import printable
+from vdd_ros.workers import MOST_JOBS
 
 BACKBONES = ("gpt", "mlp")
+_NUMBERS = {int: Whole(None, None), float: Real()}
+"""Readers of settings that are numbers; their ranges are those of the configuration."""
 
 Config = TypeVar("Config")
 
@@ -60,15 +64,11 @@ def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]
     _add(group, name, reading, meaning, default)
 
 
-def check_count(option: str, value: int, least: int = 1, most: int = 1_000_000) -> None:
-    """Refuse a number out of its range; raises ConfigurationError."""
-    if not least <= value <= most:
-        raise ConfigurationError(f"{option} is {value}; it must be from {least} to {most:,}")
-
-
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Add --jobs and --ray, the arguments of `vdd_ros.workers.workers`."""
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=Whole(most=MOST_JOBS), default=1, metavar="N", help="processes at a time (default: %(default)s)"
+    )
     parser.add_argument(
         "--ray",
         metavar="local|auto|HOST:PORT",
@@ -109,7 +109,7 @@ def _reading(kind: Any, choices: Callable[[], Sequence[str]] | None) -> dict[str
         return {"choices": allowed, "type": type(allowed[0])}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
-    return {"type": kind, "metavar": kind.__name__.upper()}
+    return {"type": _NUMBERS.get(kind, kind), "metavar": kind.__name__.upper()}
 
 
 def given_options(config: type, args: argparse.Namespace) -> dict[str, Any]:

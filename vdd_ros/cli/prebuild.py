@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.cli.options import check_count
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.opening import measure_opening
@@ -22,16 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", default="", metavar="DIR", help="folder of TensorRT's engines, like the parameter engine_cache"
     )
-    parser.add_argument("--device-id", type=int, default=0, help="index of the GPU (default: %(default)s)")
+    parser.add_argument("--device-id", type=Whole(0), default=0, help="index of the GPU (default: %(default)s)")
     parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision where that is faster")
     parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay all kernel launches as one")
-    parser.add_argument("--runs", type=int, default=100, help="runs to time (default: %(default)s)")
+    parser.add_argument("--runs", type=Whole(2), default=100, help="runs to time (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Open, run, print what took how long and what is kept."""
-    check_count("--runs", args.runs, least=2)
     settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
     found = measure_opening(args.policy, settings, args.runs)
     show(f"{args.policy} with {args.provider}")

@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
+from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFolder
 from vdd_ros.running.robot_run import RobotRun, execute
 
@@ -31,22 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-commands", action="store_true", help="command nothing: all policies are shadows")
     parser.add_argument("--inactive", action="store_true", help="configure the nodes, but leave them inactive")
     parser.add_argument("--episode-topic", default="", metavar="TOPIC", help="topic of episode numbers")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the policies")
+    parser.add_argument("--seed", type=SEED, metavar="N", help="seed of the policies")
     parser.add_argument("--params-file", type=Path, metavar="FILE", help="parameters of the policy nodes (.yaml)")
     parser.add_argument("--use-sim-time", action="store_true", help="follow /clock")
     parser.add_argument(
         "--sim",
         nargs="?",
-        const="avoiding",
-        default="",
+        const="",
         metavar="TASK",
-        help="simulate the robot of a task (default: %(const)s), in a ROS domain of its own",
+        help="simulate the robot of a task (default: that of the policy), in a ROS domain of its own",
     )
-    parser.add_argument("--episodes", type=int, default=10, help="with --sim: episodes (default: %(default)s)")
+    parser.add_argument("--episodes", type=Whole(), default=10, help="with --sim: episodes (default: %(default)s)")
+    add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if not all was in order."""
+    check_result_options(args)
+    if args.sim is None and (args.json or args.append) is not None:
+        raise ConfigurationError("--json and --append keep the results of simulated episodes; give --sim, or omit them")
     asked = RobotRun(
         robot=args.robot,
         policy=args.policy,
@@ -63,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
     )
     ending = execute(asked, show)
     tell(f"vdd run: {ending.reason}")
+    if ending.results is not None:
+        show(ending.results.describe())
+        keep_result(args, ending.results.to_dict())
     if args.record is not None and args.record.is_dir():
         show(f"see the bag {args.record}: vdd latency {args.record}")
     return ending.code

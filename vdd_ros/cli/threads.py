@@ -3,15 +3,16 @@
 import argparse
 from typing import TypedDict
 
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.console import tell
-from vdd_ros.host.threads import MOST_THREADS, ThreadCount, choose_threads
+from vdd_ros.host.threads import MOST_THREADS, TOO_MANY_THREADS, ThreadCount, choose_threads
 
 
 def add_thread_option(parser: argparse.ArgumentParser) -> None:
     """Add --threads."""
     parser.add_argument(
         "--threads",
-        type=int,
+        type=Whole(most=TOO_MANY_THREADS),
         metavar="N",
         help="number of threads (default: OMP_NUM_THREADS, else the cores that are free at the start, at most "
         f"{MOST_THREADS}; a training keeps one unless more are faster)",

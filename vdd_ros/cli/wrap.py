@@ -13,16 +13,25 @@ HELP = "make a policy file of a deterministic ONNX graph of another tool: metada
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd wrap`."""
     parser.add_argument("foreign", type=Path, help="ONNX file of another tool")
-    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="YAML that says what its numbers mean")
-    parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="policy file to write (.onnx)")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--spec", type=Path, metavar="FILE", help="YAML that says what its numbers mean; with --out")
+    task.add_argument(
+        "--new-spec", type=OutputFile, metavar="FILE", help="write a first such YAML from the graph, with questions"
+    )
+    parser.add_argument("--out", type=OutputFile, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Wrap the graph, say what came of it."""
+    """Wrap the graph, or write a first description; say what came of it."""
+    if args.new_spec is not None:
+        return _draft(args)
+    from vdd_ros.errors import ConfigurationError
     from vdd_ros.wrapping.wrap import wrap
 
+    if args.out is None:
+        raise ConfigurationError("--spec needs --out FILE, the policy file to write")
     made = wrap(args.foreign, args.spec, args.out, force=args.force)
     show(
         f"{made.file}: {made.observation} numbers observed, {made.history} times; {made.action} commanded, "
@@ -35,4 +44,22 @@ def run(args: argparse.Namespace) -> int:
         tell(f"warning: {warning}")
     if args.json is not None:
         write_json(args.json, json_object(made))
+    return 0
+
+
+def _draft(args: argparse.Namespace) -> int:
+    from vdd_ros.errors import ConfigurationError
+    from vdd_ros.wrapping.draft import write_spec
+
+    if args.out is not None:
+        raise ConfigurationError("--new-spec writes no policy file; answer its questions, then use --spec with --out")
+    draft = write_spec(args.foreign, args.new_spec, force=args.force)
+    show(
+        f"{draft.file}, from a graph of {draft.producer}: inputs {', '.join(draft.inputs)}; "
+        f"outputs {', '.join(draft.outputs)}",
+        f'{draft.questions} open questions, marked "???": the file is refused until they are answered',
+        f"then: vdd wrap {args.foreign} --spec {draft.file} --out policy.onnx",
+    )
+    if args.json is not None:
+        write_json(args.json, json_object(draft))
     return 0

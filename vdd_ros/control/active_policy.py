@@ -67,7 +67,7 @@ class ActivePolicy:
         """
         spec = policy.spec
         robot.check(spec.observation, spec.action)
-        robot = robot.limited(spec.action, period_s)
+        robot = robot.limited(spec.action, period_s, spec.demonstrated_steps)
         policy.executes(action_steps)
         counters = Counters()
         observer = Observer(spec, robot, counters, period_s, formats, transforms)

@@ -1,6 +1,6 @@
 """What is observed of last commands before an episode's first command: the robot's measured values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +41,10 @@ class BeforeCommands:
         for name, own, measured, factors in self._sources:
             if history.is_empty(name):
                 window[:, own] = window[:, measured] * factors
+
+    def fill_rows(self, rows: NDArray[np.float32], empty: Mapping[str, NDArray[np.bool_]]) -> None:
+        """Do the same in observations, (n, obs_dim), where `empty`, (n,) by name, says that there was no command."""
+        for name, own, measured, factors in self._sources:
+            wanted = np.flatnonzero(empty[name])
+            if len(wanted):
+                rows[wanted[:, None], own] = rows[wanted[:, None], measured] * factors

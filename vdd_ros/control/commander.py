@@ -41,6 +41,8 @@ class Commander:
         limits: Bounds the commands and counts.
         following: The same.
         blocked: Why nothing is commanded although the policy acts; empty if nothing blocks.
+        obstacle: Why commands would not be heard, such as an action without server; empty if they are. Set from any
+            thread; nothing is commanded meanwhile.
         withdrawal: The rest of a trajectory whose episode has ended.
 
     Raises:
@@ -67,7 +69,7 @@ class Commander:
             )
         self.channel = channel
         self.following = following
-        self.blocked = ""
+        self.blocked = self.obstacle = ""
         self._awaited: str | None = None
         self._watches = sender is not None and following.watches
         rotations = [RotationLimit(one.rotation, one.place.start) for one in channel.rotations]
@@ -79,7 +81,7 @@ class Commander:
         self._sender = sender
         self._failsafe = None if sender is None else FailSafe(channel, sender)
         self._all = tuple(range(len(channel.parts)))
-        self._single = tuple(i for i in self._all if not channel.parts[i].command.message.has_points)
+        self._single = tuple(i for i in self._all if not channel.parts[i].command.takes_chunks)
         self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step, rotations=rotations)
         self._command = np.zeros(len(channel.low))
         self._dry_command = np.zeros_like(self._command)
@@ -101,7 +103,9 @@ class Commander:
         return self._first
 
     def hand_over(self, channel: CommandChannel, following: Following) -> None:
-        """Take the actions of another policy from now on; limits continue from the last command."""
+        """Take the actions of another policy from now on, with its limits, which continue from the last command."""
+        for limits in (self.limits, self._dry_limits):
+            limits.replace(channel.low, channel.high, channel.max_step, following.max_error)
         self.channel = channel
         following.go_on_from(self.following)
         self.following = following
@@ -117,6 +121,10 @@ class Commander:
         self._first = True
         self.blocked, self._awaited = "", None
         self.following.restart()
+
+    def obstruct(self, reason: str) -> None:
+        """Command nothing while there is a reason, from any thread; go on once it is empty."""
+        self.obstacle = reason
 
     def command(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """Bound and send the command for an action (act_dim,) at an observation (obs_dim,); return whether it was sent.
@@ -142,6 +150,10 @@ class Commander:
 
     def follow_up(self, newest: NDArray[np.float32], now_s: float) -> None:
         """Mark this tick's point as under way; cut the trajectory off if the robot does not follow it."""
+        if self.obstacle:
+            self._counters.obstructed += 1
+            self.enter_failsafe()
+            return
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
         if self._single and len(self._planned) and self._sender is not None:
@@ -191,7 +203,8 @@ class Commander:
 
     def _bound(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
         """Write the command for an action into `_command`; return False if it is refused."""
-        if self.blocked and not self._let_go(newest):
+        if self.obstacle or (self.blocked and not self._let_go(newest)):
+            self._counters.obstructed += bool(self.obstacle)
             self.enter_failsafe()
             return False
         seen = newest.tolist()

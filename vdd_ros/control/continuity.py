@@ -12,8 +12,10 @@ from vdd_ros.features import Feature
 from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import turn, unit_factor
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.rotations import angle_between, from_vector
 
+Floats = NDArray[np.float64]
 VECTOR = "vector"
 GENEROUS = 10.0
 """Allowed ratio of measured to commanded rate: robots overshoot and are moved by hand."""
@@ -149,6 +151,38 @@ class Continuity:
             self._doubted_until_s = now_s + self._forget_s
         return ""
 
+    def may_refuse(self, stamps_s: Floats, values: Floats) -> bool:
+        """Return whether a message of some consecutive ones may be refused or doubted.
+
+        Args:
+            stamps_s: (n,) stamps; each is newer than the one before, and the first one than the last one taken.
+            values: (n, k) usable values.
+        """
+        if self._refused_since or self._rotations:
+            return True
+        if self._values:
+            stamps_s, values = np.append(self._stamp_s, stamps_s), np.vstack([self._values, values])
+        if len(values) < 2:
+            return False
+        elapsed_s = np.maximum(np.diff(stamps_s), self._least_s)
+        for index, _, rate, around in self._limits:
+            changes, allowed = np.diff(values[:, index]), rate * elapsed_s
+            for place in np.flatnonzero(np.abs(changes) > allowed).tolist():
+                change, most = float(changes[place]), float(allowed[place])
+                if around <= 2 * most or abs(math.remainder(change, around)) > most:
+                    return True
+        return False
+
+    def take_as_last(self, stamp_s: float, values: NDArray[np.float64]) -> None:
+        """Note the last message, (k,), of those for which `may_refuse` was false: all of them were accepted."""
+        self._given = values.tolist()
+        self.take(stamp_s)
+
+    @property
+    def doubted_until_s(self) -> float:
+        """Time in seconds until which commanding is blocked."""
+        return self._doubted_until_s
+
     def take(self, stamp_s: float) -> None:
         """Note that the newest message given to `contradiction` was accepted."""
         self._stamp_s, self._values, self._refused_since = stamp_s, self._given, False
@@ -185,6 +219,29 @@ class Continuity:
         self._refused_s = now_s
         if now_s - self._since_s >= self._forget_s:
             self._doubted_until_s = now_s + self._forget_s
+
+
+def judges(
+    sources: Sequence[Input], robot: RobotFile, vector: Sequence[Feature], period_s: float
+) -> dict[str, Continuity]:
+    """Return the judges of inputs of single numbers, by name; those without a limit have none.
+
+    Args:
+        sources: The inputs.
+        robot: Their robot file.
+        vector: Features of the numbers.
+        period_s: Time between ticks.
+    """
+    found, units = {}, {entry.name: entry.unit for entry in vector}
+    for source in sources:
+        names = [entry.name for entry in source.entries]
+        rates = max_rates(source, vector, robot.command_entries, period_s)
+        forms = [units[name] for name in names]
+        turns = rotation_rates(source, vector)
+        judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)
+        if judge.watches:
+            found[source.name] = judge
+    return found
 
 
 def _too_fast(name: str, change: float, elapsed_s: float, rate: float) -> str:

@@ -14,6 +14,8 @@ class Counters:
     """Ticks outside of episodes: somebody paused the policy, the robot was on its way home, or the task was over."""
     stale: int = 0
     """Ticks with an input older than its `max_age_s`."""
+    skewed: int = 0
+    """Ticks whose inputs have stamps further apart than `max_skew_s`."""
     contradicted: int = 0
     """Ticks with an input whose messages contradict each other."""
     records: int = 0
@@ -22,6 +24,10 @@ class Counters:
     """Times that the fail-safe was entered and `on_loss` applied: stale inputs, refused actions, deactivation."""
     failed_calls: int = 0
     """Failed calls of `loss_service`; calls repeat until one succeeds or commanding resumes."""
+    failed_goals: int = 0
+    """Goals of an action that were rejected, aborted or not sent."""
+    obstructed: int = 0
+    """Ticks that commanded nothing because an action had no server."""
     failed_homes: int = 0
     """Calls of the home service that failed."""
     first_refused: int = 0

@@ -31,6 +31,13 @@ class Differences:
         self._size = len(observation)
         self._visible: NDArray[np.float32] | None = None
 
+    def apply(self, values: NDArray[np.float32]) -> None:
+        """Write the differences into (rows, n + hidden) values."""
+        if self._columns:
+            values[:, self._columns] -= values[:, self._others] * self._factors
+            for column, around in self._turns:
+                values[:, column] -= around * np.rint(values[:, column] / around)
+
     def applied(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the window that the policy observes, (history, n).
 
@@ -38,10 +45,7 @@ class Differences:
             window: (history, n + hidden) values; the differences are written into it. Those of angles are the shorter
                 way round.
         """
-        if self._columns:
-            window[:, self._columns] -= window[:, self._others] * self._factors
-            for column, around in self._turns:
-                window[:, column] -= around * np.rint(window[:, column] / around)
+        self.apply(window)
         if window.shape[1] == self._size:
             return window
         if self._visible is None:

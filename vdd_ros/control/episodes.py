@@ -34,6 +34,7 @@ class Episodes:
         phase: What the loop does now.
         reason: Why it does not run, in words; empty while it runs.
         failed: Whether it stands because the robot did not get home.
+        told: Told each phase that is entered, by its name, from any thread; None if nobody listens.
         go_home: Calls the home service without waiting; `homed` takes its answer. None if there is no such service.
     """
 
@@ -41,12 +42,14 @@ class Episodes:
         self.phase = Phase.RUNNING
         self.reason = ""
         self.failed = False
+        self.told: Callable[[str], object] | None = None
         self.go_home: Callable[[], None] | None = None
         self._stop = stop
         self._begin = begin
         self._lock = Lock()
         self._wanted = False  # a new episode, at the next tick
         self._away = False  # the home service has not answered
+        self._follows = False  # stands because the node that commands does
 
     @property
     def running(self) -> bool:
@@ -57,11 +60,12 @@ class Episodes:
         """Run, as at activation, whatever came before."""
         with self._lock:
             self._set(Phase.RUNNING)
-            self._wanted = self._away = False
+            self._wanted = self._away = self._follows = False
 
     def pause(self, reason: str) -> None:
         """Stop commanding until `resume`, from any thread."""
         with self._lock:
+            self._follows = False
             self._set(Phase.PAUSED, reason)
             self._wanted = False
         self._stop()
@@ -110,6 +114,41 @@ class Episodes:
         if home is not None:
             home()
 
+    def send_home(self, reason: str) -> str:
+        """Call the home service, whatever goes on, from any thread; return what happens, in words."""
+        with self._lock:
+            if self._away:
+                self._set(Phase.HOMING, "waiting for the robot to get home")
+                return "the robot is on its way already"
+            home = self._leave(reason)
+        if home is None:
+            return "the robot file names no home service"
+        self._stop()
+        home()
+        return "the home service is called; an episode begins once it has answered"
+
+    def follow(self, phase: str, since_s: float) -> None:
+        """Take a phase of the node that commands, in a tick: a shadow stands while that node does.
+
+        Args:
+            phase: Its name.
+            since_s: Arrival time from which messages count if it begins an episode.
+
+        Raises:
+            ValueError: There is no such phase.
+        """
+        entered = Phase(phase)
+        with self._lock:
+            if not (self._follows or self.phase is Phase.RUNNING) or entered is self.phase:
+                return
+            self._follows = entered is not Phase.RUNNING
+            self._wanted = False
+            self._set(entered, f"the node that commands is {phase}" if self._follows else "")
+        if self._follows:
+            self._stop()
+        else:
+            self._begin(since_s)
+
     def homed(self, failure: str) -> None:
         """Take the answer of the home service, from any thread; `failure` says why it failed, empty if it did not."""
         with self._lock:
@@ -144,3 +183,5 @@ class Episodes:
 
     def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:
         self.phase, self.reason, self.failed = phase, reason, failed
+        if self.told is not None:
+            self.told(phase.value)

@@ -13,11 +13,13 @@ from vdd_ros.features import Feature
 
 STAMP_TOLERANCE_S = 1e-6
 """Tolerance for too-new stamps, in seconds: double precision resolves seconds since 1970 only to 0.24 us."""
+INPUT_RATE_HZ = 1000.0
+"""The fastest rate of an input of which every value is kept."""
 MOST_BYTES = 1 << 30
 """Memory limit for all stored array values together, in bytes."""
 _SMALL = 4096  # bytes of an array that is kept as often as single numbers are
 _LARGE_INPUT_HZ = 100.0
-_SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
+SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
 
 
 class ObservationHistory:
@@ -60,7 +62,7 @@ class ObservationHistory:
         *,
         history: int,
         period_s: float,
-        max_input_rate_hz: float = 1000.0,
+        max_input_rate_hz: float = INPUT_RATE_HZ,
         max_gaps_s: Mapping[str, float] | None = None,
         arrays: Mapping[str, Feature] | None = None,
         optional: Collection[str] = (),
@@ -74,15 +76,15 @@ class ObservationHistory:
         for name, value in (("period_s", period_s), ("max_input_rate_hz", max_input_rate_hz)):
             if not (math.isfinite(value) and value > 0):
                 raise ConfigurationError(f"{name} is {value}; it must be finite and above 0.")
-        spacing_s = 0.5 / max_input_rate_hz  # half: a sensor at that rate may jitter
+        apart_s = spacing_s(max_input_rate_hz)
         reach_s = (history - 1) * period_s
         gaps_s = {name: math.inf for name in (*inputs, *arrays)} | dict(max_gaps_s or {})
         self._numbers = {
-            name: NumbersRing(columns, math.ceil(reach_s / spacing_s) + _SPARE, spacing_s, gaps_s[name])
+            name: NumbersRing(columns, math.ceil(reach_s / apart_s) + SPARE, apart_s, gaps_s[name])
             for name, columns in inputs.items()
         }
         self._optional = [ring for name, ring in self._numbers.items() if name in optional]
-        self._arrays = _array_rings(arrays, reach_s, spacing_s, gaps_s)
+        self._arrays = _array_rings(arrays, reach_s, apart_s, gaps_s)
         self._rings: dict[str, NumbersRing | ArrayRing] = {**self._numbers, **self._arrays}
         self._required = {name: ring for name, ring in self._rings.items() if name not in optional}
         self._copied = [(ring, np.zeros((history, *ring.shape), ring.free.dtype)) for ring in self._arrays.values()]
@@ -181,16 +183,21 @@ class ObservationHistory:
             raise ObservationError(f"Input {name!r} is unknown; the inputs are {known}.") from None
 
 
+def spacing_s(rate_hz: float) -> float:
+    """Return how soon after another value one replaces its successor, in seconds, for inputs of a rate."""
+    return 0.5 / rate_hz  # half: a sensor at that rate may jitter
+
+
 def _array_rings(
-    arrays: Mapping[str, Feature], reach_s: float, spacing_s: float, gaps_s: Mapping[str, float]
+    arrays: Mapping[str, Feature], reach_s: float, least_s: float, gaps_s: Mapping[str, float]
 ) -> dict[str, ArrayRing]:
     """Allocate the array memory; raises ConfigurationError if it would be too large."""
     rings, total = {}, 0
     for name, feature in arrays.items():
         size = math.prod(feature.shape) * np.dtype(feature.dtype).itemsize
         large = size > _SMALL
-        apart_s = max(spacing_s, 0.5 / _LARGE_INPUT_HZ) if large else spacing_s
-        capacity = math.ceil(reach_s / apart_s) + (_SPARE_LARGE if large else _SPARE)
+        apart_s = max(least_s, spacing_s(_LARGE_INPUT_HZ)) if large else least_s
+        capacity = math.ceil(reach_s / apart_s) + (_SPARE_LARGE if large else SPARE)
         total += (capacity + 1) * size
         if total > MOST_BYTES:
             raise ConfigurationError(

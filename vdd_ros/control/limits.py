@@ -84,6 +84,17 @@ class CommandLimits:
         self.too_far = np.zeros(shape, np.int64)
         self.waited = np.zeros(shape, np.int64)
 
+    def replace(self, low: ArrayLike, high: ArrayLike, max_step: ArrayLike, max_error: ArrayLike) -> None:
+        """Take the limits of another policy's commands, (dim,) each; the last command and the counts stay.
+
+        Raises:
+            ConfigurationError: See the class.
+        """
+        turns = [turn for _, turn in self._errors]
+        other = CommandLimits(low, high, max_step, max_error, turns)
+        self._low, self._high, self._step = other._low, other._high, other._step
+        self._bounds, self._errors = other._bounds, other._errors
+
     def restart(self, start: ArrayLike | None = None) -> None:
         """Set the values from which the next step counts; without `start` the next step is unlimited.
 

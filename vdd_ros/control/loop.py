@@ -90,7 +90,9 @@ class PolicyLoop:
         self._outputs = outputs
         self._period_s = period_s
         self._timer = timer
-        self._records = TickRecords(outputs, self.counters, statistics, period_s=period_s, decisions=decisions)
+        self._records = TickRecords(
+            outputs, self.counters, statistics, active.observer.alignment.names, period_s=period_s, decisions=decisions
+        )
         self._seen_s = -math.inf
         self._now_s = -math.inf
         self._interruption = Interruption(
@@ -313,11 +315,15 @@ class PolicyLoop:
             self.counters.stale += 1
             self._distrust()
             return None
+        if observer.alignment.is_skewed():
+            self.counters.skewed += 1
+            self._distrust()
+            return None
         if observer.doubted(now_s, starting=self.commander.starting):
             self.counters.contradicted += 1
             self._distrust()
             return None
-        self._seen_s = observer.newest_s()
+        self._seen_s = observer.alignment.common_s
         window = observer.sample(now_s)
         if self._task_end is not None and self._task_end.holds(window[-1], self.swap.active.policy.spec, now_s):
             self.episodes.end(str(self._task_end.rule))

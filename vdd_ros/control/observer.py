@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vdd_ros.control.alignment import TimeAlignment
 from vdd_ros.control.before_commands import BeforeCommands
-from vdd_ros.control.continuity import Continuity, max_rates, rotation_rates
+from vdd_ros.control.continuity import Continuity, judges
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.differences import Differences
 from vdd_ros.control.history import ObservationHistory
+from vdd_ros.control.refusals import NOT_NEWER, far_from_arrival, not_finite
 from vdd_ros.control.rings import usable
+from vdd_ros.control.window_form import WindowForm
 from vdd_ros.errors import ConfigurationError, ObservationError
-from vdd_ros.features import Feature
 from vdd_ros.policy.observed import Windows
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
-from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
@@ -27,30 +28,6 @@ Formats: TypeAlias = Callable[[str], MessageFormat]
 
 GOAL = "~/goal"
 """Topic of goals."""
-
-
-class WindowForm(Protocol):
-    """What an observer needs to know of a policy; `PolicySpec` is one."""
-
-    @property
-    def vector(self) -> tuple[Feature, ...]:
-        """The single numbers of an observation, in order."""
-
-    @property
-    def arrays(self) -> tuple[Feature, ...]:
-        """The arrays of an observation, in order."""
-
-    @property
-    def history(self) -> int:
-        """Observations in a window."""
-
-    @property
-    def period_s(self) -> float:
-        """Time between the observations of a window."""
-
-    @property
-    def goal_length(self) -> int:
-        """Observations in a goal; 0 without goals."""
 
 
 class Observer:
@@ -74,6 +51,7 @@ class Observer:
         observes_commands: Whether the policy observes what was commanded last.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
+        alignment: Ages of the inputs, and the time between their stamps.
 
     Raises:
         ConfigurationError: An input names a frame, and there are no transforms.
@@ -128,18 +106,10 @@ class Observer:
         self.stamps_s = dict.fromkeys(self.inputs, -math.inf)
         # The origin of an input's age: its stamp or its arrival, whichever is earlier.
         self._since_s = dict.fromkeys(self.inputs, -math.inf)
+        self.alignment = TimeAlignment(robot.inputs, robot.max_skew_s, self.stamps_s, self._since_s)
         self._received = {name: np.empty(len(channel.columns)) for name, channel in numbers.items()}
         self._doubted_until_s = -math.inf
-        self._continuity = {}
-        units = {entry.name: entry.unit for entry in vector}
-        for source in (channel.source for channel in numbers.values()):
-            names = [entry.name for entry in source.entries]
-            rates = max_rates(source, vector, robot.command_entries, period_s)
-            forms = [units[name] for name in names]
-            turns = rotation_rates(source, vector)
-            judge = Continuity(names, rates, forms, least_s=period_s, forget_s=source.max_age_s, rotations=turns)
-            if judge.watches:
-                self._continuity[source.name] = judge
+        self._continuity = judges([channel.source for channel in numbers.values()], robot, vector, period_s)
 
     def reset(self, since_s: float = -math.inf) -> None:
         """Forget all observations, keep the goal, and ignore messages that arrived before a time."""
@@ -184,14 +154,11 @@ class Observer:
         else:  # messages arrive in order, though simulated time or clock resolution may give two the same time
             stamp_s = math.nextafter(newest_s, math.inf)
         if abs(stamp_s - now_s) > source.max_age_s:
-            self._refuse(
-                f"{source.name}: arrived with a stamp {_age(now_s - stamp_s)}; are the clocks synchronised? Where they "
-                "cannot be, `stamp: arrival` in the robot file dates this input by its arrival"
-            )
+            self._refuse(f"{source.name}: {far_from_arrival(now_s - stamp_s)}")
         elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
             self._refuse(f"{source.name}: {why}")
         elif not self._history.push(source.name, stamp_s, values):
-            why = _not_finite(source, values) or "stamp not newer than the last one"
+            why = not_finite(source, values) or NOT_NEWER
             self._refuse(f"{source.name}: {why}")
         else:
             self.stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
@@ -243,7 +210,7 @@ class Observer:
 
     def newest_s(self) -> float:
         """Return the newest stamp common to all inputs that may not be old, in seconds; -inf if one has no value."""
-        return min(self.stamps_s[name] for name, _ in self._strict_ages_s)
+        return self.alignment.newest_s()
 
     def missing(self) -> tuple[str, ...]:
         """Return the inputs, and the goal, that have not arrived yet."""
@@ -282,10 +249,6 @@ class Observer:
     def contradictions(self) -> dict[str, int]:
         """Messages refused because they contradict earlier ones, by watched input."""
         return {name: judge.refused for name, judge in self._continuity.items()}
-
-    def age_s(self, now_s: float) -> float:
-        """Return the age of the oldest input that may not be old, in seconds; infinite if one has no value."""
-        return now_s - min(self._since_s[name] for name, _ in self._strict_ages_s)
 
     def sample(self, now_s: float, *, begins: bool = True) -> NDArray[np.float32]:
         """Return the window at a time, (history, obs_dim), oldest first, and fill `arrays` with the array windows.
@@ -330,16 +293,3 @@ def _measured(channel: InputChannel) -> list[int]:
         for entry, column in zip(channel.source.entries, channel.columns.tolist(), strict=True)
         if entry.constant is None and entry.minus is None and entry.commands is None and not entry.hidden
     ]
-
-
-def _not_finite(source: Input, values: NDArray[Any]) -> str:
-    """Describe the first entry with an unusable value; empty if all are usable."""
-    for entry, value in zip(source.entries, values[None] if source.array else values, strict=True):
-        if not usable(np.ravel(value)):
-            what = "holds a value that is" if source.array else f"is {value:g},"
-            return f"{entry.name} {what} not finite in single precision"
-    return ""
-
-
-def _age(age_s: float) -> str:
-    return f"{age_s:.3f} s old" if age_s > 0 else f"{-age_s:.3f} s in the future"

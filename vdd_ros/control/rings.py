@@ -19,6 +19,12 @@ def usable(values: NDArray[np.floating]) -> bool:
     return bool(_largest(values) <= _LARGEST and _least(values) >= -_LARGEST)  # both false for NaN
 
 
+def usable_rows(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return for each row of (n, k) whether `usable` is true."""
+    usable_ones: NDArray[np.bool_] = (np.abs(values) <= _LARGEST).all(axis=1)
+    return usable_ones
+
+
 class Ring:
     """Stamps of the last values; subclasses store the values.
 

@@ -20,7 +20,7 @@ class Sender(Protocol):
     def trajectory(self, values: Floats, parts: Parts) -> None:
         """Send these commands, of the numbers (m, n): the first row is due now, each next one a period later.
 
-        A command whose messages carry one point gets the first row.
+        A command that takes no chunks gets the first row.
         """
         ...
 
@@ -36,6 +36,10 @@ class Sender(Protocol):
         """Stop calling them."""
         ...
 
+    def withdraw_goals(self) -> None:
+        """Cancel the goals of the robot file's actions; called only if it has any."""
+        ...
+
 
 class FailSafe:
     """Applies each command's own `on_loss`.
@@ -45,27 +49,28 @@ class FailSafe:
         sender: Where commands go.
 
     Attributes:
-        cut: The commands whose trajectories are cut off: those with points that are not set to zero.
+        cut: The commands whose trajectories are cut off: those that take chunks and are not set to zero.
     """
 
     def __init__(self, channel: CommandChannel, sender: Sender) -> None:
         commands = [part.command for part in channel.parts]
         self._sender = sender
         self._zeroed = tuple(i for i, command in enumerate(commands) if command.on_loss == "zero")
-        self.cut = tuple(
-            i for i, command in enumerate(commands) if command.on_loss != "zero" and command.message.has_points
-        )
+        self.cut = tuple(i for i, command in enumerate(commands) if command.on_loss != "zero" and command.takes_chunks)
+        self._has_goals = any(command.message.is_action for command in commands)
         self._calls = any(command.on_loss == "call" for command in commands)
         self._zeros = np.zeros(len(channel.entries))
 
     def begin(self, due: Floats | None) -> None:
-        """Cut off trajectories and request the services' calls, once per fail-safe.
+        """Cut off trajectories, cancel goals and request the services' calls, once per fail-safe.
 
         Args:
             due: The numbers that a trajectory in progress reaches now, (n,); None if none is in progress.
         """
         if due is not None and self.cut:
             self._sender.trajectory(due[None], self.cut)
+        if self._has_goals:
+            self._sender.withdraw_goals()
         if self._calls:
             self._sender.request_stop()
 

@@ -1,6 +1,7 @@
 """The records of a loop's ticks: durations, decisions, experts."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from vdd_ros.control.active_policy import ActivePolicy
@@ -29,6 +30,7 @@ class TickRecords:
         outputs: Where records go.
         counters: Of the loop.
         statistics: Percentiles of the records.
+        inputs: The inputs whose ages are recorded.
         period_s: Time between ticks.
         decisions: Whether decisions are sent.
 
@@ -38,7 +40,14 @@ class TickRecords:
     """
 
     def __init__(
-        self, outputs: Outputs, counters: Counters, statistics: LatencyStatistics, *, period_s: float, decisions: bool
+        self,
+        outputs: Outputs,
+        counters: Counters,
+        statistics: LatencyStatistics,
+        inputs: Sequence[str],
+        *,
+        period_s: float,
+        decisions: bool,
     ) -> None:
         self.expert: int | None = None
         self.bookkeeping_s = 0.0
@@ -47,7 +56,7 @@ class TickRecords:
         self._statistics = statistics
         self._period_s = period_s
         self._decisions = decisions
-        self._record = LatencyRecord()
+        self._record = LatencyRecord(inputs)
 
     def reset(self) -> None:
         """Restart the statistics, as at activation."""
@@ -59,10 +68,11 @@ class TickRecords:
         record, counters = self._record, self._counters
         total_s = when.published - when.began
         missed = when.lateness_s + total_s > self._period_s
-        age_s, place = active.observer.age_s(now_s), math.nan if step is None else step.place
+        alignment, place = active.observer.alignment, math.nan if step is None else step.place
         stages = (when.assembled - when.began, math.nan, when.published - when.inferred, total_s, self.bookkeeping_s)
-        times = (now_s, when.period_s, when.lateness_s, age_s, *stages)
-        record.fill((counters.records, *times, missed, commanded, math.nan, place))
+        ages_s = alignment.ages_s(now_s)
+        times = (now_s, when.period_s, when.lateness_s, alignment.oldest_s(ages_s), *stages)
+        record.fill((counters.records, *times, missed, commanded, math.nan, place, alignment.skew_s, *ages_s))
         if step is not None and step.act is not None:
             self._note(active, step, step.act, now_s)
             inference_s = when.inferred - when.assembled

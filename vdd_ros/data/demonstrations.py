@@ -206,7 +206,7 @@ class DemonstrationSet:
         digest = hashlib.sha256(json.dumps(self.header.to_dict(), sort_keys=True).encode())
         for values in (*(getattr(self, name) for name in DTYPES), *self.arrays.values()):
             for part in blocks(values):
-                digest.update(np.ascontiguousarray(part).tobytes())
+                digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def episodes(self) -> list[slice]:
@@ -283,15 +283,19 @@ class DemonstrationSet:
         object.__setattr__(self, "file", file)
         return self
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, *, compressed: bool | None = None) -> Path:
         """Write the set into `folder` as `vdd demos` does, whole or not at all, and return the file.
+
+        Args:
+            folder: The folder.
+            compressed: Whether arrays are compressed; None: if they are small.
 
         Raises:
             DemonstrationError: The header has an invalid field, so the set could not be read again.
         """
         from vdd_ros.data.formats import npz
 
-        file = npz.write(self, folder)
+        file = npz.write_as(self, folder, compressed=compressed)
         self.found_at(file)
         return file
 

@@ -24,7 +24,9 @@ _MAGIC = {
     b"\x93NUMPY": "a single array of numpy, without names, units, rate and lengths of episodes",
 }
 _SUFFIXES = {
-    ".onnx": "a policy file (ONNX), not demonstrations",
+    ".onnx": (
+        "an ONNX file, not demonstrations; `vdd run --policy` takes a policy file, `vdd wrap` a graph of another tool"
+    ),
     ".safetensors": "a file of weights, not demonstrations",
     ".csv": "a table of text",
     ".tfrecord": "a file of TensorFlow records, as RLDS keeps episodes in",
@@ -43,8 +45,8 @@ def _describe_folder(folder: Path) -> str | None:
         ".zgroup": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
         "zarr.json": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
         "data/metadata.json": lambda: (
-            "a data set of Minari without main_data.hdf5: not copied whole, or kept as Arrow; write it again with "
-            "data_format='hdf5'"
+            "a data set of Minari that is neither HDF5 (main_data.hdf5) nor Arrow: copied in part, or kept in another "
+            "format; write it again with data_format='arrow'"
         ),
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
         "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",

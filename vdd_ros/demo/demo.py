@@ -9,14 +9,14 @@ from vdd_ros import resources
 from vdd_ros.console import show
 from vdd_ros.demo.episodes import DemoRecord, EpisodeSummary, read_demo
 from vdd_ros.demo.result_folder import REPORT, result_folder
-from vdd_ros.demo.run import TASK, Run, execute, plan
+from vdd_ros.demo.run import Run, execute, plan
 from vdd_ros.documents import JsonObject, write_json
 from vdd_ros.errors import ConfigurationError, VddError
 from vdd_ros.evaluation.latency.report import Report, make_report
 from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.signals import interruptible_once
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
 SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
@@ -115,7 +115,7 @@ def policy_files(
         shadows: Further policy files that shadow, as nodes shadow_1, shadow_2, …
     """
     given = {"student": student, "teacher": teacher}
-    known = {name: file or resources.path(f"models/{TASK}_{name}.onnx") for name, file in given.items()}
+    known = {name: file or resources.path(f"models/{SHIPPED_TASK}_{name}.onnx") for name, file in given.items()}
     first = policy if policy in known else "policy"
     second = SHADOWS.get(first, "teacher")
     more = {f"shadow_{number}": file for number, file in enumerate(shadows, start=1)}
@@ -160,7 +160,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport
     commander = next(iter(demo.files))
     bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
     found = make_report(bags, policies=list(demo.files.values()))
-    task = get_task(TASK)
+    task = get_task(SHIPPED_TASK)
     robot = RobotFile.load(task.get_robot_file())
     record = read_demo(bags[0], robot, task.spec, task.get_scene().position, commander)
     missing = found.gaps + _late(found)
@@ -206,4 +206,4 @@ def _save_trajectories(path: Path, record: DemoRecord) -> None:
     from vdd_ros.tasks.render import save_trajectories
 
     title = f"{record.successes} of {len(record.results)} episodes reached the goal"
-    save_trajectories(path, TASK, record.paths, record.experts, title=title)
+    save_trajectories(path, SHIPPED_TASK, record.paths, record.experts, title=title)

@@ -11,9 +11,8 @@ from vdd_ros.progress import progress
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.arguments import recorded_topics
 from vdd_ros.running.node_processes import NodeProcesses
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
-TASK = "avoiding"
 POLL_S = 0.1
 
 
@@ -75,9 +74,9 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     Raises:
         ProcessError: A node ended unexpectedly.
     """
-    robot_file = get_task(TASK).get_robot_file()
+    robot_file = get_task(SHIPPED_TASK).get_robot_file()
     robot = RobotFile.load(robot_file)
-    spec = get_task(TASK).spec
+    spec = get_task(SHIPPED_TASK).spec
     topics, optional = recorded_topics(robot, run.files, control=True, more=("episode", "sim_robot/result"))
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)
@@ -94,7 +93,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
             "sim_robot",
             "vdd_ros.nodes.sim_robot_node",
             config / "sim_robot.params.yaml",
-            task=TASK,
+            task=SHIPPED_TASK,
             robot_file=str(robot_file),
             episodes=run.episodes,
             seed=run.seed,

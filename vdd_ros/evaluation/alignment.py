@@ -1,6 +1,6 @@
 """How the inputs of a robot lie in time: ages, gaps, repeats and the spread between them, at the ticks of a policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class Alignment:
         stale: Share of ticks at which an input is older than its `max_age_s`, by input.
         repeats: Share of ticks without a newer value than at the tick before, by input.
         skipped: Share of values that no tick sees, because a newer one came, by input.
-        spread_s: Between the oldest and the newest input of a tick.
+        spread_s: Between the oldest and the newest input of a tick, of those that may not be old.
     """
 
     ticks: int
@@ -83,7 +83,7 @@ def newest_at(received_s: Floats, ticks: Floats) -> NDArray[np.int64]:
     return np.searchsorted(received_s, ticks, side="right") - 1
 
 
-def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
+def align(inputs: Mapping[str, InputTimes], rate_hz: float, kept: Collection[str] = ()) -> Alignment | None:
     """Return the alignment of inputs at ticks, or None where no tick has a value of each.
 
     Ticks begin when every input has come and end with the last receipt of any. Each sees the newest value that it has
@@ -92,6 +92,7 @@ def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
     Args:
         inputs: By name, sorted by time of receipt.
         rate_hz: Of the ticks.
+        kept: Inputs that may be old, which do not count as spread.
     """
     ticks = ticks_of(list(inputs.values()), rate_hz)
     if not len(ticks):
@@ -100,7 +101,7 @@ def align(inputs: Mapping[str, InputTimes], rate_hz: float) -> Alignment | None:
     since = {name: np.minimum(times.dated_s, times.received_s)[places[name]] for name, times in inputs.items()}
     ages = {name: ticks - begun for name, begun in since.items()}
     counts = {name: repeats_and_drops(place) for name, place in places.items()}
-    rows = np.stack(list(since.values()))
+    rows = np.stack([begun for name, begun in since.items() if name not in kept])
     return Alignment(
         ticks=len(ticks),
         ages_s={name: Spread.of(age) for name, age in ages.items()},

@@ -1,5 +1,8 @@
 """Checks that a policy fits a task, and that goals and action steps fit the policy."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,8 +10,18 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import ConfigurationError, DemonstrationError
 from vdd_ros.features import Signature, listed
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.tasks import SHIPPED_TASK
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.text import printable
+
+
+def task_of(demonstrations: Path | None) -> str:
+    """Return the task that demonstrations name, or the shipped one without demonstrations.
+
+    Raises:
+        DemonstrationError: The demonstrations cannot be read.
+    """
+    return SHIPPED_TASK if demonstrations is None else DemonstrationSet.load(demonstrations).header.task
 
 
 def fits(policy: PolicySpec, task: TaskSpec) -> None:
@@ -41,7 +54,7 @@ def check_vector_only(*policies: PolicySpec) -> None:
 
 
 def check_demonstrations(header: Header, task: TaskSpec) -> None:
-    """Raise an error if demonstrations do not fit a task.
+    """Raise an error if demonstrations do not fit a task. Recordings know no contexts, and may lack them.
 
     Raises:
         DemonstrationError: The task or the signature differs: observation, action, context or rate.
@@ -52,7 +65,8 @@ def check_demonstrations(header: Header, task: TaskSpec) -> None:
             f"the demonstrations are of the task '{printable(header.task)}', not of '{printable(task.name)}'; {mend}"
         )
     name = f"the task '{printable(task.name)}'"
-    header.signature.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
+    have = header.signature if header.context else replace(header.signature, context=None)
+    have.check(task.signature, "the demonstrations", name, mend, DemonstrationError)
 
 
 def check_action_steps(policy: PolicySpec, action_steps: int) -> None:

@@ -188,4 +188,4 @@ def _draw(file: Path, task: Task, replayed: Rollouts, seed: int) -> None:
     paths = replayed.paths(position_columns(task.spec))
     modes = [np.full(len(path), mode) for path, mode in zip(paths, replayed.modes, strict=True)]
     title = f"{len(paths)} scripted demonstrations of {task.spec.name}, coloured by mode (seed {seed})"
-    save_trajectories(file, task.spec.name, paths, modes, label="mode", title=title)
+    save_trajectories(file, task.spec.name, paths, modes, label="mode", names=task.mode_names, title=title)

@@ -7,9 +7,12 @@ from typing import TypedDict
 import numpy as np
 
 from vdd_ros.documents import JsonObject
+from vdd_ros.evaluation.policy_facts import PolicyFacts, policy_facts
 from vdd_ros.evaluation.rollouts import SeedScores
 from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
-from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.tasks.rollout import Rollouts
 
@@ -32,31 +35,6 @@ class RolloutSettings:
     expert: str
     noise: str
     goals_sha256: str | None
-
-
-class EvaluatedPolicy(TypedDict):
-    """The policy file of an evaluation.
-
-    Attributes:
-        file: Name of the file, without its folder.
-        sha256: Hash of the file.
-        bytes: Size of the file.
-        structure, method, experts, sampling_steps, history, horizon, goal_length, teacher_sha256, data_sha256: As in
-            its metadata (`PolicySpec`).
-    """
-
-    file: str
-    sha256: str
-    bytes: int
-    structure: str
-    method: str
-    experts: int | None
-    sampling_steps: int | None
-    history: int
-    horizon: int
-    goal_length: int
-    teacher_sha256: str | None
-    data_sha256: str | None
 
 
 class _IfDeterministic(TypedDict, total=False):
@@ -95,7 +73,7 @@ class RolloutRecord(TypedDict):
     """
 
     task: str
-    policy: EvaluatedPolicy
+    policy: PolicyFacts
     settings: EvaluationSettings
     seeds: list[int]
     pooled: JsonObject
@@ -105,36 +83,22 @@ class RolloutRecord(TypedDict):
 
 
 def rollout_record(
-    file: Path, opened: OnnxPolicy, task: TaskSpec, settings: RolloutSettings, scores: SeedScores
+    file: PolicyFile, policy: PolicySpec, task: TaskSpec, settings: RolloutSettings, scores: SeedScores
 ) -> RolloutRecord:
     """Return the record of an evaluation.
 
     Args:
-        file: Policy file.
-        opened: The policy of that file.
+        file: The policy file.
+        policy: Its metadata.
         task: Its task.
         settings: How it acted.
         scores: What it scored.
     """
-    policy = opened.spec
     drawn = policy.is_mixture and not policy.is_deterministic
     deterministic: _IfDeterministic = {"deterministic": True} if policy.is_deterministic else {}
     return {
         "task": task.name,
-        "policy": {
-            "file": file.name,
-            "sha256": opened.sha256,
-            "bytes": opened.size,
-            "structure": policy.structure,
-            "method": policy.method,
-            "experts": policy.experts,
-            "sampling_steps": policy.sampling_steps,
-            "history": policy.history,
-            "horizon": policy.horizon,
-            "goal_length": policy.goal_length,
-            "teacher_sha256": policy.teacher_sha256,
-            "data_sha256": policy.data_sha256,
-        },
+        "policy": policy_facts(file, policy),
         "settings": {
             "rollouts_a_seed": settings.rollouts,
             "action_steps": settings.action_steps,
@@ -151,13 +115,16 @@ def rollout_record(
     }
 
 
-def draw_rollouts(file: Path, name: str, task: TaskSpec, run: Rollouts, seed: int) -> None:
-    """Draw the trajectories, coloured by expert, or by mode without experts."""
+def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
+    """Draw the trajectories, coloured by expert, or by mode without experts and where modes have names."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
-    paths, colours, label = run.paths(position_columns(task)), run.expert_paths(), "expert"
+    paths = run.paths(position_columns(task.spec))
+    colours = None if task.mode_names else run.expert_paths()
+    label = "mode" if colours is None else "expert"
     if colours is None:
-        label, modes = "mode", np.minimum(run.modes, task.modes)  # one colour for all that are incomplete
+        modes = np.minimum(run.modes, task.spec.modes)  # one colour for all that are incomplete
         colours = [np.full(len(path), mode) for path, mode in zip(paths, modes, strict=True)]
+    names = task.mode_names
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
-    save_trajectories(file, task.name, paths, colours, label=label, title=title)
+    save_trajectories(file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title)

@@ -1,6 +1,7 @@
 """Scores of rollouts as a table for the terminal."""
 
 from vdd_ros.evaluation.rollouts import EpisodesScore, SeedScores
+from vdd_ros.tasks import Task
 from vdd_ros.tasks.metrics import Interval
 from vdd_ros.tasks.rollout import FAILURE, TIME_LIMIT
 
@@ -9,13 +10,14 @@ MODES_A_ROW = 12
 _ROW = "  {:<6}{:>9}  {:<24}{:<24}{:>7}{:>10}{:>12}"
 
 
-def score_table(scores: SeedScores, modes: int) -> str:
+def score_table(scores: SeedScores, task: Task) -> str:
     """Return the scores of each seed and of all episodes, and the successes of each mode.
 
     Args:
         scores: As `vdd_ros.evaluation.rollouts.evaluate_policy` returns them.
-        modes: Number of modes of the task.
+        task: The task.
     """
+    modes = task.spec.modes
     named = [(str(seed), score) for seed, score in scores.per_seed.items()]
     rows = [_ROW.format("seed", "rollouts", "success", "task entropy", "modes", "failures", "time limits")]
     rows += [_row(name, score, modes) for name, score in named]
@@ -28,7 +30,7 @@ def score_table(scores: SeedScores, modes: int) -> str:
         rows.append(f"  partial success: {_with_interval(pooled.partial_success, pooled.partial_success_interval)}")
     if pooled.contexts > 1:
         rows.append(f"  task entropy: mean of {pooled.contexts} contexts")
-    return "\n".join([*rows, "  in brackets the 95 % interval", "", *_mode_rows(pooled.modes, modes)])
+    return "\n".join([*rows, "  in brackets the 95 % interval", "", *_mode_rows(pooled.modes, task)])
 
 
 def _row(name: str, found: EpisodesScore, modes: int) -> str:
@@ -48,13 +50,21 @@ def _with_interval(value: float, interval: Interval | None) -> str:
     return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def _mode_rows(counts: dict[int, int], base: int) -> list[str]:
-    """Return the successes of each mode, a dozen modes a row."""
-    lines = ["successful rollouts of each mode"]
+def _mode_rows(counts: dict[int, int], task: Task) -> list[str]:
+    """Return the successes of each mode: a dozen modes a row, or a row for each that has a name."""
+    lines, base = ["successful rollouts of each mode"], task.spec.modes
+    if task.mode_names:
+        total, longest = max(sum(counts.values()), 1), max(map(len, task.mode_names))
+        numbers = {name: counts.get(mode, 0) for mode, name in enumerate(task.mode_names)}
+        rows = [f"  {name:<{longest}}{number:>7}  {number / total:.3f}" for name, number in numbers.items()]
+        return [*lines, *rows, *_incomplete(counts, base)]
     for start in range(0, base, MODES_A_ROW):
         row = range(start, min(start + MODES_A_ROW, base))
         lines.append("  mode     " + "".join(f"{mode:>5}" for mode in row))
         lines.append("  rollouts " + "".join(f"{counts.get(mode, 0):>5}" for mode in row))
-    if incomplete := sum(number for mode, number in counts.items() if not 0 <= mode < base):
-        lines.append(f"  and {incomplete} of an incomplete mode")
-    return lines
+    return [*lines, *_incomplete(counts, base)]
+
+
+def _incomplete(counts: dict[int, int], base: int) -> list[str]:
+    incomplete = sum(number for mode, number in counts.items() if not 0 <= mode < base)
+    return [f"  and {incomplete} of an incomplete mode"] if incomplete else []

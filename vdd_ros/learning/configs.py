@@ -1,7 +1,8 @@
 """Settings shared by training methods: networks, windows, fits, mixtures. Imports no torch, for a fast `--help`."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, get_args
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
@@ -10,6 +11,8 @@ from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     import torch
+
+Shape = TypeVar("Shape")
 
 Covariance = Literal["diagonal", "full"]
 Gating = Literal["learned", "uniform"]
@@ -37,36 +40,18 @@ class Dimensions(TypedDict):
     goal_length: int
 
 
-class BackboneSettings(TypedDict):
-    """The fields of a `BackboneConfig`."""
+def shaped(shape: type[Shape], config: object, sizes: Mapping[str, object], /, **own: object) -> Shape:
+    """Return the shape of a network: the settings that it shares with a configuration, the sizes, and others.
 
-    backbone: Backbone
-    width: int
-    layers: int
-    heads: int
-    octaves: int
-    dropout: float
-
-
-class NoiseSettings(TypedDict):
-    """The fields of a `NoiseConfig`."""
-
-    levels: int
-    sigma_min: float
-    sigma_max: float
-    sigma_data: float
-
-
-class StudentSettings(BackboneSettings):
-    """The fields of a `BackboneConfig` and of `MixtureSettings`."""
-
-    experts: int
-    covariance: Covariance
-    gating: Gating
-    head_width: int
-    head_layers: int
-    detach_gating: bool
-    floor: float
+    Args:
+        shape: Dataclass of the shape, such as `StudentConfig`.
+        config: Dataclass of the training.
+        sizes: Input and output sizes, such as `Dimensions`; they win over the configuration.
+        **own: Further fields of `shape`.
+    """
+    names = {one.name for one in fields(shape)}  # type: ignore[arg-type]
+    shared = {name: value for name, value in vars(config).items() if name in names}
+    return shape(**{**shared, **sizes, **own})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +90,6 @@ class BackboneConfig:
             raise ConfigurationError(
                 f"width is {self.width} and heads is {self.heads}; the width must be a multiple of the heads"
             )
-
-    def backbone_settings(self) -> BackboneSettings:
-        """Return these fields, for a `NetworkConfig`."""
-        return {
-            "backbone": self.backbone,
-            "width": self.width,
-            "layers": self.layers,
-            "heads": self.heads,
-            "octaves": self.octaves,
-            "dropout": self.dropout,
-        }
 
 
 def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
@@ -215,11 +189,6 @@ class NoiseConfig:
             raise ConfigurationError(
                 f"the noise levels run from {self.sigma_min} to {self.sigma_max}; they must ascend"
             )
-
-    def noise_settings(self) -> NoiseSettings:
-        """Return these fields, for a `TeacherConfig`."""
-        low, high = self.sigma_min, self.sigma_max
-        return {"levels": self.levels, "sigma_min": low, "sigma_max": high, "sigma_data": self.sigma_data}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,16 +312,3 @@ class MixtureConfig(MixtureSettings, BackboneConfig):
         for name in ("floor", "revive_below"):
             if getattr(self, name) >= 1.0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be below 1")
-
-    def shape_settings(self) -> StudentSettings:
-        """Return the fields that shape the network, for a `StudentConfig`."""
-        return {
-            **self.backbone_settings(),
-            "experts": self.experts,
-            "covariance": self.covariance,
-            "gating": self.gating,
-            "head_width": self.head_width,
-            "head_layers": self.head_layers,
-            "detach_gating": self.detach_gating,
-            "floor": self.floor,
-        }

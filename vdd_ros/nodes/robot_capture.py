@@ -14,13 +14,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from vdd_ros.bags.reader import BagMessage
-from vdd_ros.bags.topics import Topic
+from vdd_ros.bags.topics import SerializedMessage, Topic
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.ros.messages import message_class
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
+from vdd_ros.nodes.ros.schemas import message_format
 from vdd_ros.nodes.ros.transforms import STATIC
+from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE
 from vdd_ros.text import printable
@@ -43,12 +44,12 @@ class Captured:
     """
 
     topics: tuple[Topic, ...]
-    received: tuple[BagMessage, ...]
+    received: tuple[SerializedMessage, ...]
     problems: tuple[str, ...]
     listeners: dict[str, tuple[str, ...]]
     commanders: tuple[str, ...]
 
-    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+    def serialized(self, topics: Collection[str]) -> Iterator[SerializedMessage]:
         """Yield the messages of some topics in the order of receipt."""
         return (message for message in self.received if message.topic in topics)
 
@@ -70,16 +71,17 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
     if not duration_s > 0:
         raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
-    wanted |= {command.topic: command.type for command in robot.commands}
+    wanted |= {command.topic: command.type for command in robot.commands if not command.message.is_action}
     wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE) if robot.needs_transforms else {}
-    classes = {topic: message_class(kind) for topic, kind in wanted.items()}
+    for kind in wanted.values():
+        message_format(kind)  # refuses what is not installed, before a node is made
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not
     context = rclpy.Context()
     rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = _make_node(context, namespace)
         try:
-            received = _listen(node, classes, duration_s)
+            received = _listen(node, wanted, duration_s)
             return _captured(node, robot, received)
         finally:
             node.destroy_node()
@@ -98,17 +100,18 @@ def _make_node(context: Any, namespace: str) -> Node:
         ) from error
 
 
-def _listen(node: Node, classes: dict[str, Any], duration_s: float) -> list[BagMessage]:
+def _listen(node: Node, types: dict[str, str], duration_s: float) -> list[SerializedMessage]:
     """Collect messages, by time of receipt, until the time is over."""
-    received: list[BagMessage] = []
+    received: list[SerializedMessage] = []
     inputs = TickInputs(node)
 
-    def take(topic: str, message: Any, received_s: float) -> None:
-        received.append(BagMessage(topic, round(received_s * 1e9) or time.time_ns(), message))
+    def take(topic: str, form: MessageFormat, content: bytes, received_s: float) -> None:
+        received.append(SerializedMessage(topic, round(received_s * 1e9) or time.time_ns(), content, form))
 
-    for topic, kind in classes.items():
+    for topic, kind in types.items():
         profile = STATIC if topic == TF_STATIC else EVERY_MESSAGE
-        inputs.add(kind, topic, partial(take, str(node.resolve_topic_name(topic))), profile)
+        callback = partial(take, str(node.resolve_topic_name(topic)), message_format(kind))
+        inputs.add(message_class(kind), topic, callback, profile, raw=True)
     end = time.monotonic() + duration_s
     while (left := end - time.monotonic()) > 0:
         inputs.wait(min(POLL_S, left))
@@ -117,7 +120,7 @@ def _listen(node: Node, classes: dict[str, Any], duration_s: float) -> list[BagM
     return sorted(received, key=lambda message: message.received_ns)
 
 
-def _captured(node: Node, robot: RobotFile, received: list[BagMessage]) -> Captured:
+def _captured(node: Node, robot: RobotFile, received: list[SerializedMessage]) -> Captured:
     monitor = GraphMonitor(node, robot, control=True)
     monitor.look()
     counts = Counter(message.topic for message in received)

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, command_message, messa
 from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.sim_robot.episodes import EpisodeResult, Phase, SimulatedRobot
+from vdd_ros.nodes.sim_robot.results import write_results
 from vdd_ros.robot.channels import InputChannel, set_stamp
 from vdd_ros.robot.command_channel import CommandChannel, CommandPart
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
 ACKNOWLEDGE_S = 5.0
 ACKNOWLEDGED_WITHIN = Duration(seconds=1.0)
@@ -36,7 +38,7 @@ FRAME = "world"
 class SimParameters:
     """Parameters of sim_robot_node."""
 
-    task: str = parameter("avoiding", "simulated task")
+    task: str = parameter(SHIPPED_TASK, "simulated task")
     robot_file: str = parameter("", "robot file (.yaml) with the robot's messages", path=True)
     speed: float = parameter(1.0, "simulated seconds per second", 0.01, 1000.0)
     episodes: int = parameter(10, "episodes until the node exits", 1, 1_000_000)
@@ -44,6 +46,7 @@ class SimParameters:
     start_topic: str = parameter("", "publish nothing before this topic (std_msgs/Bool) says true; empty: at once")
     listeners: int = parameter(0, "publish nothing before this many nodes subscribe to every input", 0, 1000)
     idle_timeout_s: float = parameter(30.0, "longest wait for the start, and for an episode's first command", 0.1, 1e6)
+    results_file: str = parameter("", "JSON file of the results so far; empty: none", path=True)
 
 
 EXECUTABLE = Executable("sim_robot_node", "sim_robot", SimParameters, "simulates the robot of a task")
@@ -70,7 +73,7 @@ class SimRobotNode(Node):
         self._settings = read_parameters(self, SimParameters)
         if not self._settings.robot_file:
             raise ConfigurationError("parameter robot_file is not set; give it: -p robot_file:=FILE")
-        task = get_task(self._settings.task)
+        task = self._task = get_task(self._settings.task)
         robot_file = RobotFile.load(self._settings.robot_file)
         robot_file.check(task.spec.observation, task.spec.action)
         self._channel = CommandChannel(robot_file.commands, task.spec.observation, task.spec.action)
@@ -191,8 +194,11 @@ class SimRobotNode(Node):
     def _finish(self, result: EpisodeResult) -> None:
         self._results.append(result)
         self._result.publish(String(data=json.dumps(result.to_dict())))
+        if self._settings.results_file:
+            write_results(Path(self._settings.results_file), self._task.spec.name, self._results)
+        way = "" if result.mode is None else f", {self._task.mode_name(result.mode)}"
         self.get_logger().info(
-            f"episode {result.episode}: {'success' if result.success else 'failure'} after {result.steps} steps"
+            f"episode {result.episode}: {'success' if result.success else 'failure'} after {result.steps} steps{way}"
         )
         if len(self._results) == self._settings.episodes:
             successes = sum(result.success for result in self._results)

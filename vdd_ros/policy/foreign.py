@@ -1,7 +1,9 @@
 """Identifies foreign files: other formats by their first bytes, foreign ONNX by its outline."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from vdd_ros.file_kinds import GRAPH, POLICY, misplaced
 from vdd_ros.policy.onnx_outline import Outline
 from vdd_ros.text import printable
 
@@ -46,7 +48,7 @@ def foreign_kind(content: bytes) -> str | None:
     known += [what for start, what in _TEXTS if text.startswith(start)]
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
         known.append("a safetensors file: weights without a graph")
-    known += [_text_kind(content)] if _is_text(content) else []
+    known += ["text"] if _is_text(content) else []
     return next(iter(known), None if content else "empty")
 
 
@@ -56,20 +58,26 @@ def _is_text(content: bytes) -> bool:
     return "\n" in head and all(character.isprintable() or character in "\r\n\t" for character in head)
 
 
-def _text_kind(content: bytes) -> str:
-    if b"\ninputs:" in b"\n" + content and b"\ncommand:" in content:
-        return "a robot file, which the parameter robot_file takes"
-    return "text"
+def no_onnx(path: str | Path, content: bytes, reason: object, family: str = POLICY) -> str:
+    """Describe a file that is not readable as ONNX and the remedy; ends a sentence about the file.
 
-
-def no_onnx(content: bytes, reason: object) -> str:
-    """Describe bytes that are not readable as ONNX and the remedy; ends a sentence about the file."""
+    Args:
+        path: The file.
+        content: Its bytes.
+        reason: Why they cannot be read.
+        family: What is wanted, `POLICY` or `GRAPH` of `vdd_ros.file_kinds`.
+    """
     kind = foreign_kind(content)
+    what = "a policy file" if family == POLICY else "an ONNX graph"
+    if _is_text(content) and (why := misplaced(Path(path), family, what)):
+        return f"{why}."
     if kind is None:
         return (
             f"cannot be read as ONNX ({printable(reason)}). It is another kind of file, or it was cut off: copy it or "
             "export it again."
         )
+    if family == GRAPH:
+        return f"is not an ONNX graph: it is {kind}. Give the .onnx file that the other tool exported."
     return f"is not a policy file: it cannot be read as ONNX, it is {kind}. {_MADE_BY}."
 
 

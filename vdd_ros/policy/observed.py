@@ -103,6 +103,5 @@ class Observed:
 
 def all_finite(array: NDArray[np.float32]) -> bool:
     """Return whether every value of a contiguous array is finite."""
-    flat = array.ravel()  # a view
-    # One call; non-finite if a value is, or if squares overflow.
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+    # One call, infinite or NaN if a value is, or if squares overflow; `dot` would warn of that, `vdot` does not.
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())

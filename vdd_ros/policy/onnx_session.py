@@ -96,7 +96,7 @@ def read_spec(file: PolicyFile) -> PolicySpec:
         text = _metadata(outline)
         external = external_tensor(file.content)
     except OutlineError as error:
-        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.content, error)}") from error
+        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.path, file.content, error)}") from error
     except PolicyFileError as error:
         raise PolicyFileError(f"{printable(file.path)}: {error}") from error
     if external is not None:

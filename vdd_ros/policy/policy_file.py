@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.file_kinds import POLICY, misplaced
 from vdd_ros.text import printable
 
 MAX_FILE_BYTES = 512 << 20
@@ -75,6 +76,8 @@ def _lies_in(folder: Path, descriptor: int) -> bool:
 def _check(path: str | Path, found: os.stat_result) -> None:
     """Refuse special files and files above the size limit."""
     if not stat.S_ISREG(found.st_mode):
+        if stat.S_ISDIR(found.st_mode) and (why := misplaced(Path(path), POLICY, "a policy file")):
+            _refuse(path, why)
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
         _refuse(path, f"is not a file but {kind}. Give the path of an .onnx file made by vdd export")
     if found.st_size > MAX_FILE_BYTES:

@@ -39,6 +39,8 @@ DETERMINISTIC = "deterministic"
 """Key of the setting that marks files with constant draws."""
 UNKNOWN_STATISTICS = "unknown_statistics"
 """Key of the setting that lists observation entries whose means and deviations nobody knows; 0 and 1 stand for them."""
+DEMONSTRATED_STEPS = "demonstrated_steps"
+"""Key of the setting that tells how far demonstrated actions change per tick: `{quantile, steps}`."""
 MAX_WARNINGS = 100
 MAX_WARNING = 1_000
 """Length limit of a warning, in characters."""
@@ -147,6 +149,7 @@ class PolicySpec:
             check_object(name, getattr(self, name))
         if not isinstance(self.settings.get(DETERMINISTIC, False), bool):
             refuse(f"settings.{DETERMINISTIC}", self.settings[DETERMINISTIC], "true or false")
+        self._check_steps()
         self._check_sizes()
         self._check_parity()
         self._check_novelty()
@@ -203,6 +206,14 @@ class PolicySpec:
         return self.settings.get(DETERMINISTIC) is True
 
     @property
+    def demonstrated_steps(self) -> dict[str, float]:
+        """Largest usual change of each number of the action from tick to tick, by name; empty if nobody knows."""
+        if DEMONSTRATED_STEPS not in self.settings:
+            return {}
+        steps = self.settings[DEMONSTRATED_STEPS]["steps"]
+        return {entry.name: float(step) for entry, step in zip(self.action, steps, strict=True)}
+
+    @property
     def signature(self) -> Signature:
         """Observation and action features, and the control rate."""
         return Signature(self.observation, self.action, self.rate_hz)
@@ -253,6 +264,18 @@ class PolicySpec:
             refuse("sampling_steps", self.sampling_steps, f"null for the structure {self.structure!r}: it has one step")
         if self.goal_length and self.arrays:
             refuse("goal_length", self.goal_length, f"0 where arrays are observed, here {self.arrays[0]}")
+
+    def _check_steps(self) -> None:
+        if DEMONSTRATED_STEPS not in self.settings:
+            return
+        where, found = f"settings.{DEMONSTRATED_STEPS}", self.settings[DEMONSTRATED_STEPS]
+        steps = found.get("steps") if isinstance(found, Mapping) else None
+        if not isinstance(steps, list) or len(steps) != self.act_dim:
+            refuse(where, found, f"an object of quantile and steps, a list of {self.act_dim} numbers")
+        for i, step in enumerate(steps):
+            check_number(f"{where}.steps[{i}]", step)
+            if step < 0:
+                refuse(f"{where}.steps[{i}]", step, "0 or more")
 
     def _check_sizes(self) -> None:
         """Refuse sizes that would exhaust memory: one observation allocates arrays of these sizes."""

@@ -2,26 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from vdd_ros.bags.contents import StoredMessage
+import numpy as np
+
+from vdd_ros.bags.contents import Channel, StoredMessage
 from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.types import Decoder
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.recordings.bag_list import NamedBag
+from vdd_ros.recordings.column_sampler import ColumnSampler, why_not_by_columns
 from vdd_ros.recordings.episodes import Episode, EpisodeRules
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.marks import Mark, Marker, ServiceCalls
 from vdd_ros.recordings.record import BagRecord, EpisodeRecord, LeftOut
-from vdd_ros.recordings.sampler import RawEpisode, Sampler
+from vdd_ros.recordings.sampler import Sampler
+from vdd_ros.recordings.tick_columns import RawEpisode
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
 
 Keep = Callable[[Episode], None]
+_HOUR_NS = 3600 * 1_000_000_000
+LONGEST_PAUSE_NS = 24 * _HOUR_NS
+"""Between messages of a bag; more is a clock that was set, with millions of ticks in between."""
 
 
-def convert_bag(bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep) -> BagRecord:
+def convert_bag(
+    bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep, *, by_columns: bool = True
+) -> BagRecord:
     """Convert a bag.
 
     Args:
@@ -29,6 +37,7 @@ def convert_bag(bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep)
         form: Form of the demonstrations.
         robot: The robot file.
         keep: Called with each episode, in order; one is in memory at a time.
+        by_columns: Whether messages are sampled by blocks, where the robot file allows it; the result is the same.
 
     Returns:
         What became of it. A bag that lacks a topic is left out as a whole.
@@ -37,11 +46,11 @@ def convert_bag(bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep)
         RecordingError: The bag is damaged, or holds fewer messages than it counts.
         RobotFileError: A message lacks a field that the robot file names.
     """
-    return _BagConversion(bag, form, robot, keep).run()
+    return _BagConversion(bag, form, robot, keep, by_columns=by_columns).run()
 
 
 class _BagConversion:
-    def __init__(self, bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep) -> None:
+    def __init__(self, bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep, *, by_columns: bool) -> None:
         self._bag = bag
         self._form = form
         self._robot = robot
@@ -49,6 +58,7 @@ class _BagConversion:
         self._rules = EpisodeRules(form, robot)
         self._marker, self._calls = Marker(), ServiceCalls()
         self._decoder = Decoder()
+        self._by_columns = by_columns and not why_not_by_columns(robot)
         self._messages = 0
         self._record = BagRecord(bag.name, str(bag.path), 0)
 
@@ -67,48 +77,85 @@ class _BagConversion:
         return BagRecord(record.name, record.path, self._messages, record.episodes, record.left_out)
 
     def _read(self, stream: RawBag, readers: dict[int, list[Wanted]]) -> None:
-        observed = [stream.channels[place] for place, found in readers.items() for one in found if one.role == "input"]
+        observed = [
+            stream.channels[place]
+            for place, found in readers.items()
+            for one in found
+            if one.role in ("input", "command")
+        ]
         forms = {channel.msgtype: self._decoder.form(channel) for channel in observed}
-        self._sampler = sampler = Sampler(self._form, self._robot, forms.__getitem__)
-        by_channel = {id(stream.channels[place]): found for place, found in readers.items()}
         marks = self._robot.demonstrations.episodes
-        whole = marks.one_per_bag or marks.gap_s is not None
-        for stored in stream.messages(readers):
-            if whole and not self._messages:
-                sampler.begin(stored.log_ns)
-            self._messages += 1
-            sampler.advance(stored.log_ns)
-            for one in by_channel[id(stored.channel)]:
-                self._dispatch(one, stored)
-            self._take_episodes()
+        self._whole = marks.one_per_bag or marks.gap_s is not None
+        shared = any(_is_mark(one) for found in readers.values() for one in found if len(found) > 1)
+        if self._by_columns and not shared:
+            self._read_blocks(stream, readers, ColumnSampler(self._form, self._robot, forms.__getitem__, readers))
+        else:
+            self._read_messages(stream, readers, Sampler(self._form, self._robot, forms.__getitem__))
+
+    def _read_blocks(self, stream: RawBag, readers: dict[int, list[Wanted]], sampler: ColumnSampler) -> None:
+        marking = {place: found[0] for place, found in readers.items() if _is_mark(found[0])}
+        last_ns = None
+        for block in stream.blocks(readers):
+            first_ns = int(block.log_ns[0])
+            if self._whole and not self._messages:
+                sampler.begin(first_ns)
+            self._messages += len(block)
+            _refuse_jump(int(np.max(np.diff(block.log_ns, prepend=first_ns if last_ns is None else last_ns))))
+            last_ns, begin = int(block.log_ns[-1]), 0
+            for place in np.flatnonzero(np.isin(block.places, list(marking))).tolist() if marking else ():
+                channel = int(block.places[place])
+                now_ns = int(block.log_ns[place])
+                mark = self._mark_of(marking[channel], stream.channels[channel], block.contents[place])
+                if mark is not None:
+                    sampler.take(block.taken(slice(begin, place)), now_ns)
+                    begin = place + 1
+                    self._mark(sampler, mark, now_ns)
+            sampler.take(block.taken(slice(begin, None)), last_ns)
+            self._take_episodes(sampler)
         sampler.end()
-        self._take_episodes()
+        self._take_episodes(sampler)
 
-    def _dispatch(self, wanted: Wanted, stored: StoredMessage) -> None:
+    def _read_messages(self, stream: RawBag, readers: dict[int, list[Wanted]], sampler: Sampler) -> None:
+        by_channel = {id(stream.channels[place]): found for place, found in readers.items()}
+        last_ns = None
+        for stored in stream.messages(readers):
+            now_ns = stored.log_ns
+            if self._whole and not self._messages:
+                sampler.begin(now_ns)
+            self._messages += 1
+            _refuse_jump(0 if last_ns is None else now_ns - last_ns)
+            last_ns = now_ns
+            sampler.advance(now_ns)
+            for one in by_channel[id(stored.channel)]:
+                self._dispatch(sampler, one, stored)
+            self._take_episodes(sampler)
+        sampler.end()
+        self._take_episodes(sampler)
+
+    def _dispatch(self, sampler: Sampler, wanted: Wanted, stored: StoredMessage) -> None:
         if wanted.role == "input":
-            self._sampler.receive(wanted.name, stored.content, stored.log_ns)
+            sampler.receive(wanted.name, stored.content, stored.log_ns)
         elif wanted.role == "command":
-            self._sampler.command(wanted.name, self._decoded(stored), stored.log_ns)
+            sampler.command(wanted.name, stored.content, stored.log_ns)
         elif wanted.role == "transforms":
-            self._sampler.transforms(self._decoded(stored), static=wanted.name == TF_STATIC)
-        elif wanted.role == "marker":
-            self._mark(self._marker.take(self._decoded(stored)), stored.log_ns)
-        else:
-            self._mark(self._calls.take(wanted.role, stored.content), stored.log_ns)
+            message = self._decoder.decode(stored.channel, stored.content)
+            sampler.transforms(message, static=wanted.name == TF_STATIC)
+        elif (mark := self._mark_of(wanted, stored.channel, stored.content)) is not None:
+            self._mark(sampler, mark, stored.log_ns)
 
-    def _decoded(self, stored: StoredMessage) -> Any:
-        return self._decoder.decode(stored.channel, stored.content)
+    def _mark_of(self, wanted: Wanted, channel: Channel, content: bytes) -> Mark | None:
+        if wanted.role == "marker":
+            return self._marker.take(self._decoder.decode(channel, content))
+        return self._calls.take(wanted.role, content)
 
-    def _mark(self, mark: Mark | None, now_ns: int) -> None:
-        if mark is None:
-            return
+    def _mark(self, sampler: Sampler | ColumnSampler, mark: Mark, now_ns: int) -> None:
         if mark.begins:
-            self._sampler.begin(now_ns, mark.label)
+            sampler.begin(now_ns, mark.label)
         else:
-            self._sampler.end()
+            sampler.end()
 
-    def _take_episodes(self) -> None:
-        for raw in self._sampler.finished():
+    def _take_episodes(self, sampler: Sampler | ColumnSampler) -> None:
+        for raw in sampler.finished():
             name = f"{self._bag.name}#{raw.label}" if raw.label else self._bag.name
             with self._leaving_out(name):
                 self._take(name, raw)
@@ -133,3 +180,16 @@ class _BagConversion:
             yield
         except DemonstrationError as error:
             self._record.left_out.append(LeftOut(name, str(error)))
+
+
+def _is_mark(wanted: Wanted) -> bool:
+    return wanted.role in ("marker", "start", "stop")
+
+
+def _refuse_jump(pause_ns: int) -> None:
+    """Refuse a bag whose clock jumps between consecutive times of receipt."""
+    if pause_ns > LONGEST_PAUSE_NS:
+        raise DemonstrationError(
+            f"{pause_ns / _HOUR_NS:,.0f} hours lie between two messages, so the recorder's clock was set meanwhile; "
+            "divide the bag there (`ros2 bag convert`)"
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vdd_ros.bags.layout import MENDED, MENDING, METADATA, PARTIAL, SUFFIXES, shown
 from vdd_ros.errors import RecordingError
+from vdd_ros.file_kinds import BAG, misplaced
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ def _bags_of(place: Path) -> list[Path]:
         raise RecordingError(f"{shown(place)} does not exist; give a bag, or a folder of bags")
     if place.name.endswith(PARTIAL):
         raise _unfinished(place)
+    if not place.is_dir() and (why := misplaced(place, BAG, "a bag")):
+        raise RecordingError(f"{shown(place)} {why}")
     if not place.is_dir() or _is_bag(place):
         return [place]
     folders = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.endswith(MENDING))
@@ -47,6 +50,8 @@ def _bags_of(place: Path) -> list[Path]:
     names = {path.name for path in inside}
     bags = [path for path in inside if f"{path.name}{MENDED}" not in names]
     if not bags:
+        if why := misplaced(place, BAG, "a bag"):
+            raise RecordingError(f"{shown(place)} {why}")
         raise RecordingError(
             f"{shown(place)} holds no bag: neither it nor a folder in it has {METADATA} or a file of a bag "
             f"({', '.join(SUFFIXES)}). Give a bag, or the folder that holds the bags"

@@ -1,16 +1,17 @@
 """The commands of a recording: each belongs to the ticks before it that have none yet."""
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError
-from vdd_ros.recordings.inputs import Traffic
 from vdd_ros.recordings.ticks import Tick
+from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandPart
+
+NOT_FINITE = "a number that is not finite"
 
 
 class RecordedCommands:
@@ -18,7 +19,7 @@ class RecordedCommands:
 
     Args:
         place: Place among the commands of the robot file.
-        part: Reads the messages.
+        part: Reads the messages, after its `expect`.
         period_ns: Time between ticks.
         max_delay_ns: How long after a tick its command may come.
         keep_last: Whether the last command remains in force; then a new one counts for the tick just before it.
@@ -37,25 +38,17 @@ class RecordedCommands:
         self._limit_ns = period_ns if keep_last else max_delay_ns
         self._last: NDArray[np.float64] | None = None
         self._waiting: deque[Tick] = deque()
-        self._is_checked = False
         self._number = 0
 
     def add(self, tick: Tick) -> None:
         """Take a tick that waits for its command."""
         self._waiting.append(tick)
 
-    def receive(self, message: Any, received_ns: int) -> None:
-        """Take in a command.
-
-        Raises:
-            RobotFileError: Its type lacks a field that the robot file names.
-        """
-        if not self._is_checked:
-            self._part.check(message)
-            self._is_checked = True
+    def receive(self, content: bytes, received_ns: int) -> None:
+        """Take in a serialised command."""
         self.traffic.note(received_ns)
         values = np.empty(len(self._part.command.entries))
-        why = self._read(message, values)
+        why = self._read(content, values)
         if why:
             self.traffic.refused += 1
             self.traffic.refusals = self.traffic.refusals or why
@@ -81,10 +74,10 @@ class RecordedCommands:
         last = self._last if self.keep_last else None
         self._waiting.popleft().settle(self._place, last, self.last_ns or 0, self._number)
 
-    def _read(self, message: Any, out: NDArray[np.float64]) -> str:
+    def _read(self, content: bytes, out: NDArray[np.float64]) -> str:
         """Read a command; return why it is unusable, empty if it is usable."""
         try:
-            self._part.read(message, out)
+            self._part.read(content, out)
         except ObservationError as error:
             return str(error)
-        return "" if usable(out) else "a number that is not finite"
+        return "" if usable(out) else NOT_FINITE

@@ -3,10 +3,9 @@
 import errno
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 
 from vdd_ros import __version__
@@ -20,6 +19,7 @@ from vdd_ros.files import holding
 from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag
+from vdd_ros.recordings.column_sampler import why_not_by_columns
 from vdd_ros.recordings.episodes import Episode
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.record import RECORD_NAME, VERSION, BagRecord, ConversionRecord, read_bag_record
@@ -31,6 +31,8 @@ PARTS = ".vdd_ros.bags"
 _BAG_RECORD, _SETTINGS = "bag.json", "settings.json"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS_SHOWN = 5
+_TOGETHER = 16 << 20
+"""Bytes of episodes that are written together."""
 
 
 @dataclass(frozen=True)
@@ -134,23 +136,19 @@ class _Parts:
         shutil.rmtree(place, ignore_errors=True)
         return None
 
-    def keeper(self, bag: NamedBag) -> Callable[[Episode], None]:
-        """Return what writes the episodes of a bag, one after the other."""
-        place, numbers = self._place(bag), count()
+    def keeper(self, bag: NamedBag) -> "_Keeper":
+        """Return what writes the episodes of a bag."""
+        return _Keeper(self._place(bag), self._form)
 
-        def keep(episode: Episode) -> None:
-            episode.to_set(self._form.header).save(place / f"{next(numbers):06}")
-
-        return keep
-
-    def finish(self, bag: NamedBag, record: BagRecord) -> None:
+    def finish(self, bag: NamedBag, record: BagRecord, keeper: "_Keeper") -> None:
         """Note that a bag is done."""
+        keeper.write()
         write_json(self._place(bag) / _BAG_RECORD, json_object(record))
         self.count += 1
 
-    def episodes(self, bag: NamedBag, record: BagRecord) -> list[Path]:
+    def sets(self, bag: NamedBag) -> list[Path]:
         """Return the folders of a bag's episodes, in order."""
-        return [self._place(bag) / f"{number:06}" for number in range(len(record.episodes))]
+        return sorted(path for path in self._place(bag).iterdir() if path.is_dir())
 
     def remove(self) -> None:
         """Remove everything."""
@@ -160,16 +158,57 @@ class _Parts:
         return self.folder / _digest([bag.name, *_state(bag.path)])[:32]
 
 
+class _Keeper:
+    """Writes the episodes of a bag, several in a set: each file that is flushed to the disk takes its time.
+
+    Args:
+        place: Folder of the bag.
+        form: Form of the demonstrations.
+    """
+
+    def __init__(self, place: Path, form: SamplingForm) -> None:
+        self._place, self._form = place, form
+        self._waiting: list[DemonstrationSet] = []
+        self._size = self._number = 0
+
+    def keep(self, episode: Episode) -> None:
+        """Take an episode."""
+        one = episode.to_set(self._form.header)
+        self._waiting.append(one)
+        self._size += sum(values.nbytes for values in (one.observation, one.action, *one.arrays.values()))
+        if self._size >= _TOGETHER:
+            self.write()
+
+    def write(self) -> None:
+        """Write the episodes that are not written yet."""
+        if self._waiting:
+            part = DemonstrationSet.joined(self._waiting)
+            part.save(self._place / f"{self._number:06}_{len(part.action)}", compressed=False)
+            self._number += 1
+        self._waiting, self._size = [], 0
+
+
+def _pairs_of(place: Path) -> int:
+    """Return the number of pairs in a part, which its name ends with."""
+    return int(place.name.rpartition("_")[2])
+
+
 def _convert_all(
     bags: Sequence[NamedBag], form: SamplingForm, robot: RobotFile, parts: _Parts
 ) -> list[tuple[NamedBag, BagRecord]]:
     records = []
+    if why := why_not_by_columns(robot):
+        tell(
+            f"bags that are sampled message by message: {len(bags)}, since {why}; this takes about ten times as long "
+            "(docs/demonstrations.md, Speed)"
+        )
     with progress(len(bags), "bags", "bag") as bar:
         for bag in bags:
             record = parts.done(bag)
             if record is None:
-                record = convert_bag(bag, form, robot, parts.keeper(bag))
-                parts.finish(bag, record)
+                keeper = parts.keeper(bag)
+                record = convert_bag(bag, form, robot, keeper.keep)
+                parts.finish(bag, record, keeper)
             records.append((bag, record))
             bar.update()
     return records
@@ -178,7 +217,7 @@ def _convert_all(
 def _put_together(
     parts: _Parts, records: Sequence[tuple[NamedBag, BagRecord]], robot: RobotFile, form: SamplingForm, folder: Path
 ) -> Converted:
-    places = [place for bag, record in records for place in parts.episodes(bag, record)]
+    places = [place for bag, record in records if record.episodes for place in parts.sets(bag)]
     left_out = [one for _, record in records for one in record.left_out]
     if not places:
         reasons = "; ".join(f"{printable(one.name)}: {one.reason}" for one in left_out[:_REASONS_SHOWN])
@@ -186,10 +225,10 @@ def _put_together(
         raise DemonstrationError(
             f"no episode can be used, so no demonstrations were written: {reasons or 'the bags have no episode'}{more}"
         )
-    lengths = [episode.pairs for _, record in records for episode in record.episodes]
-    with joined(map(DemonstrationSet.load, places), lengths, parts.folder) as whole:
+    with joined(map(DemonstrationSet.load, places), list(map(_pairs_of, places)), parts.folder) as whole:
         whole.save(folder)
         digest = whole.sha256
+    del whole  # before the set is read again
     record = ConversionRecord(VERSION, robot.path, form.rate_hz, digest, [one for _, one in records])
     write_json(folder / RECORD_NAME, json_object(record))
     return Converted(DemonstrationSet.load(folder), record, parts.resumed)

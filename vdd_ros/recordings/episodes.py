@@ -1,6 +1,5 @@
 """The rules of an episode: which waits are cut off, and what makes it unusable."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,10 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment, repeats_and_drops
 from vdd_ros.recordings.form import SamplingForm
-from vdd_ros.recordings.inputs import Traffic
-from vdd_ros.recordings.sampler import RawEpisode, max_delay_s
-from vdd_ros.recordings.ticks import DOUBTED, SILENT, STALE, WAITING, Tick
+from vdd_ros.recordings.sampler import max_delay_s
+from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
+from vdd_ros.recordings.ticks import DOUBTED, SILENT, STALE, WAITING
+from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import ALONE
 from vdd_ros.robot.demonstrations import STARTS
@@ -82,66 +82,65 @@ class EpisodeRules:
         Raises:
             LeftOutError: It breaks a rule.
         """
-        pairs = [place for place, tick in enumerate(raw.ticks) if tick.is_pair]
-        if not pairs:
+        pairs = np.flatnonzero(raw.ticks.is_pair)
+        if not len(pairs):
             raise LeftOutError(self._why_empty(raw))
-        first, last = pairs[0], max(place for place, tick in enumerate(raw.ticks) if tick.is_commanded)
-        begin, end = self._trimmed(raw.ticks[first : last + 1])
-        ticks = raw.ticks[first + begin : first + end]
+        first, last = int(pairs[0]), int(np.flatnonzero(raw.ticks.commanded.whole)[-1])
+        begin, end = self._trimmed(raw.ticks.taken(slice(first, last + 1)))
+        ticks = raw.ticks.taken(slice(first + begin, first + end))
         self._refuse_gaps(raw, ticks)
         self._refuse_short(ticks)
         self._refuse_slow(ticks)
         return self._assembled(raw, ticks)
 
-    def _trimmed(self, ticks: Sequence[Tick]) -> tuple[int, int]:
+    def _trimmed(self, ticks: Ticks) -> tuple[int, int]:
         """Return the range of the ticks that stays when waits are cut off."""
         trim = self._rules.trim
         width = np.where(self._learned, MOTION * (self._channel.high - self._channel.low), np.inf)
-        pairs = [(place, command) for place, tick in enumerate(ticks) if (command := tick.command) is not None]
-        values = np.array([command for _, command in pairs])
+        places = np.flatnonzero(ticks.commanded.whole)
+        values = ticks.commanded.values[places]
         begin, end = 0, len(ticks)
         if trim.until == STARTS[1]:
             moved = np.flatnonzero((np.abs(values - values[0]) > width).any(axis=1))
             if not moved.size:
                 raise LeftOutError("the commands never change by more than 0.1 % of their range")
-            begin = pairs[moved[0]][0]
+            begin = int(places[moved[0]])
         if trim.after_s is not None:
             moved = np.flatnonzero((np.abs(values - values[-1]) > width).any(axis=1))
-            stops = pairs[moved[-1]][0] + 1 if moved.size else 0
+            stops = int(places[moved[-1]]) + 1 if moved.size else 0
             end = min(end, stops + 1 + round(trim.after_s * self._form.rate_hz))
         return begin, max(end, begin + 1)
 
-    def _refuse_gaps(self, raw: RawEpisode, ticks: Sequence[Tick]) -> None:
+    def _refuse_gaps(self, raw: RawEpisode, ticks: Ticks) -> None:
         """Refuse an episode during which the node would have stopped, or the operator did."""
-        wrong = [place for place, tick in enumerate(ticks) if not tick.is_pair]
-        if not wrong:
+        wrong = np.flatnonzero(~ticks.is_pair)
+        if not len(wrong):
             return
-        tick = ticks[wrong[0]]
-        after_s = (tick.now_ns - ticks[0].now_ns) * 1e-9
+        place = int(wrong[0])
+        why, blame = ticks.why_not(place), ticks.blamed(place)
+        after_s = int(ticks.seen.now_ns[place] - ticks.seen.now_ns[0]) * 1e-9
         lasted_s = len(wrong) / self._form.rate_hz
         where = f"{after_s:.2f} s after its start, {lasted_s:.2f} s in all"
-        if tick.why_not in (STALE, WAITING):
-            ages = ", ".join(f"{name} (max_age_s {self._max_ages_s[name]:g})" for name in tick.blame)
-            raise LeftOutError(f"{ages} had no new value {where}{_refusals(raw, tick.blame)}")
-        if tick.why_not == DOUBTED:
-            raise LeftOutError(
-                f"messages of {', '.join(tick.blame)} contradict one another {where}{_refusals(raw, tick.blame)}"
-            )
+        if why in (STALE, WAITING):
+            ages = ", ".join(f"{name} (max_age_s {self._max_ages_s[name]:g})" for name in blame)
+            raise LeftOutError(f"{ages} had no new value {where}{_refusals(raw, blame)}")
+        if why == DOUBTED:
+            raise LeftOutError(f"messages of {', '.join(blame)} contradict one another {where}{_refusals(raw, blame)}")
         raise LeftOutError(
             f"no command within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides a "
             "recording where the operator paused, `max_delay_s` allows more"
         )
 
-    def _refuse_short(self, ticks: Sequence[Tick]) -> None:
+    def _refuse_short(self, ticks: Ticks) -> None:
         lasts_s = len(ticks) / self._form.rate_hz
         if len(ticks) < LEAST_PAIRS or lasts_s < self._rules.shortest_s:
             least = f", and shortest_s is {self._rules.shortest_s:g}" if self._rules.shortest_s else ""
             raise LeftOutError(f"it has {len(ticks)} pairs ({lasts_s:.2f} s){least}; at least {LEAST_PAIRS} are needed")
 
-    def _refuse_slow(self, ticks: Sequence[Tick]) -> None:
+    def _refuse_slow(self, ticks: Ticks) -> None:
         """Refuse commands that come too seldom for the rate."""
         for place, part in enumerate(self._channel.parts):
-            name, received = part.command.name, np.unique([tick.commands_ns[place] for tick in ticks])
+            name, received = part.command.name, np.unique(ticks.commanded.received_ns[:, place])
             if name in self._kept or len(received) < LEAST_PAIRS:
                 continue
             interval_s = float(np.median(np.diff(received))) * 1e-9
@@ -153,29 +152,27 @@ class EpisodeRules:
                     "`when_silent: keep`"
                 )
 
-    def _assembled(self, raw: RawEpisode, ticks: Sequence[Tick]) -> Episode:
-        observation = np.array([tick.observation for tick in ticks], np.float64)
-        commands = np.array([tick.command for tick in ticks])
+    def _assembled(self, raw: RawEpisode, ticks: Ticks) -> Episode:
+        observation = ticks.seen.observation.astype(np.float64)
+        commands = ticks.commanded.values
         action = np.empty((len(ticks), len(self._form.action)))
-        before = [None, *commands[:-1]]  # as the node at its first tick, and later
-        for seen, command, last, out in zip(observation, commands, before, action, strict=True):
-            self._channel.to_action(command, seen, out, last)
-        arrays = {f.name: np.stack([tick.arrays[f.name] for tick in ticks]) for f in self._form.arrays}
+        self._channel.to_actions(commands, observation, action)
         outside = ((commands < self._channel.low) | (commands > self._channel.high)).sum(axis=0) * self._learned
         names = self._channel.labels
-        whole_ns = raw.ticks[-1].now_ns
+        now_ns = ticks.seen.now_ns
+        before_ns, behind_ns = int(now_ns[0]) - raw.begin_ns, int(raw.ticks.seen.now_ns[-1] - now_ns[-1])
         return Episode(
             observation,
             action,
-            arrays,
-            cut_s=((ticks[0].now_ns - raw.begin_ns) * 1e-9, (whole_ns - ticks[-1].now_ns) * 1e-9),
+            {feature.name: ticks.arrays[feature.name] for feature in self._form.arrays},
+            cut_s=(before_ns * 1e-9, behind_ns * 1e-9),
             outside_limits={name: int(count) for name, count in zip(names, outside, strict=True) if count},
             alignment=_alignment(raw, ticks),
         )
 
     def _why_empty(self, raw: RawEpisode) -> str:
         """Say why no tick has an observation and an action."""
-        states = raw.skipped + Counter(tick.why_not for tick in raw.ticks)
+        states = raw.skipped + raw.ticks.seen.reasons()
         if not states:
             return "it ended before the first tick"
         if raw.missing:
@@ -185,7 +182,7 @@ class EpisodeRules:
                 refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
                 return f"no usable message of {_named(name)}{refused}"
         if states[STALE] or states[DOUBTED]:
-            blamed = sorted({name for tick in raw.ticks for name in tick.blame})
+            blamed = sorted(raw.blamed | raw.ticks.seen.ever_blamed(raw.ticks.inputs))
             rates = [f"{name} at {raw.inputs[name].rate_hz:.3g} Hz" for name in blamed or raw.inputs]
             return f"inputs are older than max_age_s at every tick with a command; messages come: {', '.join(rates)}"
         return f"none of {states[SILENT]:,} observations is followed by a command within {self._max_delay_s:g} s"
@@ -206,17 +203,17 @@ def _refusals(raw: RawEpisode, names: Sequence[str]) -> str:
     )
 
 
-def _alignment(raw: RawEpisode, ticks: Sequence[Tick]) -> Alignment:
-    ages, numbers = np.array([tick.ages_s for tick in ticks]), np.array([tick.numbers for tick in ticks])
+def _alignment(raw: RawEpisode, ticks: Ticks) -> Alignment:
+    seen, commanded = ticks.seen, ticks.commanded
     inputs = {
-        name: _topic(traffic, ages[:, column], numbers[:, column])
+        name: _topic(traffic, seen.ages_s[:, column], seen.numbers[:, column])
         for column, (name, traffic) in enumerate(raw.inputs.items())
     }
-    commands, now_ns = {}, np.array([tick.now_ns for tick in ticks])
+    commands = {}
     for place, (name, traffic) in enumerate(raw.commands.items()):
-        delays_s = (np.array([tick.commands_ns[place] for tick in ticks]) - now_ns) * 1e-9
-        commands[name] = _topic(traffic, delays_s, np.array([tick.commands_numbers[place] for tick in ticks]))
-    return Alignment(Spread.of([tick.spread_s for tick in ticks]), inputs, commands)
+        delays_s = 1e-9 * (commanded.received_ns[:, place] - seen.now_ns).astype(np.float64)
+        commands[name] = _topic(traffic, delays_s, commanded.numbers[:, place])
+    return Alignment(Spread.of(seen.spread_s), inputs, commands)
 
 
 def _topic(traffic: Traffic, times_s: Floats, numbers: NDArray[np.int64]) -> TopicAlignment:

@@ -1,28 +1,28 @@
-"""Example recordings: an operator moves a planar arm of two joints to a target, with the elbow up or down.
+"""Example recordings: an operator moves the example arm to a target, with the elbow up or down.
 
-The arm is simulated. It stands for a robot of one's own in the tutorial and in tests: joint states at 100 Hz, a target
-from a camera at 30 Hz, commands at 20 Hz, waits at both ends, and a lag behind the commands.
+They stand for recordings of one's own in the tutorial and in tests: joint states at 100 Hz, a target from a camera at
+30 Hz, commands at 20 Hz, waits at both ends, and a lag behind the commands.
 """
 
-import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vdd_ros import resources
 from vdd_ros.bags.types import Encoder
 from vdd_ros.bags.writer import BagWriter
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.files import replacing
 from vdd_ros.progress import progress
+from vdd_ros.tasks.base import Floats
+from vdd_ros.tasks.example_arm.operator import Motion
+from vdd_ros.tasks.example_arm.sim import ELBOW_UP, HOME, SUBSTEP_S, SUBSTEPS, follow
 from vdd_ros.text import printable
 
 JOINTS = ("shoulder_joint", "elbow_joint")
-UPPER, LOWER = 0.40, 0.35
-"""Lengths of the links in m."""
-HOME = (math.pi / 2, 0.0)
 ROBOT_FILE = "arm.yaml"
 MOST_EPISODES = 10_000
 
@@ -30,48 +30,11 @@ _STATES, _TARGET, _COMMANDS = "/joint_states", "/camera/target_pose", "/arm_cont
 _JOINT_STATE, _POSE = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped"
 _ARRAY = "std_msgs/msg/Float64MultiArray"
 _EPOCH_NS = 1_760_000_000_000_000_000
-_STEP_NS = 10_000_000
-_COMMANDS_EVERY, _TARGETS_EVERY = 5, 3
-_LAG_S, _MOVES_S, _WAITS_S = 0.06, 2.5, 0.6
-_NOISE = 2e-4
-
-_ROBOT = f"""# Robot file of the example recordings: a planar arm of two joints (docs/your_robot.md).
-name: example_arm
-rate_hz: 20
-
-inputs:
-  joints:
-    topic: {_STATES}
-    type: {_JOINT_STATE}
-    max_age_s: 0.2
-    entries:
-      shoulder: {{joint: shoulder_joint, interface: position, unit: rad}}
-      elbow: {{joint: elbow_joint, interface: position, unit: rad}}
-  target:
-    topic: {_TARGET}
-    type: {_POSE}
-    max_age_s: 0.5
-    entries:
-      target_x: {{field: pose.position.x, unit: m}}
-      target_y: {{field: pose.position.y, unit: m}}
-
-command:
-  topic: {_COMMANDS}
-  type: {_ARRAY}
-  on_loss: hold
-  entries:
-    - name: shoulder_joint
-      action: shoulder_target
-      measured: shoulder
-      unit: rad
-      low: -1.0
-      high: 4.0
-      max_step: 0.2
-    - {{name: elbow_joint, action: elbow_target, measured: elbow, unit: rad, low: -2.8, high: 2.8, max_step: 0.2}}
-
-demonstrations:
-  trim: {{until: first_motion, after_s: 0.5}}
-"""
+_STEP_NS = round(1e9 * SUBSTEP_S)
+_COMMAND_AT, _TARGETS_EVERY = 2, 3
+_WAITS = (6, 18)
+"""Commands that are sent before a motion."""
+_NOISE_RAD, _NOISE_M = 2e-4, 2e-4
 
 
 class Recorded(NamedTuple):
@@ -111,51 +74,39 @@ def record_examples(folder: Path, episodes: int, seed: int = 0) -> Recorded:
     encoder, up = Encoder(), 0
     with progress(episodes, "recordings", "bag") as bar:
         for number, bag in enumerate(bags):
-            random = np.random.default_rng([seed, number])
-            elbow_up = number % 2 == 0
-            up += elbow_up
-            _record(bag, encoder, random, elbow_up, _EPOCH_NS + number * 60_000_000_000)
+            motion = Motion(number, seed)
+            up += motion.mode == ELBOW_UP
+            _record(bag, encoder, motion, _EPOCH_NS + number * 60_000_000_000)
             bar.update()
     with replacing(folder / ROBOT_FILE) as aside:
-        aside.write_text(_ROBOT, encoding="utf-8")
+        shutil.copyfile(resources.path("config/robots/example_arm.yaml"), aside)
     return Recorded(bags, folder / ROBOT_FILE, up)
 
 
-def joint_angles(x: float, y: float, *, elbow_up: bool) -> tuple[float, float]:
-    """Return the angles in rad at which the arm's end is at a place in m, by the law of cosines."""
-    cosine = (x * x + y * y - UPPER**2 - LOWER**2) / (2 * UPPER * LOWER)
-    elbow = math.acos(min(max(cosine, -1.0), 1.0)) * (-1.0 if elbow_up else 1.0)
-    shoulder = math.atan2(y, x) - math.atan2(LOWER * math.sin(elbow), UPPER + LOWER * math.cos(elbow))
-    return shoulder, elbow
-
-
-def _record(bag: Path, encoder: Encoder, random: np.random.Generator, elbow_up: bool, begin_ns: int) -> None:
-    radius, direction = random.uniform(0.35, 0.6), random.uniform(0.2, 0.8) * math.pi
-    target = radius * math.cos(direction), radius * math.sin(direction)
+def _record(bag: Path, encoder: Encoder, motion: Motion, begin_ns: int) -> None:
+    random = motion.random
     writer = BagWriter(bag)
     for topic, kind in ((_STATES, _JOINT_STATE), (_TARGET, _POSE), (_COMMANDS, _ARRAY)):
         writer.add_topic(topic, kind)
-    goal = joint_angles(*target, elbow_up=elbow_up)
-    for step, (seen, wanted) in enumerate(_moves(random, np.array(goal))):
+    for step, (seen, command) in enumerate(_moves(motion)):
         now_ns = begin_ns + step * _STEP_NS
         late_ns = int(random.uniform(0.5e6, 1.5e6))
         writer.write(_STATES, now_ns + late_ns, encoder.joint_state(now_ns, JOINTS, seen))
         if step % _TARGETS_EVERY == 0:
-            writer.write(_TARGET, now_ns + late_ns, encoder.pose(now_ns, *target))
-        if step % _COMMANDS_EVERY == 2:
-            writer.write(_COMMANDS, now_ns + 2 * late_ns, encoder.numbers(wanted))
+            target_x, target_y = motion.target + _NOISE_M * random.standard_normal(2)
+            writer.write(_TARGET, now_ns + late_ns, encoder.pose(now_ns, target_x, target_y))
+        if command is not None:
+            writer.write(_COMMANDS, now_ns + 2 * late_ns, encoder.numbers(command))
     writer.close()
 
 
-def _moves(
-    random: np.random.Generator, goal: NDArray[np.float64]
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield what is measured and what the operator wants, every 10 ms."""
-    home, step_s = np.array(HOME), _STEP_NS * 1e-9
-    place, waits_s = home.copy(), random.uniform(0.5, 1.5) * _WAITS_S
-    moves_s = random.uniform(0.9, 1.1) * _MOVES_S
-    for step in range(round((2 * waits_s + moves_s) / step_s)):
-        share = min(max((step * step_s - waits_s) / moves_s, 0.0), 1.0)
-        wanted = home + (goal - home) * (10 * share**3 - 15 * share**4 + 6 * share**5)  # minimum jerk
-        place += (wanted - place) * step_s / _LAG_S
-        yield place + _NOISE * random.standard_normal(2), wanted
+def _moves(motion: Motion) -> Iterator[tuple[Floats, Floats | None]]:
+    """Yield the measured angles every 10 ms, and every 50 ms what the operator commands, which holds until the next."""
+    random, joints, command = motion.random, np.array(HOME), np.array(HOME)
+    waits = SUBSTEPS * random.integers(*_WAITS) + _COMMAND_AT  # a motion begins with a command
+    for step in range(2 * int(waits) + round(motion.duration_s / SUBSTEP_S)):
+        commands = step % SUBSTEPS == _COMMAND_AT
+        if commands:
+            command = motion.wanted((step - waits) * SUBSTEP_S)
+        yield joints + _NOISE_RAD * random.standard_normal(2), command if commands else None
+        joints = follow(joints, command)

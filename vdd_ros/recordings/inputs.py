@@ -1,50 +1,19 @@
 """The inputs of a recording, taken in as the policy node takes them."""
 
 import math
-from dataclasses import dataclass
+
+import numpy as np
 
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.ticks import DOUBTED, SEEN, STALE, WAITING, Tick
+from vdd_ros.recordings.traffic import Traffic
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.channels import ArrayChannel, InputChannel
+from vdd_ros.robot.command_channel import CommandPart
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
-
-
-@dataclass
-class Traffic:
-    """What arrived on an input.
-
-    Attributes:
-        messages: Number of messages.
-        accepted: Those that were accepted.
-        refused: Those that were refused.
-        others: Those of other joints.
-        unstamped: Those without a stamp, dated by their arrival, though the robot file asks for stamps.
-        refusals: The first reason for a refusal.
-        first_ns, last_ns: When the first and the last one were received.
-    """
-
-    messages: int = 0
-    accepted: int = 0
-    refused: int = 0
-    others: int = 0
-    unstamped: int = 0
-    refusals: str = ""
-    first_ns: int = 0
-    last_ns: int = 0
-
-    def note(self, received_ns: int) -> None:
-        """Count a message."""
-        self.first_ns = self.first_ns if self.messages else received_ns
-        self.last_ns = received_ns
-        self.messages += 1
-
-    @property
-    def rate_hz(self) -> float:
-        """Messages per second; NaN for fewer than two."""
-        span_s = (self.last_ns - self.first_ns) * 1e-9
-        return (self.messages - 1) / span_s if self.messages > 1 and span_s > 0 else math.nan
 
 
 class RecordedInputs:
@@ -55,6 +24,9 @@ class RecordedInputs:
         robot: The robot file.
         formats: Serialised form of a message type, by its name.
 
+    Raises:
+        RobotFileError: A type lacks a field that the robot file names.
+
     Attributes:
         traffic: What arrived since the last reset, by input.
         transforms: Transforms between frames, of which a reset forgets none.
@@ -64,10 +36,10 @@ class RecordedInputs:
         self._counters = Counters()
         self.transforms = TransformBuffer()
         self._observer = Observer(form, robot, self._counters, form.period_s, formats, self.transforms)
-        self._formats = formats
+        for channel in self._observer.inputs.values():
+            check_on_blank(channel, formats(channel.source.type))
         self._prompt = [source.name for source in robot.inputs if not source.is_kept]
         self._stamped = {s.name for s in robot.inputs if s.stamp == "header" and s.message.has_header}
-        self._unchecked = set(self._observer.inputs)
         self._accepted = dict.fromkeys(self._observer.inputs, 0)
         self.reset()
 
@@ -81,16 +53,8 @@ class RecordedInputs:
         self.traffic = {name: Traffic() for name in self._observer.inputs}
 
     def receive(self, name: str, content: bytes, received_ns: int) -> None:
-        """Take in a serialised message of an input.
-
-        Raises:
-            RobotFileError: Its type lacks a field that the robot file names.
-        """
+        """Take in a serialised message of an input."""
         observer, counters, traffic = self._observer, self._counters, self.traffic[name]
-        if name in self._unchecked:
-            channel = observer.inputs[name]
-            channel.check(self._formats(channel.source.type).message(content))
-            self._unchecked.discard(name)
         traffic.note(received_ns)
         refused, others = counters.refused_messages, counters.other_joints
         received_s = received_ns * 1e-9
@@ -103,7 +67,8 @@ class RecordedInputs:
         else:
             traffic.accepted += 1
             self._accepted[name] += 1
-            traffic.unstamped += name in self._stamped and observer.stamps_s[name] == received_s
+            may_lack_stamp = name in self._stamped and observer.stamps_s[name] >= received_s
+            traffic.unstamped += may_lack_stamp and not self._is_stamped(name, content)
 
     def look(self, now_ns: int, *, begun: bool = True) -> Tick:
         """Return what the node would see at a time; no action yet.
@@ -135,9 +100,17 @@ class RecordedInputs:
 
     def why_missing(self, name: str) -> str:
         """Say why an input has no value."""
-        traffic = self.traffic[name]
-        if not traffic.messages:
-            return f"{name}: no message"
-        if traffic.refused:
-            return f"{name}: {traffic.refused:,} of {traffic.messages:,} messages refused, first: {traffic.refusals}"
-        return f"{name}: {traffic.messages:,} messages of other joints ({self._observer.other_joints[name]})"
+        return self.traffic[name].why_missing(name, self._observer.other_joints[name])
+
+    def _is_stamped(self, name: str, content: bytes) -> bool:
+        """Return whether a message has a stamp; one may be stamped at the very time of its receipt."""
+        channel = self._observer.inputs[name]
+        if isinstance(channel, InputChannel):
+            return channel.read(content, np.empty(len(channel.columns))) is not None
+        return channel.read(content, np.empty(channel.feature.shape, channel.feature.dtype)) is not None
+
+
+def check_on_blank(channel: InputChannel | ArrayChannel | CommandPart, form: MessageFormat) -> None:
+    """Check that a message type has the fields that a robot file names; raises RobotFileError."""
+    if form.schema is not None:
+        channel.check(form.schema.blank())

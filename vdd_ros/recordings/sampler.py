@@ -1,43 +1,25 @@
-"""Samples a recording at the policy's rate, tick by tick, and divides it into episodes."""
+"""Samples a recording at the policy's rate, message by message, and divides it into episodes.
+
+It does what the node does, with the node's own observer. `vdd_ros.recordings.column_sampler` does the same by blocks of
+messages, where it can.
+"""
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vdd_ros.control.observer import Formats
 from vdd_ros.recordings.commands import RecordedCommands
 from vdd_ros.recordings.form import SamplingForm
-from vdd_ros.recordings.inputs import RecordedInputs, Traffic
-from vdd_ros.recordings.ticks import WAITING, Tick
+from vdd_ros.recordings.inputs import RecordedInputs, check_on_blank
+from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
+from vdd_ros.recordings.ticks import DOUBTED, STALE, WAITING, Tick
+from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 
 DELAY_PERIODS = 5
 """Periods within which a command must follow its observation, unless the robot file says otherwise."""
-
-
-@dataclass(frozen=True)
-class RawEpisode:
-    """The ticks between two marks, before any rule is applied.
-
-    Attributes:
-        label: Of its mark; empty if a bag is one episode.
-        begin_ns: When it began, on the clock of receipt.
-        ticks: Its ticks, from the first that has an observation and an action, or that may get one.
-        skipped: Ticks before these, by state.
-        inputs: What arrived on each input.
-        commands: What arrived on each command's topic, by name.
-        missing: Why inputs had no value, by name, for those that never had one.
-    """
-
-    label: str
-    begin_ns: int
-    ticks: list[Tick]
-    skipped: Counter[str]
-    inputs: dict[str, Traffic]
-    commands: dict[str, Traffic]
-    missing: dict[str, str]
 
 
 def max_delay_s(form: SamplingForm, robot: RobotFile) -> float:
@@ -56,13 +38,21 @@ class Sampler:
         form: Form of the demonstrations.
         robot: The robot file.
         formats: Serialised form of a message type, by its name.
+
+    Raises:
+        RobotFileError: A type lacks a field that the robot file names.
     """
 
     def __init__(self, form: SamplingForm, robot: RobotFile, formats: Formats) -> None:
         rules = robot.demonstrations
         self._inputs = RecordedInputs(form, robot, formats)
         self._rate_hz = form.rate_hz
+        self._dim = len(form.vector)
         parts = CommandChannel(robot.commands, form.vector, form.action).parts
+        for part in parts:
+            part.expect(formats(part.command.type))
+            check_on_blank(part, formats(part.command.type))
+        self._sizes = [len(part.command.entries) for part in parts]
         kept = {name for name, recorded in rules.commands.items() if recorded.keep_last}
         self._commands = {
             part.command.name: RecordedCommands(
@@ -79,8 +69,10 @@ class Sampler:
         self._finished: list[RawEpisode] = []
         self._ticks: deque[Tick] = deque()
         self._skipped: Counter[str] = Counter()
+        self._blamed: set[str] = set()
         self._never: set[str] = set()
-        self._runs = False
+        self._runs = self._has_pair = False
+        self._judged_ns = 0
         self._label = ""
         self._parts = 0
 
@@ -89,6 +81,7 @@ class Sampler:
         self.end()
         self._inputs.reset(now_ns)
         self._runs, self._label, self._origin_ns, self._count = True, label, now_ns, 0
+        self._has_pair = False
         self._due_ns = now_ns
         self._begin_part(now_ns)
 
@@ -120,10 +113,10 @@ class Sampler:
         """Take in a message of /tf or /tf_static, also between episodes."""
         self._inputs.transforms.receive(message, static=static)
 
-    def command(self, name: str, message: Any, received_ns: int) -> None:
-        """Take in a message of a command; `advance` comes first."""
+    def command(self, name: str, content: bytes, received_ns: int) -> None:
+        """Take in a serialised message of a command; `advance` comes first."""
         self._divide(received_ns)
-        self._commands[name].receive(message, received_ns)
+        self._commands[name].receive(content, received_ns)
 
     def finished(self) -> Sequence[RawEpisode]:
         """Return the episodes that ended since the last call."""
@@ -133,37 +126,40 @@ class Sampler:
         return found
 
     def _tick(self, now_ns: int) -> None:
-        tick = self._inputs.look(now_ns, begun=bool(self._ticks) and self._ticks[0].is_pair)
-        if tick.state == WAITING:
-            self._never.update(tick.blame)
-        elif self._never:
-            self._never.clear()
+        self._has_pair = self._has_pair or any(tick.is_pair for tick in self._ticks)
+        tick = self._inputs.look(now_ns, begun=self._has_pair)
+        self._never = set(tick.blame) if tick.state == WAITING else set()
         tick.await_commands(len(self._commands))
         self._ticks.append(tick)
         for command in self._commands.values():
             command.add(tick)
             command.expire(now_ns)
         while self._ticks and not self._ticks[0].open and not self._ticks[0].is_pair:
-            self._skipped[self._ticks.popleft().why_not] += 1
+            skipped = self._ticks.popleft()
+            self._skipped[skipped.why_not] += 1
+            if skipped.state in (STALE, DOUBTED):
+                self._blamed.update(skipped.blame)
 
     def _divide(self, now_ns: int) -> None:
-        """End an episode and begin another where the commands pause."""
+        """End an episode and begin another where the commands pause; what has no pair yet is no episode."""
         if self._gap_ns is None or not self._runs:
             return
         last_ns = max((c.last_ns or 0 for c in self._commands.values() if not c.keep_last), default=0)
-        if last_ns <= self._part_ns or now_ns - last_ns <= self._gap_ns:
+        if last_ns <= self._part_ns or last_ns == self._judged_ns or now_ns - last_ns <= self._gap_ns:
             return
+        self._judged_ns = last_ns
         before = [tick for tick in self._ticks if tick.now_ns < last_ns]
-        if not before:
+        if not any(tick.is_pair for tick in before):
             return
+        self._has_pair = True
         self._finish(before)
         self._ticks = deque(tick for tick in self._ticks if tick.now_ns >= last_ns)
         self._begin_part(last_ns)
 
     def _begin_part(self, now_ns: int) -> None:
         self._part_ns = now_ns
-        self._skipped = Counter()
-        self._never.clear()
+        self._skipped, self._blamed = Counter(), set()
+        self._never = set()
         self._inputs.count_anew()
         for command in self._commands.values():
             command.traffic = Traffic()
@@ -174,8 +170,9 @@ class Sampler:
             RawEpisode(
                 self._label if self._gap_ns is None else str(self._parts),
                 self._part_ns,
-                ticks,
+                Ticks.of(ticks, list(self._inputs.traffic), self._dim, self._sizes),
                 self._skipped,
+                frozenset(self._blamed),
                 self._inputs.traffic,
                 {name: command.traffic for name, command in self._commands.items()},
                 {name: self._inputs.why_missing(name) for name in sorted(self._never)},

@@ -4,7 +4,7 @@ Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins
 The live node, the simulated robot and the conversion of bags share this code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.robot.binding import bind
+from vdd_ros.robot.cdr.columns import Columns
 from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.cdr.packed import Packed
 from vdd_ros.robot.conversion import Conversion
 from vdd_ros.robot.field_paths import check_path, elements
 from vdd_ros.robot.framing import Framing
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.quantities import unit_factor
-from vdd_ros.robot.raw_messages import Read, array_of, numbers_of
+from vdd_ros.robot.raw_messages import Read, array_of, columns_of, numbers_of
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
@@ -59,10 +61,12 @@ class InputChannel:
             self._layout = source.message.input_layout(self.framing.numbers)
         self._numbers = np.empty(len(self._conversion.numbers))
         self._read_bytes: Read = _unexpected
+        self._read_columns: Callable[[Packed], Columns] | None = None
 
     def expect(self, form: MessageFormat) -> None:
         """Prepare to read serialised messages of this form too."""
         self._read_bytes = numbers_of(form, self._layout, self._read_message)
+        self._read_columns = columns_of(form, self._layout, len(self._numbers), self._read_message)
         if self.framing is not None:
             self.framing.expect(form)
 
@@ -103,6 +107,23 @@ class InputChannel:
             self._conversion.read(numbers, out)
         out /= self._factors
         return stamp
+
+    def read_columns(self, contents: Packed) -> Columns:
+        """Read the entries out of m messages at once, as `read` does one after the other.
+
+        Args:
+            contents: The messages, of the form that `expect` was told. An input that names a frame cannot be read so.
+
+        Returns:
+            The entries, (m, n), in the policy's units, with stamps and errors.
+        """
+        if self._read_columns is None or self.framing is not None:
+            raise TypeError("columns were asked for before `expect`, or of an input that names a frame")
+        found = self._read_columns(contents)
+        with np.errstate(all="ignore"):  # what is not finite is refused later
+            numbers, errors = self._conversion.read_rows(found.numbers, found.errors)
+            numbers /= self._factors
+        return Columns(numbers, found.stamps_ns, found.errors | errors)
 
     def _read_message(self, message: Any, out: Floats) -> int | None:
         self._layout.read(message, out)

@@ -58,6 +58,8 @@ def check_command(command: "Command") -> None:
         at = f"{path}.entries[{index}]"
         if message.fields and entry.name not in message.field_names:
             fail(f"{at}.name", f"is {entry.name!r}; the numbers of a {message.type} are", message.field_names)
+        if entry.tolerance is not None and not message.is_action:
+            fail(f"{at}.tolerance", f"goes with the goals of an action, not with a {message.type}; leave it out")
         if entry.scale == 1:  # a scale may have a unit of its own
             _check_unit(entry.unit, message.quantities(entry.name), entry.name, message.type, f"{at}.unit")
     _check_complete(command, f"{path}.entries")

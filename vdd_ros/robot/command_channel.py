@@ -5,7 +5,7 @@ Messages are duck-typed, as in `channels`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,21 @@ from numpy.typing import NDArray
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.robot.binding import bind
+from vdd_ros.robot.cdr.columns import Columns
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.cdr.packed import Packed
 from vdd_ros.robot.command_rotations import PARTS, RotationChannel
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.field_paths import check_path
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
 from vdd_ros.robot.quantities import turn
+from vdd_ros.robot.raw_messages import Read, columns_of, numbers_of
 from vdd_ros.robot.rotations import angle_between
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
+_SLACK = 1e-6
+"""Relative difference of limits from rounding."""
 _UNTURNED = (0.0, 0.0, 0.0, 1.0)
 
 
@@ -44,6 +50,13 @@ class CommandPart:
         self._layout = command.layout
         self._scale = np.array([entry.scale for entry in command.entries])
         self._offset = np.array([entry.offset for entry in command.entries])
+        self._read_bytes: Read = _unexpected
+        self._read_columns: Callable[[Packed], Columns] = _unexpected_columns
+
+    @property
+    def tolerances(self) -> Floats:
+        """The differences of the messages' numbers, (m,), above which another goal of an action is sent."""
+        return np.array([entry.goal_tolerance for entry in self.command.entries])
 
     def check(self, message: Any) -> None:
         """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
@@ -58,11 +71,31 @@ class CommandPart:
             for index, field in enumerate(self._layout.fields):
                 check_path(message, field, f"{path}.entries[{index}].name")
 
+    def expect(self, form: MessageFormat) -> None:
+        """Prepare to read serialised messages of this form too."""
+        self._read_bytes = numbers_of(form, self._layout, self._read_message)
+        self._read_columns = columns_of(form, self._layout, len(self._scale), self._read_message)
+
     def read(self, message: Any, out: Floats) -> None:
-        """Copy its values, (m,), out of a message; raises ObservationError if the message lacks them."""
-        self._layout.read(message, out)
+        """Copy its values, (m,), out of a message, or out of its bytes after `expect`.
+
+        Raises:
+            ObservationError: The message lacks them, or its bytes are damaged.
+        """
+        (self._read_bytes if type(message) is bytes else self._read_message)(message, out)
         out *= self._scale
         out += self._offset
+
+    def read_columns(self, contents: Packed) -> Columns:
+        """Read its values, (n, m), out of n messages after `expect`, as `read` does one after the other."""
+        found = self._read_columns(contents)
+        with np.errstate(all="ignore"):  # what is not finite is refused later
+            found.numbers *= self._scale
+            found.numbers += self._offset
+        return found
+
+    def _read_message(self, message: Any, out: Floats) -> None:
+        self._layout.read(message, out)
 
     def write(self, values: Floats, message: Any) -> None:
         """Write its values, (m,), into a message."""
@@ -83,6 +116,14 @@ class CommandPart:
             raise TypeError(f"{self.command.type} has no points")
         for number, point in enumerate(numbers):
             self._layout.write_point(point, message, number)
+
+
+def _unexpected(message: Any, out: NDArray[Any]) -> int | None:
+    raise TypeError("bytes of a command were given before `expect`")
+
+
+def _unexpected_columns(contents: Packed) -> Columns:
+    raise TypeError("columns of a command were asked for before `expect`")
 
 
 class CommandChannel:
@@ -149,6 +190,20 @@ class CommandChannel:
                 self.starts_anywhere[rotation.place] = False
         self._turns = [(i, turn(entry.unit), bool(self.measured[i])) for i, entry in enumerate(entries) if entry.wraps]
         self._measurements = list(zip(self._now.tolist(), self._now_factor.tolist(), strict=True))
+
+    def wider_than(self, other: "CommandChannel") -> str:
+        """Describe the limits that are wider than another policy's of the same robot file; empty if none is."""
+        found = []
+        for label, entry, before in zip(self.labels, self.entries, other.entries, strict=True):
+            slack = _SLACK * (before.high - before.low if math.isfinite(before.high - before.low) else 1.0)
+            for key, wider in (
+                ("low", entry.low < before.low - slack),
+                ("high", entry.high > before.high + slack),
+                ("max_step", entry.max_step > before.max_step * (1 + _SLACK)),
+            ):
+                if wider:
+                    found.append(f"{key} of {label} is {getattr(entry, key):g}, not {getattr(before, key):g}")
+        return ", ".join(found)
 
     def origin(self, seen: list[float], before: list[float]) -> list[float]:
         """Return the origin of the command's step, n numbers: its reference, otherwise the last command.
@@ -239,3 +294,18 @@ class CommandChannel:
         for rotation in self.rotations:
             start = (rotation.measured(observation.tolist()) or _UNTURNED) if before is None else before[rotation.place]
             rotation.action_of(values[rotation.place].tolist(), list(start), out.__setitem__)
+
+    def to_actions(self, values: Floats, observation: Floats, out: Floats) -> None:
+        """Write the actions of consecutive commands, (t, n), at observations, (t, obs_dim), into `out`, (t, act_dim).
+
+        Each is that of `to_action`, after the command before; that of the first one is relative to what is measured.
+        """
+        last = np.empty_like(values)
+        last[:1] = observation[:1, self._now] * self._now_factor
+        last[1:] = values[:-1]
+        steps = values - observation[:, self._base] * self._base_factor - last * self._last
+        out[:, self._action[self._learned]] = steps[:, self._learned] / self._action_factor[self._learned]
+        if self.rotations:
+            before = [None, *values[:-1]]
+            for command, seen, one, action in zip(values, observation, before, out, strict=True):
+                self.to_action(command, seen, action, one)

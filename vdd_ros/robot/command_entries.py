@@ -38,6 +38,8 @@ class CommandEntry:
         scale, offset: The value is scale times the number in the message plus offset, in `unit`.
         limits: Where missing limits come from, one of `LIMITS`; empty: none is missing.
         wraps: Whether the command goes to the turn of an angle that is nearest to the last command.
+        tolerance: Of a goal of an action: the difference from the last goal above which another is sent; None: a
+            hundredth of the range.
         rotation: The orientation of which this number is a part, limited as a whole; None for other numbers.
     """
 
@@ -56,6 +58,7 @@ class CommandEntry:
     offset: float = 0.0
     limits: str = ""
     wraps: bool = False
+    tolerance: float | None = None
     rotation: CommandRotation | None = None
 
     @property
@@ -74,6 +77,12 @@ class CommandEntry:
     def follows_last(self) -> bool:
         """Whether the action is relative to the last command."""
         return self.relative_to == LAST_COMMAND
+
+    @property
+    def goal_tolerance(self) -> float:
+        """Difference from the last goal's number, in the message, above which another goal is sent."""
+        given = 0.01 * (self.high - self.low) if self.tolerance is None else self.tolerance
+        return given / abs(self.scale)
 
     def number(self, value: float) -> float:
         """Return the number in the message for a value."""
@@ -117,9 +126,10 @@ def _learned(section: Section) -> CommandEntry:
         offset=section.number("offset") if section.has("offset") else 0.0,
         limits=limits,
         wraps=_wraps(section, relative_to),
+        tolerance=section.number("tolerance", positive=True) if section.has("tolerance") else None,
     )
-    if limits == FROM_DEMONSTRATIONS:
-        _check_demonstrated(section, relative=relative_to is not None)
+    if limits == FROM_DEMONSTRATIONS and relative_to is not None:
+        _check_demonstrated(section)
     if entry.low >= entry.high:
         fail(section.at("low"), f"is {entry.low}, which is not below high ({entry.high})")
     if entry.follows_last and entry.measured is None and quantity_of(entry.unit) not in _FROM_ZERO:
@@ -139,12 +149,11 @@ def _limit(section: Section, key: str, *, may_miss: bool) -> float:
     return section.number(key, positive=step, infinite=step)
 
 
-def _check_demonstrated(section: Section, *, relative: bool) -> None:
-    """Refuse missing limits that no demonstration gives."""
-    what = "the range of displacements" if relative else "the range of set points"
-    for key in ("low", "high") if relative else ("max_step",):
+def _check_demonstrated(section: Section) -> None:
+    """Refuse missing limits of a displacement that no demonstration gives."""
+    for key in ("low", "high"):
         if not section.has(key):
-            section.refuse(key, f"is missing: from demonstrations follows {what}, not this; give it")
+            section.refuse(key, "is missing: from demonstrations follows the range of displacements, not this; give it")
 
 
 def _fixed(section: Section) -> CommandEntry:

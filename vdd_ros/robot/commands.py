@@ -11,6 +11,8 @@ from vdd_ros.robot.quantities import VELOCITIES, quantity_of
 from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicates
 
 ON_LOSS = ("hold", "zero", "call")
+SENDS = ("step", "chunk")
+"""What a message carries: the action of a tick, or the rest of a chunk."""
 ALONE = "command"
 """Key, and name, of a command that is alone in its file."""
 
@@ -30,6 +32,7 @@ class Command:
         entries: The numbers, in the order of the message.
         name: Name of the command in the robot file.
         path: Where it stands there, for errors.
+        send: `chunk`, `step`, or empty: as the node's parameter says.
         controller: Name of the ros2_control controller that takes it, or None: its joints are not compared.
     """
 
@@ -42,6 +45,12 @@ class Command:
     name: str = ALONE
     path: str = field(default=ALONE, compare=False)
     controller: str | None = None
+    send: str = ""
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether one message carries several actions where chunks are sent."""
+        return self.message.has_points and self.send != "step"
 
     @property
     def type(self) -> str:
@@ -93,10 +102,13 @@ def read_command(section: Section, name: str) -> Command:
         name=name,
         path=section.path,
         controller=section.topic("controller") if section.has("controller") else None,
+        send=section.choice("send", SENDS) if section.has("send") else "",
     )
     section.finish()
     if (command.on_loss == "call") != (command.loss_service is not None):
         section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
+    if command.send == "chunk" and not command.message.has_points:
+        section.refuse("send", f"is 'chunk', but a {command.type} carries one action; write step, or leave it out")
     if command.controller is not None and command.message.named_by == "field":
         section.refuse("controller", f"goes with commands of joints, not with a {command.type}; leave it out")
     refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])

@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.errors import RobotFileError
+from vdd_ros.file_kinds import ROBOT, misplaced
 from vdd_ros.text import printable
 
 EXAMPLE = "config/robots/avoiding.yaml is a robot file to begin with"
 _HEAD = 4096
 _DEPTH = 3
 
+_CONVERTED = ", of which `vdd demos convert` makes demonstrations"
 _MAGIC = {
     b"\x89MCAP": "a bag (MCAP); `vdd robot new --bag` writes a first robot file from one",
     b"SQLite format 3": "a bag (SQLite); `vdd robot new --bag` writes a first robot file from one",
-    b"\x89HDF": "a data set (HDF5)",
-    b"PK\x03\x04": "a ZIP archive, as checkpoints and demonstration sets (.npz) are",
-    b"PAR1": "a data set (Parquet)",
+    b"\x89HDF": f"a data set (HDF5){_CONVERTED}",
+    b"PK\x03\x04": "a ZIP archive, as demonstration sets (.npz), whose folder `vdd train --demos` takes",
+    b"PAR1": f"a data set (Parquet){_CONVERTED}",
     b"\x1f\x8b": "compressed (gzip)",
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
@@ -45,6 +47,8 @@ def refuse_foreign_file(path: Path) -> None:
 
     Files that cannot be opened are left to the reader.
     """
+    if path.is_dir() and (why := misplaced(path, ROBOT, "a robot file")):
+        raise RobotFileError(f"{printable(path)} {why}. {EXAMPLE}.")
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD) if path.is_file() else b""
@@ -71,6 +75,8 @@ def _binary(path: Path, head: bytes) -> str:
             return f"{kind}, not a robot file"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "text in UTF-16; save it as UTF-8"
+    if head[8:9] == b"{" and path.suffix == ".safetensors":
+        return "a file of weights (safetensors), not a robot file"
     if b"\0" not in head:
         return ""
     if path.suffix == ".onnx" or b"onnx" in head or b"pytorch" in head:
@@ -155,6 +161,10 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (_has("defaults"), "a configuration for Hydra"),
     (_has("hydra"), "a configuration for Hydra"),
     (_has("configById"), "a layout of Foxglove"),
+    (
+        _has("data"),
+        "a description of a data set; `vdd train --demos` and `vdd demos convert` take it",
+    ),
     (
         _has("rate_hz", "observation", "action"),
         "a description of a graph for `vdd wrap --spec`",

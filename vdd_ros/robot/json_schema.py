@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 from vdd_ros.robot.command_entries import LIMITS
 from vdd_ros.robot.command_rotations import FORMS
-from vdd_ros.robot.commands import ON_LOSS
+from vdd_ros.robot.commands import ON_LOSS, SENDS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
-from vdd_ros.robot.messages import MESSAGES, command_types
+from vdd_ros.robot.messages import ACTIONS, MESSAGES, command_types
 from vdd_ros.robot.quantities import UNITS
 from vdd_ros.robot.yaml_section import EXAMPLES
 
@@ -37,6 +37,7 @@ def robot_file_schema() -> str:
             "name": {"type": "string", "minLength": 1},
             "urdf": _TEXT,
             "rate_hz": _NUMBER,
+            "max_skew_s": _NUMBER,
             "demonstrations": _demonstrations(),
             "episodes": _episodes(),
         },
@@ -112,11 +113,12 @@ def _command() -> _Part:
         "One command topic",
         {
             "topic": _TEXT,
-            "type": _TEXT | {"examples": command_types()},
+            "type": _TEXT | {"examples": [*command_types(), *ACTIONS]},
             "on_loss": _choice(ON_LOSS),
             "loss_service": _TEXT,
             "frame_id": _TEXT,
             "controller": _TEXT,
+            "send": _choice(SENDS),
             "entries": entries,
         },
         required=["topic", "type", "on_loss", "entries"],
@@ -124,7 +126,7 @@ def _command() -> _Part:
 
 
 def _number_of_command() -> _Part:
-    numbers = ("fixed", "low", "high", "max_step", "first_step", "max_error", "scale", "offset")
+    numbers = ("fixed", "low", "high", "max_step", "first_step", "max_error", "scale", "offset", "tolerance")
     return _mapping(
         "One number of the command",
         {

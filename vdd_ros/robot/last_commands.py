@@ -32,6 +32,8 @@ def read_last_command(section: Section, name: str, commands: Sequence[Command]) 
         section.refuse(
             "command", f"is {wanted!r}, which is no command of this file; those are", [c.name for c in commands]
         )
+    if command.message.is_action:
+        section.refuse("command", f"is {wanted!r}, which is sent as goals of an action: no topic carries them")
     for index, (number, rate) in enumerate(zip(command.entries, command.rates, strict=True)):
         if number.measured is None and number.action and not rate and command.on_loss != "zero":
             fail(

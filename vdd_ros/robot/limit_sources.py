@@ -9,14 +9,18 @@ from vdd_ros.robot.command_entries import FROM_DEMONSTRATIONS, URDF, CommandEntr
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.quantities import POSITIONS, VELOCITIES, quantity_of, unit_factor
 from vdd_ros.robot.urdf import JointLimits
-from vdd_ros.robot.yaml_section import fail
+from vdd_ros.robot.yaml_section import EXAMPLES, fail
 
 _Limits = tuple[float, float, float]
 """low, high, max_step."""
 
 
 def limited(
-    commands: Sequence[Command], action: Sequence[Feature], joints: Mapping[str, JointLimits] | None, period_s: float
+    commands: Sequence[Command],
+    action: Sequence[Feature],
+    joints: Mapping[str, JointLimits] | None,
+    period_s: float,
+    steps: Mapping[str, float],
 ) -> tuple[Command, ...]:
     """Return commands with a number for every limit.
 
@@ -25,31 +29,44 @@ def limited(
         action: Action of the policy, whose limits are those of its demonstrations.
         joints: Limits of a robot description; None if there is none.
         period_s: Time between ticks.
+        steps: Demonstrated change per tick of the numbers of the action, by name; empty if unknown.
 
     Raises:
         RobotFileError: A limit is in neither, or in another unit.
     """
     features = {feature.name: feature for feature in action}
-    return tuple(_limited(command, features, joints, period_s) for command in commands)
+    return tuple(_limited(command, features, joints, period_s, steps) for command in commands)
 
 
 def _limited(
-    command: Command, features: Mapping[str, Feature], joints: Mapping[str, JointLimits] | None, period_s: float
+    command: Command,
+    features: Mapping[str, Feature],
+    joints: Mapping[str, JointLimits] | None,
+    period_s: float,
+    steps: Mapping[str, float],
 ) -> Command:
     def filled(index: int, entry: CommandEntry) -> CommandEntry:
         at = f"{command.path}.entries[{index}]"
         if entry.limits == FROM_DEMONSTRATIONS:
-            return _filled(entry, _demonstrated(entry, features[str(entry.action)]), at)
+            return _filled(entry, _demonstrated(entry, features[str(entry.action)], steps, at), at)
         return _filled(entry, _described(entry, joints, period_s, at), at) if entry.limits == URDF else entry
 
     return replace(command, entries=tuple(filled(index, entry) for index, entry in enumerate(command.entries)))
 
 
-def _demonstrated(entry: CommandEntry, feature: Feature) -> _Limits:
-    """Return the limits of the policy's action: of a set point its range, of a displacement its step."""
+def _demonstrated(entry: CommandEntry, feature: Feature, steps: Mapping[str, float], path: str) -> _Limits:
+    """Return the limits of the policy's action: of a set point its range and step, of a displacement its step."""
     factor = unit_factor(feature.unit, entry.unit, entry.name)
     if entry.relative_to is None:
-        return factor * feature.low, factor * feature.high, math.nan
+        if math.isnan(entry.max_step) and feature.name not in steps:
+            fail(
+                f"{path}.max_step",
+                "is missing, and the policy file does not tell the demonstrated steps, as those exported without "
+                "demonstrations or by earlier versions do not; export it again with them (`vdd export`), or give the "
+                f"largest change per tick, in {entry.unit}",
+                example=EXAMPLES["max_step"],
+            )
+        return factor * feature.low, factor * feature.high, factor * steps.get(feature.name, math.nan)
     return math.nan, math.nan, factor * max(abs(feature.low), abs(feature.high))
 
 

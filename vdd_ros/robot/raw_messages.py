@@ -1,13 +1,16 @@
 """Reads the entries of an input from serialised messages: by field where a layout says which, else as a whole."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
 from vdd_ros.errors import SchemaError
 from vdd_ros.robot.array_readers import ArrayReader
+from vdd_ros.robot.cdr.columns import Columns, read_columns, read_singly
 from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.cdr.packed import Packed
 from vdd_ros.robot.cdr.readers import NumberReader, Pick, ValueReader
 from vdd_ros.robot.layouts import Layout
 
@@ -49,12 +52,29 @@ def numbers_of(form: MessageFormat, layout: Layout, whole: Read) -> Read:
         layout: The numbers.
         whole: Reads them from a message, if they cannot be located in the bytes.
     """
+    reader = reader_of(form, layout)
+    return _deserializing(form, whole) if reader is None else reader.read
+
+
+def reader_of(form: MessageFormat, layout: Layout) -> NumberReader | None:
+    """Return a reader of the numbers of a layout; None if they cannot be located in the bytes."""
     if form.schema is not None and isinstance(layout, SelectiveLayout):
         try:
-            return NumberReader(form.schema, layout).read
-        except SchemaError:  # a value of unknown form, or a field that `whole` reports
+            return NumberReader(form.schema, layout)
+        except SchemaError:  # a value of unknown form, or a field that reading a whole message reports
             pass
-    return _deserializing(form, whole)
+    return None
+
+
+def columns_of(form: MessageFormat, layout: Layout, count: int, whole: Read) -> Callable[[Packed], Columns]:
+    """Return a function that reads the numbers of a layout, `count`, from many messages at once.
+
+    It reads the same as that of `numbers_of` does from one after the other.
+    """
+    reader = reader_of(form, layout)
+    if reader is not None:
+        return partial(read_columns, reader, count=count)
+    return partial(read_singly, _deserializing(form, whole), count=count)
 
 
 def array_of(form: MessageFormat, reader: ArrayReader, whole: Read) -> Read:

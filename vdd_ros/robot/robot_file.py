@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vdd_ros.documents import read_yaml
@@ -39,6 +40,7 @@ class RobotFile:
         path: Names the file in errors.
         urdf: File of the robot description, as the robot file names it; None if it names none.
         joints: Limits of the joints of the robot description; None while it is unknown.
+        max_skew_s: Largest time between the stamps of a tick's inputs, in seconds; None if any is allowed.
     """
 
     inputs: tuple[Input, ...]
@@ -51,6 +53,7 @@ class RobotFile:
     path: str = field(default="", compare=False)
     urdf: str | None = None
     joints: Mapping[str, JointLimits] | None = field(default=None, compare=False)
+    max_skew_s: float | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "RobotFile":
@@ -92,11 +95,14 @@ class RobotFile:
             demonstrations=_demonstrations(root, [command.name for command in commands]),
             episodes=read_episodes(root.section("episodes")) if root.has("episodes") else EpisodeRules(),
             urdf=root.text("urdf") if root.has("urdf") else None,
+            max_skew_s=root.number("max_skew_s", positive=True) if root.has("max_skew_s") else None,
         )
         root.finish()
         names = [entry.name for entry in robot.input_entries]
         refuse_duplicates("inputs", "observation entries", names)
         check_entries(robot.inputs, robot.last_commands)
+        if robot.max_skew_s is not None and sum(not source.is_kept for source in robot.inputs) < 2:
+            fail("max_skew_s", "compares the stamps of inputs that may not be old, of which there is one; leave it out")
         for command in robot.commands:
             check_references(command, robot.sources)
         check_episodes(robot.episodes, robot.signature.observation)
@@ -111,18 +117,25 @@ class RobotFile:
         """Return this file with a robot description (URDF), called `name` in errors; raises RobotFileError."""
         return replace(self, joints=read_urdf(text, printable(name)))
 
-    def limited(self, action: Sequence[Feature], period_s: float) -> "RobotFile":
+    def sending(self, default: str) -> "RobotFile":
+        """Return this file with `send` in every command: its own, otherwise the default."""
+        return replace(self, commands=tuple(replace(each, send=each.send or default) for each in self.commands))
+
+    def limited(
+        self, action: Sequence[Feature], period_s: float, steps: Mapping[str, float] = MappingProxyType({})
+    ) -> "RobotFile":
         """Return this file with a number for every limit of its commands.
 
         Args:
             action: Features of the policy's action.
             period_s: Time between ticks.
+            steps: Demonstrated change per tick of the numbers of the action, by name; empty if unknown.
 
         Raises:
             RobotFileError: A limit is neither in this file nor where it says.
         """
         try:
-            return replace(self, commands=limited(self.commands, action, self.joints, period_s))
+            return replace(self, commands=limited(self.commands, action, self.joints, period_s, steps))
         except RobotFileError as error:
             raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
 

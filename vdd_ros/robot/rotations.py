@@ -5,9 +5,15 @@ Quaternions are (x, y, z, w), as in geometry_msgs. q and -q are one rotation and
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
 
+Floats = NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 Quaternion = tuple[float, float, float, float]
 NORM_TOLERANCE = 0.01
 """Allowed deviation of a quaternion's squared norm from 1, that of tf2."""
@@ -29,6 +35,21 @@ def unit_quaternion(x: float, y: float, z: float, w: float) -> Quaternion:
     if first < 0:
         norm = -norm
     return x / norm + 0.0, y / norm + 0.0, z / norm + 0.0, w / norm + 0.0  # + 0.0: no negative zeros
+
+
+def unit_quaternions(rows: Floats) -> tuple[tuple[Floats, Floats, Floats, Floats], NDArray[np.bool_]]:
+    """Return what `unit_quaternion` returns for each row of (n, 4), to the bit, number by number.
+
+    Returns:
+        (x, y, z, w), each (n,); and which rows are rotations, (n,): for the others `unit_quaternion` raises an error.
+    """
+    x, y, z, w = rows.T
+    with np.errstate(all="ignore"):
+        square = x * x + y * y + z * z + w * w
+        known: NDArray[np.bool_] = np.abs(square - 1.0) <= NORM_TOLERANCE
+        first = np.where(w != 0, w, np.where(x != 0, x, np.where(y != 0, y, z)))
+        norm = np.where(first < 0, -np.sqrt(square), np.sqrt(square))
+        return (x / norm + 0.0, y / norm + 0.0, z / norm + 0.0, w / norm + 0.0), known
 
 
 def to_yaw(q: Quaternion) -> float:
@@ -65,8 +86,8 @@ def from_vector(vector: Sequence[float]) -> Quaternion:
     return unit_quaternion(x, y, z, math.cos(angle / 2))
 
 
-def to_six_d(q: Quaternion) -> tuple[float, float, float, float, float, float]:
-    """Return the first two columns of the rotation matrix: r11, r21, r31, r12, r22, r32.
+def to_six_d(q: tuple[Number, Number, Number, Number]) -> tuple[Number, Number, Number, Number, Number, Number]:
+    """Return the first two columns of the rotation matrix: r11, r21, r31, r12, r22, r32, of one rotation or of many.
 
     Continuous in the rotation, unlike any three or four numbers (Zhou et al. 2019, "On the Continuity of Rotation
     Representations in Neural Networks").

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import MAX_AXES, MAX_SIZE
-from vdd_ros.robot.messages import command_types, find_message
+from vdd_ros.robot.messages import ACTIONS, command_types, find_message
 from vdd_ros.robot.names import field_problem, topic_problem, type_problem, usual_type
 from vdd_ros.text import printable
 
@@ -19,6 +19,7 @@ EXAMPLES = {
     "topic": "topic: /joint_states",
     "type": "type: sensor_msgs/msg/JointState",
     "max_age_s": "max_age_s: 0.2",
+    "max_skew_s": "max_skew_s: 0.05",
     "qos": "qos: sensor_data",
     "field": "field: pose.position.x",
     "joint": "joint: elbow_joint",
@@ -38,7 +39,9 @@ EXAMPLES = {
     "limits": "limits: urdf",
     "controller": "controller: /arm_controller",
     "urdf": "urdf: my_arm.urdf",
+    "send": "send: step",
     "first_step": "first_step: 0.1",
+    "tolerance": "tolerance: 0.002",
     "max_error": "max_error: 0.1",
     "max_rate": "max_rate: 3.0",
     "stamp": "stamp: arrival",
@@ -226,9 +229,10 @@ class Section:
         value = self.text(key)
         usual = usual_type(value)
         if usual is None:
-            self.refuse(key, f"is {shown(value)}{type_problem(value)}", command_types() if commands else ())
+            allowed = [*command_types(), *ACTIONS] if commands else ()
+            self.refuse(key, f"is {shown(value)}{type_problem(value)}", allowed)
         if commands and not find_message(usual).commands:
-            self.refuse(key, f"is {shown(value)}; allowed are", command_types())
+            self.refuse(key, f"is {shown(value)}; allowed are", [*command_types(), *ACTIONS])
         return usual
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:

@@ -9,11 +9,14 @@ from vdd_ros import resources
 from vdd_ros.bags.diagnostics import DIAGNOSTICS
 from vdd_ros.bags.latency import NODE_TOPICS, OPTIONAL_TOPICS
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.file_kinds import POLICY, misplaced
 from vdd_ros.nodes.ros.parameter_files import Section, read_sections
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.tasks import SHIPPED_TASK
 
 OTHER = {"student": "teacher", "teacher": "student"}
-SHIPPED = {name: f"models/avoiding_{name}.onnx" for name in OTHER}
+SHIPPED = {name: f"models/{SHIPPED_TASK}_{name}.onnx" for name in OTHER}
+_SHIPPED_ROBOT = f"config/robots/{SHIPPED_TASK}.yaml"
 COMMANDER = "policy"
 SHADOW = "shadow_policy"
 
@@ -28,9 +31,29 @@ def policy_file(policy: str) -> Path:
     if policy in SHIPPED:
         return resources.path(SHIPPED[policy])
     file = absolute(policy)
+    if why := misplaced(file, POLICY, "a policy file"):
+        raise ConfigurationError(f"the policy {policy} {why}")
     if not file.is_file():
         raise ConfigurationError(f"the policy {policy} is not a file; give student, teacher or a policy file")
     return file
+
+
+def robot_file(robot: str, policy: str) -> Path:
+    """Return the robot file of a run: the given one, or, for a shipped policy, the shipped one.
+
+    Args:
+        robot: Path of the robot file; empty: none is given.
+        policy: The policy that commands.
+
+    Raises:
+        ConfigurationError: None is given for a policy of the user's own, or there is no such policy.
+    """
+    if robot:
+        return absolute(robot)
+    if policy in SHIPPED:
+        return resources.path(_SHIPPED_ROBOT)
+    policy_file(policy)  # a misspelt name is reported as that
+    raise ConfigurationError(f"no robot file is given for the policy {policy}; give robot:=FILE")
 
 
 def shadow_policies(policy: str, others: Iterable[str]) -> dict[str, str]:

@@ -3,13 +3,16 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.ros.leaving import signals_noted
 from vdd_ros.nodes.ros.parameter_files import Section
+from vdd_ros.nodes.sim_robot.results import EpisodeResults, read_results
+from vdd_ros.policy.onnx_session import read_spec
+from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.arguments import (
     COMMANDER,
@@ -23,12 +26,14 @@ from vdd_ros.running.arguments import (
 )
 from vdd_ros.running.log_tail import LogTail
 from vdd_ros.running.node_processes import NodeProcesses
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import Task, get_task, task_names
+from vdd_ros.text import printable
 
 POLL_S = 0.1
 MOST_EPISODES, MOST_SEED = 1_000_000, 2**31 - 1
 RECORDER, ROBOT = "bag_recorder", "sim_robot"
 READY = f"{RECORDER}/ready"
+RESULTS = f"{ROBOT}.json"
 
 Value = bool | int | float | str | list[str]
 Tell = Callable[[str], None]
@@ -49,7 +54,7 @@ class RobotRun:
         seed: Seed of the policies; None: as in params_file.
         params_file: Parameters of the policy nodes; None for those that ship.
         use_sim_time: Whether the nodes follow /clock.
-        task: Task whose robot is simulated; empty for a real robot.
+        task: Task whose robot is simulated, empty for the one that the policy names; None for a real robot.
         episodes: Episodes of the simulated robot; the run ends after them.
     """
 
@@ -63,8 +68,13 @@ class RobotRun:
     seed: int | None = None
     params_file: Path | None = None
     use_sim_time: bool = False
-    task: str = ""
+    task: str | None = None
     episodes: int = 10
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the robot is simulated."""
+        return self.task is not None
 
     def check(self) -> None:
         """Raise ConfigurationError if a number is outside the range of the nodes' parameters."""
@@ -83,10 +93,12 @@ class Ending:
     Attributes:
         code: Exit code: 0 in order, 1 if a node ended by itself or not in order.
         reason: Why, in words.
+        results: Of the simulated episodes that have ended; None where there is none.
     """
 
     code: int
     reason: str
+    results: EpisodeResults | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +122,11 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
     """
     nodes = _plan(run)
     logs = _log_folder()
-    tail, simulated = LogTail(logs), bool(run.task)
+    if run.simulated:
+        nodes[ROBOT].parameters["results_file"] = str(logs / RESULTS)
+    tail = LogTail(logs)
     tell(f"logs in {logs}")
-    with signals_noted() as received, NodeProcesses(logs, isolated=simulated, bound=True) as processes:
+    with signals_noted() as received, NodeProcesses(logs, isolated=run.simulated, bound=True) as processes:
         for name, node in nodes.items():
             if not received:
                 processes.start(name, node.module, node.parameter_file, **node.parameters)
@@ -126,7 +140,8 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
             codes[name] = processes.stop(name)
             _tell_all(tell, tail.lines(nodes))
         _tell_all(tell, tail.lines(nodes, last=True))
-        return _ending(bool(received), ended, codes)
+        ending = _ending(bool(received), ended, codes)
+        return replace(ending, results=read_results(logs / RESULTS)) if run.simulated else ending
 
 
 def _ending(asked: bool, ended: dict[str, int], codes: dict[str, int]) -> Ending:
@@ -157,34 +172,56 @@ def _leaving_order(names: dict[str, int]) -> list[str]:
 def _plan(run: RobotRun) -> dict[str, _Node]:
     """Return the nodes in the order of their start; raises ConfigurationError before any starts."""
     run.check()
-    task = get_task(run.task) if run.task else None
-    if run.robot is None and task is None:
+    if run.robot is None and not run.simulated:
         raise ConfigurationError("no robot file is given; give --robot FILE, or --sim for the simulated robot")
-    robot_file = absolute(run.robot) if run.robot else task.get_robot_file() if task else Path()
-    robot = RobotFile.load(robot_file)
     policies = {COMMANDER: run.policy, **shadow_policies(run.policy, run.shadows)}
     files = {name: policy_file(policy) for name, policy in policies.items()}
+    task = _simulated_task(run, files[COMMANDER]) if run.simulated else None
+    robot_file = absolute(run.robot) if run.robot else task.get_robot_file() if task else Path()
+    robot = RobotFile.load(robot_file)
     params_file = absolute(run.params_file) if run.params_file else resources.path("config/policy_node.params.yaml")
     matched = matched_sections(run.params_file or params_file, {name: f"/{name}" for name in policies})
-    episode_topic = run.episode_topic or ("episode" if run.task else "")
+    episode_topic = run.episode_topic or ("episode" if task else "")
     plan: dict[str, _Node] = {}
     if run.record is not None:
         _check_recorded(run, matched)
-        more = [*([episode_topic] if episode_topic else []), *([f"{ROBOT}/result"] if run.task else [])]
+        more = [*([episode_topic] if episode_topic else []), *([f"{ROBOT}/result"] if task else [])]
         topics, optional = recorded_topics(robot, policies, control=run.commands, more=more)
         plan[RECORDER] = _Node(
             "vdd_ros.nodes.bag_recorder",
             None,
             {"output": str(new_bag(run.record)), "topics": topics, "optional_topics": optional},
         )
-    if run.task:
+    if task:
+        robot.check(task.spec.observation, task.spec.action)
         listeners = len(policies) + (run.record is not None)
-        plan[ROBOT] = _simulated(run, robot_file, listeners)
+        plan[ROBOT] = _simulated(run, task, robot_file, listeners)
     for name, file in files.items():
         own: dict[str, Value] = {"policy_path": str(file), "robot_file": str(robot_file)}
         own |= _asked(run, episode_topic, commands=run.commands and name == COMMANDER, compared=len(files) > 1)
         plan[name] = _Node("vdd_ros.nodes.policy_node", params_file if matched[name] else None, own)
     return plan
+
+
+def _simulated_task(run: RobotRun, file: Path) -> Task:
+    """Return the task whose robot is simulated, after a look at what the policy was made for."""
+    made_for = read_spec(PolicyFile.read(file)).task
+    if not (name := run.task or made_for):
+        raise ConfigurationError(
+            f"the policy {file.name} does not say which task it was made for; name the simulated one: --sim TASK, of "
+            f"{', '.join(task_names())}"
+        )
+    if made_for not in (None, name):
+        raise ConfigurationError(
+            f"the policy {file.name} was made for the task '{printable(made_for)}', not for '{printable(name)}'; omit "
+            "the task of --sim"
+        )
+    if not run.task and made_for not in task_names():
+        raise ConfigurationError(
+            f"the policy {file.name} was made for '{printable(made_for)}', which has no simulation; there are "
+            f"{', '.join(task_names())}. Omit --sim to run it on the robot"
+        )
+    return get_task(name)
 
 
 def _check_recorded(run: RobotRun, matched: dict[str, list[Section]]) -> None:
@@ -197,6 +234,8 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
     asked: dict[str, Value] = {"autostart": True} if run.activate else {}
     if not commands:
         asked["enable_control"] = False
+    if run.commands and not commands:
+        asked["phase_topic"] = f"{COMMANDER}/phase"
     if run.activate and run.record is not None:
         asked["start_topic"] = READY
     if run.use_sim_time:
@@ -210,10 +249,10 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
     return asked
 
 
-def _simulated(run: RobotRun, robot_file: Path, listeners: int) -> _Node:
+def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int) -> _Node:
     """Return the simulated robot, which begins once all listen."""
     asked: dict[str, Value] = {
-        "task": run.task,
+        "task": task.spec.name,
         "robot_file": str(robot_file),
         "episodes": run.episodes,
         "seed": run.seed or 0,

@@ -4,12 +4,15 @@ from vdd_ros.errors import TaskError
 from vdd_ros.registry import Registry
 from vdd_ros.tasks.task import Task
 
+SHIPPED_TASK = "avoiding"
+"""The task of the shipped models and robot file, and of commands that name no other."""
+
 TASKS = Registry(
     "vdd_ros.tasks",
     "task",
     Task,
     TaskError,
-    {"avoiding": "vdd_ros.tasks.avoiding:TASK"},
+    {SHIPPED_TASK: "vdd_ros.tasks.avoiding:TASK", "example_arm": "vdd_ros.tasks.example_arm:TASK"},
     own_name=lambda task: task.spec.name,
 )
 

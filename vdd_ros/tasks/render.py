@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.files import replacing
-from vdd_ros.tasks.base import Floats, Ints, TaskSpec
+from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSpec
 from vdd_ros.tasks.palette import palette
 from vdd_ros.tasks.registry import get_task
 from vdd_ros.tasks.scene import INK
@@ -37,7 +37,14 @@ def position_columns(spec: TaskSpec) -> tuple[int, ...]:
 
 
 def plot_trajectories(
-    ax: Axes, task_name: str, paths: Sequence[Floats], colours: Sequence[Ints] | None = None, *, label: str = "expert"
+    ax: Axes,
+    task_name: str,
+    paths: Sequence[Floats],
+    colours: Sequence[Ints] | None = None,
+    *,
+    label: str = "expert",
+    names: Sequence[str] = (),
+    success: Bools | None = None,
 ) -> None:
     """Draw paths over their task; a path that ends short of the goal gets a cross there.
 
@@ -49,6 +56,8 @@ def plot_trajectories(
             acted. None: one colour for all.
         label: What the numbers are, for the legend, which tells their shares too; there is none for more than 26
             different numbers. Rare ones are grey. Eight numbers and more stand at their lines, where they prevail.
+        names: Of the numbers from 0 on, for the legend, in place of label and number.
+        success: (N,) whether each path reached the goal; None: as its last position tells, if it does.
 
     Raises:
         TaskError: There is no picture of this task, or paths and colours do not fit each other.
@@ -71,11 +80,14 @@ def plot_trajectories(
         named = _Numbers.of(numbers)
         ax.add_collection(LineCollection(segments, colors=named.colours[named.place], **style))
         if len(named.names) <= LEGEND_LIMIT:
-            handles = named.handles(label)
+            handles = named.handles(label, names)
         if LABELS_FROM <= len(named.names) <= LEGEND_LIMIT:
             _number_lines(ax, np.array(segments)[:, 0], named)
     ends = np.array([path[-1] for path in paths if len(path)]).reshape(-1, 2)
-    failed = ends[~view.reached(ends)]
+    if success is not None:
+        failed = ends[~success[[len(path) > 0 for path in paths]]]
+    else:
+        failed = ends[:0] if view.reached is None else ends[~view.reached(ends)]
     if len(failed):
         crosses = ax.scatter(failed[:, 0], failed[:, 1], s=22, color=INK, marker="x", linewidths=1.1, zorder=7)
         crosses.set_label(f"failed ({len(failed)})")
@@ -120,9 +132,10 @@ class _Numbers:
         colours = np.concatenate([palette(common), [GREY]])
         return cls(names, told, colours, np.minimum(rank[place], common), len(used) - common)
 
-    def handles(self, label: str) -> list[Line2D]:
+    def handles(self, label: str, names: Sequence[str]) -> list[Line2D]:
         """Return the entries of the legend."""
-        texts = [f"{self.rare} others" if name is None else f"{label} {name}" for name in self.names]
+        told = dict(enumerate(names))
+        texts = [f"{self.rare} others" if name is None else told.get(name, f"{label} {name}") for name in self.names]
         return [
             Line2D([], [], color=tuple(colour), linewidth=2, label=f"{text}: {100 * share:.1f} %")
             for text, share, colour in zip(texts, self.shares, self.colours, strict=True)
@@ -172,12 +185,14 @@ def save_trajectories(
     colours: Sequence[Ints] | None = None,
     *,
     label: str = "expert",
+    names: Sequence[str] = (),
+    success: Bools | None = None,
     title: str = "",
 ) -> None:
     """Write a PNG of paths, whole or not at all; the arguments are those of `plot_trajectories`."""
     figure = Figure(figsize=(6.2, 6.2), layout="constrained")
     ax = figure.add_subplot()
-    plot_trajectories(ax, task_name, paths, colours, label=label)
+    plot_trajectories(ax, task_name, paths, colours, label=label, names=names, success=success)
     if legend := ax.get_legend():
         figure.set_size_inches(4.9 + 1.9 * (1 + (len(legend.get_texts()) > LEGEND_LIMIT // 2)), 6.2)
     ax.set_title(title, fontsize=10, color=INK)

@@ -15,14 +15,14 @@ INK = "#23262c"
 
 @dataclass(frozen=True)
 class Scene:
-    """How a task looks from above.
+    """How a task looks, mostly from above.
 
     Attributes:
         position: The two observation entries that are drawn as the path.
         draw: Draws obstacles, start and goal, and sets the limits of the axes.
-        reached: (N, 2) last positions -> (N,) whether the goal was reached there.
+        reached: (N, 2) last positions -> (N,) whether the goal was reached there; None where these do not tell.
     """
 
     position: tuple[str, str]
     draw: "Callable[[Axes], None]"
-    reached: Callable[[Floats], Bools]
+    reached: Callable[[Floats], Bools] | None = None

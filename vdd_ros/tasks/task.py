@@ -55,9 +55,11 @@ class Task:
             presets that are meant for this task.
         default_preset: The preset that `vdd train` and `vdd distil` take where none is named; None: the methods'
             defaults.
+        mode_names: Names of the modes for people, in order; empty: their numbers.
 
     Raises:
-        TaskError: The default is none of the presets, or a preset has the name `none`.
+        TaskError: The default is none of the presets, a preset has the name `none`, or there are names for another
+            number of modes.
     """
 
     spec: TaskSpec
@@ -72,10 +74,15 @@ class Task:
     published: Mapping[str, Published] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     default_preset: str | None = None
+    mode_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse presets that cannot be named."""
+        """Refuse presets that cannot be named, and names of other modes."""
         name = printable(self.spec.name)
+        if self.mode_names and len(self.mode_names) != self.spec.modes:
+            raise TaskError(
+                f"the task '{name}' has {self.spec.modes} modes and names for {len(self.mode_names)}; name all or none"
+            )
         if NO_PRESET in self.presets:
             raise TaskError(f"the task '{name}' has a preset '{NO_PRESET}', which stands for no preset; rename it")
         if self.default_preset is not None and self.default_preset not in self.presets:
@@ -101,6 +108,10 @@ class Task:
         if self.scene is None:
             raise TaskError(f"there is no picture of the task '{printable(self.spec.name)}': its Task has no scene")
         return self.scene()
+
+    def mode_name(self, mode: int) -> str:
+        """Return the name of a mode: `mode 3` where the task does not name it, such as an incomplete one."""
+        return self.mode_names[mode] if 0 <= mode < len(self.mode_names) else f"mode {mode}"
 
     def get_robot_file(self) -> Path:
         """Return the path of the simulated robot's file; raises TaskError where there is none."""

@@ -1,16 +1,18 @@
 """Conformance test of a demonstration format of another package: recognising, reading and refusing data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats import get_format
 from vdd_ros.data.formats.format import Format
 from vdd_ros.errors import ConformanceError, DemonstrationError
-from vdd_ros.features import Feature
+from vdd_ros.features import DTYPES, FLOAT32, Feature, listed
 from vdd_ros.text import printable
 
 CUTS = 8
@@ -34,7 +36,7 @@ _JUNK = {
 def check_format(checked: Format, folder: Path, sample: Path | None = None) -> None:
     """Check a format: it knows its own files and no others, gives back what was written, and refuses damage.
 
-    A format that cannot hold arrays, such as images, refuses them with DemonstrationError.
+    A format that cannot hold arrays, or some of them, refuses these with DemonstrationError.
 
     Args:
         checked: What the entry point names.
@@ -70,13 +72,36 @@ def made_up() -> list[DemonstrationSet]:
     return [whole, replace(whole, header=plain, contexts=np.zeros((3, 0)))]
 
 
-def with_array() -> DemonstrationSet:
-    """Return a set whose observation holds an array."""
+def with_arrays() -> list[DemonstrationSet]:
+    """Return sets with an array of each number type and of several ranks, with several arrays, and with arrays only."""
+    features = [Feature(f"{dtype} grid", shape=(2, 3), dtype=dtype) for dtype in DTYPES]
+    features += [Feature("image", shape=(2, 3, 3), dtype="uint8"), Feature("row", "m", shape=(4,))]
+    features += [Feature("gripper", shape=(), dtype="bool"), Feature("voxels", shape=(2, 1, 2, 2), dtype="int32")]
     plain = made_up()[1]
-    pixels = Feature("pixels", shape=(2, 3), dtype="uint8")
-    header = replace(plain.header, source="with an array", observation=(*plain.header.observation, pixels))
-    values = np.arange(90, dtype=np.uint8).reshape(15, 2, 3)
-    return replace(plain, header=header, arrays={"pixels": values})
+    x, still = plain.header.observation
+    mixed = [_set_of([x, still, feature]) for feature in features]
+    return [*mixed, _set_of([features[0], x, features[1], still]), _set_of([features[1]])]
+
+
+def _set_of(observation: Sequence[Feature]) -> DemonstrationSet:
+    plain = made_up()[1]
+    header = replace(plain.header, source=f"with {listed(observation)}", observation=tuple(observation))
+    arrays = {one.name: _values(one, len(plain.action)) for one in observation if not one.is_scalar}
+    numbers = plain.observation[:, : len(observation) - len(arrays)]
+    return replace(plain, header=header, observation=numbers, arrays=arrays)
+
+
+def _values(feature: Feature, pairs: int) -> NDArray[Any]:
+    """Return values of an array, (pairs, *shape); integers hold the extremes of their type."""
+    random, shape = np.random.default_rng(1), (pairs, *feature.shape)
+    if feature.dtype == FLOAT32:
+        return random.normal(size=shape).astype(np.float32)
+    if feature.dtype == "bool":
+        return random.integers(0, 2, shape).astype(bool)
+    limits = np.iinfo(feature.dtype)
+    values = random.integers(limits.min, limits.max, shape, feature.dtype, endpoint=True)
+    values.reshape(-1)[:2] = limits.min, limits.max
+    return values
 
 
 def _kept(checked: Format, made: DemonstrationSet) -> DemonstrationSet:
@@ -98,18 +123,27 @@ def _check_written(
 
 
 def _check_arrays(checked: Format, write: Callable[[DemonstrationSet, Path], Path], folder: Path) -> None:
-    """Check that a set with an array comes back as it was, or is refused."""
-    try:
-        path = write(_kept(checked, with_array()), folder)
-    except DemonstrationError:  # it holds numbers alone
-        return
-    try:
-        _check_same(checked, path, _kept(checked, with_array()))
-    except DemonstrationError as error:
-        raise ConformanceError(
-            f"the format does not read the set with an array that it wrote ({error}); it must keep arrays, or refuse "
-            "to write them with DemonstrationError"
-        ) from error
+    """Check that each set with arrays comes back as it was, or is refused without leaving files."""
+    for number, made in enumerate(with_arrays()):
+        kept, place, what = _kept(checked, made), folder / f"{number}", listed(made.header.observation)
+        try:
+            path = write(kept, place)
+        except DemonstrationError:  # it cannot hold these
+            left = place.exists() and checked.probe(place)
+            _require(not left, f"refuses the set with {what}, but leaves one behind")
+            continue
+        except Exception as error:
+            raise ConformanceError(
+                f"the format raises {type(error).__name__} ({printable(error)}) for the set with {what}; it must keep "
+                "arrays, or refuse to write them with DemonstrationError"
+            ) from error
+        try:
+            _check_same(checked, path, kept)
+        except (DemonstrationError, ConformanceError) as error:
+            raise ConformanceError(
+                f"the format does not give back the set with {what} that it wrote ({error}); it must keep arrays, or "
+                "refuse to write them with DemonstrationError"
+            ) from error
 
 
 def _require(holds: object, what: str) -> None:
@@ -146,7 +180,8 @@ def _check_same(checked: Format, path: Path, made: DemonstrationSet) -> None:
         same = np.array_equal(getattr(found, name), getattr(made, name))
         _require(same, f"gives back other numbers as '{name}' than were written")
     for name, values in made.arrays.items():
-        same = name in found.arrays and np.array_equal(found.arrays[name], values)
+        found_values = found.arrays.get(name)
+        same = found_values is not None and found_values.dtype == values.dtype and np.array_equal(found_values, values)
         _require(same, f"gives back another array '{name}' than was written")
     _require(found.sha256 == made.sha256, "gives back a set with another SHA-256 than was written")
 

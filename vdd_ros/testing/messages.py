@@ -5,32 +5,40 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import ConformanceError, ObservationError, RobotFileError
+from vdd_ros.errors import ConformanceError, ObservationError
 from vdd_ros.robot.channels import set_stamp, stamp_ns
-from vdd_ros.robot.checks import check_command, check_input
+from vdd_ros.robot.checks import check_command
 from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.entries import InputEntry
-from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import Layout, PointLayout
 from vdd_ros.robot.messages.message import NAMED_BY, Message
 from vdd_ros.robot.names import usual_type
-from vdd_ros.robot.quantities import STILL_AT_ZERO, UNITS, quantity_of, units_of
+from vdd_ros.robot.quantities import STILL_AT_ZERO, quantity_of, units_of
+from vdd_ros.testing.message_arrays import Draw, check_array_inputs
+from vdd_ros.testing.message_rules import (
+    JOINTS,
+    QUANTITIES,
+    New,
+    accepted,
+    accepted_input,
+    fail,
+    other_units,
+    refused,
+    refused_input,
+)
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
-New = Callable[[str], Any]
 
-JOINTS = ("shoulder_joint", "elbow_joint", "wrist_joint")
 POINTS = 3
 PERIOD_S = 0.1
 STAMP_NS = 1_795_497_329_626_421_200
-QUANTITIES = tuple(dict.fromkeys(quantity for quantity, _ in UNITS.values()))
 
 
 class _Numbers(NamedTuple):
@@ -40,17 +48,19 @@ class _Numbers(NamedTuple):
     units: Sequence[str]
 
 
-def check_message(message: Message, new: New | None = None) -> None:
-    """Check a message type: that its numbers come back as they were written, mean what it says, and nothing else.
+def check_message(message: Message, new: New | None = None, draw: Draw | None = None) -> None:
+    """Check a message type: its numbers and arrays come back as written, mean what it says, and nothing else passes.
 
-    Every field that it names has to be a number of the message, and the header has to be there or not as it says. What
-    is written as an observation or a command is read back, number by number; units of other quantities, fields that
-    are not there and, in a complete message, numbers that are left out are refused; `on_loss: zero` is taken only where
-    zeros are safe.
+    Each field that it names must be a number of the message; the header must be there or not as it says. Observations
+    and commands are written and read back number by number. Joints, lists of numbers and images are read as arrays, and
+    refused in another form. Units of other quantities, unknown fields and, in a complete message, missing numbers are
+    refused. `on_loss: zero` passes only if zeros are safe.
 
     Args:
         message: What the entry point names.
         new: Makes a message of a type as its class does, by the type's name; by default out of the installed packages.
+        draw: Makes a message from an encoding and pixels, (height, width) or (height, width, channels); needed by a
+            type that has encodings and not the fields of a sensor_msgs/msg/Image.
 
     Raises:
         ConformanceError: The first violation.
@@ -58,25 +68,26 @@ def check_message(message: Message, new: New | None = None) -> None:
     if not isinstance(message, Message):
         raise ConformanceError(f"{printable(repr(message), 100)} is a {type(message).__name__}, not a Message")
     try:
-        _check_all(message, new or _installed)
+        _check_all(message, new or _installed, draw)
     except ConformanceError:
         raise
     except Exception as error:  # foreign code may raise anything
         raise ConformanceError(f"message type {printable(message.type)}: {type(error).__name__}: {error}") from error
 
 
-def _check_all(message: Message, new: New) -> None:
+def _check_all(message: Message, new: New, draw: Draw | None) -> None:
     if usual_type(message.type) != message.type:
-        _fail(message, "its type must be written package/msg/Name, as in geometry_msgs/msg/PoseStamped")
+        fail(message, "its type must be written package/msg/Name, as in geometry_msgs/msg/PoseStamped")
     if message.named_by not in NAMED_BY:
-        _fail(message, f"named_by is {message.named_by!r}; allowed are {', '.join(map(repr, NAMED_BY))}")
+        fail(message, f"named_by is {message.named_by!r}; allowed are {', '.join(map(repr, NAMED_BY))}")
     if not (message.observed or message.commands):
-        _fail(message, "it can neither be observed nor command a robot")
+        fail(message, "it can neither be observed nor command a robot")
     _check_quantities(message)
     _check_header(message, new(message.type))
     _check_fields(message, new(message.type))
     if message.observed:
         _check_observed(message, new)
+        check_array_inputs(message, new, draw)
     if message.commands:
         for numbers in _commands(message):
             _check_command(message, numbers, new)
@@ -87,18 +98,18 @@ def _check_quantities(message: Message) -> None:
     listed = [quantity for allowed in message.lists.values() for quantity in allowed]
     for quantity in [*listed, *(message.field_quantities(name)[0] for name in message.field_names)]:
         if quantity not in QUANTITIES:
-            _fail(message, f"{printable(repr(quantity))} is no quantity; those are {', '.join(QUANTITIES)}")
+            fail(message, f"{printable(repr(quantity))} is no quantity; those are {', '.join(QUANTITIES)}")
 
 
 def _check_header(message: Message, empty: Any) -> None:
     if hasattr(empty, "header") != message.has_header:
-        _fail(message, f"has_header is {message.has_header}, but its messages {_have(empty)} header")
+        fail(message, f"has_header is {message.has_header}, but its messages {_have(empty)} header")
     if message.has_header:
         set_stamp(empty, STAMP_NS)
         if stamp_ns(empty) != STAMP_NS:
-            _fail(message, "a stamp that is set in its header is not read again")
+            fail(message, "a stamp that is set in its header is not read again")
     if message.keeps_zero_stamp and not message.has_header:
-        _fail(message, "keeps_zero_stamp means nothing without a header")
+        fail(message, "keeps_zero_stamp means nothing without a header")
 
 
 def _check_fields(message: Message, empty: Any) -> None:
@@ -106,21 +117,21 @@ def _check_fields(message: Message, empty: Any) -> None:
         try:
             value = attrgetter(name)(empty)
         except AttributeError:
-            _fail(message, f"its messages have no field {name}")
+            fail(message, f"its messages have no field {name}")
         if not isinstance(value, int | float):
-            _fail(message, f"{name} is {type(value).__name__}, not a number")
+            fail(message, f"{name} is {type(value).__name__}, not a number")
 
 
 def _check_observed(message: Message, new: New) -> None:
     """Read inputs of all numbers that it names, and refuse units that are not theirs."""
     for entries in _inputs(message):
-        _accepted(message, "an input", partial(_read, message, entries))
+        accepted_input(message, "an input", entries)
         _check_layout(message, message.input_layout(entries), lambda: new(message.type), len(entries))
         for entry in entries:
             allowed = message.lists[str(entry.interface)] if entry.joint else message.field_quantities(str(entry.field))
-            for unit in _other_units(allowed):
+            for unit in other_units(allowed):
                 what = f"an input whose {entry.field or entry.joint} is in {unit}"
-                _refused(message, what, partial(_read, message, [replace(entry, unit=unit)]))
+                refused_input(message, what, [replace(entry, unit=unit)])
 
 
 def _inputs(message: Message) -> Iterator[list[InputEntry]]:
@@ -136,10 +147,6 @@ def _inputs(message: Message) -> Iterator[list[InputEntry]]:
         ]
 
 
-def _read(message: Message, entries: Sequence[InputEntry]) -> None:
-    check_input(Input("robot", "robot", message, 1.0, "reliable", tuple(entries)), "inputs.robot")
-
-
 def _commands(message: Message) -> Iterator[_Numbers]:
     """Yield commands of all quantities that the message can carry."""
     if message.fields:
@@ -151,7 +158,7 @@ def _commands(message: Message) -> Iterator[_Numbers]:
 
 
 def _check_command(message: Message, numbers: _Numbers, new: New) -> None:
-    _accepted(message, f"a command in {numbers.units[0]}", partial(_command, message, numbers))
+    accepted(message, f"a command in {numbers.units[0]}", partial(_command, message, numbers))
     layout = message.command_layout(numbers.names, numbers.units)
     _check_layout(message, layout, lambda: message.empty(new, period_s=PERIOD_S), len(numbers.names))
     if message.observed and message.named_by != "label":
@@ -159,15 +166,15 @@ def _check_command(message: Message, numbers: _Numbers, new: New) -> None:
     if message.has_points:
         _check_points(message, layout, new, len(numbers.names))
     for index, name in enumerate(numbers.names):
-        for unit in _other_units(message.field_quantities(name) if message.fields else message.quantities(name)):
+        for unit in other_units(message.field_quantities(name) if message.fields else message.quantities(name)):
             wrong = _Numbers(numbers.names, [*numbers.units[:index], unit, *numbers.units[index + 1 :]])
-            _refused(message, f"a command whose {name} is in {unit}", partial(_command, message, wrong))
+            refused(message, f"a command whose {name} is in {unit}", partial(_command, message, wrong))
     if message.fields:
         wrong = _Numbers([*numbers.names[:-1], "no_such_field"], numbers.units)
-        _refused(message, "a command of a field that it does not have", partial(_command, message, wrong))
+        refused(message, "a command of a field that it does not have", partial(_command, message, wrong))
     if message.complete and len(numbers.names) > 1:
         part = _Numbers(numbers.names[:-1], numbers.units[:-1])
-        _refused(message, f"a command without {numbers.names[-1]}", partial(_command, message, part))
+        refused(message, f"a command without {numbers.names[-1]}", partial(_command, message, part))
     _check_zero(message, numbers)
 
 
@@ -187,7 +194,7 @@ def _check_observed_command(message: Message, numbers: _Numbers, layout: Layout,
 def _check_zero(message: Message, numbers: _Numbers) -> None:
     """Let `on_loss: zero` be taken exactly where zero is no place to go to and no rotation."""
     still = all(quantity_of(unit) in STILL_AT_ZERO for unit in numbers.units)
-    judge = _accepted if still and message.zero_is_safe else _refused
+    judge = accepted if still and message.zero_is_safe else refused
     judge(message, f"on_loss: zero in {numbers.units[0]}", partial(_command, message, numbers, "zero"))
 
 
@@ -196,7 +203,7 @@ def _check_quaternions(message: Message) -> None:
     for parent in parents:
         parts = {name.rpartition(".")[2] for name in message.field_names if name.rpartition(".")[0] == parent}
         if parts == set("xyzw") and message.zero_is_safe:
-            _fail(message, f"{parent} is a quaternion, of which zeros are no rotation: set zero_is_safe to False")
+            fail(message, f"{parent} is a quaternion, of which zeros are no rotation: set zero_is_safe to False")
 
 
 def _check_layout(message: Message, layout: Layout, make: Callable[[], Any], count: int) -> None:
@@ -216,14 +223,14 @@ def _compare(message: Message, layout: Layout, values: Floats, written: Any) -> 
     try:
         layout.read(written, found)
     except ObservationError as error:
-        _fail(message, f"its layout does not read what it wrote: {error}")
+        fail(message, f"its layout does not read what it wrote: {error}")
     if not np.array_equal(found, values):
-        _fail(message, f"its layout wrote {values.tolist()} and read {found.tolist()}")
+        fail(message, f"its layout wrote {values.tolist()} and read {found.tolist()}")
 
 
 def _check_points(message: Message, layout: Layout, new: New, count: int) -> None:
     if not isinstance(layout, PointLayout):
-        _fail(message, "has_points is True, but its layout has no write_point")
+        fail(message, "has_points is True, but its layout has no write_point")
     made = message.empty(new, points=POINTS, period_s=PERIOD_S)
     for number in range(POINTS):
         layout.write_point(np.full(count, float(number == 0)), made, number)
@@ -236,30 +243,6 @@ def _command(message: Message, numbers: _Numbers, on_loss: str = "call") -> None
         for index, (name, unit) in enumerate(zip(numbers.names, numbers.units, strict=True))
     )
     check_command(Command("command", message, on_loss, "stop" if on_loss == "call" else None, "", entries))
-
-
-def _other_units(quantities: Sequence[str]) -> list[str]:
-    """Return a unit of each other quantity; none where every quantity is allowed."""
-    return [units_of((other,))[0] for other in QUANTITIES if quantities and other not in quantities]
-
-
-def _accepted(message: Message, what: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except RobotFileError as error:
-        _fail(message, f"{what} is refused: {error}")
-
-
-def _refused(message: Message, what: str, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except RobotFileError:
-        return
-    _fail(message, f"{what} is not refused")
-
-
-def _fail(message: Message, problem: str) -> NoReturn:
-    raise ConformanceError(f"message type {printable(message.type)}: {problem}")
 
 
 def _have(empty: Any) -> str:

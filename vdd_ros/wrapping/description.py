@@ -1,18 +1,21 @@
 """What a foreign graph's numbers mean: the YAML that `vdd wrap` takes."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
+from vdd_ros.file_kinds import SPEC, misplaced
+from vdd_ros.text import printable
 from vdd_ros.wrapping.spec_fields import Fields
 
 _ROOT = ("method", "task", "rate_hz", "input", "output", "history", "horizon", "observation", "action")
 _HISTORY = ("length", "grouped_by", "newest")
 _NUMBER = ("name", "names", "unit", "scale", "offset", "low", "high", "mean", "std")
+_OBSERVED = ("input", *_NUMBER)
 GROUPED_BY = ("frame", "entry")
 NEWEST = ("last", "first")
 
@@ -28,6 +31,7 @@ class ForeignNumber:
         mean, std: Of the physical value in training.
         known: Whether the file gives them; else they are the middle and half the range, or 0 and 1 without limits.
         block: The item of the list that it stands in.
+        input: The graph's input that takes it; None where it has only one.
     """
 
     feature: Feature
@@ -37,6 +41,20 @@ class ForeignNumber:
     std: float
     known: bool
     block: int
+    input: str | None = None
+
+
+@dataclass(frozen=True)
+class DescribedInput:
+    """One input of a foreign graph.
+
+    Attributes:
+        name: Of the tensor; None where the graph has only one.
+        order: Place in (history, obs_dim), oldest first, of each number that it takes.
+    """
+
+    name: str | None
+    order: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -47,10 +65,10 @@ class ForeignDescription:
         method: Free text about the training.
         task: Name of the task, or None.
         rate_hz: Control rate.
-        input, output: Names of the graph's tensors; None where it has only one.
+        inputs: What each input of the graph takes.
+        output: Name of the graph's output; None where it has only one.
         history: Observations in.
         horizon: Actions out.
-        order: Place in (history, obs_dim), oldest first, of each number that the graph takes.
         observation: Numbers of one observation.
         action: Numbers of one action.
     """
@@ -58,11 +76,10 @@ class ForeignDescription:
     method: str
     task: str | None
     rate_hz: float
-    input: str | None
+    inputs: tuple[DescribedInput, ...]
     output: str | None
     history: int
     horizon: int
-    order: tuple[int, ...]
     observation: tuple[ForeignNumber, ...]
     action: tuple[ForeignNumber, ...]
 
@@ -78,24 +95,41 @@ def read_description(path: Path) -> ForeignDescription:
     Raises:
         ConfigurationError: The file cannot be read, or a field is missing, unknown or wrong; the message names it.
     """
+    if why := misplaced(path, SPEC, "a description of a graph"):
+        raise ConfigurationError(f"{printable(path)} {why}")
     root = Fields(read_yaml(path, ConfigurationError), str(path), "", _ROOT)
     rate_hz = root.number("rate_hz")
     if rate_hz <= 0:
         root.refuse("rate_hz", f"is {rate_hz:g}; it must be above 0")
     observation, action = (tuple(_numbers(root, str(path), part)) for part in ("observation", "action"))
     history, grouped_by, newest = _history(root, str(path))
+    given = root.text("input") if root.has("input") else None
     return ForeignDescription(
         method=root.text("method"),
         task=root.text("task") if root.has("task") else None,
         rate_hz=rate_hz,
-        input=root.text("input") if root.has("input") else None,
+        inputs=_inputs(root, given, observation, (history, grouped_by, newest)),
         output=root.text("output") if root.has("output") else None,
         history=history,
         horizon=root.count("horizon", 1),
-        order=_order(observation, history, grouped_by, newest),
         observation=observation,
         action=action,
     )
+
+
+def _inputs(
+    root: Fields, given: str | None, observation: tuple[ForeignNumber, ...], form: tuple[int, str, str]
+) -> tuple[DescribedInput, ...]:
+    """Return what each input takes: all numbers if there is one, else those of the items that name it."""
+    names = dict.fromkeys(number.input for number in observation)
+    if names == {None: None}:
+        return (DescribedInput(given, _order(observation, range(len(observation)), *form)),)
+    if None in names:
+        root.refuse("observation", "names the `input` of some of its items; name that of each, or of none")
+    if given is not None:
+        root.refuse("input", "stands beside the `input` of the items of `observation`; leave it out")
+    columns = {name: [index for index, number in enumerate(observation) if number.input == name] for name in names}
+    return tuple(DescribedInput(name, _order(observation, members, *form)) for name, members in columns.items())
 
 
 def _history(root: Fields, file: str) -> tuple[int, str, str]:
@@ -120,7 +154,8 @@ def _numbers(root: Fields, file: str, part: str) -> Iterator[ForeignNumber]:
     value = root.get(part)
     if not isinstance(value, list) or not value:
         root.refuse(part, "must be a list with an item for each number, or for several `names` of one unit")
-    blocks = [Fields(item, file, f"{part}[{index}]", _NUMBER) for index, item in enumerate(value)]
+    known = _OBSERVED if part == "observation" else _NUMBER
+    blocks = [Fields(item, file, f"{part}[{index}]", known) for index, item in enumerate(value)]
     counts = Counter(name for block in blocks for name in block.names())
     if twice := [name for name, count in counts.items() if count > 1]:
         root.refuse(part, f"names {', '.join(twice)} more than once; give each number a name of its own")
@@ -130,6 +165,7 @@ def _numbers(root: Fields, file: str, part: str) -> Iterator[ForeignNumber]:
 
 def _block(fields: Fields, block: int, *, is_action: bool) -> Iterator[ForeignNumber]:
     names, unit = fields.names(), fields.text("unit")
+    taking = fields.text("input") if fields.has("input") else None
     size = len(names)
     scales, offsets = fields.numbers("scale", size, 1.0), fields.numbers("offset", size, 0.0)
     lows, highs, means, stds = (fields.numbers(key, size) for key in ("low", "high", "mean", "std"))
@@ -154,9 +190,8 @@ def _block(fields: Fields, block: int, *, is_action: bool) -> Iterator[ForeignNu
         mean, std = (means[index], stds[index]) if means is not None and stds is not None else _guess(limits)
         if std <= 0:
             fields.refuse("std", f"is {std:g} for {name}; it must be above 0")
-        yield ForeignNumber(
-            Feature(name, unit, *limits), scales[index], offsets[index], mean, std, known or bool(limits), block
-        )
+        feature = Feature(name, unit, *limits)
+        yield ForeignNumber(feature, scales[index], offsets[index], mean, std, known or bool(limits), block, taking)
 
 
 def _guess(limits: tuple[float, ...]) -> tuple[float, float]:
@@ -164,12 +199,14 @@ def _guess(limits: tuple[float, ...]) -> tuple[float, float]:
     return ((limits[0] + limits[1]) / 2, (limits[1] - limits[0]) / 2) if limits else (0.0, 1.0)
 
 
-def _order(observation: tuple[ForeignNumber, ...], history: int, grouped_by: str, newest: str) -> tuple[int, ...]:
-    """Return the place in (history, obs_dim), oldest first, of each number that the graph takes."""
+def _order(
+    observation: Sequence[ForeignNumber], columns: Sequence[int], history: int, grouped_by: str, newest: str
+) -> tuple[int, ...]:
+    """Return the place in (history, obs_dim), oldest first, of each number of an input that takes some columns."""
     width = len(observation)
     times = range(history) if newest == "last" else range(history - 1, -1, -1)
     if grouped_by == "frame":
-        return tuple(time * width + column for time in times for column in range(width))
-    blocks = dict.fromkeys(number.block for number in observation)
-    members = [[column for column, number in enumerate(observation) if number.block == block] for block in blocks]
-    return tuple(time * width + column for columns in members for time in times for column in columns)
+        return tuple(time * width + column for time in times for column in columns)
+    blocks = dict.fromkeys(observation[column].block for column in columns)
+    members = [[column for column in columns if observation[column].block == block] for block in blocks]
+    return tuple(time * width + column for part in members for time in times for column in part)

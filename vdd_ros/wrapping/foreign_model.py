@@ -1,6 +1,6 @@
-"""A foreign ONNX file: read whole, and refused by name where it is no function from one observation to one action."""
+"""A foreign ONNX file: read whole, and refused by name where it is no function from observations to actions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -9,6 +9,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from vdd_ros.errors import PolicyFileError
+from vdd_ros.file_kinds import GRAPH
 from vdd_ros.policy.foreign import no_onnx
 from vdd_ros.policy.onnx_outline import OutlineError, external_tensor, read_outline
 from vdd_ros.policy.policy_file import PolicyFile
@@ -24,21 +25,36 @@ FLOATS: dict[int, str] = {
     onnx.TensorProto.DOUBLE: "float64",
     onnx.TensorProto.FLOAT16: "float16",
 }
+_NEXT = ("h_out", "c_out", "hn", "cn")
 _STATE = ("h_in", "c_in", "hidden", "state", "h0", "c0", "memory", "recurrent", "cell")
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """An input or output of a foreign graph.
+
+    Attributes:
+        name: Its name.
+        type: Number type, a key of `FLOATS`.
+        shape: Sizes; None where free.
+    """
+
+    name: str
+    type: int
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class ForeignModel:
-    """A foreign graph with one input and one chosen output.
+    """A foreign graph with its inputs and one chosen output.
 
     Attributes:
         path: Its file.
         sha256: Hash of the file.
         model: The model, with its weights.
         producer: Name and version of the program that wrote it.
-        input, output: Names of its tensors.
-        input_type, output_type: Number types, keys of `FLOATS`.
-        input_shape, output_shape: Sizes; None where free.
+        inputs: Its inputs, in the order of the description.
+        output: The action.
         dropped: Names of the other outputs.
     """
 
@@ -46,55 +62,76 @@ class ForeignModel:
     sha256: str
     model: onnx.ModelProto
     producer: str
-    input: str
-    output: str
-    input_type: int
-    output_type: int
-    input_shape: tuple[int | None, ...]
-    output_shape: tuple[int | None, ...]
+    inputs: tuple[Tensor, ...]
+    output: Tensor
     dropped: tuple[str, ...]
 
 
-def read_foreign(path: Path, given_input: str | None = None, given_output: str | None = None) -> ForeignModel:
+@dataclass(frozen=True)
+class ForeignOutline:
+    """What a foreign graph says of itself.
+
+    Attributes:
+        producer: Name and version of the program that wrote it.
+        inputs, outputs: Its tensors.
+        metadata: Keys and values of the file.
+    """
+
+    producer: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    metadata: dict[str, str]
+
+
+def read_foreign(
+    path: Path, given_inputs: Sequence[str | None] = (None,), given_output: str | None = None
+) -> ForeignModel:
     """Read a foreign ONNX file.
 
     Weights in a second file in the same folder are taken in.
 
     Args:
         path: The file.
-        given_input: Name of its input; None if it has one.
+        given_inputs: Names of its inputs; None for that of a graph with one.
         given_output: Name of the action; None if it has one output.
 
     Raises:
-        PolicyFileError: It is no ONNX, is a policy file already, has several or wrong inputs, several outputs of which
+        PolicyFileError: It is no ONNX, is a policy file already, has other or wrong inputs, several outputs of which
             none is named, draws random numbers, keeps a recurrent state, or is too old.
     """
     file = PolicyFile.read(path)
     model, producer = _parsed(file)
-    graph = model.graph
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [tensor for tensor in graph.input if tensor.name not in weights]
-    operators = set(_operators(graph.node)) | {kind for one in model.functions for kind in _operators(one.node)}
-    _check_inputs(path, inputs, given_input, operators)
-    if drawn := sorted(operators & set(RANDOM)):
-        _refuse(path, f"draws random numbers ({', '.join(drawn)}); export its mean action instead")
-    output = _chosen(path, list(graph.output), given_output)
-    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
-    if opset < OLDEST_OPSET:
-        _refuse(path, f"is of operator set {opset}; export it again with {OLDEST_OPSET} or newer, such as 18")
+    inputs = _inputs(model)
+    _check_graph(path, model, inputs, described=[name for name in given_inputs if name is not None])
+    taken = _taken(path, inputs, given_inputs)
+    output = _chosen(path, list(model.graph.output), given_output)
     return ForeignModel(
         path=path,
         sha256=file.sha256,
         model=model,
         producer=producer,
-        input=inputs[0].name,
-        output=output.name,
-        input_type=_number_type(path, "input", inputs[0]),
-        output_type=_number_type(path, "output", output),
-        input_shape=_shape(inputs[0]),
-        output_shape=_shape(output),
-        dropped=tuple(each.name for each in graph.output if each.name != output.name),
+        inputs=tuple(_tensor(path, "input", each) for each in taken),
+        output=_tensor(path, "output", output),
+        dropped=tuple(each.name for each in model.graph.output if each.name != output.name),
     )
+
+
+def read_foreign_outline(path: Path) -> ForeignOutline:
+    """Read what a foreign graph says of itself, if it could be wrapped; errors are those of `read_foreign`."""
+    model, producer = _parsed(PolicyFile.read(path))
+    inputs = _inputs(model)
+    _check_graph(path, model, inputs, described=())
+    return ForeignOutline(
+        producer,
+        tuple(_tensor(path, "input", each) for each in inputs),
+        tuple(_tensor(path, "output", each) for each in model.graph.output),
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [tensor for tensor in model.graph.input if tensor.name not in weights]
 
 
 def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
@@ -103,7 +140,7 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
         external = external_tensor(file.content)
         model = onnx.load_model_from_string(file.content)
     except OutlineError as error:
-        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.content, error)}") from error
+        raise PolicyFileError(f"{printable(file.path)} {no_onnx(file.path, file.content, error, GRAPH)}") from error
     except Exception as error:  # protobuf's own errors
         _refuse(file.path, f"cannot be read as ONNX ({printable(error)}); copy or export it again")
     if METADATA_KEY.encode() in [key for key, _ in outline.metadata]:
@@ -116,22 +153,57 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
     return model, printable(outline.producer, 100) or "an unknown program"
 
 
-def _check_inputs(path: Path, inputs: list[onnx.ValueInfoProto], given: str | None, operators: set[str]) -> None:
+def _check_graph(
+    path: Path, model: onnx.ModelProto, inputs: Sequence[onnx.ValueInfoProto], described: Collection[str]
+) -> None:
+    """Refuse a graph that is no function of observations alone.
+
+    A recurrent state is known by its operators, or by the names of inputs that are not described.
+    """
+    operators = set(_operators(model.graph.node))
+    operators |= {kind for one in model.functions for kind in _operators(one.node)}
     names = [tensor.name for tensor in inputs]
-    listed = printable(", ".join(names), 300) or "none"
-    if given is not None and given not in names:
-        _refuse(path, f"has no input {printable(given)!r}; its inputs are {listed}")
-    if len(names) == 1:
-        return
     state = [name for name in names if any(mark in name.lower() for mark in _STATE)]
-    if state or operators & set(RECURRENT):
+    if len(names) > 1 and (operators & set(RECURRENT) or (set(state) - set(described) and _returned(model, state))):
         _refuse(
             path,
-            f"keeps a recurrent state in inputs and outputs ({printable(', '.join(state) or listed)}), but a policy "
-            "file is a function of its window alone. Train the policy without recurrence, or with a history of "
+            f"keeps a recurrent state in inputs and outputs ({printable(', '.join(state or names), 300)}), but a "
+            "policy file is a function of its window alone. Train the policy without recurrence, or with a history of "
             "observations",
         )
-    _refuse(path, f"has {len(names)} inputs ({listed}); a graph of one flat observation can be wrapped")
+    if drawn := sorted(operators & set(RANDOM)):
+        _refuse(path, f"draws random numbers ({', '.join(drawn)}); export its mean action instead")
+    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
+    if opset < OLDEST_OPSET:
+        _refuse(path, f"is of operator set {opset}; export it again with {OLDEST_OPSET} or newer, such as 18")
+
+
+def _returned(model: onnx.ModelProto, state: Sequence[str]) -> bool:
+    """Return whether an output has the shape of one of these inputs and the name of a state, as a next state has."""
+    shapes = [_shape(tensor) for tensor in model.graph.input if tensor.name in state]
+    return any(
+        _shape(tensor) in shapes and any(mark in tensor.name.lower() for mark in (*_STATE, *_NEXT))
+        for tensor in model.graph.output
+    )
+
+
+def _taken(path: Path, inputs: list[onnx.ValueInfoProto], given: Sequence[str | None]) -> list[onnx.ValueInfoProto]:
+    """Return the inputs that a description names, in its order; refuse any other."""
+    by_name = {tensor.name: tensor for tensor in inputs}
+    listed = printable(", ".join(by_name), 300) or "none"
+    for name in given:
+        if name is not None and name not in by_name:
+            _refuse(path, f"has no input {printable(name)!r}; its inputs are {listed}")
+    if len(inputs) == 1:
+        return inputs
+    if left := [name for name in by_name if name not in given]:
+        _refuse(
+            path,
+            f"has {len(inputs)} inputs ({listed}), of which {printable(', '.join(left), 300)} "
+            f"{'is' if len(left) == 1 else 'are'} not described; name one of them as the `input` of each item of "
+            "`observation`",
+        )
+    return [by_name[str(name)] for name in given]
 
 
 def _chosen(path: Path, outputs: list[onnx.ValueInfoProto], given: str | None) -> onnx.ValueInfoProto:
@@ -143,13 +215,13 @@ def _chosen(path: Path, outputs: list[onnx.ValueInfoProto], given: str | None) -
     return outputs[0] if given is None else outputs[names.index(given)]
 
 
-def _number_type(path: Path, what: str, tensor: onnx.ValueInfoProto) -> int:
+def _tensor(path: Path, what: str, tensor: onnx.ValueInfoProto) -> Tensor:
     kind = tensor.type.tensor_type.elem_type
     if tensor.type.WhichOneof("value") != "tensor_type" or kind not in FLOATS:
         name = onnx.TensorProto.DataType.Name(kind).lower() if kind else "no tensor"
         allowed = ", ".join(FLOATS.values())
         _refuse(path, f"has an {what} {printable(tensor.name)} of the type {name}; it must be one of {allowed}")
-    return kind
+    return Tensor(tensor.name, kind, _shape(tensor))
 
 
 def _shape(tensor: onnx.ValueInfoProto) -> tuple[int | None, ...]:

@@ -34,8 +34,10 @@ def wrapped(foreign: ForeignModel, description: ForeignDescription) -> onnx.Mode
     before, after = _Nodes(), _Nodes()
     taken = _observed(before, foreign, description)
     for node in inner.node:
-        _reconnect(node, PREFIX + foreign.input, taken)
-    action = _acted(after, PREFIX + foreign.output if foreign.output != foreign.input else taken, foreign, description)
+        for name, value in taken.items():
+            _reconnect(node, PREFIX + name, value)
+    output = foreign.output.name
+    action = _acted(after, taken.get(output, PREFIX + output), foreign, description)
     history, width = description.history, len(description.observation)
     graph = helper.make_graph(
         [*before.nodes, *inner.node, *after.nodes],
@@ -85,20 +87,26 @@ class _Nodes:
         return result
 
 
-def _observed(nodes: _Nodes, foreign: ForeignModel, description: ForeignDescription) -> str:
-    """Add what turns a window into the foreign input; return the name of the result."""
+def _observed(nodes: _Nodes, foreign: ForeignModel, description: ForeignDescription) -> dict[str, str]:
+    """Add what turns a window into the foreign inputs; return the name of the result for each."""
     value = "observation"
     offsets, scales = _column(description.observation, "offset"), _column(description.observation, "scale")
     if offsets.any():
         value = nodes.add("Sub", value, "observation_centred", offsets)
     if (scales != 1).any():
         value = nodes.add("Mul", value, "observation_scaled", scales)
-    value = nodes.add("Reshape", value, "observation_flat", np.array([-1, len(description.order)], np.int64))
-    if description.order != tuple(range(len(description.order))):
-        value = nodes.add("Gather", value, "observation_ordered", np.array(description.order, np.int64), axis=1)
-    if foreign.input_type != TensorProto.FLOAT:
-        value = nodes.add("Cast", value, "observation_typed", to=foreign.input_type)
-    return value
+    total = description.history * len(description.observation)
+    flat = nodes.add("Reshape", value, "observation_flat", np.array([-1, total], np.int64))
+    found = {}
+    for number, (tensor, described) in enumerate(zip(foreign.inputs, description.inputs, strict=True)):
+        value, end = flat, f"_{number}" if number else ""
+        if described.order != tuple(range(total)):
+            order = np.array(described.order, np.int64)
+            value = nodes.add("Gather", value, f"observation_ordered{end}", order, axis=1)
+        if tensor.type != TensorProto.FLOAT:
+            value = nodes.add("Cast", value, f"observation_typed{end}", to=tensor.type)
+        found[tensor.name] = value
+    return found
 
 
 def _acted(nodes: _Nodes, value: str, foreign: ForeignModel, description: ForeignDescription) -> str:
@@ -108,7 +116,7 @@ def _acted(nodes: _Nodes, value: str, foreign: ForeignModel, description: Foreig
     that the node refuses it.
     """
     actions = description.action
-    if foreign.output_type != TensorProto.FLOAT:
+    if foreign.output.type != TensorProto.FLOAT:
         value = nodes.add("Cast", value, "action_typed", to=TensorProto.FLOAT)
     shape = np.array([-1, description.horizon, len(actions)], np.int64)
     value = nodes.add("Reshape", value, "action_shaped", shape)
@@ -142,19 +150,20 @@ def _reconnect(node: onnx.NodeProto, old: str, new: str) -> None:
 
 def _check_shapes(foreign: ForeignModel, description: ForeignDescription) -> None:
     """Refuse a graph whose input or output holds another number of values than the description."""
-    takes, gives = len(description.order), description.horizon * len(description.action)
-    shape = foreign.input_shape
-    if len(shape) != 2 or shape[0] not in (None, 1):
-        _refuse(foreign, "input", foreign.input, shape, f"[batch, {takes}], the batch free or 1")
-    if shape[1] not in (None, takes):
-        names = len(description.observation)
-        wanted = f"{takes} numbers: {names} of the observation times {description.history} of the history"
-        _refuse(foreign, "input", foreign.input, shape, f"{wanted}. Describe every number that the graph takes")
-    out = foreign.output_shape
+    for tensor, described in zip(foreign.inputs, description.inputs, strict=True):
+        takes, shape = len(described.order), tensor.shape
+        if len(shape) != 2 or shape[0] not in (None, 1):
+            _refuse(foreign, "input", tensor.name, shape, f"[batch, {takes}], the batch free or 1")
+        if shape[1] not in (None, takes):
+            names = takes // description.history
+            wanted = f"{takes} numbers: {names} of the observation times {description.history} of the history"
+            _refuse(foreign, "input", tensor.name, shape, f"{wanted}. Describe every number that the graph takes")
+    gives = description.horizon * len(description.action)
+    out = foreign.output.shape
     sizes = [size for size in out[1:] if size is not None]
     if len(out) < 2 or out[0] not in (None, 1) or (None not in out[1:] and int(np.prod(sizes)) != gives):
         wanted = f"[batch, …] with {gives} numbers: {len(description.action)} of the action times a horizon of"
-        _refuse(foreign, "output", foreign.output, out, f"{wanted} {description.horizon}")
+        _refuse(foreign, "output", foreign.output.name, out, f"{wanted} {description.horizon}")
 
 
 def _refuse(foreign: ForeignModel, what: str, name: str, shape: Sequence[int | None], wanted: str) -> None:

@@ -10,6 +10,9 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.spec_checks import LARGEST, MAX_COUNT, MAX_TEXT
 from vdd_ros.text import printable
 
+OPEN = "???"
+"""In the place of what a person must state."""
+
 
 class Fields:
     """A mapping in the file that knows its place.
@@ -35,6 +38,8 @@ class Fields:
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
                 self.refuse(printable(key, 60), f"is not known here{hint}; allowed are {', '.join(known)}")
+            if OPEN in (each if isinstance(each := value[key], list) else [each]):
+                self.refuse(str(key), "is an open question; answer it in place of ???")
 
     def refuse(self, key: str, problem: str) -> NoReturn:
         """Raise ConfigurationError for a key."""

@@ -82,7 +82,7 @@ def wrap(foreign: Path, description: Path, out: Path, *, force: bool = False) ->
     if os.path.lexists(out) and not force:
         raise ConfigurationError(f"{printable(out)} exists already; name another file, or replace it with --force")
     described = read_description(description)
-    model = read_foreign(foreign, described.input, described.output)
+    model = read_foreign(foreign, [each.name for each in described.inputs], described.output)
     graph = wrapped(model, described)
     spec = _spec(model, described)
     parity = _parity(model, graph, described, spec)
@@ -111,7 +111,12 @@ def _spec(model: ForeignModel, described: ForeignDescription) -> PolicySpec:
     settings: dict[str, Any] = {
         DETERMINISTIC: True,
         UNKNOWN_STATISTICS: described.unknown,
-        "foreign": {"producer": model.producer, "sha256": model.sha256, "input": model.input, "output": model.output},
+        "foreign": {
+            "producer": model.producer,
+            "sha256": model.sha256,
+            "input": ", ".join(each.name for each in model.inputs),
+            "output": model.output.name,
+        },
     }
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
@@ -178,7 +183,11 @@ def _parity(model: ForeignModel, graph: onnx.ModelProto, described: ForeignDescr
             f"{expected.shape}, or other numbers at each run; export it with a free batch and without random draws."
         )
     worst = float(np.max(np.abs(found - expected) / np.array(spec.statistics.action_std)))
-    limit = HALF_TOLERANCE if TensorProto.FLOAT16 in (model.input_type, model.output_type) else TOLERANCE
+    limit = (
+        HALF_TOLERANCE
+        if TensorProto.FLOAT16 in (*(each.type for each in model.inputs), model.output.type)
+        else TOLERANCE
+    )
     if not worst <= limit:
         raise PolicyFileError(
             f"{printable(model.path)} gives other actions for several observations at once than one after the other: "
@@ -192,9 +201,16 @@ def _by_foreign(model: ForeignModel, described: ForeignDescription, windows: Flo
     """Return the actions, (n, horizon, act_dim), of the foreign graph alone, scaled and limited by numpy."""
     session = _session(model.path, model.model, "the graph")
     offset, scale = (np.array([getattr(n, k) for n in described.observation], np.float32) for k in ("offset", "scale"))
-    flat = ((windows - offset) * scale).reshape(len(windows), -1)[:, described.order].astype(FLOATS[model.input_type])
+    flat = ((windows - offset) * scale).reshape(len(windows), -1)
+    rows = {
+        tensor.name: flat[:, each.order].astype(FLOATS[tensor.type])
+        for tensor, each in zip(model.inputs, described.inputs, strict=True)
+    }
     try:
-        outputs = [session.run([model.output], {model.input: row[None]})[0] for row in flat]
+        outputs = [
+            session.run([model.output.name], {name: each[index : index + 1] for name, each in rows.items()})[0]
+            for index in range(len(flat))
+        ]
     except Exception as error:
         raise PolicyFileError(f"{printable(model.path)} cannot be run: {printable(error, 300)}.") from error
     shape = len(windows), described.horizon, len(described.action)

@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
 
 from vdd_ros.bags.raw_messages import RawBag
 from vdd_ros.bags.types import format_of
-from vdd_ros.benchmark.data.recording import ARRAY, JOINT_STATE, JOINTS, POSE
+from vdd_ros.benchmark.data.recording import ARRAY, JOINT_STATE, JOINTS, POSE, ROBOT
 from vdd_ros.errors import RecordingError
 from vdd_ros.robot.cdr.columns import read_columns
 from vdd_ros.robot.cdr.format import MessageFormat
@@ -56,13 +57,11 @@ def by_column(bag: Path) -> int:
     """Read the same out of all messages of a topic in each part of the bag at once."""
     found = 0
     with RawBag(bag) as opened:
-        readers = {id(channel): _reader(format_of(channel)) for channel in opened.channels}
-        for batch in opened.batches():
-            contents: dict[int, list[bytes]] = {key: [] for key in readers}
-            for channel, _, _, content in batch:
-                contents[id(channel)].append(content)
-            for key, reader in readers.items():
-                read = read_columns(reader, contents[key], len(JOINTS))
+        readers = [_reader(format_of(channel)) for channel in opened.channels]
+        for block in opened.blocks():
+            for place, reader in enumerate(readers):
+                contents = block.contents.taken(np.flatnonzero(block.places == place))
+                read = read_columns(reader, contents, len(JOINTS))
                 if read.errors:
                     raise next(iter(read.errors.values()))
                 found += len(read.numbers)
@@ -75,12 +74,29 @@ def raw(bag: Path) -> int:
         return sum(1 for _ in opened.messages())
 
 
+def to_demonstrations(bag: Path) -> int:
+    """Make demonstrations of the bag, with everything that `vdd demos from-bags` does."""
+    from vdd_ros.recordings.bag_list import list_bags
+    from vdd_ros.recordings.conversion import convert
+    from vdd_ros.recordings.form import SamplingForm
+    from vdd_ros.robot.robot_file import RobotFile
+
+    with TemporaryDirectory(dir=bag.parent) as folder:
+        file = Path(folder) / "arm.yaml"
+        file.write_text(ROBOT, encoding="utf-8")
+        robot = RobotFile.load(file)
+        record = convert(list_bags([bag]), SamplingForm.of(robot), robot, Path(folder) / "set").record
+    return sum(one.messages for one in record.bags)
+
+
+ROSBAGS, COLUMNS, CONVERSION = "rosbags", "vdd_ros", "vdd demos from-bags"
 LOOPS: dict[str, Callable[[Path], int]] = {
-    "rosbags": by_rosbags,
+    ROSBAGS: by_rosbags,
     "rosbags, as bytes": raw_by_rosbags,
-    "vdd_ros": by_column,
+    COLUMNS: by_column,
     "vdd_ros, one by one": by_field,
     "vdd_ros, as bytes": raw,
+    CONVERSION: to_demonstrations,
 }
 
 

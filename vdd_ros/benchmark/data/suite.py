@@ -1,6 +1,7 @@
-"""The rate at which recorded messages are read, against rosbags, and that of a node's intake against rclpy."""
+"""The rate at which recorded messages are read and converted, and that of a node's intake, against other programs."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.benchmark.data.loops import LOOPS
-from vdd_ros.benchmark.data.recording import write_recording
+from vdd_ros.benchmark.data.forge import ForgeRun, convert_by_forge
+from vdd_ros.benchmark.data.loops import COLUMNS, CONVERSION, LOOPS, ROSBAGS
+from vdd_ros.benchmark.data.recording import RATE_HZ, write_recording
 from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.host.facts import MachineFacts, RuntimeVersions, machine_facts, runtime_versions
@@ -21,6 +23,8 @@ from vdd_ros.progress import each
 from vdd_ros.text import printable
 
 Interval = tuple[float, float]
+SMALLER = 5
+"""How many times as large the bag is as the one whose memory is compared."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,25 @@ class Intake:
     faster: Ratio
 
 
+@dataclass(frozen=True)
+class Forge:
+    """The conversion of the bag by forge-robotics.
+
+    Attributes:
+        version: Of forge-robotics.
+        rate: Messages per second, median over the rounds.
+        peak_bytes: Greatest memory of the process over the rounds.
+        frames: Frames that it writes.
+        slower: `vdd demos from-bags` against it.
+    """
+
+    version: str
+    rate: float
+    peak_bytes: int
+    frames: int
+    slower: Ratio
+
+
 class DataRecord(TypedDict):
     """Figures of `vdd benchmark data`.
 
@@ -71,6 +94,10 @@ class DataRecord(TypedDict):
         readings: One for each way of reading.
         decoded: Selective reading against rosbags' deserialisation.
         undecoded: Reading as bytes, against rosbags.
+        converted: `vdd demos from-bags` as a whole, against rosbags' deserialisation.
+        smaller_messages: Messages in a smaller bag of the same kind.
+        smaller_peak_bytes: Greatest memory of `vdd demos from-bags` of that one.
+        forge: Conversion by forge-robotics; None unless it was asked for.
         intake: None without rclpy.
         machine, versions: Where it ran, and with which packages.
     """
@@ -81,18 +108,23 @@ class DataRecord(TypedDict):
     readings: list[Reading]
     decoded: Ratio
     undecoded: Ratio
+    converted: Ratio
+    smaller_messages: int
+    smaller_peak_bytes: int
+    forge: Forge | None
     intake: Intake | None
     machine: MachineFacts
     versions: RuntimeVersions
 
 
-def measure(messages: int, rounds: int, intake_rounds: int) -> DataRecord:
-    """Write a bag, read it in each way by turns, each time in a new process; then measure the intake.
+def measure(messages: int, rounds: int, intake_rounds: int, forge: Path | None = None) -> DataRecord:
+    """Write a bag, read and convert it in each way by turns, each time in a new process; then measure the intake.
 
     Args:
         messages: Messages in the bag.
         rounds: Turns of each way of reading.
         intake_rounds: Turns of each way of taking in.
+        forge: Interpreter of an environment with forge-robotics; None: leave it out.
 
     Raises:
         RecordingError: The bag cannot be written.
@@ -100,7 +132,11 @@ def measure(messages: int, rounds: int, intake_rounds: int) -> DataRecord:
     """
     seconds = {loop: np.empty(rounds) for loop in LOOPS}
     peaks = dict.fromkeys(LOOPS, 0)
+    forged: list[ForgeRun] = []
     with TemporaryDirectory() as folder:
+        smaller = Path(folder) / "smaller"
+        write_recording(smaller, max(messages // SMALLER, 1))
+        _, smaller_peak = _run(CONVERSION, smaller, max(messages // SMALLER, 1))
         bag = Path(folder) / "recording"
         write_recording(bag, messages)
         size = sum(file.stat().st_size for file in bag.iterdir())
@@ -108,13 +144,19 @@ def measure(messages: int, rounds: int, intake_rounds: int) -> DataRecord:
             for loop in LOOPS:
                 seconds[loop][turn], peak = _run(loop, bag, messages)
                 peaks[loop] = max(peaks[loop], peak)
+            if forge is not None:
+                forged.append(convert_by_forge(forge, bag, RATE_HZ))
     return {
         "messages": messages,
         "bag_bytes": size,
         "rounds": rounds,
         "readings": [Reading(loop, messages / float(np.median(seconds[loop])), peaks[loop]) for loop in LOOPS],
-        "decoded": _ratio(seconds["rosbags"] / seconds["vdd_ros"]),
+        "decoded": _ratio(seconds[ROSBAGS] / seconds[COLUMNS]),
         "undecoded": _ratio(seconds["rosbags, as bytes"] / seconds["vdd_ros, as bytes"]),
+        "converted": _ratio(seconds[ROSBAGS] / seconds[CONVERSION]),
+        "smaller_messages": max(messages // SMALLER, 1),
+        "smaller_peak_bytes": smaller_peak,
+        "forge": _forge(forged, messages, seconds[CONVERSION]) if forged else None,
         "intake": _intake(intake_rounds),
         "machine": machine_facts(),
         "versions": runtime_versions(),
@@ -131,7 +173,14 @@ def table(found: DataRecord) -> str:
     rows += [
         f"selective reading is {_times(found['decoded'])} as fast as deserialisation by rosbags",
         f"reading as bytes is {_times(found['undecoded'])} as fast as by rosbags",
+        f"vdd demos from-bags is {_times(found['converted'])} as fast as deserialisation by rosbags alone; of "
+        f"{found['smaller_messages']:,} messages it takes {found['smaller_peak_bytes'] / 1e6:.0f} MB",
     ]
+    if (forge := found["forge"]) is not None:
+        rows.append(
+            f"forge-robotics {forge.version}: {forge.rate:,.0f} messages/s, {forge.peak_bytes / 1e6:.0f} MB, "
+            f"{forge.frames:,} frames; vdd demos from-bags is {_times(forge.slower)} as fast"
+        )
     intake = found["intake"]
     if intake is None:
         return "\n".join([*rows, "intake of a node: not measured, since rclpy is not installed (extra `ros`)"])
@@ -150,6 +199,17 @@ def _ratio(ratios: NDArray[np.float64]) -> Ratio:
     return Ratio(float(np.median(ratios)), median_interval(np.sort(ratios)))
 
 
+def _forge(runs: list[ForgeRun], messages: int, ours_s: NDArray[np.float64]) -> Forge:
+    seconds = np.array([one.seconds for one in runs])
+    return Forge(
+        runs[0].version,
+        messages / float(np.median(seconds)),
+        max(one.peak_bytes for one in runs),
+        runs[0].frames,
+        _ratio(seconds / ours_s),
+    )
+
+
 def _intake(rounds: int) -> Intake | None:
     if find_spec("rclpy") is None:
         return None
@@ -163,7 +223,8 @@ def _intake(rounds: int) -> Intake | None:
 def _run(loop: str, bag: Path, messages: int) -> tuple[float, int]:
     """Return seconds and peak memory of one reading in a new process."""
     command = [sys.executable, "-m", "vdd_ros.benchmark.data.loops", loop, str(bag)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ProcessError(f"reading a bag ({loop}) ended with {done.returncode}: {printable(reason)}")

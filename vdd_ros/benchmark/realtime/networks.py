@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.benchmark.realtime.figures import NetworkComparison
 from vdd_ros.evaluation.latency.summary import median_interval
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph
 from vdd_ros.learning.export.onnx_graph import write_graph
@@ -95,8 +96,8 @@ def _graphs(
         "act_dim": student.act_dim,
     }
     torch.manual_seed(0)
-    policy = MixtureStudent(StudentConfig(**distil.shape_settings(), **sizes))
-    denoiser = Teacher(TeacherConfig(**train.backbone_settings(), **sizes, kind="ddpm"))
+    policy = MixtureStudent(shaped(StudentConfig, distil, sizes))
+    denoiser = Teacher(shaped(TeacherConfig, train, sizes, kind="ddpm"))
     spec = replace(student, history=train.history, experts=distil.experts, covariance=distil.covariance, novelty=None)
     found: list[tuple[str, MixtureGraph | DiffusionGraph, PolicySpec]] = [
         ("student", MixtureGraph(policy, _statistics(student)).eval(), spec)

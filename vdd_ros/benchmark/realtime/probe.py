@@ -28,7 +28,7 @@ from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.ros.tick_thread import Deadlines, TickThread, end_executor
 from vdd_ros.robot.channels import InputChannel, set_stamp
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks import get_task
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 
 NOISE = 1e-6
 DIGITS = 5
@@ -40,7 +40,7 @@ PATIENCE_S = 30.0
 class ProbeParameters:
     """Parameters of the probe."""
 
-    task: str = parameter("avoiding", "whose first observation is given")
+    task: str = parameter(SHIPPED_TASK, "whose first observation is given")
     robot_file: str = parameter("", "robot file")
     node: str = parameter("policy", "name of the node that is measured")
     rate_hz: float = parameter(200.0, "observations a second", 1.0, 10_000.0)

@@ -21,6 +21,7 @@ from vdd_ros.files import updating
 from vdd_ros.host.facts import runtime_versions
 from vdd_ros.host.realtime import HostSettings, host_facts, settle
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.tasks import SHIPPED_TASK, get_task
 from vdd_ros.text import printable
 
 MADE_BY = "vdd benchmark realtime"
@@ -81,7 +82,7 @@ def measure_into(
     """
     with updating(results, wait_s=0.0), TemporaryDirectory(prefix="vdd_realtime_") as folder:
         before = _read(results) if only else None
-        student, teacher = (resources.path(f"models/avoiding_{name}.onnx") for name in ("student", "teacher"))
+        student, teacher = (resources.path(f"models/{SHIPPED_TASK}_{name}.onnx") for name in ("student", "teacher"))
         record = measure(student, teacher, QUICK if quick else Extent(), Path(folder), only or PARTS, before)
         record["quick"] = quick
         shown(record)
@@ -108,7 +109,7 @@ def measure(
         before: Record from which the other parts are kept; None for none.
     """
     kept: RealtimeRecord = {} if before is None else before
-    robot_file = resources.path("config/robots/avoiding.yaml")
+    robot_file = get_task(SHIPPED_TASK).get_robot_file()
     measurements, ahead = (Measurements(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
     by_part: dict[str, Callable[[], RealtimeRecord]] = {
         "networks": lambda: _networks(student, teacher, extent, folder),

@@ -22,6 +22,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.fidelity.statistics import energy_distance
 from vdd_ros.evaluation.latency.summary import median_interval
 from vdd_ros.host.facts import machine_facts
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.memory import keep_freed_memory
 from vdd_ros.learning.methods.configs import DistilConfig
@@ -102,7 +103,7 @@ def measure_speed(
         source.teacher, source.windows, copies=1, samples=config.pool_samples, steps=config.teacher_steps,
         observation_noise=config.observation_noise, seed=config.seed,
     )  # fmt: skip
-    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    shape = shaped(StudentConfig, config, source.dimensions())
     judge = Judge(source, pool, config)
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)

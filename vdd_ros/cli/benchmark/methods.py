@@ -7,20 +7,24 @@ from vdd_ros.benchmark.markdown_block import check_block
 from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_ablations, unique
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
-from vdd_ros.cli.options import BACKBONES, add_worker_options, check_count
+from vdd_ros.cli.numbers import TRAINING_STEPS, Whole
+from vdd_ros.cli.options import BACKBONES, add_worker_options
 from vdd_ros.cli.threads import add_thread_option, settle_worker_threads
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.compatibility import task_of
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
-from vdd_ros.tasks import task_names
+from vdd_ros.tasks import SHIPPED_TASK, task_names
 
 HELP = "compare all methods on the same tasks: success, diversity and inference time"
+_SEEDS = Whole(most=1000)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark methods`."""
-    parser.add_argument("--tasks", nargs="+", default=["avoiding"], metavar="TASK", help=f"{', '.join(task_names())}")
+    names = f"{', '.join(task_names())} (default: that of --demos, else {SHIPPED_TASK})"
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help=names)
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -29,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help=f"all, none or some of {', '.join(METHODS)} (default: all)",
     )
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of all but the teachers (default: %(default)s)")
+    parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all but the teachers (default: %(default)s)")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
-    parser.add_argument("--ablation-seeds", type=int, default=1, metavar="SEEDS", help="(default: %(default)s)")
-    parser.add_argument("--rollouts", type=int, default=480, help="episodes of each trial (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="training steps of every model, for a quick try (default: as usual)")
+    parser.add_argument("--ablation-seeds", type=_SEEDS, default=1, metavar="SEEDS", help="(default: %(default)s)")
+    parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each trial (default: %(default)s)")
+    parser.add_argument("--steps", type=TRAINING_STEPS, help="of every training, for a quick try (default: as usual)")
     parser.add_argument(
         "--demos", type=Path, metavar="PATH", help="demonstrations of the one task (default: made as by vdd demos)"
     )
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Run what is not finished, measure times, report; return 1 if a trial failed."""
     results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
     report = args.report or results.parent
+    args.tasks = args.tasks or [task_of(args.demos)]
     _check_arguments(args, results, report)
     code = 0 if args.report_only else _run_trials(args, results)
     records = read_results(results)
@@ -81,10 +86,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
     """Refuse what would fail only later."""
-    check_count("--seeds", args.seeds, most=1000)
-    check_count("--ablation-seeds", args.ablation_seeds, most=1000)
-    check_count("--rollouts", args.rollouts)
-    check_count("--steps", 1 if args.steps is None else args.steps, most=1 << 40)
     if args.demos is not None and len(args.tasks) > 1:
         raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
     check_file("--results", results)
@@ -96,10 +97,8 @@ def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> N
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
     methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
-    trials = expand(args.tasks, methods, args.seeds, args.backbone)
-    if args.ablations:
-        trials += expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone)
-    return unique(trials)
+    ablations = expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone) if args.ablations else []
+    return unique([*expand(args.tasks, methods, args.seeds, args.backbone), *ablations])
 
 
 def _run_trials(args: argparse.Namespace, results: Path) -> int:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.benchmark.pass_figure import draw
 from vdd_ros.benchmark.pass_times import ROUNDS, compare_passes, table
-from vdd_ros.cli.options import check_count
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile
@@ -23,15 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help="as many other files, in the same order",
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="runs of each file (default: %(default)s)")
+    parser.add_argument("--rounds", type=Whole(), default=ROUNDS, help="runs of each file (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the times and their ratios")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table."""
-    check_count("--rounds", args.rounds)
+    """Measure, print the table, write what was asked for."""
     found = compare_passes(args.policies, args.against, args.rounds)
     show(table(found))
     if args.json is not None:
         write_json(args.json, found)
+    if args.figure is not None:
+        draw(args.figure, found)
     return 0

@@ -3,35 +3,38 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import POSITIVE, TRAINING_STEPS, Whole
 from vdd_ros.cli.options import BACKBONES
 from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.evaluation.compatibility import task_of
 from vdd_ros.places import OutputFile, OutputFolder, check_folder
-from vdd_ros.tasks import task_names
+from vdd_ros.tasks import SHIPPED_TASK, task_names
 
 HELP = "measure the speed of learning, against a straightforward loop or another checkout"
-
 STEPS = 1200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark speed`."""
-    parser.add_argument("--task", default="avoiding", help=f"one of {', '.join(task_names())}; its BESO teacher learns")
+    parser.add_argument("--task", help=f"{', '.join(task_names())} (default: that of --demos, else {SHIPPED_TASK})")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument(
-        "--steps", type=int, help="steps of each loop (default: 1200; against another checkout those of the presets)"
+        "--steps",
+        type=TRAINING_STEPS,
+        help="of each loop (default: 1200; against another checkout those of the presets)",
     )
     parser.add_argument(
         "--rates",
-        type=float,
+        type=POSITIVE,
         nargs="+",
         metavar="RATE",
         help="learning rates of the straightforward loop (default: the paper's, ours and one between them)",
     )
     parser.add_argument(
         "--teacher-steps",
-        type=int,
+        type=TRAINING_STEPS,
         metavar="STEPS",
         help="training steps of the teacher where it is missing, for a quick try (default: as usual)",
     )
@@ -62,15 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "comparison continues in --work",
     )
     other.add_argument(
-        "--busy", type=int, default=0, metavar="N", help="time trainings beside N processes that never rest, too"
+        "--busy", type=Whole(0, 1024), default=0, metavar="N", help="time trainings beside N busy processes, too"
     )
     other.add_argument(
-        "--seeds", type=int, default=1, help="whole trainings of each case, and times of each (default: %(default)s)"
+        "--seeds", type=Whole(most=1000), default=1, help="trainings of each case, and times (default: %(default)s)"
     )
     other.add_argument(
-        "--timed-steps", type=int, default=150, metavar="STEPS", help="of each timed training (default: %(default)s)"
+        "--timed-steps", type=Whole(), default=150, metavar="N", help="of each timed training (default: %(default)s)"
     )
-    other.add_argument("--rollouts", type=int, default=480, help="episodes of each policy (default: %(default)s)")
+    other.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each policy (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,9 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.files import holding
     from vdd_ros.workers import InProcess
 
-    for name in ("steps", "teacher_steps", "seeds", "rollouts", "timed_steps"):
-        if (value := getattr(args, name)) is not None and value < 1:
-            raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    args.task = args.task or task_of(args.demos)
     if args.against is not None:
         return _against(args)
     report = args.report or (args.work if args.teacher_steps else Path("results"))

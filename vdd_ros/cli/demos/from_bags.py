@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import POSITIVE
 from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile, OutputFolder
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--robot", type=Path, required=True, metavar="FILE", help="robot file: what is observed and commanded, and how"
     )
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
-    parser.add_argument("--rate", type=float, metavar="HZ", help="pairs per second (default: rate_hz of FILE)")
+    parser.add_argument("--rate", type=POSITIVE, metavar="HZ", help="pairs per second (default: rate_hz of FILE)")
     parser.add_argument("--task", help="name of the task (default: name of FILE, or that of the robot in it)")
     before = parser.add_mutually_exclusive_group()
     before.add_argument("--resume", action="store_true", help="go on after the bags that an interrupted run has done")

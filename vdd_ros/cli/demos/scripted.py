@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.options import add_worker_options
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import FILE_NAME
@@ -18,8 +19,8 @@ HELP = "make scripted demonstrations of this task"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demos TASK`."""
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
-    parser.add_argument("--episodes", type=int, help="number of episodes (default: the task's usual number)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the demonstrator (default: %(default)s)")
+    parser.add_argument("--episodes", type=Whole(), help="number of episodes (default: the task's usual number)")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the demonstrator (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace other demonstrations in the folder")
     add_worker_options(parser)
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")

@@ -3,11 +3,13 @@
 import argparse
 from pathlib import Path
 
-from vdd_ros.console import show
+from vdd_ros.cli.numbers import SEED, Whole
+from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.split import choose, write_split
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
+from vdd_ros.recordings.record_parts import write_records
 
 HELP = "divide demonstrations: episodes to learn from, and held-out ones"
 
@@ -15,8 +17,8 @@ HELP = "divide demonstrations: episodes to learn from, and held-out ones"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demos split`."""
     parser.add_argument("demos", type=Path, metavar="PATH", help="demonstrations: a folder or a file")
-    parser.add_argument("--hold-out", type=int, required=True, metavar="N", help="number of episodes to hold out")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choice (default: %(default)s)")
+    parser.add_argument("--hold-out", type=Whole(), required=True, metavar="N", help="number of episodes to hold out")
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the choice (default: %(default)s)")
     parser.add_argument(
         "--out",
         type=OutputFolder,
@@ -33,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     split = choose(len(demonstrations.lengths), args.hold_out, args.seed)
     folder = args.out or (args.demos if args.demos.is_dir() else args.demos.parent)
     files = write_split(demonstrations, split, folder, force=args.force)
+    if remark := write_records(demonstrations, files, split):
+        tell(remark)
     held_out = ", ".join(map(str, split.held_out))
     show(
         f"{files[0]}: {len(split.train)} episodes",

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import POSITIVE
 from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
@@ -18,12 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--bag", type=Path, metavar="BAG", help="bag to read")
     source.add_argument("--live", action="store_true", help="listen to the running robot; nothing is published")
     parser.add_argument(
-        "--seconds", type=float, default=LISTEN_S, help="with --live: how long to listen (default: %(default)g)"
+        "--seconds", type=POSITIVE, default=LISTEN_S, help="with --live: how long to listen (default: %(default)g)"
     )
     parser.add_argument("--namespace", default="/", help="with --live: that of relative topics (default: %(default)s)")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file that shall run on this robot")
     parser.add_argument(
-        "--rate", type=float, metavar="HZ", help="rate of the ticks (default: of policy, robot file, or fastest input)"
+        "--rate",
+        type=POSITIVE,
+        metavar="HZ",
+        help="rate of the ticks (default: of policy, robot file, or fastest input)",
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the report as JSON")
 

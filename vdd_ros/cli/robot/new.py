@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vdd_ros.cli.numbers import POSITIVE
 from vdd_ros.console import show
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=OutputFile, required=True, metavar="FILE", help="robot file to write (.yaml)")
     parser.add_argument(
-        "--rate", type=float, metavar="HZ", help="rate of the policy (default: that of the recorded commands)"
+        "--rate", type=POSITIVE, metavar="HZ", help="rate of the policy (default: that of the recorded commands)"
     )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write what was found as JSON")

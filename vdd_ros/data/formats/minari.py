@@ -1,4 +1,4 @@
-"""Minari's data sets in HDF5: episode_0 … with actions and observations, one more observation than actions."""
+"""Minari's data sets, in HDF5 or Arrow: episodes of actions and observations, one more observation than actions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import numpy as np
 from vdd_ros.data.formats import hdf5
 from vdd_ros.data.formats.assembly import reader
 from vdd_ros.data.formats.format import Format
+from vdd_ros.data.formats.minari_arrow import ACTIONS, OBSERVATIONS, ArrowEpisodes
 from vdd_ros.data.formats.source import Source, check_lengths, damaged
 from vdd_ros.documents import JsonObject, read_json
 from vdd_ros.errors import DemonstrationError
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
     import h5py
 
 FILE, METADATA = "main_data.hdf5", "metadata.json"
-_EPISODE, _ACTIONS, _OBSERVATIONS = "episode_", "actions", "observations"
+_EPISODE, _ARROW = "episode_", "arrow"
 
 
 def probe(path: Path) -> bool:
     """Return whether a folder is a data set of Minari, or the file is its file; raises nothing."""
-    return _file(path) is not None
+    return _file(path) is not None or _arrow(path) is not None
+
+
+def _arrow(path: Path) -> Path | None:
+    """Return the folder of episodes of a data set in Arrow; None if it is none; raises nothing."""
+    for place in (path / "data", path):
+        if (place / METADATA).is_file():
+            try:
+                is_arrow = _metadata(place / FILE).get("data_format") == _ARROW
+            except DemonstrationError:
+                return None
+            return place if is_arrow else None
+    return None
 
 
 def _file(path: Path) -> Path | None:
@@ -36,8 +49,10 @@ def open_source(path: Path) -> Source:
     """Open a data set.
 
     Raises:
-        DemonstrationError: h5py is missing, or the data set is damaged, incomplete or has another layout.
+        DemonstrationError: h5py or pyarrow is missing, or the data set is damaged, incomplete or has another layout.
     """
+    if (folder := _arrow(path)) is not None:
+        return _open_arrow(path, folder)
     place = _file(path)
     if place is None:
         raise damaged(path, f"holds no {FILE}", "name a data set of Minari that is kept as HDF5")
@@ -47,27 +62,39 @@ def open_source(path: Path) -> Source:
         if not episodes:
             raise damaged(place, f"has no {_EPISODE}0", "give a data set of Minari, with episodes")
         lengths = np.array(
-            [hdf5.actions_length(place, name, _sample(file[name], _ACTIONS, place)) for name in episodes], np.int64
+            [hdf5.actions_length(place, name, _sample(file[name], ACTIONS, place)) for name in episodes], np.int64
         )
         check_lengths(place, lengths, _count(place, metadata, "total_steps"))
         if (count := _count(place, metadata, "total_episodes")) not in (None, len(lengths)):
             raise damaged(place, f"holds {len(lengths):,} episodes instead of {count:,}", "copy the data set again")
-        observed, actions = (_columns(file[episodes[0]], role, place) for role in (_OBSERVATIONS, _ACTIONS))
+        observed, actions = (_columns(file[episodes[0]], role, place) for role in (OBSERVATIONS, ACTIONS))
         columns = [
             hdf5.episode_column(place, key, sample, episodes, lengths, _base(key))
             for key, sample in {**observed, **actions}.items()
         ]
-    task = metadata.get("dataset_id")
+    task = _task(metadata, place)
     return Source(
-        path,
-        "a Minari data set (HDF5)",
-        task if isinstance(task, str) and task else place.parent.resolve().name,
-        lengths,
-        tuple(columns),
-        None,
-        tuple(observed),
-        tuple(actions),
+        path, "a Minari data set (HDF5)", task, lengths, tuple(columns), None, tuple(observed), tuple(actions)
     )
+
+
+def _open_arrow(path: Path, folder: Path) -> Source:
+    metadata, episodes = _metadata(folder / FILE), ArrowEpisodes(folder)
+    lengths, columns = episodes.lengths, episodes.columns
+    check_lengths(folder, lengths, _count(folder / FILE, metadata, "total_steps"))
+    if (count := _count(folder / FILE, metadata, "total_episodes")) not in (None, len(lengths)):
+        raise damaged(folder, f"holds {len(lengths):,} episodes instead of {count:,}", "copy the data set again")
+    observed, actions = (
+        tuple(column.key for column in columns if column.key.partition("/")[0] == role)
+        for role in (OBSERVATIONS, ACTIONS)
+    )
+    task = _task(metadata, folder / FILE)
+    return Source(path, "a Minari data set (Arrow)", task, lengths, columns, None, observed, actions)
+
+
+def _task(metadata: JsonObject, file: Path) -> str:
+    task = metadata.get("dataset_id")
+    return task if isinstance(task, str) and task else file.parent.resolve().name
 
 
 def _columns(episode: "h5py.Group", role: str, path: Path) -> "dict[str, h5py.Dataset]":
@@ -106,4 +133,4 @@ def _count(file: Path, metadata: JsonObject, name: str) -> int | None:
     return None if value is None else int(value)
 
 
-FORMAT = Format("HDF5 of Minari", probe, reader(open_source), open=open_source)
+FORMAT = Format("data set of Minari", probe, reader(open_source), open=open_source)

@@ -1,8 +1,9 @@
 """`demonstrations.npz`, read with bounded time and memory: sizes are checked before data is read.
 
-Sets below `MAPPED_FROM` are compressed and read whole. The members of larger ones are stored as they are, so that
-observations and actions are mapped into memory instead of read: a set may be larger than the memory. The checksums of
-the archive cover what is read; those of mapped members would take reading them, and their SHA-256 is what counts.
+Sets below `COMPRESSED_BELOW` are compressed. The members of larger ones are stored as they are, since measured numbers
+hardly shrink, and compressing takes longer than all else. From `MAPPED_FROM` on, observations and actions are mapped
+into memory instead of read: a set may be larger than the memory. The checksums of the archive cover what is read; those
+of mapped members would take reading them, and their SHA-256 is what counts.
 """
 
 import json
@@ -24,6 +25,7 @@ from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES as FEATURE_DTYPES
 from vdd_ros.features import Feature, from_pairs
+from vdd_ros.file_kinds import DEMONSTRATIONS, misplaced
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
@@ -36,8 +38,10 @@ OPTIONAL = ("contexts",)
 """Left out if all episodes start alike."""
 MAX_BYTES = 4 << 30
 """Of all arrays together that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
+COMPRESSED_BELOW = 4 << 20
+"""Bytes of the largest array of a set that is stored compressed."""
 MAPPED_FROM = 64 << 20
-"""Bytes of an array that is stored uncompressed; from here on it is mapped into memory."""
+"""Bytes of an array that is mapped into memory, if it is stored uncompressed."""
 _MAPPED = ("observation", "action")
 MAX_HEADER_BYTES = 1 << 20
 MAX_ENTRIES = 4_096
@@ -105,7 +109,17 @@ def read(path: Path) -> DemonstrationSet:
 
 
 def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
+    """Write a set into `folder`, whole or not at all, and return the file; see `write_as`."""
+    return write_as(demonstrations, folder, compressed=None)
+
+
+def write_as(demonstrations: DemonstrationSet, folder: Path, *, compressed: bool | None) -> Path:
     """Write a set into `folder`, whole or not at all, and return the file.
+
+    Args:
+        demonstrations: The set.
+        folder: The folder.
+        compressed: Whether its arrays are compressed; None: if they are small.
 
     Raises:
         DemonstrationError: The header has an invalid field, so the set could not be read again.
@@ -120,10 +134,11 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
     if not demonstrations.header.context:
         del members["contexts"]
     members |= {f"array_{index}": values for index, values in enumerate(demonstrations.arrays.values())}
-    large = max(values.nbytes for name, values in members.items() if _may_be_mapped(name)) >= MAPPED_FROM
+    if compressed is None:
+        compressed = max(values.nbytes for name, values in members.items() if _may_be_mapped(name)) < COMPRESSED_BELOW
     header = np.array(json.dumps({"format_version": FORMAT_VERSION, **fields}))
     with replacing(target) as aside, open(aside, "wb") as file:
-        (np.savez if large else np.savez_compressed)(file, header=header, **members)
+        (np.savez_compressed if compressed else np.savez)(file, header=header, **members)
     return target
 
 
@@ -133,6 +148,7 @@ def _check_place(path: Path, file: Path) -> None:
         known = describe(path) if path.is_dir() else None
         if known is not None:
             raise _foreign(path, known)
+        _refuse_misplaced(path)
         raise DemonstrationError(
             f"no demonstrations at '{printable(file)}'; make some with 'vdd demos TASK --out {printable(path)}' or "
             "name their folder"
@@ -141,6 +157,12 @@ def _check_place(path: Path, file: Path) -> None:
         raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
     if (known := describe(file)) is not None:
         raise _foreign(file, known)
+    _refuse_misplaced(file)
+
+
+def _refuse_misplaced(path: Path) -> None:
+    if why := misplaced(path, DEMONSTRATIONS, "demonstrations"):
+        raise DemonstrationError(f"'{printable(path)}' {why}")
 
 
 def _foreign(path: Path, known: str) -> DemonstrationError:

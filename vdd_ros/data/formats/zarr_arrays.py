@@ -1,19 +1,17 @@
-"""Arrays of zarr stores, versions 2 and 3: whole numbers and floats in regular chunks, in the usual compressions.
-
-The codecs that are read are listed: a store may name others, among them one that unpickles.
-"""
+"""Arrays of zarr stores, versions 2 and 3: whole numbers and floats in regular chunks, in the usual codecs."""
 
 import itertools
 import math
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.formats.source import MAX_FRAMES, damaged, needing
+from vdd_ros.data.formats.source import MAX_FRAMES, damaged
+from vdd_ros.data.formats.zarr_codecs import CHECKSUM, DAMAGES, FILTERS, Codec, Encoding
+from vdd_ros.data.formats.zarr_shards import Shards
 from vdd_ros.data.formats.zarr_store import Store
 from vdd_ros.documents import Json, JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
@@ -22,10 +20,10 @@ from vdd_ros.text import printable
 _MAX_METADATA = 16 << 20
 _MAX_AXES = 6
 MAX_CHUNK_BYTES = 1 << 30
+"""Of a chunk, or of all chunks of a shard."""
 MAX_CHUNKS = 10_000_000
 _SLACK = 1 << 16
 """Bytes by which a chunk that does not compress may be longer in the store."""
-CODECS = ("blosc", "zstd", "lz4", "zlib", "gzip")
 
 
 @dataclass(frozen=True)
@@ -35,24 +33,27 @@ class ZarrArray:
     Attributes:
         name: Path in the store.
         shape: Of the whole array.
-        chunks: Shape of a chunk.
-        dtype: Number type, with byte order.
-        order: Of the numbers in a chunk, "C" or "F".
+        files: Shape of what a file holds: a chunk, or a shard.
+        encoding: Of a chunk.
+        shards: How chunks are kept in shards; None if each has a file of its own.
         fill: Value of chunks that are not stored.
-        codecs: Names of the compressions, in the order in which they are undone.
-        key: Returns the file of a chunk, from its indices.
+        key: Returns the file of a chunk or shard, from its indices.
         problem: Why it cannot be read, the end of a sentence; empty if it can.
     """
 
     name: str
     shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    dtype: np.dtype[Any]
-    order: str
+    files: tuple[int, ...]
+    encoding: Encoding
+    shards: Shards | None
     fill: float | int | bool
-    codecs: tuple[str, ...]
     key: Callable[[tuple[int, ...]], str]
     problem: str = ""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type, with byte order."""
+        return self.encoding.dtype
 
     def read(self, store: Store) -> NDArray[Any]:
         """Read all numbers, in the machine's byte order.
@@ -61,67 +62,45 @@ class ZarrArray:
             DemonstrationError: numcodecs is missing, or a chunk is damaged.
         """
         found = np.full(self.shape, self.fill, self.dtype.newbyteorder("="))
-        counts = (math.ceil(size / chunk) for size, chunk in zip(self.shape, self.chunks, strict=True))
+        counts = (math.ceil(size / part) for size, part in zip(self.shape, self.files, strict=True))
         for index in itertools.product(*map(range, counts)):
-            content = store.read(self.key(index), self._chunk_bytes + _SLACK)
+            content = store.read(self.key(index), self._most)
             if content is None:
                 continue
-            place = tuple(slice(i * chunk, (i + 1) * chunk) for i, chunk in zip(index, self.chunks, strict=True))
-            target = found[place]
-            target[...] = self._chunk(store, index, content)[tuple(map(slice, target.shape))]
-        return found
-
-    @property
-    def _chunk_bytes(self) -> int:
-        return math.prod(self.chunks) * self.dtype.itemsize
-
-    def _chunk(self, store: Store, index: tuple[int, ...], content: bytes) -> NDArray[Any]:
-        for codec in self.codecs:
             try:
-                content = _decoded(codec, content, self._chunk_bytes, f"'{printable(store.path)}', a zarr store,")
-            except (ValueError, RuntimeError, zlib.error) as error:
+                for start, values in self._chunks(store, index, content):
+                    target = found[tuple(slice(at, at + size) for at, size in zip(start, values.shape, strict=True))]
+                    target[...] = values[tuple(map(slice, target.shape))]
+            except DAMAGES as error:
                 raise damaged(
                     store.path,
                     f"has the damaged chunk '{printable(self.key(index))}' ({printable(error)})",
                     "copy it again",
                 ) from error
-        if len(content) != self._chunk_bytes:
-            raise damaged(
-                store.path,
-                f"has {len(content):,} bytes in the chunk '{printable(self.key(index))}' instead of "
-                f"{self._chunk_bytes:,}",
-                "copy it again",
-            )
-        values: NDArray[Any] = np.frombuffer(content, self.dtype).reshape(
-            self.chunks, order="F" if self.order == "F" else "C"
-        )
-        return values
-
-
-def _decoded(codec: str, content: bytes, expected: int, what: str) -> bytes:
-    """Undo one compression; raises ValueError, RuntimeError or zlib.error if it does not give `expected` bytes."""
-    if codec in ("zlib", "gzip"):
-        unpacking = zlib.decompressobj(wbits=31 if codec == "gzip" else 15)
-        found = unpacking.decompress(content, expected + 1)
-        if not unpacking.eof and len(found) <= expected:
-            raise ValueError("it was cut off")
         return found
-    if codec == "blosc":
-        _check_blosc(content, expected)
-    with needing("numcodecs", what):
-        from numcodecs import get_codec
-    out = np.empty(expected, np.uint8)  # the libraries refuse what does not fit
-    found = get_codec({"id": codec}).decode(content, out=out)
-    return bytes(memoryview(found).cast("B"))
 
+    @property
+    def _most(self) -> int:
+        """Most bytes of a file."""
+        if self.shards is None:
+            return self.encoding.most + _SLACK
+        chunks = math.prod(self.shards.counts) * (self.encoding.most + _SLACK)
+        return min(chunks, 2 * MAX_CHUNK_BYTES) + self.shards.index_size
 
-def _check_blosc(content: bytes, expected: int) -> None:
-    """Check the sizes in the header of a Blosc buffer, which the library trusts; raises ValueError."""
-    if len(content) < 16:
-        raise ValueError("it was cut off")
-    unpacked, packed = (int.from_bytes(content[start : start + 4], "little") for start in (4, 12))
-    if packed != len(content) or unpacked != expected:
-        raise ValueError(f"it says {packed:,} bytes for {unpacked:,}, but has {len(content):,} for {expected:,}")
+    def _chunks(
+        self, store: Store, index: tuple[int, ...], content: bytes
+    ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+        """Yield first place in the array and values of each chunk of a file."""
+        what = f"'{printable(store.path)}', a zarr store,"
+        first = tuple(i * size for i, size in zip(index, self.files, strict=True))
+        if self.shards is None:
+            yield first, self.encoding.decode(content, what)
+            return
+        for place, part in self.shards.chunks(content):
+            inside = zip(first, place, self.encoding.shape, strict=True)
+            start = tuple(at + i * size for at, i, size in inside)
+            if all(at < size for at, size in zip(start, self.shape, strict=True)):
+                yield start, self.encoding.decode(part, what)
 
 
 def read_array(store: Store, name: str) -> ZarrArray | None:
@@ -159,41 +138,78 @@ def read_array(store: Store, name: str) -> ZarrArray | None:
 def _read_v2(name: str, fields: JsonObject) -> ZarrArray:
     shape, chunks = _sizes(fields["shape"], 0), _sizes(fields["chunks"], 1)
     separator = str(fields.get("dimension_separator", "."))
-    compressor = fields.get("compressor")
-    codec = compressor.get("id") if isinstance(compressor, dict) else None
-    codecs = () if compressor is None else (str(codec),)
-    kind = fields["dtype"]
-    problem = ""
-    if fields.get("filters"):
-        problem = "has filters, which are not read"
+    compressor, filters = fields.get("compressor"), fields.get("filters") or []
+    codecs = [*(filters if isinstance(filters, list) else [filters]), *([] if compressor is None else [compressor])]
+    kind, problem = fields["dtype"], ""
     if not isinstance(kind, str) or np.dtype(kind).kind not in "fiub":
         problem, kind = f"is of {printable(kind)}, which are no numbers", "u1"
     order = str(fields.get("order", "C"))
-    return _array(name, shape, chunks, np.dtype(kind), order, fields.get("fill_value"), codecs, separator, "", problem)
+    if order not in ("C", "F"):
+        raise ValueError(f"its order is {printable(order)}")
+    axes = tuple(range(len(chunks)))[:: -1 if order == "F" else 1]
+    encoding = Encoding(chunks, np.dtype(kind), axes, tuple(map(_codec_v2, codecs)))
+    return _array(name, shape, chunks, encoding, None, fields.get("fill_value"), separator, "", problem)
+
+
+def _codec_v2(fields: Json) -> Codec:
+    if not isinstance(fields, dict):
+        raise ValueError(f"{printable(fields)} is no codec")
+    return Codec(str(fields["id"]), fields)
 
 
 def _read_v3(name: str, fields: JsonObject) -> ZarrArray:
-    shape = _sizes(fields["shape"], 0)
-    kind, problem, little, names = fields["data_type"], "", True, []
-    grid, encoding = _part(fields["chunk_grid"]), _part(fields["chunk_key_encoding"])
-    if grid[0] != "regular":
-        raise ValueError(f"its chunks are {printable(grid[0])}, not regular")
-    chunks = _sizes(grid[1]["chunk_shape"], 1)
-    codecs = fields["codecs"]
-    for codec in codecs if isinstance(codecs, list) else []:
-        codec_name, settings = _part(codec)
-        if codec_name == "bytes":
-            little = settings.get("endian", "little") == "little"
-        else:
-            names.append(codec_name)
+    shape, kind, problem = _sizes(fields["shape"], 0), fields["data_type"], ""
+    grid, keys = _part(fields["chunk_grid"]), _part(fields["chunk_key_encoding"])
+    if grid.name != "regular":
+        raise ValueError(f"its chunks are {printable(grid.name)}, not regular")
+    files = _sizes(grid.settings["chunk_shape"], 1)
     if not isinstance(kind, str) or kind not in ("bool", *_NUMBERS):
         problem, kind = f"is of {printable(kind)}, which are no numbers", "uint8"
-    dtype = np.dtype(str(kind)).newbyteorder("<" if little else ">")
-    separator = str(encoding[1].get("separator", "/" if encoding[0] == "default" else "."))
-    prefix = "c" if encoding[0] == "default" else ""
-    return _array(
-        name, shape, chunks, dtype, "C", fields["fill_value"], tuple(reversed(names)), separator, prefix, problem
-    )
+    dtype, codecs, shards = np.dtype(str(kind)), _parts(fields["codecs"]), None
+    chunks = files
+    if "sharding_indexed" in [codec.name for codec in codecs]:
+        if len(codecs) > 1:
+            problem = problem or "has codecs around its shards, which are not read"
+        inside = next(codec for codec in codecs if codec.name == "sharding_indexed").settings
+        chunks, codecs = _sizes(inside["chunk_shape"], 1), _parts(inside["codecs"])
+        shards = _shards(files, chunks, inside)
+        if "sharding_indexed" in [codec.name for codec in codecs]:
+            problem = problem or "has shards in shards, which are not read"
+    encoding, unread = _encoding_v3(chunks, dtype, codecs)
+    separator = str(keys.settings.get("separator", "/" if keys.name == "default" else "."))
+    prefix = "c" if keys.name == "default" else ""
+    return _array(name, shape, files, encoding, shards, fields["fill_value"], separator, prefix, problem or unread)
+
+
+def _encoding_v3(chunks: tuple[int, ...], dtype: np.dtype[Any], codecs: "list[_Part]") -> tuple[Encoding, str]:
+    """Return how a chunk is kept, and why it cannot be read."""
+    axes, kept, problem = tuple(range(len(chunks))), [], ""
+    for codec in codecs:
+        if codec.name == "bytes" and codec.settings.get("endian", "little") != "little":
+            dtype = dtype.newbyteorder(">")
+        elif codec.name == "transpose":
+            moved = codec.settings["order"]
+            if not isinstance(moved, list) or sorted(map(str, moved)) != sorted(map(str, axes)):
+                raise ValueError(f"it moves its axes by {printable(moved)}")
+            axes = tuple(axes[int(str(axis))] for axis in moved)
+        elif codec.name != "bytes":
+            kept.append(Codec(codec.name.removeprefix("numcodecs."), codec.settings))
+    moved_or_swapped = axes != tuple(range(len(chunks))) or dtype.byteorder == ">"
+    if moved_or_swapped and any(codec.name in FILTERS and codec.name != "shuffle" for codec in kept):
+        problem = "has filters on moved axes or swapped bytes, which are not read"
+    return Encoding(chunks, dtype, axes, tuple(kept)), problem
+
+
+def _shards(files: tuple[int, ...], chunks: tuple[int, ...], settings: JsonObject) -> Shards:
+    if len(files) != len(chunks) or any(size % chunk for size, chunk in zip(files, chunks, strict=True)):
+        raise ValueError(f"its shards of {files} cannot hold chunks of {chunks}")
+    location, codecs = str(settings.get("index_location", "end")), _parts(settings["index_codecs"])
+    names = [codec.name for codec in codecs]
+    if names not in (["bytes"], ["bytes", CHECKSUM]) or location not in ("start", "end"):
+        raise ValueError(f"the index of its shards is in {printable(', '.join(names))} at the {printable(location)}")
+    counts = tuple(size // chunk for size, chunk in zip(files, chunks, strict=True))
+    little = codecs[0].settings.get("endian", "little") == "little"
+    return Shards(counts, location == "start", little, len(names) > 1)
 
 
 _NUMBERS = tuple(
@@ -204,31 +220,27 @@ _NUMBERS = tuple(
 def _array(
     name: str,
     shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    dtype: np.dtype[Any],
-    order: str,
+    files: tuple[int, ...],
+    encoding: Encoding,
+    shards: Shards | None,
     fill: Json,
-    codecs: tuple[str, ...],
     separator: str,
     prefix: str,
     problem: str,
 ) -> ZarrArray:
-    if len(shape) != len(chunks) or separator not in (".", "/") or order not in ("C", "F"):
-        raise ValueError("its shape, chunks, separator or order are none")
-    if math.prod(chunks) * dtype.itemsize > MAX_CHUNK_BYTES:
+    if len(shape) != len(files) or separator not in (".", "/"):
+        raise ValueError("its shape, chunks or separator are none")
+    if math.prod(files) * encoding.dtype.itemsize > MAX_CHUNK_BYTES:
         problem = problem or f"has chunks of more than {MAX_CHUNK_BYTES:,} bytes"
-    if math.prod(math.ceil(size / chunk) for size, chunk in zip(shape, chunks, strict=True)) > MAX_CHUNKS:
+    if math.prod(math.ceil(size / chunk) for size, chunk in zip(shape, encoding.shape, strict=True)) > MAX_CHUNKS:
         problem = problem or f"has more than {MAX_CHUNKS:,} chunks"
-    if unknown := [codec for codec in codecs if codec not in CODECS]:
-        problem = problem or (
-            f"is compressed with '{printable(unknown[0])}', which is not read; {', '.join(CODECS)} are"
-        )
+    problem = problem or encoding.problem()
 
     def key(index: tuple[int, ...]) -> str:
         parts = [*([prefix] if prefix else []), *map(str, index)]
         return f"{name}/{separator.join(parts)}" if parts else f"{name}/0"
 
-    return ZarrArray(name, shape, chunks, dtype, order, _fill(fill, dtype), codecs, key, problem)
+    return ZarrArray(name, shape, files, encoding, shards, _fill(fill, encoding.dtype), key, problem)
 
 
 def _sizes(value: Json, least: int) -> tuple[int, ...]:
@@ -239,14 +251,26 @@ def _sizes(value: Json, least: int) -> tuple[int, ...]:
     return tuple(size for size in value if isinstance(size, int))
 
 
-def _part(value: Json) -> tuple[str, JsonObject]:
-    """Return name and settings of a part of the metadata of version 3."""
+class _Part(NamedTuple):
+    """A part of the metadata of version 3."""
+
+    name: str
+    settings: JsonObject
+
+
+def _part(value: Json) -> _Part:
     if isinstance(value, str):
-        return value, {}
+        return _Part(value, {})
     if not isinstance(value, dict):
         raise ValueError(f"{printable(value)} is no part of it")
     settings = value.get("configuration", {})
-    return str(value["name"]), settings if isinstance(settings, dict) else {}
+    return _Part(str(value["name"]), settings if isinstance(settings, dict) else {})
+
+
+def _parts(value: Json) -> list[_Part]:
+    if not isinstance(value, list):
+        raise ValueError(f"{printable(value)} are no codecs")
+    return [_part(part) for part in value]
 
 
 def _fill(value: Json, dtype: np.dtype[Any]) -> float | int | bool:

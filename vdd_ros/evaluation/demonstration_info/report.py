@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.blocks import moments
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import DemonstrationError
 from vdd_ros.evaluation.demonstration_info.suspicions import Suspicion, find_suspicions
 from vdd_ros.features import Feature
 from vdd_ros.recordings.alignment import Alignment
-from vdd_ros.recordings.record import RECORD_NAME, ConversionRecord, LeftOut, read_record
+from vdd_ros.recordings.record import LeftOut
+from vdd_ros.recordings.record_parts import record_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def examine(demonstrations: DemonstrationSet) -> DemonstrationInfo:
     header, lengths = demonstrations.header, demonstrations.lengths
     episodes = demonstrations.episodes()
     modes, counts = np.unique(demonstrations.modes, return_counts=True)
-    record, remark = _record(demonstrations)
+    record, remark = record_of(demonstrations)
     return DemonstrationInfo(
         task=header.task,
         source=header.source,
@@ -111,17 +110,3 @@ def _ranges(features: Sequence[Feature], values: NDArray[np.float64], episodes: 
         EntryRange(feature.name, feature.unit, *(float(column[place]) for column in columns))
         for place, feature in enumerate(features)
     ]
-
-
-def _record(demonstrations: DemonstrationSet) -> tuple[ConversionRecord | None, str]:
-    """Return the record beside a set, or why it is not used."""
-    file = Path(demonstrations.file or "").with_name(RECORD_NAME) if demonstrations.file else None
-    if file is None or not file.exists():
-        return None, ""
-    try:
-        record = read_record(file)
-    except DemonstrationError as error:
-        return None, str(error)
-    if record.sha256 != demonstrations.sha256:
-        return None, f"{file} belongs to other demonstrations; its alignment is not shown"
-    return record, ""

@@ -5,32 +5,11 @@ from typing import TypedDict
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import Json, JsonObject, json_object, to_json
 from vdd_ros.evaluation.fidelity.report import FidelityConfig, FidelityReport
+from vdd_ros.evaluation.policy_facts import PolicyFacts, policy_facts
 from vdd_ros.host.facts import RuntimeVersions, machine_facts, runtime_versions
 from vdd_ros.host.threads import ThreadCount
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.spec import PolicySpec
-
-
-class ComparedPolicy(TypedDict):
-    """One policy file of a comparison.
-
-    Attributes:
-        file: Name of the file, without its folder.
-        sha256: Hash of the file.
-        structure, method, experts, sampling_steps, history, horizon, teacher_sha256, data_sha256: As in its metadata
-            (`PolicySpec`).
-    """
-
-    file: str
-    sha256: str
-    structure: str
-    method: str
-    experts: int | None
-    sampling_steps: int | None
-    history: int
-    horizon: int
-    teacher_sha256: str | None
-    data_sha256: str | None
 
 
 class ComparedAt(TypedDict):
@@ -70,8 +49,8 @@ class FidelityRecord(TypedDict):
     """
 
     task: str | None
-    teacher: ComparedPolicy
-    student: ComparedPolicy
+    teacher: PolicyFacts
+    student: PolicyFacts
     demonstrations: ComparedAt
     settings: JsonObject
     measures: Json
@@ -136,8 +115,8 @@ def fidelity_record(
     machine = machine_facts()
     return {
         "task": student[1].task,
-        "teacher": _facts(*teacher),
-        "student": _facts(*student),
+        "teacher": policy_facts(*teacher),
+        "student": policy_facts(*student),
         "demonstrations": {
             "source": demonstrations.header.source,
             "seed": demonstrations.header.seed,
@@ -152,21 +131,6 @@ def fidelity_record(
         "teacher_calibration": to_json(report.teacher_calibration),
         "machine": {**machine, "threads": threads.threads, "threads_reason": threads.reason},
         "versions": runtime_versions(),
-    }
-
-
-def _facts(file: PolicyFile, policy: PolicySpec) -> ComparedPolicy:
-    return {
-        "file": file.path.name,
-        "sha256": file.sha256,
-        "structure": policy.structure,
-        "method": policy.method,
-        "experts": policy.experts,
-        "sampling_steps": policy.sampling_steps,
-        "history": policy.history,
-        "horizon": policy.horizon,
-        "teacher_sha256": policy.teacher_sha256,
-        "data_sha256": policy.data_sha256,
     }
 
 

@@ -98,6 +98,7 @@ def summarise_repeats(reports: Sequence[LatencyReport]) -> list[NodeRepeats]:
                     for name in PERCENTILES
                 }
                 for stage in nodes[0].stages
+                if all(stage in report.stages for report in nodes)  # older bags have fewer
             }
             misses = tuple(report.deadline_misses for report in nodes)
             found.append(NodeRepeats(node, condition, len(nodes), median_confidence(len(nodes)), misses, stages))

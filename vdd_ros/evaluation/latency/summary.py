@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.bags.latency import NodeLatency
+from vdd_ros.control.timing import AGE
 from vdd_ros.documents import JsonObject, json_object, to_json
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.evaluation.latency.policies import method_of
+from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +21,7 @@ STAGES = ("lateness", "observation_age", "assemble", "inference", "publish", "bo
 OVERHEAD = "not inference"
 JITTER = "jitter"
 SENSOR_TO_COMMAND = "sensor to command"
+SKEW = "skew_s"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class NodeReport:
         missing: Number of missing records.
         stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
             tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
-            value to the command.
+            value to the command. Where the records have them, `skew of inputs` is the time between the stamps of a
+            tick's inputs, and `age of NAME` the age of an input.
         switch_rate: Changes of the expert within episodes, per decision; None without experts.
         counters: Nonzero counters of its last diagnostics; None if the bag has none.
     """
@@ -170,6 +174,7 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
     times[OVERHEAD] = times["total"] - times["inference"] + np.nan_to_num(times["bookkeeping"])
     times[JITTER] = jitter_of(latency)[warmup:]
     times[SENSOR_TO_COMMAND] = times["observation_age"] + times["total"]
+    times |= {stage: latency.column(label)[warmup:] for label, stage in _alignment_of(latency.labels).items()}
     return NodeReport(
         node=latency.node,
         info=latency.info,
@@ -182,6 +187,12 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
         switch_rate=latency.switch_rate,
         counters=latency.counters,
     )
+
+
+def _alignment_of(labels: Sequence[str]) -> dict[str, str]:
+    """Return the stages of the labels that tell how inputs are aligned; older records have none."""
+    ages = {label: f"age of {printable(label.removeprefix(AGE))}" for label in labels if label.startswith(AGE)}
+    return ({SKEW: "skew of inputs"} if SKEW in labels else {}) | ages
 
 
 def jitter_of(latency: NodeLatency) -> Floats:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from vdd_ros.evaluation.preflight.assignment import least_assignment
 from vdd_ros.evaluation.preflight.moments import CERTAIN, Moments, fits, misfit
 
-_APART = 1e9
+_MOST = 1e8
+"""Nats from which a misfit is as bad as any."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> li
     cost = misfit(rows, wanted)  # [recorded, demonstrated]
     fit = fits(rows, wanted)
     kinds = list(groups)
-    same = np.array([[one == other for other in kinds] for one in kinds])
-    values, entries = linear_sum_assignment(np.where(same, np.minimum(cost, _APART / 10), _APART))
-    values_of = np.empty(len(kinds), np.int64)
-    values_of[entries] = values
+    values_of = np.arange(len(kinds))
+    for kind in dict.fromkeys(kinds):
+        members = np.array([index for index, one in enumerate(kinds) if one == kind])
+        values_of[members] = members[least_assignment(np.minimum(cost, _MOST)[np.ix_(members, members)].T)]
     told = []
     for cycle in _cycles(values_of):
         given = [int(values_of[entry]) for entry in cycle]

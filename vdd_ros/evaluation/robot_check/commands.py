@@ -64,9 +64,9 @@ def _read_command(command: Command, topic: str, recording: Recording) -> Command
         return found
     part = CommandPart(command, 0)
     received_s, values, out = array("d"), array("d"), np.empty(len(command.entries))
-    for received in recording.messages([found.topic.name]):
+    for received in recording.serialized([found.topic.name]):
         try:
-            part.read(received.message, out)
+            part.read(received.message(), out)
         except ObservationError as error:
             found.refused[str(error)] += 1
             continue

@@ -9,7 +9,7 @@ from vdd_ros.evaluation.alignment import Alignment, InputTimes, cadence
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import missing_topic
-from vdd_ros.robot.inputs import Input
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 MOST_STALE = 0.01
@@ -45,18 +45,22 @@ def input_findings(found: InputReadings, topics: Sequence[Topic]) -> Iterator[Fi
             yield from _values(found, where)
 
 
-def alignment_findings(
-    sources: Sequence[Input], found: Alignment, rate_hz: float, *, wanted: bool
-) -> Iterator[Finding]:
+def alignment_findings(robot: RobotFile, found: Alignment, rate_hz: float, *, wanted: bool) -> Iterator[Finding]:
     """Yield what is wrong with the inputs at the ticks.
 
     Args:
-        sources: The inputs of the robot file.
+        robot: The robot file.
         found: The alignment.
         rate_hz: Of the ticks.
         wanted: Whether a policy or the caller wants this rate.
     """
-    kept = [source.name for source in sources if source.is_kept]
+    kept = [source.name for source in robot.inputs if source.is_kept]
+    if robot.max_skew_s is not None and found.spread_s.max > robot.max_skew_s:
+        spread, often = found.spread_s, found.spread_s.most > robot.max_skew_s
+        text = f"is {1e3 * robot.max_skew_s:.4g} ms, but at the ticks the newest stamps of the inputs are "
+        text += f"{1e3 * spread.median:.4g} ms apart (p95 {1e3 * spread.most:.4g}, most {1e3 * spread.max:.4g})"
+        mend = "the node commands nothing then; find out which input is late, or allow more"
+        yield Finding(ERROR if often else WARNING, "max_skew_s", f"{text}; {mend}")
     for name, share in found.stale.items():
         if share > 0 and name in kept:
             text = f"is older than max_age_s at {100 * share:.1f} % of the ticks; its last value is kept then"

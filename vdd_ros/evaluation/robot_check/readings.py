@@ -1,4 +1,4 @@
-"""The values of each input of a robot file in a recording, read as the node reads them."""
+"""The values of each input of a robot file in a recording, read from the same bytes by the same code as in the node."""
 
 import math
 from array import array
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.bags.reader import BagMessage
-from vdd_ros.bags.topics import Recording, Topic
+from vdd_ros.bags.topics import Recording, SerializedMessage, Topic
 from vdd_ros.control.rings import usable
 from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.evaluation.robot_check.topics import find_topic
 from vdd_ros.features import Feature
 from vdd_ros.recordings.topics import wanted_topics
-from vdd_ros.robot.channels import ArrayChannel, InputChannel, stamp_ns
+from vdd_ros.robot.cdr.format import MessageFormat
+from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.inputs import Input
 from vdd_ros.robot.layouts import OtherJointsError
 from vdd_ros.robot.robot_file import RobotFile
@@ -83,16 +83,18 @@ class _Reader:
         self._out = np.empty(shape, dtype)
         self._width = 2 if source.array else len(names)
         self._checked = False
+        self._form: MessageFormat | None = None
         self._columns = array("d"), array("d"), array("d")
 
-    def take(self, found: InputReadings, received: BagMessage) -> None:
+    def take(self, found: InputReadings, received: SerializedMessage) -> None:
         """Read one message, or count why it cannot be read."""
-        message = received.message
-        if found.problem or (not self._checked and not self._check(found, message)):
-            return
-        stamp = stamp_ns(message)
+        if received.form is not self._form:
+            self._form = received.form
+            self._channel.expect(received.form)
         try:
-            self._channel.read(message, self._out)
+            if found.problem or (not self._checked and not self._check(found, received)):
+                return
+            stamp = self._channel.read(received.content, self._out)
         except OtherJointsError as other:
             found.other_joints += 1
             found.joints = other.joints
@@ -123,7 +125,8 @@ class _Reader:
         received_s, stamped_s, values = (np.array(column, np.float64) for column in self._columns)
         found.received_s, found.stamped_s, found.values = received_s, stamped_s, values.reshape(-1, self._width)
 
-    def _check(self, found: InputReadings, message: object) -> bool:
+    def _check(self, found: InputReadings, received: SerializedMessage) -> bool:
+        message = received.form.message(received.content)
         self._checked = True
         try:
             self._channel.check(message)
@@ -162,9 +165,9 @@ def read_inputs(
     transforms = TransformBuffer()
     framed = [reader.follow(transforms) for reader in readers]
     statics = {TF: False, TF_STATIC: True} if any(framed) else {}
-    for message in recording.messages([*by_topic, *statics]):
+    for message in recording.serialized([*by_topic, *statics]):
         if message.topic in statics:
-            transforms.receive(message.message, static=statics[message.topic])
+            transforms.receive(message.message(), static=statics[message.topic])
         for index in by_topic.get(message.topic, ()):
             transforms.now_s = message.received_ns * 1e-9
             readers[index].take(found[index], message)

@@ -1,7 +1,7 @@
 """The report of `vdd robot check`: what every entry of a robot file reads, and what is wrong."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_fin
 from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
+from vdd_ros.evaluation.robot_check.windows import difference
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.recordings.alignment import Spread
@@ -30,6 +31,8 @@ class EntryReport:
         unit: Of the values.
         low, high, mean, newest: Of all values; of an array those of all its numbers, without `newest`; None without
             any value.
+        minus: The entry that is subtracted, in these values too; None for others.
+        hidden: Whether it is only subtracted by others, and not observed.
     """
 
     name: str
@@ -38,6 +41,8 @@ class EntryReport:
     high: float | None
     mean: float | None
     newest: float | None
+    minus: str | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,15 +130,16 @@ def check_robot(
     asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
     rate = asked or _fastest(inputs)
     if policy is not None:
-        robot = robot.limited(policy.spec.action, 1 / rate)
-    alignment = align({one.name: times_of(one) for one in inputs}, rate)
+        robot = robot.limited(policy.spec.action, 1 / rate, policy.spec.demonstrated_steps)
+    kept = [source.name for source in robot.inputs if source.is_kept]
+    alignment = align({one.name: times_of(one) for one in inputs}, rate, kept)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
-    findings += alignment_findings(robot.inputs, alignment, rate, wanted=asked is not None) if alignment else ()
+    findings += alignment_findings(robot, alignment, rate, wanted=asked is not None) if alignment else ()
     findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
     findings += [each for one in commands for each in order_findings(one, inputs)]
     if policy is not None:
         from vdd_ros.evaluation.robot_check.limits import limit_findings
-        from vdd_ros.evaluation.robot_check.policy import policy_findings  # needs SciPy
+        from vdd_ros.evaluation.robot_check.policy import policy_findings
 
         last = read_inputs(robot, robot.last_commands, observation, recording)
         findings += policy_findings(robot, policy, inputs, last, commands)
@@ -142,7 +148,7 @@ def check_robot(
         rate_hz=rate,
         ticks=alignment.ticks if alignment else 0,
         spread_s=alignment.spread_s if alignment else None,
-        inputs=tuple(_input_report(one, alignment) for one in inputs),
+        inputs=tuple(_input_report(one, inputs, alignment) for one in inputs),
         commands=sum(len(one.values) for one in commands),
         command=tuple(report for one in commands for report in _command_reports(one)),
         findings=sorted_findings(findings),
@@ -154,7 +160,7 @@ def _fastest(inputs: Sequence[InputReadings]) -> float:
     return max((rate for rate in rates if 0 < rate < np.inf), default=DEFAULT_HZ)
 
 
-def _input_report(found: InputReadings, alignment: Alignment | None) -> InputReport:
+def _input_report(found: InputReadings, inputs: Sequence[InputReadings], alignment: Alignment | None) -> InputReport:
     rhythm, name = cadence(times_of(found)), found.name
     return InputReport(
         name=name,
@@ -169,14 +175,17 @@ def _input_report(found: InputReadings, alignment: Alignment | None) -> InputRep
         stale=alignment.stale[name] if alignment else None,
         repeats=alignment.repeats[name] if alignment else None,
         skipped=alignment.skipped[name] if alignment else None,
-        entries=tuple(_entry_reports(found)),
+        entries=tuple(_entry_reports(found, inputs)),
     )
 
 
-def _entry_reports(found: InputReadings) -> Iterable[EntryReport]:
-    for index, feature in enumerate(found.features):
-        values = found.values if found.source.array is not None else found.values[:, index : index + 1]
-        yield _entry_report(feature.name, feature.unit, values, is_array=found.source.array is not None)
+def _entry_reports(found: InputReadings, inputs: Sequence[InputReadings]) -> Iterable[EntryReport]:
+    is_array = found.source.array is not None
+    for index, (entry, feature) in enumerate(zip(found.source.entries, found.features, strict=True)):
+        values = found.values if is_array else found.values[:, index : index + 1]
+        less = None if is_array else difference(inputs, found, index)
+        report = _entry_report(feature.name, feature.unit, values if less is None else less[:, None], is_array=is_array)
+        yield replace(report, minus=entry.minus, hidden=entry.hidden)
 
 
 def _command_reports(found: CommandReadings) -> Iterable[EntryReport]:

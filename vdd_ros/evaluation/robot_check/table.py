@@ -51,7 +51,8 @@ def _entries(entries: tuple[EntryReport, ...]) -> Iterator[str]:
     yield _ENTRY.format("", "unit", "least", "most", "mean", "newest")
     for entry in entries:
         numbers = ["" if v is None else f"{v:.5g}" for v in (entry.low, entry.high, entry.mean, entry.newest)]
-        yield _ENTRY.format(printable(entry.name, 32), printable(entry.unit, 7), *numbers)
+        name = entry.name + (" (hidden)" if entry.hidden else f" (minus {entry.minus})" if entry.minus else "")
+        yield _ENTRY.format(printable(name, 32), printable(entry.unit, 7), *numbers)
 
 
 def _ms(seconds: float) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.control.differences import Differences
+from vdd_ros.control.window_form import WindowForm
 from vdd_ros.evaluation.alignment import newest_at
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.features import Feature
-from vdd_ros.policy.spec import PolicySpec
-from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.quantities import turn, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
 Floats = NDArray[np.float64]
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 def observed_at(
     ticks: Floats,
     robot: RobotFile,
-    spec: PolicySpec,
+    spec: WindowForm,
     inputs: Sequence[InputReadings],
     last_commands: Sequence[InputReadings],
 ) -> Floats:
@@ -28,7 +28,7 @@ def observed_at(
     Args:
         ticks: Times at which every input has a value, seconds since the epoch.
         robot: The robot file.
-        spec: Metadata of the policy.
+        spec: Metadata of the policy, or the form of demonstrations.
         inputs: Readings of the robot file's inputs.
         last_commands: Readings of its last commands; before the first one, the robot's measured values are observed.
     """
@@ -42,6 +42,30 @@ def observed_at(
     for one in last_commands if len(ticks) else ():
         _fill_last(window, differences.read, one, ticks)
     return differences.applied(window).astype(np.float64)
+
+
+def difference(inputs: Sequence[InputReadings], source: InputReadings, column: int) -> Floats | None:
+    """Return the values, (n,), of an entry minus those of another one, as the messages of its input come.
+
+    Args:
+        inputs: Readings of the robot file's inputs.
+        source: Those of the entry's input.
+        column: Place of the entry in it.
+
+    Returns:
+        None if the entry is no difference. There is no value before the first one of the other entry. Differences of
+        angles are the shorter way round.
+    """
+    minus, unit = source.source.entries[column].minus, source.features[column].unit
+    if minus is None:
+        return None
+    other, place = next((one, index) for one in inputs for index, each in enumerate(one.features) if each.name == minus)
+    places = newest_at(other.received_s, source.received_s)
+    both = places >= 0
+    subtracted = other.values[places[both], place] * unit_factor(other.features[place].unit, unit, unit)
+    found = source.values[both, column] - subtracted
+    around = turn(unit)
+    return np.asarray(found - around * np.rint(found / around) if around else found)
 
 
 def _fill_last(window: NDArray[np.float32], read: Sequence[Feature], one: InputReadings, ticks: Floats) -> None:

@@ -9,7 +9,7 @@ from vdd_ros.bags.topics import open_bag
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.evaluation.robot_draft.measures import Measures, combined, measure
 from vdd_ros.evaluation.robot_draft.plan import INFRASTRUCTURE, POSITIONS, Plan, make_plan
-from vdd_ros.evaluation.robot_draft.text import draft_text, open_questions
+from vdd_ros.evaluation.robot_draft.text import draft_text, kept_entries, open_questions
 from vdd_ros.files import replacing
 from vdd_ros.recordings.bag_list import list_bags
 from vdd_ros.robot.messages import command_types
@@ -45,7 +45,8 @@ class Draft:
 def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = None, force: bool = False) -> Draft:
     """Write a first robot file from what bags hold.
 
-    The first bag decides what is read and commanded; ranges and steps are those of all.
+    The first bag decides what is read and commanded; ranges and steps are those of all. The robot bears the name of the
+    file.
 
     Args:
         bags: Bags, or folders of bags.
@@ -68,12 +69,14 @@ def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = Non
     for bag in found[1:]:
         with open_bag(bag, wanted=topics.__contains__) as recording:
             parts.append(measure(plan, recording, ticks_hz))
-    text = draft_text(plan, combined(parts), ", ".join(map(str, bags)))
+    measures = combined(parts)
+    text = draft_text(plan, measures, ", ".join(map(str, bags)), name=file.stem, bags=len(found))
     with replacing(file) as aside:
         aside.write_text(text, encoding="utf-8")
     if not open_questions(text):
         RobotFile.load(file)
-    return _draft(plan, found[0], len(found), file, open_questions(text))
+    entries = sum(map(len, kept_entries(plan, measures, len(found))))
+    return _draft(plan, found[0], len(found), file, entries, open_questions(text))
 
 
 def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
@@ -93,13 +96,13 @@ def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
     )
 
 
-def _draft(plan: Plan, bag: Path, bags: int, file: Path, questions: int) -> Draft:
+def _draft(plan: Plan, bag: Path, bags: int, file: Path, entries: int, questions: int) -> Draft:
     return Draft(
         file=str(file),
         bag=str(bag),
         bags=bags,
         inputs=tuple(one.topic.name for one in plan.inputs),
-        entries=sum(len(one.entries) for one in plan.inputs),
+        entries=entries,
         commands=tuple(command.topic.name for command in plan.commands),
         numbers=sum(len(command.names) for command in plan.commands),
         questions=questions,

@@ -3,7 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
 
 from vdd_ros.evaluation.robot_draft.measures import MeasuredCommand, MeasuredInput, Measures, rounded_up
 from vdd_ros.evaluation.robot_draft.plan import (
@@ -25,24 +27,31 @@ _STEP_MARGIN = 1.5
 _OPEN = f'"{QUESTION}"'
 
 
-def draft_text(plan: Plan, measures: Measures, bag: str) -> str:
+def draft_text(plan: Plan, measures: Measures, bag: str, *, name: str, bags: int = 1) -> str:
     """Return the robot file.
+
+    An entry that never changed in several bags is left to the reader as a comment, unless a command follows it or its
+    input has no other.
 
     Args:
         plan: Inputs and command.
         measures: Their figures.
         bag: The bags, for the first comment.
+        name: Of the robot.
+        bags: Number of bags.
     """
     lines = [
         f"# Robot file, begun from {printable(bag)}. docs/robot_file.md explains every key.",
         f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
         "",
+        f"name: {_quoted(name)}  # what are this robot's demonstrations and policies called?",
         *_rate(measures),
+        "",
         "inputs:",
     ]
-    for one, figures in zip(plan.inputs, measures.inputs, strict=True):
-        lines += _input(one, figures)
-    lines += ["", *_commands(plan, measures)]
+    for one, figures, kept in zip(plan.inputs, measures.inputs, kept_entries(plan, measures, bags), strict=True):
+        lines += _input(one, figures, kept)
+    lines += ["", *_commands(plan, measures), *_demonstrations(measures)]
     if plan.others:
         lines += ["", "# Not read:", *(f"#   {_topic(topic.name)} ({printable(topic.type)})" for topic in plan.others)]
     return "\n".join(lines) + "\n"
@@ -53,15 +62,35 @@ def open_questions(text: str) -> int:
     return text.count(_OPEN)
 
 
+def kept_entries(plan: Plan, measures: Measures, bags: int) -> list[set[int]]:
+    """Return the entries of each input that a draft reads, by number; the others are comments."""
+    followed = {place for one in measures.commands if one is not None for place in one.follows if place is not None}
+    found = []
+    for number, (one, figures) in enumerate(zip(plan.inputs, measures.inputs, strict=True)):
+        kept = set(np.flatnonzero(figures.low != figures.high).tolist())
+        kept |= {entry for place, entry in followed if place == number}
+        found.append(kept if bags > 1 and kept else set(range(len(one.entries))))
+    return found
+
+
 def _rate(measures: Measures) -> Iterator[str]:
     """Yield the rate of the demonstrations, which is that of the fastest commands."""
     rates = [one.ticks_hz for one in measures.commands if one is not None]
     if rates:
         yield f"rate_hz: {max(rates):.4g}  # at which the policy acts, and bags are sampled?"
+
+
+def _demonstrations(measures: Measures) -> Iterator[str]:
+    """Yield how bags become demonstrations; nothing where there were no commands."""
+    if any(one is not None for one in measures.commands):
         yield ""
+        yield "demonstrations:  # docs/demonstrations.md"
+        yield "  # An episode is a bag. Does a topic, a service or a pause divide bags into episodes?"
+        yield "  # Waits are cut off until the first motion, and 0.5 s after the last one. Does a wait matter?"
+        yield "  trim: {until: first_motion, after_s: 0.5}"
 
 
-def _input(one: PlannedInput, figures: MeasuredInput) -> Iterator[str]:
+def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> Iterator[str]:
     yield f"  {_quoted(one.name)}:"
     yield f"    topic: {_quoted(one.topic.name)}"
     yield f"    type: {one.topic.type}"
@@ -71,9 +100,10 @@ def _input(one: PlannedInput, figures: MeasuredInput) -> Iterator[str]:
         yield "    stamp: arrival  # its stamps are of another clock; can that be synchronised?"
     yield "    entries:"
     slides = one.topic.type == JOINT_STATE
-    for entry, low, high in zip(one.entries, figures.low, figures.high, strict=True):
+    for number, (entry, low, high) in enumerate(zip(one.entries, figures.low, figures.high, strict=True)):
         hint = "; m if it slides?" if slides and entry is one.entries[0] else ""
-        yield f"      {_entry(entry)}  # {low:.4g} to {high:.4g}{hint}"
+        span = f"{low:.4g} to {high:.4g}" if low != high else f"always {low:.4g} in the recordings"
+        yield f"      {'' if number in kept else '# '}{_entry(entry)}  # {span}{hint}"
     for entry in one.unread:
         yield f"      # {_entry(entry)}"
 

@@ -15,6 +15,7 @@ from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novel
 from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
+from vdd_ros.learning.export.steps import demonstrated_steps
 from vdd_ros.learning.fit.card import CheckpointMetadata, origin_warning
 from vdd_ros.learning.fit.data_link import load_linked
 from vdd_ros.learning.fit.windows import Statistics
@@ -23,6 +24,7 @@ from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.spec import (
+    DEMONSTRATED_STEPS,
     DETERMINISTIC,
     METADATA_KEY,
     Parity,
@@ -67,8 +69,12 @@ def export(
     model, card = load_any(folder)
     graph: PolicyGraph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), config)
     graph.eval()
-    fitted, warnings = _fit_novelty(folder, card, demonstrations, config.seed) if config.novelty else (None, ())
-    card = replace(card, warnings=(*card.warnings, *warnings))
+    fitted = None
+    if config.novelty:
+        shown, warnings = _demonstrations(folder, card, demonstrations)
+        fitted = fit_novelty(shown, Statistics.from_lists(card.statistics), config.seed)
+        settings = {**card.settings, DEMONSTRATED_STEPS: demonstrated_steps(shown)}
+        card = replace(card, warnings=(*card.warnings, *warnings), settings=settings)
     fixed = DeterministicGraph(graph, config.seed) if config.deterministic else None
     acting = fixed or graph
     whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
@@ -87,10 +93,10 @@ def export(
     return spec
 
 
-def _fit_novelty(
-    folder: Path, card: CheckpointMetadata, demonstrations: DemonstrationSet | None, seed: int
-) -> tuple[Fitted, tuple[str, ...]]:
-    """Return the density of the observations, and warnings if they may not be the policy's training data."""
+def _demonstrations(
+    folder: Path, card: CheckpointMetadata, demonstrations: DemonstrationSet | None
+) -> tuple[DemonstrationSet, tuple[str, ...]]:
+    """Return the demonstrations, and warnings if they may not be the policy's training data."""
     if demonstrations is None:
         try:
             demonstrations = load_linked(folder)
@@ -105,8 +111,7 @@ def _fit_novelty(
         "give those that it learned from (--demos), or export without novelty (--no-novelty)",
         CheckpointError,
     )
-    warnings = origin_warning(card, demonstrations.sha256, "the policy", "novelty is judged by")
-    return fit_novelty(demonstrations, Statistics.from_lists(card.statistics), seed), warnings
+    return demonstrations, origin_warning(card, demonstrations.sha256, "the policy", "novelty is judged by")
 
 
 def describe(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vdd_ros.data.foreign import describe
 from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError
+from vdd_ros.file_kinds import CHECKPOINT, misplaced
 from vdd_ros.files import replacing
 from vdd_ros.learning.fit.card import MAX_CARD_BYTES, CheckpointMetadata
 from vdd_ros.text import printable
@@ -106,10 +107,11 @@ def load_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
 
 def _read(file: Path) -> bytes:
     if not file.is_file():
+        what = "a checkpoint of 'vdd train' or 'vdd distil'"
+        if why := misplaced(file.parent, CHECKPOINT, what):
+            raise CheckpointError(f"'{printable(file.parent)}' {why}")
         if file.parent.exists() and (known := describe(file.parent)) is not None:
-            raise CheckpointError(
-                f"'{printable(file.parent)}' is {known}, not a checkpoint of 'vdd train' or 'vdd distil'"
-            )
+            raise CheckpointError(f"'{printable(file.parent)}' is {known}, not {what}")
         raise CheckpointError(
             f"no checkpoint at '{printable(file)}'; make one with 'vdd train' or 'vdd distil', or name the folder that "
             "holds it"

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.fit.windows import Windows
@@ -37,7 +38,7 @@ from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 def mixture_job(source: DataSource, config: EMConfig) -> TrainingJob:
     """Return an untrained mixture and its loss, for EM and IMC."""
     windows, device = source.windows, source.windows.observation.device
-    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    shape = shaped(StudentConfig, config, source.dimensions())
     generator = torch.Generator(device)
     index = draw_windows(len(windows), 1, generator)
     goal = windows.draw_goals(index, generator)

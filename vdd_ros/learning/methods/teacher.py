@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.teacher import TeacherConfig
 from vdd_ros.learning.fit.fit import TrainingJob
 from vdd_ros.learning.kinds import DIFFUSION
@@ -13,9 +14,7 @@ from vdd_ros.learning.methods.sources import DataSource, with_noise
 def teacher_job(source: DataSource, config: TrainConfig) -> TrainingJob:
     """Return an untrained teacher and its loss."""
     windows, device = source.windows, source.windows.observation.device
-    shape = TeacherConfig(
-        kind=config.teacher, **source.dimensions(), **config.backbone_settings(), **config.noise_settings()
-    )
+    shape = shaped(TeacherConfig, config, source.dimensions(), kind=config.teacher)
     teacher = DIFFUSION.new(shape)
     teacher.limit_actions(*source.statistics.standard_limits())
     teacher.to(device)

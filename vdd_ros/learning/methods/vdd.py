@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.noise_levels import draw_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.fit.card import check_sizes
@@ -37,7 +38,7 @@ def vdd_job(source: TeacherSource, config: DistilConfig) -> TrainingJob:
     teacher.rounded = config.teacher_precision == "bfloat16"
     teacher.check_range(config.min_noise, config.max_noise)
     teacher.sampling_levels(config.teacher_steps)
-    shape = StudentConfig(**source.dimensions(), **config.shape_settings())
+    shape = shaped(StudentConfig, config, source.dimensions())
     check_sizes(shape)  # before the pool is drawn
     pool = draw_pool(
         teacher,

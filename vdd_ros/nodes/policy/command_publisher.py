@@ -40,7 +40,7 @@ class CommandPublisher:
         part.check(message)
         self._clock = node.get_clock()
         self._stamped = part.command.message.stamped
-        self._has_points = part.command.message.has_points
+        self._takes_chunks = part.command.takes_chunks
         # Dry runs have a message of their own: the fail-safe sends from another thread and must not mix with them.
         self._ready, self._dry_ready = (
             ReadyMessage(message, self._size, part.fill, stamped=self._stamped) for _ in range(2)
@@ -62,8 +62,8 @@ class CommandPublisher:
         self._dry_ready.serialized(self._dry_numbers, self._stamp_ns())
 
     def send_trajectory(self, values: Floats) -> None:
-        """Send its part of the numbers of all commands, (m, n), in one message; the first row if it has no points."""
-        if not self._has_points:
+        """Send its part of the numbers of all commands, (m, n), in one message; the first row if it takes no chunks."""
+        if not self._takes_chunks:
             self.send(values[0])
             return
         ready = self._trajectories.get(len(values))
@@ -75,7 +75,7 @@ class CommandPublisher:
 
     def expect_trajectories(self, most: int) -> None:
         """Prepare the messages for 1 to `most` points, outside of ticks."""
-        for points in range(1, most + 1) if self._has_points else ():
+        for points in range(1, most + 1) if self._takes_chunks else ():
             self._trajectories.setdefault(points, self._ready_trajectory(points))
 
     def flush(self, timeout_s: float) -> None:

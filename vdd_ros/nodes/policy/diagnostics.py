@@ -15,7 +15,10 @@ ONLY_IN_INFO = ("parameters", "versions", "providers", "ros")
 """Keys of `~/policy_info` that `/diagnostics` does not repeat every second."""
 LONGEST = 1000
 """Length limit of a text in `/diagnostics`, which may come from a file or the network."""
-STAGES = ("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s")
+STAGES = (
+    *("lateness_s", "observation_age_s", "assemble_s", "inference_s", "publish_s", "total_s", "bookkeeping_s"),
+    "skew_s",
+)
 
 
 class Health:
@@ -71,6 +74,7 @@ class Health:
             "ticks, all so far, waited for the first result or, with start_gate: window, for a full window": waits,
             f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
             f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
+            f"ticks commanded nothing: {self._skew()}": new["skewed"],
             "actions were outside the limits in the policy file": new["outside_limits"],
             "actions were not finite and were dropped": new["refused_actions"],
             "commands were dropped: the robot is more than a step outside its range": new["unreachable"],
@@ -78,6 +82,7 @@ class Health:
             "actions came too late and were dropped": new["overruns"],
             "ticks were still running past their time limit": new["hangs"],
             "calls of loss_service failed": new["failed_calls"],
+            "goals of an action failed": new["failed_goals"],
             "observations were out of distribution": new["novel"],
             "messages refused" + self._why(refused): refused,
             "ticks missed their deadline": new["deadline_misses"],
@@ -95,12 +100,23 @@ class Health:
         before, self._before = self._before, now
         return {name: value - before.get(name, 0) for name, value in now.items()}
 
+    def _skew(self) -> str:
+        """Say how far the stamps of the inputs were apart."""
+        alignment = self._loop.observer.alignment
+        if alignment.last is None:
+            return ""
+        oldest, newest, skew_s = alignment.last
+        limit_s = alignment.max_skew_s
+        return f"the stamp of {oldest} was {skew_s:.3f} s before that of {newest}, and max_skew_s is {limit_s:g}"
+
     def _distrust(self, now_s: float) -> str:
         """Return why the robot's messages are not trusted; empty if they are."""
         observer, commander = self._loop.observer, self._loop.commander
+        if observer.alignment.skew_s > observer.alignment.max_skew_s:
+            return self._skew()
         if doubted := observer.doubted(now_s, starting=commander.starting):
             return f"messages contradict each other: {', '.join(doubted)}; last refused: {observer.last_refusal}"
-        return commander.blocked
+        return commander.blocked or commander.obstacle
 
     def _waited(self) -> str:
         """Return the names of the command numbers that have waited."""

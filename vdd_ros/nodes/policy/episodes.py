@@ -5,22 +5,24 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Empty, Int64
+from std_msgs.msg import Empty, Int64, String
 from std_srvs.srv import Trigger
 
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.nodes.policy.home_call import HomeCall
-from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE
+from vdd_ros.nodes.ros.messages import LATCHED, PHASES, RELIABLE
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.robot.episodes import EpisodeRules
 
-PAUSE, RESUME = "~/pause", "~/resume"
+PAUSE, RESUME, HOME = "~/pause", "~/resume", "~/home"
+PHASE = "~/phase"
 
 
 class EpisodeTopics:
     """The topics and services that begin, pause and end the episodes of a loop.
 
-    Only a node that commands calls the home service and follows the end of a task.
+    Only a node that commands calls the home service, follows the end of a task, and tells its phase. A shadow may
+    follow that.
 
     Args:
         node: The node.
@@ -28,6 +30,7 @@ class EpisodeTopics:
         rules: Of the robot file.
         inputs: Messages taken in before each tick.
         topic: Topic of episode numbers; empty for none.
+        phase_topic: Topic of the phases of the node that commands, for a shadow; empty for none.
         control: Whether the node commands.
         ticking: Tells whether the loop ticks.
         simulated_time: Whether time comes from /clock.
@@ -41,6 +44,7 @@ class EpisodeTopics:
         inputs: TickInputs,
         *,
         topic: str,
+        phase_topic: str,
         control: bool,
         ticking: Callable[[], bool],
         simulated_time: bool,
@@ -57,10 +61,13 @@ class EpisodeTopics:
         if control and rules.done_topic:
             self._done_topic = rules.done_topic
             inputs.add(Empty, rules.done_topic, self._take_end, RELIABLE)
-        self._services = [
-            node.create_service(Trigger, PAUSE, self._pause),
-            node.create_service(Trigger, RESUME, self._resume),
-        ]
+        if phase_topic:
+            inputs.add(String, phase_topic, self._take_phase, PHASES)
+        self._phases = node.create_publisher(String, PHASE, PHASES) if control else None
+        if self._phases is not None:
+            loop.episodes.told = self._tell
+        served = {PAUSE: self._pause, RESUME: self._resume} | ({HOME: self._go_home} if self._home else {})
+        self._services = [node.create_service(Trigger, name, function) for name, function in served.items()]
 
     def stop(self) -> None:
         """Wait for no answer any longer, as at deactivation."""
@@ -68,7 +75,10 @@ class EpisodeTopics:
             self._home.stop()
 
     def destroy(self) -> None:
-        """Destroy the services."""
+        """Destroy the services and the publisher."""
+        self._loop.episodes.told = None
+        if self._phases is not None:
+            self._node.destroy_publisher(self._phases)
         for service in self._services:
             self._node.destroy_service(service)
         if self._home is not None:
@@ -79,7 +89,18 @@ class EpisodeTopics:
             return
         self._number = message.data
         if self._ticking():  # at activation the loop begins anew anyway
-            self._loop.episodes.new_number(-math.inf if self._simulated_time else received_s)
+            self._loop.episodes.new_number(self._since_s(received_s))
+
+    def _since_s(self, received_s: float) -> float:
+        return -math.inf if self._simulated_time else received_s
+
+    def _take_phase(self, message: String, received_s: float) -> None:
+        if self._ticking():
+            self._loop.episodes.follow(message.data, self._since_s(received_s))
+
+    def _tell(self, phase: str) -> None:
+        if self._phases is not None:
+            self._phases.publish(String(data=phase))
 
     def _take_end(self, _message: Empty, _received_s: float) -> None:
         self._loop.episodes.end(f"{self._done_topic} says so")
@@ -93,6 +114,12 @@ class EpisodeTopics:
         if response.success:
             self._loop.episodes.pause(f"{self._node.resolve_service_name(PAUSE)} was called")
         response.message = "paused; nothing is commanded" if response.success else "the node is not active"
+        return response
+
+    def _go_home(self, _request: Any, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._ticking()
+        reason = f"{self._node.resolve_service_name(HOME)} was called"
+        response.message = self._loop.episodes.send_home(reason) if response.success else "the node is not active"
         return response
 
     def _resume(self, _request: Any, response: Trigger.Response) -> Trigger.Response:

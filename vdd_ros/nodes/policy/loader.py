@@ -7,6 +7,7 @@ from typing import Any
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.loading import LoadedPolicy
 from vdd_ros.nodes.ros.leaving import asked_to_leave
+from vdd_ros.policy import trial
 
 POLL_S = 0.05
 STILL_LOADING = (
@@ -30,6 +31,11 @@ class Loader:
     def running(self) -> bool:
         """Whether a load runs, possibly past its time limit."""
         return self._running
+
+    def check_ticks(self) -> None:
+        """Raise ConfigurationError if a load runs that would stop ticks which begin now."""
+        if self._running and trial.opening_stops_python():
+            raise ConfigurationError(f"a policy file is being loaded, and {trial.STOPS_TICKS}: activate again after it")
 
     def begin(
         self, load: Callable[[], LoadedPolicy], timeout_s: float, settle: Callable[[LoadedPolicy | Exception], object]

@@ -13,10 +13,10 @@ from vdd_ros.nodes.ros.parameters import parameter
 from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.providers import PROVIDERS, ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, SELECTIONS
+from vdd_ros.robot.commands import SENDS
 from vdd_ros.robot.names import topic_problem
 from vdd_ros.text import printable
 
-SENDS = ("step", "chunk")
 TRIGGERS = ("timer", "observation")
 SLOWEST_HZ, FASTEST_HZ = 0.001, 1000.0
 
@@ -55,7 +55,7 @@ class PolicyParameters:
     noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
     action_steps: int = parameter(1, "actions of each chunk that are executed before the next request", 1, 1000)
     prefetch_ticks: int = parameter(0, "how many ticks ahead the next chunk is requested", 0, 1000)
-    send: str = parameter("step", f"what a command carries: {', '.join(SENDS)}")
+    send: str = parameter("step", f"what a command carries where the robot file does not say: {', '.join(SENDS)}")
     robot_timeout_s: float = parameter(
         5.0, "how long the configuration waits for the robot's description and its controllers' parameters", 0.1, 600.0
     )
@@ -90,6 +90,9 @@ class PolicyParameters:
     episode_topic: str = parameter(
         "", "topic of episode numbers (std_msgs/Int64); each clears the history; empty: none"
     )
+    phase_topic: str = parameter(
+        "", "for shadows: phases of the node that commands, its ~/phase (std_msgs/String); empty: none are followed"
+    )
     autostart: bool = parameter(False, "configure and activate without a manager")
     start_topic: str = parameter(
         "", "with autostart: activate once this topic (std_msgs/Bool, transient local) says true; empty: at once"
@@ -112,8 +115,14 @@ class PolicyParameters:
                 raise ConfigurationError(
                     f"parameter {name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}"
                 )
-        if self.start_topic and (problem := topic_problem(self.start_topic)):
-            raise ConfigurationError(f"parameter start_topic is {printable(self.start_topic)!r}{problem}")
+        if self.phase_topic and self.enable_control:
+            raise ConfigurationError(
+                f"parameter phase_topic is {printable(self.phase_topic)!r}, but this node commands; only shadows "
+                "follow another node's phases: leave it out, or set enable_control: false"
+            )
+        for name in ("start_topic", "phase_topic"):
+            if (topic := getattr(self, name)) and (problem := topic_problem(topic)):
+                raise ConfigurationError(f"parameter {name} is {printable(topic)!r}{problem}")
 
     def allowed(self) -> Allowed:
         """Return which files `~/load_policy` may load; raises ConfigurationError."""

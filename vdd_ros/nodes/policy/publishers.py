@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -12,13 +12,14 @@ from std_msgs.msg import Int64, String
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.sender import Parts
-from vdd_ros.control.timing import LATENCY_LABELS, LatencyRecord
+from vdd_ros.control.timing import LatencyRecord, latency_labels
 from vdd_ros.nodes.policy.command_publisher import CommandPublisher
 from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
+from vdd_ros.nodes.policy.goal_publisher import GoalPublisher
 from vdd_ros.nodes.policy.info import SessionInfo
 from vdd_ros.nodes.ros.messages import LATCHED, RECORDS
 from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
-from vdd_ros.robot.command_channel import CommandChannel, Floats
+from vdd_ros.robot.command_channel import CommandChannel, CommandPart, Floats
 
 ACKNOWLEDGED_S = 0.2
 REQUEST_S = 0.8
@@ -32,14 +33,26 @@ class PublishedOutputs:
         channel: The commands of the robot file.
         period_s: Time between ticks.
         control: False for shadow mode.
+        inputs: The inputs whose ages the latency records hold.
+
+    Attributes:
+        obstructed: Called with the reason why commands would not be heard; empty once they are.
 
     Raises:
         RobotFileError: A command's type is not installed, or lacks a field that the robot file names.
         ConfigurationError: See `ReadyMessage`.
     """
 
-    def __init__(self, node: LifecycleNode, channel: CommandChannel, period_s: float, *, control: bool) -> None:
-        self._latency = ReadyRecord(LATENCY_LABELS)
+    def __init__(
+        self,
+        node: LifecycleNode,
+        channel: CommandChannel,
+        period_s: float,
+        *,
+        control: bool,
+        inputs: Sequence[str] = (),
+    ) -> None:
+        self._latency = ReadyRecord(latency_labels(inputs))
         self._expert = Int64()
         self._decisions: dict[tuple[str, ...], ReadyRecord] = {}
         self._to_latency = node.create_publisher(JointState, "~/latency", RECORDS)
@@ -51,11 +64,35 @@ class PublishedOutputs:
         self._control = control
         self._counters = Counters()
         self._requests: list[FailsafeCall] = []
-        self._commands = [CommandPublisher(node, part, period_s, control=control) for part in channel.parts]
+        self.obstructed: Callable[[str], object] = lambda _reason: None
+        self._commands: list[CommandPublisher | GoalPublisher] = [
+            self._goal_publisher(node, part, control=control)
+            if part.command.message.is_action
+            else CommandPublisher(node, part, period_s, control=control)
+            for part in channel.parts
+        ]
+        self._goals = [each for each in self._commands if isinstance(each, GoalPublisher)]
         if control:
-            self._publishers += [command.publisher for command in self._commands]
+            self._publishers += [command.publisher for command in self._commands if command.publisher]
             services = dict.fromkeys(part.command.loss_service for part in channel.parts)
             self._requests = [FailsafeCall(node, name, self._count_failed_call) for name in services if name]
+
+    def _goal_publisher(self, node: LifecycleNode, part: CommandPart, *, control: bool) -> GoalPublisher:
+        return GoalPublisher(
+            node,
+            part,
+            control=control,
+            failed=self._count_failed_goal,
+            told=self._tell_obstacles,
+        )
+
+    def _tell_obstacles(self) -> None:
+        self.obstructed("; ".join(goals.obstacle for goals in self._goals if goals.obstacle))
+
+    def await_servers(self, timeout_s: float) -> None:
+        """Wait until each action of the robot file has a server; raises ConfigurationError if one has none in time."""
+        for goals in self._goals:
+            goals.await_server(timeout_s)
 
     def command(self, values: Floats, parts: Parts) -> None:
         """See Sender."""
@@ -82,6 +119,11 @@ class PublishedOutputs:
         for request in self._requests:
             request.stop()
 
+    def withdraw_goals(self) -> None:
+        """See Sender; does not wait for the answers."""
+        for goals in self._goals:
+            goals.withdraw()
+
     def count_in(self, counters: Counters) -> None:
         """See Outputs."""
         self._counters = counters
@@ -98,7 +140,7 @@ class PublishedOutputs:
         for command in self._commands:
             command.flush(max(0.0, end_s - time.monotonic()))
         end_s = time.monotonic() + REQUEST_S
-        while any(request.wanted for request in self._requests) and (left_s := end_s - time.monotonic()) > 0:
+        while self._waits() and (left_s := end_s - time.monotonic()) > 0:
             spin(left_s)
 
     def destroy(self) -> None:
@@ -107,6 +149,15 @@ class PublishedOutputs:
             self._node.destroy_publisher(publisher)
         for request in self._requests:
             request.destroy()
+        for goals in self._goals:
+            goals.destroy()
+
+    def _waits(self) -> bool:
+        """Whether a service has not been called, or a goal has not ended."""
+        return any(request.wanted for request in self._requests) or any(goals.busy for goals in self._goals)
+
+    def _count_failed_goal(self) -> None:
+        self._counters.failed_goals += 1
 
     def _count_failed_call(self) -> None:
         self._counters.failed_calls += 1

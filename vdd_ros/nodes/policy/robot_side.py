@@ -8,11 +8,14 @@ from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from std_msgs.msg import String
 
+from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import ConfigurationError, RobotFileError
 from vdd_ros.nodes.ros.awaiting import await_message, call_service
 from vdd_ros.nodes.ros.messages import LATCHED
+from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.controllers import PARAMETERS, ControllerJoints, Values, controller_problems
+from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -36,6 +39,39 @@ def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:
             f"{timeout_s:g} s; start robot_state_publisher, or give `urdf: FILE` in the robot file"
         )
     return robot.described(message.data, topic)
+
+
+def sends_chunks(robot: RobotFile) -> bool:
+    """Return whether a command of a robot file, with `send` in each, is sent whole chunks.
+
+    Raises:
+        ConfigurationError: Chunks are asked for, but no command's type carries several actions.
+    """
+    wanted = [command for command in robot.commands if command.send == "chunk"]
+    if wanted and not any(command.message.has_points for command in robot.commands):
+        types = ", ".join(dict.fromkeys(command.type for command in wanted))
+        raise ConfigurationError(
+            f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
+            f"{', '.join(command_types(points=True))} only"
+        )
+    return any(command.takes_chunks for command in wanted)
+
+
+def refuse_wider(successor: ActivePolicy, configured: CommandChannel) -> None:
+    """Refuse a policy whose demonstrations allow more than those of the policy that the node was configured with.
+
+    Anybody may ask for a hot swap; who configures the node decides what the robot may do.
+
+    Raises:
+        ConfigurationError: A limit is wider; the policy is closed.
+    """
+    if wider := successor.channel.wider_than(configured):
+        successor.chunks.close()
+        raise ConfigurationError(
+            "by `limits: from_demonstrations` the limits of its commands would be wider than those that the node was "
+            f"configured with: {printable(wider)}. Give them in the robot file, or configure the node with this policy "
+            "(policy_path)"
+        )
 
 
 def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachable: str) -> None:

@@ -66,9 +66,13 @@ class GraphMonitor:
 
     @property
     def command_topics(self) -> dict[str, str]:
-        """Full name of each command topic, with the type of its messages; empty in shadow mode."""
+        """Full name of each command topic, with the type of its messages; empty in shadow mode. Actions have none."""
         commands = self._robot.commands if self._control else ()
-        return {str(self._node.resolve_topic_name(command.topic)): command.type for command in commands}
+        return {
+            str(self._node.resolve_topic_name(command.topic)): command.type
+            for command in commands
+            if not command.message.is_action
+        }
 
     @property
     def inputs(self) -> list[Watched]:

@@ -26,7 +26,7 @@ from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
-from vdd_ros.nodes.policy.robot_side import check_controllers, described
+from vdd_ros.nodes.policy.robot_side import check_controllers, described, refuse_wider, sends_chunks
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
@@ -35,11 +35,9 @@ from vdd_ros.nodes.ros.containment import CallbackErrors
 from vdd_ros.nodes.ros.messages import RELIABLE, matching_profile, message_class, qos_profile
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
-from vdd_ros.policy import trial
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.inputs import Input
-from vdd_ros.robot.messages import command_types
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
 from vdd_ros.text import printable
@@ -86,7 +84,8 @@ class PolicySession:
         self._parameters = parameters
         parameters.host()
         self._allowed = parameters.allowed()
-        self._robot = described(node, RobotFile.load(parameters.robot_file), parameters.robot_timeout_s)
+        robot = RobotFile.load(parameters.robot_file).sending(parameters.send)
+        self._robot = described(node, robot, parameters.robot_timeout_s)
         if parameters.enable_control:
             check_controllers(node, self._robot, parameters.robot_timeout_s, parameters.unreachable_controller)
         self._name = node.get_fully_qualified_name()
@@ -102,6 +101,7 @@ class PolicySession:
             transforms=self._transforms,
         )
         self._loaded = loader.load(first, parameters.load_timeout_s)
+        self._channel = self._loaded.active.channel  # its limits are those that the operator configured
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
         self.graph_monitor = GraphMonitor(
@@ -136,17 +136,14 @@ class PolicySession:
         """Create publishers and subscriptions; raises RobotFileError if a message lacks the fields."""
         parameters, active = self._parameters, self._loaded.active
         control, commands = parameters.enable_control, self._robot.commands
-        if parameters.send == "chunk" and not any(command.message.has_points for command in commands):
-            types = ", ".join(dict.fromkeys(command.type for command in commands))
-            raise ConfigurationError(
-                f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
-                f"{', '.join(command_types(points=True))} only"
-            )
+        chunks = sends_chunks(self._robot)
         for command in commands if control else ():
             for where, problem in command_warnings(command):
                 self._node.get_logger().warning(f"robot file {printable(parameters.robot_file)}: {where}: {problem}")
-        self._outputs = PublishedOutputs(self._node, active.channel, self._period_s, control=control)
-        if parameters.send == "chunk":
+        self._outputs = PublishedOutputs(
+            self._node, active.channel, self._period_s, control=control, inputs=active.observer.alignment.names
+        )
+        if chunks:
             self._outputs.expect_trajectories(active.policy.spec.horizon)
         self.loop = PolicyLoop(
             active,
@@ -155,11 +152,12 @@ class PolicySession:
             period_s=self._period_s,
             control=control,
             first_action=parameters.first_action,
-            trajectories=parameters.send == "chunk",
+            trajectories=chunks,
             decisions=parameters.publish_decisions,
             start_gate=parameters.start_gate,
             task_end=TaskEnd.of(self._robot) if control else None,
         )
+        self._outputs.obstructed = self.loop.commander.obstruct
         self._ticker = ticker = self._make_ticker()
         ticker.make_ready_for(self._loaded)
         self.health = Health(
@@ -172,6 +170,7 @@ class PolicySession:
             self._robot.episodes,
             self._inputs,
             topic=parameters.episode_topic or self._robot.episodes.topic,
+            phase_topic=parameters.phase_topic,
             control=control,
             ticking=lambda: ticker.ticking,
             simulated_time=self._simulated_time,
@@ -195,11 +194,16 @@ class PolicySession:
         self._connected_to_swap = True
 
     def start(self) -> None:
-        """Start ticking; raises HungTickError if an earlier tick runs, ConfigurationError if a load would stop it."""
-        ticker = self._connected()
-        ticker.check()
-        if self._loader.running and trial.opening_stops_python():
-            raise ConfigurationError(f"a policy file is being loaded, and {trial.STOPS_TICKS}: activate again after it")
+        """Start ticking.
+
+        Raises:
+            HungTickError: An earlier tick still runs.
+            ConfigurationError: An action of the robot file has no server, or a load would stop the ticks.
+        """
+        (ticker := self._connected()).check()
+        if self._outputs is not None:
+            self._outputs.await_servers(self._parameters.robot_timeout_s)
+        self._loader.check_ticks()
         self.loop.active.policy.seed(self._parameters.seed)
         gc.collect()
         if self._parameters.gc_freeze:
@@ -318,7 +322,9 @@ class PolicySession:
 
     def _load_beside(self, path: str) -> LoadedPolicy:
         rate_hz = self._loaded.info["rate_hz"]
-        return load(path, self._robot, self._parameters, self._name, rate_hz, self._allowed, self._transforms)
+        loaded = load(path, self._robot, self._parameters, self._name, rate_hz, self._allowed, self._transforms)
+        refuse_wider(loaded.active, self._channel)
+        return loaded
 
     def _take_over(self, loaded: LoadedPolicy, done: Done) -> None:
         """Hand over at the first tick with a full window; at once if nothing ticks."""

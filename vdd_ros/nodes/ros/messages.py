@@ -17,25 +17,28 @@ RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # a tick needs only the newest message
 RECORDS = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Profile for tick reports: a recorder that is briefly busy or matched late misses none."""
+PHASES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Profile for phases: none is skipped, so that an end of an episode is not lost on the way."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def message_class(type_name: str) -> Any:
-    """Return the class of a message type, such as `sensor_msgs/msg/JointState`.
+    """Return the class of a message type, such as `sensor_msgs/msg/JointState`, or of an action.
 
     Raises:
         RobotFileError: The package is not installed, or has no such message.
     """
-    package, _, name = type_name.split("/")
+    package, kind, name = type_name.split("/")
     try:
-        module = importlib.import_module(f"{package}.msg")
+        module = importlib.import_module(f"{package}.{kind}")
         return getattr(module, name)
     except ImportError:
         problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
     except AttributeError:
         close = difflib.get_close_matches(name, dir(module), n=1)
-        hint = f" (did you mean {package}/msg/{close[0]}?)" if close else ""
-        problem = f"{package} has no such message{hint}; `ros2 interface package {package}` lists those that it has"
+        hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
+        what = "action" if kind == "action" else "message"
+        problem = f"{package} has no such {what}{hint}; `ros2 interface package {package}` lists those that it has"
     raise RobotFileError(f"message type {printable(type_name)}: {problem}")
 
 

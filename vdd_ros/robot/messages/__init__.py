@@ -11,6 +11,7 @@ adds a type with one line in its metadata, under the type's name in ROS:
 
 from vdd_ros.errors import PluginError, RobotFileError
 from vdd_ros.registry import Registry
+from vdd_ros.robot.messages.gripper_command import MESSAGE as GRIPPER_COMMAND
 from vdd_ros.robot.messages.message import Message
 
 _HERE = "vdd_ros.robot.messages"
@@ -77,16 +78,21 @@ MESSAGES = Registry(
     own_name=lambda message: message.type,
 )
 
+ACTIONS = {GRIPPER_COMMAND.type: GRIPPER_COMMAND}
+"""Types of actions whose goals command a robot, by name in ROS."""
+
 
 def find_message(type_name: str) -> Message:
     """Return the description of a message type; an unregistered type can only be observed.
 
     Args:
-        type_name: Name of the type, as `package/msg/Name`.
+        type_name: Name of the type, as `package/msg/Name`, or `package/action/Name`.
 
     Raises:
         PluginError: The registering package cannot be imported, or describes another type.
     """
+    if type_name in ACTIONS:
+        return ACTIONS[type_name]
     if type_name not in MESSAGES.names():
         return Message(type=type_name, named_by="")
     return MESSAGES.get(type_name)

@@ -40,6 +40,7 @@ class Message:
         zero_is_safe: Whether an all-zero command is safe, provided the quantities permit it.
         complete: Whether a command must give every number of `fields`, because the default of an omitted number would
             be a set point too.
+        is_action: Whether commands are goals of an action, sent one at a time; the fields are those of a goal.
         encodings: Pixel encodings of an image type, by ROS name.
     """
 
@@ -54,6 +55,7 @@ class Message:
     has_points: bool = False
     zero_is_safe: bool = True
     complete: bool = False
+    is_action: bool = False
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,234 @@
+"""Codecs of the chunks of zarr stores: filters, compressions and checksums that are listed, and no others.
+
+A store may name any codec, among them one that unpickles. Filters are undone as numcodecs does, which wrote them.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vdd_ros.data.formats.crc32c import crc32c
+from vdd_ros.data.formats.source import needing
+from vdd_ros.documents import JsonObject
+from vdd_ros.text import printable
+
+COMPRESSIONS = ("blosc", "zstd", "lz4", "zlib", "gzip")
+FILTERS = ("delta", "fixedscaleoffset", "quantize", "astype", "bitround", "packbits", "shuffle")
+CHECKSUM = "crc32c"
+DAMAGES = (ValueError, RuntimeError, zlib.error, OverflowError, MemoryError)
+"""What `Encoding.decode` raises for a damaged chunk."""
+_IMAGES = ("imagecodecs", "jpeg", "png", "webp")
+
+
+class UnreadCodec(ValueError):
+    """A codec that is not read: the end of a sentence about its array."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A codec by name, without the prefix of numcodecs, with its settings."""
+
+    name: str
+    settings: JsonObject = field(default_factory=dict)
+
+    def dtype(self, setting: str, default: np.dtype[Any]) -> np.dtype[Any]:
+        """Return a number type of its settings, such as `astype`; raises TypeError or ValueError if it is none."""
+        value = self.settings.get(setting)
+        found = default if value is None else np.dtype(str(value))
+        if found.kind not in "fiub":
+            raise ValueError(f"the codec {printable(self.name)} has the type {printable(value)}")
+        return found
+
+
+class _Step(NamedTuple):
+    """What goes into a codec when a chunk is written: its number type and bytes; bytes None after a compression."""
+
+    dtype: np.dtype[Any]
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the numbers of a chunk become bytes.
+
+    Attributes:
+        shape: Of the chunk.
+        dtype: Number type, with byte order.
+        axes: Axes of the chunk in the order in which they are kept, the last one fastest.
+        codecs: In the order in which they are applied; none of them moves axes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    axes: tuple[int, ...]
+    codecs: tuple[Codec, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the numbers."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def most(self) -> int:
+        """Bytes of the numbers where filters make most of them; compressions are to make less of it."""
+        return max(step.size or 0 for step in self._steps())
+
+    def problem(self) -> str:
+        """Return why such chunks cannot be read, the end of a sentence; empty if they can.
+
+        Raises:
+            TypeError, ValueError: A codec has settings that cannot be.
+        """
+        try:
+            list(self._steps())
+        except UnreadCodec as error:
+            return str(error)
+        return ""
+
+    def _steps(self) -> Iterator[_Step]:
+        """Yield what goes into each codec, and what comes out of the last one."""
+        step = _Step(self.dtype, self.size)
+        for codec in self.codecs:
+            yield step
+            step = _encoded(codec, step)
+        yield step
+
+    def decode(self, content: bytes, what: str) -> NDArray[Any]:
+        """Return the numbers of a chunk.
+
+        Args:
+            content: As it is stored.
+            what: The store, the beginning of a sentence.
+
+        Raises:
+            DemonstrationError: numcodecs is missing.
+            ValueError, RuntimeError, OverflowError, MemoryError, zlib.error: The chunk is damaged.
+        """
+        steps = list(self._steps())
+        _check_size(content, steps[-1])
+        for codec, step in reversed(list(zip(self.codecs, steps, strict=False))):
+            content = _decoded(codec, content, step, what)
+            _check_size(content, step)
+        stored = np.frombuffer(content, self.dtype).reshape([self.shape[axis] for axis in self.axes])
+        values: NDArray[Any] = stored.transpose(np.argsort(self.axes))
+        return values
+
+
+def _check_size(content: bytes, step: _Step) -> None:
+    if step.size is not None and len(content) != step.size:
+        raise ValueError(f"it has {len(content):,} bytes instead of {step.size:,}")
+
+
+def _encoded(codec: Codec, step: _Step) -> _Step:
+    """Return what comes out of a codec when a chunk is written; raises UnreadCodec if it cannot be undone here."""
+    if codec.name == CHECKSUM:
+        if codec.settings.get("location", "end") != "end":
+            raise UnreadCodec("has checksums before its chunks, which are not read")
+        return _Step(step.dtype, None if step.size is None else step.size + 4)
+    if codec.name in COMPRESSIONS:
+        if step.size is None:
+            raise UnreadCodec("is compressed twice, which is not read")
+        return _Step(step.dtype, None)
+    if codec.name not in FILTERS:
+        raise UnreadCodec(_unread(codec.name))
+    if step.size is None:
+        raise UnreadCodec(f"has the filter '{codec.name}' behind a compression, which is not read")
+    if codec.name in ("bitround", "shuffle"):
+        return step
+    count = step.size // step.dtype.itemsize
+    if codec.name == "packbits":
+        return _Step(np.dtype("u1"), 1 + (count + 7) // 8)
+    given, kept = _types(codec, step.dtype)
+    if given != step.dtype:
+        raise UnreadCodec(f"has the filter '{codec.name}' for {given.str} on numbers of {step.dtype.str}")
+    return _Step(kept, count * kept.itemsize)
+
+
+def _unread(name: str) -> str:
+    shown = printable(name)
+    if any(mark in name.lower() for mark in _IMAGES):
+        return f"is in the image codec '{shown}', which is not read"
+    return f"is in the codec '{shown}', which is not read; {', '.join((*COMPRESSIONS, *FILTERS, CHECKSUM))} are"
+
+
+def _types(codec: Codec, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the number types that a filter takes and keeps."""
+    if codec.name == "astype":
+        return codec.dtype("decode_dtype", dtype), codec.dtype("encode_dtype", dtype)
+    given = codec.dtype("dtype", dtype)
+    return given, codec.dtype("astype", given)
+
+
+def _decoded(codec: Codec, content: bytes, step: _Step, what: str) -> bytes:
+    """Undo a codec, and return what went into it."""
+    if codec.name == CHECKSUM:
+        return checked(content)
+    if codec.name in COMPRESSIONS:
+        return _decompressed(codec.name, content, step.size or 0, what)
+    count = (step.size or 0) // step.dtype.itemsize
+    if codec.name == "bitround":
+        return content
+    if codec.name == "shuffle":
+        return _unshuffled(content, codec.settings.get("elementsize") or 4)
+    if codec.name == "packbits":
+        bits = np.unpackbits(np.frombuffer(content, np.uint8)[1:], count=count)
+        return bits.tobytes()
+    kept = np.frombuffer(content, _types(codec, step.dtype)[1])
+    return _numbers(codec, kept, step.dtype).tobytes()
+
+
+def _numbers(codec: Codec, kept: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(all="ignore"):  # numbers of a damaged chunk
+        if codec.name == "delta":
+            found = np.empty(len(kept), dtype)
+            np.cumsum(kept, out=found)
+            return found
+        if codec.name == "fixedscaleoffset":
+            scale, offset = (codec.settings.get(key) for key in ("scale", "offset"))
+            if not isinstance(scale, int | float) or not isinstance(offset, int | float) or not scale:
+                raise ValueError("its filter has no scale and offset")
+            return (kept / scale + offset).astype(dtype)
+        return kept.astype(dtype)
+
+
+def _unshuffled(content: bytes, size: object) -> bytes:
+    if not isinstance(size, int) or not 0 < size <= 1 << 16 or len(content) % size:
+        raise ValueError(f"its bytes cannot be in groups of {printable(size)}")
+    return np.frombuffer(content, np.uint8).reshape(size, -1).T.tobytes()
+
+
+def checked(content: bytes) -> bytes:
+    """Return what stands before a checksum; raises ValueError if it is another one's."""
+    if len(content) < 4 or int.from_bytes(content[-4:], "little") != crc32c(content[:-4]):
+        raise ValueError("its checksum is another one's")
+    return content[:-4]
+
+
+def _decompressed(codec: str, content: bytes, expected: int, what: str) -> bytes:
+    """Undo a compression; raises ValueError, RuntimeError or zlib.error if it does not give `expected` bytes."""
+    if codec in ("zlib", "gzip"):
+        unpacking = zlib.decompressobj(wbits=31 if codec == "gzip" else 15)
+        found = unpacking.decompress(content, expected + 1)
+        if not unpacking.eof and len(found) <= expected:
+            raise ValueError("it was cut off")
+        return found
+    if codec == "blosc":
+        _check_blosc(content, expected)
+    with needing("numcodecs", what):
+        from numcodecs import get_codec
+    out = np.empty(expected, np.uint8)  # the libraries refuse what does not fit
+    found = get_codec({"id": codec}).decode(content, out=out)
+    return bytes(memoryview(found).cast("B"))
+
+
+def _check_blosc(content: bytes, expected: int) -> None:
+    """Check the sizes in the header of a Blosc buffer, which the library trusts; raises ValueError."""
+    if len(content) < 16:
+        raise ValueError("it was cut off")
+    unpacked, packed = (int.from_bytes(content[start : start + 4], "little") for start in (4, 12))
+    if packed != len(content) or unpacked != expected:
+        raise ValueError(f"it says {packed:,} bytes for {unpacked:,}, but has {len(content):,} for {expected:,}")

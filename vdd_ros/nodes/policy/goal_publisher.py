@@ -1,0 +1,152 @@
+"""Sends one command of a robot file as the goals of an action."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.action import ActionClient
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from vdd_ros.control.goals import Goals
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.ros.containment import SparseLog
+from vdd_ros.nodes.ros.messages import message_class
+from vdd_ros.robot.command_channel import CommandPart, Floats
+
+LOOK_S = 0.2
+
+
+class GoalPublisher:
+    """The action client of one command; in shadow mode nothing.
+
+    A tick compares numbers and, if they are new, hands them to the executor, which sends the goal.
+
+    Args:
+        node: The node that sends.
+        part: The command.
+        control: False for shadow mode.
+        failed: Called for each goal that failed.
+        told: Called, in the executor, when `obstacle` has changed.
+
+    Attributes:
+        publisher: None; goals have no publisher.
+        obstacle: Why no goal can be sent; empty if one can.
+
+    Raises:
+        RobotFileError: The action's type is not installed, or lacks a field that the robot file names.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        part: CommandPart,
+        *,
+        control: bool,
+        failed: Callable[[], None],
+        told: Callable[[], None],
+    ) -> None:
+        self.publisher = None
+        self._node = node
+        self._part = part
+        self._count_failed = failed
+        self._told = told
+        self.obstacle = ""
+        self._tolerances = part.tolerances
+        self._numbers = np.empty(len(self._tolerances))
+        self._apart = np.empty_like(self._numbers)
+        self._asked = np.full_like(self._numbers, np.nan)
+        self._client: Any = None
+        if not control:
+            return
+        kind = message_class(part.command.type)
+        self._new = kind.Goal
+        part.check(self._new())
+        self._failures = SparseLog(node.get_logger().error)
+        self._client = ActionClient(node, kind, part.command.topic)
+        self._goals = Goals(self._send_goal, self._fail)
+        self._timer = node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a goal is in flight."""
+        return self._client is not None and self._goals.busy
+
+    @property
+    def name(self) -> str:
+        """Full name of the action."""
+        return str(self._node.resolve_topic_name(self._part.command.topic))
+
+    def send(self, values: Floats) -> None:
+        """Have a goal sent for its part of the numbers of all commands, (n,), if they differ from the last goal's."""
+        self._part.numbers(values, self._numbers)
+        np.subtract(self._numbers, self._asked, out=self._apart)
+        np.abs(self._apart, out=self._apart)
+        if (self._apart <= self._tolerances).all():  # not so while nothing was asked, which is NaN
+            return
+        self._asked[:] = self._numbers
+        self._in_executor(self._goals.want, self._numbers.copy())
+
+    def dry_run(self, values: Floats) -> None:
+        """Dry-run `send`: there is no message to prepare."""
+
+    def send_trajectory(self, values: Floats) -> None:
+        """Send the first row of (m, n): a goal has no points."""
+        self.send(values[0])
+
+    def expect_trajectories(self, most: int) -> None:
+        """Prepare nothing."""
+
+    def withdraw(self) -> None:
+        """Cancel the goal in flight, from any thread; the next command is sent whatever it is."""
+        self._asked.fill(np.nan)
+        self._in_executor(self._goals.withdraw)
+
+    def await_server(self, timeout_s: float) -> None:
+        """Wait until there is a server; raises ConfigurationError if there is none in time."""
+        if self._client is None:
+            return
+        if not self._client.wait_for_server(timeout_sec=timeout_s):
+            raise ConfigurationError(
+                f"{self._part.command.path}: nobody serves the action {self.name} ({self._part.command.type}), not "
+                f"within {timeout_s:g} s; start the gripper's controller, or correct `topic` in the robot file "
+                "(`ros2 action list` shows those that are served)"
+            )
+        self._look()  # it may have been missing until now
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait for nothing: `busy` tells when the last goal has ended."""
+
+    def destroy(self) -> None:
+        """Destroy the client."""
+        client, self._client = self._client, None
+        if client is not None:
+            self._goals.forget()
+            self._node.destroy_timer(self._timer)
+            client.destroy()
+
+    def _send_goal(self, numbers: Floats) -> Any:
+        goal = self._new()
+        self._part.fill(numbers, goal)
+        return self._client.send_goal_async(goal)
+
+    def _look(self) -> None:
+        """Tell whether there still is a server."""
+        served = self._client.server_is_ready()
+        if served != bool(self.obstacle):
+            return
+        self.obstacle = "" if served else f"nobody serves the action {self.name} any more"
+        if not served:
+            self._asked.fill(np.nan)
+            self._goals.forget()
+        self._told()
+
+    def _fail(self, why: str) -> None:
+        self._count_failed()
+        self._failures.tell(f"a goal of the action {self.name} {why}")
+
+    def _in_executor(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._node.executor is None:
+            self._node.get_logger().fatal("the node commands, but nothing spins it")
+        else:
+            self._node.executor.create_task(function, *arguments)
