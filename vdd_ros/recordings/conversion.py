@@ -231,6 +231,7 @@ def _put_together(
         write_json(aside, json_object(record))  # first: where there is no room for it, the set is not written either
         whole.save(folder)
         aside.replace(folder / RECORD_NAME)
+    del whole  # before the set is read again
     return Converted(DemonstrationSet.load(folder), record, parts.resumed)
 
 
