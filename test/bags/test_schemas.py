@@ -9,8 +9,9 @@ from random_messages import STORE, schema
 from vdd_ros.bags.contents import Channel
 from vdd_ros.bags.types import format_of
 from vdd_ros.errors import ObservationError, RecordingError
-from vdd_ros.robot.cdr.readers import ValueReader
+from vdd_ros.robot.cdr.readers import NumberReader, ValueReader
 from vdd_ros.robot.cdr.schema import List, Number, Opaque, Schema, Text
+from vdd_ros.robot.layouts import FieldLayout
 
 GRIPPER = """# of a gripper
 int32 CLOSED=1
@@ -86,3 +87,31 @@ def test_a_type_without_a_definition_is_refused(definition: str) -> None:
 def test_other_encodings_are_refused() -> None:
     with pytest.raises(RecordingError, match=r"/arm are serialised as 'json'; only cdr"):
         format_of(Channel("/arm", "sensor_msgs/msg/JointState", encoding="json"))
+
+
+def _types(*types: str) -> str:
+    return f"\n{'=' * 80}\nMSG: ".join(types)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        _types("my_msgs/T0 x", *(f"my_msgs/T{n}\nmy_msgs/T{n + 1} a\nmy_msgs/T{n + 1} b" for n in range(30)))
+        + _types("", "my_msgs/T30\nfloat64 x"),
+        _types("my_msgs/Place[1000000] x", "my_msgs/Place\nfloat64 x"),
+        "float64[1000000000] x",
+        "my_msgs/Odd x",
+    ],
+)
+def test_a_type_whose_empty_message_would_fill_the_memory_is_refused(definition: str) -> None:
+    with pytest.raises(RecordingError, match="my_msgs/msg/Odd"):
+        format_of(Channel("/odd", "my_msgs/msg/Odd", definition))
+
+
+@pytest.mark.parametrize("time", ["string sec\nuint32 nanosec", "float64 sec\nfloat64 nanosec", "int32[2] sec\nint8 x"])
+def test_a_header_with_another_time_has_no_stamp(time: str) -> None:
+    types = "std_msgs/Header header\nuint8 x", "std_msgs/Header\nmy_msgs/Time stamp", f"my_msgs/Time\n{time}"
+    form = format_of(Channel("/odd", "my_msgs/msg/Odd", _types(*types)))
+    assert form.schema is not None
+    stamped = NumberReader(form.schema, FieldLayout(["x"])).read(b"\0\1\0\0" + b"\0" * 20, np.empty(1))
+    assert stamped is None

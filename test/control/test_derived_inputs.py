@@ -9,6 +9,7 @@ from input_channels import COMMAND, JOINTS, POSE, channel, numbers, oriented, re
 from policy_files import mixture_spec
 from robot_messages import joint_state
 
+from vdd_ros.control.before_commands import BeforeCommands
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.observer import Observer
 from vdd_ros.errors import RobotFileError
@@ -253,3 +254,17 @@ def test_joints_in_short_form_may_be_subtracted() -> None:
     observer.receive("arm", joint_state(1.0, a=0.5, b=1.0), 1.0)
     observer.receive("wanted", joint_state(1.0, a=0.75), 1.0)
     np.testing.assert_allclose(observer.sample(1.0), [[0.5, 1.0, 0.25]])
+
+
+def test_without_a_command_the_last_one_is_zero_without_a_sign() -> None:
+    """Whatever an episode before left there; observations of a bag are the same to the bit."""
+    entry = {"name": "linear.x", "action": "go", "unit": "m/s", "low": -1, "high": 1, "max_step": 1}
+    twist = {"topic": "/go", "type": "geometry_msgs/msg/Twist", "on_loss": "zero", "entries": [entry]}
+    inputs: dict[str, Any] = {"tool": {"topic": "/tool", "type": POSE, "max_age_s": 0.5, **TOOL}}
+    robot = RobotFile.from_dict(
+        {"inputs": inputs | {"last": {"command": "command", "entries": "all"}}, "command": twist}
+    )
+    before = BeforeCommands(robot, robot.signature.observation)
+    window = np.array([[0.5, -0.25]], np.float32)
+    before.fill_rows(window, {"last": np.array([True])})
+    assert window.tobytes() == np.array([[0.5, 0.0]], np.float32).tobytes()

@@ -14,6 +14,8 @@ pytest.importorskip("rosbags")
 from recorded_arm import convert, drive, write_recording
 
 from vdd_ros.data import joining
+from vdd_ros.documents import write_json
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.recordings import bag_conversion, conversion
 from vdd_ros.recordings.bag_list import NamedBag
 
@@ -114,6 +116,21 @@ def test_a_full_disk_leaves_nothing(
     assert convert(tmp_path, bags) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert not (tmp_path / "D").exists()
+
+
+def test_a_disk_without_room_for_the_record_has_no_set_either(
+    tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(path: Path, value: object) -> None:
+        if path.name == conversion.RECORD_NAME:
+            full = OSError(errno.EFBIG, "File too large")
+            raise ConfigurationError(f"{path} could not be written: {full.strerror}") from full
+        write_json(path, value)
+
+    monkeypatch.setattr(conversion, "write_json", write)
+    assert convert(tmp_path, bags) == 2
+    assert "File too large" in capsys.readouterr().err
+    assert not list((tmp_path / "D").glob("*"))
 
 
 def test_a_damaged_bag_is_an_error_that_names_it(

@@ -12,7 +12,10 @@ pytest.importorskip("rosbags")
 
 from recorded_arm import EPOCH_NS, MS, PERIOD_NS, Sent, command, convert, document, drive, joints, write_recording
 
+from vdd_ros.bags import blocks as bag_blocks
+from vdd_ros.recordings import column_sampler
 from vdd_ros.recordings.record import RECORD_NAME, ConversionRecord, read_record
+from vdd_ros.recordings.tick_columns import Seen
 
 HOUR_NS = 3600 * 1_000_000_000
 
@@ -56,9 +59,27 @@ def test_a_recorder_whose_clock_was_set_is_left_out(tmp_path: Path, capsys: pyte
     assert "jump: 472,222 hours lie between two messages" in capsys.readouterr().err
 
 
-def test_a_pause_of_some_hours_is_no_jump(tmp_path: Path) -> None:
-    sent = drive(1.0) + drive(1.0, EPOCH_NS + HOUR_NS)
+def test_a_pause_of_some_hours_is_no_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ticks are not all kept at once."""
+    monkeypatch.setattr(column_sampler, "_TICKS", 100)
+    kept, joined = [0], Seen.joined
+    monkeypatch.setattr(Seen, "joined", lambda parts: kept.append(sum(map(len, parts))) or joined(parts))
+    sent = drive(1.0) + drive(1.0, EPOCH_NS + HOUR_NS // 4)
     assert len(converted(tmp_path, sent, demonstrations={"episodes": {"gap_s": 1.0}}).episodes) == 2
+    assert max(kept) <= 300  # of 18,000
+
+
+def test_a_jump_leaves_out_the_whole_bag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also episodes that ended before it, in whatever block."""
+    monkeypatch.setattr(bag_blocks, "MESSAGES", 40)
+    sent = drive(1.0) + drive(1.0, EPOCH_NS + HOUR_NS // 10) + [joints(EPOCH_NS + 30 * HOUR_NS, (0.0, 0.0))]
+    write_recording(tmp_path / "bags" / "jump", sent, "sqlite3")
+    write_recording(tmp_path / "bags" / "whole", drive(1.0))
+    assert convert(tmp_path, tmp_path / "bags", demonstrations={"episodes": {"gap_s": 1.0}}) == 0
+    record = read_record(tmp_path / "D" / RECORD_NAME)
+    assert [episode.name for episode in record.episodes] == ["whole#1"]
+    assert [(one.name, "hours lie" in one.reason) for one in record.left_out] == [("jump", True)]
+    assert len(DemonstrationSet.load(tmp_path / "D").lengths) == 1
 
 
 def test_arrays_are_sampled_message_by_message_which_is_told(

@@ -88,6 +88,29 @@ def test_a_truth_value_that_is_any_byte_but_zero() -> None:
     check(NumberReader(kind, FieldLayout(["data"])), contents, 1)
 
 
+@pytest.mark.parametrize("count", [2, 9])
+def test_padding_may_hold_anything(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """In the header, whose last two bytes are options, and behind texts; some middlewares leave old bytes there."""
+    state = schema(JOINT_STATE).blank()
+    state.name, state.position = ["elbow", "hand"], np.array([0.25, -3.0])
+    padded = [1, 2, 3] * count
+    contents = []
+    for number, padding in enumerate(padded):
+        state.header.stamp.sec = number
+        content = bytearray(serialized(state, JOINT_STATE))
+        behind = [*range(content.index(b"elbow\0") + 6, content.index(b"\5\0\0\0hand")), 2, 3]
+        for place in behind:
+            assert content[place] in (0, 3)
+            content[place] = padding + place % 7
+        contents.append(bytes(content))
+    reader = NumberReader(schema(JOINT_STATE), JointLayout([("hand", "position")]))
+    check(reader, contents[:1], 1)
+    monkeypatch.setattr(reader, "read", None)  # all together
+    found = read_columns(reader, contents[1:], 1)
+    assert (found.numbers == -3.0).all()
+    assert found.stamps_ns.tolist() == [number * 10**9 for number in range(1, len(padded))]
+
+
 def test_no_message_and_no_number() -> None:
     kind = schema("std_msgs/msg/Float64MultiArray")
     assert read_columns(NumberReader(kind, ArrayLayout(3)), [], 3).numbers.shape == (0, 3)

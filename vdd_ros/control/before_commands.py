@@ -40,11 +40,11 @@ class BeforeCommands:
         """
         for name, own, measured, factors in self._sources:
             if history.is_empty(name):
-                window[:, own] = window[:, measured] * factors
+                window[:, own] = window[:, measured] * factors + 0.0  # never -0.0, whatever stood there before
 
     def fill_rows(self, rows: NDArray[np.float32], empty: Mapping[str, NDArray[np.bool_]]) -> None:
         """Do the same in observations, (n, obs_dim), where `empty`, (n,) by name, says that there was no command."""
         for name, own, measured, factors in self._sources:
             wanted = np.flatnonzero(empty[name])
             if len(wanted):
-                rows[wanted[:, None], own] = rows[wanted[:, None], measured] * factors
+                rows[wanted[:, None], own] = rows[wanted[:, None], measured] * factors + 0.0

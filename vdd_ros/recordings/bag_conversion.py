@@ -1,7 +1,6 @@
 """Converts one bag: its messages, in the order of receipt, to episodes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,7 +39,8 @@ def convert_bag(
         by_columns: Whether messages are sampled by blocks, where the robot file allows it; the result is the same.
 
     Returns:
-        What became of it. A bag that lacks a topic is left out as a whole.
+        What became of it. A bag that lacks a topic, or whose clock jumped, is left out as a whole: its record has no
+        episode, though some may have been kept already.
 
     Raises:
         RecordingError: The bag is damaged, or holds fewer messages than it counts.
@@ -64,16 +64,17 @@ class _BagConversion:
 
     def run(self) -> BagRecord:
         wanted = wanted_topics(self._robot)
-        with (
-            RawBag(self._bag.path, lambda topic: any(one.may_be(topic) for one in wanted)) as stream,
-            self._leaving_out(self._bag.name),
-        ):
-            readers: dict[int, list[Wanted]] = {}
-            for one, places in find_topics(wanted, stream.channels, stream.counts()):
-                for place in places:
-                    readers.setdefault(place, []).append(one)
-            self._read(stream, readers)
         record = self._record
+        with RawBag(self._bag.path, lambda topic: any(one.may_be(topic) for one in wanted)) as stream:
+            try:
+                readers: dict[int, list[Wanted]] = {}
+                for one, places in find_topics(wanted, stream.channels, stream.counts()):
+                    for place in places:
+                        readers.setdefault(place, []).append(one)
+                self._read(stream, readers)
+            except DemonstrationError as error:
+                record.episodes.clear()
+                record.left_out[:] = [LeftOut(self._bag.name, str(error))]
         return BagRecord(record.name, record.path, self._messages, record.episodes, record.left_out)
 
     def _read(self, stream: RawBag, readers: dict[int, list[Wanted]]) -> None:
@@ -157,8 +158,10 @@ class _BagConversion:
     def _take_episodes(self, sampler: Sampler | ColumnSampler) -> None:
         for raw in sampler.finished():
             name = f"{self._bag.name}#{raw.label}" if raw.label else self._bag.name
-            with self._leaving_out(name):
+            try:
                 self._take(name, raw)
+            except DemonstrationError as error:
+                self._record.left_out.append(LeftOut(name, str(error)))
 
     def _take(self, name: str, raw: RawEpisode) -> None:
         episode = self._rules.episode(raw)
@@ -173,13 +176,6 @@ class _BagConversion:
                 episode.alignment,
             )
         )
-
-    @contextmanager
-    def _leaving_out(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except DemonstrationError as error:
-            self._record.left_out.append(LeftOut(name, str(error)))
 
 
 def _is_mark(wanted: Wanted) -> bool:

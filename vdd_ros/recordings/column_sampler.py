@@ -119,6 +119,17 @@ class ColumnSampler:
 
     def take(self, block: MessageBlock, until_ns: int) -> None:
         """Take in messages, and run the ticks that are due before a time, which is not before any of them."""
+        first, step_ns = 0, round(_TICKS * 1e9 / self._form.rate_hz)
+        while self._runs:  # a long pause has millions of ticks; what comes before its end is divided off meanwhile
+            piece_ns = self._origin_ns + round(self._count * 1e9 / self._form.rate_hz) + step_ns
+            if piece_ns >= until_ns:
+                break
+            last = first + int(np.searchsorted(block.log_ns[first:], piece_ns, "right"))
+            self._take(block.taken(slice(first, last)), piece_ns)
+            first = last
+        self._take(block.taken(slice(first, None)), until_ns)
+
+    def _take(self, block: MessageBlock, until_ns: int) -> None:
         for column, places in self._read:
             if self._runs or isinstance(column, CommandColumns):
                 rows = np.flatnonzero(np.isin(block.places, places) if len(places) > 1 else block.places == places[0])
@@ -127,9 +138,9 @@ class ColumnSampler:
             self._forget_commands(until_ns)
             return
         ticks = self._due(until_ns)
-        for first in range(0, len(ticks), _TICKS):
-            self._look(ticks[first : first + _TICKS])
-            self._skip(int(ticks[min(first + _TICKS, len(ticks)) - 1]))
+        if len(ticks):
+            self._look(ticks)
+            self._skip(int(ticks[-1]))
         self._divide(block, ticks)
         for column, _ in self._read:
             column.count()

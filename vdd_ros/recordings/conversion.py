@@ -226,11 +226,12 @@ def _put_together(
             f"no episode can be used, so no demonstrations were written: {reasons or 'the bags have no episode'}{more}"
         )
     with joined(map(DemonstrationSet.load, places), list(map(_pairs_of, places)), parts.folder) as whole:
+        record = ConversionRecord(VERSION, robot.path, form.rate_hz, whole.sha256, [one for _, one in records])
+        aside = parts.folder / RECORD_NAME
+        write_json(aside, json_object(record))  # first: where there is no room for it, the set is not written either
         whole.save(folder)
-        digest = whole.sha256
+        aside.replace(folder / RECORD_NAME)
     del whole  # before the set is read again
-    record = ConversionRecord(VERSION, robot.path, form.rate_hz, digest, [one for _, one in records])
-    write_json(folder / RECORD_NAME, json_object(record))
     return Converted(DemonstrationSet.load(folder), record, parts.resumed)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
 from vdd_ros.robot.cdr.places import Places
-from vdd_ros.robot.cdr.schema import Schema
+from vdd_ros.robot.cdr.schema import Number, Schema
 from vdd_ros.robot.cdr.walk import Block, Found, Place, Walk
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,7 @@ class NumberForm(NamedTuple):
     """Where the numbers of messages of one form stand.
 
     Attributes:
-        same: (start, stop, bytes) of what such messages have in common.
+        same: (start, stop, bytes) of what such messages have in common; padding, which may hold anything, is not in it.
         order: Byte order, `<` or `>`.
         stamp: Seconds and nanoseconds of the stamp; empty without a header.
         numbers: The wanted numbers.
@@ -123,7 +123,7 @@ class NumberReader:
         except ObservationError as error:
             return _Numbers(0, _no_numbers, None, _NONE.pack_into, error)
         stamped = tuple(place for place in stamp if isinstance(place, Place))
-        form = NumberForm(walk.same, walk.order, stamped, tuple(picked))
+        form = NumberForm(walk.counting, walk.order, stamped, tuple(picked))
         pack = struct.Struct(f"{len(picked)}d").pack_into
         return _Numbers(*_unpacking([*stamped, *picked], walk.order), pack, None, form)
 
@@ -161,11 +161,13 @@ class ValueReader:
 
 
 def has_stamp(schema: Schema) -> bool:
-    """Return whether messages of a type have a header with a stamp."""
+    """Return whether messages of a type have a header with a stamp of ROS 2: two whole numbers of 32 bits."""
     kind: Any = schema
     for name in ("header", "stamp"):
         kind = kind.fields.get(name) if isinstance(kind, Schema) else None
-    return isinstance(kind, Schema) and {"sec", "nanosec"} <= set(kind.fields)
+    if not isinstance(kind, Schema):
+        return False
+    return all(kind.fields.get(name) in (Number("i"), Number("I")) for name in ("sec", "nanosec"))
 
 
 def _picked(found: Found, item: int | None) -> Place:

@@ -53,6 +53,17 @@ class Run:
         """Offset behind its last byte."""
         return self.pieces[-1][1]
 
+    @property
+    def apart(self) -> list[tuple[int, int]]:
+        """(start, stop) of the bytes that count; pieces that touch are one."""
+        found = self.pieces[:1]
+        for start, stop in self.pieces[1:]:
+            if start == found[-1][1]:
+                found[-1] = (found[-1][0], stop)
+            else:
+                found.append((start, stop))
+        return found
+
 
 @dataclass
 class Request:
@@ -159,6 +170,12 @@ class Walk:
             self._found[slot] = tuple(items)
         self.found = tuple(self._found)
         self.same = tuple((run.start, run.stop, bytes(content[run.start : run.stop])) for run in self.runs)
+
+    @property
+    def counting(self) -> tuple[tuple[int, int, bytes], ...]:
+        """(start, stop, bytes) of the runs without the padding in them."""
+        pieces = [piece for run in self.runs for piece in run.apart]
+        return tuple((start, stop, bytes(self._content[start:stop])) for start, stop in pieces)
 
     def _visit(self, kind: Kind, wanted: list[Request], *, whole: bool) -> None:
         """Take what is asked for out of a value; `whole`: go to its end, since something behind it is asked for."""
