@@ -61,7 +61,9 @@ class GoalPublisher:
         self._numbers = np.empty(len(self._tolerances))
         self._apart = np.empty_like(self._numbers)
         self._asked = np.full_like(self._numbers, np.nan)
-        self._wishes: deque[Floats | None] = deque(maxlen=1)  # only the newest matters
+        self._wishes: deque[Floats | None] = deque(
+            maxlen=1
+        )  # only the newest matters: rclpy runs the newest task first
         self._client: Any = None
         self._closes_s: float | None = None
         if not control:
