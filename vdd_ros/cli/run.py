@@ -51,10 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if not all was in order."""
     check_result_options(args)
-    if args.sim is None and (args.json or args.append):
-        raise ConfigurationError(
-            "--json and --append keep the results of simulated episodes; give --sim, or leave them out"
-        )
+    if args.sim is None and (args.json or args.append) is not None:
+        raise ConfigurationError("--json and --append keep the results of simulated episodes; give --sim, or omit them")
     asked = RobotRun(
         robot=args.robot,
         policy=args.policy,
