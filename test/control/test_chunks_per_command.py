@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from arm_rig import MAX_STEP, Arm, arm_document
+from loop_rig import PERIOD_S
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.robot.robot_file import RobotFile
@@ -33,6 +34,27 @@ def test_a_command_of_steps_gets_the_point_of_each_tick(tmp_path: Path) -> None:
     assert len(out.trajectories) == 1
     assert out.parts == [(0, 1), (1,), (1,), (1,)]
     assert [command[1] for command in out.commands] == pytest.approx([0.04, 0.06, 0.08])
+
+
+def test_a_command_of_steps_gets_one_step_at_a_time_although_ticks_are_lost(tmp_path: Path) -> None:
+    """Neither within a chunk nor from one to the next, where the arm has gone on meanwhile."""
+    arm = Arm(tmp_path, document(send="step"), horizon=HORIZON, action_steps=6, trajectories=True)
+    arm.wants = np.repeat(MAX_STEP * np.arange(1, HORIZON + 1)[:, None], 2, axis=1)
+    arm.tick()
+    arm.tick()
+    arm.rig.time_s += 3 * PERIOD_S
+    arm.places = np.full(2, 5 * MAX_STEP)
+    arm.tick()
+    out = arm.rig.out
+    assert [command[1] for command in out.commands] == pytest.approx([2 * MAX_STEP, 3 * MAX_STEP])
+    arm.rig.time_s += PERIOD_S
+    arm.wants = np.full((HORIZON, 2), 1.0)
+    for _ in range(4):
+        arm.tick()
+    first = out.trajectories[1][0]
+    assert (first[0], first[1]) == pytest.approx((9 * MAX_STEP, 5 * MAX_STEP))
+    commanded = [record["commanded"] for record in out.records]
+    assert (commanded, arm.rig.loop.counters.commands) == ([1, 1, 1, 1, 0, 0, 1], 5)
 
 
 def test_the_fail_safe_cuts_off_only_what_has_points_left(tmp_path: Path) -> None:

@@ -143,6 +143,20 @@ def test_a_pause_on_the_way_home_waits_for_the_answer_too(tmp_path: Path) -> Non
     assert not rig.stands(1)
 
 
+def test_a_way_home_that_fails_during_a_pause_is_told_and_stays_a_pause(tmp_path: Path) -> None:
+    rig = Homed(tmp_path)
+    rig.move()
+    rig.episodes.end("the task is over")
+    rig.episodes.pause("by hand")
+    rig.episodes.homed("the brake is on")
+    assert rig.stands()
+    assert (rig.episodes.phase, rig.episodes.failed) == (Phase.PAUSED, True)
+    assert rig.episodes.reason == "by hand; the robot did not get home: the brake is on"
+    rig.episodes.resume()
+    rig.move(2)
+    assert (rig.episodes.running, rig.episodes.failed, rig.episodes.reason) == (True, False, "")
+
+
 def test_without_home_the_end_of_a_task_waits_for_the_next_number(tmp_path: Path) -> None:
     rig = Homed(tmp_path, home=False)
     rig.move()

@@ -90,3 +90,12 @@ def test_the_ages_follow_the_common_labels_in_the_order_of_the_robot_file(tmp_pa
     made = rig(tmp_path)
     assert made.loop.observer.alignment.names == tuple(document()["inputs"])
     assert latency_labels(made.loop.observer.alignment.names)[-3:] == ("skew_s", "age_s.desired", "age_s.tcp")
+
+
+def test_a_new_episode_forgets_the_skew(tmp_path: Path) -> None:
+    """Diagnostics would blame it while the first messages are awaited."""
+    made = rig(tmp_path, 0.03)
+    see(made, 10.0, 0.05)
+    assert made.loop.observer.alignment.skew_s > 0.03
+    made.loop.new_episode()
+    assert not made.loop.observer.alignment.skew_s > 0.03

@@ -12,6 +12,7 @@ from ros_helpers import Bench
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.task import Future
 from std_msgs.msg import Empty, Int64
 from std_srvs.srv import Trigger
 
@@ -154,6 +155,18 @@ def test_a_shadow_stands_while_the_node_that_commands_does(make_node: MakeNode, 
     )
 
 
+def test_a_shadow_that_is_activated_during_a_pause_stands(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
+    started(make_node(first_action="free"))
+    assert ask(bench, "/policy/pause").success
+    shadow = started(make_node("shadow", enable_control=False, phase_topic="/policy/phase"))
+    assert shadow.session is not None
+    episodes = shadow.session.loop.episodes
+    robot.run_until(lambda: not episodes.running, "the pause of the shadow")
+    shadow.trigger_deactivate()
+    shadow.trigger_activate()
+    assert episodes.reason == "the node that commands is paused"
+
+
 def test_a_shadow_calls_nobody_home(make_node: MakeNode, tmp_path: Path, robot: Robot, bench: Bench) -> None:
     file = tmp_path / "robot.yaml"
     rules = {"topic": "/episode", "home": {"service": HOME}, "done": {"entry": "tcp_x", "above": 0.4}}
@@ -179,4 +192,27 @@ def test_a_home_service_that_keeps_silent_is_not_waited_for_for_ever(
     call.start()
     bench.wait(lambda: answers, "the end")
     assert answers == [f"{HOME} {'did not answer' if there else 'is not available'} within 0.5 s"]
+    call.destroy()
+
+
+def test_a_call_that_still_waits_for_the_executor_is_not_made_after_a_stop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a task ends while its node is being deactivated: the robot must not move any more."""
+    calls: list[Any] = []
+    call = HomeCall(bench.node, Home(HOME, 60.0), lambda _: None)
+    monkeypatch.setattr(call._client, "service_is_ready", lambda: True)
+    monkeypatch.setattr(call._client, "call_async", lambda request: calls.append(request) or Future())
+    call.start()
+    call.stop()
+    call.start()
+    bench.wait(lambda: calls, "the call")
+    call.stop()
+    call.start()
+    call.stop()
+    ran: list[int] = []
+    for count in (1, 2):  # the executor runs the newest task first
+        bench.executor.create_task(ran.append, count)
+        bench.wait(lambda count=count: len(ran) == count, "the executor")  # type: ignore[misc]
+    assert len(calls) == 1
     call.destroy()

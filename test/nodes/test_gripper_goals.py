@@ -147,6 +147,57 @@ def test_without_its_server_no_command_leaves_until_it_is_back(gripper: Gripper)
     assert gripper.positions == pytest.approx([0.2, 0.2])
 
 
+def test_a_goal_that_was_withdrawn_before_the_executor_sent_it_is_not_sent(gripper: Gripper) -> None:
+    """As where the fail-safe follows a command at once."""
+    tasks: list[Callable[[], None]] = []
+    gripper.node.executor.create_task = tasks.append
+    gripper.tick(0.2)
+    gripper.arm.rig.loop.stop()
+    for task in reversed(tasks):  # as rclpy's executor
+        task()
+    assert (len(tasks), gripper.client.goals) == (2, [])
+
+
+def test_of_goals_that_wait_for_the_executor_only_the_newest_is_sent(gripper: Gripper) -> None:
+    tasks: list[Callable[[], None]] = []
+    gripper.node.executor.create_task = tasks.append
+    for wants in (0.2, 0.4, 0.6):
+        gripper.tick(wants)
+    for task in reversed(tasks):  # as rclpy's executor
+        task()
+    assert (len(tasks), gripper.positions) == (3, pytest.approx([0.6]))
+    gripper.client.goals[0].accept()
+    assert gripper.client.goals[0].cancels == 0
+
+
+@pytest.mark.parametrize("accepted_before", [True, False])
+def test_a_client_cancels_before_it_is_destroyed(gripper: Gripper, accepted_before: bool) -> None:
+    """As where a node is shut down while active: what was asked of the executor comes too late."""
+    gripper.tick(0.2)
+    client, goal = gripper.client, gripper.client.goals[0]
+    if accepted_before:
+        goal.accept()
+    gripper.goals.destroy()
+    gripper.tick(0.9)
+    if not accepted_before:
+        goal.accept()
+    assert (goal.cancels, client.served) == (1, True)
+    goal.end(CANCELED)
+    gripper.node.timers[0]()
+    assert (client.served, gripper.node.timers, len(client.goals)) == (False, [], 1)
+    gripper.goals.destroy()
+
+
+def test_a_client_whose_goal_does_not_end_is_destroyed_in_time(
+    gripper: Gripper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gripper.tick(0.2)
+    gripper.client.goals[0].accept()
+    monkeypatch.setattr(goal_publisher, "CLOSING_S", -1.0)
+    gripper.goals.destroy()
+    assert (gripper.client.goals[0].cancels, gripper.client.served, gripper.node.timers) == (1, False, [])
+
+
 def test_activation_without_a_server_is_refused(gripper: Gripper) -> None:
     gripper.client.served = False
     gripper.node.timers[0]()
@@ -247,7 +298,7 @@ def test_a_tolerance_goes_with_goals_only() -> None:
 @pytest.mark.parametrize(("handed", "real"), [(HandedClient, ActionClient), (HandedGoal, ClientGoalHandle)])
 def test_the_client_by_hand_is_called_as_that_of_rclpy(handed: type, real: type) -> None:
     """What the publisher of goals calls is there, and takes the same arguments."""
-    ours = {"goal", "accept", "reject", "end"}  # of the test
+    ours = {"goal", "accept", "reject", "end", "answer_cancel"}  # of the test
     for name in (name for name in vars(handed) if not name.startswith("_") and name not in ours):
         taken = set(inspect.signature(getattr(handed, name)).parameters)
         assert taken <= set(inspect.signature(getattr(real, name)).parameters), name

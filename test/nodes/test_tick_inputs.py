@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from ros_helpers import Bench
 from std_msgs.msg import Int64
 
-from vdd_ros.nodes.ros.messages import LATCHED, RELIABLE, SENSOR_DATA
+from vdd_ros.nodes.ros.messages import LATCHED, PHASES, RELIABLE, SENSOR_DATA
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 
 TOPIC = "/number"
@@ -105,6 +105,28 @@ def test_messages_before_the_start_are_discarded_except_latched_ones(bench: Benc
         assert numbers.taken == expected
         numbers.inputs.destroy()
         bench.node.destroy_publisher(numbers.publisher)
+
+
+def test_a_bad_latched_message_does_not_hide_a_newer_one(bench: Bench) -> None:
+    taken: list[int] = []
+    failed: list[str] = []
+
+    def take(message: Int64, _: float) -> None:
+        if message.data == 1:
+            raise ValueError("one")
+        taken.append(message.data)
+
+    inputs = TickInputs(bench.node, lambda topic, error: failed.append(f"{topic}: {error}"))
+    inputs.add(Int64, TOPIC, take, PHASES)
+    seen = bench.collect(Int64, TOPIC, PHASES)
+    publisher = bench.node.create_publisher(Int64, TOPIC, PHASES)
+    bench.wait_for_match(TOPIC, publishers=1, subscriptions=2)
+    for number in (1, 2):
+        publisher.publish(Int64(data=number))
+    bench.wait(lambda: len(seen) == 2, "both numbers")
+    inputs.discard()
+    assert (taken, failed) == ([2], [f"{TOPIC}: one"])
+    inputs.destroy()
 
 
 def test_a_node_that_is_destroyed_while_it_ticks_ends_its_thread(

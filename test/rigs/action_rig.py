@@ -42,7 +42,7 @@ class HandedGoal:
 
     def __init__(self, goal: Any) -> None:
         self.goal = goal
-        self.answer, self._end = HandedFuture(), HandedFuture()
+        self.answer, self._end, self.cancel_answer = HandedFuture(), HandedFuture(), HandedFuture()
         self.accepted, self.cancels, self.ended = False, 0, False
 
     def get_result_async(self) -> HandedFuture:
@@ -50,7 +50,7 @@ class HandedGoal:
 
     def cancel_goal_async(self) -> HandedFuture:
         self.cancels += 1
-        return HandedFuture()
+        return self.cancel_answer
 
     def accept(self) -> None:
         self.accepted = True
@@ -63,6 +63,9 @@ class HandedGoal:
     def end(self, status: int = 4) -> None:
         self.ended = True
         self._end.give(SimpleNamespace(status=status))
+
+    def answer_cancel(self, return_code: int = 0) -> None:
+        self.cancel_answer.give(SimpleNamespace(return_code=return_code))
 
 
 class HandedClient:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from arm_rig import arm_document
 from node_rig import AVOIDING, Robot
 from policy_files import write_mixture
 from ros_helpers import DEADLINE_S, LEAVE_S, Bench
@@ -25,7 +27,11 @@ from vdd_ros.bags.latency import read_latency_bag
 from vdd_ros.bags.reader import read_messages
 from vdd_ros.cli.main import main
 from vdd_ros.errors import VddError
+from vdd_ros.evaluation.robot_check.live import check_live
 from vdd_ros.nodes.policy.console import AGAIN_S
+from vdd_ros.nodes.robot_capture import Captured
+from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running.arguments import recorded_topics
 from vdd_ros.running.robot_run import RobotRun, execute
 
 pytestmark = pytest.mark.ros
@@ -174,6 +180,35 @@ def test_a_simulated_robot_needs_no_robot_file(
     assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
 
 
+def test_results_without_a_simulation_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only simulated episodes have any; otherwise the file would silently not be written."""
+    assert main(["run", "--robot", str(AVOIDING), "--json", str(tmp_path / "out.json")]) == 2
+    assert "--json and --append keep the results of simulated episodes" in capsys.readouterr().err
+
+
+def gripper_document() -> dict[str, Any]:
+    """Return the robot file of an arm whose second joint takes goals."""
+    found = arm_document()
+    arm = found.pop("command")
+    finger = arm["entries"][1] | {"name": "command.position"}
+    effort = {"name": "command.max_effort", "fixed": 20.0, "unit": "Nm"}
+    kind = "control_msgs/action/GripperCommand"
+    gripper = {"topic": "gripper/gripper_cmd", "type": kind, "on_loss": "hold", "entries": [finger, effort]}
+    return found | {"commands": {"arm": arm | {"entries": arm["entries"][:1]}, "gripper": gripper}}
+
+
+def test_a_recorder_does_not_wait_for_the_goals_of_an_action() -> None:
+    """They are no topic: it would never be ready, and nothing would begin."""
+    robot = RobotFile.from_dict(gripper_document())
+    needed, optional = recorded_topics(robot, ["policy"], control=True)
+    assert needed[:2] == ["joint_states", "arm/joint_trajectory"]
+    assert not [topic for topic in (*needed, *optional) if "gripper" in topic]
+    captured = Captured(topics=(), received=(), problems=(), listeners={"arm/joint_trajectory": ("c",)}, commanders=())
+    findings = [f.text for f in check_live(robot, captured).findings]
+    assert "c listens to arm/joint_trajectory" in findings
+    assert not [text for text in findings if "nobody listens" in text]
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -188,6 +223,10 @@ def test_a_simulated_robot_needs_no_robot_file(
         ({"task": "no_such_task"}, "'avoiding', not for 'no_such_task'; omit the task of --sim"),
         ({"task": "example_arm"}, "'avoiding', not for 'example_arm'; omit the task of --sim"),
         ({"task": "avoiding", "episodes": 0}, "--episodes is 0; it must be from 1 to 1,000,000"),
+        (
+            {"task": "avoiding", "robot": Path("goals.yaml")},
+            "commands.gripper: the simulated robot takes no goals of an",
+        ),
         ({"seed": -1}, "--seed is -1; it must be from 0 to 2,147,483,647"),
     ],
     ids=str,
@@ -198,6 +237,7 @@ def test_wrong_arguments_are_refused_before_anything_starts(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
     (tmp_path / "there").mkdir()
+    (tmp_path / "goals.yaml").write_text(yaml.safe_dump(gripper_document()))
     for name, section in (("other", "/other_node"), ("silent", "/**")):
         (tmp_path / f"{name}.yaml").write_text(f"{section}:\n  ros__parameters:\n    enable_control: false\n")
     with pytest.raises(VddError, match=words):

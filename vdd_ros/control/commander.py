@@ -83,6 +83,8 @@ class Commander:
         self._all = tuple(range(len(channel.parts)))
         self._single = tuple(i for i in self._all if not channel.parts[i].command.takes_chunks)
         self._dry_limits = CommandLimits(channel.low, channel.high, channel.max_step, rotations=rotations)
+        self._takes_steps = [not part.command.takes_chunks for part in channel.parts for _ in part.command.entries]
+        self._step_limits = CommandLimits(channel.low, channel.high, self._steps_of(channel), rotations=rotations)
         self._command = np.zeros(len(channel.low))
         self._dry_command = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
@@ -92,9 +94,7 @@ class Commander:
         self._sent_s = math.inf
         self._planned = self._points
         self._passed: list[float] = self._command.tolist()
-        self._first = True
-        self._first_of_another = False
-        self._engaged = False
+        self._first, self._first_of_another, self._engaged = True, False, False
         self.withdrawal = Withdrawal()
 
     @property
@@ -106,6 +106,7 @@ class Commander:
         """Take the actions of another policy from now on, with its limits, which continue from the last command."""
         for limits in (self.limits, self._dry_limits):
             limits.replace(channel.low, channel.high, channel.max_step, following.max_error)
+        self._step_limits.replace(channel.low, channel.high, self._steps_of(channel), [math.inf] * len(channel.low))
         self.channel = channel
         following.go_on_from(self.following)
         self.following = following
@@ -148,17 +149,36 @@ class Commander:
         if passed:
             self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
 
-    def follow_up(self, newest: NDArray[np.float32], now_s: float) -> None:
-        """Mark this tick's point as under way; cut the trajectory off if the robot does not follow it."""
+    def follow_up(self, newest: NDArray[np.float32], now_s: float) -> bool:
+        """Mark this tick's point as under way; return whether it was sent, to the commands that take no chunks.
+
+        Those get one step at a time, even if ticks were lost. The trajectory ends if the robot does not follow it.
+        """
         if self.obstacle:
             self._counters.obstructed += 1
             self.enter_failsafe()
-            return
+            return False
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
-        if self._single and len(self._planned) and self._sender is not None:
-            self._sender.command(self._planned[0], self._single)
-        self._planned = self._planned[1:]
+        if not self._single or not len(self._planned) or self._sender is None:
+            self._planned = self._planned[1:]
+            return False
+        point, self._planned = self._planned[0].copy(), self._planned[1:]
+        if not self._step_limits.apply(point):
+            self.enter_failsafe()
+            return False
+        self._sender.command(point, self._single)
+        self._counters.commands += 1
+        return True
+
+    def _steps_of(self, channel: CommandChannel) -> NDArray[np.float64]:
+        """Return the largest steps of the numbers, infinite where a command takes chunks."""
+        return np.where(self._takes_steps, channel.max_step, math.inf)
+
+    def _reached(self) -> list[float]:
+        """Return where the commands are: on the trajectory, or where they were last sent to."""
+        sent = self._step_limits.bounded
+        return [s if steps else p for s, p, steps in zip(sent, self._passed, self._takes_steps, strict=True)]
 
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Dry-run `command`: send nothing, count nothing, keep no state."""
@@ -182,7 +202,7 @@ class Commander:
             now_s: The time in seconds, on the clock of the stamps.
         """
         if len(self._points):
-            self.limits.follow(self._passed)
+            self.limits.follow(self._reached())
         if not self._bound(actions[0], newest, now_s):
             return False
         points = np.empty((len(actions), len(self._command)))
@@ -195,6 +215,7 @@ class Commander:
             count += 1
         self._points, self._planned = points[:count], points[1:count]
         self._sent_s, self._passed = now_s, points[0].tolist()
+        self._step_limits.follow(self._passed)
         if self._sender is None:
             return False
         self._sender.trajectory(points[:count], self._all)
@@ -282,7 +303,7 @@ class Commander:
             if limits.is_beside(due, measured):
                 limits.waits = []
             else:
-                limits.follow(self._passed)
+                limits.follow(self._reached())
                 limits.bound(due, measured)
         if self._gives_up(seen, now_s, due, self._passed):
             return
@@ -290,6 +311,7 @@ class Commander:
         if limits.waits and len(self._planned) and self._sender is not None:
             self._planned = self._planned[:0]
             self._before[:] = due
+            self._step_limits.follow(due)
             self._sender.trajectory(self._before[None], self._all)
 
     def _gives_up(self, seen: list[float], now_s: float, command: list[float], origin: list[float]) -> bool:

@@ -156,6 +156,9 @@ class Episodes:
                 return
             self._away = False
             if self.phase is not Phase.HOMING:
+                if failure:  # whoever resumes should know where the robot is
+                    self.failed = True
+                    self.reason += f"; the robot did not get home: {failure}"
                 return
             if failure:
                 self._set(Phase.ENDED, f"the robot did not get home: {failure}", failed=True)

@@ -1,6 +1,8 @@
 """The goals of an action, one at a time: without rclpy, whose action clients fit in."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,6 +11,10 @@ from vdd_ros.text import printable
 
 SUCCEEDED, CANCELED = 4, 5
 """Of action_msgs/msg/GoalStatus."""
+REFUSED, UNKNOWN = 1, 2
+"""Answers to a cancellation, of action_msgs/srv/CancelGoal."""
+ANSWER_S = 2.0
+"""How long a server may take to answer a goal or a cancellation."""
 
 
 class Future(Protocol):
@@ -25,21 +31,32 @@ class Goals:
     """Sends the newest wanted goal once no other is in flight.
 
     A goal is in flight from its sending to its result. If another one is wanted meanwhile, it is cancelled, and the
-    newest wanted one follows its result. All calls come from one thread.
+    newest wanted one follows its result. A server that was restarted does not know the goal; then no result comes, and
+    the cancellation says so. All calls come from one thread.
 
     Args:
         send: Sends a goal of these numbers, (m,); the future gives its handle, as those of rclpy's action clients.
-        failed: Called with the reason for each goal that was rejected, aborted or not sent.
+        failed: Called with the reason for each goal that was rejected, aborted, lost or not sent.
+        now_s: A monotonic clock, in seconds.
     """
 
-    def __init__(self, send: Callable[[Floats], Future], failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        send: Callable[[Floats], Future],
+        failed: Callable[[str], None],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._send = send
         self._failed = failed
+        self._now_s = now_s
         self._wanted: Floats | None = None
+        self._sent: Floats | None = None
         self._asked: Future | None = None
         self._handle: Any = None
         self._withdrawn = False
         self._cancelling = False
+        self._cancel_open = False
+        self._since_s = 0.0
 
     @property
     def busy(self) -> bool:
@@ -57,20 +74,41 @@ class Goals:
         self._go_on()
 
     def forget(self) -> None:
-        """Forget the goal in flight, as when its server has gone: no answer can come."""
+        """Forget the goal in flight, as when its server has gone: no answer is expected.
+
+        The server may only have been out of reach, so the goal is cancelled, now or when it is accepted after all.
+        """
+        handle = self._handle
         self._asked = self._handle = self._wanted = None
+        if handle is not None and not self._cancelling:
+            with suppress(Exception):  # of the middleware, as the server has gone
+                handle.cancel_goal_async()
+
+    def look(self) -> None:
+        """Ask again what was not answered within `ANSWER_S`; call this a few times a second."""
+        if self._now_s() - self._since_s < ANSWER_S:
+            return
+        if self._asked is not None:
+            self._asked = None
+            if self._wanted is None and not self._withdrawn:
+                self._wanted = self._sent
+            self._failed(f"was not answered within {ANSWER_S:g} s")
+            self._go_on()
+        elif self._cancel_open:
+            self._failed(f"was to be cancelled, but that was not answered within {ANSWER_S:g} s")
+            self._cancel()
 
     def _go_on(self) -> None:
         if self._asked is not None:  # its handle is needed to cancel it
             return
         if self._handle is not None:
             if (self._withdrawn or self._wanted is not None) and not self._cancelling:
-                self._cancelling = True
-                self._handle.cancel_goal_async()
+                self._cancel()
             return
         if self._wanted is None:
             return
         numbers, self._wanted = self._wanted, None
+        self._sent, self._since_s = numbers, self._now_s()
         try:
             self._asked = asked = self._send(numbers)
         except Exception as error:  # of the middleware; the next goal is sent all the same
@@ -78,22 +116,46 @@ class Goals:
             return
         asked.add_done_callback(self._answered)
 
+    def _cancel(self) -> None:
+        """Cancel the goal in flight; `look` asks again where no answer comes."""
+        self._cancelling = self._cancel_open = True
+        self._since_s = self._now_s()
+        try:
+            answer = self._handle.cancel_goal_async()
+        except Exception as error:  # of the middleware; it is cancelled again
+            self._failed(f"was not cancelled: {printable(error)}")
+            return
+        answer.add_done_callback(partial(self._cancelled, self._handle))
+
     def _answered(self, asked: Future) -> None:
+        handle = _result(asked)
         if asked is not self._asked:
+            if handle is not None and handle.accepted:  # too late: nobody waits for it
+                handle.cancel_goal_async()
             return
         self._asked = None
-        handle = _result(asked)
         if handle is None or not handle.accepted:
             self._failed("was not answered" if handle is None else "was rejected")
         else:
-            self._handle, self._cancelling = handle, False
+            self._handle, self._cancelling, self._cancel_open = handle, False, False
             handle.get_result_async().add_done_callback(partial(self._ended, handle))
         self._go_on()
+
+    def _cancelled(self, handle: Any, answer: Future) -> None:
+        if handle is not self._handle or (found := _result(answer)) is None:
+            return
+        self._cancel_open = False
+        if found.return_code == UNKNOWN:
+            self._handle = None
+            self._failed("is unknown to its server, which may have been restarted")
+            self._go_on()
+        elif found.return_code == REFUSED:
+            self._failed("cannot be cancelled, says its server")
 
     def _ended(self, handle: Any, answer: Future) -> None:
         if handle is not self._handle:
             return
-        self._handle = None
+        self._handle, self._cancel_open = None, False
         ended = _result(answer)
         if ended is None or ended.status not in (SUCCEEDED, CANCELED):
             self._failed("has no result" if ended is None else f"was aborted (status {ended.status})")

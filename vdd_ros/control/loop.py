@@ -302,8 +302,7 @@ class PolicyLoop:
         if not self._trajectories:
             return self.commander.command(step.actions[0], newest, now_s)
         if step.act is None:
-            self.commander.follow_up(newest, now_s)
-            return False
+            return self.commander.follow_up(newest, now_s)
         return self.commander.trajectory(step.actions, newest, now_s)
 
     def _observe(self, observer: Observer, now_s: float) -> NDArray[np.float32] | None:

@@ -118,7 +118,7 @@ class Observer:
         self._history.reset()
         for name in self.inputs:
             self.stamps_s[name] = self._since_s[name] = -math.inf
-        self._doubted_until_s = -math.inf
+        self._doubted_until_s, self.alignment.skew_s = -math.inf, math.nan
         for judge in self._continuity.values():
             judge.reset()
 

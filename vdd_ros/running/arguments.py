@@ -115,6 +115,8 @@ def recorded_topics(
 ) -> tuple[list[str], list[str]]:
     """Return the topics that the recorder waits for, and those that it records if somebody publishes them.
 
+    The goals of an action are no topic.
+
     Args:
         robot: The robot file.
         nodes: Names of the policy nodes.
@@ -122,7 +124,7 @@ def recorded_topics(
         more: Further topics.
     """
     on_robot = [source.topic for source in robot.inputs]
-    on_robot += [command.topic for command in robot.commands] if control else []
+    on_robot += [one.topic for one in robot.commands if not one.message.is_action] if control else []
     own = [f"{node}/{topic}" for node in nodes for topic in NODE_TOPICS]
     optional = [f"{node}/{topic}" for node in nodes for topic in OPTIONAL_TOPICS]
     needed = [*on_robot, *more, *own, DIAGNOSTICS]

@@ -193,6 +193,7 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
             {"output": str(new_bag(run.record)), "topics": topics, "optional_topics": optional},
         )
     if task:
+        _refuse_actions(robot)
         robot.check(task.spec.observation, task.spec.action)
         listeners = len(policies) + (run.record is not None)
         plan[ROBOT] = _simulated(run, task, robot_file, listeners)
@@ -201,6 +202,15 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
         own |= _asked(run, episode_topic, commands=run.commands and name == COMMANDER, compared=len(files) > 1)
         plan[name] = _Node("vdd_ros.nodes.policy_node", params_file if matched[name] else None, own)
     return plan
+
+
+def _refuse_actions(robot: RobotFile) -> None:
+    for command in robot.commands:
+        if command.message.is_action:
+            raise ConfigurationError(
+                f"{command.path}: the simulated robot takes no goals of an action ({command.type}); give --sim a robot "
+                "file that commands messages"
+            )
 
 
 def _simulated_task(run: RobotRun, file: Path) -> Task:

@@ -61,7 +61,7 @@ def check_live(
 def _graph(robot: RobotFile, captured: LiveRecording) -> Iterator[Finding]:
     for problem in captured.problems:
         yield Finding(ERROR, "ROS graph", problem)
-    for command in robot.commands:
+    for command in (each for each in robot.commands if not each.message.is_action):
         where, topic = f"{command.path}.topic", command.topic
         if listeners := captured.listeners.get(topic):
             yield Finding(NOTE, where, f"{', '.join(listeners)} listens to {topic}")

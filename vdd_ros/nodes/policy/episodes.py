@@ -8,6 +8,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Empty, Int64, String
 from std_srvs.srv import Trigger
 
+from vdd_ros.control.episodes import Phase
 from vdd_ros.control.loop import PolicyLoop
 from vdd_ros.nodes.policy.home_call import HomeCall
 from vdd_ros.nodes.ros.messages import LATCHED, PHASES, RELIABLE
@@ -54,8 +55,9 @@ class EpisodeTopics:
         self._ticking = ticking
         self._simulated_time = simulated_time
         self._number: int | None = None
+        self._phase, self._phase_topic = "", phase_topic
         self._home = HomeCall(node, rules.home, self._homed) if control and rules.home else None
-        loop.episodes.go_home = self._home.start if self._home else None
+        loop.episodes.go_home = self._call_home if self._home else None
         if topic:
             inputs.add(Int64, topic, self._take_number, LATCHED)
         if control and rules.done_topic:
@@ -68,6 +70,11 @@ class EpisodeTopics:
             loop.episodes.told = self._tell
         served = {PAUSE: self._pause, RESUME: self._resume} | ({HOME: self._go_home} if self._home else {})
         self._services = [node.create_service(Trigger, name, function) for name, function in served.items()]
+
+    def start(self) -> None:
+        """Follow the node that commands, as at activation: it may have paused long ago."""
+        if self._phase and self._node.count_publishers(self._phase_topic):
+            self._loop.episodes.follow(self._phase, -math.inf)
 
     def stop(self) -> None:
         """Wait for no answer any longer, as at deactivation."""
@@ -95,15 +102,21 @@ class EpisodeTopics:
         return -math.inf if self._simulated_time else received_s
 
     def _take_phase(self, message: String, received_s: float) -> None:
+        self._phase = Phase(message.data).value
         if self._ticking():
-            self._loop.episodes.follow(message.data, self._since_s(received_s))
+            self._loop.episodes.follow(self._phase, self._since_s(received_s))
 
     def _tell(self, phase: str) -> None:
         if self._phases is not None:
             self._phases.publish(String(data=phase))
 
     def _take_end(self, _message: Empty, _received_s: float) -> None:
-        self._loop.episodes.end(f"{self._done_topic} says so")
+        if self._ticking():
+            self._loop.episodes.end(f"{self._done_topic} says so")
+
+    def _call_home(self) -> None:
+        if self._home is not None and self._ticking():  # a tick that hung may end after the deactivation
+            self._home.start()
 
     def _homed(self, failure: str) -> None:
         self._loop.counters.failed_homes += bool(failure)

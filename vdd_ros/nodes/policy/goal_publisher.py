@@ -1,6 +1,9 @@
 """Sends one command of a robot file as the goals of an action."""
 
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from vdd_ros.nodes.ros.messages import message_class
 from vdd_ros.robot.command_channel import CommandPart, Floats
 
 LOOK_S = 0.2
+CLOSING_S = 1.0
+"""How long a client outlives its node's session, for the goal that it has to cancel."""
 
 
 class GoalPublisher:
@@ -56,7 +61,11 @@ class GoalPublisher:
         self._numbers = np.empty(len(self._tolerances))
         self._apart = np.empty_like(self._numbers)
         self._asked = np.full_like(self._numbers, np.nan)
+        self._wishes: deque[Floats | None] = deque(
+            maxlen=1
+        )  # only the newest matters: rclpy runs the newest task first
         self._client: Any = None
+        self._closes_s: float | None = None
         if not control:
             return
         kind = message_class(part.command.type)
@@ -85,7 +94,8 @@ class GoalPublisher:
         if (self._apart <= self._tolerances).all():  # not so while nothing was asked, which is NaN
             return
         self._asked[:] = self._numbers
-        self._in_executor(self._goals.want, self._numbers.copy())
+        self._wishes.append(self._numbers.copy())
+        self._in_executor(self._follow_wish)
 
     def dry_run(self, values: Floats) -> None:
         """Dry-run `send`: there is no message to prepare."""
@@ -100,7 +110,8 @@ class GoalPublisher:
     def withdraw(self) -> None:
         """Cancel the goal in flight, from any thread; the next command is sent whatever it is."""
         self._asked.fill(np.nan)
-        self._in_executor(self._goals.withdraw)
+        self._wishes.append(None)
+        self._in_executor(self._follow_wish)
 
     def await_server(self, timeout_s: float) -> None:
         """Wait until there is a server; raises ConfigurationError if there is none in time."""
@@ -118,12 +129,31 @@ class GoalPublisher:
         """Wait for nothing: `busy` tells when the last goal has ended."""
 
     def destroy(self) -> None:
-        """Destroy the client."""
+        """Cancel the goal in flight, and destroy the client once it has ended, after `CLOSING_S` at the latest."""
+        if self._client is None or self._closes_s is not None:
+            return
+        self._closes_s = time.monotonic() + CLOSING_S
+        self._goals.withdraw()
+        self._close()
+
+    def _close(self) -> None:
+        if self._goals.busy and self._client.server_is_ready() and time.monotonic() < (self._closes_s or 0.0):
+            return
         client, self._client = self._client, None
-        if client is not None:
-            self._goals.forget()
-            self._node.destroy_timer(self._timer)
-            client.destroy()
+        self._goals.forget()
+        self._node.destroy_timer(self._timer)
+        client.destroy()
+
+    def _follow_wish(self) -> None:
+        """Want the newest goal, or none if it was withdrawn meanwhile."""
+        if self._client is None or self._closes_s is not None:
+            return
+        with suppress(IndexError):  # an earlier call took it
+            wish = self._wishes.pop()
+            if wish is None:
+                self._goals.withdraw()
+            else:
+                self._goals.want(wish)
 
     def _send_goal(self, numbers: Floats) -> Any:
         goal = self._new()
@@ -131,7 +161,11 @@ class GoalPublisher:
         return self._client.send_goal_async(goal)
 
     def _look(self) -> None:
-        """Tell whether there still is a server."""
+        """Tell whether there still is a server, and ask again what it did not answer."""
+        if self._closes_s is not None:
+            self._close()
+            return
+        self._goals.look()
         served = self._client.server_is_ready()
         if served != bool(self.obstacle):
             return

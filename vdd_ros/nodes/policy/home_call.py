@@ -31,6 +31,7 @@ class HomeCall:
         self._answered = answered
         self._client = node.create_client(Trigger, home.service)
         self._answer: Future | None = None
+        self._wanted = False
         self._until_s = 0.0
         self._timer = node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()
@@ -40,10 +41,15 @@ class HomeCall:
         if self._node.executor is None:
             self._answered("nothing spins the node")
         else:
+            self._wanted = True
             self._node.executor.create_task(self._call)
 
     def stop(self) -> None:
-        """Wait no longer; call in the executor."""
+        """Wait no longer, and do not call if that was still to come; to be called in the executor."""
+        self._wanted = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._timer.cancel()
         if self._answer is not None:
             self._client.remove_pending_request(self._answer)
@@ -56,7 +62,10 @@ class HomeCall:
         self._node.destroy_client(self._client)
 
     def _call(self) -> None:
-        self.stop()
+        if not self._wanted:  # stopped meanwhile: the robot must not move any more
+            return
+        self._wanted = False
+        self._forget()
         self._until_s = time.monotonic() + self._home.timeout_s
         self._timer.reset()
         self._look()

@@ -210,6 +210,8 @@ class PolicySession:
             gc.freeze()
         self._inputs.discard()
         self.loop.start()
+        if self._episodes is not None:
+            self._episodes.start()
         ticker.start()
 
     def stop(self) -> str:

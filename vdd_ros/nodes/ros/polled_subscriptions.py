@@ -113,10 +113,13 @@ class TickInputs:
                 with subscription.handle:
                     while (found := subscription.handle.take_message(subscription.msg_type, raw)) is not None:
                         newest.append(found)
-                for message, info in newest:
-                    callback(message, 1e-9 * info["received_timestamp"])
             except Exception as error:
                 self._fail(subscription.topic_name, error)
+            for message, info in newest:
+                try:
+                    callback(message, 1e-9 * info["received_timestamp"])
+                except Exception as error:  # of one message: newer ones count
+                    self._fail(subscription.topic_name, error)
 
     def _fail(self, topic: str, error: Exception) -> None:
         if self._failed is None:
