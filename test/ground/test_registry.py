@@ -52,6 +52,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(site: Path) -> None:
     ("points", "module", "message"),
     [
         ("seven = broken_number:SEVEN", "import nowhere", r"of broken_number 1.2 cannot be imported .*No module named"),
+        ("seven = broken_number:SEVEN", "raise GeneratorExit", "broken_number 1.2 cannot be imported .*GeneratorExit"),
         ("seven = broken_number:SEVEN", "raise SystemExit(0)", "broken_number 1.2 cannot be imported .*SystemExit: 0"),
         (
             "seven = broken_number:SEVEN",
