@@ -125,9 +125,9 @@ class Registry(Generic[T]):
             raise self._error(f"unknown {self._what} '{printable(name)}'; known: {known}{hint}")
         try:
             member = point.load()
-        except VddError:
+        except KeyboardInterrupt:
             raise
-        except (Exception, SystemExit) as error:  # of somebody else's module, which may raise anything
+        except BaseException as error:  # of somebody else's module, which may raise anything
             raise PluginError(
                 f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from "
                 f"{printable(point.value)}: {type(error).__name__}: {printable(error)}"

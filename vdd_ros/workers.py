@@ -196,7 +196,7 @@ class Task:
         why = f"{self.key}: its worker died {self.attempts} times; it may have run out of memory"
         if self.attempts >= ATTEMPTS:
             return Result(self.key, failure=why)
-        tell(f"{self.key}: its worker died; it is done again")
+        tell(f"{self.key}: its worker died; it runs again")
         return None
 
 
@@ -272,7 +272,7 @@ class ProcessPool:
                 self._queue.appendleft(task)
             return result
         except KeyboardInterrupt:  # somebody ended the worker, in order, and not this process
-            return Result(task.key, failure=f"{task.key}: its worker was told to end")
+            return Result(task.key, failure=f"{task.key}: its worker was terminated")
         except Exception as error:  # the payload cannot be pickled
             return Result(task.key, failure=f"{task.key}: {error!r}")
 

@@ -218,7 +218,7 @@ def test_two_workers_share_the_work_and_what_a_killed_one_did_is_restarted(
     finally:
         process.kill()
     assert process.returncode == 0, errors
-    assert errors.count("its worker died; it is done again") == 1
+    assert errors.count("its worker died; it runs again") == 1
     assert methods_in(tmp_path) == ["beso", "em"]
     assert all(record["settings"]["steps"] == 60 for record in read_results(tmp_path / "benchmark.json"))
 

@@ -17,7 +17,7 @@ class Pair:
         self.leader, self.shadow = (self._arm(folder / name, name == "leader") for name in ("leader", "shadow"))
         self.queue: list[str] = []
         self.calls = 0
-        self.leader.rig.loop.episodes.told = self.queue.append
+        self.leader.rig.loop.episodes.entered = self.queue.append
         self.leader.rig.loop.episodes.go_home = self._call
 
     @staticmethod

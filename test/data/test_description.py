@@ -76,7 +76,7 @@ def test_the_same_names_in_two_keys_are_told_apart(tmp_path: Path) -> None:
         ("rate: 10", "has the unknown field 'rate'; known: data, task"),
         ("rate_hz: -1", "rate_hz is -1, not a number above 0"),
         ("rate_hz: true", "rate_hz is True"),
-        ("rate_hz: 50", "has 10 frames a second, but its description says rate_hz: 50"),
+        ("rate_hz: 50", "has 10 frames per second, but its description says rate_hz: 50"),
         ("task: []", r"task is \[\], not a text"),
         ("observation: {}", "observation is no list of keys"),
         ("observation: observation.state", "observation is no list of keys"),

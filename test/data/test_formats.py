@@ -10,6 +10,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.data.formats import FORMATS, format_names, get_format
 from vdd_ros.errors import DemonstrationError, PluginError
 from vdd_ros.features import Feature
+from vdd_ros.tasks import get_task
 
 SOURCE = """
 import numpy as np
@@ -70,4 +71,15 @@ def test_a_broken_format_matters_only_for_data_that_no_other_recognises(tmp_path
     with installed(FORMATS, tmp_path, "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
         assert DemonstrationSet.load(tmp_path / "mine.csv").action.tolist() == [[0.5], [0.25]]
         with pytest.raises(PluginError, match=r"other.csv', and .*'broken' of broken_format 1.2 cannot be"):
+            DemonstrationSet.load(tmp_path / "other.csv")
+
+
+def test_a_probe_that_fails_matters_only_for_data_that_no_other_recognises(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("1,2\n")
+    made = get_task("avoiding").demonstrate(1, 0, lambda: None)
+    foreign = get_format("lerobot").write(made, tmp_path / "R")  # type: ignore[misc]
+    failing = SOURCE.replace("return path.suffix", "return 1 / 0 or path.suffix")
+    with installed(FORMATS, tmp_path / "site", "failing", failing, "FORMAT"):  # type: ignore[arg-type]
+        assert DemonstrationSet.load(foreign).lengths.tolist() == made.lengths.tolist()
+        with pytest.raises(PluginError, match=r"other.csv', and the probe of format 'failing' fails: ZeroDivision"):
             DemonstrationSet.load(tmp_path / "other.csv")

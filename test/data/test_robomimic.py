@@ -67,7 +67,7 @@ def test_a_file_without_a_rate_needs_one(tmp_path: Path) -> None:
 def test_a_rate_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     sets.write_robomimic(tmp_path / FILE)
     (tmp_path / "set.yaml").write_text(f"data: {FILE}\nrate_hz: 10\n")
-    with pytest.raises(DemonstrationError, match="has 20 frames a second, but its description says rate_hz: 10"):
+    with pytest.raises(DemonstrationError, match="has 20 frames per second, but its description says rate_hz: 10"):
         DemonstrationSet.load(tmp_path / "set.yaml")
 
 

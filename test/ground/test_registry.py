@@ -52,7 +52,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(site: Path) -> None:
     ("points", "module", "message"),
     [
         ("seven = broken_number:SEVEN", "import nowhere", r"of broken_number 1.2 cannot be imported .*No module named"),
+        ("seven = broken_number:SEVEN", "raise GeneratorExit", "broken_number 1.2 cannot be imported .*GeneratorExit"),
         ("seven = broken_number:SEVEN", "raise SystemExit(0)", "broken_number 1.2 cannot be imported .*SystemExit: 0"),
+        (
+            "seven = broken_number:SEVEN",
+            "from vdd_ros.errors import TaskError\nraise TaskError('unknown task')",
+            "broken_number 1.2 cannot be imported .*TaskError: unknown task",
+        ),
         ("seven = broken_number:EIGHT", "SEVEN = 7", "broken_number 1.2 cannot be imported .*EIGHT"),
         ("seven = broken_number:SEVEN", "SEVEN = 'seven'", "broken_number 1.2 is a str; it must be a builtins.int"),
     ],

@@ -143,7 +143,7 @@ def test_a_killed_worker_s_task_is_restarted_and_nothing_is_lost(
     results = by_key(others)
     assert results.pop("killed") == Result("killed", 2)
     assert results == {f"task {number}": Result(f"task {number}", number**2) for number in range(8)}
-    assert capsys.readouterr().err == "killed: its worker died; it is done again\n"
+    assert capsys.readouterr().err == "killed: its worker died; it runs again\n"
 
 
 class Deadly:
@@ -172,7 +172,7 @@ def test_demonstrations_are_the_same_wherever_they_are_made_and_whoever_dies(
     report, _ = make_demonstrations(task, tmp_path / "D", EPISODES_A_SHARE + 1, 5, pool=deadly)
     assert report["sha256"] == task.demonstrate(EPISODES_A_SHARE + 1, 5, lambda: None).sha256
     assert DemonstrationSet.load(tmp_path / "D").sha256 == report["sha256"]
-    assert f"{deadly.keys[0]}: its worker died; it is done again" in capsys.readouterr().err
+    assert f"{deadly.keys[0]}: its worker died; it runs again" in capsys.readouterr().err
     assert len(deadly.keys) == 2, "two shares, replayed: one process demonstrates, from one random stream"
 
 
@@ -197,7 +197,7 @@ def test_rollouts_are_the_same_wherever_they_run_and_whoever_dies(
     assert len(here[0].lengths) == count
     assert not np.array_equal(here[0].actions[0], here[7].actions[0])
     assert not np.array_equal(here[0].actions[0], here[0].actions[rollouts.EPISODES_A_SHARE]), "streams of their own"
-    assert f"{deadly.keys[0]}: its worker died; it is done again" in capsys.readouterr().err
+    assert f"{deadly.keys[0]}: its worker died; it runs again" in capsys.readouterr().err
 
 
 def test_what_fails_elsewhere_names_the_episodes(others: Workers, tmp_path: Path) -> None:

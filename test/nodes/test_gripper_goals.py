@@ -53,7 +53,7 @@ class Gripper:
             commander.channel.parts[1],
             control=True,
             failed=self._fail,
-            told=lambda: commander.obstruct(self.goals.obstacle),
+            changed=lambda: commander.obstruct(self.goals.obstacle),
         )
         command = out.command
 
@@ -241,7 +241,7 @@ def test_a_shadow_needs_neither_the_type_nor_a_server(tmp_path: Path) -> None:
     part = Arm(tmp_path, document()).rig.loop.commander.channel.parts[1]
     nothing: Callable[[], None] = lambda: None  # noqa: E731
     node: Any = SimpleNamespace()
-    shadow = GoalPublisher(node, part, control=False, failed=nothing, told=nothing)
+    shadow = GoalPublisher(node, part, control=False, failed=nothing, changed=nothing)
     shadow.dry_run(np.zeros(3))
     shadow.await_server(1.0)
     shadow.destroy()

@@ -92,7 +92,7 @@ def test_a_direction_is_turned_and_not_moved() -> None:
 def test_a_message_without_a_known_transform_is_refused() -> None:
     tested, out = framed(), np.empty(8)
     for message, problem in (
-        (pose(""), r"has no frame \(header\.frame_id\), so that it cannot be given in 'base'"),
+        (pose(""), r"has no frame \(header\.frame_id\), so it cannot be transformed to 'base'"),
         (pose("mast"), "no transform leads from 'mast' to 'base'"),
         (pose("camera", stamp_s=11.5), r"the newest transform of 'camera' is 1\.5 s older than the message"),
         (pose("camera", stamp_s=9.0), "the oldest transform of 'camera' is 1 s newer than the message"),

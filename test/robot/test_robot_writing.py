@@ -1,37 +1,17 @@
 """What a robot file's writer gets wrong: taken where it can only mean one thing, else answered with how to write it."""
 
-import itertools
 import math
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from robot_writing import TEXT, refused
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.yaml_section import EXAMPLES
-
-TEXT = """
-inputs:
-  arm:
-    topic: /joint_states
-    type: sensor_msgs/msg/JointState
-    max_age_s: 0.2
-    qos: sensor_data
-    entries:
-      elbow: {joint: elbow_joint, interface: position, unit: rad}
-command:
-  topic: /arm/commands
-  type: std_msgs/msg/Float64MultiArray
-  on_loss: hold
-  entries:
-    - {name: elbow, action: elbow_go, measured: elbow, unit: rad, low: -1.0, high: 1.0, max_step: 0.05, first_step: 0.1}
-"""
 
 
 @pytest.fixture
@@ -49,18 +29,8 @@ def load(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def refusal(load: Any) -> Any:
-    """Return why such a text is refused; no refusal shows a regular expression or more than a screen."""
-
-    def made(*replaced: str, text: str = TEXT) -> str:
-        with pytest.raises(RobotFileError) as error:
-            load(*replaced, text=text)
-        message = str(error.value)
-        assert not re.search(r"\[a-z|\)\?|\]\*|\(\?", message), message
-        assert "\n" not in message
-        assert len(message) < 1000
-        return message
-
-    return made
+    """Return why such a text is refused."""
+    return lambda *replaced, text=TEXT: refused(lambda: load(*replaced, text=text))
 
 
 @pytest.mark.parametrize(
@@ -316,143 +286,6 @@ def test_text_of_others_is_shown_on_one_line(refusal: Any) -> None:
     text = refusal("on_loss: hold", 'on_loss: "\\e[31mred\\n' + "x" * 500 + '"')
     assert "\x1b" not in text
     assert len(text) < 500
-
-
-CONTROLLERS = """
-controller_manager:
-  ros__parameters:
-    update_rate: 100
-    arm_controller: {type: joint_trajectory_controller/JointTrajectoryController}
-arm_controller:
-  ros__parameters:
-    joints: [shoulder, elbow]
-    command_interfaces: [position]
-"""
-FOREIGN = {
-    "controllers.yaml": (CONTROLLERS, "a file for ros2_control's controllers", "shoulder, elbow"),
-    "in a namespace": ("left:\n" + re.sub("(?m)^", "  ", CONTROLLERS), "a file for ros2_control", "shoulder, elbow"),
-    "parameters": ("/**:\n  ros__parameters: {rate_hz: 50.0}\n", "a ROS parameter file", "--params-file"),
-    "one node": ("policy:\n  ros__parameters: {rate_hz: 50.0}\n", "a ROS parameter file", "`robot_file`"),
-    "limits": ("joint_limits:\n  elbow: {max_velocity: 1.0}\n", "MoveIt's joint limits", "max_step"),
-    "kinematics": ("arm: {kinematics_solver: kdl}\n", "MoveIt's kinematics", ""),
-    "metadata": ("rosbag2_bagfile_information: {version: 9}\n", "the metadata.yaml of a bag", "vdd robot new"),
-    "description of a graph": ("rate_hz: 50\nobservation: []\naction: []\n", "a description of a graph", "vdd wrap"),
-    "rviz": ("Panels: []\nVisualization Manager: {}\n", "a configuration of RViz", ""),
-    "lerobot": ('{"codebase_version": "v3.0", "features": {}}', "info.json of a LeRobot data set", "vdd train"),
-    "lerobot policy": ('{"type": "act", "input_features": {}}', "a policy's configuration of LeRobot", ""),
-    "train": ("dataset: {repo_id: a}\npolicy: {type: act}\n", "a training configuration", ""),
-    "hydra": ("defaults: [_self_]\n_target_: x\n", "for Hydra", ""),
-    "camera": ("image_width: 640\ncamera_matrix: {}\n", "the calibration of a camera", ""),
-    "urdf": ('<?xml version="1.0"?>\n<robot name="arm"></robot>', "a URDF (XML)", "limits"),
-    "mjcf": ("<!-- a --><mujoco/>", "a model for MuJoCo", ""),
-    "dds": ('<?xml version="1.0"?><dds/>', "a profile of Fast DDS", ""),
-    "page": ("<!DOCTYPE html><html>", "a web page", ""),
-    "xml": ("<a/>", "XML, not a robot file", ""),
-    "python": ("import launch\n", "a program", ""),
-    "text": ("this is a robot\n", "plain text", "this is a robot"),
-}
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_a_text_of_another_tool_is_named(refusal: Any, kind: str) -> None:
-    text, *hints = FOREIGN[kind]
-    message = refusal(text=text)
-    for hint in hints:
-        assert hint in message
-    assert "robot file " in message
-    assert "config/robots/avoiding.yaml" in message
-
-
-BINARY = {
-    "song.mp3": (b"ID3\x03\x00" + bytes(100), "audio"),
-    "bag.mcap": (b"\x89MCAP0\r\n" + bytes(100), "a bag (MCAP)"),
-    "bag.db3": (b"SQLite format 3\x00" + bytes(100), "a bag (SQLite)"),
-    "set.hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "a data set (HDF5), of which `vdd demos convert`"),
-    "episode.parquet": (b"PAR1" + bytes(100), "a data set (Parquet), of which `vdd demos convert`"),
-    "set.npz": (
-        b"PK\x03\x04" + bytes(100),
-        "(.npz), whose folder `vdd train --demos` takes",
-    ),
-    "policy.onnx": (b"\x08\x0a\x12\x07pytorch\x00" + bytes(100), "an ONNX file, not a robot file: `policy_path`"),
-    "utf16.yaml": (TEXT.encode("utf-16"), "text in UTF-16; save it as UTF-8"),
-    "latin.yaml": ("# für\n".encode("latin-1"), "is not text in UTF-8"),
-    "noise": (bytes(range(256)), "a binary file, not a robot file"),
-}
-
-
-@pytest.mark.parametrize("name", BINARY)
-def test_a_binary_file_is_named(tmp_path: Path, name: str) -> None:
-    content, hint = BINARY[name]
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(RobotFileError) as error:
-        RobotFile.load(tmp_path / name)
-    assert str(error.value).startswith(f"robot file {tmp_path / name} ")
-    assert hint in str(error.value)
-    assert "traceback" not in str(error.value).lower()
-
-
-def test_a_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RobotFileError, match="is a folder; give a file"):
-        RobotFile.load(tmp_path)
-
-
-PATHS = [
-    (),
-    *[("inputs",), ("inputs", "arm"), ("command",), ("command", "entries"), ("command", "entries", 0)],
-    *[("inputs", "arm", key) for key in ("topic", "type", "max_age_s", "qos", "entries")],
-    ("inputs", "arm", "entries", "elbow"),
-    *[("inputs", "arm", "entries", "elbow", key) for key in ("joint", "interface", "unit", "field")],
-    *[("command", key) for key in ("topic", "type", "on_loss", "loss_service", "frame_id")],
-    *[("command", "entries", 0, key) for key in ("name", "action", "measured", "relative_to", "unit", "low", "high")],
-    *[("command", "entries", 0, key) for key in ("max_step", "first_step", "max_error")],
-]
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_subnormal=False),
-    st.text(max_size=20),
-    st.dates(),
-    st.binary(max_size=3),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(SCALARS, below, max_size=3)),
-    max_leaves=6,
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from(PATHS), value=VALUES)
-def test_whatever_stands_anywhere_is_taken_or_refused(path: tuple[Any, ...], value: Any) -> None:
-    """With an error of ours that names the place, on one line of a bounded length."""
-    document = {"root": yaml.safe_load(TEXT)}
-    parent: Any = document
-    for before, key in itertools.pairwise(("root", *path, "end")):
-        if key == "end":
-            parent[before] = value
-        else:
-            parent = parent[before]
-    try:
-        RobotFile.from_dict(document["root"])
-    except RobotFileError as error:
-        assert len(str(error)) < 3500
-        assert str(error).isprintable()
-        if path and ": " in str(error):
-            assert str(error).startswith((str(path[0]), "the document"))
-
-
-def test_the_policy_file_is_distinguished_from_the_robot_file(tmp_path: Path) -> None:
-    """A real one, for both are given side by side."""
-    from policy_files import write_mixture
-
-    path = write_mixture(tmp_path / "policy.onnx")
-    assert np.fromfile(path, np.uint8).size
-    with pytest.raises(
-        RobotFileError,
-        match="is an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` a graph",
-    ):
-        RobotFile.load(path)
 
 
 @pytest.mark.parametrize(

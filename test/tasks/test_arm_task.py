@@ -1,6 +1,8 @@
 """The example arm: its geometry, its lag, what counts as reached, and both ways to a target."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +91,11 @@ def test_recordings_of_the_arm_fit_the_task_though_they_know_no_contexts() -> No
     check_demonstrations(made.header, TASK.spec)
     recorded = made.header.__class__(**(vars(made.header) | {"context": ()}))
     check_demonstrations(recorded, TASK.spec)
+
+
+def test_a_robot_file_is_returned_by_a_function() -> None:
+    with pytest.raises(TaskError, match=r"'example_arm' has the robot_file .*arm.yaml'\); give a function"):
+        replace(TASK, robot_file=Path("arm.yaml"))  # type: ignore[arg-type]
 
 
 def test_modes_have_names() -> None:

@@ -9,7 +9,7 @@ from robot_messages import empty_message
 
 pytest.importorskip("rosbags")
 
-from vdd_ros.errors import ConformanceError
+from vdd_ros.errors import ConfigurationError, ConformanceError
 from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, JointLayout, Layout
 from vdd_ros.robot.messages import MESSAGES, find_message
 from vdd_ros.robot.messages.message import Message
@@ -62,6 +62,12 @@ def test_a_new_command_of_fields_conforms() -> None:
 def test_a_wrong_description_is_noticed(message: Any, problem: str) -> None:
     with pytest.raises(ConformanceError, match=problem):
         check_message(message, empty_message)
+
+
+@pytest.mark.parametrize("fields", [{"twist.linear.x": SPEED}, {"twist": {"linear.x": SPEED}}, {"data[0]": SPEED}])
+def test_a_path_in_place_of_nested_fields_is_refused_for_its_unit_would_go_unchecked(fields: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"a field is called '[\w.\[\]]+', which is a path; nest the fields"):
+        replace(TWIST, fields=fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Many messages of a bag as arrays, so that nothing is done for each of them in Python."""
+"""Many messages of a bag as arrays, without any work in Python per message."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

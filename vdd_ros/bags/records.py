@@ -6,7 +6,7 @@ viewers assume:
 
 - `position`: quantities in the units of their labels: seconds of a latency record, physical units of a decision;
 - `velocity`: numbers without units: flags, counts, nats, the number of an expert;
-- `effort`: the sequence number, which grows for ever.
+- `effort`: the sequence number, which grows without end.
 
 The time of the tick is the stamp of the header.
 """

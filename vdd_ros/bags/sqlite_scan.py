@@ -89,7 +89,7 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
         rows = database.execute(f"SELECT {selected} FROM topics").fetchall()
     except sqlite3.Error as error:
         raise RecordingError(
-            f"{path} is a database whose topics cannot be read: {error}; nothing in it can be told apart"
+            f"{path} is a database whose topics cannot be read: {error}; its messages cannot be assigned to topics"
         ) from error
     definitions = _definitions(database)
     return {

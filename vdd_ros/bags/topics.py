@@ -1,4 +1,4 @@
-"""The topics of a bag: what it holds of each, and the messages of those that are asked for."""
+"""The topics of a bag: the facts of each, and the messages of the requested ones."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator

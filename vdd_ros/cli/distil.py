@@ -7,22 +7,23 @@ from vdd_ros.cli.options import add_method_options, refuse_foreign_options
 from vdd_ros.cli.training_run import add_run_options, given_config, run_and_report, tell_small_deviations
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.methods.registry import METHODS, Method, all_methods
+from vdd_ros.learning.methods.offer import offered_methods
+from vdd_ros.learning.methods.registry import METHODS, Method
+from vdd_ros.text import printable
 
 HELP = "distil a policy that acts in one network pass: VDD and its baselines"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd distil`."""
-    usable, broken = METHODS.usable()
-    methods = list(usable.values())
+    methods, broken = offered_methods()
     parser.usage = "%(prog)s [-h] [--method METHOD] [--teacher DIR] [--demos PATH] --out DIR [settings]"
     parser.add_argument(
         "--method",
-        choices=[*usable, *broken],
+        choices=[*(one.name for one in methods), *broken],
         default="vdd",
         help=f"of a teacher: {_list(methods, 'teacher')}; of demonstrations: {_list(methods, 'data')}"
-        f"{''.join(f'; broken: {name}' for name in broken)} (default: vdd)".replace("%", "%%"),
+        f"{''.join(f'; broken: {printable(name)}' for name in broken)} (default: vdd)".replace("%", "%%"),
     )
     parser.add_argument("--teacher", type=Path, metavar="DIR", help="checkpoint folder of the teacher")
     parser.add_argument("--demos", type=Path, metavar="PATH", help="demonstrations (default: those of the teacher)")
@@ -32,13 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(methods: list[Method], source: str) -> str:
-    return ", ".join(f"{one.name} ({one.summary})" for one in methods if one.trains_from == source)
+    return ", ".join(
+        f"{printable(one.name)} ({printable(one.summary)})" for one in methods if one.trains_from == source
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the policy, then report."""
+    methods, broken = offered_methods()
+    if args.method in broken:
+        raise broken[args.method]
     method = METHODS.get(args.method)
-    refuse_foreign_options(method, all_methods(), args)
+    refuse_foreign_options(method, methods, args)
     demonstrations = _demonstrations(args, method)
     config = given_config(method, args, demonstrations.header.task)
     if method.trains_from == "data":

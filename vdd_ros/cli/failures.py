@@ -98,7 +98,7 @@ def _show_traceback(error: BaseException) -> None:
 
 
 def _scene(error: BaseException) -> tuple[str, str | None]:
-    """Return where in this package an error came up, and the file or folder that was in hand there, if there was."""
+    """Return the place in this package that raised an error, and the file or folder it was working on, if any."""
     place, file = "before the command began", None
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from vdd_ros.cli.numbers import Real, Whole
-from vdd_ros.errors import ConfigurationError, PluginError
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.registry import Method
-from vdd_ros.text import printable
 from vdd_ros.workers import MOST_JOBS
 
 BACKBONES = ("gpt", "mlp")
@@ -36,8 +35,9 @@ def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
 def add_method_options(parser: argparse.ArgumentParser, methods: Sequence[Method]) -> None:
     """Add one option for every setting of methods, in groups by the methods that have it; as `add_config_options`.
 
-    Raises:
-        PluginError: Two methods read a setting of one name differently.
+    Args:
+        parser: Parser to add to.
+        methods: As `offered_methods` gives them: those with a setting of one name read it alike.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in dict.fromkeys(name for method in methods for name in _readings(method.config)):
@@ -51,14 +51,7 @@ def add_method_options(parser: argparse.ArgumentParser, methods: Sequence[Method
 
 def _add_shared(group: argparse._ArgumentGroup, name: str, methods: list[Method]) -> None:
     """Add the option of a setting that some methods have."""
-    first = methods[0]
-    reading = _readings(first.config)[name]
-    for method in methods:
-        if (other := _readings(method.config)[name]) != reading:
-            raise PluginError(
-                f"the methods '{first.name}' and '{printable(method.name)}' both have the setting '{name}', but "
-                f"read it as {reading} and {other}; give it another name in '{printable(method.name)}'"
-            )
+    reading = _readings(methods[0].config)[name]
     meaning = _by_method({method.name: field_docs(method.config).get(name, "") for method in methods})
     default = _by_method({method.name: str(_defaults(method.config)[name]) for method in methods})
     _add(group, name, reading, meaning, default)

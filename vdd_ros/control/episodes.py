@@ -24,7 +24,7 @@ class Phase(Enum):
 class Episodes:
     """The phases of a policy loop; docs/node.md has the diagram.
 
-    Requests come from any thread. They end commanding at once; what belongs to the ticks is done by the next tick.
+    Requests come from any thread. They end commanding at once; the next tick does the rest.
 
     Args:
         stop: Ends commanding, from any thread.
@@ -34,7 +34,7 @@ class Episodes:
         phase: What the loop does now.
         reason: Why it does not run, in words; empty while it runs.
         failed: Whether it stands because the robot did not get home.
-        told: Told each phase that is entered, by its name, from any thread; None if nobody listens.
+        entered: Called with the name of each phase that is entered, from any thread; None if nobody listens.
         go_home: Calls the home service without waiting; `homed` takes its answer. None if there is no such service.
     """
 
@@ -42,7 +42,7 @@ class Episodes:
         self.phase = Phase.RUNNING
         self.reason = ""
         self.failed = False
-        self.told: Callable[[str], object] | None = None
+        self.entered: Callable[[str], object] | None = None
         self.go_home: Callable[[], None] | None = None
         self._stop = stop
         self._begin = begin
@@ -166,7 +166,7 @@ class Episodes:
                 self._wanted = True
 
     def advance(self, now_s: float) -> bool:
-        """Return whether the loop acts in this tick; begin what was asked for."""
+        """Return whether the loop acts in this tick; begin the requested phase."""
         if self.phase is Phase.RUNNING:
             return True
         with self._lock:
@@ -186,5 +186,5 @@ class Episodes:
 
     def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:
         self.phase, self.reason, self.failed = phase, reason, failed
-        if self.told is not None:
-            self.told(phase.value)
+        if self.entered is not None:
+            self.entered(phase.value)

@@ -222,5 +222,5 @@ class _Source:
         return False
 
     def still_s(self, stamp_s: float) -> float:
-        """Return for how many seconds, up to its newest message, the input has not changed although it should."""
+        """Return how long the input has not changed although it should, up to its newest message, in seconds."""
         return 0.0 if self._still_since_s is None else stamp_s - self._still_since_s

@@ -102,7 +102,7 @@ def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> Demonst
     """Make the set in shares, or as a whole where the task cannot share it out."""
     if not 1 <= episodes <= MOST_EPISODES:
         raise DemonstrationError(
-            f"{episodes} demonstrations were asked for; the number must be from 1 to {MOST_EPISODES:,}"
+            f"{episodes} demonstrations are requested; the number must be from 1 to {MOST_EPISODES:,}"
         )
     with progress(episodes, "demonstrations", "episode") as bar:
         if task.demonstrate_part is None:

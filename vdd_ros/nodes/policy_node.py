@@ -216,10 +216,10 @@ class PolicyNode(ReasonedLifecycleNode):
     def _judge_graph(self, graph: GraphMonitor) -> list[str]:
         """Return problems with the other ends of the node's topics."""
         others = ", and ".join(f"on {topic}: {', '.join(names)}" for topic, names in self._other_publishers.items())
-        told = f"other nodes command the robot too, {others}" if others else ""
+        others_command = f"other nodes command the robot too, {others}" if others else ""
         several = self._judge_input_publishers(graph)
         mismatches = "; ".join(graph.mismatches())
-        return [text for text in (told, several, mismatches, graph.unheard()) if text]
+        return [text for text in (others_command, several, mismatches, graph.unheard()) if text]
 
     def _judge_input_publishers(self, graph: GraphMonitor) -> str:
         """Report inputs with several publishers, except those that carry separate joints of each publisher."""

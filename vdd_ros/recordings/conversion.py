@@ -1,4 +1,4 @@
-"""Bags to one demonstration set: bag by bag, each kept when it is done, so that an interrupted conversion can go on."""
+"""Bags to one demonstration set: finished bags are kept, so that an interrupted conversion resumes."""
 
 import errno
 import json
@@ -127,7 +127,7 @@ class _Parts:
             write_json(folder / _SETTINGS, settings)
 
     def done(self, bag: NamedBag) -> BagRecord | None:
-        """Return the record of a bag that is done and unchanged since; else make room for it."""
+        """Return the record of a finished bag that is unchanged since; else make room for it."""
         place = self._place(bag)
         if (place / _BAG_RECORD).exists():
             self.resumed += 1
@@ -141,7 +141,7 @@ class _Parts:
         return _Keeper(self._place(bag), self._form)
 
     def finish(self, bag: NamedBag, record: BagRecord, keeper: "_Keeper") -> None:
-        """Note that a bag is done."""
+        """Note that a bag is finished."""
         keeper.write()
         write_json(self._place(bag) / _BAG_RECORD, json_object(record))
         self.count += 1

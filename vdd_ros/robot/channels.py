@@ -112,13 +112,13 @@ class InputChannel:
         """Read the entries out of m messages at once, as `read` does one after the other.
 
         Args:
-            contents: The messages, of the form that `expect` was told. An input that names a frame cannot be read so.
+            contents: The messages, of the form given to `expect`. An input that names a frame cannot be read so.
 
         Returns:
             The entries, (m, n), in the policy's units, with stamps and errors.
         """
         if self._read_columns is None or self.framing is not None:
-            raise TypeError("columns were asked for before `expect`, or of an input that names a frame")
+            raise TypeError("columns were requested before `expect`, or of an input that names a frame")
         found = self._read_columns(contents)
         with np.errstate(all="ignore"):  # what is not finite is refused later
             numbers, errors = self._conversion.read_rows(found.numbers, found.errors)

@@ -123,7 +123,7 @@ def _unexpected(message: Any, out: NDArray[Any]) -> int | None:
 
 
 def _unexpected_columns(contents: Packed) -> Columns:
-    raise TypeError("columns of a command were asked for before `expect`")
+    raise TypeError("columns of a command were requested before `expect`")
 
 
 class CommandChannel:

@@ -44,7 +44,7 @@ def controller_problems(command: Command, controller: ControllerJoints) -> Itera
 
     Args:
         command: The command, whose numbers are named by joint or label.
-        controller: What the controller says of itself.
+        controller: The controller's own description.
     """
     names = [entry.name for entry in command.entries]
     joints = list(controller.joints)

@@ -94,8 +94,8 @@ class Framing:
         if frame != self._frame:
             if not frame:
                 raise ObservationError(
-                    f"a message has no frame (header.frame_id), so that it cannot be given in {self._frame!r}; let its "
-                    "publisher set it, or leave out `frame` in the robot file"
+                    f"a message has no frame (header.frame_id), so it cannot be transformed to {self._frame!r}; make "
+                    "its publisher set the frame, or omit `frame` in the robot file"
                 )
             time_s = self.buffer.now_s if stamp is None or not stamped else stamp * 1e-9
             self._transform(self.buffer.lookup(self._frame, frame, time_s, self._longest_s))

@@ -22,7 +22,7 @@ def limited(
     period_s: float,
     steps: Mapping[str, float],
 ) -> tuple[Command, ...]:
-    """Return commands with a number for every limit.
+    """Return commands with every limit resolved to a number.
 
     Args:
         commands: Of a robot file.

@@ -114,7 +114,7 @@ class RobotFile:
         return self.joints is None and any(entry.limits == URDF for entry in self.command_entries)
 
     def described(self, text: str, name: str) -> "RobotFile":
-        """Return this file with a robot description (URDF), called `name` in errors; raises RobotFileError."""
+        """Return this file with a robot description (URDF), whose name in errors is `name`; raises RobotFileError."""
         return replace(self, joints=read_urdf(text, printable(name)))
 
     def sending(self, default: str) -> "RobotFile":
@@ -124,7 +124,7 @@ class RobotFile:
     def limited(
         self, action: Sequence[Feature], period_s: float, steps: Mapping[str, float] = MappingProxyType({})
     ) -> "RobotFile":
-        """Return this file with a number for every limit of its commands.
+        """Return this file with every limit of its commands resolved to a number.
 
         Args:
             action: Features of the policy's action.

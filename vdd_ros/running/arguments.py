@@ -1,4 +1,4 @@
-"""What a run on a robot is asked for, checked before anything starts: `vdd run` and the launch files share it."""
+"""The request for a run on a robot, checked before anything starts; shared by `vdd run` and the launch files."""
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence

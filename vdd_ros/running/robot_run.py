@@ -54,7 +54,7 @@ class RobotRun:
         seed: Seed of the policies; None: as in params_file.
         params_file: Parameters of the policy nodes; None for those that ship.
         use_sim_time: Whether the nodes follow /clock.
-        task: Task whose robot is simulated, empty for the one that the policy names; None for a real robot.
+        task: Task whose robot is simulated, empty for that of the policy file; None for a real robot.
         episodes: Episodes of the simulated robot; the run ends after them.
     """
 

@@ -101,6 +101,12 @@ class TaskSim(Protocol):
         ...
 
 
+def check_count(count: int) -> None:
+    """Raise TaskError if a simulation is to have fewer than one episode."""
+    if count < 1:
+        raise TaskError(f"a simulation of {count} episodes is requested; the number must be at least 1")
+
+
 def check_contexts(spec: TaskSpec, contexts: Floats | None, count: int) -> Floats:
     """Return the contexts of `count` episodes, (count, c), as a simulation's `reset` takes them.
 

@@ -128,14 +128,14 @@ class _Numbers:
         if common >= len(used) - 1:  # one alone keeps its name
             return cls(used[order].tolist(), shares.tolist(), palette(len(used)), rank[place], 0)
         names = [*used[order][:common].tolist(), None]
-        told = [*shares[:common].tolist(), float(shares[common:].sum())]
+        shown = [*shares[:common].tolist(), float(shares[common:].sum())]
         colours = np.concatenate([palette(common), [GREY]])
-        return cls(names, told, colours, np.minimum(rank[place], common), len(used) - common)
+        return cls(names, shown, colours, np.minimum(rank[place], common), len(used) - common)
 
     def handles(self, label: str, names: Sequence[str]) -> list[Line2D]:
         """Return the entries of the legend."""
-        told = dict(enumerate(names))
-        texts = [f"{self.rare} others" if name is None else told.get(name, f"{label} {name}") for name in self.names]
+        known = dict(enumerate(names))
+        texts = [f"{self.rare} others" if name is None else known.get(name, f"{label} {name}") for name in self.names]
         return [
             Line2D([], [], color=tuple(colour), linewidth=2, label=f"{text}: {100 * share:.1f} %")
             for text, share, colour in zip(texts, self.shares, self.colours, strict=True)

@@ -58,8 +58,8 @@ class Task:
         mode_names: Names of the modes for people, in order; empty: their numbers.
 
     Raises:
-        TaskError: The default is none of the presets, a preset has the name `none`, or there are names for another
-            number of modes.
+        TaskError: A part is no function, the default is none of the presets, a preset has the name `none`, or there are
+            names for another number of modes.
     """
 
     spec: TaskSpec
@@ -77,8 +77,13 @@ class Task:
     mode_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse presets that cannot be named, and names of other modes."""
+        """Refuse parts that are no functions, presets that cannot be named, and names of other modes."""
         name = printable(self.spec.name)
+        for part in ("make_sim", "demonstrate", "scene", "robot_file", "contexts", "demonstrate_part"):
+            if (value := getattr(self, part)) is not None and not callable(value):
+                raise TaskError(
+                    f"the task '{name}' has the {part} {printable(repr(value), 100)}; give a function that returns it"
+                )
         if self.mode_names and len(self.mode_names) != self.spec.modes:
             raise TaskError(
                 f"the task '{name}' has {self.spec.modes} modes and names for {len(self.mode_names)}; name all or none"

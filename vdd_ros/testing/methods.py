@@ -3,14 +3,13 @@
 Both train for a few steps on made-up demonstrations, on the CPU. Torch is imported when one of them is checked.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from vdd_ros.features import Feature
 from vdd_ros.learning.diffusion.teachers import TEACHERS, TeacherKind
 from vdd_ros.learning.field_docs import field_docs
 from vdd_ros.learning.methods.configs import ExportConfig, TrainConfig
+from vdd_ros.learning.methods.offer import setting_problems
 from vdd_ros.learning.methods.registry import METHODS, Method, teacher_method
 from vdd_ros.registry import Registry
 from vdd_ros.text import printable
@@ -108,29 +108,15 @@ def _check_registered(registry: Registry[Any], member: object, kind: type) -> No
 
 def _check_config(method: Method) -> None:
     """Check that the settings can be options, that each is explained, and that the presets can be meant."""
-    docs, types = field_docs(method.config), get_type_hints(method.config)
-    others = {name: get_type_hints(one.config) for name, one in METHODS.usable()[0].items() if name != method.name}
-    for field in dataclasses.fields(method.config):
-        where = f"the setting '{field.name}' of '{method.name}'"
-        has_default = field.default is not dataclasses.MISSING
-        _require(has_default, f"{where} has no default")
-        _require(bool(docs.get(field.name)), f"{where} is not explained under 'Attributes:' in the class's docstring")
-        _require(
-            _is_option(types[field.name]), f"{where} is {types[field.name]}; take int, float, str, bool or Literal"
-        )
-        for name, other in others.items():
-            same = other.get(field.name, types[field.name]) == types[field.name]
-            _require(
-                same, f"{where} is {types[field.name]}, but {other.get(field.name)} in '{name}'; give it another name"
-            )
+    for problem in setting_problems(method, [one for one in METHODS.usable()[0].values() if one.name != method.name]):
+        raise ConformanceError(problem)
+    docs = field_docs(method.config)
+    for name in sorted(method.settings):
+        where = f"the setting '{name}' of '{method.name}'"
+        _require(bool(docs.get(name)), f"{where} is not explained under 'Attributes:' in the class's docstring")
     _run("the default settings", method.config)
     for name, preset in method.presets.items():
         _run(f"the preset '{name}'", partial(method.config, **preset))
-
-
-def _is_option(kind: Any) -> bool:
-    texts = get_origin(kind) is Literal and all(isinstance(value, str) for value in get_args(kind))
-    return texts or kind in (int, float, str, bool)
 
 
 def _trainer(method: Method, settings: dict[str, Any]) -> "Trainer":

@@ -49,7 +49,7 @@ def convert_by_forge(python: Path, bag: Path, rate_hz: float) -> ForgeRun:
     Args:
         python: Interpreter of an environment with forge-robotics, mcap, mcap-ros2-support and pyarrow.
         bag: The bag, of one MCAP file; forge takes the file, not the folder.
-        rate_hz: Rate that it is told.
+        rate_hz: Rate given to it.
 
     Raises:
         ProcessError: It failed.

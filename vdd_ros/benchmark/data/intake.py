@@ -1,4 +1,4 @@
-"""Taking in a JointState of which some joints are asked for: by field, and as a whole with rclpy."""
+"""Intake of some joints of a JointState: by field, and of the whole message with rclpy."""
 
 from time import perf_counter
 

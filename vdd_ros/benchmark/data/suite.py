@@ -97,7 +97,7 @@ class DataRecord(TypedDict):
         converted: `vdd demos from-bags` as a whole, against rosbags' deserialisation.
         smaller_messages: Messages in a smaller bag of the same kind.
         smaller_peak_bytes: Greatest memory of `vdd demos from-bags` of that one.
-        forge: Conversion by forge-robotics; None unless it was asked for.
+        forge: Conversion by forge-robotics; None unless requested.
         intake: None without rclpy.
         machine, versions: Where it ran, and with which packages.
     """
@@ -185,7 +185,7 @@ def table(found: DataRecord) -> str:
     if intake is None:
         return "\n".join([*rows, "intake of a node: not measured, since rclpy is not installed (extra `ros`)"])
     rows.append(
-        f"a JointState of 30 joints, 6 asked for: {1e6 * intake.by_field_s:.1f} us by field, "
+        f"6 of the 30 joints of a JointState: {1e6 * intake.by_field_s:.1f} us by field, "
         f"{1e6 * intake.as_a_whole_s:.1f} us by rclpy, {_times(intake.faster)} as fast"
     )
     return "\n".join(rows)

@@ -46,7 +46,7 @@ class ProbeParameters:
     rate_hz: float = parameter(200.0, "observations a second", 1.0, 10_000.0)
     seconds: float = parameter(5.0, "for how long", 0.1, 86_400.0)
     wait_for_answers: bool = parameter(False, "give the next observation only after the command that answers the last")
-    next_policies: tuple[str, ...] = parameter(("",), "policy files that the node is told to load on the way")
+    next_policies: tuple[str, ...] = parameter(("",), "policy files to load while the node runs")
     output: str = parameter("", "file of the measurements (.npz)")
 
 

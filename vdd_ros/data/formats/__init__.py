@@ -74,7 +74,13 @@ def find_format(path: Path) -> Format | None:
     if own.probe(path):
         return own
     usable, broken = FORMATS.usable()
-    found = [name for name, one in usable.items() if name != "npz" and one.probe(path)]
+    found = []
+    for name, one in usable.items():
+        try:
+            if name != "npz" and one.probe(path):
+                found.append(name)
+        except Exception as error:  # of somebody else's code, which may raise anything
+            broken[name] = PluginError(f"the probe of format '{printable(name)}' fails: {printable(repr(error))}")
     if len(found) > 1:
         raise DemonstrationError(
             f"'{printable(path)}' is taken for {' and for '.join(map(printable, found))}; uninstall the package of one"

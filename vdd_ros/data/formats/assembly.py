@@ -107,7 +107,7 @@ def describing(source: Source) -> str:
 def _rate(source: Source, choice: Choice) -> float:
     if source.rate_hz is not None and choice.rate_hz is not None and not same_rate(source.rate_hz, choice.rate_hz):
         raise DemonstrationError(
-            f"{source.title} has {source.rate_hz:.6g} frames a second, but its description says rate_hz: "
+            f"{source.title} has {source.rate_hz:.6g} frames per second, but its description says rate_hz: "
             f"{choice.rate_hz:.6g}; remove that line"
         )
     rate_hz = source.rate_hz if source.rate_hz is not None else choice.rate_hz

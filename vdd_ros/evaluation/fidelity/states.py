@@ -93,13 +93,13 @@ def choose_states(
     """Draw instants of demonstrations, each at most once, in their order.
 
     Raises:
-        DemonstrationError: There are fewer instants than asked for; see also `seen_by`.
+        DemonstrationError: There are fewer instants than requested; see also `seen_by`.
     """
     theirs, action = seen_by(teacher, demonstrations)
     ours, _ = seen_by(student, demonstrations)
     if len(action) < count:
         raise DemonstrationError(
-            f"the demonstrations have {len(action)} states, fewer than the {count} that were asked for; ask for fewer "
+            f"the demonstrations have {len(action)} states, fewer than the requested {count}; request fewer "
             "or give more demonstrations"
         )
     chosen = np.sort(rng.choice(len(action), count, replace=False))

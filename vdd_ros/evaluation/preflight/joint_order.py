@@ -33,8 +33,8 @@ def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> li
     """Return the entries that seem to be permuted; none where the given order is as likely as any.
 
     The permutation with the least misfit is found by assignment, and split into its cycles. A cycle of k of the d
-    entries of a group is told if it is better by the logarithm of the number of such cycles and `CERTAIN`, and if the
-    values then fit every entry in it.
+    entries of a group is reported if it is better by the logarithm of the number of such cycles and `CERTAIN`, and if
+    the values then fit every entry in it.
 
     Args:
         found: Moments of the recorded values of d entries.
@@ -49,14 +49,14 @@ def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> li
     for kind in dict.fromkeys(kinds):
         members = np.array([index for index, one in enumerate(kinds) if one == kind])
         values_of[members] = members[least_assignment(np.minimum(cost, _MOST)[np.ix_(members, members)].T)]
-    told = []
+    rotations = []
     for cycle in _cycles(values_of):
         given = [int(values_of[entry]) for entry in cycle]
         gain = float(cost[cycle, cycle].sum() - cost[given, cycle].sum())
         limit = CERTAIN + _log_cycles(kinds.count(kinds[cycle[0]]), len(cycle))
         if gain > limit and fit[given, cycle].all():
-            told.append(Rotation(tuple(cycle), tuple(given), gain))
-    return told
+            rotations.append(Rotation(tuple(cycle), tuple(given), gain))
+    return rotations
 
 
 def _cycles(values_of: NDArray[np.int64]) -> list[list[int]]:

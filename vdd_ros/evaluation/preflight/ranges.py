@@ -10,7 +10,7 @@ FAR = 5.0
 ROUNDING = 1e-6
 """Relative; statistics are kept in single precision."""
 ENOUGH = 50
-"""Values from which one that never changes is told."""
+"""Least number of values for reporting that an entry never changes."""
 
 
 def outside(values: Floats, wanted: Moments, low: Floats, high: Floats) -> Floats:

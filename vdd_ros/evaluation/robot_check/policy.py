@@ -139,12 +139,12 @@ def _order(entries: list[_Entry]) -> Iterator[Finding]:
 
 def _values(entries: list[_Entry]) -> Iterator[Finding]:
     """Yield wrong units and signs, dead entries, and values outside the demonstrations that these do not explain."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for finding, fault in _faults(entries, "the recorded values"):
-        told |= {entries[index].feature.name for index in fault.entries}
+        reported |= {entries[index].feature.name for index in fault.entries}
         yield finding
     for entry in entries:
-        if entry.feature.name in told:
+        if entry.feature.name in reported:
             continue
         values, wanted = entry.values[:, None], Moments(np.array([entry.mean]), np.array([entry.std]))
         low, high = np.array([entry.feature.low]), np.array([entry.feature.high])

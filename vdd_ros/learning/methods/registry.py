@@ -52,6 +52,9 @@ class Method:
 
     def __post_init__(self) -> None:
         """Refuse invalid fields."""
+        for name in ("name", "label", "summary"):
+            if not isinstance(value := getattr(self, name), str):
+                self._refuse(f"has the {name} {printable(value)!r}, which is no text")
         for name, choices in (("structure", Structure), ("trains_from", TrainsFrom)):
             if (value := getattr(self, name)) not in get_args(choices):
                 self._refuse(f"has the {name} '{printable(value)}'; allowed: {', '.join(get_args(choices))}")
@@ -60,6 +63,10 @@ class Method:
             self._refuse("has a config that is no dataclass derived from vdd_ros.learning.configs.FitConfig")
         if self.trains_from == "data" and not issubclass(config, WindowConfig):
             self._refuse("trains from data, so its config must derive from vdd_ros.learning.configs.WindowConfig too")
+        if not isinstance(self.presets, Mapping) or not all(isinstance(one, Mapping) for one in self.presets.values()):
+            self._refuse("has presets that are no mapping from names to settings")
+        if unknown := sorted({key for preset in self.presets.values() for key in preset} - self.settings):
+            self._refuse(f"has a preset of '{printable(unknown[0])}', which is no setting of it")
 
     def _refuse(self, problem: str) -> None:
         raise PluginError(f"the method '{printable(self.name)}' {problem}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vdd_ros.text import printable
 
 AGAIN_S = 10.0
-"""What was there within this time is no news, however often the state flips; but how it ends is told."""
+"""What was printed within this time is not repeated, however often the state flips; its end is printed."""
 REMIND_S = 60.0
 """Problems that last are repeated this often, with their age."""
 LONGEST = 1000
@@ -28,10 +28,10 @@ class Loudness:
 
 
 class Console:
-    """Prints what a node says of itself once a second, where it says something new.
+    """Prints a node's diagnostics, checked once a second, where they say something new.
 
     A state consists of parts, divided by semicolons. Counts and durations in them may change without a line; only words
-    count. There is a line when a part comes up, when the state has settled otherwise, and once a minute while there is
+    count. There is a line when a part appears, when the state has settled otherwise, and once a minute while there is
     a problem.
 
     Args:

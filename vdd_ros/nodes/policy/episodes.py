@@ -67,7 +67,7 @@ class EpisodeTopics:
             inputs.add(String, phase_topic, self._take_phase, PHASES)
         self._phases = node.create_publisher(String, PHASE, PHASES) if control else None
         if self._phases is not None:
-            loop.episodes.told = self._tell
+            loop.episodes.entered = self._tell
         served = {PAUSE: self._pause, RESUME: self._resume} | ({HOME: self._go_home} if self._home else {})
         self._services = [node.create_service(Trigger, name, function) for name, function in served.items()]
 
@@ -83,7 +83,7 @@ class EpisodeTopics:
 
     def destroy(self) -> None:
         """Destroy the services and the publisher."""
-        self._loop.episodes.told = None
+        self._loop.episodes.entered = None
         if self._phases is not None:
             self._node.destroy_publisher(self._phases)
         for service in self._services:

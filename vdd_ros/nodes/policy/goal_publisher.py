@@ -32,7 +32,7 @@ class GoalPublisher:
         part: The command.
         control: False for shadow mode.
         failed: Called for each goal that failed.
-        told: Called, in the executor, when `obstacle` has changed.
+        changed: Called, in the executor, when `obstacle` has changed.
 
     Attributes:
         publisher: None; goals have no publisher.
@@ -49,13 +49,13 @@ class GoalPublisher:
         *,
         control: bool,
         failed: Callable[[], None],
-        told: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self.publisher = None
         self._node = node
         self._part = part
         self._count_failed = failed
-        self._told = told
+        self._changed = changed
         self.obstacle = ""
         self._tolerances = part.tolerances
         self._numbers = np.empty(len(self._tolerances))
@@ -173,7 +173,7 @@ class GoalPublisher:
         if not served:
             self._asked.fill(np.nan)
             self._goals.forget()
-        self._told()
+        self._changed()
 
     def _fail(self, why: str) -> None:
         self._count_failed()

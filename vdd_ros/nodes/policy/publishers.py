@@ -83,7 +83,7 @@ class PublishedOutputs:
             part,
             control=control,
             failed=self._count_failed_goal,
-            told=self._tell_obstacles,
+            changed=self._tell_obstacles,
         )
 
     def _tell_obstacles(self) -> None:

@@ -1,4 +1,4 @@
-"""What the robot says of itself when a policy node is configured: its description, its controllers' joints."""
+"""The robot's own description when a policy node is configured: its URDF, its controllers' joints."""
 
 import time
 
@@ -45,7 +45,7 @@ def sends_chunks(robot: RobotFile) -> bool:
     """Return whether a command of a robot file, with `send` in each, is sent whole chunks.
 
     Raises:
-        ConfigurationError: Chunks are asked for, but no command's type carries several actions.
+        ConfigurationError: Chunks are requested, but no command's type carries several actions.
     """
     wanted = [command for command in robot.commands if command.send == "chunk"]
     if wanted and not any(command.message.has_points for command in robot.commands):
@@ -111,7 +111,7 @@ def _fail_or_warn(node: Node, command: Command, timeout_s: float, unreachable: s
 
 def _parameters(node: Node, controller: str, end_s: float) -> Values | None:
     """Return a controller's parameters among `PARAMETERS`; None if it does not answer."""
-    # Of undeclared parameters rclcpp returns nothing at all, so it is asked for those that it has.
+    # Of undeclared parameters rclcpp returns nothing at all, so only declared ones are requested.
     listed = call_service(node, ListParameters, f"{controller}/list_parameters", ListParameters.Request(), _left(end_s))
     if listed is None:
         return None

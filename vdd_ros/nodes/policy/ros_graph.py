@@ -154,8 +154,8 @@ class GraphMonitor:
         alone = [topic for topic, count in self.listeners().items() if not count]
         ends, kinds = self._node.get_subscriptions_info_by_topic, self.command_topics
         alike = dict.fromkeys(name for topic in alone for name in self._alike(topic, kinds[topic], ends))
-        told = f"nobody subscribes to {' and '.join(alone)}" if alone else ""
-        return told + (f", but somebody does to {', '.join(alike)}" if alike else "")
+        problem = f"nobody subscribes to {' and '.join(alone)}" if alone else ""
+        return problem + (f", but somebody does to {', '.join(alike)}" if alike else "")
 
     def other_input_publishers(self) -> dict[str, list[str]]:
         """Return the publishers' names for each input with more than one publisher."""

@@ -92,7 +92,7 @@ class HotSwap:
 
     async def _swap(self, path: str, target: SwapTarget | None) -> Outcome:
         if self._busy:
-            return Outcome.refused("another file is being loaded; call again when that is done")
+            return Outcome.refused("another file is being loaded; call again once it is loaded")
         if target is None:
             return Outcome.refused("the node is not configured; configure it first")
         if not path:

@@ -51,7 +51,7 @@ class Places(Generic[T]):
 
     Args:
         schema: Of the messages.
-        paths: What is asked for; see `vdd_ros.robot.cdr.schema.steps`.
+        paths: The requested fields; see `vdd_ros.robot.cdr.schema.steps`.
         prepare: Prepares a form once, from a walk through its first message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Walks through one serialised message (XCDR1) and locates what is asked for.
+"""Walks through one serialised message (XCDR1) and locates the requested values.
 
 Numbers are aligned to their own size, counted from the end of the 4-byte encapsulation header; an empty sequence has no
 alignment (OMG DDS-XTypes 1.3, 7.4.1). Where a number stands depends only on the lengths and texts before it: a walk
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass
 class Request:
-    """What is asked for at one place of the structure, and below it.
+    """The requests at one place of the structure, and below it.
 
     Attributes:
         slots: Numbers of the paths that end here.
@@ -106,7 +106,7 @@ def request(schema: Schema, paths: Sequence[str]) -> Request:
 
 
 def _refuse_opaque(top: Schema, schema: Schema, wanted: list[Request], *, whole: bool) -> None:
-    """Refuse a request if a value of unknown form stands before the last place that is asked for."""
+    """Refuse a request if a value of unknown form stands before the last requested place."""
     left = len({name for one in wanted for name in one.fields})
     for name, kind in schema.fields.items():
         if not (left or whole):
@@ -117,8 +117,8 @@ def _refuse_opaque(top: Schema, schema: Schema, wanted: list[Request], *, whole:
             _refuse_opaque(top, kind, below, whole=whole or left > 0)
         elif opaque := _opaque(kind):
             raise SchemaError(
-                f"{top.name} holds a {opaque} at or before what is asked for, whose length in bytes is not the same in "
-                "all middlewares; such messages are only read as a whole"
+                f"{top.name} holds a {opaque} at or before the requested value, and its length in bytes is not "
+                "the same in all middlewares; such messages are only read as a whole"
             )
 
 
@@ -132,7 +132,7 @@ def _opaque(kind: Kind) -> str:
 
 
 class Walk:
-    """One walk through a message, up to the last place that is asked for.
+    """One walk through a message, up to the last requested place.
 
     Args:
         schema: Of the message.
@@ -178,7 +178,7 @@ class Walk:
         return tuple((start, stop, bytes(self._content[start:stop])) for start, stop in pieces)
 
     def _visit(self, kind: Kind, wanted: list[Request], *, whole: bool) -> None:
-        """Take what is asked for out of a value; `whole`: go to its end, since something behind it is asked for."""
+        """Take the requested parts of a value; `whole`: go to its end, since something behind it is requested."""
         if isinstance(kind, Number):
             self._put(wanted, self._number(kind.code, kind.size))
         elif isinstance(kind, Text):
@@ -283,7 +283,7 @@ class Walk:
         self.end = start + size
         if self.end > self._size:
             raise ObservationError(
-                f"a message of {self._name} ends after {self._size:,} bytes; what it says of itself takes {self.end:,} "
+                f"a message of {self._name} ends after {self._size:,} bytes; by its own lengths it takes {self.end:,} "
                 "or more. It was cut off, or is of another type"
             )
         return start

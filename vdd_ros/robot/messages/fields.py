@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Union
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.quantities import (
     ACCELERATION,
     ANGULAR_ACCELERATION,
@@ -13,6 +14,7 @@ from vdd_ros.robot.quantities import (
     SPEED,
     TORQUE,
 )
+from vdd_ros.text import printable
 
 Fields = Mapping[str, Union[str, "Fields"]]
 """Quantity of each field by name, or nested fields."""
@@ -34,6 +36,18 @@ POSE: Fields = {"position": POINT, "orientation": QUATERNION}
 TWIST: Fields = {"linear": xyz(SPEED), "angular": xyz(ANGULAR_SPEED)}
 ACCEL: Fields = {"linear": xyz(ACCELERATION), "angular": xyz(ANGULAR_ACCELERATION)}
 WRENCH: Fields = {"force": xyz(FORCE), "torque": xyz(TORQUE)}
+
+
+def check_names(message_type: str, fields: Fields) -> None:
+    """Raise ConfigurationError if the name of a field, nested ones included, is a path."""
+    for name, below in fields.items():
+        if "." in name or "[" in name:
+            raise ConfigurationError(
+                f"message type {printable(message_type)}: a field is called '{printable(name)}', which is a path; nest "
+                'the fields, as in {"pose": {"position": {"x": "length"}}}'
+            )
+        if not isinstance(below, str):
+            check_names(message_type, below)
 
 
 def quantity_at(fields: Fields, path: str) -> str | None:

@@ -8,7 +8,7 @@ from vdd_ros.robot.array_readers import ArrayReader, Encoding, JointsReader, Lis
 from vdd_ros.robot.element_layout import layout_of
 from vdd_ros.robot.field_paths import without_elements
 from vdd_ros.robot.layouts import FieldLayout, JointLayout, Layout
-from vdd_ros.robot.messages.fields import Fields, field_paths, quantity_at
+from vdd_ros.robot.messages.fields import Fields, check_names, field_paths, quantity_at
 from vdd_ros.robot.quantities import quantity_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Message:
 
     Attributes:
         type: Name in ROS, such as `geometry_msgs/msg/PoseStamped`.
-        fields: Quantity of each number by field, nested like the fields; an omitted number may have any unit.
+        fields: Quantity of each number by field, nested like the fields, as in {"pose": {"position": {"x": "length"}}};
+            an omitted number may have any unit.
         lists: Quantities of each list with one number per joint, by list name. All numbers of a command go into one
             list, chosen by their unit.
         named_by: How a robot file names a number: `field` (a dot-path), `joint`, `label` (the order counts), or empty
@@ -57,6 +58,14 @@ class Message:
     complete: bool = False
     is_action: bool = False
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the names of the fields.
+
+        Raises:
+            ConfigurationError: A name is a path: its numbers would be found under no name, and have any unit.
+        """
+        check_names(self.type, self.fields)
 
     @property
     def stamped(self) -> bool:

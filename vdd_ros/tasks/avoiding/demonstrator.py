@@ -155,7 +155,7 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         DemonstrationError: `episodes` is not positive.
     """
     if episodes < 1:
-        raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
+        raise DemonstrationError(f"{episodes} demonstrations are requested; the number must be at least 1")
     random = np.random.default_rng(seed)
     routes = np.arange(episodes, dtype=np.int64) % SPEC.modes
     observations, actions = [], []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
-from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts, check_count
 
 SPEC = TaskSpec(
     name="avoiding",
@@ -71,8 +71,7 @@ class AvoidingSim:
         Raises:
             TaskError: `count` is not positive.
         """
-        if count < 1:
-            raise TaskError(f"a simulation of {count} episodes was asked for; the number must be at least 1")
+        check_count(count)
         self.spec = SPEC
         self.count = count
         self._decay = float(np.exp(-SUBSTEP_S / LAG_S)) ** SUBSTEPS

@@ -104,5 +104,5 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         DemonstrationError: `episodes` is not positive.
     """
     if episodes < 1:
-        raise DemonstrationError(f"{episodes} demonstrations were asked for; the number must be at least 1")
+        raise DemonstrationError(f"{episodes} demonstrations are requested; the number must be at least 1")
     return demonstrate_part(range(episodes), seed, progress)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
-from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts, check_count
 
 SPEC = TaskSpec(
     name="example_arm",
@@ -38,7 +38,7 @@ LAG_S = 0.06
 SUBSTEP_S = 0.01
 SUBSTEPS = 5
 REACHED_M, REACHED_STEPS = 0.03, 5
-"""A target is reached once the gripper has been this near to it for so many steps: an arm that passes by does not."""
+"""Distance and number of consecutive steps within it that count as reaching a target; passing by does not count."""
 TRAY_M = ((-0.15, 0.15), (0.38, 0.53))
 """Where targets lie: left and right, near and far end of a tray."""
 
@@ -52,8 +52,7 @@ class ExampleArmSim:
         Raises:
             TaskError: `count` is not positive.
         """
-        if count < 1:
-            raise TaskError(f"a simulation of {count} episodes was asked for; the number must be at least 1")
+        check_count(count)
         self.spec = SPEC
         self.count = count
         self._joints = np.tile(np.array(HOME), (count, 1))
