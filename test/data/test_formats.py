@@ -47,7 +47,7 @@ def test_a_format_of_another_package_is_found_by_what_is_in_the_file(tmp_path: P
     table.write_text("# pairs of x and dx\n0.0,0.5\n0.5,0.25\n")
     with pytest.raises(DemonstrationError, match="is a table of text"):
         DemonstrationSet.load(table)
-    with installed(FORMATS, tmp_path / "site", "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
+    with installed(FORMATS, tmp_path / "site", "table", SOURCE, "FORMAT"):
         assert {"npz", "table"} <= set(format_names())
         found = DemonstrationSet.load(table)
     assert found.file == table
@@ -59,7 +59,7 @@ def test_our_own_files_are_read_before_others_are_asked(tmp_path: Path) -> None:
     made = DemonstrationSet(header, np.zeros((2, 1)), np.ones((2, 1)), np.array([2]), np.array([0]))
     file = made.save(tmp_path / "D")
     greedy = SOURCE.replace("return path.suffix", "return True or path.suffix")
-    with installed(FORMATS, tmp_path / "site", "greedy", greedy, "FORMAT"):  # type: ignore[arg-type]
+    with installed(FORMATS, tmp_path / "site", "greedy", greedy, "FORMAT"):
         assert DemonstrationSet.load(file).sha256 == DemonstrationSet.load(tmp_path / "D").sha256 == made.sha256
 
 
@@ -68,7 +68,7 @@ def test_a_broken_format_matters_only_for_data_that_no_other_recognises(tmp_path
     (tmp_path / "other.csv").write_text("1,2\n")
     FORMATS.forget()
     install(tmp_path, "broken_format", FORMATS.group, {"broken": "broken_format:FORMAT"}, "import nowhere")
-    with installed(FORMATS, tmp_path, "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
+    with installed(FORMATS, tmp_path, "table", SOURCE, "FORMAT"):
         assert DemonstrationSet.load(tmp_path / "mine.csv").action.tolist() == [[0.5], [0.25]]
         with pytest.raises(PluginError, match=r"other.csv', and .*'broken' of broken_format 1.2 cannot be"):
             DemonstrationSet.load(tmp_path / "other.csv")
@@ -79,7 +79,7 @@ def test_a_probe_that_fails_matters_only_for_data_that_no_other_recognises(tmp_p
     made = get_task("avoiding").demonstrate(1, 0, lambda: None)
     foreign = get_format("lerobot").write(made, tmp_path / "R")  # type: ignore[misc]
     failing = SOURCE.replace("return path.suffix", "return 1 / 0 or path.suffix")
-    with installed(FORMATS, tmp_path / "site", "failing", failing, "FORMAT"):  # type: ignore[arg-type]
+    with installed(FORMATS, tmp_path / "site", "failing", failing, "FORMAT"):
         assert DemonstrationSet.load(foreign).lengths.tolist() == made.lengths.tolist()
         with pytest.raises(PluginError, match=r"other.csv', and the probe of format 'failing' fails: ZeroDivision"):
             DemonstrationSet.load(tmp_path / "other.csv")

@@ -47,7 +47,7 @@ def test_a_format_of_one_file_goes_through_train_distil_and_export(
     train = ["train", "--task", "avoiding", "--demos", str(table), "--out", teacher, *TINY]
     assert main(train) == 2
     assert "is a table of text" in capsys.readouterr().err
-    with installed(FORMATS, tmp_path / "site", "table", SOURCE, "FORMAT"):  # type: ignore[arg-type]
+    with installed(FORMATS, tmp_path / "site", "table", SOURCE, "FORMAT"):
         assert main(train) == 0
         assert json.loads((tmp_path / "T" / LINK_FILE).read_text())["path"] == "../mine.csv"
         small = ["--experts", "2", "--pool-copies", "1", "--pool-samples", "1"]

@@ -23,7 +23,7 @@ def test_a_task_of_one_file_goes_through_demos_train_distil_export_and_evaluate(
     file, scores = str(tmp_path / "student.onnx"), tmp_path / "scores.json"
     steps = ["--steps", "60"]
     source = Path(two_doors.__file__).read_text()
-    with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):  # type: ignore[arg-type]
+    with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):
         assert main(["demos", "two-doors", "--out", demos]) == 0
         assert main(["demos", "two-doors", "--out", demos, "--jobs", "2"]) == 0
         assert "holds these demonstrations already" in capsys.readouterr().out

@@ -60,7 +60,7 @@ def test_a_policy_commands_a_robot_from_the_start_of_each_episode(
         action=(Feature("dx", "m", STEP_M - 1e-4, STEP_M),),
     )
     source = Path(two_doors.__file__).read_text()
-    with installed(TASKS, site, "two-doors", source, "TASK"):  # type: ignore[arg-type]
+    with installed(TASKS, site, "two-doors", source, "TASK"):
         task = get_task("two-doors")
         starts = [float(task.draw_contexts(1, SEED + episode)[0, 0]) for episode in range(EPISODES)]
     assert len(set(starts)) == EPISODES

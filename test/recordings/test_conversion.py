@@ -18,6 +18,7 @@ from vdd_ros.documents import write_json
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.recordings import bag_conversion, conversion
 from vdd_ros.recordings.bag_list import NamedBag
+from vdd_ros.recordings.record import RECORD_NAME
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_disk_without_room_for_the_record_has_no_set_either(
     tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(path: Path, value: object) -> None:
-        if path.name == conversion.RECORD_NAME:
+        if path.name == RECORD_NAME:
             full = OSError(errno.EFBIG, "File too large")
             raise ConfigurationError(f"{path} could not be written: {full.strerror}") from full
         write_json(path, value)

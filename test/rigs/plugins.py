@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vdd_ros.registry import Registry
 
@@ -19,7 +20,7 @@ def install(folder: Path, name: str, group: str, points: dict[str, str], module:
 
 
 @contextmanager
-def installed(registry: Registry[object], folder: Path, name: str, source: str, attribute: str) -> Iterator[None]:
+def installed(registry: Registry[Any], folder: Path, name: str, source: str, attribute: str) -> Iterator[None]:
     """Install a package `added_thing` that registers `name` while the block runs.
 
     Args:

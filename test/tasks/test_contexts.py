@@ -23,7 +23,7 @@ from vdd_ros.tasks.rollout import replay
 @pytest.fixture
 def task(tmp_path: Path) -> Iterator[Task]:
     source = Path(two_doors.__file__).read_text()
-    with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):  # type: ignore[arg-type]
+    with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):
         yield get_task("two-doors")
 
 

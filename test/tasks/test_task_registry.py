@@ -34,7 +34,7 @@ def test_every_task_bears_its_name_and_has_what_it_says() -> None:
 
 
 def test_a_task_of_another_package_without_scene_and_robot_file_says_so(tmp_path: Path) -> None:
-    with installed(TASKS, tmp_path, "two-doors", Path(two_doors.__file__).read_text(), "TASK"):  # type: ignore[arg-type]
+    with installed(TASKS, tmp_path, "two-doors", Path(two_doors.__file__).read_text(), "TASK"):
         task = get_task("two-doors")
         with pytest.raises(TaskError, match="no picture of the task 'two-doors'"):
             task.get_scene()
