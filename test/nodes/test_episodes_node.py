@@ -202,7 +202,12 @@ def test_a_call_that_still_waits_for_the_executor_is_not_made_after_a_stop(
     calls: list[Any] = []
     call = HomeCall(bench.node, Home(HOME, 60.0), lambda _: None)
     monkeypatch.setattr(call._client, "service_is_ready", lambda: True)
-    monkeypatch.setattr(call._client, "call_async", lambda request: calls.append(request) or Future())
+
+    def asked(request: Any) -> Future:
+        calls.append(request)
+        return Future()
+
+    monkeypatch.setattr(call._client, "call_async", asked)
     call.start()
     call.stop()
     call.start()

@@ -165,7 +165,8 @@ def test_of_goals_that_wait_for_the_executor_only_the_newest_is_sent(gripper: Gr
         gripper.tick(wants)
     for task in reversed(tasks):  # as rclpy's executor
         task()
-    assert (len(tasks), gripper.positions) == (3, pytest.approx([0.6]))
+    assert len(tasks) == 3
+    assert gripper.positions == pytest.approx([0.6])
     gripper.client.goals[0].accept()
     assert gripper.client.goals[0].cancels == 0
 
