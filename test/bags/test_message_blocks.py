@@ -46,9 +46,8 @@ def test_they_are_those_that_come_one_by_one(
 def test_small_blocks_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BYTES", 10)
     made = [
-        blocks.MessageBlock(whole, whole, whole, Packed.of([b"ab" * number, b"c"]))
-        for number in range(6)
-        for whole in [np.full(2, number)]
+        blocks.MessageBlock(places, places, places, Packed.of([b"ab" * number, b"c"]))
+        for number, places in enumerate(np.arange(6).repeat(2).reshape(6, 2))
     ]
     joined = list(blocks.of_blocks(made))
     assert len(joined) < len(made)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vdd_ros.evaluation.preflight.assignment import least_assignment
 from vdd_ros.evaluation.preflight.joint_order import wrong_order
-from vdd_ros.evaluation.preflight.moments import Moments
+from vdd_ros.evaluation.preflight.moments import AT_REST, Moments, off_width
 from vdd_ros.evaluation.preflight.ranges import cuts, dead, outside
 from vdd_ros.evaluation.preflight.scales import FACTORS, SIGN, wrong_scales
 
@@ -29,6 +29,12 @@ def recording(rng: np.random.Generator, wanted: Moments, *, ticks: int = 300, mo
     times = np.arange(ticks)[:, None] * rng.uniform(0.01, 0.1, D)
     wave = np.sin(times + rng.uniform(0, 6, D)) * math.sqrt(2)
     return np.asarray(wanted.mean + between * np.clip(rng.normal(size=D), -most, most) + inner * wave)
+
+
+def test_an_entry_at_rest_is_rated_without_a_word_of_numpy() -> None:
+    """Also where denormal numbers count as zero, as beside a policy: the smallest number over 1.3 is one."""
+    with np.errstate(all="raise"):
+        assert off_width(np.zeros(2), Moments(np.zeros(2), np.array([1.3, 0.2]))).tolist() == [AT_REST, AT_REST]
 
 
 @pytest.mark.parametrize("kind", ["uniform", "few values", "products", "far apart"])

@@ -19,14 +19,9 @@ from vdd_ros.robot.rotations import unit_quaternion, unit_quaternions
 NUMBERS = st.one_of(
     st.floats(-2, 2, allow_subnormal=False), st.sampled_from([0.0, -0.0, 1.0, -1.0, math.nan, math.inf, 1e200])
 )
+LONG = st.tuples(*[st.floats(-1, 1, allow_subnormal=False)] * 4).filter(lambda q: math.hypot(*q) > 0.1)
 QUATERNIONS = st.one_of(
-    st.tuples(*[NUMBERS] * 4),
-    st.tuples(*[st.floats(-1, 1, allow_subnormal=False)] * 4)
-    .filter(lambda q: math.hypot(*q) > 0.1)
-    .map(lambda q: _scaled(q, 1.0)),
-    st.tuples(*[st.floats(-1, 1, allow_subnormal=False)] * 4)
-    .filter(lambda q: math.hypot(*q) > 0.1)
-    .map(lambda q: _scaled(q, 1.004)),
+    st.tuples(*[NUMBERS] * 4), LONG.map(lambda q: _scaled(q, 1.0)), LONG.map(lambda q: _scaled(q, 1.004))
 )
 
 

@@ -203,3 +203,25 @@ def test_wrong_arguments_are_refused_before_anything_starts(
     with pytest.raises(VddError, match=words):
         execute(RobotRun(**({"robot": AVOIDING} | wrong)), print)
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("made_for", "words"),
+    [
+        (None, "does not say which task it was made for; name the simulated one: --sim TASK, of avoiding, example_arm"),
+        ("my_robot", "was made for 'my_robot', which has no simulation; there are avoiding, example_arm"),
+    ],
+)
+def test_a_policy_without_a_simulation_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], made_for: str | None, words: str
+) -> None:
+    policy = write_mixture(tmp_path / "p.onnx", task=made_for)
+    assert main(["run", "--sim", "--policy", str(policy)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_robot_has_no_results_to_keep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    assert main(["run", "--robot", str(AVOIDING), "--json", str(file)]) == 2
+    assert "give --sim, or omit them" in capsys.readouterr().err
+    assert not file.exists()

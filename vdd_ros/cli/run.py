@@ -6,6 +6,7 @@ from pathlib import Path
 from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show, tell
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.places import OutputFolder
 from vdd_ros.running.robot_run import RobotRun, execute
 
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if not all was in order."""
     check_result_options(args)
+    if args.sim is None and (args.json or args.append) is not None:
+        raise ConfigurationError("--json and --append keep the results of simulated episodes; give --sim, or omit them")
     asked = RobotRun(
         robot=args.robot,
         policy=args.policy,

@@ -228,6 +228,7 @@ def _put_together(
     with joined(map(DemonstrationSet.load, places), list(map(_pairs_of, places)), parts.folder) as whole:
         whole.save(folder)
         digest = whole.sha256
+    del whole  # before the set is read again
     record = ConversionRecord(VERSION, robot.path, form.rate_hz, digest, [one for _, one in records])
     write_json(folder / RECORD_NAME, json_object(record))
     return Converted(DemonstrationSet.load(folder), record, parts.resumed)

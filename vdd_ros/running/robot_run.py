@@ -211,7 +211,7 @@ def _simulated_task(run: RobotRun, file: Path) -> Task:
             f"the policy {file.name} does not say which task it was made for; name the simulated one: --sim TASK, of "
             f"{', '.join(task_names())}"
         )
-    if made_for is not None and made_for not in (name, ""):
+    if made_for not in (None, name):
         raise ConfigurationError(
             f"the policy {file.name} was made for the task '{printable(made_for)}', not for '{printable(name)}'; omit "
             "the task of --sim"

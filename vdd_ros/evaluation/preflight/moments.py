@@ -14,6 +14,8 @@ WIDER, NARROWER = 0.5, 2.0
 much more."""
 AT_REST = 2.0
 """Misfit in nats of the deviation of an entry at rest, which tells little."""
+LEAST_RATIO = 1e-9
+"""Recorded by demonstrated deviation of an entry at rest, which has no logarithm."""
 MOVES = 0.2
 """Recorded by demonstrated deviation from which an entry counts as moved like in a demonstration."""
 FITS = 3.4
@@ -51,8 +53,7 @@ def off_centre(mean: Floats, wanted: Moments) -> Floats:
 
 def off_width(std: Floats, wanted: Moments) -> Floats:
     """Return the misfit of deviations; an entry at rest has that of one that hardly moves."""
-    tiny = np.finfo(np.float64).tiny
-    ratio = np.log(np.maximum(std, tiny)) - np.log(wanted.std)  # tiny itself, divided, counts as zero beside a policy
+    ratio = np.log(np.maximum(std / wanted.std, LEAST_RATIO))
     wider = 0.5 * (np.maximum(ratio, 0) / WIDER) ** 2
     return np.asarray(wider + np.minimum(0.5 * (np.minimum(ratio, 0) / NARROWER) ** 2, AT_REST))
 
