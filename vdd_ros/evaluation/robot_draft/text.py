@@ -134,8 +134,8 @@ def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
         yield f"# {_topic(topic.name)} ({printable(topic.type)}) looks like a command too."
     for one, each in zip(plan.commands, measures.commands, strict=True):
         if each is None:
-            topic = f"{_topic(one.topic.name)} ({printable(one.topic.type)})"
-            yield f"# {topic} was sent at most once in each bag: is it a command? It is not in this file."
+            sent = f"{_topic(one.topic.name)} ({printable(one.topic.type)})"
+            yield f"# {sent} was sent at most once in each bag: is it a command? It is not in this file."
     if not found:
         yield "command:"
         yield "  # No topic of the bag carries commands. Which topic does the controller listen to, and of which type?"
