@@ -244,6 +244,14 @@ def test_an_entry_without_statistics_is_not_compared(tmp_path: Path) -> None:
     assert "shoulder" not in texts(report, "warning")
 
 
+def test_an_entry_that_was_always_0_in_the_demonstrations_may_be_0(tmp_path: Path) -> None:
+    still = Statistics(
+        (*MEANS[:2], 0.0, *MEANS[3:]), (*DEVIATIONS[:2], 1.0, *DEVIATIONS[3:]), MEANS[:3], DEVIATIONS[:3]
+    )
+    report = check(tmp_path, ArmBag(duration_s=8.0, joints=stuck_at_zero), statistics=still)
+    assert "exactly 0" not in texts(report, "warning")
+
+
 def test_a_robot_file_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "arm.yaml").write_text(ROBOT.replace("target_y:", "target_yaw:"))
     bag, file = BAG.write(tmp_path / "bag"), policy(tmp_path)

@@ -54,7 +54,7 @@ def test_a_command_that_stays_silent_leaves_its_episode_out(tmp_path: Path, caps
     sent += [command(EPOCH_NS + at * MS, (value,), "/gripper") for at, value in ((20, 0.0), (1020, 1.0))]
     write_recording(tmp_path / "bag", sorted(sent))
     assert run(tmp_path, two_commands(document()["command"]["entries"])) == 2
-    assert "no command within 0.25 s of an observation" in capsys.readouterr().err
+    assert "no message of the command gripper within 0.25 s of an observation" in capsys.readouterr().err
 
 
 def test_actions_relative_to_the_last_command_are_its_steps(tmp_path: Path) -> None:

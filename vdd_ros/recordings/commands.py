@@ -72,7 +72,8 @@ class RecordedCommands:
 
     def _give_up(self) -> None:
         last = self._last if self.keep_last else None
-        self._waiting.popleft().settle(self._place, last, self.last_ns or 0, self._number)
+        received_ns = 0 if last is None or self.last_ns is None else self.last_ns
+        self._waiting.popleft().settle(self._place, last, received_ns, self._number)
 
     def _read(self, content: bytes, out: NDArray[np.float64]) -> str:
         """Read a command; return why it is unusable, empty if it is usable."""

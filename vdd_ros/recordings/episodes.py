@@ -126,9 +126,14 @@ class EpisodeRules:
             raise LeftOutError(f"{ages} had no new value {where}{_refusals(raw, blame)}")
         if why == DOUBTED:
             raise LeftOutError(f"messages of {', '.join(blame)} contradict one another {where}{_refusals(raw, blame)}")
+        silent = [
+            name for name, at_ns in zip(raw.commands, ticks.commanded.received_ns[place], strict=True) if not at_ns
+        ]
+        missing = f"message of {' and '.join(map(_named, silent))}" if len(raw.commands) > 1 and silent else "command"
+        keep = ", `when_silent: keep` suits one that is only sent where it changes" if missing != "command" else ""
         raise LeftOutError(
-            f"no command within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides a "
-            "recording where the operator paused, `max_delay_s` allows more"
+            f"no {missing} within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides "
+            f"a recording where the operator paused, `max_delay_s` allows more{keep}"
         )
 
     def _refuse_short(self, ticks: Ticks) -> None:

@@ -47,6 +47,19 @@ def format_limits(record: ConversionRecord) -> str:
     )
 
 
+def format_cut(record: ConversionRecord) -> str:
+    """Return a warning if more was cut off before the episodes than is left of them; else nothing."""
+    cut_s = sum(episode.cut_s[0] for episode in record.episodes)
+    left_s = sum(episode.pairs for episode in record.episodes) / record.rate_hz
+    if cut_s <= left_s:
+        return ""
+    return (
+        f"warning: {cut_s:.1f} s before the episodes were cut off, more than the {left_s:.1f} s that are left: an "
+        "episode begins once every input has a value and every command was sent. Of a command that is only sent where "
+        "it changes, record one at the beginning too"
+    )
+
+
 def _row(name: str, topic: TopicAlignment) -> tuple[str, ...]:
     rate = "–" if math.isnan(topic.rate_hz) else f"{topic.rate_hz:.1f}"
     counts = (f"{count:,}" for count in (topic.repeats, topic.drops, topic.refused))

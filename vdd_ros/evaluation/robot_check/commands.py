@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 FIXED_TOLERANCE = 1e-3
 """Relative difference of a recorded command from a fixed number, absolute below 1."""
+PAUSE = 5
+"""Usual intervals of commands beyond which an interval is a pause."""
 
 
 @dataclass
@@ -145,15 +147,23 @@ def order_findings(found: CommandReadings, inputs: Sequence[InputReadings]) -> I
 def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
     """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next.
 
-    The ticks are half a period of the commands away from them, so that commands at the rate of the ticks fall into one
-    tick each in spite of jitter.
+    The ticks are half a period of the faster of both away from the commands, so that commands at the rate of the ticks
+    fall into one tick each in spite of jitter; the last tick is behind the last command. The change over a pause, such
+    as between two episodes, is no step.
     """
     if len(found.received_s) < 2:
         return np.empty((0, found.values.shape[1]))
-    first = found.received_s[0] + 0.5 * float(np.median(np.diff(found.received_s)))
-    ticks = np.arange(first, found.received_s[-1] + 0.5 / rate_hz, 1 / rate_hz)
+    first = found.received_s[0] + 0.5 * min(float(np.median(np.diff(found.received_s))), 1 / rate_hz)
+    ticks = np.arange(first, found.received_s[-1] + 1 / rate_hz, 1 / rate_hz)
     places = np.searchsorted(found.received_s, ticks, side="right") - 1
-    return np.diff(found.values[places], axis=0)
+    paused = np.concatenate([[0], np.cumsum(pauses_s(found) > 0)])[places]
+    return np.diff(found.values[places], axis=0)[np.diff(paused) == 0]
+
+
+def pauses_s(found: CommandReadings) -> Floats:
+    """Return for each interval between recorded commands, (messages - 1,), its length if it is a pause, else 0."""
+    intervals = np.diff(found.received_s)
+    return np.where(intervals > PAUSE * np.median(intervals), intervals, 0.0) if len(intervals) else intervals
 
 
 def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:

@@ -150,7 +150,7 @@ def _values(entries: list[_Entry]) -> Iterator[Finding]:
         low, high = np.array([entry.feature.low]), np.array([entry.feature.high])
         share = float(outside(values, wanted, low, high)[0])
         unit = entry.feature.unit
-        if dead(values)[0]:
+        if dead(values)[0] and (entry.mean, entry.std) != (0.0, 1.0):  # which says that it never was anything else
             text = f"is exactly 0 in all {len(values):,} messages; demonstrations had {_about(entry)}. Does the driver"
             yield Finding(WARNING, entry.where, f"{text} measure it?")
         elif share > MOST_OUTSIDE:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vdd_ros.bags.topics import BagRecording, Topic
 from vdd_ros.evaluation.alignment import cadence
 from vdd_ros.evaluation.preflight.command_order import command_order
-from vdd_ros.evaluation.robot_check.commands import CommandReadings, read_commands, sampled_steps
+from vdd_ros.evaluation.robot_check.commands import CommandReadings, pauses_s, read_commands, sampled_steps
 from vdd_ros.evaluation.robot_check.inputs import times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.evaluation.robot_draft.plan import FLOAT64_MULTI_ARRAY, Plan, PlannedCommand, PlannedInput
@@ -25,6 +25,8 @@ PERIODS = 5
 LEAST_AGE_S = 0.1
 ROUNDED = 0.02
 """Relative jitter of a rate that is taken as a whole number."""
+SLOWEST = 1.5
+"""Longest interval of commands, in ticks, with a new number at most of them."""
 NO_LIMIT = 1e30
 _NONE = PlannedCommand("none", Topic("/none", FLOAT64_MULTI_ARRAY, 0), ("0",), ("1",))
 
@@ -48,6 +50,7 @@ class MeasuredCommand:
         rate_hz: Of the recorded commands.
         low, high, step: (n,) range, and largest change from one tick to the next.
         ticks_hz: Rate of these ticks.
+        pauses_s: Length of each pause between commands.
         follows: For each number the entry that it follows, as input and entry; None if unknown.
     """
 
@@ -56,7 +59,13 @@ class MeasuredCommand:
     high: Floats
     step: Floats
     ticks_hz: float
+    pauses_s: tuple[float, ...]
     follows: tuple[tuple[int, int] | None, ...]
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it comes too seldom for a new number at each tick."""
+        return self.rate_hz * SLOWEST < self.ticks_hz
 
 
 @dataclass(frozen=True)
@@ -82,9 +91,12 @@ def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measu
     readings = read_inputs(robot, robot.inputs, robot.signature.observation, recording)
     inputs = tuple(_measured(one) for one in readings)
     named = {place for one in plan.commands for place in _by_name(plan.inputs, one) if place is not None}
-    commands = []
-    for planned, found in zip(plan.commands, read_commands(robot, recording), strict=False):
-        commands.append(_measured_command(plan, planned, found, readings, named, rate_hz))
+    found = read_commands(robot, recording)[: len(plan.commands)]
+    ticks_hz = rate_hz or _ticks_hz(found)
+    commands = [
+        _measured_command(plan, planned, one, readings, named, ticks_hz)
+        for planned, one in zip(plan.commands, found, strict=True)
+    ]
     return Measures(inputs, tuple(commands))
 
 
@@ -119,6 +131,7 @@ def _combined_command(parts: Sequence[MeasuredCommand]) -> MeasuredCommand | Non
         high=np.maximum.reduce([part.high for part in parts]),
         step=np.maximum.reduce([part.step for part in parts]),
         ticks_hz=parts[0].ticks_hz,
+        pauses_s=tuple(length for part in parts for length in part.pauses_s),
         follows=next((part.follows for part in parts if None not in part.follows), parts[0].follows),
     )
 
@@ -175,19 +188,30 @@ def _measured_command(
     found: CommandReadings,
     readings: Sequence[InputReadings],
     named: set[tuple[int, int]],
-    rate_hz: float | None,
+    ticks_hz: float,
 ) -> MeasuredCommand | None:
     if len(found.values) < 2:
         return None
-    median = float(np.median(np.diff(found.received_s)))
-    own_hz = 1 / median if median > 0 else 0.0
-    ticks_hz = rate_hz or (_round_rate(own_hz) if 1 <= own_hz <= 1000 else 20.0)
     steps = np.abs(sampled_steps(found, ticks_hz))
     step = steps.max(0) if len(steps) else np.zeros(found.values.shape[1])
     follows = _by_name(plan.inputs, command)
     if command.topic.type == FLOAT64_MULTI_ARRAY:
         follows = _by_motion(plan.inputs, found, readings, named)
-    return MeasuredCommand(own_hz, found.values.min(0), found.values.max(0), step, ticks_hz, follows)
+    pauses = pauses_s(found)
+    low, high = found.values.min(0), found.values.max(0)
+    return MeasuredCommand(_own_hz(found), low, high, step, ticks_hz, tuple(pauses[pauses > 0].tolist()), follows)
+
+
+def _ticks_hz(found: Sequence[CommandReadings]) -> float:
+    """Return the rate of the fastest commands, for a policy that shall act as fast."""
+    rates = [rate for one in found if 1 <= (rate := _own_hz(one)) <= 1000]
+    return _round_rate(max(rates)) if rates else 20.0
+
+
+def _own_hz(found: CommandReadings) -> float:
+    """Return the rate of commands; 0 for fewer than two."""
+    median = float(np.median(np.diff(found.received_s))) if len(found.received_s) > 1 else 0.0
+    return 1 / median if median > 0 else 0.0
 
 
 def _round_rate(rate_hz: float) -> float:

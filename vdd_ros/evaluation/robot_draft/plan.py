@@ -20,6 +20,13 @@ POSITIONS = {
     "nav_msgs/msg/Odometry": "pose.pose.position",
 }
 """Types of which a draft reads the position, and the field of it."""
+ORIENTATIONS = {
+    "geometry_msgs/msg/PoseStamped": "pose.orientation",
+    "geometry_msgs/msg/TransformStamped": "transform.rotation",
+    "nav_msgs/msg/Odometry": "pose.pose.orientation",
+}
+"""Those of these types that have an orientation, and the field of it."""
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
 INFRASTRUCTURE = re.compile(
     r"/(rosout|parameter_events|clock|tf|tf_static|diagnostics|robot_description|events/\w+)$|/transition_event$|/(latency|decision)$"
 )
@@ -47,12 +54,14 @@ class PlannedInput:
         topic: Topic of the bag.
         entries: What is read.
         unread: What could be read too.
+        frame: In which its first message is given, where transforms to others were recorded; else empty.
     """
 
     name: str
     topic: Topic
     entries: tuple[PlannedEntry, ...]
     unread: tuple[PlannedEntry, ...] = ()
+    frame: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,9 +191,11 @@ def _inputs(recording: BagRecording, topic: Topic) -> Iterator[PlannedInput]:
             yield PlannedInput(own, topic, tuple(all_entries[:count]), tuple(all_entries[count:]))
     elif field := POSITIONS.get(topic.type):
         short = re.sub(r"_?(pose|point|transform|position)$", "", topic.name.rpartition("/")[2]) or name
-        yield PlannedInput(
-            name, topic, tuple(PlannedEntry(f"{short}_{axis}", {"field": f"{field}.{axis}"}, "m") for axis in "xyz")
-        )
+        entries = tuple(PlannedEntry(f"{short}_{axis}", {"field": f"{field}.{axis}"}, "m") for axis in "xyz")
+        turned = ORIENTATIONS.get(topic.type)
+        unread = (PlannedEntry(f"{short}_turn", {"field": turned, "rotation": "six_d"}, "1"),) if turned else ()
+        first = recording.first(topic.name) if any(one.type == TRANSFORMS for one in recording.topics) else None
+        yield PlannedInput(name, topic, entries, unread, first.message.header.frame_id if first else "")
 
 
 def _joint_sets(recording: BagRecording, topic: Topic) -> list[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]]:

@@ -24,6 +24,8 @@ from vdd_ros.text import printable
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
 _WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 _STEP_MARGIN = 1.5
+_LEAST_PAUSE_S = 1.0
+"""Shortest pause of commands that may lie between two episodes."""
 _OPEN = f'"{QUESTION}"'
 
 
@@ -51,7 +53,7 @@ def draft_text(plan: Plan, measures: Measures, bag: str, *, name: str, bags: int
     ]
     for one, figures, kept in zip(plan.inputs, measures.inputs, kept_entries(plan, measures, bags), strict=True):
         lines += _input(one, figures, kept)
-    lines += ["", *_commands(plan, measures), *_demonstrations(measures)]
+    lines += ["", *_commands(plan, measures), *_demonstrations(plan, measures)]
     if plan.others:
         lines += ["", "# Not read:", *(f"#   {_topic(topic.name)} ({printable(topic.type)})" for topic in plan.others)]
     return "\n".join(lines) + "\n"
@@ -80,14 +82,25 @@ def _rate(measures: Measures) -> Iterator[str]:
         yield f"rate_hz: {max(rates):.4g}  # at which the policy acts, and bags are sampled?"
 
 
-def _demonstrations(measures: Measures) -> Iterator[str]:
+def _demonstrations(plan: Plan, measures: Measures) -> Iterator[str]:
     """Yield how bags become demonstrations; nothing where there were no commands."""
-    if any(one is not None for one in measures.commands):
-        yield ""
-        yield "demonstrations:  # docs/demonstrations.md"
-        yield "  # An episode is a bag. Does a topic, a service or a pause divide bags into episodes?"
-        yield "  # Waits are cut off until the first motion, and 0.5 s after the last one. Does a wait matter?"
-        yield "  trim: {until: first_motion, after_s: 0.5}"
+    found = [(one.name, each) for one, each in zip(plan.commands, measures.commands, strict=True) if each is not None]
+    if not found:
+        return
+    yield ""
+    yield "demonstrations:  # docs/demonstrations.md"
+    yield "  # An episode is a bag. Does a topic, a service or a pause divide bags into episodes?"
+    pauses = [pause for _, one in found if not one.is_sparse for pause in one.pauses_s if pause >= _LEAST_PAUSE_S]
+    if pauses:
+        yield f"  # Commands pause {len(pauses)} times, for {min(pauses):.2g} s and longer. Between episodes?"
+        yield f"  # episodes: {{gap_s: {math.floor(5 * min(pauses)) / 10:g}}}"
+    sparse = [name for name, one in found if one.is_sparse] if len(found) > 1 else []
+    if sparse:
+        yield f"  # {', '.join(sparse)}: only sent where the command changes? The last one stays in force."
+        kept = ", ".join(f"{_quoted(name)}: {{when_silent: keep}}" for name in sparse)
+        yield f"  commands: {{{kept}}}"
+    yield "  # Waits are cut off until the first motion, and 0.5 s after the last one. Does a wait matter?"
+    yield "  trim: {until: first_motion, after_s: 0.5}"
 
 
 def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> Iterator[str]:
@@ -98,6 +111,8 @@ def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> 
     yield f"    max_age_s: {figures.max_age_s:g}  # {rate}; how long may the robot move blindly?"
     if figures.foreign_clock:
         yield "    stamp: arrival  # its stamps are of another clock; can that be synchronised?"
+    if one.frame:
+        yield f"    # frame: base_link  # recorded in {_quoted(one.frame)}; in which frame does the policy need it?"
     yield "    entries:"
     slides = one.topic.type == JOINT_STATE
     for number, (entry, low, high) in enumerate(zip(one.entries, figures.low, figures.high, strict=True)):
@@ -117,6 +132,10 @@ def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
     found = [(one, each) for one, each in zip(plan.commands, measures.commands, strict=True) if each is not None]
     for topic in plan.other_commands:
         yield f"# {_topic(topic.name)} ({printable(topic.type)}) looks like a command too."
+    for one, each in zip(plan.commands, measures.commands, strict=True):
+        if each is None:
+            sent = f"{_topic(one.topic.name)} ({printable(one.topic.type)})"
+            yield f"# {sent} was sent at most once in each bag: is it a command? It is not in this file."
     if not found:
         yield "command:"
         yield "  # No topic of the bag carries commands. Which topic does the controller listen to, and of which type?"

@@ -21,6 +21,9 @@ PHASES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability
 """Profile for phases: none is skipped, so that an end of an episode is not lost on the way."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+NOT_ON_PYPI = ("tf2_msgs", "control_msgs")
+"""Packages of a ROS installation that an environment of wheels lacks."""
+
 
 def message_class(type_name: str) -> Any:
     """Return the class of a message type, such as `sensor_msgs/msg/JointState`, or of an action.
@@ -34,6 +37,8 @@ def message_class(type_name: str) -> Any:
         return getattr(module, name)
     except ImportError:
         problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
+        if package in NOT_ON_PYPI:
+            problem = f"it needs the package {package}, which is not on PyPI; run the node on a ROS installation"
     except AttributeError:
         close = difflib.get_close_matches(name, dir(module), n=1)
         hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
