@@ -1,5 +1,6 @@
 """Messages that are damaged, stamped at their receipt, or far apart; and what is sampled message by message."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def test_a_pause_of_some_hours_is_no_jump(tmp_path: Path, monkeypatch: pytest.Mo
     """Its ticks are not all kept at once."""
     monkeypatch.setattr(column_sampler, "_TICKS", 100)
     kept, joined = [0], Seen.joined
-    monkeypatch.setattr(Seen, "joined", lambda parts: kept.append(sum(map(len, parts))) or joined(parts))
+
+    def counted(parts: Sequence[Seen]) -> Seen:
+        kept.append(sum(map(len, parts)))
+        return joined(parts)
+
+    monkeypatch.setattr(Seen, "joined", counted)
     sent = drive(1.0) + drive(1.0, EPOCH_NS + HOUR_NS // 4)
     assert len(converted(tmp_path, sent, demonstrations={"episodes": {"gap_s": 1.0}}).episodes) == 2
     assert max(kept) <= 300  # of 18,000
