@@ -195,3 +195,19 @@ def test_the_rate_must_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "rate_hz is missing" in capsys.readouterr().err
     assert main([*argv, "--rate", "10"]) == 0
     assert DemonstrationSet.load(tmp_path / "D").header.rate_hz == 10.0
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"rate_hz": 1e12}, "rate_hz is 1e+12; bags are sampled at 0.001 to 10,000 Hz"),
+        ({"rate_hz": 1e-300}, "rate_hz is 1e-300"),
+        ({"demonstrations": {"max_delay_s": 1e300}}, "demonstrations.max_delay_s: is 1e+300 seconds; a day"),
+        ({"demonstrations": {"episodes": {"gap_s": 1e300}}}, "demonstrations.episodes.gap_s: is 1e+300 seconds"),
+        ({"demonstrations": {"trim": {"after_s": 86_401}}}, "demonstrations.trim.after_s: is 86401 seconds"),
+    ],
+)
+def test_rates_and_times_that_no_robot_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: dict[str, Any], why: str
+) -> None:
+    assert why in refused(tmp_path, drive(1.0), capsys, **more)

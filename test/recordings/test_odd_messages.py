@@ -1,5 +1,6 @@
 """Messages that are damaged, stamped at their receipt, or far apart; and what is sampled message by message."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_a_pause_of_some_hours_is_no_jump(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(column_sampler, "_TICKS", 100)
     kept, joined = [0], Seen.joined
 
-    def counted(parts: Any) -> Seen:
+    def counted(parts: Sequence[Seen]) -> Seen:
         kept.append(sum(map(len, parts)))
         return joined(parts)
 

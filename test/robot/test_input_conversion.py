@@ -249,6 +249,7 @@ def test_elements_are_written_where_they_are_or_can_be_added() -> None:
         ({"scale": math.inf}, "entries.it.scale: must be finite"),
         ({"offset": None}, "entries.it.offset: must be a number, not nothing"),
         ({"offset": math.inf}, "entries.it.offset: must be finite"),
+        ({"offset": 10**400}, "entries.it.offset: must be a number, not 1000"),
         ({"encode": "sin_cos"}, "entries.it.unit: 'm' cannot be converted to 'rad'"),
     ],
 )

@@ -11,6 +11,8 @@ from vdd_ros.text import printable
 
 SOURCE = "bags"
 """`Header.source` of demonstrations from bags."""
+LEAST_HZ, MOST_HZ = 1e-3, 10_000.0
+"""Rates at which bags are sampled."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,18 @@ class SamplingForm:
             task: Name of the task; by default the robot's name, or that of its file.
 
         Raises:
-            RobotFileError: No rate is given, or no single number is observed.
+            RobotFileError: No rate is given, or one out of range; or no single number is observed.
         """
         rate_hz = rate_hz or robot.rate_hz
         if rate_hz is None:
             raise RobotFileError(
                 f"robot file {robot.path}: rate_hz is missing; give the rate of the policy, at which bags are sampled, "
                 "as in `rate_hz: 50`, or with --rate"
+            )
+        if not LEAST_HZ <= rate_hz <= MOST_HZ:
+            raise RobotFileError(
+                f"robot file {printable(robot.path)}: rate_hz is {rate_hz:g}; bags are sampled at {LEAST_HZ:g} to "
+                f"{MOST_HZ:,.0f} Hz, so give the rate of the policy, as in `rate_hz: 50`, or with --rate"
             )
         form = cls(
             task or robot.name or Path(robot.path).stem or "robot",

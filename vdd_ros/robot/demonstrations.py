@@ -8,6 +8,8 @@ from vdd_ros.robot.yaml_section import Section, fail
 ONE_PER_BAG = "one_per_bag"
 STARTS = ("first_command", "first_motion")
 WHEN_SILENT = ("end", "keep")
+LONGEST_S = 86_400.0
+"""The longest time that a rule may give, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def read_demonstrations(section: Section, commands: Sequence[str]) -> Demonstrat
         commands=_commands(section, commands),
         episodes=_episodes(section),
         trim=_trim(section),
-        max_delay_s=section.number("max_delay_s", positive=True) if section.has("max_delay_s") else None,
-        shortest_s=section.number("shortest_s", positive=True) if section.has("shortest_s") else 0.0,
+        max_delay_s=_seconds(section, "max_delay_s") if section.has("max_delay_s") else None,
+        shortest_s=_seconds(section, "shortest_s") if section.has("shortest_s") else 0.0,
     )
     section.finish()
     return rules
@@ -129,7 +131,7 @@ def _episodes(section: Section) -> EpisodeMarks:
         topic=given.topic("topic") if given.has("topic") else None,
         start=given.topic("start") if given.has("start") else None,
         stop=given.topic("stop") if given.has("stop") else None,
-        gap_s=given.number("gap_s", positive=True) if given.has("gap_s") else None,
+        gap_s=_seconds(given, "gap_s") if given.has("gap_s") else None,
     )
     given.finish()
     if marks.stop is not None and marks.start is None:
@@ -143,7 +145,15 @@ def _trim(section: Section) -> Trim:
     given = section.section("trim")
     trim = Trim(
         until=given.choice("until", STARTS, default=STARTS[0]),
-        after_s=given.number("after_s", positive=True) if given.has("after_s") else None,
+        after_s=_seconds(given, "after_s") if given.has("after_s") else None,
     )
     given.finish()
     return trim
+
+
+def _seconds(section: Section, key: str) -> float:
+    """Return a time of at most a day."""
+    found = section.number(key, positive=True)
+    if found > LONGEST_S:
+        section.refuse(key, f"is {found:g} seconds; a day, {LONGEST_S:,.0f} seconds, is the most")
+    return found

@@ -3,6 +3,7 @@
 import difflib
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -106,7 +107,7 @@ def fail(path: str, problem: str, allowed: Collection[str] = (), example: str = 
 
 def refuse_duplicates(path: str, what: str, names: Sequence[str]) -> None:
     """Raise RobotFileError if a name repeats."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         fail(path, f"gives these {what} more than once: {', '.join(twice)}")
 
@@ -298,12 +299,13 @@ def _number(value: object) -> float | None:
         if _NUMBER.fullmatch(value):
             return float(value)
         return _INFINITE.get(value.lower().lstrip("+").replace(".", ""))
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         return None
+    return None if math.isnan(number) else number
 
 
 def _why_no_number(value: object) -> str:
