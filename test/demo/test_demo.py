@@ -223,10 +223,10 @@ def test_a_folder_of_somebody_else_is_left_alone(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--episodes", "0"], "--episodes is 0; it must be above 0"),
-        (["--repeats", "-1"], "--repeats is -1; it must be 0 or more"),
+        (["--episodes", "0"], "--episodes is 0; it must be from 1 to"),
+        (["--repeats", "-1"], "--repeats is -1; it must be from 0 to"),
         (["--shadow", "nowhere.onnx"], "nowhere.onnx of the shadow_1 does not exist; give one: --shadow FILE"),
-        (["--speed", "-1"], "--speed is -1.0; it must be above 0"),
+        (["--speed", "-1"], "--speed is -1; it must be finite and above 0"),
         (["--policy", "nowhere.onnx"], "the policy file nowhere.onnx of the policy does not exist"),
         (["--student", "nowhere.onnx"], "the policy file nowhere.onnx of the student does not exist"),
     ],

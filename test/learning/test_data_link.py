@@ -102,6 +102,7 @@ def test_without_link_and_demonstrations_the_error_says_how_to_give_them(tmp_pat
 def test_a_mapped_set_teaches_the_same_as_one_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights to the bit, although windows are read from the file as they are drawn."""
     train_teacher(small_demonstrations(), tmp_path / "memory", TrainConfig(**TINY))
+    monkeypatch.setattr(npz, "COMPRESSED_BELOW", 1)
     monkeypatch.setattr(npz, "MAPPED_FROM", 1)
     mapped = DemonstrationSet.load(small_demonstrations().save(tmp_path / "D"))
     assert mapped.is_mapped

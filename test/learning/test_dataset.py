@@ -200,6 +200,7 @@ def test_numbers_beyond_single_precision_are_refused_before_training(name: str, 
 def test_windows_of_a_mapped_set_are_those_in_memory_to_the_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal_length: int
 ) -> None:
+    monkeypatch.setattr(npz, "COMPRESSED_BELOW", 1)
     monkeypatch.setattr(npz, "MAPPED_FROM", 1)
     memory = uneven([10, 2, 5, 7])
     mapped = DemonstrationSet.load(memory.save(tmp_path))

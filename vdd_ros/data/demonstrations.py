@@ -206,7 +206,7 @@ class DemonstrationSet:
         digest = hashlib.sha256(json.dumps(self.header.to_dict(), sort_keys=True).encode())
         for values in (*(getattr(self, name) for name in DTYPES), *self.arrays.values()):
             for part in blocks(values):
-                digest.update(np.ascontiguousarray(part).tobytes())
+                digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()
 
     def episodes(self) -> list[slice]:
