@@ -203,7 +203,7 @@ def test_demonstrations_that_do_not_fit_are_refused(
 
 def test_too_few_states_are_refused(tmp_path: Path, demonstrations: DemonstrationSet) -> None:
     policy = write_mixture(tmp_path / "policy.onnx")
-    with pytest.raises(DemonstrationError, match="51 states, fewer than the 52"):
+    with pytest.raises(DemonstrationError, match="51 states, fewer than the requested 52"):
         measure(policy, policy, demonstrations, FidelityConfig(states=52))
 
 
