@@ -199,7 +199,7 @@ def _convert_all(
     records = []
     if why := why_not_by_columns(robot):
         tell(
-            f"bags that are sampled message by message: {len(bags)}, since {why}; this takes about ten times as long "
+            f"bags that are sampled message by message: {len(bags)}, since {why}; this takes many times as long "
             "(docs/demonstrations.md, Speed)"
         )
     with progress(len(bags), "bags", "bag") as bar:
