@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.features import Feature
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts
@@ -76,15 +76,7 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None] = l
         observations.append(np.stack([x[:length], np.full(length, HEIGHT)], axis=1))
         actions.append(steps[:length, None])
         progress()
-    header = Header(
-        task=SPEC.name,
-        observation=SPEC.observation,
-        action=SPEC.action,
-        rate_hz=SPEC.rate_hz,
-        source="two-doors demonstrator",
-        seed=seed,
-        context=SPEC.context,
-    )
+    header = SPEC.header("two-doors demonstrator", seed)
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
     return DemonstrationSet(
         header, np.concatenate(observations), np.concatenate(actions), lengths, modes, np.array(contexts)

@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import TaskError
+from vdd_ros.data.demonstrations import Header
+from vdd_ros.errors import DemonstrationError, TaskError
 from vdd_ros.features import Feature, Signature
 from vdd_ros.text import printable
 
@@ -43,6 +44,10 @@ class TaskSpec:
     def signature(self) -> Signature:
         """Observation, action, control rate and context."""
         return Signature(self.observation, self.action, self.rate_hz, self.context)
+
+    def header(self, source: str, seed: int | None = None) -> Header:
+        """Return the header of demonstrations of this task; `source` names the demonstrator."""
+        return Header(self.name, self.observation, self.action, self.rate_hz, source, seed, self.context)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,12 @@ def check_count(count: int) -> None:
     """Raise TaskError if a simulation is to have fewer than one episode."""
     if count < 1:
         raise TaskError(f"a simulation of {count} episodes is requested; the number must be at least 1")
+
+
+def check_episodes(episodes: int) -> None:
+    """Raise DemonstrationError if fewer than one demonstration is requested."""
+    if episodes < 1:
+        raise DemonstrationError(f"{episodes} demonstrations are requested; the number must be at least 1")
 
 
 def check_contexts(spec: TaskSpec, contexts: Floats | None, count: int) -> Floats:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks.avoiding.sim import ROW_Y, SPEC, START, AvoidingSim
+from vdd_ros.tasks.base import check_episodes
 
 STICK_MAX = 1.0 / 120.0
 STICK_DEAD = 0.005
@@ -154,8 +155,7 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
     Raises:
         DemonstrationError: `episodes` is not positive.
     """
-    if episodes < 1:
-        raise DemonstrationError(f"{episodes} demonstrations are requested; the number must be at least 1")
+    check_episodes(episodes)
     random = np.random.default_rng(seed)
     routes = np.arange(episodes, dtype=np.int64) % SPEC.modes
     observations, actions = [], []
@@ -164,13 +164,6 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         observations.append(observation)
         actions.append(action)
         progress()
-    header = Header(
-        task=SPEC.name,
-        observation=SPEC.observation,
-        action=SPEC.action,
-        rate_hz=SPEC.rate_hz,
-        source="scripted gamepad demonstrator",
-        seed=seed,
-    )
+    header = SPEC.header("scripted gamepad demonstrator", seed)
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
     return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, routes)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.tasks.base import Floats
+from vdd_ros.tasks.base import Floats, check_episodes
 from vdd_ros.tasks.example_arm.sim import ELBOW_DOWN, ELBOW_UP, HOME, SPEC, TRAY_M, ExampleArmSim, joint_angles
 
 MOVES_S = 2.5
@@ -76,15 +76,7 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
                 raise DemonstrationError(f"a demonstration to {motion.target} m did not arrive; please report this")
         lengths.append(step)
         progress()
-    header = Header(
-        task=SPEC.name,
-        observation=SPEC.observation,
-        action=SPEC.action,
-        rate_hz=SPEC.rate_hz,
-        source="scripted operator",
-        seed=seed,
-        context=SPEC.context,
-    )
+    header = SPEC.header("scripted operator", seed)
     ways = np.array([motion.mode for motion in motions], dtype=np.int64)
     targets = np.array([motion.target for motion in motions])
     return DemonstrationSet(
@@ -103,6 +95,5 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
     Raises:
         DemonstrationError: `episodes` is not positive.
     """
-    if episodes < 1:
-        raise DemonstrationError(f"{episodes} demonstrations are requested; the number must be at least 1")
+    check_episodes(episodes)
     return demonstrate_part(range(episodes), seed, progress)
