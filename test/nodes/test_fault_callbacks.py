@@ -99,6 +99,7 @@ def call_all(bench: Bench, process: NodeProcess, name: str, node: str) -> list[A
         if service not in clients:
             clients[service] = bench.node.create_client(kind, f"/{node}/{service}")
             bench.wait(clients[service].service_is_ready, f"the service {service}")
+            bench.ask_first(clients[service], request, lambda: process.process.poll() is not None)
         answer = clients[service].call_async(request)
         bench.wait(lambda: answer.done() or process.process.poll() is not None, f"{service}: {request}"[:300])  # noqa: B023
         assert process.process.poll() is None, (str(request)[:300], process.output[-2000:])

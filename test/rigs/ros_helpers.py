@@ -13,6 +13,7 @@ from typing import Any
 from vdd_ros.bags.records import read_record
 
 RECORDS = ("/latency", "/decision")
+ASK_AGAIN_S = 5.0
 DEADLINE_S = 180.0
 """Passes only where a test has failed: discovery takes up to 3 s, and many times that on a busy machine."""
 LEAVE_S = 20.0
@@ -83,6 +84,18 @@ class Bench:
             if time.monotonic() > end:
                 raise AssertionError(f"waited {deadline_s} s in vain for {what}")
             self.executor.spin_once(timeout_sec=0.05)
+
+    def ask_first(self, client: Any, request: Any, gone: Callable[[], bool]) -> None:
+        """Call a service until a first call is answered, or its server is gone.
+
+        A server drops the answer to a client that it has not discovered yet, although that client sees the server.
+        """
+        end, asked = time.monotonic() + DEADLINE_S, list[Any]()
+        while not any(answer.done() for answer in asked) and not gone():
+            assert time.monotonic() < end, f"waited {DEADLINE_S} s in vain for an answer of {client.srv_name}"
+            asked.append(client.call_async(request))
+            again = time.monotonic() + ASK_AGAIN_S
+            self.wait(lambda: asked[-1].done() or gone() or time.monotonic() > again, "an answer")  # noqa: B023
 
     def wait_for_match(self, topic: str, *, publishers: int = 0, subscriptions: int = 0) -> None:
         """Wait until the test's node sees as many publishers and subscriptions of a topic, its own included.
