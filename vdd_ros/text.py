@@ -1,4 +1,4 @@
-"""Escaping of foreign text: names, messages and values from files, bags, the ROS graph or the network."""
+"""Words in messages: numbers of things, and foreign text (from files, bags, the ROS graph or the network) escaped."""
 
 import unicodedata
 
@@ -19,6 +19,11 @@ def printable(value: object, longest: int = LONGEST) -> str:
     text = value if isinstance(value, str) else str(value)
     shown = "".join(map(_escaped, text[:longest]))
     return shown if len(text) <= longest else f"{shown}… ({len(text):,} characters)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 core` or `2 cores`; the plural of `noun` must be regular."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _escaped(character: str) -> str:

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.host import threads
-from vdd_ros.host.threads import SLEEPING, choose_threads, free_cores, sleep_at_barriers, usable_cores
+from vdd_ros.host.threads import SLEEPING, CoreMeter, choose_threads, free_cores, sleep_at_barriers, usable_cores
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: list[float], ticks: int = 100) -> None:
@@ -40,6 +41,31 @@ def test_as_many_threads_as_cores_are_free(
     chosen = choose_threads()
     assert chosen.threads == expected
     assert f"of {len(busy)} cores free" in chosen.reason
+
+
+def test_what_this_process_computes_itself_counts_as_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A training asks again while it computes, with one core and a half of four here; a neighbour takes one."""
+    clock(monkeypatch, tmp_path, [1, 0.75, 0.75, 0])
+    now, own = iter([0.0, 10.0]), iter([3.0, 18.0])
+    meter = CoreMeter(lambda: next(now), lambda: next(own))
+    time.sleep(10.0)
+    assert meter.free() == 3.0
+
+
+def test_cores_are_counted_from_call_to_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock(monkeypatch, tmp_path, [1, 0])
+    meter = CoreMeter(own=lambda: 0.0)
+    time.sleep(1.0)
+    assert meter.free() == 1.0
+    clock(monkeypatch, tmp_path, [0, 0])
+    meter.free()
+    time.sleep(1.0)
+    assert meter.free() == 2.0
+
+
+def test_the_words_fit_the_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock(monkeypatch, tmp_path, [0])
+    assert choose_threads().reason == "1.0 of 1 core free"
 
 
 def test_cores_of_others_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

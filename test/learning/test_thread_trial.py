@@ -31,7 +31,8 @@ class Machine:
 
     def __init__(self, seconds: dict[int, float], most: int = 2) -> None:
         self.now, self.seconds, self.counts = 0.0, seconds, list[int]()
-        self.trial = ThreadTrial(ThreadCount(most, f"{most}.0 cores free"), lambda: self.now)
+        self.limit = ThreadCount(most, f"{most}.0 cores free")
+        self.trial = ThreadTrial(self.limit, lambda: self.now, lambda: self.limit)
 
     def train(self, steps: int) -> None:
         for _ in range(steps):
@@ -70,7 +71,23 @@ def test_a_neighbour_that_comes_later_leaves_one_thread_until_it_goes() -> None:
     machine.seconds = {1: 0.1, 2: 0.06}
     machine.train(REPEAT_AFTER + len(TRIAL))
     assert machine.counts[-1] == 2
-    assert "; changed 2 times during the run; 2.0 cores free" in machine.trial.chosen.reason
+    assert machine.trial.chosen.reason.endswith("; 2.0 cores free; changed 2 times during the run")
+
+
+def test_a_neighbour_that_is_there_first_leaves_one_thread_until_it_goes() -> None:
+    """And while it is there, no step tries two."""
+    machine = Machine({1: 0.1, 2: 0.43}, most=1)
+    machine.train(REPEAT_AFTER + 50)
+    assert set(machine.counts) == {1}
+    assert machine.trial.chosen == ThreadCount(1, "1.0 cores free")
+    machine.seconds, machine.limit = {1: 0.1, 2: 0.06}, ThreadCount(2, "1.9 cores free")
+    machine.train(REPEAT_AFTER)
+    assert machine.counts[-1] == 2
+    assert machine.trial.chosen.reason.endswith("; 1.9 cores free; changed 1 time during the run")
+    machine.seconds, machine.limit = {1: 0.1, 2: 0.43}, ThreadCount(1, "0.9 cores free")
+    machine.train(2 * REPEAT_AFTER)
+    assert machine.counts[-REPEAT_AFTER - len(TRIAL) :] == [1] * (REPEAT_AFTER + len(TRIAL))
+    assert machine.trial.chosen == ThreadCount(1, "0.9 cores free; changed 2 times during the run")
 
 
 def test_one_slow_step_in_three_is_no_neighbour() -> None:
@@ -83,10 +100,11 @@ def test_one_slow_step_in_three_is_no_neighbour() -> None:
     assert machine.counts[len(TRIAL) :] == [2] * (110 - len(TRIAL))
 
 
-@pytest.mark.parametrize("given", [ThreadCount(2, "as asked", is_asked=True), ThreadCount(1, "1.0 of 2 cores free")])
+@pytest.mark.parametrize("given", [ThreadCount(2, "as asked", is_asked=True), ThreadCount(1, "1.0 of 1 core free")])
 def test_nothing_is_changed_where_there_is_no_choice(given: ThreadCount, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(given.threads)
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: pytest.fail("the number was changed"))
-    trial = ThreadTrial(given)
+    trial = ThreadTrial(given, look=lambda: given)
     for _ in range(2 * REPEAT_AFTER):
         trial.next_step()
     assert trial.chosen == given

@@ -8,6 +8,7 @@ from vdd_ros.cli.threads import ThreadFacts, thread_facts
 from vdd_ros.host.facts import MachineFacts, machine_facts
 from vdd_ros.host.threads import ThreadCount
 from vdd_ros.learning.fit.figure import Curves
+from vdd_ros.text import counted
 
 if TYPE_CHECKING:
     from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
@@ -73,7 +74,7 @@ def training_table(report: TrainingReport, folder: Path) -> str:
     since = ", since it was resumed" if report["resumed"] else ""
     rows = {
         "steps": f"{report['steps']}",
-        "time": f"{report['seconds']:.1f} s{since}, on {machine['cores']} cores of {machine['cpu']}",
+        "time": f"{report['seconds']:.1f} s{since}, on {counted(machine['cores'], 'core')} of {machine['cpu']}",
         "threads": f"{machine['threads']}, {machine['threads_reason']}",
         **{name.replace("_", " "): f"{value:.4g}" for name, value in report["last"].items()},
         "weights": f"{folder / MODEL_FILE}",

@@ -4,18 +4,19 @@ Threads that spin at a barrier are the fastest where every core is free. Where a
 costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with two threads
 that spin, 9.2 s with two that sleep, and 6.7 s with one. Threads that sleep at once gain nothing from a second core on
 some machines (docs/speed.md). So threads spin for a fraction of a millisecond and then sleep, at most as many compute
-as cores are free, and a training times its steps with fewer and more of them (`learning.fit.thread_trial`).
+as cores are free, and a training times its steps with fewer and more of them, again and again
+(`learning.fit.thread_trial`).
 """
 
 import math
 import os
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 MOST_THREADS = 8
 """More than that were not measured; the tensors of a step are small."""
@@ -76,9 +77,14 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
         is_number = first.isascii() and first.isdigit() and len(first) <= _MOST_DIGITS
         threads = _checked(int(first) if is_number else 0, "OMP_NUM_THREADS", given)
         return ThreadCount(threads, "OMP_NUM_THREADS", is_asked=True)
-    cores, free = usable_cores(), free_cores()
+    return threads_on(free_cores())
+
+
+def threads_on(free: float) -> ThreadCount:
+    """Return the number of threads for a number of free cores, at most `MOST_THREADS`."""
+    cores = usable_cores()
     threads = min(max(1, math.floor(free + 0.5)), cores, MOST_THREADS)
-    return ThreadCount(threads, f"{free:.1f} of {cores} cores free")
+    return ThreadCount(threads, f"{free:.1f} of {counted(cores, 'core')} free")
 
 
 def _checked(threads: int, name: str, given: str | None = None) -> int:
@@ -100,11 +106,37 @@ def usable_cores() -> int:
 
 def free_cores(look_s: float = LOOK_S) -> float:
     """Return the number of usable cores that were idle while this process slept for `look_s`; all if Linux hides it."""
-    before = _times()
+    meter = CoreMeter(own=lambda: 0.0)  # it sleeps
     time.sleep(look_s)
-    after = _times()
-    shares = [_idle_share(before[core], after[core]) for core in before.keys() & after.keys()]
-    return min(sum(shares), float(usable_cores())) if shares else float(usable_cores())
+    return meter.free()
+
+
+class CoreMeter:
+    """Counts the usable cores that other processes leave free."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, own: Callable[[], float] = time.process_time):
+        """Begin to count.
+
+        Args:
+            clock: Seconds.
+            own: Processor time of this process, s.
+        """
+        self._clock, self._own = clock, own
+        self._before = self._now()
+
+    def free(self) -> float:
+        """Return their mean number since the last call, or since the start; all if Linux hides it."""
+        (cores, began, own_before), self._before = self._before, self._now()
+        after, now, own = self._before
+        usable = float(usable_cores())
+        shares = [_idle_share(cores[core], after[core]) for core in cores.keys() & after.keys()]
+        if not shares:
+            return usable
+        own_cores = (own - own_before) / (now - began) if now > began else 0.0
+        return min(sum(shares) + own_cores, usable)
+
+    def _now(self) -> tuple[dict[int, tuple[int, int]], float, float]:
+        return _times(), self._clock(), self._own()
 
 
 def _idle_share(before: tuple[int, int], after: tuple[int, int]) -> float:

@@ -12,6 +12,7 @@ from vdd_ros.benchmark.methods.tables import TABLES
 from vdd_ros.benchmark.speed.command import draw_comparison, section
 from vdd_ros.files import UPDATE_WAIT_S, holding, replacing
 from vdd_ros.host.facts import MachineFacts
+from vdd_ros.text import counted
 
 REPORT_FILE = "benchmark.md"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
@@ -75,8 +76,8 @@ def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
 
 def _preface(records: list[Record]) -> str:
     def machine(facts: MachineFacts, count: int | None = None, gpu: str | None = None) -> str:
-        threads = "" if count is None else f", {count} thread{'s' if count > 1 else ''}"
-        return f"{facts['cores']} cores of {facts['cpu']}{threads}" + (f", {gpu}" if gpu else "")
+        threads = "" if count is None else f", {counted(count, 'thread')}"
+        return f"{counted(facts['cores'], 'core')} of {facts['cpu']}{threads}" + (f", {gpu}" if gpu else "")
 
     machines = [record["machine"] for record in records]
     trained = sorted({machine(facts, facts.get("threads"), facts.get("gpu")) for facts in machines})

@@ -24,6 +24,7 @@ from vdd_ros.evaluation.latency.deadline_misses import judge_deadlines
 from vdd_ros.evaluation.plots import PERIOD, axis_duration, colour, log_ticks, style
 from vdd_ros.files import replacing
 from vdd_ros.host.monitor import Preemptions
+from vdd_ros.text import counted
 
 WARM_UP = 20
 RATE = "200"
@@ -203,8 +204,8 @@ def _preface(record: RealtimeRecord) -> str:
     several = len(runs) > 1
     when = "; ".join(f"{', '.join(parts)}: {at} UTC" if several else f"{at} UTC" for at, parts in runs.items())
     return (
-        f"Measured {when}. {machine['cores']} cores of {machine['cpu']}, {kind} {machine['kernel']}, ONNX Runtime "
-        f"{record['versions']['onnxruntime']}, load {machine['load']:.2f} at the start."
+        f"Measured {when}. {counted(machine['cores'], 'core')} of {machine['cpu']}, {kind} {machine['kernel']}, "
+        f"ONNX Runtime {record['versions']['onnxruntime']}, load {machine['load']:.2f} at the start."
     )
 
 

@@ -11,6 +11,7 @@ from vdd_ros.benchmark.speed.figures import LoopFigures, ReferenceFigures, Speed
 from vdd_ros.documents import write_json
 from vdd_ros.evaluation.plots import compact, log_ticks, style
 from vdd_ros.files import replacing
+from vdd_ros.text import counted
 
 if TYPE_CHECKING:
     from vdd_ros.benchmark.methods.runner import Runner
@@ -80,8 +81,8 @@ def section(folder: Path, figures: Path) -> list[str]:
     text = (
         f"{record['steps']} expert steps of {record['batch']} states each, from the BESO teacher of "
         f"{record['task'].capitalize()}, {record['backbone'].upper()} backbone, by turns in one run on "
-        f"{machine['cores']} cores of {machine['cpu']}. *Reached*: how much sooner {PRODUCT} reaches the loop's final "
-        "energy distance to the teacher."
+        f"{counted(machine['cores'], 'core')} of {machine['cpu']}. *Reached*: how much sooner {PRODUCT} reaches "
+        "the loop's final energy distance to the teacher."
     )
     figure = f"![Distance to the teacher against seconds of training]({(figures / FIGURE_FILE).as_posix()})"
     return ["## Speed of distillation", text, table(record), figure]
