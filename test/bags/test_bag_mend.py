@@ -92,7 +92,7 @@ def test_a_disk_too_full_for_the_whole_bag_leaves_the_source_as_it_was(
     assert main(["bag", "mend", str(partial)]) == 2
     said = capsys.readouterr().err
     assert "No space left on device" in said
-    assert "is as it was" in said
+    assert "is unchanged" in said
     assert (partial / "bag" / "bag.mcap").read_bytes() == before
     assert not (tmp_path / "bag.mending").exists()
 
@@ -125,6 +125,6 @@ def test_remains_of_a_killed_attempt_are_replaced_with_a_note(
     assert f"another process is mending into {tmp_path / 'bag.mending'}" in capsys.readouterr().err
     writer._storage.bio.close()  # as its end would
     assert main(["bag", "mend", str(partial)]) == 0
-    assert "bag.mending, which an earlier try left, was replaced" in capsys.readouterr().err
+    assert "bag.mending, left by an earlier attempt, was replaced" in capsys.readouterr().err
     assert sequences_of(tmp_path / "bag") == [0, 1, 2]
     assert not (tmp_path / "bag.mending").exists()

@@ -63,7 +63,7 @@ def test_the_same_set_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     before = (tmp_path / FILE_NAME).stat()
     (tmp_path / "demonstrations.png").unlink()
     assert make(tmp_path) == 0
-    assert "holds these demonstrations already" in capsys.readouterr().out
+    assert "already holds these demonstrations" in capsys.readouterr().out
     after = (tmp_path / FILE_NAME).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert (tmp_path / "demonstrations.png").exists()

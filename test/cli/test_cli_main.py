@@ -71,7 +71,7 @@ def test_an_error_that_nobody_foresaw_names_the_command_and_the_file(
     file.write_text("{}")
     assert run_with(monkeypatch, stumble_over(file)) == 70
     message = capsys.readouterr().err
-    assert message.startswith("vdd train: error that vdd_ros did not foresee: KeyError: 'weights'")
+    assert message.startswith("vdd train: unforeseen error: KeyError: 'weights'")
     assert f"If {file} is damaged" in message
     assert "VDD_TRACEBACK=1" in message
     assert "Traceback" not in message
@@ -95,7 +95,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_program(
     assert run_with(monkeypatch, raiser(error)) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"vdd train: error: not enough memory: {str(error).splitlines()[0]}")
-    assert "ask for less at a time" in message
+    assert "process less at a time" in message
 
 
 def test_its_traceback_is_shown_where_it_is_asked_for(

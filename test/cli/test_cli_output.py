@@ -166,7 +166,7 @@ def test_keys_in_a_file_of_results_cannot_steer_the_terminal(
     file.write_text(f"{{{twice}: 1, {twice}: 2}}")
     assert main(["latency", str(tmp_path), "--append", str(file), "--label", "a"]) == 2
     message = capsys.readouterr().err
-    assert "comes twice" in message
+    assert "is duplicated" in message
     assert "\x1b" not in message
 
 

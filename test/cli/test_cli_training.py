@@ -208,13 +208,16 @@ def test_every_preset_can_be_meant(method: Method, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "vdd", "--eta", "2"], "the method 'vdd' lacks what was given: --eta belongs to imc; omit it"),
+        (
+            ["--method", "vdd", "--eta", "2"],
+            "the method 'vdd' does not have these options: --eta belongs to imc; omit them",
+        ),
         (
             ["--method", "cd", "--experts", "2", "--to-clean", "1"],
-            "'cd' lacks what was given: --experts belongs to vdd, em, imc; --to-clean belongs to ctm; omit it",
+            "'cd' does not have these options: --experts belongs to vdd, em, imc; --to-clean belongs to ctm; omit them",
         ),
         (["--method", "em"], "'em' learns from demonstrations: name them with --demos PATH"),
-        (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give --demos alone"),
+        (["--method", "imc", "--teacher", "T"], "--teacher: 'imc' learns from demonstrations; give only --demos"),
         (["--method", "vdd"], "'vdd' distils a teacher: name its checkpoint folder with --teacher DIR"),
     ],
 )

@@ -84,7 +84,7 @@ def test_an_order_that_the_bag_does_not_show_is_a_question(tmp_path: Path) -> No
         bag.more.append(("/arm/commands", "std_msgs/msg/Float64MultiArray", k / 50, numbers(row)))
     found, file = draft(tmp_path, bag)
     assert found.questions == 6  # name and unit of each
-    with pytest.raises(RobotFileError, match=r"command.entries\[0\].name: is \?\?\?, a question that is still open"):
+    with pytest.raises(RobotFileError, match=r"command.entries\[0\].name: is \?\?\?, an open question"):
         RobotFile.load(file)
     text = file.read_text()
     for joint in ("shoulder", "elbow", "finger"):
@@ -215,7 +215,7 @@ def test_the_command_refuses_to_overwrite(tmp_path: Path, capsys: pytest.Capture
     assert "--force" in capsys.readouterr().err
     assert file.read_text() == "mine"
     assert main([*arguments, "--force"]) == 0
-    assert "the file loads" in capsys.readouterr().out
+    assert "the file is valid" in capsys.readouterr().out
     assert json.loads((tmp_path / "n.json").read_text())["questions"] == 0
 
 

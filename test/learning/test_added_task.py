@@ -26,7 +26,7 @@ def test_a_task_of_one_file_goes_through_demos_train_distil_export_and_evaluate(
     with installed(TASKS, tmp_path / "site", "two-doors", source, "TASK"):
         assert main(["demos", "two-doors", "--out", demos]) == 0
         assert main(["demos", "two-doors", "--out", demos, "--jobs", "2"]) == 0
-        assert "holds these demonstrations already" in capsys.readouterr().out
+        assert "already holds these demonstrations" in capsys.readouterr().out
         assert main(["train", "--task", "two-doors", "--demos", demos, "--out", teacher, *steps]) == 0
         said = capsys.readouterr().err
         assert "preset small, the default of the task 'two-doors'" in said

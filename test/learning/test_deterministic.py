@@ -160,6 +160,6 @@ def test_an_evaluation_says_that_nothing_was_drawn(
     file = tmp_path / "report.json"
     argv = ["evaluate", str(files["vdd"][1]), "--rollouts", "1", "--seeds", "0", "--json", str(file)]
     assert main(argv) == 0
-    assert "5 experts, deterministic: the likeliest, its mean" in capsys.readouterr().out
+    assert "5 experts, deterministic: the mean of the likeliest" in capsys.readouterr().out
     settings = json.loads(file.read_text())["settings"]
     assert (settings["deterministic"], settings["expert"], settings["noise"]) == (True, None, None)

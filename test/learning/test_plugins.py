@@ -179,7 +179,7 @@ def test_their_options_are_distinguished_from_those_of_others(
     assert "settings of cloning: --teacher-draws INT actions that the teacher draws at each state (default: 4)" in words
     assert "settings of vdd, em, imc, cloning: --backbone" in words
     assert main(["distil", "--out", str(tmp_path / "S"), "--teacher", "T", "--teacher-draws", "3"]) == 2
-    assert "'vdd' lacks what was given: --teacher-draws belongs to cloning; omit it" in capsys.readouterr().err
+    assert "'vdd' does not have these options: --teacher-draws belongs to cloning; omit them" in capsys.readouterr().err
 
 
 def test_a_broken_method_of_another_package_leaves_the_others_usable(

@@ -101,7 +101,7 @@ def test_a_signal_leaves_the_robot_as_its_file_says_and_the_bag_complete(
         assert run.end(number) == 0, run.said
         said = run.said
     bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
-    assert "vdd run: ended on request; all nodes left in order" in said
+    assert "vdd run: ended on request; all nodes ended cleanly" in said
     assert f"recorded {bag}" in said
     policy, other = read_latency_bag(bag)
     assert (policy.node, other.node) == ("/policy", "/shadow_policy")
@@ -176,14 +176,14 @@ def test_a_simulated_robot_needs_no_robot_file(
     code = main(["run", "--sim", "--policy", str(policy), "--record", str(bag), "--episodes", "1", "--seed", "3"])
     shown = capsys.readouterr()
     assert code == 0, shown
-    assert "vdd run: the simulated episodes are over; all nodes left in order" in shown.err
+    assert "vdd run: the simulated episodes are over; all nodes ended cleanly" in shown.err
     assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
 
 
 def test_results_without_a_simulation_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only simulated episodes have any; otherwise the file would silently not be written."""
     assert main(["run", "--robot", str(AVOIDING), "--json", str(tmp_path / "out.json")]) == 2
-    assert "--json and --append keep the results of simulated episodes" in capsys.readouterr().err
+    assert "--json and --append store the results of simulated episodes" in capsys.readouterr().err
 
 
 def gripper_document() -> dict[str, Any]:
@@ -225,7 +225,7 @@ def test_a_recorder_does_not_wait_for_the_goals_of_an_action() -> None:
         ({"task": "avoiding", "episodes": 0}, "--episodes is 0; it must be from 1 to 1,000,000"),
         (
             {"task": "avoiding", "robot": Path("goals.yaml")},
-            "commands.gripper: the simulated robot takes no goals of an",
+            "commands.gripper: the simulated robot accepts no goals of an",
         ),
         ({"seed": -1}, "--seed is -1; it must be from 0 to 2,147,483,647"),
     ],
@@ -248,7 +248,7 @@ def test_wrong_arguments_are_refused_before_anything_starts(
 @pytest.mark.parametrize(
     ("made_for", "words"),
     [
-        (None, "does not say which task it was made for; name the simulated one: --sim TASK, of avoiding, example_arm"),
+        (None, "does not name its task; name the simulated one: --sim TASK, one of avoiding, example_arm"),
         ("my_robot", "was made for 'my_robot', which has no simulation; there are avoiding, example_arm"),
     ],
 )

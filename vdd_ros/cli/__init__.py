@@ -1,1 +1,1 @@
-"""The `vdd` command; each subcommand is a module of its own, imported when it is called."""
+"""The `vdd` command; each subcommand is a module, imported when it is called."""

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 ActionParsers = Any
-"""What `ArgumentParser.add_subparsers` returns, which argparse has no public name for."""
+"""Return type of `ArgumentParser.add_subparsers`; argparse has no public name for it."""
 
 
 def add_action(actions: ActionParsers, name: str, place: str, **defaults: str) -> None:
@@ -16,7 +16,7 @@ def add_action(actions: ActionParsers, name: str, place: str, **defaults: str) -
         actions: The sub-parsers.
         name: Name of the action.
         place: Its module below `vdd_ros.cli`, with HELP, `add_arguments` and `run`.
-        **defaults: Arguments that come with the name.
+        **defaults: Arguments implied by the name.
     """
     module = import_module(f"vdd_ros.cli.{place}")
     parser = actions.add_parser(name, help=module.HELP, description=module.HELP)

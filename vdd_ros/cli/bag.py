@@ -18,10 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd bag`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     about = (
-        "make a new, whole bag of every message that can be read of another, which stays as it is; the exit code is 1 "
-        "where messages are missing, 2 where there is none"
+        "copy every readable message of a bag into a new, complete one; the original is not changed. The exit code is "
+        "1 if messages are missing, 2 if there are none"
     )
-    action = actions.add_parser("mend", help="make a whole bag of what can be read of another", description=about)
+    action = actions.add_parser(
+        "mend", help="copy the readable messages of a damaged bag into a new one", description=about
+    )
     action.add_argument("bag", type=Path, help="a folder BAG.partial, another bag, or one of its files")
     action.add_argument(
         "--out", type=OutputFolder, metavar="DIR", help="bag to make (default: BAG of BAG.partial, else NAME.mended)"
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--force", action="store_true", help="replace DIR if it is a bag")
     action.add_argument("--json", type=OutputFile, metavar="FILE", help="write the printed numbers as JSON")
     action.set_defaults(run_action=_mend)
-    example = "make bags of a simulated arm that an operator moves to a target, and its robot file, to try the rest on"
+    example = "make bags of a simulated arm that an operator moves to a target, and its robot file, to try out vdd"
     action = actions.add_parser("example", help="make example recordings of an arm", description=example)
     action.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the bags")
     action.add_argument("--episodes", type=Whole(), default=40, help="number of bags (default: %(default)s)")
@@ -42,7 +44,7 @@ run = run_action
 
 
 def _example(args: argparse.Namespace) -> int:
-    """Make recordings, say where they are."""
+    """Make recordings and print their paths."""
     from vdd_ros.recordings.example_arm import record_examples
 
     check_result_options(args)
@@ -54,13 +56,13 @@ def _example(args: argparse.Namespace) -> int:
 
 
 def _mend(args: argparse.Namespace) -> int:
-    """Mend and say what there is; return 1 if messages are, or may be, missing."""
+    """Repair a bag and print the result; return 1 if messages are, or may be, missing."""
     from vdd_ros.bags.repair import mend
 
     mended = mend(args.bag, args.out, force=args.force)
     if mended.replaced is not None:
-        tell(f"{mended.replaced}, which an earlier try left, was replaced")
-    show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is as it was")
+        tell(f"{mended.replaced}, left by an earlier attempt, was replaced")
+    show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is unchanged")
     for text in filter(None, [*mended.given_up, *mended.notes, mended.gaps]):
         tell(text)
     if args.json is not None:

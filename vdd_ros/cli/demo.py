@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeats",
         type=Whole(0),
         default=0,
-        help="rounds in each of which every policy runs alone, commanding, and then all run together, each into a bag "
-        "of its own; 0: together, once (default: %(default)s)",
+        help="rounds: every policy first commands alone, then all run together, each run with its own bag; 0: only "
+        "together, once (default: %(default)s)",
     )
     parser.add_argument("--seed", type=SEED, default=0, help="seed of policies and simulation (default: %(default)s)")
     parser.add_argument(

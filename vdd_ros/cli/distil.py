@@ -1,4 +1,4 @@
-"""`vdd distil`: a policy by one of the methods, from a teacher (VDD, CD, CTM) or from demonstrations (EM, IMC)."""
+"""`vdd distil`: a policy from a teacher (VDD, CD, CTM) or from demonstrations (EM, IMC)."""
 
 import argparse
 from pathlib import Path
@@ -39,7 +39,7 @@ def _list(methods: list[Method], source: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the policy, then report."""
+    """Train the policy, then report."""
     methods, broken = offered_methods()
     if args.method in broken:
         raise broken[args.method]
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def _demonstrations(args: argparse.Namespace, method: Method) -> DemonstrationSet:
     if method.trains_from == "data":
         if args.teacher is not None:
-            raise ConfigurationError(f"--teacher: '{args.method}' learns from demonstrations; give --demos alone")
+            raise ConfigurationError(f"--teacher: '{args.method}' learns from demonstrations; give only --demos")
         if args.demos is None:
             raise ConfigurationError(f"'{args.method}' learns from demonstrations: name them with --demos PATH")
         return DemonstrationSet.load(args.demos)

@@ -1,4 +1,4 @@
-"""`vdd doctor`: what this host does for a control loop, and what would make it better."""
+"""`vdd doctor`: how well this host suits a control loop, and what would improve it."""
 
 import argparse
 import resource

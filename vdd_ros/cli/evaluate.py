@@ -1,4 +1,4 @@
-"""`vdd evaluate`: a policy file acts in many episodes of its task; how often and how variedly does it succeed?"""
+"""`vdd evaluate`: runs a policy file in many episodes of its task; measures success and diversity."""
 
 import argparse
 from pathlib import Path
@@ -40,17 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--noise",
         choices=NOISES,
         default="mean",
-        help="for mixtures: execute the expert's mean, or a draw from it (default: %(default)s)",
+        help="for mixtures: execute the expert's mean, or a sample from it (default: %(default)s)",
     )
     parser.add_argument(
         "--action-steps",
         type=Whole(most=None),
         default=1,
         metavar="N",
-        help="actions of a chunk that are executed before the next inference (default: %(default)s)",
+        help="actions of a chunk to execute before the next inference (default: %(default)s)",
     )
     parser.add_argument(
-        "--goals", type=Path, metavar="DIR", help="for policies with goals: demonstrations whose ends are the goals"
+        "--goals",
+        type=Path,
+        metavar="DIR",
+        help="for policies with goals: demonstrations whose last observations are the goals",
     )
     parser.add_argument(
         "--contexts",
@@ -64,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the episodes, print the table, write what was asked for."""
+    """Run the episodes, print the table, write the requested files."""
     _check_arguments(args)
     file = PolicyFile.read(args.policy)
     policy = OnnxPolicy.load(file, expert=args.expert, noise=args.noise)
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Refuse what would fail only after the rollouts."""
+    """Refuse early what would fail after the rollouts."""
     if len(set(args.seeds)) < len(args.seeds):
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers")
     check_result_options(args)
@@ -97,15 +100,15 @@ def _check_arguments(args: argparse.Namespace) -> None:
 def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
     name = args.task or policy.task
     if name is None:
-        raise ConfigurationError(f"{args.policy} does not say which task it was made for; give it: --task NAME")
+        raise ConfigurationError(f"{args.policy} does not name its task; give it: --task NAME")
     return get_task(name)
 
 
 def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
     what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
     if policy.is_deterministic and policy.is_mixture:
-        what = f"{policy.experts} experts, deterministic: the likeliest, its mean"
+        what = f"{policy.experts} experts, deterministic: the mean of the likeliest"
     elif policy.is_deterministic:
-        what = "deterministic: one noise, kept in the file"
+        what = "deterministic: one fixed noise in the file"
     what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
     return f"{args.policy.name} in {task.name}: {policy.method}, {what}"

@@ -1,4 +1,4 @@
-"""`vdd export`: a checkpoint as one policy file."""
+"""`vdd export`: writes a checkpoint as one policy file."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="training demonstrations, for the novelty density (default: the linked set)",
     )
     parser.add_argument(
-        "--fidelity", type=Path, metavar="FILE", help="JSON object of measured figures to store in the file"
+        "--fidelity", type=Path, metavar="FILE", help="JSON object with measured figures to store in the file"
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument("--force", action="store_true", help="replace a file of another model")

@@ -1,4 +1,4 @@
-"""What `vdd` says of errors, and the exit codes of its ends."""
+"""Error messages and exit codes of `vdd`."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from vdd_ros.console import silence, tell
 from vdd_ros.errors import Terminated
 
-# Which extra of setup.py brings the optional packages.
+# The extra of setup.py that installs each optional package.
 EXTRAS = {
     "gymnasium": "sim",
     "matplotlib": "sim",
@@ -36,7 +36,7 @@ EXTRAS = {
     "trajectory_msgs": "ros",
 }
 
-# What every installation needs, by the name that is imported, with the package that brings it.
+# Mandatory dependencies: import name, and the package that provides it.
 ALWAYS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "yaml": "pyyaml"}
 
 EXIT_ERROR = 2
@@ -47,7 +47,7 @@ TRACEBACK = "VDD_TRACEBACK"
 
 
 def expected(name: str, error: BaseException) -> int:
-    """Say what went wrong, where that is known; return the exit code."""
+    """Print the problem as far as it is known; return the exit code."""
     _show_traceback(error)
     if isinstance(error, Terminated):
         tell(f"{name}: ended by {signal.Signals(error.number).name}")
@@ -63,27 +63,27 @@ def expected(name: str, error: BaseException) -> int:
         if not isinstance(error, ModuleNotFoundError) or package not in EXTRAS | ALWAYS:
             return fault(name, error)
         return _fail(name, _missing(package))
-    if isinstance(error, OSError) and error.filename is None:  # such as a disk that is full behind standard output
+    if isinstance(error, OSError) and error.filename is None:  # such as a full disk behind standard output
         silence(sys.stdout, 1)
     return _fail(name, _system_text(error) if isinstance(error, OSError) else str(error))
 
 
 def fault(name: str, error: Exception) -> int:
-    """Say that nobody foresaw an error, where it came up, and how to see more."""
+    """Report an unforeseen error: its location, and how to see more."""
     _show_traceback(error)
     if _is_out_of_memory(error):
-        return _fail(name, f"not enough memory: {_first_line(error)}; ask for less at a time, or end other programs")
+        return _fail(name, f"not enough memory: {_first_line(error)}; process less at a time, or end other programs")
     place, file = _scene(error)
-    mend = f" If {file} is damaged or of another kind, name another one; else" if file else ""
+    mend = f" If {file} is damaged or of another kind, name another one; otherwise" if file else ""
     tell(
-        f"{name}: error that vdd_ros did not foresee: {type(error).__name__}: {error} (in {place}).{mend} please "
-        f"report it with the traceback that {TRACEBACK}=1 before the command shows."
+        f"{name}: unforeseen error: {type(error).__name__}: {error} (in {place}).{mend} please report it with the "
+        f"traceback; {TRACEBACK}=1 before the command shows it."
     )
     return EXIT_FAULT
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out: for numpy and Python, for torch on a GPU, or for torch on the CPU."""
+    """Return whether memory ran out: for numpy and Python, for torch on a GPU, or for torch on the CPU."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
 
@@ -114,7 +114,7 @@ def _scene(error: BaseException) -> tuple[str, str | None]:
 
 
 def _system_text(error: OSError) -> str:
-    """Return what the system refused: the file, if it names one, and why."""
+    """Return the file that the system refused, if it names one, and the reason."""
     if error.strerror is None:
         return str(error)
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]

@@ -1,4 +1,4 @@
-"""`vdd fidelity`: how close are a student's actions to its teacher's, policy file against policy file?"""
+"""`vdd fidelity`: compares a student's actions with its teacher's, policy file against policy file."""
 
 import argparse
 from pathlib import Path
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--demos",
         type=Path,
         metavar="PATH",
-        help="held-out demonstrations (default: new ones by the task's demonstrator)",
+        help="held-out demonstrations (default: new ones from the task's demonstrator)",
     )
     parser.add_argument(
         "--states", type=Whole(most=None), default=200, help="states of the demonstrations (default: %(default)s)"
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write what was asked for."""
+    """Measure, print the table, write the requested files."""
     from vdd_ros.evaluation.fidelity.record import fidelity_record, main_figures
     from vdd_ros.evaluation.fidelity.report import PHASES, FidelityConfig, measure
     from vdd_ros.evaluation.fidelity.table import fidelity_table
@@ -79,9 +79,7 @@ def _demonstrations(folder: Path | None, student: PolicySpec) -> DemonstrationSe
     if folder is not None:
         return DemonstrationSet.load(folder)
     if student.task is None:
-        raise ConfigurationError(
-            "the student does not say which task it was made for; give demonstrations: --demos PATH"
-        )
+        raise ConfigurationError("the student does not name its task; give demonstrations: --demos PATH")
     task = get_task(student.task)
     with progress(task.default_demonstrations, "demonstrations", "episode") as bar:
         return task.demonstrate(task.default_demonstrations, DEMONSTRATOR_SEED, bar.update)

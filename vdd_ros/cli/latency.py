@@ -1,4 +1,4 @@
-"""`vdd latency`: where the time of each tick went, and how the policies agree."""
+"""`vdd latency`: where the time of each tick went, and how well the policies agree."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from vdd_ros.evaluation.latency.summary import WARMUP_TICKS
 from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.places import OutputFile, OutputFolder
 
-HELP = "report latency bags: the time of each tick, and how policies agree"
+HELP = "report latency bags: the time of each tick, and agreement of the policies"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bag",
         type=Path,
         nargs="+",
-        help="rosbag2 directory with the topics of one or more policy nodes; several are repeats, of nodes alone "
-        "(bags with one node) and together",
+        help="rosbag2 directory with the topics of one or more policy nodes; several bags are repeats, alone (bags "
+        "with one node) or together",
     )
     add_result_options(parser)
     parser.add_argument("--html", type=OutputFile, metavar="FILE", help="write everything to one page")
@@ -34,14 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a policy file that a node of the bags ran, for densities; may be given several times (those that ship "
-        "are known)",
+        help="a policy file that a node of the bags ran, for densities; may be repeated (shipped files are known)",
     )
     parser.add_argument(
         "--states",
         type=Whole(most=None),
         default=STATES,
-        help="observations at which densities are computed, spread evenly over the record (default: %(default)s)",
+        help="number of observations for densities, spread evenly over the record (default: %(default)s)",
     )
     parser.add_argument(
         "--warmup",

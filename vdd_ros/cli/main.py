@@ -26,15 +26,15 @@ COMMANDS = {
     "train": "train a diffusion teacher on demonstrations",
     "distil": "distil a policy that acts in one network pass: VDD and its baselines",
     "export": "write a trained model as one policy file (ONNX)",
-    "wrap": "make a policy file of a deterministic ONNX graph of another tool",
+    "wrap": "make a policy file from another tool's deterministic ONNX graph",
     "evaluate": "run a policy file in its task: success and diversity",
-    "fidelity": "compare a student's actions with its teacher's, policy file with policy file",
+    "fidelity": "compare a student's actions with its teacher's, policy file against policy file",
     "novelty": "measure out-of-distribution detection: false alarms, and detections of faults",
     "prebuild": "open a policy file with a provider and time it; with tensorrt, build its engines",
     "run": "run a policy on a robot, with shadow policies and a recorder, until Ctrl-C",
     "demo": "run student and teacher beside a simulated robot over ROS 2",
     "soak": "run the demo for minutes or hours and check memory, records and deadlines",
-    "latency": "report latency bags: the time of each tick, and how policies agree",
+    "latency": "report latency bags: the time of each tick, and agreement of the policies",
     "bag": "repair a bag, or make example recordings",
     "doctor": "examine this host for real-time control: clocks, limits, versions, jitter",
     "benchmark": "benchmark methods, the policy node, the speed of learning, or policy files",
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `vdd` with the given arguments, by default those of the process.
 
     Returns:
-        The command's own exit code; 2 after an error that the message explains; 70 after one that nobody foresaw, whose
-        traceback the environment variable VDD_TRACEBACK=1 shows; 130 after Ctrl-C, 128 and its number after another
-        signal (143: SIGTERM, 129: SIGHUP); 141 where nobody reads the output any more.
+        The command's own exit code; 2 after an error that the message explains; 70 after an unforeseen one (the
+            environment variable VDD_TRACEBACK=1 shows the traceback); 130 after Ctrl-C, 128 plus its number after
+            another signal (143: SIGTERM, 129: SIGHUP); 141 if the reader of the output has gone.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run(command, argv)
             finally:
                 if sys.stdout is not None:
-                    sys.stdout.flush()  # here an error has a message; when the interpreter ends it has none
+                    sys.stdout.flush()  # an error here has a message; at the interpreter's exit it would have none
         except (VddError, OSError, ImportError, KeyboardInterrupt) as error:
             return expected(name, error)
         except Exception as error:
@@ -67,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str | None, argv: list[str]) -> int:
-    """Import the command, check its arguments and where it writes to, run it."""
+    """Import the command, check its arguments and output paths, run it."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a table is worth more than one letter of it
+        sys.stdout.reconfigure(errors="backslashreplace")  # print the table even if one letter cannot be encoded
     module = importlib.import_module(f"vdd_ros.cli.{command}") if command else None
     arguments = _parser(command, module).parse_args(argv)
     check_places(arguments)
@@ -79,9 +79,9 @@ def _run(command: str | None, argv: list[str]) -> int:
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated`, so that blocks end and temporary files go; a second one kills.
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that temporary files are removed; a second signal kills.
 
-    Signals that are ignored or handled already stay so. Outside the main thread nothing changes.
+    Signals that are already ignored or handled stay so. Outside the main thread nothing changes.
     """
     before: dict[int, Any] = {}
 
@@ -106,7 +106,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(safe(message))
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Refuse a number as commands refuse other settings: in one line."""
+        """Refuse a number in one line, as commands refuse other settings."""
         try:
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError as error:
@@ -115,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
             raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Name the choice that may be meant by one that does not exist."""
+        """Suggest an existing choice for one that does not exist."""
         choices = [] if action.choices is None else list(map(str, action.choices))
         close = difflib.get_close_matches(str(value), choices, n=1)
         if close and value not in (action.choices or ()):
@@ -126,7 +126,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
-    """Build the parser: every command by name, the arguments only of the one that was imported."""
+    """Build the parser: every command by name, but arguments only for the imported one."""
     parser = _Parser(
         prog="vdd", description="Distil diffusion policies into mixtures of experts and run them on robots with ROS 2."
     )

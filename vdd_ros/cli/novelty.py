@@ -1,4 +1,4 @@
-"""`vdd novelty`: how often a policy file's novelty raises a false alarm, and how often it notices what is new."""
+"""`vdd novelty`: how often a policy file's novelty raises a false alarm, and how often it detects new observations."""
 
 import argparse
 from pathlib import Path
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the probes, ask the policy, print the table."""
+    """Make the probes, query the policy, print the table."""
     settings = NoveltySettings(args.rollouts, args.ticks, args.seed)
     check_result_options(args)
     report = measure_novelty(args.policy, args.demos, args.robot, settings)

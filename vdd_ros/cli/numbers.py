@@ -1,4 +1,4 @@
-"""Numbers of the command line: one that no command can use is refused as it is read, with what is allowed."""
+"""Numbers on the command line: unusable ones are refused when parsed, with the allowed range."""
 
 import argparse
 import math
@@ -22,7 +22,7 @@ class Whole:
     most: int | None = 1_000_000
 
     def __call__(self, text: str) -> int:
-        """Return the number; raises ArgumentTypeError with the value and what is allowed."""
+        """Return the number; raises ArgumentTypeError with the value and the allowed range."""
         ends = _range(self.least, self.most)
         try:
             value = int(text)
@@ -47,7 +47,7 @@ class Real:
     positive: bool = False
 
     def __call__(self, text: str) -> float:
-        """Return the number; raises ArgumentTypeError with the value and what is allowed."""
+        """Return the number; raises ArgumentTypeError with the value and the allowed range."""
         allowed = _range(self.least, self.most) or ("finite and above 0" if self.positive else "finite")
         try:
             value = float(text)

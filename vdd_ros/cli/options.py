@@ -1,4 +1,4 @@
-"""Command line options from a configuration: a frozen dataclass whose docstring says what its fields mean."""
+"""Command line options from a configuration: a frozen dataclass whose docstring explains its fields."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,7 @@ from vdd_ros.workers import MOST_JOBS
 
 BACKBONES = ("gpt", "mlp")
 _NUMBERS = {int: Whole(None, None), float: Real()}
-"""Readers of settings that are numbers; their ranges are those of the configuration."""
+"""Parsers of numeric settings; the configuration checks their ranges."""
 
 Config = TypeVar("Config")
 
@@ -21,7 +21,7 @@ Config = TypeVar("Config")
 def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
     """Add one option for every field of a configuration, all of which have defaults.
 
-    Literal types become choices, booleans a pair --x and --no-x. Options that are not given stay out of the namespace.
+    Literal types become choices, booleans a pair --x and --no-x. Omitted options are not in the namespace.
 
     Args:
         parser: Parser to add to.
@@ -37,7 +37,7 @@ def add_method_options(parser: argparse.ArgumentParser, methods: Sequence[Method
 
     Args:
         parser: Parser to add to.
-        methods: As `offered_methods` gives them: those with a setting of one name read it alike.
+        methods: As from `offered_methods`: those that share a setting's name parse it alike.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in dict.fromkeys(name for method in methods for name in _readings(method.config)):
@@ -65,13 +65,13 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray",
         metavar="local|auto|HOST:PORT",
-        help="run the work on a Ray cluster. local: start one here, of --jobs processes; auto: join the one that "
-        "'ray start --head' started here; HOST:PORT: join that one",
+        help="run the work on a Ray cluster. local: start one here, with --jobs processes; auto: join the one started "
+        "here by 'ray start --head'; HOST:PORT: join that one",
     )
 
 
 def _by_method(texts: dict[str, str]) -> str:
-    """Return what all methods say, and behind it what some of them say instead, with their names."""
+    """Return the text that most methods share, followed by other methods' texts with their names."""
     owners: dict[str, list[str]] = {}
     for method, text in texts.items():
         owners.setdefault(text, []).append(method)
@@ -89,14 +89,14 @@ def _defaults(config: type) -> dict[str, Any]:
 
 
 def _readings(config: type) -> dict[str, dict[str, Any]]:
-    """Return how argparse reads each field of a configuration."""
+    """Return argparse's keywords for each field of a configuration."""
     types = get_type_hints(config)
     all_fields = dataclasses.fields(config)
     return {one.name: _reading(types[one.name], one.metadata.get("choices")) for one in all_fields}
 
 
 def _reading(kind: Any, choices: Callable[[], Sequence[str]] | None) -> dict[str, Any]:
-    """Return how argparse reads a value of a type, or one of some names."""
+    """Return argparse's keywords for a value of a type, or for one of some names."""
     if choices is not None or get_origin(kind) is Literal:
         allowed = tuple(choices() if choices is not None else get_args(kind))
         return {"choices": allowed, "type": type(allowed[0])}
@@ -106,7 +106,7 @@ def _reading(kind: Any, choices: Callable[[], Sequence[str]] | None) -> dict[str
 
 
 def given_options(config: type, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the fields of a configuration that the command line gives, with their values."""
+    """Return the fields of a configuration given on the command line, with their values."""
     names = {field.name for field in dataclasses.fields(config)}
     return {name: value for name, value in vars(args).items() if name in names}
 
@@ -116,7 +116,7 @@ def config_from_options(config: type[Config], args: argparse.Namespace, **base: 
 
     Args:
         config: Dataclass.
-        args: Parsed options; those that were given win.
+        args: Parsed options; given ones take precedence.
         **base: Settings instead of defaults.
 
     Raises:
@@ -126,7 +126,7 @@ def config_from_options(config: type[Config], args: argparse.Namespace, **base: 
 
 
 def refuse_foreign_options(method: Method, methods: Sequence[Method], args: argparse.Namespace) -> None:
-    """Refuse options that only other methods have.
+    """Refuse options that belong only to other methods.
 
     Raises:
         ConfigurationError: With each option and the methods to which it belongs.
@@ -135,4 +135,4 @@ def refuse_foreign_options(method: Method, methods: Sequence[Method], args: argp
     if foreign := sorted(given - method.settings):
         owners = {name: [one.name for one in methods if name in one.settings] for name in foreign}
         options = "; ".join(f"--{name.replace('_', '-')} belongs to {', '.join(owners[name])}" for name in foreign)
-        raise ConfigurationError(f"the method '{method.name}' lacks what was given: {options}; omit it")
+        raise ConfigurationError(f"the method '{method.name}' does not have these options: {options}; omit them")

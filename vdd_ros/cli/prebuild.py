@@ -1,4 +1,4 @@
-"""`vdd prebuild`: open a policy file with a provider, so that TensorRT's engines are there before a robot is."""
+"""`vdd prebuild`: opens a policy file with a provider, so that TensorRT's engines exist before the robot needs them."""
 
 import argparse
 from pathlib import Path
@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", default="", metavar="DIR", help="folder of TensorRT's engines, like the parameter engine_cache"
     )
     parser.add_argument("--device-id", type=Whole(0), default=0, help="index of the GPU (default: %(default)s)")
-    parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision where that is faster")
+    parser.add_argument("--fp16", action="store_true", help="with tensorrt: half precision if that is faster")
     parser.add_argument("--cuda-graph", action="store_true", help="with cuda: replay all kernel launches as one")
     parser.add_argument("--runs", type=Whole(2), default=100, help="runs to time (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open, run, print what took how long and what is kept."""
+    """Open, run, and print the times and the cached engines."""
     settings = ProviderSettings(args.provider, args.device_id, args.cache, args.fp16, args.cuda_graph)
     found = measure_opening(args.policy, settings, args.runs)
     show(f"{args.policy} with {args.provider}")

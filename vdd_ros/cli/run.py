@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE|student|teacher|other",
-        help="policy that sees the same and commands nothing; may be repeated (nodes shadow_policy, shadow_policy_2, "
-        "...). other: the teacher beside a student, the student beside the teacher",
+        help="policy that sees the same inputs and commands nothing; may be repeated (nodes shadow_policy, "
+        "shadow_policy_2, ...). other: the teacher beside a student, the student beside the teacher",
     )
     parser.add_argument("--record", type=OutputFolder, metavar="DIR", help="new directory for a bag of everything")
     parser.add_argument("--no-commands", action="store_true", help="command nothing: all policies are shadows")
@@ -42,17 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="TASK",
-        help="simulate the robot of a task (default: that of the policy), in a ROS domain of its own",
+        help="simulate the robot of a task (default: the policy's own), in a separate ROS domain",
     )
     parser.add_argument("--episodes", type=Whole(), default=10, help="with --sim: episodes (default: %(default)s)")
     add_result_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if not all was in order."""
+    """Run until a signal, the end of the simulated episodes, or the end of a node; return 1 if anything went wrong."""
     check_result_options(args)
     if args.sim is None and (args.json or args.append) is not None:
-        raise ConfigurationError("--json and --append keep the results of simulated episodes; give --sim, or omit them")
+        raise ConfigurationError(
+            "--json and --append store the results of simulated episodes; give --sim, or omit them"
+        )
     asked = RobotRun(
         robot=args.robot,
         policy=args.policy,

@@ -1,4 +1,4 @@
-"""`vdd soak`: the demo for minutes or hours, with an eye on memory, records and deadlines."""
+"""`vdd soak`: runs the demo for minutes or hours, and checks memory, records and deadlines."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The option --threads of commands that compute for long."""
+"""The option --threads of compute-intensive commands."""
 
 import argparse
 from typing import TypedDict
@@ -14,7 +14,7 @@ def add_thread_option(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=Whole(most=TOO_MANY_THREADS),
         metavar="N",
-        help="number of threads (default: OMP_NUM_THREADS, else the cores that are free at the start, at most "
+        help="number of threads (default: OMP_NUM_THREADS, else the number of free cores at the start, at most "
         f"{MOST_THREADS}; a training keeps one unless more are faster)",
     )
 
@@ -23,7 +23,7 @@ def settle_threads(args: argparse.Namespace) -> ThreadCount:
     """Choose the number of torch's threads, and set it.
 
     Raises:
-        ConfigurationError: The number that was asked for is below 1.
+        ConfigurationError: The requested number is below 1.
     """
     chosen = choose_threads(args.threads)
     import torch
@@ -35,8 +35,8 @@ def settle_threads(args: argparse.Namespace) -> ThreadCount:
 def settle_worker_threads(args: argparse.Namespace) -> None:
     """Settle the threads of a command that takes --jobs and --ray; raises as `settle_threads`.
 
-    Workers get the number that was asked for, or share the cores of their machine; without workers, this process
-    computes, and says with how many threads.
+    Workers get the requested number, or share the cores of their machine. Without workers, this process computes, and
+    prints its number of threads.
     """
     if args.jobs == 1 and args.ray is None:
         chosen = settle_threads(args)

@@ -1,4 +1,4 @@
-"""`vdd train`: a diffusion teacher from demonstrations."""
+"""`vdd train`: trains a diffusion teacher on demonstrations."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd train`."""
     parser.add_argument(
         "--task",
-        help=f"task of the demonstrations: {', '.join(task_names())} (default: the one that they name)",
+        help=f"task of the demonstrations: {', '.join(task_names())} (default: the one they name)",
     )
     parser.add_argument("--demos", type=Path, required=True, metavar="PATH", help="demonstrations: a folder or a file")
     add_run_options(parser, ", ".join(TRAIN_PRESETS))
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     demonstrations = DemonstrationSet.load(args.demos)
     task = args.task or demonstrations.header.task
-    if args.task or task in task_names():  # else a robot's own task, without a simulation
+    if args.task or task in task_names():  # otherwise a robot's own task, without a simulation
         check_demonstrations(demonstrations.header, get_task(task).spec)
     config = given_config(teacher_method(TrainConfig.teacher), args, task)  # the settings are those of every kind
     trainer = Trainer(teacher_method(config.teacher), config)

@@ -1,4 +1,4 @@
-"""What `vdd train` and `vdd distil` share: their options, their clock and their figure."""
+"""The common part of `vdd train` and `vdd distil`: options, clock and figure."""
 
 import argparse
 import time
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
-    """Add the options of every training run; `presets` says which there are."""
+    """Add the options of every training run; `presets` lists the available presets."""
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="checkpoint folder to write")
     before = parser.add_mutually_exclusive_group()
-    before.add_argument("--resume", action="store_true", help="continue the run in that folder; give the same settings")
+    before.add_argument("--resume", action="store_true", help="continue the run in this folder; give the same settings")
     before.add_argument(
         "--force", action="store_true", help="replace the folder's contents once the new run has succeeded"
     )
@@ -38,16 +38,16 @@ def add_run_options(parser: argparse.ArgumentParser, presets: str) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help=f"named settings, which other options override: {presets}, those of the task, or none (default: the "
+        help=f"named settings, overridden by other options: {presets}, those of the task, or none (default: the "
         "default preset of the task, if it has one)",
     )
 
 
 def given_config(method: Method, args: argparse.Namespace, task: str) -> Any:
-    """Return the settings of a run: those of the preset, named or the task's default, and of the options.
+    """Return the settings of a run: the preset (named, or the task's default), overridden by the options.
 
     Raises:
-        ConfigurationError: There is no preset of that name, or the configuration refuses a value.
+        ConfigurationError: The preset does not exist, or the configuration refuses a value.
     """
     preset = choose_preset(method, args.preset, get_task(task) if task in task_names() else None)
     if preset.note:
@@ -56,7 +56,7 @@ def given_config(method: Method, args: argparse.Namespace, task: str) -> Any:
 
 
 def tell_small_deviations(demonstrations: DemonstrationSet, least_deviation: float) -> None:
-    """Warn of entries that never or hardly change."""
+    """Warn of constant and nearly constant entries."""
     from vdd_ros.data.blocks import moments
     from vdd_ros.learning.fit.windows import is_constant, small_deviations, unchanging_actions
 
@@ -86,14 +86,14 @@ def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "C
     finally:
         if is_first() and (place := earlier(args.out)) is not None:
             tell(f"what {args.out} held before this run is in {place}")
-    if not is_first():  # of several processes that train together, the first one reports
+    if not is_first():  # of several processes in one training, the first one reports
         return 0
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
     report = training_report(card, curves, seconds, threads.chosen, resumed=args.resume)
     show(training_table(report, args.out))
     for warning in card.warnings:
-        tell(f"warning: {warning}. A policy file of this model says so too.")
+        tell(f"warning: {warning}. Policy files of this model carry this warning too.")
     save_figure(args.out / FIGURE_FILE, curves, f"{card.method} on {card.task}, seed {card.settings['seed']}")
     keep_result(args, report)
     return 0

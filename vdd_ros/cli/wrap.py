@@ -1,4 +1,4 @@
-"""`vdd wrap`: a policy file around a deterministic ONNX graph of another tool."""
+"""`vdd wrap`: makes a policy file around another tool's deterministic ONNX graph."""
 
 import argparse
 from pathlib import Path
@@ -7,16 +7,18 @@ from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
 
-HELP = "make a policy file of a deterministic ONNX graph of another tool: metadata, units, statistics, limits"
+HELP = "make a policy file from another tool's deterministic ONNX graph: metadata, units, statistics, limits"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd wrap`."""
     parser.add_argument("foreign", type=Path, help="ONNX file of another tool")
     task = parser.add_mutually_exclusive_group(required=True)
-    task.add_argument("--spec", type=Path, metavar="FILE", help="YAML that says what its numbers mean; with --out")
     task.add_argument(
-        "--new-spec", type=OutputFile, metavar="FILE", help="write a first such YAML from the graph, with questions"
+        "--spec", type=Path, metavar="FILE", help="YAML file that defines the meaning of its numbers; with --out"
+    )
+    task.add_argument(
+        "--new-spec", type=OutputFile, metavar="FILE", help="draft such a YAML file from the graph, with open questions"
     )
     parser.add_argument("--out", type=OutputFile, metavar="FILE", help="policy file to write (.onnx)")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Wrap the graph, or write a first description; say what came of it."""
+    """Wrap the graph, or draft a description; print the result."""
     if args.new_spec is not None:
         return _draft(args)
     from vdd_ros.errors import ConfigurationError

@@ -20,23 +20,24 @@ _MOST_MESSAGES = 1_000_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark data`."""
-    parser.add_argument("--quick", action="store_true", help="rough figures of a small bag in less than a minute")
+    parser.add_argument("--quick", action="store_true", help="rough figures from a small bag in less than a minute")
     parser.add_argument(
         "--messages", type=Whole(most=_MOST_MESSAGES), metavar="N", help=f"messages in the bag (default: {MESSAGES:,})"
     )
-    parser.add_argument("--rounds", type=Whole(), metavar="N", help=f"turns of each way of reading (default: {ROUNDS})")
+    parser.add_argument("--rounds", type=Whole(), metavar="N", help=f"repetitions of each reading (default: {ROUNDS})")
     parser.add_argument(
         "--against-forge",
         type=Path,
         metavar="PYTHON",
-        help="also measure forge-robotics; interpreter of an environment with it, mcap-ros2-support and pyarrow",
+        help="also measure forge-robotics, with the interpreter of an environment that has it, mcap-ros2-support and "
+        "pyarrow",
     )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw rates and memory")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write what was asked for; return 0 whatever the figures are."""
+    """Measure, print the table, write the requested files; always return 0."""
     from vdd_ros.benchmark.data.suite import measure, table
     from vdd_ros.console import show
     from vdd_ros.documents import write_json

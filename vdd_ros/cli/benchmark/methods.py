@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help=f"all, none or some of {', '.join(METHODS)} (default: all)",
     )
-    parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all but the teachers (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=_SEEDS, default=3, help="seeds of everything except the teachers (default: %(default)s)"
+    )
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each trial (default: %(default)s)")
     parser.add_argument("--steps", type=TRAINING_STEPS, help="of every training, for a quick try (default: as usual)")
     parser.add_argument(
-        "--demos", type=Path, metavar="PATH", help="demonstrations of the one task (default: made as by vdd demos)"
+        "--demos", type=Path, metavar="PATH", help="demonstrations of the task (default: made as by vdd demos)"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     add_worker_options(parser)
@@ -63,13 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
     )
-    parser.add_argument("--docs", type=OutputFile, metavar="FILE", help="Markdown page with a marked block for tables")
+    parser.add_argument(
+        "--docs", type=OutputFile, metavar="FILE", help="Markdown page with a marked block for the tables"
+    )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
-    parser.add_argument("--report-only", action="store_true", help="only make tables and figures of the results")
+    parser.add_argument("--report-only", action="store_true", help="only rebuild tables and figures from the results")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is not finished, measure times, report; return 1 if a trial failed."""
+    """Run unfinished trials, measure times, report; return 1 if a trial failed."""
     results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
     report = args.report or results.parent
     args.tasks = args.tasks or [task_of(args.demos)]
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
-    """Refuse what would fail only later."""
+    """Refuse early what would fail later."""
     if args.demos is not None and len(args.tasks) > 1:
         raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
     check_file("--results", results)

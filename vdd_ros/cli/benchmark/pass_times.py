@@ -10,7 +10,7 @@ from vdd_ros.console import show
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile
 
-HELP = "time one pass of policy files, by turns in one thread"
+HELP = "time one pass of policy files, in alternation in one thread"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="POLICY",
-        help="as many other files, in the same order",
+        help="the same number of other files, in the same order",
     )
     parser.add_argument("--rounds", type=Whole(), default=ROUNDS, help="runs of each file (default: %(default)s)")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write what was asked for."""
+    """Measure, print the table, write the requested files."""
     found = compare_passes(args.policies, args.against, args.rounds)
     show(table(found))
     if args.json is not None:

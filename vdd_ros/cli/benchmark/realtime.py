@@ -1,6 +1,6 @@
-"""`vdd benchmark realtime`: times of the policy node at control rate, as ratios to those of its indispensable parts.
+"""`vdd benchmark realtime`: times of the policy node at control rate, relative to those of its parts.
 
-It has no option --threads: nodes and networks infer in one thread, the node's default.
+There is no option --threads: nodes and networks infer in one thread, the node's default.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results",
         type=OutputFile,
         metavar="FILE",
-        help="JSON record of the newest figures (default: results/realtime.json; with --quick, runs/realtime.json)",
+        help="JSON record of the latest figures (default: results/realtime.json; with --quick, runs/realtime.json)",
     )
     parser.add_argument(
         "--docs", type=OutputFile, metavar="FILE", help="Markdown page whose marked block becomes the tables"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write what was asked for; return 0 whatever the figures are."""
+    """Measure, print the table, write the requested files; always return 0."""
     from vdd_ros.benchmark.markdown_block import check_block
     from vdd_ros.benchmark.realtime import judge
     from vdd_ros.benchmark.realtime.suite import measure_into

@@ -23,20 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps",
         type=TRAINING_STEPS,
-        help="of each loop (default: 1200; against another checkout those of the presets)",
+        help="of each loop (default: 1200; with --against, those of the presets)",
     )
     parser.add_argument(
         "--rates",
         type=POSITIVE,
         nargs="+",
         metavar="RATE",
-        help="learning rates of the straightforward loop (default: the paper's, ours and one between them)",
+        help="learning rates of the straightforward loop (default: the paper's, ours and one in between)",
     )
     parser.add_argument(
         "--teacher-steps",
         type=TRAINING_STEPS,
         metavar="STEPS",
-        help="training steps of the teacher where it is missing, for a quick try (default: as usual)",
+        help="training steps of a missing teacher, for a quick try (default: as usual)",
     )
     parser.add_argument(
         "--demos", type=Path, metavar="PATH", help="demonstrations of the task (default: made as by vdd demos)"
@@ -61,14 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         type=Path,
         metavar="DIR",
-        help="its folder: both learn on the same --demos, whole trainings in one thread each; an interrupted "
-        "comparison continues in --work",
+        help="folder of the other checkout: both learn on the same --demos, whole trainings in one thread each; an "
+        "interrupted comparison continues in --work",
     )
     other.add_argument(
-        "--busy", type=Whole(0, 1024), default=0, metavar="N", help="time trainings beside N busy processes, too"
+        "--busy", type=Whole(0, 1024), default=0, metavar="N", help="also time trainings beside N busy processes"
     )
     other.add_argument(
-        "--seeds", type=Whole(most=1000), default=1, help="trainings of each case, and times (default: %(default)s)"
+        "--seeds", type=Whole(most=1000), default=1, help="trainings and timings of each case (default: %(default)s)"
     )
     other.add_argument(
         "--timed-steps", type=Whole(), default=150, metavar="N", help="of each timed training (default: %(default)s)"
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train the teacher if need be, compare, print the table."""
+    """Train the teacher if necessary, compare, print the table."""
     from vdd_ros.benchmark.methods.runner import Runner
     from vdd_ros.benchmark.methods.suite import find_demonstrations
     from vdd_ros.benchmark.speed.command import compare_speed, table
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _against(args: argparse.Namespace) -> int:
-    """Let this checkout and another one learn by turns, and print the table."""
+    """Compare learning in this checkout with that in another, and print the table."""
     from dataclasses import asdict
 
     from vdd_ros.benchmark.speed.against import compare_checkouts

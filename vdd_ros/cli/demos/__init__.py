@@ -1,4 +1,4 @@
-"""`vdd demos`: demonstrations from a task's script, and what can be done with those that exist."""
+"""`vdd demos`: makes scripted demonstrations of a task, and works on existing ones."""
 
 import argparse
 
@@ -11,7 +11,7 @@ ACTIONS = ("from-bags", "info", "split", "describe", "convert")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the actions and the tasks, each with its own arguments; an action hides a task of its name."""
+    """Add the actions and the tasks, each with its own arguments; an action hides a task of the same name."""
     choices = parser.add_subparsers(title="tasks and actions", metavar="TASK|ACTION", required=True)
     add_actions(choices, "demos", ACTIONS)
     for name in task_names():

@@ -1,4 +1,4 @@
-"""`vdd demos convert`: demonstrations of one format in another."""
+"""`vdd demos convert`: converts demonstrations from one format to another."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, print what was written."""
+    """Convert, then print a summary of the written set."""
     show(_format(convert(args.data, args.to, args.out, force=args.force)))
     return 0
 
@@ -34,7 +34,9 @@ def _format(done: Converted) -> str:
         "action": f"{len(found.header.action)} numbers",
         "rate": f"{found.header.rate_hz:g} Hz",
         "numbers": done.dtype,
-        "units": f"unknown of {len(unknown)} numbers; 'vdd demos describe' helps to state them" if unknown else "known",
+        "units": f"unknown for {len(unknown)} numbers; 'vdd demos describe' helps to state them"
+        if unknown
+        else "known",
     }
     lines = (f"  {name:<13}{text}" for name, text in rows.items())
     return "\n".join([f"{done.place}: {found.header.task}, from {found.header.source}", *lines])

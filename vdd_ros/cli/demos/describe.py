@@ -1,4 +1,4 @@
-"""`vdd demos describe`: a description of a data set of another program, to be completed by its owner."""
+"""`vdd demos describe`: drafts a description of another program's data set, for its owner to complete."""
 
 import argparse
 from pathlib import Path
@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
         show(outline(args.data).rstrip())
         return 0
     write_outline(args.data, args.out, force=args.force)
-    show(f"{args.out}: complete it, then name it as the demonstrations: --demos {args.out}")
+    show(f"{args.out}: complete it, then pass it as the demonstrations: --demos {args.out}")
     return 0

@@ -1,4 +1,4 @@
-"""`vdd demos from-bags`: demonstrations from bags of an operator, sampled as the policy node would see them."""
+"""`vdd demos from-bags`: demonstrations from an operator's bags, sampled as the policy node would see them."""
 
 import argparse
 from pathlib import Path
@@ -14,26 +14,32 @@ from vdd_ros.recordings.record import RECORD_NAME
 from vdd_ros.recordings.tables import format_alignment, format_cut, format_left_out, format_limits
 from vdd_ros.robot.robot_file import RobotFile
 
-HELP = "make demonstrations of recorded bags, sampled as the policy node would see them"
+HELP = "make demonstrations from recorded bags, sampled as the policy node would see them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demos from-bags`."""
     parser.add_argument("bags", type=Path, nargs="+", metavar="DIR", help="a bag, or a folder that holds bags")
     parser.add_argument(
-        "--robot", type=Path, required=True, metavar="FILE", help="robot file: what is observed and commanded, and how"
+        "--robot",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="robot file: observation and commands, and how to sample them",
     )
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
     parser.add_argument("--rate", type=POSITIVE, metavar="HZ", help="pairs per second (default: rate_hz of FILE)")
     parser.add_argument("--task", help="name of the task (default: name of FILE, or that of the robot in it)")
     before = parser.add_mutually_exclusive_group()
-    before.add_argument("--resume", action="store_true", help="go on after the bags that an interrupted run has done")
+    before.add_argument(
+        "--resume", action="store_true", help="continue after the bags that an interrupted run has finished"
+    )
     before.add_argument("--force", action="store_true", help="replace other demonstrations in the folder")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, then print the table, with what was left out and why."""
+    """Convert, then print the table, and what was left out and why."""
     robot = RobotFile.load(args.robot)
     form = SamplingForm.of(robot, args.rate, args.task or "")
     bags = list_bags(args.bags)
@@ -51,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def _format(converted: Converted, folder: Path) -> str:
     found, record = converted.demonstrations, converted.record
     lengths = sorted(found.lengths.tolist())
-    resumed = f", {converted.resumed} of them done before" if converted.resumed else ""
+    resumed = f", {converted.resumed} of them finished before" if converted.resumed else ""
     before_s, behind_s = (sum(episode.cut_s[end] for episode in record.episodes) for end in (0, 1))
     rows = {
         "bags": f"{len(record.bags)}{resumed}",

@@ -1,4 +1,4 @@
-"""`vdd demos info`: what a demonstration set holds, and what looks wrong in it."""
+"""`vdd demos info`: content of a demonstration set, and suspicious data in it."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from vdd_ros.evaluation.demonstration_info.tables import format_info
 from vdd_ros.places import OutputFile
 from vdd_ros.progress import progress
 
-HELP = "examine demonstrations: episodes, ranges, rates, alignment, frames that look wrong"
+HELP = "examine demonstrations: episodes, ranges, rates, alignment, suspicious frames"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine the set, print the tables; the exit code is 0 whatever looks wrong."""
+    """Examine the set, print the tables; the exit code is always 0."""
     demonstrations = DemonstrationSet.load(args.demos)
     with progress(1, "demonstrations", "set") as bar:
         info = examine(demonstrations)

@@ -1,4 +1,4 @@
-"""`vdd demos TASK`: scripted demonstrations of a task, each proved by replaying it."""
+"""`vdd demos TASK`: scripted demonstrations of a task, each verified by a replay."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         report, same = make_demonstrations(task, args.out, args.episodes, args.seed, force=args.force, pool=pool)
     file = args.out / FILE_NAME
     if same:
-        show(f"{file} holds these demonstrations already; it stays as it is")
+        show(f"{file} already holds these demonstrations; it is unchanged")
     show(_format(report, file, task.scene is not None))
     if args.json is not None:
         write_json(args.json, report)

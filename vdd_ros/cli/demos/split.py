@@ -1,4 +1,4 @@
-"""`vdd demos split`: a set to learn from, and one with held-out episodes."""
+"""`vdd demos split`: divides demonstrations into a training set and held-out episodes."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.recordings.record_parts import write_records
 
-HELP = "divide demonstrations: episodes to learn from, and held-out ones"
+HELP = "divide demonstrations into a training set and held-out episodes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=OutputFolder,
         metavar="DIR",
-        help="folder in which the folders train and held_out are made (default: that of the demonstrations)",
+        help="parent folder of train and held_out (default: folder of the demonstrations)",
     )
     parser.add_argument("--force", action="store_true", help="replace other demonstrations there")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Split, print which episodes are held out."""
+    """Split, then print which episodes are held out."""
     demonstrations = DemonstrationSet.load(args.demos)
     split = choose(len(demonstrations.lengths), args.hold_out, args.seed)
     folder = args.out or (args.demos if args.demos.is_dir() else args.demos.parent)

@@ -1,10 +1,10 @@
-"""`vdd robot ACTION`: one sub-command for each thing to do with a robot file, with only its own options."""
+"""`vdd robot ACTION`: one sub-command per action on robot files, with only its own options."""
 
 import argparse
 
 from vdd_ros.cli.actions import add_actions, run_action
 
-HELP = "make a robot file from a bag, check one against a bag or the running robot, or print the schema of all"
+HELP = "make a robot file from a bag, check one against a bag or the running robot, or print the schema"
 
 ACTIONS = ("new", "check", "schema")
 

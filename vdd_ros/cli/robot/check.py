@@ -1,4 +1,4 @@
-"""`vdd robot check`: what every entry of a robot file reads from a bag or the running robot, and what is wrong."""
+"""`vdd robot check`: readings of every entry of a robot file, from a bag or the running robot, and problems."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
 
-HELP = "read a bag, or the running robot, by a robot file: each entry's value, rate and age, and what is wrong"
+HELP = "read a bag or the running robot by a robot file: value, rate and age of each entry, and problems"
 LISTEN_S = 5.0
 
 
@@ -21,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=POSITIVE, default=LISTEN_S, help="with --live: how long to listen (default: %(default)g)"
     )
-    parser.add_argument("--namespace", default="/", help="with --live: that of relative topics (default: %(default)s)")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file that shall run on this robot")
+    parser.add_argument(
+        "--namespace", default="/", help="with --live: namespace of relative topics (default: %(default)s)"
+    )
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="policy file to be run on this robot")
     parser.add_argument(
         "--rate",
         type=POSITIVE,
         metavar="HZ",
-        help="rate of the ticks (default: of policy, robot file, or fastest input)",
+        help="rate of the ticks (default: that of the policy, robot file, or fastest input)",
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the report as JSON")
 

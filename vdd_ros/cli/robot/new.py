@@ -1,4 +1,4 @@
-"""`vdd robot new`: a first robot file from what bags hold."""
+"""`vdd robot new`: drafts a robot file from bags."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from vdd_ros.console import show
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
 
-HELP = "write a first robot file from what bags hold, with questions where a person has to decide"
+HELP = "draft a robot file from bags, with open questions for a person to answer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file; say what it holds and what is left to decide."""
+    """Write the file; print its content and the open questions."""
     from vdd_ros.evaluation.robot_draft.draft import write_draft
 
     draft = write_draft(args.bag, args.out, rate_hz=args.rate, force=args.force)
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if draft.questions:
         show(f'{draft.questions} open questions, marked "???": the file is refused until they are answered')
     else:
-        show("the file loads; check what its comments ask")
+        show("the file is valid; check the questions in its comments")
     show(f"then: vdd robot check {draft.file} --bag {draft.bag}")
     if args.json is not None:
         write_json(args.json, json_object(draft))

@@ -6,12 +6,12 @@ from vdd_ros.console import show
 from vdd_ros.files import replacing
 from vdd_ros.places import OutputFile
 
-HELP = "print the JSON schema of robot files, by which editors complete and check their keys"
+HELP = "print the JSON schema of robot files, which editors use to complete and check keys"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd robot schema`."""
-    parser.add_argument("--out", type=OutputFile, metavar="FILE", help="write it there instead (.json)")
+    parser.add_argument("--out", type=OutputFile, metavar="FILE", help="write it to this file instead (.json)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,6 +23,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with replacing(args.out) as part:
         part.write_text(robot_file_schema())
-    show(f"{args.out}: the schema of robot files; name it to the editor, or in the first line of a robot file:")
+    show(
+        f"{args.out}: the schema of robot files; name it in the editor's settings, or in the first line of a robot "
+        f"file:"
+    )
     show(f"# yaml-language-server: $schema={args.out}")
     return 0
