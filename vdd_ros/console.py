@@ -8,7 +8,7 @@ from vdd_ros.text import printable
 
 
 def show(*lines: str) -> None:
-    """Print results to standard output, control characters escaped but for line breaks."""
+    """Print results to standard output; control characters except line breaks are escaped."""
     print(safe("\n".join(lines)))
 
 
@@ -21,7 +21,7 @@ def tell(text: str) -> None:
 
 
 def safe(text: str) -> str:
-    """Return text of several lines with all control and format characters but line breaks escaped."""
+    """Return text of several lines, with all control and format characters except line breaks escaped."""
     return "\n".join(printable(line, max(len(line), 1)) for line in text.split("\n"))
 
 
@@ -30,7 +30,7 @@ def silence(stream: TextIO | None, descriptor: int) -> None:
     try:
         if stream is None or stream.fileno() != descriptor:
             return
-    except (OSError, ValueError):  # not a file of the system
+    except (OSError, ValueError):  # not a real file
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)

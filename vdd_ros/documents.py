@@ -1,7 +1,7 @@
 """JSON and YAML: the one reader of foreign documents, bounded in size and depth, and the writer of our own JSON.
 
-Every reading function raises the error class that the caller passes, with the source and the problem. The caller
-checks the result: `Json` of a JSON document, `object` of a YAML document, which may hold dates too.
+Every reading function raises the error class that the caller passes, with the source and the problem. The caller checks
+the result: `Json` for a JSON document, `object` for a YAML document, which may also contain dates.
 """
 
 import json
@@ -25,9 +25,9 @@ MAX_JSON_BYTES = 64 << 20
 MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_YAML_NODES = 100_000
-"""Values in a YAML document, each use of an anchor counted anew: a few lines can expand to billions."""
+"""Limit on the values of a YAML document, anchors expanded: a few lines can expand to billions."""
 MAX_NUMBER = 1_000
-"""Characters of a number in a YAML document: reading one in base 60 takes time that grows with their square."""
+"""Limit on the characters of a number in a YAML document: parsing in base 60 takes quadratic time."""
 
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
@@ -40,10 +40,10 @@ def read_json(
 
     Args:
         file: The file.
-        error: Raised if the file is missing, too large, no JSON, nested deeper than `max_depth`, or has a duplicate
+        error: Raised if the file is missing, too large, not JSON, nested deeper than `max_depth`, or has a duplicate
             key.
-        max_bytes: Its largest size, checked before it is read.
-        max_depth: How deep lists and objects may be nested.
+        max_bytes: Size limit, checked before reading.
+        max_depth: Maximum nesting of lists and objects.
     """
     return parse_json(_read(file, error, max_bytes), str(file), error, max_bytes=max_bytes, max_depth=max_depth)
 
@@ -56,7 +56,7 @@ def parse_json(
     max_bytes: int = MAX_JSON_BYTES,
     max_depth: int = MAX_DEPTH,
 ) -> Json:
-    """Parse JSON; `source` names where it comes from, the rest is as in `read_json`."""
+    """Parse JSON; `source` names its origin, the rest is as in `read_json`."""
     text = _decoded(text, source, error, max_bytes)
     try:
         value: Json = json.loads(text, object_pairs_hook=_object)
@@ -78,10 +78,10 @@ def read_yaml(
 
     Args:
         file: The file.
-        error: Raised if the file is missing, too large, no YAML, nested deeper than `max_depth`, holds more than
+        error: Raised if the file is missing, too large, not YAML, nested deeper than `max_depth`, holds more than
             `MAX_YAML_NODES` values or a second document, or has a duplicate key.
-        max_bytes: Its largest size, checked before it is read.
-        max_depth: How deep lists and mappings may be nested.
+        max_bytes: Size limit, checked before reading.
+        max_depth: Maximum nesting of lists and mappings.
         exact_numbers: Refuse octal and sexagesimal numbers of YAML 1.1: `010` (8) and `1:30` (90).
     """
     return parse_yaml(
@@ -103,7 +103,7 @@ def parse_yaml(
     max_depth: int = MAX_DEPTH,
     exact_numbers: bool = False,
 ) -> object:
-    """Parse one YAML document; `source` names where it comes from, the rest is as in `read_yaml`."""
+    """Parse one YAML document; `source` names its origin, the rest is as in `read_yaml`."""
     import yaml
 
     text = _decoded(text, source, error, max_bytes)
@@ -119,12 +119,12 @@ def parse_yaml(
             loader.dispose()
     except VddError:
         raise
-    except Exception as problem:  # a value that is not of its own tag makes the library raise nearly anything
+    except Exception as problem:  # a value that contradicts its tag makes the library raise nearly anything
         _refuse(source, f"is not YAML that can be read: {_reason(problem)}", error)
 
 
 def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:
-    """Return the content of an ordinary file, whose size is checked before it is read."""
+    """Return the content of an ordinary file; its size is checked before reading."""
     try:
         if not file.exists():
             _refuse(str(file), "does not exist", error)
@@ -137,7 +137,7 @@ def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:
     except (OSError, ValueError) as problem:
         _refuse(str(file), f"cannot be read: {_reason(problem)}", error)
     if len(content) > max_bytes:
-        _refuse(str(file), f"has more than {max_bytes:,} bytes, the most that is read of such a file", error)
+        _refuse(str(file), f"has more than {max_bytes:,} bytes, the limit for such a file", error)
     return content
 
 
@@ -153,11 +153,11 @@ def _decoded(text: str | bytes, source: str, error: type[VddError], max_bytes: i
 
 
 def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
-    """Return a JSON object; raises ValueError where a key comes twice."""
+    """Return a JSON object; raises ValueError for a duplicate key."""
     content = dict(pairs)
     if len(content) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {printable(twice)!r} comes twice in one object; keep one of them")
+        raise ValueError(f"the key {printable(twice)!r} is duplicated; keep one of them")
     return content
 
 
@@ -183,7 +183,7 @@ def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int, 
     sizes: dict[int, tuple[int, int]] = {}
 
     def measure(node: Any, depth: int) -> tuple[int, int]:
-        """Return how many values a node expands to, and in how many levels; one with an anchor is walked once."""
+        """Return the number of values and levels that a node expands to; an anchored node is walked once."""
         values, levels = sizes.get(id(node), (0, 0))
         if depth + levels > max_depth:
             _refuse(source, f"is nested deeper than {max_depth} levels, or holds itself", error)
@@ -206,7 +206,7 @@ def _check_nodes(root: Any, source: str, error: type[VddError], max_depth: int, 
 
 
 def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
-    """Refuse duplicate keys, of which YAML readers silently keep the last."""
+    """Refuse duplicate keys; YAML readers silently keep the last."""
     lines: dict[Hashable, int] = {}
     for key, _ in node.value:
         name = (key.tag, key.value) if isinstance(key.value, str) else id(key)
@@ -217,7 +217,7 @@ def _check_keys(node: Any, source: str, error: type[VddError]) -> None:
 
 
 def _check_number(node: Any, source: str, error: type[VddError], exact: bool) -> None:
-    """Refuse a number that takes long to read and, where wanted, one that YAML 1.1 reads in base 8 or 60."""
+    """Refuse a number that takes long to parse and, with `exact_numbers`, one that YAML 1.1 reads in base 8 or 60."""
     if node.tag not in _NUMBERS:
         return
     where = f"has {printable(node.value, 40)!r} in line {node.start_mark.line + 1}"
@@ -228,7 +228,7 @@ def _check_number(node: Any, source: str, error: type[VddError], exact: bool) ->
         _refuse(
             source,
             f"{where}, which YAML reads in base {base}; write the number without colons and leading zeros, or put "
-            "quotes around what is a name",
+            f"quotes around a name",
             error,
         )
 
@@ -239,7 +239,7 @@ def _reason(problem: BaseException) -> str:
     if isinstance(problem, OSError) and problem.strerror:
         return problem.strerror
     text = " ".join(str(problem).split()).replace('in "<unicode string>", ', "in ")
-    hint = "; indent with spaces, YAML takes no tabs" if "'\\t'" in text else ""
+    hint = "; indent with spaces, YAML does not allow tabs" if "'\\t'" in text else ""
     return printable(text, 300) + hint
 
 
@@ -248,7 +248,7 @@ def _refuse(source: str, problem: str, error: type[VddError]) -> NoReturn:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON, all of it or nothing; numbers that are not finite become null.
+    """Write a value as JSON, whole or not at all; non-finite numbers become null.
 
     Args:
         path: The file.
@@ -266,13 +266,13 @@ def write_json(path: Path, value: object) -> None:
 
 
 class Record(Protocol):
-    """A dataclass, whatever its fields."""
+    """Any dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 def to_json(value: object) -> Json:
-    """Return a value as JSON has it: tuples as lists, dataclasses as objects, null for NaN and infinity.
+    """Return a value in JSON's types: tuples as lists, dataclasses as objects, null for NaN and infinity.
 
     Args:
         value: None, a number, a text, or a list, tuple, dictionary or dataclass of such values.
@@ -294,5 +294,5 @@ def to_json(value: object) -> Json:
 
 
 def json_object(record: Record) -> JsonObject:
-    """Return a dataclass as a JSON object: its fields by name, each as `to_json` gives it."""
+    """Return a dataclass as a JSON object: its fields by name, each converted by `to_json`."""
     return {field.name: to_json(getattr(record, field.name)) for field in fields(record)}

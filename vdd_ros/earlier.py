@@ -19,7 +19,7 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
 
     Args:
         folder: The folder of the result.
-        names: Of the files and folders in it that belong to the result; some may be missing.
+        names: Files and folders in it that belong to the result; some may be missing.
     """
     previous, moving = folder / PREVIOUS, folder / _MOVING
     found = [folder / name for name in names if os.path.lexists(folder / name)]
@@ -29,7 +29,7 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
         return
     if not found and not moving.exists():
         return
-    moving.mkdir(exist_ok=True)  # a process that was killed in between is finished here
+    moving.mkdir(exist_ok=True)  # completes what a killed process left unfinished
     for path in found:
         os.replace(path, moving / path.name)
     os.replace(moving, previous)
@@ -37,13 +37,13 @@ def set_aside(folder: Path, names: Iterable[str]) -> None:
 
 
 def drop_earlier(folder: Path) -> None:
-    """Remove the result that was moved aside."""
+    """Remove the earlier result."""
     if (folder / PREVIOUS).exists():
         shutil.rmtree(folder / PREVIOUS)
 
 
 def earlier(folder: Path) -> Path | None:
-    """Return the place of the result before an unfinished run; None if there is none."""
+    """Return the path of the result before an unfinished run; None without one."""
     return folder / PREVIOUS if (folder / PREVIOUS).exists() else None
 
 

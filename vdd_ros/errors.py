@@ -17,7 +17,7 @@ class ProviderError(VddError):
 
 
 class ObservationError(VddError):
-    """An observation has the wrong shape, the wrong names or a value that is not finite."""
+    """An observation has the wrong shape, the wrong names or a non-finite value."""
 
 
 class SchemaError(VddError):
@@ -37,7 +37,7 @@ class CheckpointError(VddError):
 
 
 class ConfigurationError(VddError):
-    """An option or parameter has a value that is not allowed."""
+    """An option or parameter has an invalid value."""
 
 
 class ExportError(VddError):
@@ -53,7 +53,7 @@ class RecordingError(VddError):
 
 
 class HungTickError(VddError):
-    """A tick has not ended, so that no other can begin."""
+    """A tick has not ended, so no other can begin."""
 
 
 class ProcessError(VddError):

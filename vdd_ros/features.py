@@ -1,4 +1,4 @@
-"""Named numbers and arrays, and the one comparison of two sets of them.
+"""Named numbers and arrays, and the only comparison of two sets of them.
 
 A policy, a task, a demonstration set, a checkpoint and a robot file each declare observation and action as a
 `Signature` of `Feature`s. Wherever two of them meet, `Signature.check` decides whether they fit.
@@ -20,11 +20,11 @@ DTYPES = (FLOAT32, "uint8", "uint16", "int32", "int64", "bool")
 """Number types that a feature can have, as numpy names them."""
 MAX_AXES = 8
 MAX_SIZE = 1_000_000
-"""Of one axis of an array."""
+"""Limit on the size of one axis of an array."""
 RATE_TOLERANCE = 1e-3
-"""Relative; rates that differ by less are the same."""
-_SHOWN = 8  # names in one part of an error
-_LONGEST = 60  # characters of a name there
+"""Relative tolerance of control rates."""
+_SHOWN = 8  # names shown in one part of an error
+_LONGEST = 60  # characters shown of a name
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Feature:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether this is one floating-point number, which shares a vector with others of its kind."""
+        """Whether this is one floating-point number; such features share a vector."""
         return self.shape == SCALAR and self.dtype == FLOAT32
 
     @property
@@ -63,7 +63,7 @@ class Feature:
         return sizes if self.dtype == FLOAT32 else f"{printable(self.dtype, _LONGEST)}, {sizes}"
 
     def __str__(self) -> str:
-        """Name with unit, and form where it is no plain number."""
+        """Name with unit, and form unless it is a plain number."""
         form = "" if self.is_scalar else f", {self.form}"
         return f"{printable(self.name, _LONGEST)} ({printable(self.unit, _LONGEST)}{form})"
 
@@ -116,11 +116,11 @@ class Signature:
             raise error(f"{have} cannot be used with {want}: {'; '.join(map(str, found))}. To mend it, {mend}")
 
     def differences(self, wanted: "Signature", *, by_name: bool = False) -> list[Difference]:
-        """Return the differences from the wanted signature; none if both fit together.
+        """Return the differences from the wanted signature; none if both fit.
 
         Args:
             wanted: The other signature.
-            by_name: Compare by name alone, as where units are converted: neither order nor unit matters.
+            by_name: Compare only names, not order or units, since units will be converted.
         """
         found = [
             Difference(part, problem)
@@ -149,7 +149,7 @@ def listed(features: Sequence[Feature]) -> str:
 
 
 def to_pairs(features: Sequence[Feature]) -> list[list[str | list[int]]]:
-    """Return features as pairs of name and unit, as files keep them; arrays with shape and number type behind."""
+    """Return features as pairs of name and unit, as stored in files; arrays are followed by shape and number type."""
     pairs: list[list[str | list[int]]] = []
     for feature in features:
         form: list[str | list[int]] = [] if feature.is_scalar else [list(feature.shape), feature.dtype]
@@ -162,15 +162,15 @@ def from_pairs(value: object, most: int, longest: int, *, arrays: bool = False) 
 
     Args:
         value: From JSON.
-        most: How many features there may be.
-        longest: Characters of a name or a unit.
-        arrays: Whether there may be arrays.
+        most: Maximum number of features.
+        longest: Maximum length of a name or a unit.
+        arrays: Whether arrays are allowed.
 
     Raises:
         ValueError: The problem, as the end of a sentence that begins with the owner of the features.
     """
     if not isinstance(value, list) or not 0 < len(value) <= most:
-        raise ValueError(f"is no list of 1 to {most:,} pairs of name and unit")
+        raise ValueError(f"is not a list of 1 to {most:,} pairs of name and unit")
     for pair in value:
         form = pair[2:] if isinstance(pair, list) else []
         texts = pair[:2] if isinstance(pair, list) and len(pair) in ((2, 4) if arrays else (2,)) else [None]
@@ -188,7 +188,7 @@ def from_pairs(value: object, most: int, longest: int, *, arrays: bool = False) 
 
 
 def _is_form(shape: object, dtype: object) -> bool:
-    """Whether these are the shape and the number type of an array."""
+    """Return whether these are the shape and the number type of an array."""
     return (
         isinstance(shape, list)
         and len(shape) <= MAX_AXES
@@ -220,7 +220,7 @@ def _problems(have: Sequence[Feature], want: Sequence[Feature], by_name: bool) -
 
 
 def _how(have: Feature, want: Feature, by_name: bool) -> str:
-    """Return how features of one name differ; empty if they do not."""
+    """Return the difference of two features of the same name; empty if they are equal."""
     found = []
     if have.unit != want.unit and not by_name:
         found.append(f"in {printable(have.unit, _LONGEST)} instead of {printable(want.unit, _LONGEST)}")
@@ -230,7 +230,7 @@ def _how(have: Feature, want: Feature, by_name: bool) -> str:
 
 
 def _near(unknown: Sequence[Feature], missing: Sequence[Feature]) -> str:
-    """Return the names that may be meant by unknown ones."""
+    """Return suggestions for unknown names."""
     wanted = [feature.name for feature in missing]
     near = [
         f"'{printable(found[0], _LONGEST)}' for '{printable(feature.name, _LONGEST)}'"

@@ -1,6 +1,6 @@
-"""What a file or folder is, by its name and first bytes, and which command takes it.
+"""Kinds of files and folders, by name and first bytes, and the commands that take them.
 
-Nothing is opened that could run code, and nothing is believed beyond what a message says.
+Nothing that could run code is opened, and the result is only used in messages.
 """
 
 import zipfile
@@ -17,7 +17,7 @@ BAG, DEMONSTRATIONS, POLICY, GRAPH, ROBOT, SPEC, CHECKPOINT, OTHER = (
 )
 _POLICY_KEY = b"vdd_ros.policy"
 _METADATA, _MOST_PARTS = 14, 10_000
-"""Number of the fields of an ONNX file that hold metadata, and how many fields are looked at."""
+"""Field number of an ONNX file's metadata, and how many fields are examined."""
 _MOST_TEXT = 1 << 20
 _FOLDER = "name the data set's folder"
 _READERS: dict[str, Callable[[Path, type[VddError]], object]] = {
@@ -32,9 +32,9 @@ class FileKind:
     """A kind of file or folder.
 
     Attributes:
-        family: What takes it: one of the constants of this module.
-        name: What it is, with its article.
-        use: Which command takes it, the end of a sentence; empty if none does.
+        family: Use of the file: one of the constants of this module.
+        name: The kind in words, with its article.
+        use: The command that takes it, as the end of a sentence; empty without one.
     """
 
     family: str
@@ -42,9 +42,9 @@ class FileKind:
     use: str = ""
 
 
-_TRAIN = "`vdd train --demos` takes it, and `vdd demos convert` makes another format of it"
+_TRAIN = "`vdd train --demos` takes it, and `vdd demos convert` converts it to another format"
 _BAG = FileKind(
-    BAG, "a bag", "`vdd demos from-bags` makes demonstrations of it, `vdd robot new` and `vdd robot check` read it"
+    BAG, "a bag", "`vdd demos from-bags` makes demonstrations from it, `vdd robot new` and `vdd robot check` read it"
 )
 _ROBOT = FileKind(
     ROBOT,
@@ -52,14 +52,14 @@ _ROBOT = FileKind(
     "`vdd run --robot`, `vdd demos from-bags --robot`, `vdd robot check` and the parameter robot_file take it",
 )
 _POLICY = FileKind(POLICY, "a policy file", "`vdd run --policy` and `vdd evaluate` take it")
-_GRAPH = FileKind(GRAPH, "an ONNX graph of another tool", "`vdd wrap` makes a policy file of it")
+_GRAPH = FileKind(GRAPH, "an ONNX graph of another tool", "`vdd wrap` makes a policy file from it")
 _SPEC = FileKind(SPEC, "a description of a graph", "`vdd wrap --spec` takes it")
 _DESCRIPTION = FileKind(DEMONSTRATIONS, "a description of a data set", _TRAIN)
 _SET = FileKind(DEMONSTRATIONS, "a demonstration set of vdd_ros", "`vdd train --demos` and `vdd demos info` take it")
 _CHECKPOINT = FileKind(
     CHECKPOINT,
     "a checkpoint of `vdd train` or `vdd distil`",
-    "`vdd distil --teacher` and `vdd export` take it; `vdd export` makes a policy file of it",
+    "`vdd distil --teacher` and `vdd export` take it; `vdd export` makes a policy file from it",
 )
 _MODEL = FileKind(
     OTHER,
@@ -96,15 +96,15 @@ _FOLDERS: dict[str, FileKind] = {
 
 
 def misplaced(path: Path, family: str, what: str) -> str:
-    """Return what something is in place of what a command takes.
+    """Return the kind of a file that is not the one a command takes.
 
     Args:
         path: The file or folder.
-        family: What the command takes, one of the constants of this module.
+        family: The family that the command takes, one of the constants of this module.
         what: The same in words, with an article.
 
     Returns:
-        The end of a sentence about the path; empty if it is of that family, or of no known kind.
+        The end of a sentence about the path; empty if it is of that family, or of unknown kind.
     """
     kind = file_kind(path)
     if kind is None or kind.family == family:
@@ -148,7 +148,7 @@ def _of_file(file: Path) -> FileKind | None:
 
 
 def _of_onnx(file: Path, size: int) -> FileKind | None:
-    """Walk over the parts of an ONNX file, keys and lengths alone; None if it is cut off."""
+    """Walk over the fields of an ONNX file, reading only keys and lengths; None if it is truncated."""
     found = _GRAPH
     with file.open("rb") as stream:
         for _ in range(_MOST_PARTS):
@@ -168,7 +168,7 @@ def _of_onnx(file: Path, size: int) -> FileKind | None:
 
 
 def _varint(stream: BinaryIO) -> int:
-    """Read a number of protobuf; raises ValueError at the end of the file."""
+    """Read a protobuf varint; raises ValueError at the end of the file."""
     value = 0
     for shift in range(0, 70, 7):
         byte = stream.read(1)

@@ -1,8 +1,8 @@
 """Files that are written whole or not at all, and locks against a second writer.
 
 A file is written beside its target under a name of its own, `.NAME.PID-RANDOM.partial`, flushed to the disk and
-renamed. A lock is a hidden file that holds an advisory lock (flock) and says who has it; the kernel frees it when the
-process ends, however that happens.
+renamed. A lock is a hidden file with an advisory lock (flock) and the name of its holder; the kernel releases it when
+the process ends for any reason.
 """
 
 import errno
@@ -33,21 +33,21 @@ LOCK_FILE = ".vdd_ros.lock"
 UPDATE_WAIT_S = 60.0
 _POLL_S = 0.01
 _NAME_BYTES = 200
-"""Of a target's name in the name of its partial file; file systems allow 255 bytes in all."""
+"""Bytes of the target's name kept in the name of its partial file; file systems allow 255 bytes in all."""
 _NOTE_BYTES = 600
 _open_partials: set[str] = set()
 
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a path beside `file` to write to; rename it to `file` when the block ends well, else remove it.
+    """Yield a path beside `file` to write to; rename it to `file` when the block succeeds, otherwise remove it.
 
     Makes the folder if it is missing. A link is followed: its target is replaced, and the link stays. The new file has
-    the permissions of the old one. What processes that were killed left of the same target is removed. Something that
-    is no ordinary file, such as /dev/stdout, is written to when the block ends well.
+    the permissions of the old one. Partial files of the same target left by killed processes are removed. If the target
+    is not an ordinary file, such as /dev/stdout, it is written when the block succeeds.
 
     Raises:
-        OSError: The place cannot be written (before the block), nothing was written, or the disk is full.
+        OSError: The path is not writable (before the block), nothing was written, or the disk is full.
     """
     target = _resolved(file)
     old = _status(target)
@@ -86,9 +86,9 @@ def _status(file: Path) -> os.stat_result | None:
 
 @contextmanager
 def _copying(file: Path, old: os.stat_result) -> Iterator[Path]:
-    """Give a temporary path, whose content goes to a pipe or device when the block ends well."""
+    """Yield a temporary path, whose content goes to a pipe or device when the block succeeds."""
     if stat.S_ISDIR(old.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "a folder is in the place of the file; name another", str(file))
+        raise IsADirectoryError(errno.EISDIR, "a folder has the name of the file; choose another name", str(file))
     with tempfile.TemporaryDirectory(prefix="vdd_ros.") as folder:
         aside = Path(folder) / file.name
         yield aside
@@ -97,17 +97,17 @@ def _copying(file: Path, old: os.stat_result) -> Iterator[Path]:
 
 
 def _create_partial(target: Path) -> tuple[Path, int]:
-    """Make an empty file beside a target and lock it, so that others know that its writer lives."""
+    """Make an empty file beside a target and lock it, so that others know that its writer is alive."""
     stem = _partial_stem(target)
     while True:
         aside = target.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
         _open_partials.add(str(aside))
         handle = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):  # without locks the number of the process has to do
+        with suppress(OSError):  # without locks the process number must suffice
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_same(handle, aside):
             return aside, handle
-        os.close(handle)  # somebody took it for a leftover before it was locked
+        os.close(handle)  # another process removed it as a leftover before it was locked
         _open_partials.discard(str(aside))
 
 
@@ -124,7 +124,7 @@ def _remove_leftovers(target: Path) -> None:
         own = int(match[1]) == os.getpid()
         if str(file) in _open_partials if own else _is_alive(int(match[1])):
             continue
-        with suppress(OSError):  # it may be gone by now, locked from another container, or somebody else's
+        with suppress(OSError):  # it may have vanished, be locked from another container, or belong to another user
             handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,7 +144,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
-    """Flush a partial file to the disk and put it in the place of its target."""
+    """Flush a partial file to the disk and rename it to its target."""
     handle = os.open(aside, os.O_RDWR | os.O_CLOEXEC)
     try:
         new = os.fstat(handle)
@@ -152,7 +152,7 @@ def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
             raise OSError(errno.ENODATA, "nothing was written; the old file stays", str(target))
         if old is not None:
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-                with suppress(PermissionError):  # only root may give files away
+                with suppress(PermissionError):  # only root may change a file's owner
                     os.fchown(handle, old.st_uid, old.st_gid)
             os.fchmod(handle, old.st_mode & 0o777)
         os.fsync(handle)
@@ -173,10 +173,10 @@ def save_arrays(file: Path, **arrays: "NDArray[Any]") -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk, so that a renamed file outlives a loss of power."""
+    """Flush a folder's entries to the disk, so that a renamed file survives a power loss."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # some network file systems cannot
+        with suppress(OSError):  # unsupported by some network file systems
             os.fsync(handle)
     finally:
         os.close(handle)
@@ -184,12 +184,12 @@ def flush_folder(folder: Path) -> None:
 
 @contextmanager
 def holding(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a folder against other processes while the block runs; it is free again when the process ends.
+    """Lock a folder against other processes while the block runs; the lock ends with the process.
 
     Args:
-        folder: Made if it is missing, and then removed again if it is still empty at the end.
-        shared: Several may hold it, but not together with one that holds it alone.
-        wait_s: How long to wait until it is free, in seconds.
+        folder: Created if missing, and then removed if still empty at the end.
+        shared: Share the lock with other shared holders, but not with an exclusive one.
+        wait_s: Longest wait for the lock, in seconds.
 
     Raises:
         HeldError: Another process holds it; the message names it.
@@ -207,11 +207,11 @@ def holding(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
 
 @contextmanager
 def updating(file: Path, wait_s: float = UPDATE_WAIT_S) -> Iterator[None]:
-    """Hold a file against other writers while the block reads it and replaces it, so that no change of theirs is lost.
+    """Lock a file against other writers while the block reads and replaces it, so that no other change is lost.
 
     Args:
-        file: Need not exist; its folder is made.
-        wait_s: How long to wait for another writer, in seconds.
+        file: May be missing; its folder is created.
+        wait_s: Longest wait for another writer, in seconds.
 
     Raises:
         HeldError: Another process still holds it; the message names it.
@@ -224,11 +224,11 @@ def updating(file: Path, wait_s: float = UPDATE_WAIT_S) -> Iterator[None]:
 
 @contextmanager
 def locking(lock: Path, what: str, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, made for it and removed after it; `what` says in errors what it protects.
+    """Hold a lock file, created and removed here; `what` names the protected object in errors.
 
     Raises:
         HeldError: Another process holds it; the message names it.
-        OSError: The file cannot be made, or its file system knows no locks.
+        OSError: The file cannot be created, or its file system has no locks.
     """
     handle = _acquire(lock, what, shared, time.monotonic() + wait_s)
     try:
@@ -238,7 +238,7 @@ def locking(lock: Path, what: str, *, shared: bool = False, wait_s: float = 0.0)
 
 
 def _acquire(lock: Path, what: str, shared: bool, deadline: float) -> int:
-    """Open and lock a file, and note in it who this process is; a link in its place is refused, not followed."""
+    """Open and lock a file, and write this process's identity into it; a link is refused, not followed."""
     handle = -1
     try:
         while True:
@@ -251,13 +251,13 @@ def _acquire(lock: Path, what: str, shared: bool, deadline: float) -> int:
                 raise HeldError(f"{what} is in use by {_holder(handle)}; wait until that has ended or name another")
             else:
                 time.sleep(_POLL_S)
-            os.close(handle)  # its holder may have removed it: the next one of that name decides
+            os.close(handle)  # its holder may have removed it: try again with the new file of that name
             handle = -1
     except BaseException as error:
         if handle >= 0:
             os.close(handle)
         if isinstance(error, OSError):
-            reason = f"no lock can be had here ({error.strerror}); name another place"
+            reason = f"locking failed here ({error.strerror}); name another place"
             raise OSError(error.errno, reason, str(lock)) from error
         raise
 
@@ -276,14 +276,14 @@ def _release(lock: Path, handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_same(handle, lock):
             lock.unlink()
-    except OSError:  # shared, or the folder is gone: it is free in any case
+    except OSError:  # shared, or the folder is gone: the lock is released in any case
         pass
     finally:
         os.close(handle)
 
 
 def _is_same(handle: int, file: Path) -> bool:
-    """Tell whether an open file is still the one of that name."""
+    """Return whether an open file is still the one of that name."""
     try:
         return os.path.samestat(os.fstat(handle), os.lstat(file))
     except FileNotFoundError:
@@ -298,7 +298,7 @@ def _note_holder(handle: int) -> None:
 
 
 def _holder(handle: int) -> str:
-    """Say who holds a lock: a process, its computer if that is another, its command."""
+    """Describe the holder of a lock: process, command, and computer if it is another one."""
     note = os.pread(handle, _NOTE_BYTES, 0).decode(errors="replace")
     pid, _, rest = note.partition(" ")
     host, _, command = rest.partition(" ")

@@ -10,9 +10,9 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
 
 VARIABLES = ("RMW_IMPLEMENTATION", "RCL_ASSERT_RMW_ID_MATCHES")
-"""What rcl compares with the middleware that it has; where they differ, it ends the process with code 102."""
+"""Variables that rcl compares with its middleware; if they differ, it ends the process with code 102."""
 WHEEL = "rmw_fastrtps_cpp"
-"""The one middleware of ROS 2's wheels."""
+"""The only middleware of ROS 2's wheels."""
 _WHEELS = ("ros-jazzy-rclpy", "ros-kilted-rclpy")
 
 
@@ -32,29 +32,29 @@ def problem(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def _missing(asked: str, environment: Mapping[str, str]) -> str:
-    """Say what is there instead of a middleware, and what can be done."""
+    """Describe the available middleware and the remedy."""
     if _from_wheels():
         if asked == WHEEL:
             return ""
         return (
-            f"rclpy comes from wheels here, which have {WHEEL} alone: no node can start. To use that, `unset "
-            f"{' '.join(VARIABLES)}`, and see to it that the other nodes use a middleware that can talk to it. To use "
+            f"rclpy comes from wheels here, which contain only {WHEEL}: no node can start. To use that, `unset "
+            f"{' '.join(VARIABLES)}`, and make sure that the other nodes use a compatible middleware. To use "
             f"{printable(asked)}, run vdd_ros in a ROS 2 installation that has it, without these wheels"
         )
     folders = [Path(prefix, "lib") for prefix in environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     folders += [Path(folder) for folder in environment.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
     installed = sorted({file.stem.removeprefix("lib") for folder in folders for file in folder.glob("librmw_*_cpp.so")})
-    if not installed or asked in installed:  # where none is found, this knows less than rcl
+    if not installed or asked in installed:  # if none is found, rcl knows better
         return ""
     package = f"ros-{environment.get('ROS_DISTRO', 'DISTRO')}-{printable(asked).replace('_', '-')}"
     return (
         f"this ROS 2 installation has {', '.join(map(printable, installed))}: no node can start. Install it (apt "
-        f"install {package}), or set {VARIABLES[0]} to one that is there, on every machine of the robot"
+        f"install {package}), or set {VARIABLES[0]} to an installed one, on every machine of the robot"
     )
 
 
 def _from_wheels() -> bool:
-    """Tell whether the rclpy that would be imported is one of the wheels."""
+    """Return whether importing rclpy would load it from the wheels."""
     spec = importlib.util.find_spec("rclpy")
     if spec is None or spec.origin is None:
         return False

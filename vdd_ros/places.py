@@ -1,4 +1,4 @@
-"""Output paths of commands, checked before the work begins, so that no result is lost at its end."""
+"""Output paths of commands, checked before the work begins, so that no result is lost."""
 
 import argparse
 import os
@@ -11,23 +11,23 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import printable
 
 _SPARE = 40
-"""Bytes that the name of the unfinished file beside a file has more than the file's own."""
+"""Extra bytes in the name of a partial file, compared with that of its target."""
 
 
 class OutputFile(PosixPath):
-    """A file that the command will write; as `type` of an option it is checked by `check_places`."""
+    """A file that the command will write; used as `type` of an option, and checked by `check_places`."""
 
 
 class OutputFolder(PosixPath):
-    """A folder that the command will write into; as `type` of an option it is checked by `check_places`."""
+    """A folder that the command will write into; used as `type` of an option, and checked by `check_places`."""
 
 
 def check_places(args: argparse.Namespace) -> None:
     """Raise an error, before the work begins, if an output path cannot be written.
 
     Raises:
-        ConfigurationError: Something else is in the place of a file or folder, it is write-protected or on a file
-            system that is, its name is too long, or it is the file of another argument too.
+        ConfigurationError: A file has the name of a folder or vice versa, a path or its file system is write-protected,
+            a name is too long, or two arguments name the same file.
     """
     places = list(_paths(args))
     for option, place in places:
@@ -72,7 +72,7 @@ def _check_parent(option: str, place: Path, folder: Path) -> None:
 
 
 def _status(option: str, place: Path, looked_at: Path | None = None) -> os.stat_result | None:
-    """Return what is in a place, links followed; None if nothing is. Raises ConfigurationError where nothing can be."""
+    """Return the status of a path, links followed; None if it is missing. Raises ConfigurationError if impossible."""
     try:
         return os.stat(looked_at or place)
     except (FileNotFoundError, NotADirectoryError):
@@ -83,7 +83,7 @@ def _status(option: str, place: Path, looked_at: Path | None = None) -> os.stat_
 
 
 def _refuse_twice(option: str, file: Path, places: list[tuple[str, Path]]) -> None:
-    """Refuse a file that is the place of another argument too."""
+    """Refuse a file that another argument names too."""
     for other, place in places:
         if place is file:
             continue

@@ -1,6 +1,6 @@
 """Progress of long work: a bar in a terminal, plain lines at growing intervals in a log file.
 
-Showing it never ends the work: where standard error is closed or full, nothing is shown.
+Output errors never end the work: if standard error is closed or full, nothing is shown.
 """
 
 import os
@@ -16,7 +16,7 @@ from vdd_ros.text import printable
 FIRST_S = 10.0
 """Seconds until the first line of a log file."""
 GROWTH = 0.1
-"""A further line comes when this share of the time so far has passed again: 80 lines in 8 hours."""
+"""The next line follows after this share of the elapsed time: 80 lines in 8 hours."""
 
 Item = TypeVar("Item")
 
@@ -31,13 +31,13 @@ class Progress(Protocol):
     n: int
 
     def update(self, n: int = 1) -> None:
-        """Note that `n` more units are done."""
+        """Count `n` more finished units."""
 
     def set_postfix_str(self, s: str) -> None:
-        """Set the text behind the count."""
+        """Set the text after the count."""
 
     def write(self, s: str, file: TextIO | None = None) -> None:
-        """Show a line of its own, above the bar; give sys.stderr as file."""
+        """Show a separate line above the bar; pass sys.stderr as `file`."""
 
     def __enter__(self) -> "Progress": ...
 
@@ -47,13 +47,13 @@ class Progress(Protocol):
 
 
 def progress(total: int, title: str, unit: str, *, initial: int = 0, disable: bool = False) -> Progress:
-    """Return a bar on standard error if that is a terminal, else plain lines.
+    """Return a bar if standard error is a terminal, otherwise plain lines.
 
     Args:
         total: Units in all.
-        title: What is being done.
-        unit: Singular of what is counted.
-        initial: Units that were done before.
+        title: The work in words.
+        unit: Name of a unit, singular.
+        initial: Units finished before.
         disable: Show nothing; the environment variable TQDM_DISABLE does the same.
     """
     disable = disable or os.environ.get("TQDM_DISABLE", "").lower() in ("1", "true", "yes")
@@ -61,7 +61,7 @@ def progress(total: int, title: str, unit: str, *, initial: int = 0, disable: bo
         return Lines(total, title, unit, initial=initial, disable=disable)
     try:
         from tqdm import tqdm
-    except ModuleNotFoundError:  # an extra brings it; lines say the same
+    except ModuleNotFoundError:  # part of an extra; lines show the same
         return Lines(total, title, unit, initial=initial)
 
     bar: Progress = tqdm(total=total, desc=title, unit=unit, initial=initial, dynamic_ncols=True)
@@ -69,7 +69,7 @@ def progress(total: int, title: str, unit: str, *, initial: int = 0, disable: bo
 
 
 def each(items: Iterable[Item], total: int, title: str, unit: str) -> Iterator[Item]:
-    """Yield items, and show how many of `total` are done."""
+    """Yield items, and show how many of `total` are finished."""
     with progress(total, title, unit) as bar:
         for item in items:
             yield item
@@ -81,9 +81,9 @@ class Lines:
 
     Args:
         total: Units in all.
-        title: What is being done.
-        unit: Singular of what is counted.
-        initial: Units that were done before.
+        title: The work in words.
+        unit: Name of a unit, singular.
+        initial: Units finished before.
         disable: Show nothing.
         clock: Seconds, ascending.
     """
@@ -106,7 +106,7 @@ class Lines:
         self._next = self._began + FIRST_S
 
     def update(self, n: int = 1) -> None:
-        """Note that `n` more units are done; show a line if it is time for one."""
+        """Count `n` more finished units; show a line if one is due."""
         self.n += n
         now = self._clock()
         if now >= self._next:
@@ -114,11 +114,11 @@ class Lines:
             self._show(now)
 
     def set_postfix_str(self, s: str) -> None:
-        """Set the text behind the count."""
+        """Set the text after the count."""
         self._postfix = s
 
     def write(self, s: str, file: TextIO | None = None) -> None:
-        """Show a line of its own; it goes to standard error in any case."""
+        """Show a separate line; it always goes to standard error."""
         if not self._disable:
             _write(s)
 
@@ -146,5 +146,5 @@ def _in_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    with suppress(OSError, ValueError):  # nobody reads it; the work is what counts
+    with suppress(OSError, ValueError):  # nobody reads it, but the work goes on
         print(printable(text, max(len(text), 1)), file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ class RayWorkers:
     """
 
     def __init__(self, gpus: int) -> None:
-        # Deaths are counted here, as for other workers; Ray itself would begin again without a word.
+        # Deaths are counted here, as for other workers; Ray itself would retry silently.
         self._attempt = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_attempt)
         self._running: dict[Future[bytes], tuple[Any, Task]] = {}
 
@@ -47,7 +47,7 @@ class RayWorkers:
 
     def results(self) -> Iterator[Result]:
         """See `Workers`."""
-        while self._running:  # not by ray.wait, which would make a Ctrl-C of every signal
+        while self._running:  # not by ray.wait, which would turn every signal into Ctrl-C
             for future in wait(self._running, return_when=FIRST_COMPLETED).done:
                 _, task = self._running.pop(future)
                 if (result := self._result(future, task)) is not None:
@@ -81,7 +81,7 @@ def ray_workers(jobs: int, address: str, *, gpus: bool, threads: int | None = No
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local = address == RAY_LOCAL
     variables = {"TQDM_DISABLE": "1"}
-    if local:  # workers import what this process can, and share the cores of the machine evenly
+    if local:  # workers get this process's import path, and share the cores of the machine evenly
         threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
         variables |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if threads is not None:
@@ -93,8 +93,8 @@ def ray_workers(jobs: int, address: str, *, gpus: bool, threads: int | None = No
             ray.init(**where, runtime_env={"env_vars": variables}, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, ValueError, RuntimeError) as error:
             raise ConfigurationError(
-                f"--ray {printable(address)}: there is no such Ray cluster ({printable(error)}); begin one with "
-                f"'ray start --head', or give --ray {RAY_LOCAL}"
+                f"--ray {printable(address)}: there is no such Ray cluster ({printable(error)}); start one with 'ray "
+                f"start --head', or give --ray {RAY_LOCAL}"
             ) from error
     try:
         cluster = RayWorkers(1 if gpus and ray.cluster_resources().get("GPU", 0) >= 1 else 0)
@@ -120,7 +120,7 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _own_handlers() -> Iterator[None]:
-    """Put back what this process does on SIGTERM; Ray would leave with SystemExit."""
+    """Restore this process's SIGTERM handler; Ray's would raise SystemExit."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

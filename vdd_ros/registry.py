@@ -1,4 +1,4 @@
-"""Places to plug in: what ships with vdd_ros, and what other packages add through entry points, by name.
+"""Plug-in registries: members by name, shipped with vdd_ros or added by other packages through entry points.
 
 A package adds something with one line in its own metadata, such as
 
@@ -36,11 +36,11 @@ class Registry(Generic[T]):
 
     Args:
         group: Entry-point group, such as "vdd_ros.tasks".
-        what: Kind of its members in words, such as "task".
+        what: Kind of the members in words, such as "task".
         kind: Type that every member must have.
-        error: Exception for a name that nobody has registered.
-        shipped: Name to "module:attribute" of what ships with vdd_ros.
-        own_name: Returns the name in a member, which must be that of its entry point; None: members have no name.
+        error: Exception for an unregistered name.
+        shipped: Name to "module:attribute" of shipped members.
+        own_name: Returns a member's own name, which must equal that of its entry point; None: members have no name.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Registry(Generic[T]):
         """Import and return a member.
 
         Raises:
-            VddError: `error`, if nobody has registered the name.
-            PluginError: Its module cannot be imported, or holds something else, or a member of another name; two
-                packages register one name.
+            VddError: `error`, if the name is not registered.
+            PluginError: Its module cannot be imported, or holds another type or a member of another name; or two
+                packages register the name.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
     def usable(self) -> tuple[dict[str, T], dict[str, VddError]]:
-        """Import all members: by name those that can be used, shipped ones first, and why others cannot."""
+        """Import all members: usable ones by name, shipped ones first, and the reasons why others are not."""
         found: dict[str, T] = {}
         broken: dict[str, VddError] = {}
         for name in [*self._shipped, *sorted(self._others.keys() - self._shipped.keys())]:
@@ -88,13 +88,13 @@ class Registry(Generic[T]):
         return found, broken
 
     def forget(self) -> None:
-        """Look for installed packages again at the next call, and import again what they registered."""
+        """Search installed packages again at the next call, and import their members again."""
         self._loaded.clear()
         self.__dict__.pop("_others", None)
 
     @cached_property
     def _others(self) -> dict[str, EntryPoint | PluginError]:
-        """What other packages register, by name; of a name that is registered twice, why it cannot be used."""
+        """Return other packages' members by name; for a name registered twice, the reason why it cannot be used."""
         found: dict[str, EntryPoint | PluginError] = {}
         for point in entry_points(group=self.group):
             other = found.setdefault(point.name, point)
@@ -127,7 +127,7 @@ class Registry(Generic[T]):
             member = point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # of somebody else's module, which may raise anything
+        except BaseException as error:  # another package's module may raise anything
             raise PluginError(
                 f"{self._what} '{printable(name)}' of {_origin(point)} cannot be imported from "
                 f"{printable(point.value)}: {type(error).__name__}: {printable(error)}"

@@ -10,18 +10,17 @@ _PACKAGE = "vdd_ros"
 def path(relative: str | Path) -> Path:
     """Find a shipped file or folder.
 
-    It belongs to the code that asks: beside the package in a source checkout (also when that is installed as
-    editable or with symlinks), else in `share/vdd_ros` of the prefix that holds the package, whether pip or colcon
-    put it there.
+    It belongs to the running code: beside the package in a source checkout (also an editable or symlinked one),
+    otherwise in `share/vdd_ros` of the package's prefix, for pip and colcon alike.
 
     Args:
         relative: path below the shared folder, such as `models/avoiding_student.onnx`.
 
     Returns:
-        The absolute path of what exists there.
+        Its absolute path.
 
     Raises:
-        ConfigurationError: nothing of that name is shipped; the message lists where it was looked for.
+        ConfigurationError: nothing of that name is shipped; the message lists the searched folders.
     """
     if Path(relative).is_absolute():
         raise ConfigurationError(f"{relative} is an absolute path; give one below models/, config/ or launch/")

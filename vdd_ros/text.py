@@ -1,4 +1,4 @@
-"""Words in messages: numbers of things, and foreign text (from files, bags, the ROS graph or the network) escaped."""
+"""Words in messages: counts with plurals, and escaped foreign text (from files, bags, the ROS graph or the network)."""
 
 import unicodedata
 
@@ -10,11 +10,11 @@ def printable(value: object, longest: int = LONGEST) -> str:
     r"""Return foreign text as one line that is safe to show in a terminal, a log or a page.
 
     Control and format characters (escape sequences, line breaks, marks that reorder text) appear as Python's escapes,
-    such as `\x1b`; lone surrogates likewise. Text that is longer than `longest` characters is clipped, and says so.
+    such as `\x1b`; lone surrogates likewise. Text longer than `longest` characters is clipped, with its length.
 
     Args:
-        value: The text, or any object, of which `str` is shown.
-        longest: How many characters to keep, at least 1.
+        value: The text, or any object, shown by `str`.
+        longest: Number of characters to keep, at least 1.
     """
     text = value if isinstance(value, str) else str(value)
     shown = "".join(map(_escaped, text[:longest]))
@@ -27,7 +27,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """Return a character, or its escape where its Unicode category is control, format, surrogate or separator."""
+    """Return a character, or its escape if its Unicode category is control, format, surrogate or separator."""
     if character == " " or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -1,8 +1,8 @@
-"""Work in other processes: a pool on this machine, or tasks on a Ray cluster. Results come as they are ready.
+"""Work in other processes: a pool on this machine, or tasks on a Ray cluster. Results arrive as they become ready.
 
-A task is a function of a module and one payload, both of which can be pickled. Exceptions are results too.
-A task whose worker died (killed, out of memory, its machine gone) is run again, up to `ATTEMPTS` times in all. Only
-the process that submits, the driver, sees results, so that it alone writes them.
+A task is a module-level function and one payload, both picklable. Exceptions are results too. A task whose worker died
+(killed, out of memory, its machine gone) is run again, up to `ATTEMPTS` times in all. Only the submitting process, the
+driver, receives results and writes them.
 """
 
 import os
@@ -25,9 +25,9 @@ from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 ATTEMPTS = 3
 """Attempts at a task whose workers die."""
 MOST_JOBS = 1024
-"""Most processes of one machine; more are surely a mistake."""
+"""Limit on the processes of one machine; more are surely a mistake."""
 RAY_LOCAL = "local"
-"""Name for a Ray cluster that this command starts on this machine, and ends."""
+"""Name of a Ray cluster that this command starts and stops on this machine."""
 _NUMBER = "VDD_ROS_WORKER"
 
 Function = Callable[[Any], Any]
@@ -57,25 +57,25 @@ class Workers(Protocol):
         """Queue a task.
 
         Args:
-            key: Its name, which no unfinished task has.
-            function: A function of a module, called with the payload in a worker.
+            key: Its name, different from those of all unfinished tasks.
+            function: A module-level function, called with the payload in a worker.
             payload: Its argument; it must be picklable.
         """
 
     def results(self) -> Iterator[Result]:
-        """Yield results as they are ready, until no task is left; more may be submitted in between."""
+        """Yield results as they become ready, until no task is left; more may be submitted in between."""
 
 
 @contextmanager
 def workers(
     jobs: int = 1, ray: str | None = None, *, gpus: bool = False, threads: int | None = None
 ) -> Iterator[Workers]:
-    """Provide workers while the block runs; an interrupted block interrupts the tasks, which keep checkpoints.
+    """Provide workers while the block runs; an interrupted block interrupts the tasks, which save checkpoints.
 
     Args:
         jobs: Processes at a time. One without Ray: this process does the work itself.
-        ray: None for processes of this machine; `local` for a Ray cluster of `jobs` processes on this machine that
-            ends with the block; `auto` for the cluster that `ray start` began here; else a cluster's address.
+        ray: None for processes of this machine; `local` for a Ray cluster of `jobs` processes on this machine that ends
+            with the block; `auto` for the cluster that `ray start` started here; otherwise a cluster's address.
         threads: Threads of each worker; None: the workers of a machine share its cores evenly. Has no effect on this
             process.
         gpus: Give each Ray task one of the cluster's GPUs, if it has any.
@@ -119,16 +119,16 @@ def packed(result: Result) -> bytes:
     """Return a result as bytes for the driver; a value that cannot be pickled becomes a failure."""
     try:
         return pickle.dumps(result)
-    except Exception as error:  # of somebody else's class, which may raise anything
+    except Exception as error:  # another package's class may raise anything
         why = f"{result.key}: its result cannot be sent: {error!r}"
         return pickle.dumps(Result(result.key, failure=why, details=traceback.format_exc()))
 
 
 def unpacked(key: str, content: bytes) -> Result:
-    """Return what a worker of ours packed; a value that cannot be unpickled here becomes a failure."""
+    """Return the result packed by our own worker; a value that cannot be unpickled here becomes a failure."""
     try:
         result: Result = pickle.loads(content)
-    except Exception as error:  # of somebody else's class, which may raise anything
+    except Exception as error:  # another package's class may raise anything
         return Result(key, failure=f"{key}: its result cannot be read: {error!r}", details=traceback.format_exc())
     return result
 
@@ -140,12 +140,11 @@ def run_all(
 
     Args:
         pool: The workers.
-        function: Of a module.
+        function: A module-level function.
         payloads: By the name of the task.
         ended: Called with the name of each task that has ended.
 
-    Returns:
-        What the function returned, in the order of the payloads.
+    Returns: The return values, in the order of the payloads.
 
     Raises:
         ProcessError: A task failed.
@@ -162,7 +161,7 @@ def run_all(
 
 
 def shares(count: int, size: int) -> list[range]:
-    """Return the numbers 0 to count - 1 in ranges of `size`, the last of which may be shorter."""
+    """Return the numbers 0 to count - 1 in ranges of `size`; the last may be shorter."""
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
@@ -201,7 +200,7 @@ class Task:
 
 
 class _Slot:
-    """One process of a pool. Each has an executor of its own, so that a death concerns one task alone."""
+    """One process of a pool. Each has its own executor, so that a death affects only one task."""
 
     def __init__(self, number: int, threads: int) -> None:
         self._executor = ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (number, threads))
@@ -213,7 +212,7 @@ class _Slot:
         return future
 
     def interrupt(self) -> None:
-        """Ask the process to end in order, as a signal from outside does."""
+        """Request an orderly end, as an external signal does."""
         with suppress(BrokenProcessPool, ProcessLookupError):
             os.kill(self._pid.result(), signal.SIGTERM)
 
@@ -256,7 +255,7 @@ class ProcessPool:
         slot = self._slots[number] = self._slots[number] or _Slot(number, self._threads)
         try:
             return slot.start(task)
-        except BrokenProcessPool:  # it died while it had nothing to do
+        except BrokenProcessPool:  # it died while idle
             self._drop(number)
             slot = self._slots[number] = _Slot(number, self._threads)
             return slot.start(task)
@@ -271,7 +270,7 @@ class ProcessPool:
             if result is None:
                 self._queue.appendleft(task)
             return result
-        except KeyboardInterrupt:  # somebody ended the worker, in order, and not this process
+        except KeyboardInterrupt:  # the worker was terminated in order, but not by this process
             return Result(task.key, failure=f"{task.key}: its worker was terminated")
         except Exception as error:  # the payload cannot be pickled
             return Result(task.key, failure=f"{task.key}: {error!r}")
@@ -313,14 +312,14 @@ def worker_number() -> int:
 
 
 def _begin_worker(number: int, threads: int) -> None:
-    """Prepare a process of a pool: its share of the cores, no progress bars, no Ctrl-C; it ends with the driver."""
-    os.setsid()  # the driver passes an interruption on, once
+    """Initialise a process of a pool: its share of the cores, no progress bars, no Ctrl-C; it ends with the driver."""
+    os.setsid()  # the driver forwards an interruption, once
     os.environ |= {_NUMBER: str(number), "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
     threading.Thread(target=_end_with_driver, daemon=True).start()
 
 
 def _end_with_driver() -> None:
-    """End this process in order once the driver has ended for any reason."""
+    """End this process cleanly once the driver has ended for any reason."""
     if (driver := parent_process()) is not None:
         driver.join(None)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -331,5 +330,5 @@ def _attempt_in_worker(key: str, function: Function, payload: object) -> bytes:
         return packed(_attempt_here(key, function, payload))
     finally:
         driver = parent_process()
-        if driver is not None and not driver.is_alive():  # nobody waits for the result
+        if driver is not None and not driver.is_alive():  # nobody is waiting for the result
             os._exit(1)

@@ -237,7 +237,7 @@ def test_one_bare_array_is_refused(tmp_path: Path) -> None:
         ({"action": None}, "action"),
         ({"header": None}, "header"),
         ({"header": np.array("no JSON")}, "is not JSON"),
-        ({"header": np.array('{"task": "a", "task": "b"}')}, "comes twice"),
+        ({"header": np.array('{"task": "a", "task": "b"}')}, "is duplicated"),
         ({"header": np.array("[" * 10_000)}, "nested too deep"),
         ({"header": np.array([b"{}"])}, "its header is no text"),
         ({"header": np.array("x" * 300_000)}, "its header is no text of at most 262,144 characters"),

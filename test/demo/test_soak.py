@@ -61,7 +61,7 @@ def test_a_short_soak_compares_halves_of_what_follows_the_first_minute() -> None
     assert (found.before_mb, found.after_mb, found.leaks) == (100.0, 103.0, True)
 
 
-DISORDER = "two nodes of one name, or one that began anew and whose first records are missing"
+DISORDER = "two nodes of one name, or one that restarted and whose first records are missing"
 
 
 def checked(*numbers: int) -> SequenceCheck:
@@ -77,7 +77,7 @@ def checked(*numbers: int) -> SequenceCheck:
         (range(5), ""),
         ((0, 1, 4, 5), "/n: 2 of 6 records missing (sequence numbers 2 to 3)"),
         ((3, 4, 5), "/n: the record begins with 3"),
-        ((0, 1, 0, 1), "/n: numbers began anew 1 times"),
+        ((0, 1, 0, 1), "/n: numbers restarted 1 time"),
         ((0, 1, 1, 2), f"/n: sequence numbers come twice 1 times and go back 0 times (1 after 1): {DISORDER}"),
         ((), "/n: the record begins with None"),
     ],
@@ -205,7 +205,7 @@ def test_a_monitor_that_ends_by_itself_is_an_error_of_its_own(tmp_path: Path, mo
     with HostMonitor(tmp_path / "s.npz", {}) as monitor:
         monitor._process.wait()
         with pytest.raises(
-            ProcessError, match=r"the host monitor ended with exit code 1, so nobody saw the host: .*nowhere"
+            ProcessError, match=r"the host monitor ended with exit code 1, so preemptions were not recorded: .*nowhere"
         ):
             monitor.check()
     assert "exit code 1" in monitor.failure
@@ -285,7 +285,7 @@ def test_without_a_monitor_no_miss_is_called_unexplained(
     monkeypatch.setattr("vdd_ros.host.monitor._MODULE", "vdd_ros.cli.nowhere")
     report = soak_of_fakes(tmp_path / "out", monkeypatch, FakeNodes(""), 60.0)
     (problem,) = report["problems"]
-    assert problem.startswith("the host monitor ended with exit code 1, so nobody saw the host")
+    assert problem.startswith("the host monitor ended with exit code 1, so preemptions were not recorded")
     assert [miss["explained"] for miss in report["misses"]] == [None]
     assert problem in capsys.readouterr().out
 

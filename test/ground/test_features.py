@@ -141,9 +141,9 @@ def test_plain_numbers_are_kept_as_pairs() -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("x", "no list of 1 to 3 pairs"),
-        ([], "no list of 1 to 3 pairs"),
-        ([["a", "m"]] * 4, "no list of 1 to 3 pairs"),
+        ("x", "not a list of 1 to 3 pairs"),
+        ([], "not a list of 1 to 3 pairs"),
+        ([["a", "m"]] * 4, "not a list of 1 to 3 pairs"),
         ([["a", "m"], ["a", "rad"]], "the entry 'a' twice"),
         ([["a"]], "not a pair"),
         ([["a", 1]], "not a pair"),

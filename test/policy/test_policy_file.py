@@ -261,7 +261,7 @@ def test_settings_of_great_depth_are_refused(tmp_path: Path, depth: int) -> None
 
 def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
     text = mixture_spec().to_json().replace('"rate_hz":', '"rate_hz": 5.0, "rate_hz":')
-    assert "'rate_hz' comes twice" in metadata_refusal(tmp_path, text)
+    assert "'rate_hz' is duplicated" in metadata_refusal(tmp_path, text)
 
 
 def test_metadata_that_repeat_are_refused(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_wrong_array_is_refused(change: dict[str, Any], field: str) -> None:
 
 
 def test_goals_of_arrays_and_actions_of_arrays_are_refused() -> None:
-    with pytest.raises(PolicyFileError, match=r"field goal_length: .* 0 where arrays are observed, here camera"):
+    with pytest.raises(PolicyFileError, match=r"field goal_length: .* 0 if arrays are observed, here camera"):
         array_spec(CAMERA, goal_length=1)
     action = mixture_spec().action
     with pytest.raises(PolicyFileError, match=r"field action\[1\].shape: \[2\] .*left out"):

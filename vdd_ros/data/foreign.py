@@ -17,7 +17,7 @@ OWN_ARRAYS = {"header.npy", "lengths.npy", "modes.npy"}
 _LEROBOT = "meta/info.json"
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, but damaged or neither robomimic's nor Minari's",
-    b"\x89MCAP0\r\n": "a bag (mcap); 'vdd demos from-bags' makes demonstrations of it",
+    b"\x89MCAP0\r\n": "a bag (mcap); 'vdd demos from-bags' makes demonstrations from it",
     b"SQLite format 3\x00": "an SQLite file, as bags of rosbag2 (.db3)",
     b"#ROSBAG V": "a bag of ROS 1",
     b"PAR1": "a Parquet file, as LeRobot keeps its frames in; its data set is the folder above",
@@ -50,7 +50,7 @@ def _describe_folder(folder: Path) -> str | None:
         ),
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
         "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",
-        "metadata.yaml": lambda: "a bag (rosbag2); 'vdd demos from-bags' makes demonstrations of it",
+        "metadata.yaml": lambda: "a bag (rosbag2); 'vdd demos from-bags' makes demonstrations from it",
     }
     for name, text in marks.items():
         if (folder / name).exists():

@@ -9,7 +9,7 @@ from vdd_ros.host.realtime import HostFacts, Jitter, host_facts, measure_jitter
 from vdd_ros.host.software import RosFacts, ros_facts
 
 LATE_S = 0.001
-"""A sleep of a millisecond that ends later than this is late."""
+"""A millisecond sleep that ends later than this counts as late."""
 
 
 class Examination(HostFacts, RuntimeVersions, RosFacts):
@@ -36,12 +36,12 @@ def examine(sleeps: int) -> Examination:
 
 
 def advice(facts: Examination) -> list[str]:
-    """Return what would make ticks more punctual, a text for each mend; empty if nothing stands out."""
+    """Return advice for more punctual ticks, one text per measure; empty if nothing stands out."""
     found = [problem] if (problem := middleware.problem()) else []
     if facts["governor"] not in (None, "performance"):
         found.append(f"the governor is {facts['governor']}: cores wake slowly; cpupower frequency-set -g performance")
     if facts["clock_source"] not in (None, "tsc", "arch_sys_counter", "kvm-clock"):
-        found.append(f"the clock source is {facts['clock_source']}: every look at the clock is slow; boot with tsc")
+        found.append(f"the clock source is {facts['clock_source']}: every reading of the clock is slow; boot with tsc")
     if facts["rtprio_limit"] == 0 and os.geteuid() != 0:
         found.append("SCHED_FIFO is not allowed here: '- rtprio 99' in /etc/security/limits.conf, then log in again")
     if facts["memlock_limit"] != resource.RLIM_INFINITY and os.geteuid() != 0:

@@ -53,7 +53,7 @@ def available_providers() -> list[str]:
 
 
 def cpu_model() -> str:
-    """Return the processor's name, or its architecture where Linux hides the name."""
+    """Return the processor's name, or its architecture if Linux hides the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

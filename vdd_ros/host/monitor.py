@@ -25,7 +25,7 @@ PERIOD_S = 0.001
 LEAST_S = 0.0002
 """Shorter preemptions are dropped."""
 FIND_WAKES = 300
-"""Wake-ups between two looks for new threads."""
+"""Wake-ups between two searches for new threads."""
 DDS_THREADS = "dds."
 END_DEADLINE_S = 10.0
 _MODULE = "vdd_ros.host.monitor"
@@ -55,7 +55,7 @@ class Preemptions:
 
 
 class HostMonitor:
-    """The monitoring process; it runs while the context lasts.
+    """The monitoring process; it runs while the context is open.
 
     Args:
         file: Its record, .npz.
@@ -65,7 +65,7 @@ class HostMonitor:
         own: Preemptions of the monitor, which woke late.
         nodes: Node to its preemptions: a thread of it waited for a core.
         wakes: Number of wake-ups of the monitor.
-        failure: Why the record is incomplete and must not be relied on; empty if it is complete.
+        failure: Why the record is incomplete and unreliable; empty if it is complete.
     """
 
     def __init__(self, file: Path, pids: Mapping[str, int]) -> None:
@@ -112,17 +112,18 @@ class HostMonitor:
     def _fail(self) -> None:
         said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         told = "".join(f": {line}" for line in said)
-        self.failure = f"the host monitor ended with exit code {self._process.returncode}, so nobody saw the host{told}"
+        code = self._process.returncode
+        self.failure = f"the host monitor ended with exit code {code}, so preemptions were not recorded{told}"
 
 
 class _Waiting:
-    """How long the threads of a node have waited for a core, as the kernel counts it.
+    """Time for which a node's threads have waited for a core, as counted by the kernel.
 
-    Of its threads those count that may run Python: one that waits while it holds the interpreter keeps the others from
-    running too. DDS names its own.
+    Only threads that may run Python count: one that waits while it holds the interpreter blocks the others. DDS threads
+    are recognised by their names.
 
     Attributes:
-        spans: Begin and end of every wait, one after the other.
+        spans: Begin and end of every wait, in sequence.
     """
 
     def __init__(self, pid: int) -> None:
@@ -131,7 +132,7 @@ class _Waiting:
         self.spans = array("d")
 
     def find_threads(self) -> None:
-        """Follow those that are new."""
+        """Follow new threads."""
         with suppress(OSError):
             for task in self._tasks.iterdir():
                 if task.name not in self._threads and not (task / "comm").read_text().startswith(DDS_THREADS):
@@ -139,7 +140,7 @@ class _Waiting:
                     self._threads[task.name] = file, _waited_s(file)
 
     def look(self) -> None:
-        """Keep what each has waited since the last look; the kernel counts a wait when it is over."""
+        """Record each thread's waiting time since the last call; the kernel counts a wait when it ends."""
         now = time.time()
         for name, (file, before_s) in self._threads.items():
             after_s = _waited_s(file)
@@ -149,7 +150,7 @@ class _Waiting:
 
 
 def _waited_s(file: int) -> float:
-    """Return the second number of schedstat, the time on a run queue; 0 where there is none (any more)."""
+    """Return the second number of schedstat, the time on a run queue; 0 if the thread has ended."""
     try:
         return int(os.pread(file, 100, 0).split()[1]) * 1e-9
     except (OSError, IndexError):
@@ -159,7 +160,7 @@ def _waited_s(file: int) -> float:
 def watch(file: Path, pids: Sequence[int]) -> None:
     """Wake every `PERIOD_S` until a signal arrives, then write the record.
 
-    After a late wake-up the next one is due a period later: one pause of the host is one late wake-up.
+    After a late wake-up the next one is due a period later, so one pause of the host is one late wake-up.
     """
     ended: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""The host of a control loop: its facts, the real-time settings that it grants, and the jitter of its wake-ups."""
+"""The host of a control loop: facts, granted real-time settings, and wake-up jitter."""
 
 import ctypes
 import os
@@ -54,7 +54,7 @@ def settle(settings: HostSettings) -> list[str]:
     """Apply the settings to the calling thread, as far as the host allows.
 
     Returns:
-        A text for each setting that the host refused: why, and how to mend it.
+        A text for each refused setting, with reason and remedy.
     """
     problems = []
     if settings.fifo_priority:
@@ -91,7 +91,7 @@ def _attempt(action: Callable[[], object], what: str, mend: str) -> list[str]:
 
 def _lock_memory() -> None:
     if os.geteuid() != 0 and resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
-        raise PermissionError("the limit of locked memory is finite, and what goes beyond it would fail later")
+        raise PermissionError("the limit of locked memory is finite, and allocations beyond it would fail later")
     if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
@@ -101,13 +101,13 @@ def _user() -> str:
 
 
 class HostFacts(MachineFacts):
-    """What a latency depends on besides the program.
+    """Facts of the host that affect latency.
 
     Attributes:
-        governor: Frequency governors of the cores; None where the kernel names none.
+        governor: Frequency governors of the cores; None if the kernel names none.
         kernel: Its release.
         preempt_rt: Whether the kernel is fully preemptible.
-        clock_source: What the clocks are read from; None where the kernel hides it.
+        clock_source: Source of the clocks; None if the kernel hides it.
         rtprio_limit: Highest SCHED_FIFO priority of this user; -1: unlimited.
         memlock_limit: Memory that this user may lock, bytes; -1: unlimited.
         load: Runnable threads, mean over the last minute.
@@ -123,7 +123,7 @@ class HostFacts(MachineFacts):
 
 
 def host_facts() -> HostFacts:
-    """Return the facts that a latency depends on: processor, kernel, clocks, limits."""
+    """Return the facts that affect latency: processor, kernel, clocks, limits."""
     governors = {_read(file) for file in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")}
     return {
         **machine_facts(),

@@ -27,7 +27,7 @@ class RosFacts(TypedDict):
 def ros_facts() -> RosFacts:
     """Return distribution, versions and middleware of ROS 2."""
     rmw = None
-    if not middleware.problem():  # else importing rclpy would end the process
+    if not middleware.problem():  # otherwise importing rclpy would end the process
         with suppress(ImportError):
             rmw = importlib.import_module("rclpy").get_rmw_implementation_identifier()
     return {

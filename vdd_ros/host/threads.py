@@ -1,11 +1,10 @@
 """The number of threads of a long computation, and their behaviour at barriers.
 
-Threads that spin at a barrier are the fastest where every core is free. Where another process takes one, each barrier
-costs its whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with two threads
-that spin, 9.2 s with two that sleep, and 6.7 s with one. Threads that sleep at once gain nothing from a second core on
-some machines (docs/speed.md). So threads spin for a fraction of a millisecond and then sleep, at most as many compute
-as cores are free, and a training times its steps with fewer and more of them, again and again
-(`learning.fit.thread_trial`).
+Threads that spin at a barrier are the fastest if every core is free. If another process takes a core, each barrier
+costs a whole time slice: with one busy neighbour on two cores, 100 steps of a teacher took 31.0 s with two threads that
+spin, 9.2 s with two that sleep, and 6.7 s with one. Threads that sleep at once gain nothing from a second core on some
+machines (docs/speed.md). So threads spin for a fraction of a millisecond and then sleep. At most one computes per free
+core, and a training repeatedly times its steps with fewer and more threads (`learning.fit.thread_trial`).
 """
 
 import math
@@ -19,9 +18,9 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.text import counted, printable
 
 MOST_THREADS = 8
-"""More than that were not measured; the tensors of a step are small."""
+"""Larger numbers were not measured; the tensors of a step are small."""
 TOO_MANY_THREADS = 1024
-"""More may not start, and then the libraries end the process."""
+"""Beyond this, threads may fail to start, and then the libraries end the process."""
 _MOST_DIGITS = 20
 """Leading zeros included."""
 _SHOWN = 40
@@ -29,7 +28,7 @@ LOOK_S = 0.25
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "20000", "OPENBLAS_NUM_THREADS": "1"}
-"""What a command sets in its environment; a process that is to choose for itself must not inherit it."""
+"""Variables that a command sets in its environment; a process that chooses its own threads must not inherit them."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class ThreadCount:
 def sleep_at_barriers(environment: MutableMapping[str, str] = os.environ) -> None:
     """Make OpenMP threads sleep at barriers after a short spin, and limit numpy's BLAS to one thread.
 
-    The environment's own settings stay; where it has a wait policy, so does the length of the spin. The libraries read
-    the environment when they are loaded: call this before numpy and torch are imported.
+    Existing settings stay; with an existing wait policy, the spin length is left alone too. The libraries read the
+    environment when they are loaded: call this before numpy and torch are imported.
     """
     has_policy = "OMP_WAIT_POLICY" in environment
     for name, value in SLEEPING.items():
@@ -63,17 +62,17 @@ def choose_threads(asked: int | None = None) -> ThreadCount:
     """Return the number of threads to compute with.
 
     Args:
-        asked: The user's number; None: OMP_NUM_THREADS if it is set, else the number of free cores, at most
+        asked: The user's number; None: OMP_NUM_THREADS if it is set, otherwise the number of free cores, at most
             `MOST_THREADS`.
 
     Raises:
-        ConfigurationError: The number is below 1, or OMP_NUM_THREADS is no number.
+        ConfigurationError: The number is below 1, or OMP_NUM_THREADS is not a number.
     """
     if asked is not None:
         return ThreadCount(_checked(asked, "--threads"), "as asked", is_asked=True)
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given:
-        first = given.partition(",")[0].strip()  # a list has one number for each level of nesting
+        first = given.partition(",")[0].strip()  # a list has one number per nesting level
         is_number = first.isascii() and first.isdigit() and len(first) <= _MOST_DIGITS
         threads = _checked(int(first) if is_number else 0, "OMP_NUM_THREADS", given)
         return ThreadCount(threads, "OMP_NUM_THREADS", is_asked=True)

@@ -27,7 +27,7 @@ class Act(NamedTuple):
 
 
 class ActBatch(NamedTuple):
-    """Actions for B observations, in arrays of their own: (B, horizon, act_dim), (B,), (B,), (B, experts), (B,)."""
+    """Actions for B observations, in separate arrays: (B, horizon, act_dim), (B,), (B,), (B, experts), (B,)."""
 
     action: _Floats32
     expert: NDArray[np.int64] | None

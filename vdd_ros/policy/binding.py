@@ -72,7 +72,7 @@ class BoundArrays:
                 ) from error
             raise ProviderError(
                 f"The policy's graph failed with the {self._provider} ({error}). Try the provider 'cpu': if the graph "
-                "runs there, the GPU or its libraries are at fault; else copy the file or export it again."
+                f"runs there, the GPU or its libraries are at fault; otherwise copy the file or export it again."
             ) from error
 
     def choose_binding(self, rounds: int = ROUNDS) -> None:

@@ -19,7 +19,7 @@ def ignore_recordings_elsewhere() -> None:
     cuThreadExchangeStreamCaptureMode).
 
     Raises:
-        ProviderError: CUDA's driver is not there or refuses.
+        ProviderError: CUDA's driver is missing or refuses.
     """
     if getattr(_thread, "ignores", False):
         return

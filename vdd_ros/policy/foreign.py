@@ -87,7 +87,7 @@ def no_policy(outline: Outline, key: str) -> str:
     return (
         f"ONNX without the metadata {key!r} is not a policy file: it was written by {producer}, with the inputs "
         f"{_names(outline.inputs)} and the outputs {_names(outline.outputs)}, and says nothing about units, limits, "
-        f"rate or normalisation. {_MADE_BY}; vdd wrap makes one of a deterministic graph of another tool."
+        f"rate or normalisation. {_MADE_BY}; vdd wrap makes one from another tool's deterministic graph."
     )
 
 

@@ -73,19 +73,19 @@ class Observed:
             takes = f"observes {listed(self._spec.arrays)}" if self._arrays else "observes no arrays"
             raise ObservationError(
                 f"This policy {takes}, but the arrays given are {', '.join(given) or '(none)'}. Give exactly those "
-                "that it observes; where only vectors are observed, as in simulated tasks, run another policy."
+                f"that it observes; if only vectors are available, as in simulated tasks, run another policy."
             )
         for name, array in self._arrays.items():
             window = given[name]
             if window.shape != array.shape or window.dtype != array.dtype:
                 raise ObservationError(
                     f"The array {name} is {window.dtype} of the shape {window.shape}; this policy takes {array.dtype} "
-                    f"of the shape {array.shape}, history first. Convert it where it comes in."
+                    f"of the shape {array.shape}, history first. Convert it before passing it."
                 )
             array[...] = window
             if array.dtype == np.float32 and not all_finite(array):
                 raise ObservationError(
-                    f"The array {name} has a value that is not finite. Drop such arrays where they come in."
+                    f"The array {name} has a value that is not finite. Drop such arrays before passing them."
                 )
 
     def _copy(self, name: str, given: NDArray[np.floating], array: NDArray[np.float32]) -> None:
@@ -97,7 +97,7 @@ class Observed:
         finite = np.isfinite(array)
         raise ObservationError(
             f"The {name} entry {self._spec.vector[np.argwhere(~finite)[0, -1]].name} is {array[~finite][0]}; "
-            "every value must be finite (in single precision). Drop such values where they come in."
+            "every value must be finite (in single precision). Drop such values before passing them."
         )
 
 

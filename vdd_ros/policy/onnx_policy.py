@@ -28,7 +28,7 @@ ONE_ACTION = (
 class OnnxPolicy:
     """A policy file, ready to act. Make one with `OnnxPolicy.load`.
 
-    Not for several threads at once: all calls share arrays and the random stream.
+    Not thread-safe: all calls share arrays and the random stream.
 
     Attributes:
         spec: Metadata of the file.
@@ -129,9 +129,9 @@ class OnnxPolicy:
         self._selector.reset()
 
     def executes(self, action_steps: int) -> None:
-        """Say how many actions of each chunk are executed before the next call of `act`; 1 until said otherwise.
+        """Set how many actions of each chunk are executed before the next call of `act`; 1 by default.
 
-        `sticky` compares a chunk with what the one before it announced for the same time.
+        `sticky` compares a chunk with the previous chunk's announcement for the same time.
         """
         if self._holds:
             self._selector.promises = Promises(self.spec, action_steps, announced=not self._draws_noise)

@@ -204,7 +204,7 @@ def _load_libraries(provider: ProviderSettings) -> None:
 def _refused_provider(provider: ProviderSettings, reason: str) -> ProviderError:
     return ProviderError(
         f"The provider {provider.name!r} was not granted: {reason}. Install its libraries (for cuda and tensorrt see "
-        "ONNX Runtime's requirements), or ask for 'cpu'."
+        "ONNX Runtime's requirements), or use 'cpu'."
     )
 
 
@@ -218,7 +218,9 @@ def _check_tensors(what: str, found: list[Any], expected: dict[str, Tensor]) -> 
     for node in found:
         tensor = expected[node.name]
         if node.type != tensor.type:
-            raise PolicyFileError(f"{what} {node.name} is a {node.type}; it must be a {tensor.type}. Export it so.")
+            raise PolicyFileError(
+                f"{what} {node.name} is a {node.type}; it must be a {tensor.type}. Export it as such."
+            )
         if not node.shape or isinstance(node.shape[0], int) or tuple(node.shape[1:]) != tensor.shape:
             raise PolicyFileError(
                 f"{what} {node.name} has the shape {node.shape}, but its metadata calls for "

@@ -22,7 +22,7 @@ class PolicyFile:
     Attributes:
         path: Path it was read from.
         content: All of it.
-        sha256: Of `content`, 64 hexadecimal digits.
+        sha256: Hash of `content`, 64 hexadecimal digits.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class PolicyFile:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             _refuse(path, f"cannot be read ({reason}). Check the path and its permissions")
         if len(content) > MAX_FILE_BYTES:
-            _refuse(path, "grew while it was read. Load it again when it is written")
+            _refuse(path, "grew while it was read. Load it again once it is complete")
         return cls(Path(path), content, sha256(content).hexdigest())
 
 

@@ -1,4 +1,4 @@
-"""Whether what a held expert announces comes true, so that holding it cannot stall a task."""
+"""Checks that a held expert's announced motion happens, so that holding it cannot stall a task."""
 
 import math
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from vdd_ros.policy.spec import PolicySpec
 
 STANDSTILL_S = 1.0
-"""An expert is let go after so long without any change in the observation."""
+"""An expert is released after this time without any change in the observation."""
 STANDSTILL = 0.05
-"""What counts as no change, in standard deviations of each entry of the demonstrations."""
+"""Largest change that counts as none, in standard deviations of each demonstrated entry."""
 ANNOUNCEMENT = 0.1
 """Smallest change within a chunk that counts as announced, in standard deviations of the actions."""
 
@@ -20,14 +20,14 @@ _Ints = NDArray[np.int64]
 
 
 class Held(NamedTuple):
-    """The experts that acted last, one a row, and what became of their announcements.
+    """The experts that acted last, one per row, and the state of their announcements.
 
     Attributes:
         expert: (batch,).
         chunk: Their actions, (batch, horizon, act_dim), standardised.
-        anchor: Observation since which nothing has changed, (batch, obs_dim), standardised.
+        anchor: Observation at the last change, (batch, obs_dim), standardised.
         still: Decisions since then, (batch,).
-        broken: Decisions in a row in which the chunk announced a change that did not come, (batch,).
+        broken: Consecutive decisions whose chunk announced a change that did not happen, (batch,).
     """
 
     expert: _Ints
@@ -40,16 +40,16 @@ class Held(NamedTuple):
 class Promises:
     """Judges held experts, decision by decision.
 
-    An expert lets go
+    An expert is released
 
-    - once the changes that its chunks announce have not come for the length of a chunk: the next chunk of the same
-      expert is nearer to the last one as it was than to the rest of the last one, so it only puts the change off;
-    - while the observation has not changed for `STANDSTILL_S`: holding it is all that keeps the robot there.
+    - once its chunks have postponed an announced change for the length of a chunk: the expert's next chunk is nearer to
+      the beginning of the last one than to its remainder;
+    - while the observation has not changed for `STANDSTILL_S`: only the held expert keeps the robot there.
 
     Args:
         spec: Of the policy.
         action_steps: Actions of each chunk that are executed before the next decision.
-        announced: Whether chunks announce anything: not with random actions.
+        announced: Whether chunks announce motion; random actions do not.
     """
 
     def __init__(self, spec: PolicySpec, action_steps: int = 1, *, announced: bool = True) -> None:
@@ -81,11 +81,11 @@ class Promises:
         return Held(expert.copy(), chunk, anchor, still, broken)
 
     def let_go(self, held: Held) -> NDArray[np.bool_]:
-        """Return which experts, (batch,), are not to be held any longer."""
+        """Return which experts must be released, (batch,)."""
         return np.asarray((held.still >= self._most_still) | (held.broken >= self._most_broken))
 
     def _puts_off(self, before: Held, expert: _Ints, chunk: _Floats) -> NDArray[np.bool_]:
-        """Return where the same expert announces again what it has announced for earlier, (batch,)."""
+        """Return where the same expert repeats an earlier announcement, (batch,)."""
         if self._kept < 1:
             return np.zeros(len(expert), bool)
         was, rest = before.chunk[:, : self._kept], before.chunk[:, self._steps :]

@@ -24,9 +24,9 @@ class ExpertSelector:
 
     - `sample`: a fresh expert from the gating at every step, the paper's way.
     - `greedy`: the likeliest expert at every step.
-    - `sticky`: the expert of the step before, as long as the likeliest one is at most `switch_ratio` times as
-      probable; else a fresh expert from the gating. It avoids mode changes within a manoeuvre, at the cost of a second
-      run in steps that switch. An expert whose announcements do not come true lets go, see `Promises`: the next step
+    - `sticky`: the previous step's expert, as long as the likeliest one is at most `switch_ratio` times as probable;
+      otherwise a fresh expert from the gating. It avoids mode changes within a manoeuvre, at the cost of a second run
+      in steps that switch. An expert that does not keep its announcements is released, see `Promises`: the next step
       draws a fresh one, as with `sample`.
 
     Args:
@@ -35,7 +35,7 @@ class ExpertSelector:
 
     Attributes:
         how, switch_ratio: The same.
-        promises: Judges what held experts announce; None holds them whatever they announce.
+        promises: Judges the announcements of held experts; None ignores announcements.
 
     Raises:
         ConfigurationError: `how` is unknown, or `switch_ratio` is below 1.
@@ -91,7 +91,7 @@ class ExpertSelector:
         return True
 
     def acted(self, expert: NDArray[np.int64], action: NDArray[np.floating], newest: NDArray[np.floating]) -> None:
-        """Record what acted in this step.
+        """Record the experts and actions of this step.
 
         Args:
             expert: The experts, (batch,).

@@ -38,9 +38,9 @@ SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
 """Key of the setting that marks files with constant draws."""
 UNKNOWN_STATISTICS = "unknown_statistics"
-"""Key of the setting that lists observation entries whose means and deviations nobody knows; 0 and 1 stand for them."""
+"""Key of the setting that lists observation entries with unknown mean and deviation, stored as 0 and 1."""
 DEMONSTRATED_STEPS = "demonstrated_steps"
-"""Key of the setting that tells how far demonstrated actions change per tick: `{quantile, steps}`."""
+"""Key of the setting with the change of demonstrated actions per tick: `{quantile, steps}`."""
 MAX_WARNINGS = 100
 MAX_WARNING = 1_000
 """Length limit of a warning, in characters."""
@@ -190,8 +190,8 @@ class PolicySpec:
         text = json.dumps(asdict(self) | features, allow_nan=False)
         if len(text) > MAX_METADATA_BYTES:
             raise PolicyFileError(
-                f"Policy metadata has {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Note fewer "
-                "figures in fidelity, or fewer settings."
+                f"Policy metadata has {len(text):,} bytes; at most {MAX_METADATA_BYTES:,} are read. Store fewer "
+                f"figures in fidelity, or fewer settings."
             )
         return text
 
@@ -207,7 +207,7 @@ class PolicySpec:
 
     @property
     def demonstrated_steps(self) -> dict[str, float]:
-        """Largest usual change of each number of the action from tick to tick, by name; empty if nobody knows."""
+        """Largest usual change per tick of each number of the action, by name; empty if unknown."""
         if DEMONSTRATED_STEPS not in self.settings:
             return {}
         steps = self.settings[DEMONSTRATED_STEPS]["steps"]
@@ -263,7 +263,7 @@ class PolicySpec:
         elif self.sampling_steps is not None:
             refuse("sampling_steps", self.sampling_steps, f"null for the structure {self.structure!r}: it has one step")
         if self.goal_length and self.arrays:
-            refuse("goal_length", self.goal_length, f"0 where arrays are observed, here {self.arrays[0]}")
+            refuse("goal_length", self.goal_length, f"0 if arrays are observed, here {self.arrays[0]}")
 
     def _check_steps(self) -> None:
         if DEMONSTRATED_STEPS not in self.settings:
@@ -304,7 +304,7 @@ class PolicySpec:
             zip(self.statistics.observation_mean, self.statistics.observation_std, strict=True)
         ):
             if std < abs(mean) * _DIGIT:
-                allowed = f"at least {abs(mean) * _DIGIT:.2g}, which is what single precision resolves at {mean:.6g}"
+                allowed = f"at least {abs(mean) * _DIGIT:.2g}, the resolution of single precision at {mean:.6g}"
                 refuse(f"statistics.observation_std[{i}]", std, allowed)
 
     def _check_parity(self) -> None:

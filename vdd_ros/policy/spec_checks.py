@@ -11,19 +11,19 @@ from vdd_ros.text import printable
 
 MAX_METADATA_BYTES = 1 << 20
 MAX_DEPTH = 16
-"""Of lists and objects in the metadata."""
+"""Maximum nesting of lists and objects in the metadata."""
 MAX_COUNT = 10_000
-"""Of entries, observations in a window, actions in a chunk, experts, sampling steps."""
+"""Limit on entries, observations in a window, actions in a chunk, experts and sampling steps."""
 MAX_TEXT = 200
 LARGEST = 3.4028234663852886e38
-"""Of float32, in which graphs compute."""
+"""Largest float32, the number type of graphs."""
 
 
 def refuse(field: str, value: object, allowed: str) -> NoReturn:
     """Raise PolicyFileError for a value that is not allowed."""
     raise PolicyFileError(
         f"Policy metadata, field {field}: {_shown(value)} is not allowed; it must be {allowed}. "
-        "Correct it where the policy is made and export the policy again."
+        "Correct it at its source and export the policy again."
     )
 
 
@@ -36,7 +36,7 @@ def _shown(value: object) -> str:
 
 
 def check_choice(field: str, value: object, allowed: Sequence[str]) -> str:
-    """Return the one of the allowed texts that the value is; refuse anything else."""
+    """Return the value if it is one of the allowed texts; refuse anything else."""
     for text in allowed:
         if text == value:
             return text
@@ -94,16 +94,16 @@ def names(cls: type) -> list[str]:
 
 
 def members(where: str, raw: object, needed: Sequence[str], optional: Sequence[str] = ()) -> JsonObject:
-    """Return the members of a JSON object that must have some and may have others; nothing checks their values.
+    """Return the members of a JSON object with required and optional ones; their values are not checked.
 
     Args:
         where: Field of the metadata; empty for the whole.
         raw: Parsed JSON.
-        needed: Names of the members that it must have.
-        optional: Names of the members that it may have.
+        needed: Names of required members.
+        optional: Names of optional members.
 
     Raises:
-        PolicyFileError: It is no object, or a member is missing or unknown; the message names the field.
+        PolicyFileError: It is not an object, or a member is missing or unknown; the message names the field.
     """
     known = [*needed, *optional]
     if not isinstance(raw, dict):

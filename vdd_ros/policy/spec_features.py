@@ -18,7 +18,7 @@ from vdd_ros.policy.spec_checks import (
 )
 
 MAX_ARRAY = 100_000_000
-"""Numbers in the windows of all arrays together: four images of 24 megapixels."""
+"""Limit on the numbers in the windows of all arrays together: four images of 24 megapixels."""
 TENSORS = (
     *("observation", "goal", "noise", "expert_uniform"),
     *("action", "expert", "gating", "log_prob", "novelty"),
@@ -39,7 +39,7 @@ class FeatureEntry(_Named, total=False):
 
     Attributes:
         name, unit: As in `Feature`.
-        low, high: Limits in `unit`; absent where infinite.
+        low, high: Limits in `unit`; absent if infinite.
         shape: Sizes of an array; absent for a number.
         dtype: Number type of an array; absent for a number.
     """

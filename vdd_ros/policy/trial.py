@@ -1,7 +1,7 @@
 """Opening a policy file in another process first, for versions of ONNX Runtime that hold Python while they open it.
 
 Such a version keeps Python's global interpreter lock: until the file is open no tick runs, no watchdog, no time limit
-and no signal handler. A file can make that last for minutes. In a process of its own it can be awaited and ended.
+and no signal handler. A file can make that last for minutes. A separate process can be awaited and ended.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def opening_stops_python() -> bool:
-    """Return whether this ONNX Runtime stops all Python threads while it opens a file; True if its version is odd."""
+    """Return whether this ONNX Runtime stops Python threads while it opens a file; True if its version is unknown."""
     version = re.match(r"(\d+)\.(\d+)", onnxruntime.__version__)
     return version is None or tuple(map(int, version.groups())) < LETS_PYTHON_RUN
 
@@ -45,15 +45,15 @@ def try_to_open(
     intra_op_threads: int = 1,
     inter_op_threads: int = 1,
 ) -> list[str]:
-    """Open a file in another process, to learn that this comes to an end.
+    """Open a file in another process, to verify that opening terminates.
 
-    A file that is refused there is refused here too, as soon, so it counts as tried. The other process ends with the
+    A file refused there would be refused here just as soon, so it counts as tried. The other process ends with the
     thread that waits for it.
 
     Args:
         file: The policy file.
         provider: With its settings; TensorRT's engines are built there and kept.
-        timeout_s: Time limit, in seconds, with the start of the process (about half a second).
+        timeout_s: Time limit in seconds, including the start of the process (about half a second).
         intra_op_threads: As in `open_session`.
         inter_op_threads: As in `open_session`.
 
@@ -74,7 +74,7 @@ def try_to_open(
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            start_new_session=True,  # Ctrl-C in a terminal is for this process
+            start_new_session=True,  # Ctrl-C in a terminal concerns only this process
         )
     except subprocess.TimeoutExpired:
         raise ConfigurationError(
