@@ -279,7 +279,7 @@ def test_policy_info_is_checked_and_reported(
 
 @pytest.mark.parametrize(
     ("info", "text"),
-    [("[" * 5000 + "]" * 5000, "nested"), ('{"kind": "vdd", "kind": "ddpm"}', "comes twice"), ("7", "holds int")],
+    [("[" * 5000 + "]" * 5000, "nested"), ('{"kind": "vdd", "kind": "ddpm"}', "is duplicated"), ("7", "holds int")],
 )
 def test_policy_info_must_be_a_json_object(tmp_path: Path, info: str, text: str) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(3)}, {"/student": info})

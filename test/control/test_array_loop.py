@@ -286,7 +286,9 @@ def test_images_faster_than_they_are_kept_replace_each_other_but_never_the_newes
 
 def test_windows_that_would_fill_the_memory_are_refused() -> None:
     camera = Feature("cam", shape=(2000, 3000, 3), dtype="uint8")
-    with pytest.raises(ConfigurationError, match=r"window of cam .* reaches back over 1.9 s, .* at most 1,073,741,824"):
+    with pytest.raises(
+        ConfigurationError, match=r"window of cam .* reaches back over 1.9 s and .* limit is 1,073,741,824"
+    ):
         ObservationHistory({}, history=20, period_s=0.1, arrays={"camera": camera})
 
 

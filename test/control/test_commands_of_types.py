@@ -82,7 +82,7 @@ def test_a_pose_that_leaves_out_a_part_is_refused() -> None:
 
 def test_zeros_are_no_pose() -> None:
     """Nor for an orientation alone, whose parts have no dimension."""
-    with pytest.raises(RobotFileError, match=r"on_loss: is 'zero', which is no safe set point .*pose.orientation.w"):
+    with pytest.raises(RobotFileError, match=r"on_loss: is 'zero', which is not a safe set point .*pose.orientation.w"):
         RobotFile.from_dict(command_document(POSE, PARTS, PART_UNITS, on_loss="zero"))
 
 

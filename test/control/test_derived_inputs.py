@@ -171,14 +171,20 @@ def entry_refusal(**entry: Any) -> str:
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ({"minus": "tol"}, "inputs.target.entries.it.minus: is 'tol', which no input gives; the inputs give tool, it"),
+        (
+            {"minus": "tol"},
+            "inputs.target.entries.it.minus: is 'tol', which is not an entry of any input; the entries are tool, it",
+        ),
         ({"minus": 1}, "inputs.target.entries.it.minus: is 1, which YAML reads as a number"),
         ({"minus": "it"}, "inputs.target.entries.it.minus: is 'it', which is an array, an encoded number or a differ"),
         ({"minus": "tool", "unit": "rad", "scale": 2.0}, "it.minus: 'm' cannot be converted to 'rad'"),
-        ({"minus": "tool", "encode": "sin_cos", "unit": "rad", "scale": 2}, "it.minus: goes with entries that are one"),
+        (
+            {"minus": "tool", "encode": "sin_cos", "unit": "rad", "scale": 2},
+            "it.minus: is for entries of a single number",
+        ),
         ({"hidden": True}, "inputs.target.entries.it.hidden: is true, but no entry subtracts this one (`minus`)"),
         ({"hidden": "yes"}, "inputs.target.entries.it.hidden: must be true or false, not 'yes'"),
-        ({"constant": 1.0}, "inputs.target.entries.it.field: goes with numbers of a message, not with `constant`"),
+        ({"constant": 1.0}, "inputs.target.entries.it.field: is for numbers of a message, not for `constant`"),
     ],
 )
 def test_a_wrong_difference_is_named(entry: dict[str, Any], problem: str) -> None:
@@ -188,7 +194,7 @@ def test_a_wrong_difference_is_named(entry: dict[str, Any], problem: str) -> Non
 @pytest.mark.parametrize("key", ["scale", "offset", "rotation", "encode", "minus", "hidden", "max_rate"])
 def test_a_constant_takes_no_other_key(key: str) -> None:
     entries = {"tool": TOOL["entries"]["tool"], "it": {"constant": 1.0, "unit": "m", key: 1.0}}
-    assert f"inputs.tool.entries.it.{key}: goes with numbers of a message" in refusal({"tool": {"entries": entries}})
+    assert f"inputs.tool.entries.it.{key}: is for numbers of a message" in refusal({"tool": {"entries": entries}})
 
 
 def test_wrong_constants_are_named() -> None:
@@ -196,7 +202,7 @@ def test_wrong_constants_are_named() -> None:
         text = refusal({"tool": {"entries": {"it": {"constant": value, "unit": "m"}}}})
         assert "inputs.tool.entries.it.constant: " in text
         assert problem in text
-    assert "inputs.tool.entries: are constants only" in refusal(
+    assert "inputs.tool.entries: are only constants" in refusal(
         {"tool": {"entries": {"it": {"constant": 1.0, "unit": "m"}}}}
     )
 

@@ -65,7 +65,7 @@ def test_a_pause_ends_commanding_at_once_and_lasts_until_the_resumption(tmp_path
     for _ in range(2):
         rig.arm.tick()
     assert np.abs(rig.arm.commands[-1] - rig.arm.places).max() <= MAX_STEP + 1e-9
-    assert rig.episodes.resume() == "it runs already"
+    assert rig.episodes.resume() == "it is already running"
 
 
 def test_a_pause_within_a_tick_stops_that_ticks_command(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_robot_that_does_not_get_home_stands_until_somebody_decides(tmp_path: 
     assert rig.stands()
     assert rig.episodes.phase is Phase.ENDED
     assert rig.episodes.failed
-    assert rig.episodes.reason == "the robot did not get home: /home did not answer within 60 s"
+    assert rig.episodes.reason == "the robot did not reach home: /home did not answer within 60 s"
     rig.episodes.new_number(0.0)
     assert (rig.calls, rig.episodes.failed) == (2, False)
 
@@ -151,7 +151,7 @@ def test_a_way_home_that_fails_during_a_pause_is_told_and_stays_a_pause(tmp_path
     rig.episodes.homed("the brake is on")
     assert rig.stands()
     assert (rig.episodes.phase, rig.episodes.failed) == (Phase.PAUSED, True)
-    assert rig.episodes.reason == "by hand; the robot did not get home: the brake is on"
+    assert rig.episodes.reason == "by hand; the robot did not reach home: the brake is on"
     rig.episodes.resume()
     rig.move(2)
     assert (rig.episodes.running, rig.episodes.failed, rig.episodes.reason) == (True, False, "")
@@ -243,7 +243,7 @@ def test_the_rule_ends_the_episode_in_the_loop(tmp_path: Path) -> None:
     rig = Homed(tmp_path, document=document, task_end=TaskEnd.of(robot))
     rig.move(8)
     assert rig.calls == 1
-    assert rig.episodes.reason == "waiting for the robot to get home: shoulder above 0.05"
+    assert rig.episodes.reason == "waiting for the robot to reach home: shoulder above 0.05"
     assert rig.arm.places[0] <= 0.05 + 2 * MAX_STEP
     rig.arm.places = np.zeros(2)
     rig.episodes.homed("")
@@ -259,12 +259,12 @@ def test_the_rule_ends_the_episode_in_the_loop(tmp_path: Path) -> None:
         ({"done": {"entry": "elbow", "above": 1, "below": 0}}, "episodes.done: has both `above` and `below`"),
         ({"done": {"entry": "elbow", "above": "high"}}, "episodes.done.above: must be a number"),
         ({"done": {"entry": "elbow", "above": 1, "for_s": -1}}, "episodes.done.for_s: is -1; it must be 0 or more"),
-        ({"done": {"topic": "/done", "above": 1}}, "episodes.done.above: is not known here"),
+        ({"done": {"topic": "/done", "above": 1}}, "episodes.done.above: is unknown here"),
         ({"home": {}}, "episodes.home: must be a mapping"),
         ({"home": {"servce": "/home"}}, "episodes.home.service: is missing, but 'servce' is there"),
         ({"home": {"service": "/home", "timeout_s": 0}}, "episodes.home.timeout_s: must be above zero"),
         ({"topic": "an episode"}, "episodes.topic: is 'an episode' with ' '"),
-        ({"start": "/go"}, "episodes.start: is not known here; allowed are done, home, topic"),
+        ({"start": "/go"}, "episodes.start: is unknown here; allowed are done, home, topic"),
         ({}, "episodes: must be a mapping with at least one key"),
     ],
     ids=str,

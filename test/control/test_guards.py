@@ -223,9 +223,12 @@ def test_a_loss_calls_the_service_once(arm: Callable[..., Rig]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"on_loss": "call"}, "loss_service: goes with `on_loss: call`"),
-        ({"loss_service": "/stop"}, "loss_service: goes with `on_loss: call`"),
-        ({"entries": [{"measured": "speed"}]}, r"entries\[0\].measured: is 'speed', which no input gives"),
+        ({"on_loss": "call"}, "loss_service: belongs to `on_loss: call`"),
+        ({"loss_service": "/stop"}, "loss_service: belongs to `on_loss: call`"),
+        (
+            {"entries": [{"measured": "speed"}]},
+            r"entries\[0\].measured: is 'speed', which is not an entry of any input",
+        ),
         ({"entries": [{"first_step": 0}]}, r"entries\[0\].first_step"),
     ],
 )

@@ -145,11 +145,14 @@ def test_the_policy_of_a_loop_sees_what_was_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"command": "leg"}, "inputs.last.command: is 'leg', which is no command of this file; those are arm; write"),
+        (
+            {"command": "leg"},
+            "inputs.last.command: is 'leg', which is not a command of this file; the commands are arm; write",
+        ),
         ({"command": None}, "inputs.last.command: is empty; give it a value, or leave the line out; write it as in `c"),
         ({"entries": "some"}, "inputs.last.entries: is 'some'; allowed are all"),
         ({"entries": ["a"]}, "inputs.last.entries: is ['a']; allowed are all; write it as in `entries: all`"),
-        ({"max_age_s": 1.0}, "inputs.last.max_age_s: is not known here"),
+        ({"max_age_s": 1.0}, "inputs.last.max_age_s: is unknown here"),
     ],
 )
 def test_a_wrong_key_is_named(change: dict[str, Any], problem: str) -> None:
@@ -173,5 +176,5 @@ def test_a_command_does_not_refer_to_itself() -> None:
 def test_a_robot_without_sensors_is_refused() -> None:
     made = document()
     made["inputs"] = {"last": LAST}
-    with pytest.raises(RobotFileError, match="inputs: hold no topic of the robot; give one with `topic`"):
+    with pytest.raises(RobotFileError, match="inputs: contain no topic of the robot; give one with `topic`"):
         RobotFile.from_dict(made)

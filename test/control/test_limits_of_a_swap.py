@@ -103,5 +103,5 @@ def test_a_policy_with_wider_limits_is_refused(tmp_path: Path, high: float, step
     if not words:
         refuse_wider(successor, first.channel)
         return
-    with pytest.raises(ConfigurationError, match="limits of its commands would be wider than those that the node was"):
+    with pytest.raises(ConfigurationError, match="limits of its commands would be wider than those at configuration"):
         refuse_wider(successor, first.channel)

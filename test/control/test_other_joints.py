@@ -122,7 +122,7 @@ def test_joints_that_come_in_parts_are_inputs_of_their_own(make: Callable[..., R
             see(rig, 10.0 + 0.01 * number, shoulder=0.1)
             see(rig, 10.0 + 0.01 * number, elbow=0.2)
         rig.loop.tick(10.05, 0.0)
-    assert "make each part an input of its own on the same topic" in together.loop.observer.last_refusal
+    assert "make each part a separate input on the same topic" in together.loop.observer.last_refusal
     assert (together.loop.counters.refused_messages, together.loop.counters.commands) == (8, 0)
     assert (apart.loop.counters.refused_messages, apart.loop.counters.commands) == (0, 1)
     assert apart.loop.counters.other_joints == 8

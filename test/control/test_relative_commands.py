@@ -37,7 +37,7 @@ def test_a_displacement_of_what_is_measured_drifts(tmp_path: Path) -> None:
     arm = sagging(tmp_path, "measured")
     assert arm.commands[-1] == pytest.approx([-(TICKS - 1) * SAG] * 2, abs=1e-4)
     found = list(command_warnings(RobotFile.from_dict(arm_document(relative_to="shoulder", measured=None)).commands[0]))
-    assert "the error adds up; use `relative_to: last_command`" in found[0][1]
+    assert "the error accumulates; use `relative_to: last_command`" in found[0][1]
 
 
 def test_a_displacement_of_the_last_command_does_not(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_fixed_number_that_is_measured_is_reached_in_steps(tmp_path: Path) -> 
     assert [row[1] for row in arm.rig.out.commands] == pytest.approx([0.02, 0.04, 0.05, 0.05])
     assert list(command_warnings(RobotFile.from_dict(document).commands[0])) == []
     del fixed["max_step"]
-    assert "wherever the robot stands" in next(command_warnings(RobotFile.from_dict(document).commands[0]))[1]
+    assert "at any position of the robot" in next(command_warnings(RobotFile.from_dict(document).commands[0]))[1]
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ def test_a_fixed_number_that_is_measured_is_reached_in_steps(tmp_path: Path) -> 
     [
         (
             {"fixed": 1.0, "action": "go"},
-            "command.entries[0].action: goes with an action of the policy, not with `fixed`",
+            "command.entries[0].action: is for an action of the policy, not for `fixed`",
         ),
-        ({"fixed": 1.0, "low": 0.0}, "command.entries[0].low: goes with"),
-        ({"fixed": 1.0, "relative_to": "last_command"}, "command.entries[0].relative_to: goes with"),
+        ({"fixed": 1.0, "low": 0.0}, "command.entries[0].low: is for"),
+        ({"fixed": 1.0, "relative_to": "last_command"}, "command.entries[0].relative_to: is for"),
         ({"fixed": math.inf}, "command.entries[0].fixed: must be finite, not inf; write it as in `fixed: -1.57`"),
         ({"fixed": "high"}, "command.entries[0].fixed: must be a number"),
         ({"fixed": 1.0, "first_step": 0.1}, "command.entries[0].first_step: has no effect without `measured`"),
-        ({"fixed": 1.0, "unit": "m/s"}, "command.on_loss: is 'hold', which leaves the last set point in force"),
-        ({"fixed": 1.0, "scale": 0}, "command.entries[0].scale: is 0, by which no value becomes a number"),
+        ({"fixed": 1.0, "unit": "m/s"}, "command.on_loss: is 'hold', which keeps the last set point"),
+        ({"fixed": 1.0, "scale": 0}, "command.entries[0].scale: is 0, which cannot convert a value to a number"),
     ],
 )
 def test_what_does_not_go_with_fixed_is_refused(entry: dict[str, Any], problem: str) -> None:
@@ -164,7 +164,7 @@ def test_what_does_not_go_with_fixed_is_refused(entry: dict[str, Any], problem: 
 
 def test_a_position_needs_a_place_for_its_first_command() -> None:
     with pytest.raises(
-        RobotFileError, match=r"entries\[0\].relative_to: is last_command, but the first command has none"
+        RobotFileError, match=r"entries\[0\].relative_to: is last_command, but there is none before the first command"
     ):
         RobotFile.from_dict(arm_document(relative_to="last_command", measured=None))
 
@@ -198,5 +198,5 @@ def test_a_scale_may_have_a_unit_of_its_own_but_does_not_hide_a_speed() -> None:
     command = {"topic": "base", "type": "geometry_msgs/msg/Twist", "on_loss": "zero", "entries": [entry]}
     document["command"] = command
     assert RobotFile.from_dict(document).commands[0].entries[0].scale == 50.0
-    with pytest.raises(RobotFileError, match="is 'hold', which leaves the last set point in force"):
+    with pytest.raises(RobotFileError, match="is 'hold', which keeps the last set point"):
         RobotFile.from_dict(document | {"command": command | {"on_loss": "hold"}})

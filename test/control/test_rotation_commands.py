@@ -196,13 +196,13 @@ def test_a_first_command_far_from_the_measured_orientation_is_refused(tmp_path: 
     ("form", "entry", "problem"),
     [
         ("yaws", {}, "rotation: is 'yaws' (did you mean 'yaw'?); allowed are quaternion, yaw, vector, six_d"),
-        ("six_d", {"relative_to": "last_command", "measured": "tool"}, "relative_to: goes with `rotation: vector`"),
+        ("six_d", {"relative_to": "last_command", "measured": "tool"}, "relative_to: is for `rotation: vector`"),
         ("vector", {"relative_to": "last_command"}, "relative_to: needs `measured`"),
-        ("vector", {"measured": "px"}, "measured: is 'px', which no input gives as a rotation"),
+        ("vector", {"measured": "px"}, "measured: is 'px', which is not a `rotation` of any input"),
         ("vector", {"max_error": 0.1}, "max_error: has no effect without `measured`"),
         ("vector", {"unit": "m"}, "unit: 'm' cannot be converted to 'rad'"),
         ("vector", {"max_step": 0}, "max_step: must be above zero"),
-        ("vector", {"low": -1.0}, "low: is not known here"),
+        ("vector", {"low": -1.0}, "low: is unknown here"),
         ("vector", {"name": "pose.turn"}, "is 'pose.turn.x'; the numbers of a geometry_msgs/msg/PoseStamped"),
     ],
 )
@@ -236,7 +236,7 @@ def test_an_angle_goes_to_the_turn_nearest_to_the_last_command(tmp_path: Path) -
     ("entry", "problem"),
     [
         ({"wraps": "yes"}, "wraps: "),
-        ({"wraps": True, "relative_to": "last_command"}, "wraps: goes with absolute angles"),
+        ({"wraps": True, "relative_to": "last_command"}, "wraps: is for absolute angles"),
         ({"wraps": True, "unit": "m"}, "wraps: 'rad' cannot be converted to 'm'"),
     ],
 )

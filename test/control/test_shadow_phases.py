@@ -51,7 +51,7 @@ def test_pause_resume_home_and_the_end_reach_the_shadow(tmp_path: Path) -> None:
     assert pair.run() == (3, 3)
     episodes.pause("by hand")
     assert (pair.run(), pair.phases) == ((0, 0), (Phase.PAUSED, Phase.PAUSED))
-    assert pair.shadow.rig.loop.episodes.reason == "the node that commands is paused"
+    assert pair.shadow.rig.loop.episodes.reason == "the commanding node is paused"
     episodes.resume()
     pair.run(2)
     assert pair.run() == (3, 3)
@@ -133,8 +133,8 @@ def test_home_can_be_asked_for_at_any_time(tmp_path: Path, before: str) -> None:
         episodes.end("the task is over")
         episodes.homed("the brake is on")
     calls = pair.calls
-    assert episodes.send_home("by hand") == "the home service is called; an episode begins once it has answered"
-    assert episodes.send_home("by hand") == "the robot is on its way already"
+    assert episodes.send_home("by hand") == "the home service has been called; an episode begins once it has answered"
+    assert episodes.send_home("by hand") == "the robot is already homing"
     assert (pair.run(), pair.calls, episodes.phase) == ((0, 0), calls + 1, Phase.HOMING)
     episodes.homed("")
     pair.run(2)

@@ -64,7 +64,7 @@ def test_an_input_that_may_be_old_does_not_count(tmp_path: Path) -> None:
     document_ = document(0.03)
     del document_["command"]["entries"][0]["measured"], document_["command"]["entries"][1]["measured"]
     document_["inputs"]["tcp"]["when_stale"] = "keep"
-    with pytest.raises(RobotFileError, match=r"max_skew_s: compares the stamps .* of which there is one; leave it out"):
+    with pytest.raises(RobotFileError, match=r"max_skew_s: compares the stamps .* but there is only one; leave it out"):
         RobotFile.from_dict(document_)
     del document_["max_skew_s"]
     policy = OnnxPolicy.load(write_mixture(tmp_path / "p.onnx"), expert="greedy")

@@ -116,5 +116,5 @@ def test_a_result_that_no_robot_says_is_refused(tmp_path: Path, result: str) -> 
 
 def test_another_type_where_the_robot_is_read_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "bag", [(20, "/tcp_pose", TEXT, text(x=1)), *two_episodes()[-2:]])
-    with pytest.raises(RecordingError, match="a message on /tcp_pose does not hold what the robot file says of it"):
+    with pytest.raises(RecordingError, match="a message on /tcp_pose does not match the robot file"):
         read(tmp_path / "bag")

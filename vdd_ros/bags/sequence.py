@@ -91,7 +91,7 @@ class SequenceCheck:
         more = " and others" if self.repeated + self.backward > _SHOWN else ""
         return (
             f"sequence numbers come twice {self.repeated} times and go back {self.backward} times ({shown}{more}): "
-            "two nodes of one name, or one that began anew and whose first records are missing"
+            "two nodes of one name, or one that restarted and whose first records are missing"
         )
 
     def _unreadable(self) -> str:

@@ -1,4 +1,4 @@
-"""Everything that depends on the policy file; a hot swap replaces it as a whole."""
+"""Everything that depends on the policy file; a hot swap replaces all of it."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ class ActivePolicy:
         formats: Formats | None = None,
         transforms: TransformBuffer | None = None,
     ) -> "ActivePolicy":
-        """Put the parts together.
+        """Assemble the parts.
 
         Args:
             policy: The policy.

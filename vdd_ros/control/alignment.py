@@ -1,4 +1,4 @@
-"""How the inputs of a tick lie in time: their ages, and the time between their stamps."""
+"""Time alignment of a tick's inputs: their ages, and the time between their stamps."""
 
 import itertools
 import math
@@ -11,17 +11,17 @@ class TimeAlignment:
     """Ages of inputs, and the guard `max_skew_s` of the robot file.
 
     Args:
-        inputs: Of the robot file.
-        max_skew_s: Largest time between the stamps of the inputs that may not be old, in seconds; None: any.
+        inputs: Inputs of the robot file.
+        max_skew_s: Largest time between the stamps of the inputs without `when_stale: keep`, in seconds; None: any.
         stamps_s: Stamp of each input's newest message, in seconds; the observer keeps it up to date.
         since_s: Origin of each input's age, in seconds; likewise.
 
     Attributes:
         names: The inputs, in order.
         max_skew_s: The same; infinite if any is allowed.
-        skew_s: The time between the stamps as `is_skewed` found it last.
+        skew_s: The time between the stamps at the last call of `is_skewed`.
         common_s: The newest stamp common to all, likewise.
-        last: The newest skew that was too large, with the inputs of the oldest and the newest stamp; or None.
+        last: The last excessive skew, with the inputs of the oldest and the newest stamp; or None.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class TimeAlignment:
         self._prompt = list(itertools.compress(self.names, counts))
 
     def newest_s(self) -> float:
-        """Return the newest stamp common to all inputs that may not be old; -inf if one has no value."""
+        """Return the newest stamp common to all inputs without `when_stale: keep`; -inf if one has no value."""
         stamps_s = self._stamps_s
         return min([stamps_s[name] for name in self._prompt])
 
     def is_skewed(self) -> bool:
-        """Return whether the newest stamps of the inputs that may not be old are more than `max_skew_s` apart."""
+        """Return whether stamps are more than `max_skew_s` apart; inputs with `when_stale: keep` do not count."""
         stamps = self._stamps_s
         stamps_s = [stamps[name] for name in self._prompt]
         self.common_s = oldest_s = min(stamps_s)
@@ -64,5 +64,5 @@ class TimeAlignment:
         return [now_s - since_s[name] for name in self.names]
 
     def oldest_s(self, ages_s: list[float]) -> float:
-        """Return the age of the oldest input that may not be old, in seconds, of the ages of all."""
+        """Return the largest of these ages, in seconds, among inputs without `when_stale: keep`."""
         return max(ages_s) if self._counts is None else max(itertools.compress(ages_s, self._counts))

@@ -1,4 +1,4 @@
-"""What is observed of last commands before an episode's first command: the robot's measured values."""
+"""Observed last commands before an episode's first command: the robot's measured values."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from vdd_ros.robot.robot_file import RobotFile
 
 
 class BeforeCommands:
-    """Fills the columns of last commands in a window, as long as there is no command.
+    """Fills the columns of last commands in a window until there is a command.
 
     Args:
         robot: The robot file.
@@ -32,18 +32,18 @@ class BeforeCommands:
             self._sources.append((source.name, own, measured, np.array(factors, np.float32)))
 
     def fill(self, window: NDArray[np.float32], history: ObservationHistory) -> None:
-        """Write measured values, or zeros where nothing measures, into the columns of commands without a value.
+        """Write measured values, or zeros for unmeasured numbers, into the columns of commands without a value.
 
         Args:
-            window: (history, obs_dim), as the history gave it.
+            window: (history, obs_dim), from the history.
             history: The history.
         """
         for name, own, measured, factors in self._sources:
             if history.is_empty(name):
-                window[:, own] = window[:, measured] * factors + 0.0  # never -0.0, whatever stood there before
+                window[:, own] = window[:, measured] * factors + 0.0  # never -0.0, whatever the earlier content
 
     def fill_rows(self, rows: NDArray[np.float32], empty: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Do the same in observations, (n, obs_dim), where `empty`, (n,) by name, says that there was no command."""
+        """Do the same in observations, (n, obs_dim); `empty`, (n,) by name, marks those without a command."""
         for name, own, measured, factors in self._sources:
             wanted = np.flatnonzero(empty[name])
             if len(wanted):

@@ -29,13 +29,13 @@ class Result(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What the policy wants at one tick.
+    """The policy's output at one tick.
 
     Attributes:
-        actions: (m, act_dim), m >= 1: the action of this tick, and those of its chunk that come after it.
+        actions: (m, act_dim), m >= 1: the action of this tick, and the later ones of its chunk.
         place: Index of this tick's action in its chunk, from 0.
         act: The policy's result, at the first tick of a chunk; None otherwise.
-        inference_s: Duration of the inference in seconds if it ran before this tick; else NaN.
+        inference_s: Duration of the inference in seconds if it ran before this tick; otherwise NaN.
         window: (history, obs_dim) observations behind `act`, valid until the next tick; None without `act`.
         goal: (goal_length, obs_dim) goal behind `act`; None without `act`, or if the policy takes no goal.
     """
@@ -51,7 +51,7 @@ class Step(NamedTuple):
 class InferenceWorker:
     """A daemon thread that runs a policy, one request after another.
 
-    It is created where the policy is loaded, so it inherits neither priority nor core of the tick thread.
+    It is created by the loading thread, so it inherits neither priority nor core of the tick thread.
     """
 
     def __init__(self, policy: OnnxPolicy, timer: Callable[[], float]) -> None:
@@ -93,9 +93,9 @@ class InferenceWorker:
 class Chunks:
     """Executes the first `action_steps` actions of each chunk, then requests the next one.
 
-    Without prefetching the policy runs within the tick that needs its result. With it, it is requested `prefetch_ticks`
-    earlier, in a thread of its own, which ONNX Runtime lets run beside this one, and at the start in the first tick, so
-    that no tick waits. The result refers to the instant of the request: actions for ticks that have passed are skipped.
+    Without prefetching the policy runs within the tick that needs its result. With prefetching it runs in a separate
+    thread, requested `prefetch_ticks` earlier, and at the start in the first tick. ONNX Runtime lets both threads run,
+    so no tick waits. The result refers to the instant of the request: actions for past ticks are skipped.
 
     Args:
         policy: The policy; with prefetching, nothing else may use it.
@@ -104,7 +104,7 @@ class Chunks:
         timer: Clock for inference durations, in seconds.
 
     Attributes:
-        starting: Whether no action was returned yet since the start or the last `drop`.
+        starting: Whether no action has been returned since the start or the last `drop`.
 
     Raises:
         ConfigurationError: The chunks are too short for these settings.
@@ -121,16 +121,16 @@ class Chunks:
         horizon = policy.spec.horizon
         if not 0 <= prefetch_ticks <= action_steps or not 1 <= action_steps <= horizon - prefetch_ticks:
             raise ConfigurationError(
-                f"action_steps is {action_steps} and prefetch_ticks is {prefetch_ticks}, but the policy gives "
-                f"{horizon} actions at a time; it takes 0 <= prefetch_ticks <= action_steps, at least one action step, "
-                "and together at most as many as it gives."
+                f"action_steps is {action_steps} and prefetch_ticks is {prefetch_ticks}, but the policy returns "
+                f"{horizon} actions at a time; choose 0 <= prefetch_ticks <= action_steps and action_steps >= 1, with "
+                f"a sum of at most {horizon}."
             )
         self.action_steps = action_steps
         self.prefetch_ticks = prefetch_ticks
         self.starting = True
         self._policy = policy
         self._chunk = np.zeros((horizon, policy.spec.act_dim), np.float32)
-        # The window of the result in hand and that of the open request.
+        # The windows of the present result and of the open request.
         self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
         self._requested_goal: NDArray[np.floating] | None = None
         # Arrays of the open request, the only one that still needs them.
@@ -147,7 +147,7 @@ class Chunks:
         self._left = 0
 
     def reset(self) -> bool:
-        """Start a new episode: forget the chunk, the open request and which expert acted; return as `drop`."""
+        """Start a new episode: forget the chunk, the open request and the held expert; return as `drop`."""
         dropped = self.drop()
         if self._worker is None:
             self._policy.reset()
@@ -244,7 +244,7 @@ class Chunks:
             act, inference_s = done.result()
             if self._since_request < len(self._chunk):
                 return Result(act, inference_s, self._since_request, self._windows[1], self._requested_goal)
-            self.starting = False  # it arrived so late that no action of it remains
+            self.starting = False  # it arrived too late: none of its actions remains
         if self._requested is None:
             self._request(observation, goal, arrays)
         return None

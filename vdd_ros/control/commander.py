@@ -40,8 +40,8 @@ class Commander:
         channel: The same.
         limits: Bounds the commands and counts.
         following: The same.
-        blocked: Why nothing is commanded although the policy acts; empty if nothing blocks.
-        obstacle: Why commands would not be heard, such as an action without server; empty if they are. Set from any
+        blocked: Why nothing is commanded although the policy acts; empty if not blocked.
+        obstacle: Why commands would not arrive, such as an action without server; empty if they do. Set from any
             thread; nothing is commanded meanwhile.
         withdrawal: The rest of a trajectory whose episode has ended.
 
@@ -64,7 +64,8 @@ class Commander:
         unmeasured = [label for label, known in zip(channel.labels, channel.measured, strict=True) if not known]
         if first_action == "refuse" and unmeasured:
             raise ConfigurationError(
-                f"first_action is 'refuse', but nothing measures {', '.join(unmeasured)}: name the observation entry "
+                f"first_action is 'refuse', but there is no measurement of {', '.join(unmeasured)}: name the "
+                f"observation entry "
                 "with `measured` in the robot file, or use 'ramp'."
             )
         self.channel = channel
@@ -103,7 +104,7 @@ class Commander:
         return self._first
 
     def hand_over(self, channel: CommandChannel, following: Following) -> None:
-        """Take the actions of another policy from now on, with its limits, which continue from the last command."""
+        """Switch to another policy's actions and limits; the limits continue from the last command."""
         for limits in (self.limits, self._dry_limits):
             limits.replace(channel.low, channel.high, channel.max_step, following.max_error)
         self._step_limits.replace(channel.low, channel.high, self._steps_of(channel), [math.inf] * len(channel.low))
@@ -113,18 +114,18 @@ class Commander:
         self._first_of_another = self._first_action == "refuse"
 
     def begin_anew(self) -> None:
-        """Take the next command as the first one; a block stays until `restart`."""
+        """Treat the next command as a first one; a block stays until `restart`."""
         self._first = True
         self.following.pause()
 
     def restart(self) -> None:
-        """Take the next command as the first one, as at the start of an episode."""
+        """Treat the next command as a first one, as at the start of an episode."""
         self._first = True
         self.blocked, self._awaited = "", None
         self.following.restart()
 
     def obstruct(self, reason: str) -> None:
-        """Command nothing while there is a reason, from any thread; go on once it is empty."""
+        """Command nothing while there is a reason, from any thread; continue once it is empty."""
         self.obstacle = reason
 
     def command(self, action: NDArray[np.float32], newest: NDArray[np.float32], now_s: float) -> bool:
@@ -150,7 +151,7 @@ class Commander:
             self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
 
     def follow_up(self, newest: NDArray[np.float32], now_s: float) -> bool:
-        """Mark this tick's point as under way; return whether it was sent, to the commands that take no chunks.
+        """Mark this tick's point as under way, and send it to the commands without chunks; return whether it was sent.
 
         Those get one step at a time, even if ticks were lost. The trajectory ends if the robot does not follow it.
         """
@@ -176,7 +177,7 @@ class Commander:
         return np.where(self._takes_steps, channel.max_step, math.inf)
 
     def _reached(self) -> list[float]:
-        """Return where the commands are: on the trajectory, or where they were last sent to."""
+        """Return the present set points: on the trajectory, or the last ones sent."""
         sent = self._step_limits.bounded
         return [s if steps else p for s, p, steps in zip(sent, self._passed, self._takes_steps, strict=True)]
 
@@ -258,7 +259,7 @@ class Commander:
     def enter_failsafe(self) -> None:
         """Apply each command's `on_loss`; zeros are sent again at each call.
 
-        A trajectory still in progress is cut off: the robot gets the point that is due now and no more.
+        A trajectory in progress is cut off: the robot only gets the point that is due now.
         """
         if not self._engaged:
             return
@@ -276,8 +277,8 @@ class Commander:
         """End, as at deactivation; a velocity-controlled robot gets zeros.
 
         Args:
-            moved: The robot may stand elsewhere by now, as at an episode's start. The point that replaces the rest of a
-                trajectory then waits for the robot's place, see `withdraw`.
+            moved: The robot may have been moved, as at an episode's start. The point that replaces the rest of a
+                trajectory then waits for the robot's position, see `withdraw`.
         """
         if moved and len(self._planned) and self._failsafe is not None and self.channel.measured.any():
             if self._failsafe.cut:
@@ -289,7 +290,7 @@ class Commander:
         self._first, self._engaged = True, False
 
     def withdraw(self, newest: NDArray[np.float32], now_s: float) -> None:
-        """Replace what is left of an ended episode's trajectory by the robot's place; see `Withdrawal.take`."""
+        """Replace the rest of an ended episode's trajectory by the robot's position; see `Withdrawal.take`."""
         place = self.withdrawal.take(self.channel, newest, now_s)
         if place is not None and self._sender is not None and self._failsafe is not None:
             self._sender.trajectory(place, self._failsafe.cut)

@@ -22,7 +22,7 @@ GENEROUS = 10.0
 
 
 class RotationRate(NamedTuple):
-    """The highest rate of a rotation that is given as a rotation vector, whose parts may jump by a turn.
+    """The highest rate of a rotation vector, whose parts may jump by a turn.
 
     Attributes:
         name: Name of the rotation.
@@ -139,23 +139,23 @@ class Continuity:
     def contradiction(self, stamp_s: float, values: NDArray[np.float64], now_s: float) -> str:
         """Return why a message is refused; empty if it is accepted."""
         elapsed_s, self._given = stamp_s - self._stamp_s, values.tolist()
-        if not self._values or elapsed_s <= 0:  # the first one, or refused for its stamp
+        if not self._values or elapsed_s <= 0:  # the first one, or to be refused for its stamp
             return ""
         why = self._jump(max(elapsed_s, self._least_s), self._given)
-        if why and not usable(values):  # refused for that
+        if why and not usable(values):  # refused for its stamp
             return ""
         if why and elapsed_s <= self._forget_s:
             self._refuse(now_s)
             return why
-        if why or (self._refused_since and self._jump(self._least_s, self._given)):  # the jump is accepted by now
+        if why or (self._refused_since and self._jump(self._least_s, self._given)):  # the jump is now accepted
             self._doubted_until_s = now_s + self._forget_s
         return ""
 
     def may_refuse(self, stamps_s: Floats, values: Floats) -> bool:
-        """Return whether a message of some consecutive ones may be refused or doubted.
+        """Return whether any of some consecutive messages may be refused or doubted.
 
         Args:
-            stamps_s: (n,) stamps; each is newer than the one before, and the first one than the last one taken.
+            stamps_s: (n,) stamps, ascending and newer than the last accepted one.
             values: (n, k) usable values.
         """
         if self._refused_since or self._rotations:
@@ -174,7 +174,7 @@ class Continuity:
         return False
 
     def take_as_last(self, stamp_s: float, values: NDArray[np.float64]) -> None:
-        """Note the last message, (k,), of those for which `may_refuse` was false: all of them were accepted."""
+        """Note the last message, (k,), of a block for which `may_refuse` was false: all of them were accepted."""
         self._given = values.tolist()
         self.take(stamp_s)
 
@@ -224,7 +224,7 @@ class Continuity:
 def judges(
     sources: Sequence[Input], robot: RobotFile, vector: Sequence[Feature], period_s: float
 ) -> dict[str, Continuity]:
-    """Return the judges of inputs of single numbers, by name; those without a limit have none.
+    """Return the judges of inputs of single numbers, by name; inputs without a limit are left out.
 
     Args:
         sources: The inputs.
@@ -247,5 +247,5 @@ def judges(
 def _too_fast(name: str, change: float, elapsed_s: float, rate: float) -> str:
     return (
         f"{name} changed by {change:.4g} within {elapsed_s:.2g} s, faster than its max_rate of {rate:.4g} a second; "
-        "does this topic have two publishers? If not, give the entry a greater max_rate in the robot file"
+        "does this topic have two publishers? If not, increase the entry's max_rate in the robot file"
     )

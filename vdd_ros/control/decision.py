@@ -45,10 +45,10 @@ def decision_labels(spec: PolicySpec) -> tuple[str, ...]:
 
 
 class DecisionRecord:
-    """One decision, in one array that every tick reuses; of an observation it holds the single numbers only.
+    """One decision, in one array that every tick reuses; array observations are left out.
 
     Args:
-        spec: Of the policy.
+        spec: Metadata of the policy.
 
     Attributes:
         labels: Names of the values.

@@ -9,7 +9,7 @@ from vdd_ros.robot.robot_file import RobotFile
 
 
 class Differences:
-    """Turns a window of values, as the inputs gave them, into what the policy observes.
+    """Turns a window of the inputs' values into the policy's observations.
 
     Args:
         robot: The robot file.
@@ -18,7 +18,7 @@ class Differences:
 
     def __init__(self, robot: RobotFile, observation: tuple[Feature, ...]) -> None:
         self.read = (*observation, *robot.hidden)
-        """Features of a window before: those of the vector, then the hidden ones."""
+        """Features of a window before the subtraction: those of the vector, then the hidden ones."""
         columns = {feature.name: column for column, feature in enumerate(self.read)}
         pairs = [(entry.name, entry.minus) for entry in robot.input_entries if entry.minus is not None]
         self._columns = [columns[name] for name, _ in pairs]
@@ -39,11 +39,11 @@ class Differences:
                 values[:, column] -= around * np.rint(values[:, column] / around)
 
     def applied(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the window that the policy observes, (history, n).
+        """Return the policy's observation window, (history, n).
 
         Args:
-            window: (history, n + hidden) values; the differences are written into it. Those of angles are the shorter
-                way round.
+            window: (history, n + hidden) values; the differences are written into it. Differences of angles go the
+                shorter way round.
         """
         self.apply(window)
         if window.shape[1] == self._size:

@@ -1,4 +1,4 @@
-"""Episodes: when commanding pauses, when it begins anew, and what happens in between."""
+"""Episodes: when commanding pauses and resumes, and what happens in between."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -6,13 +6,13 @@ from threading import Lock
 
 
 class Phase(Enum):
-    """What a policy loop does.
+    """Phase of a policy loop.
 
     Attributes:
-        RUNNING: It acts.
-        PAUSED: Somebody asked it to pause; only a resumption ends this.
-        HOMING: The home service has been called and has not answered yet.
-        ENDED: The episode is over, or the robot did not get home; a new episode or a resumption ends this.
+        RUNNING: The policy acts.
+        PAUSED: A pause was requested; only a resumption ends it.
+        HOMING: The home service has been called, but has not answered yet.
+        ENDED: The episode is over, or homing failed; a new episode or a resumption ends this.
     """
 
     RUNNING = "running"
@@ -31,11 +31,11 @@ class Episodes:
         begin: Begins an episode in the loop, given the time of arrival from which messages count; called by a tick.
 
     Attributes:
-        phase: What the loop does now.
-        reason: Why it does not run, in words; empty while it runs.
-        failed: Whether it stands because the robot did not get home.
-        entered: Called with the name of each phase that is entered, from any thread; None if nobody listens.
-        go_home: Calls the home service without waiting; `homed` takes its answer. None if there is no such service.
+        phase: The present phase.
+        reason: Why the loop does not run; empty while it runs.
+        failed: Whether it stands still because homing failed.
+        entered: Called with the name of each entered phase, from any thread; None: no listener.
+        go_home: Calls the home service without waiting; `homed` takes its answer. None without such a service.
     """
 
     def __init__(self, stop: Callable[[], None], begin: Callable[[float], None]) -> None:
@@ -49,7 +49,7 @@ class Episodes:
         self._lock = Lock()
         self._wanted = False  # a new episode, at the next tick
         self._away = False  # the home service has not answered
-        self._follows = False  # stands because the node that commands does
+        self._follows = False  # stands because the commanding node does
 
     @property
     def running(self) -> bool:
@@ -57,7 +57,7 @@ class Episodes:
         return self.phase is Phase.RUNNING
 
     def start(self) -> None:
-        """Run, as at activation, whatever came before."""
+        """Run, as at activation, regardless of the earlier phase."""
         with self._lock:
             self._set(Phase.RUNNING)
             self._wanted = self._away = self._follows = False
@@ -71,21 +71,21 @@ class Episodes:
         self._stop()
 
     def resume(self) -> str:
-        """Begin an episode where the robot stands, from any thread; return what happens, in words.
+        """Begin an episode at the robot's present position, from any thread; return the effect in words.
 
-        While the home service has not answered, its answer is still waited for.
+        If the home service has not answered yet, the loop still waits for its answer.
         """
         with self._lock:
             if self.phase is Phase.RUNNING:
-                return "it runs already"
+                return "it is already running"
             if self._away:
-                self._set(Phase.HOMING, "waiting for the robot to get home")
+                self._set(Phase.HOMING, "waiting for the robot to reach home")
                 return self.reason
             self._wanted = True
             return "an episode begins with the next tick"
 
     def new_number(self, since_s: float) -> None:
-        """Take a new episode's number, in a tick: begin it, after homing if there is a service for that.
+        """Take a new episode's number, in a tick: begin the episode, after homing if there is a home service.
 
         Args:
             since_s: Arrival time from which messages count: older queued ones belong to another episode.
@@ -103,7 +103,7 @@ class Episodes:
             home()
 
     def end(self, reason: str) -> None:
-        """Take the end of the task: the robot goes home, or stands until the next episode."""
+        """Take the end of the task: the robot homes, or stands still until the next episode."""
         with self._lock:
             if self.phase is not Phase.RUNNING:
                 return
@@ -115,20 +115,20 @@ class Episodes:
             home()
 
     def send_home(self, reason: str) -> str:
-        """Call the home service, whatever goes on, from any thread; return what happens, in words."""
+        """Call the home service in any phase, from any thread; return the effect in words."""
         with self._lock:
             if self._away:
-                self._set(Phase.HOMING, "waiting for the robot to get home")
-                return "the robot is on its way already"
+                self._set(Phase.HOMING, "waiting for the robot to reach home")
+                return "the robot is already homing"
             home = self._leave(reason)
         if home is None:
             return "the robot file names no home service"
         self._stop()
         home()
-        return "the home service is called; an episode begins once it has answered"
+        return "the home service has been called; an episode begins once it has answered"
 
     def follow(self, phase: str, since_s: float) -> None:
-        """Take a phase of the node that commands, in a tick: a shadow stands while that node does.
+        """Take a phase of the commanding node, in a tick: a shadow stands still while that node does.
 
         Args:
             phase: Its name.
@@ -143,25 +143,25 @@ class Episodes:
                 return
             self._follows = entered is not Phase.RUNNING
             self._wanted = False
-            self._set(entered, f"the node that commands is {phase}" if self._follows else "")
+            self._set(entered, f"the commanding node is {phase}" if self._follows else "")
         if self._follows:
             self._stop()
         else:
             self._begin(since_s)
 
     def homed(self, failure: str) -> None:
-        """Take the answer of the home service, from any thread; `failure` says why it failed, empty if it did not."""
+        """Take the home service's answer, from any thread; `failure` is its error, empty after success."""
         with self._lock:
             if not self._away:
                 return
             self._away = False
             if self.phase is not Phase.HOMING:
-                if failure:  # whoever resumes should know where the robot is
+                if failure:  # an operator who resumes should know the robot's position
                     self.failed = True
-                    self.reason += f"; the robot did not get home: {failure}"
+                    self.reason += f"; the robot did not reach home: {failure}"
                 return
             if failure:
-                self._set(Phase.ENDED, f"the robot did not get home: {failure}", failed=True)
+                self._set(Phase.ENDED, f"the robot did not reach home: {failure}", failed=True)
             else:
                 self._wanted = True
 
@@ -178,9 +178,9 @@ class Episodes:
         return True
 
     def _leave(self, reason: str) -> Callable[[], None] | None:
-        """Enter homing if there is a home service; return what calls it, once commanding has ended."""
+        """Enter homing if there is a home service; return the function that calls it once commanding has ended."""
         if self.go_home is not None:
-            self._set(Phase.HOMING, f"waiting for the robot to get home: {reason}")
+            self._set(Phase.HOMING, f"waiting for the robot to reach home: {reason}")
             self._away, self._wanted = True, False
         return self.go_home
 

@@ -12,7 +12,7 @@ from vdd_ros.robot.quantities import DIMENSIONLESS, POSITIONS, quantity_of, turn
 ERROR_S = 0.25
 LEAST_STEPS = 5
 _PLACES = (*POSITIONS, DIMENSIONLESS, None)
-"""Quantities that a robot may lag behind in; None: unknown."""
+"""Quantities in which a robot may lag behind; None: unknown."""
 
 
 def max_errors(entries: Sequence[CommandEntry], period_s: float) -> list[float]:
@@ -39,29 +39,29 @@ def _max_error(entry: CommandEntry, period_s: float) -> float:
 
 
 class Following:
-    """Judges at each tick whether a robot follows, and reports why not after `timeout_s`.
+    """Judges at each tick whether a robot follows; after `timeout_s` without, reports the reason.
 
-    - A robot that is stopped or held stays behind: the commands wait for it at `max_error`.
-    - A driver that is frozen goes on sending what it last measured, with fresh stamps: all that an input gives stays
-      the same, bit by bit, while numbers of the command that it measures have gone half of their `max_error`. Coarse
-      encoders, a robot at rest, or one held finger of a moving arm therefore do not count as frozen. A message of that
-      time must have come: a sensor that is silent for long, though not stale, has said nothing.
+    - A stopped or held robot stays behind: the commands wait for it at `max_error`.
+    - A frozen driver keeps sending its last measurement with fresh stamps: all values of an input stay bit-identical,
+      while numbers of the command that it measures have moved by half of their `max_error`. Coarse encoders, a robot at
+      rest, or one held finger of a moving arm therefore do not count as frozen. The input must have sent a message in
+      that time: a slow sensor proves nothing between its messages.
 
-    What happened longer than `timeout_s` ago counts less and less.
+    Events longer than `timeout_s` ago count less and less.
 
     Args:
         channel: The commands.
         inputs: The columns of the observation that each input fills, by name.
-        stamps_s: The time of the newest message of each input, by name; changes as messages come.
+        stamps_s: The time of the newest message of each input, by name; kept up to date by the observer.
         period_s: Time between ticks.
-        timeout_s: How long the robot may not follow.
+        timeout_s: How long the robot may fail to follow.
 
     Attributes:
-        max_error: How far each number may be from what measures it, (n,).
+        max_error: Largest distance of each number from its measurement, (n,).
         watches: Whether any number is bounded.
-        frozen: Inputs that are frozen.
+        frozen: The frozen inputs.
         times_frozen: How often an input froze, by name.
-        stuck: The input that was frozen for too long, if that was the newest reason; else None.
+        stuck: The input that was frozen for too long, if that was the last reason; otherwise None.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Following:
             now_s: The time in seconds, on the clock of the stamps.
             newest: The observation, obs_dim numbers.
             command: n numbers.
-            origin: What its step was measured from, n numbers.
+            origin: Starting values of its step, n numbers.
             waits: Indices of the numbers that wait near the robot.
 
         Returns:
@@ -169,7 +169,7 @@ class Following:
 
 
 class _Source:
-    """The newest values of an input, and how far the command numbers that it measures have moved since.
+    """The newest values of an input, and the motion of the command numbers that it measures since then.
 
     Attributes:
         name: Name of the input.
@@ -202,7 +202,7 @@ class _Source:
         return bool(seen != self.seen)
 
     def change(self, seen: Any) -> None:
-        """Note that something has changed."""
+        """Note a change."""
         self.seen = seen
         if not self._is_new:
             self._is_new = True

@@ -1,4 +1,4 @@
-"""The goals of an action, one at a time: without rclpy, whose action clients fit in."""
+"""The goals of an action, one at a time; without rclpy, but made for its action clients."""
 
 import time
 from collections.abc import Callable
@@ -10,32 +10,32 @@ from vdd_ros.robot.command_channel import Floats
 from vdd_ros.text import printable
 
 SUCCEEDED, CANCELED = 4, 5
-"""Of action_msgs/msg/GoalStatus."""
+"""Constants of action_msgs/msg/GoalStatus."""
 REFUSED, UNKNOWN = 1, 2
-"""Answers to a cancellation, of action_msgs/srv/CancelGoal."""
+"""Answers to a cancellation, from action_msgs/srv/CancelGoal."""
 ANSWER_S = 2.0
-"""How long a server may take to answer a goal or a cancellation."""
+"""Time limit for a server's answer to a goal or a cancellation."""
 
 
 class Future(Protocol):
-    """What is known later, as rclpy's futures."""
+    """A later result, like rclpy's futures."""
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call once the result is there."""
+        """Call a function once the result is available."""
 
     def result(self) -> Any:
-        """Return the result; raises what went wrong."""
+        """Return the result, or raise its exception."""
 
 
 class Goals:
-    """Sends the newest wanted goal once no other is in flight.
+    """Sends the newest requested goal once no other is in flight.
 
-    A goal is in flight from its sending to its result. If another one is wanted meanwhile, it is cancelled, and the
-    newest wanted one follows its result. A server that was restarted does not know the goal; then no result comes, and
-    the cancellation says so. All calls come from one thread.
+    A goal is in flight from its sending to its result. If another one is requested meanwhile, it is cancelled, and the
+    newest requested one follows its result. A restarted server does not know the goal: no result will come, and the
+    answer to the cancellation reveals this. All calls come from one thread.
 
     Args:
-        send: Sends a goal of these numbers, (m,); the future gives its handle, as those of rclpy's action clients.
+        send: Sends a goal of these numbers, (m,); the future returns its handle, as with rclpy's action clients.
         failed: Called with the reason for each goal that was rejected, aborted, lost or not sent.
         now_s: A monotonic clock, in seconds.
     """
@@ -64,28 +64,28 @@ class Goals:
         return self._asked is not None or self._handle is not None
 
     def want(self, numbers: Floats) -> None:
-        """Want a goal of these numbers, (m,), instead of any before it."""
+        """Request a goal of these numbers, (m,), replacing any earlier one."""
         self._wanted, self._withdrawn = numbers, False
         self._go_on()
 
     def withdraw(self) -> None:
-        """Want no goal, and cancel the one that is in flight."""
+        """Request no goal, and cancel the one in flight."""
         self._wanted, self._withdrawn = None, True
         self._go_on()
 
     def forget(self) -> None:
-        """Forget the goal in flight, as when its server has gone: no answer is expected.
+        """Forget the goal in flight, as when its server has gone: expect no answer.
 
-        The server may only have been out of reach, so the goal is cancelled, now or when it is accepted after all.
+        The server may only have been unreachable, so the goal is cancelled, now or if it is accepted after all.
         """
         handle = self._handle
         self._asked = self._handle = self._wanted = None
         if handle is not None and not self._cancelling:
-            with suppress(Exception):  # of the middleware, as the server has gone
+            with suppress(Exception):  # a middleware error, since the server has gone
                 handle.cancel_goal_async()
 
     def look(self) -> None:
-        """Ask again what was not answered within `ANSWER_S`; call this a few times a second."""
+        """Repeat requests that were not answered within `ANSWER_S`; call this a few times a second."""
         if self._now_s() - self._since_s < ANSWER_S:
             return
         if self._asked is not None:
@@ -95,7 +95,7 @@ class Goals:
             self._failed(f"was not answered within {ANSWER_S:g} s")
             self._go_on()
         elif self._cancel_open:
-            self._failed(f"was to be cancelled, but that was not answered within {ANSWER_S:g} s")
+            self._failed(f"was to be cancelled, but the server did not answer within {ANSWER_S:g} s")
             self._cancel()
 
     def _go_on(self) -> None:
@@ -111,18 +111,18 @@ class Goals:
         self._sent, self._since_s = numbers, self._now_s()
         try:
             self._asked = asked = self._send(numbers)
-        except Exception as error:  # of the middleware; the next goal is sent all the same
+        except Exception as error:  # a middleware error; the next goal is sent all the same
             self._failed(f"was not sent: {printable(error)}")
             return
         asked.add_done_callback(self._answered)
 
     def _cancel(self) -> None:
-        """Cancel the goal in flight; `look` asks again where no answer comes."""
+        """Cancel the goal in flight; `look` repeats this if there is no answer."""
         self._cancelling = self._cancel_open = True
         self._since_s = self._now_s()
         try:
             answer = self._handle.cancel_goal_async()
-        except Exception as error:  # of the middleware; it is cancelled again
+        except Exception as error:  # a middleware error; the cancellation is repeated
             self._failed(f"was not cancelled: {printable(error)}")
             return
         answer.add_done_callback(partial(self._cancelled, self._handle))
@@ -130,7 +130,7 @@ class Goals:
     def _answered(self, asked: Future) -> None:
         handle = _result(asked)
         if asked is not self._asked:
-            if handle is not None and handle.accepted:  # too late: nobody waits for it
+            if handle is not None and handle.accepted:  # too late: it is no longer expected
                 handle.cancel_goal_async()
             return
         self._asked = None
@@ -165,5 +165,5 @@ class Goals:
 def _result(future: Future) -> Any:
     try:
         return future.result()
-    except Exception:  # whatever the middleware raises: there is none
+    except Exception:  # any middleware error means that there is none
         return None

@@ -1,4 +1,4 @@
-"""Guards between action and command: the action came in time, and the observation is in distribution."""
+"""Guards between action and command: timely actions, in-distribution observations."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class GuardSettings:
     Attributes:
         first_action: See `Commander`.
         inference_limit_s: Actions later than this after the start of their tick are dropped; 0: one period.
-        on_novelty: Out of distribution: `ignore`; `warn` in the diagnostics; `hold`: nothing is commanded;
+        on_novelty: For out-of-distribution observations: `ignore`; `warn` in the diagnostics; `hold`: command nothing;
             `deactivate`: the node ends commanding.
         novelty_ticks: Consecutive out-of-distribution ticks before `hold` and `deactivate` act.
         follow_timeout_s: How long the robot may fail to follow its commands; see `Following`.
@@ -53,7 +53,7 @@ class Guards:
 
     Args:
         settings: How to handle untrusted actions.
-        spec: Of the policy.
+        spec: Metadata of the policy.
         period_s: Time between ticks.
         counters: Where overruns and novel observations are counted.
 
@@ -69,8 +69,8 @@ class Guards:
     def __init__(self, settings: GuardSettings, spec: PolicySpec, period_s: float, counters: Counters) -> None:
         if spec.novelty is None and settings.on_novelty in ("hold", "deactivate"):
             raise ConfigurationError(
-                f"on_novelty is {settings.on_novelty!r}, but the policy file has no novelty: export it again with the "
-                "demonstrations that it learned from, or use 'ignore' or 'warn'."
+                f"on_novelty is {settings.on_novelty!r}, but the policy file has no novelty: export it again with its "
+                f"training demonstrations, or use 'ignore' or 'warn'."
             )
         self.fault = ""
         self._settings = settings
@@ -86,7 +86,7 @@ class Guards:
         self._in_a_row = 0
 
     def in_time(self, took_s: float) -> bool:
-        """Return whether an action may be commanded that arrives `took_s` after its tick began.
+        """Return whether an action may be commanded if it arrives `took_s` after its tick began.
 
         The whole tick counts, not only inference: whatever delayed the process, the robot kept moving.
         """

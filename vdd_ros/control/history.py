@@ -14,19 +14,19 @@ from vdd_ros.features import Feature
 STAMP_TOLERANCE_S = 1e-6
 """Tolerance for too-new stamps, in seconds: double precision resolves seconds since 1970 only to 0.24 us."""
 INPUT_RATE_HZ = 1000.0
-"""The fastest rate of an input of which every value is kept."""
+"""The fastest rate at which every value of an input is kept."""
 MOST_BYTES = 1 << 30
 """Memory limit for all stored array values together, in bytes."""
-_SMALL = 4096  # bytes of an array that is kept as often as single numbers are
+_SMALL = 4096  # bytes of an array that is kept as often as single numbers
 _LARGE_INPUT_HZ = 100.0
 SPARE, _SPARE_LARGE = 16, 4  # values that may be newer than a sample, 8 and 20 ms of them at the fastest rate
 
 
 class ObservationHistory:
-    """Newest values of each input at `now`, `now - period_s`, ..., whatever rates the inputs arrive at.
+    """Newest values of each input at `now`, `now - period_s`, ..., at any rates of the inputs.
 
-    Row k of a sample holds, of each input, the newest value whose stamp is not after that row's time (zero-order
-    hold). Rows before an input's first value repeat that value.
+    Row k of a sample holds each input's newest value whose stamp is not after that row's time (zero-order hold). Rows
+    before an input's first value repeat that value.
 
     All times are in seconds on one clock. A value that is not newer than the newest of its input, or that is not
     finite in single precision, is refused and counted. Call `reset` after a clock jumped back.
@@ -39,7 +39,7 @@ class ObservationHistory:
         inputs: For each input of single numbers, the indices of the vector that it fills; each index exactly once.
         history: Number of rows.
         period_s: Time between rows.
-        max_input_rate_hz: The fastest rate of an input; decides how many values are kept.
+        max_input_rate_hz: The fastest rate of an input; determines how many values are kept.
         max_gaps_s: Longest gap by input, in seconds; other inputs may have gaps.
         arrays: Feature of each input that is an array, by name. Those of more than 4096 bytes are kept at most 100
             times a second.
@@ -184,7 +184,7 @@ class ObservationHistory:
 
 
 def spacing_s(rate_hz: float) -> float:
-    """Return how soon after another value one replaces its successor, in seconds, for inputs of a rate."""
+    """Return the spacing in seconds below which a value replaces its predecessor, for inputs of a rate."""
     return 0.5 / rate_hz  # half: a sensor at that rate may jitter
 
 
@@ -201,9 +201,9 @@ def _array_rings(
         total += (capacity + 1) * size
         if total > MOST_BYTES:
             raise ConfigurationError(
-                f"The window of {feature.name} ({feature.form}) reaches back over {reach_s:.3g} s, for which "
-                f"{total:,} bytes would be kept; at most {MOST_BYTES:,} are. Take a policy with smaller arrays, or "
-                "with a shorter history."
+                f"The window of {feature.name} ({feature.form}) reaches back over {reach_s:.3g} s and would "
+                f"need {total:,} bytes; the limit is {MOST_BYTES:,}. Use a policy with smaller arrays, or with a "
+                "shorter history."
             )
         rings[name] = ArrayRing(feature.shape, feature.dtype, capacity, apart_s, gaps_s[name])
     return rings

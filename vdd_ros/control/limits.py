@@ -1,4 +1,4 @@
-"""The last guard before a command leaves: finite, not too far from the one before, within its range."""
+"""The last guard before a command is sent: finite, not too far from the previous one, within its range."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class CommandLimits:
         refused: Commands refused because of a non-finite value.
         unreachable: Commands refused because their range is more than a step away.
         out_of_range: Per entry, commands whose value was outside its range, (dim,).
-        too_far: Per entry, commands whose value was more than a step from the one before, (dim,).
+        too_far: Per entry, commands whose value was more than a step from the previous one, (dim,).
         waited: Per entry, commands that waited for the robot, (dim,).
         waits: Indices of the entries that wait in the newest command.
         bounded: The newest command, dim numbers.
@@ -71,7 +71,7 @@ class CommandLimits:
         if errors.shape != shape or around.shape != shape or not (errors > 0).all():
             raise ConfigurationError(f"max_error is {errors}; it must be above 0, one number for each entry.")
         self._errors = list(zip(errors.tolist(), around.tolist(), strict=True))
-        # Python's numbers: for the few of a command, each call of numpy takes longer than all of their arithmetic.
+        # Python's numbers: a command has few, so one numpy call takes longer than all their arithmetic.
         self._bounds = list(zip(self._low.tolist(), self._high.tolist(), self._step.tolist(), strict=True))
         self._before = [0.0] * len(self._low)
         self._has_before = False

@@ -42,11 +42,11 @@ class PolicyLoop:
         decisions: Whether decisions are published.
         start_gate: `inputs`: the first tick follows the first message of every input; `window`: the first tick waits
             until each input covers the whole window. Until then the first values fill the older rows.
-        task_end: Tells when a task is over; None if nothing does.
+        task_end: Detects the end of a task; None without a rule.
         timer: Clock for durations, in seconds.
 
     Attributes:
-        episodes: When it acts.
+        episodes: Phases in which the policy acts or pauses.
         commander: Turns its actions into commands.
         counters: Event counts so far.
         swap: Hands over to another policy.
@@ -172,7 +172,7 @@ class PolicyLoop:
         self.commander.restart()
 
     def _forget(self, since_s: float) -> None:
-        """Stop, and forget the expert, all observations from before a time, and the answers to them."""
+        """Stop, and forget the expert, all observations before a time, and results for them."""
         with self._interruption.sending:
             self.commander.stop(moved=True)
         for policy in self.swap.policies:
@@ -266,7 +266,7 @@ class PolicyLoop:
         self._drop()
 
     def _drop(self) -> None:
-        """Discard what the policy wanted, and what it was asked."""
+        """Discard the policy's last output and open request."""
         self.counters.dropped_answers += self.swap.active.chunks.drop()
 
     def _command(self, step: Step | None, newest: NDArray[np.float32], now_s: float, took_s: float) -> bool:
@@ -329,7 +329,7 @@ class PolicyLoop:
         return window
 
     def _stand(self) -> None:
-        """Do nothing in this tick, because no episode is under way."""
+        """Do nothing in this tick, since no episode is running."""
         self.counters.paused += 1
         self._seen_s = self.swap.active.observer.newest_s()
         self._drop()

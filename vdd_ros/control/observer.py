@@ -34,7 +34,7 @@ class Observer:
     """Takes messages and goals, counts and refuses unusable ones, and reports missing and stale inputs.
 
     Args:
-        spec: Of the policy.
+        spec: Metadata of the policy.
         robot: The robot file, checked against the policy.
         counters: Where refusals are counted.
         period_s: Time between ticks.
@@ -43,12 +43,12 @@ class Observer:
 
     Attributes:
         inputs: The channels of the robot file's inputs and last commands, by name.
-        columns: Vector columns that each input of single numbers alone decides about, by name.
+        columns: Vector columns that each input of single numbers determines alone, by name.
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Reason for the newest refusal of a message or goal.
         other_joints: Joints of the newest message with none of an input's joints, by input; empty without one.
-        observes_commands: Whether the policy observes what was commanded last.
+        observes_commands: Whether the policy observes the last command.
         times_stale: How often each input became stale.
         stamps_s: Stamp of the newest message in seconds, by input; -inf before the first.
         alignment: Ages of the inputs, and the time between their stamps.
@@ -209,7 +209,7 @@ class Observer:
         return self.complete and self._history.covers(now_s)
 
     def newest_s(self) -> float:
-        """Return the newest stamp common to all inputs that may not be old, in seconds; -inf if one has no value."""
+        """Return the newest common stamp of inputs without `when_stale: keep`, in seconds; -inf if one has no value."""
         return self.alignment.newest_s()
 
     def missing(self) -> tuple[str, ...]:
@@ -257,8 +257,7 @@ class Observer:
 
         Args:
             now_s: The time in seconds, on the clock of the stamps.
-            begins: Whether the episode has begun with it, so that inputs with `when_stale: keep` may be old from now
-                on.
+            begins: Whether this window begins the episode; inputs with `when_stale: keep` may be old from then on.
 
         Raises:
             ObservationError: An input has no value yet.
@@ -287,7 +286,7 @@ class Observer:
 
 
 def _measured(channel: InputChannel) -> list[int]:
-    """Return the columns of an input's entries that are neither constant nor hidden nor a difference."""
+    """Return the columns of an input's entries, except constants, hidden entries and differences."""
     return [
         column
         for entry, column in zip(channel.source.entries, channel.columns.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Why a message of an input is refused, in words."""
+"""Reasons for refusing an input's message, in words."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ NOT_NEWER = "stamp not newer than the last one"
 
 
 def far_from_arrival(age_s: float) -> str:
-    """Say that a message arrived at an age, in seconds, that no message of its input may have."""
+    """Describe a message that arrived with an impermissible age, in seconds."""
     age = f"{age_s:.3f} s old" if age_s > 0 else f"{-age_s:.3f} s in the future"
     return (
-        f"arrived with a stamp {age}; are the clocks synchronised? Where they cannot be, `stamp: arrival` in the robot "
-        "file dates this input by its arrival"
+        f"arrived with a stamp {age}; are the clocks synchronised? If they cannot be, `stamp: arrival` in the robot "
+        f"file dates this input by its arrival"
     )
 
 

@@ -68,7 +68,7 @@ class Ring:
         return slot, replaces
 
     def _behind(self, times_s: list[float]) -> list[int]:
-        """Return for each time, in rising order, the place behind the newest stamp not after it, or the oldest."""
+        """Return for each time, in rising order, the index after the newest stamp not later than it, or the oldest."""
         stamps, oldest = self._stamps, max(0, self.count - self._capacity)
         start = oldest % self._capacity
         end = start + self.count - oldest
@@ -99,7 +99,7 @@ class NumbersRing(Ring):
     usable = staticmethod(usable)
 
     def append(self, stamp_s: float, values: NDArray[np.floating]) -> bool:
-        """Store a value; return whether it replaced the newest one, which had followed another too soon."""
+        """Store a value; return whether it replaced the newest one, which had followed its predecessor too soon."""
         slot, replaces = self._place(stamp_s)
         self._values[slot + 1] = self._values[slot + 1 + self._capacity] = values
         return replaces
@@ -123,7 +123,7 @@ class ArrayRing(Ring):
     def __init__(self, shape: tuple[int, ...], dtype: str, capacity: int, spacing_s: float, max_gap_s: float) -> None:
         self.shape = shape
         memory = np.empty((capacity + 1, *shape), dtype)
-        memory.fill(0)  # makes the system commit the memory now, not in a tick
+        memory.fill(0)  # commits the memory now, not in a tick
         *self._frames, self.free = memory
         self._is_float = memory.dtype.kind == "f"
         super().__init__(capacity, spacing_s, max_gap_s)

@@ -11,7 +11,7 @@ class RotationLimit:
 
     Args:
         rotation: The orientation in the robot file.
-        first: Place of its x among the numbers of a command.
+        first: Index of its x among the numbers of a command.
 
     Attributes:
         first: The same.

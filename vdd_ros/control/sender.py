@@ -1,4 +1,4 @@
-"""The sink for commands, and what each command gets when commanding is interrupted."""
+"""The sink for commands, and each command's fail-safe."""
 
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Sender(Protocol):
     def trajectory(self, values: Floats, parts: Parts) -> None:
         """Send these commands, of the numbers (m, n): the first row is due now, each next one a period later.
 
-        A command that takes no chunks gets the first row.
+        A command without chunks gets the first row.
         """
         ...
 
@@ -49,7 +49,7 @@ class FailSafe:
         sender: Where commands go.
 
     Attributes:
-        cut: The commands whose trajectories are cut off: those that take chunks and are not set to zero.
+        cut: The commands whose trajectories are cut off: those with chunks that are not set to zero.
     """
 
     def __init__(self, channel: CommandChannel, sender: Sender) -> None:
@@ -65,7 +65,7 @@ class FailSafe:
         """Cut off trajectories, cancel goals and request the services' calls, once per fail-safe.
 
         Args:
-            due: The numbers that a trajectory in progress reaches now, (n,); None if none is in progress.
+            due: The present point of a trajectory in progress, (n,); None if none is in progress.
         """
         if due is not None and self.cut:
             self._sender.trajectory(due[None], self.cut)
@@ -75,6 +75,6 @@ class FailSafe:
             self._sender.request_stop()
 
     def repeat(self) -> None:
-        """Send zeros to the commands that get them; at each call."""
+        """Send zeros to the commands with `on_loss: zero`, at each call."""
         if self._zeroed:
             self._sender.command(self._zeros, self._zeroed)

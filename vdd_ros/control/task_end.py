@@ -1,4 +1,4 @@
-"""When a task is over, as its observations say."""
+"""The end of a task, detected from its observations."""
 
 import math
 
@@ -12,9 +12,9 @@ from vdd_ros.robot.robot_file import RobotFile
 
 
 class TaskEnd:
-    """Tells whether an entry has been beyond its bound for long enough, since it was not in this episode.
+    """Detects that an entry has been beyond its bound for long enough, after being within it in the same episode.
 
-    A rule that holds when an episode begins says nothing about that episode, so it has to be broken first.
+    A rule that already holds when an episode begins must be broken first.
 
     Args:
         rule: The rule.
@@ -49,7 +49,7 @@ class TaskEnd:
 
         Args:
             newest: (obs_dim,) observation of this tick.
-            spec: Of the policy that acts; it gives the observation's order and units.
+            spec: Metadata of the active policy, with the observation's order and units.
             now_s: The time in seconds.
         """
         if spec is not self._spec:

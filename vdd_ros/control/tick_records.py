@@ -13,7 +13,7 @@ from vdd_ros.policy.act import Act
 
 
 class Moments(NamedTuple):
-    """When the stages of a tick ended, by the timer, in seconds; `period_s` and `lateness_s` are durations."""
+    """End times of a tick's stages, by the timer, in seconds; `period_s` and `lateness_s` are durations."""
 
     period_s: float
     lateness_s: float
@@ -28,7 +28,7 @@ class TickRecords:
 
     Args:
         outputs: Where records go.
-        counters: Of the loop.
+        counters: Counters of the loop.
         statistics: Percentiles of the records.
         inputs: The inputs whose ages are recorded.
         period_s: Time between ticks.
@@ -64,7 +64,7 @@ class TickRecords:
         self.bookkeeping_s = 0.0
 
     def add(self, active: ActivePolicy, step: Step | None, now_s: float, when: Moments, *, commanded: bool) -> None:
-        """Send the records of a tick at a time, in seconds on the clock of the stamps."""
+        """Send the records of a tick; its time is in seconds on the clock of the stamps."""
         record, counters = self._record, self._counters
         total_s = when.published - when.began
         missed = when.lateness_s + total_s > self._period_s

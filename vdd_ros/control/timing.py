@@ -1,4 +1,4 @@
-"""The latency record of a tick, and percentiles over the newest of them."""
+"""The latency record of a tick, and percentiles over the newest records."""
 
 import struct
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vdd_ros.errors import ConfigurationError
 
 AGE = "age_s."
-"""What the label of an input's age begins with; the input's name follows."""
+"""Beginning of the label of an input's age; the input's name follows."""
 LATENCY_LABELS = (
     "seq",
     "stamp_s",
@@ -28,7 +28,7 @@ LATENCY_LABELS = (
     "chunk_step",
     "skew_s",
 )
-"""The labels that every record has; those of the inputs' ages follow, see `latency_labels`."""
+"""The labels of every record; those of the inputs' ages follow, see `latency_labels`."""
 _INDEX = {label: i for i, label in enumerate(LATENCY_LABELS)}
 _COUNT = len(LATENCY_LABELS)
 
@@ -47,7 +47,7 @@ class LatencyRecord:
     Attributes:
         labels: Names of the values.
         values: (len(labels),) in the order of the labels; NaN if not measured.
-        common: (len(LATENCY_LABELS),) those of `LATENCY_LABELS`: a view.
+        common: (len(LATENCY_LABELS),) a view of the values of `LATENCY_LABELS`.
     """
 
     def __init__(self, inputs: Sequence[str] = ()) -> None:
@@ -57,12 +57,12 @@ class LatencyRecord:
         self._pack = struct.Struct(f"{len(self.labels)}d").pack_into
 
     def clear(self) -> None:
-        """Forget what was measured."""
+        """Clear the measurements."""
         self.values.fill(np.nan)
 
     def fill(self, values: tuple[float, ...]) -> None:
         """Set every number, in the order of the labels."""
-        self._pack(self.values.data, 0, *values)  # a third of the time in which numpy converts them
+        self._pack(self.values.data, 0, *values)  # takes a third of the time of numpy's conversion
 
     def __getitem__(self, label: str) -> float:
         return float(self.values[_INDEX[label] if label in _INDEX else self.labels.index(label)])
@@ -73,7 +73,7 @@ class LatencyRecord:
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Percentiles of `count` values; NaN if there are none."""
+    """Percentiles of `count` values; NaN without values."""
 
     p50: float
     p95: float
@@ -114,7 +114,7 @@ class LatencyStatistics:
         self._added += 1
 
     def percentiles(self, label: str) -> Percentiles:
-        """Return the percentiles of a label; values that are not finite do not count."""
+        """Return the percentiles of a label; non-finite values do not count."""
         values: NDArray[np.float64] = self._records[:, _INDEX[label]]
         values = values[np.isfinite(values)]
         if not values.size:

@@ -9,7 +9,7 @@ JOIN_S = 1.0
 
 
 class Watchdog:
-    """Polls whether a tick is overdue, in a thread of its own.
+    """Polls in a separate thread whether a tick is overdue.
 
     Args:
         check: Returns whether a tick is overdue now, and reacts if so.

@@ -1,4 +1,4 @@
-"""What an observer needs to know of a policy."""
+"""The part of a policy's metadata that an observer needs."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from vdd_ros.features import Feature
 
 
 class WindowForm(Protocol):
-    """What an observer needs to know of a policy; `PolicySpec` is one."""
+    """The part of a policy's metadata that an observer needs; `PolicySpec` is one."""
 
     @property
     def vector(self) -> tuple[Feature, ...]:

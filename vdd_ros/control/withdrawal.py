@@ -1,4 +1,4 @@
-"""The rest of a trajectory whose episode has ended, until the robot's place is known."""
+"""The rest of an ended episode's trajectory, until the robot's position is known."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,9 @@ from vdd_ros.robot.command_channel import CommandChannel, Floats
 
 
 class Withdrawal:
-    """Keeps the point that was due when an episode ended, and replaces it by the robot's place.
+    """Keeps the point that was due when an episode ended, and replaces it by the robot's position.
 
-    The robot may stand elsewhere by then: a point of the old episode would throw it back.
+    The robot may have been moved: a point of the old episode would pull it back.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Withdrawal:
         return self._point is not None
 
     def keep(self, due: Floats, end_s: float) -> None:
-        """Keep the point (n,) that was due, of a trajectory that is over at a time, in seconds."""
+        """Keep the point (n,) that was due, of a trajectory that ends at a time, in seconds."""
         self._point, self._end_s = due.copy(), end_s
 
     def forget(self) -> None:
@@ -30,7 +30,9 @@ class Withdrawal:
         self._point = None
 
     def take(self, channel: CommandChannel, newest: NDArray[np.float32], now_s: float) -> Floats | None:
-        """Return the place of the robot, (1, n), unmeasured numbers as they were due; None if the trajectory is over.
+        """Return the robot's position, (1, n); None if the trajectory is over.
+
+        Unmeasured numbers are those of the point that was due.
 
         Args:
             channel: The commands.

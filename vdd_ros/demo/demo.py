@@ -1,4 +1,4 @@
-"""The demo: a simulated robot, a policy that commands it and one that shadows it, recorded and compared."""
+"""The demo: a simulated robot, a commanding policy and a shadow, recorded and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class DemoReport(_Outcome):
         made_by: The command.
         status: `passed`, `failed` or `interrupted`.
         policies: Node to policy file.
-        reason: Why the demo failed; absent unless a node or a file failed. What follows is absent then.
+        reason: Why the demo failed; absent unless a node or a file failed. The fields below are absent then.
         commander: Node that commanded.
         successes: Number of successful episodes.
         episodes: Result of each episode.
@@ -64,7 +64,7 @@ class Demo:
         episodes: Number of episodes, above 0.
         seed: Seed of policies and simulation.
         speed: Simulated seconds a second, above 0.
-        repeats: Rounds of every policy alone and all together; 0: together, once.
+        repeats: Rounds of every policy alone and all together; 0: only together, once.
     """
 
     out: Path
@@ -91,7 +91,7 @@ class Demo:
                 )
 
     def plan(self) -> tuple[list[Run], list[Run]]:
-        """Return the runs in order, and those among them in which all policies run together."""
+        """Return the runs in order, and those of them in which all policies run together."""
         return plan(
             self.out,
             self.files,
@@ -105,14 +105,14 @@ class Demo:
 def policy_files(
     policy: str = "student", student: Path | None = None, teacher: Path | None = None, shadows: Sequence[Path] = ()
 ) -> dict[str, Path]:
-    """Return node to policy file, the one that commands first.
+    """Return node to policy file, the commanding one first.
 
     Args:
         policy: The policy that commands: `student`, `teacher` or a file. The teacher shadows it, or the student shadows
             the teacher.
-        student: Policy file, or None for the one that ships.
-        teacher: Policy file, or None for the one that ships.
-        shadows: Further policy files that shadow, as nodes shadow_1, shadow_2, …
+        student: Policy file, or None for the shipped one.
+        teacher: Policy file, or None for the shipped one.
+        shadows: Further shadow policy files, as nodes shadow_1, shadow_2, …
     """
     given = {"student": student, "teacher": teacher}
     known = {name: file or resources.path(f"models/{SHIPPED_TASK}_{name}.onnx") for name, file in given.items()}
@@ -127,10 +127,10 @@ def run_demo(demo: Demo) -> DemoReport:
 
     Returns:
         The content of `report.json`. Its status is `passed` if more than half of the episodes succeeded and no record
-        is missing, else `failed`.
+        is missing, otherwise `failed`.
 
     Raises:
-        ConfigurationError: The folder holds something else than results of this command.
+        ConfigurationError: The folder holds anything other than results of this command.
         VddError: A node fails.
     """
     policies = {name: str(file) for name, file in demo.files.items()}

@@ -71,7 +71,7 @@ def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, s
         bag: The bag.
         robot: Robot file of the simulated robot.
         spec: Its task.
-        entries: Observation entries that are the position.
+        entries: Observation entries of the position.
         commander: Name of the node that commanded.
 
     Raises:
@@ -96,8 +96,8 @@ def read_demo(bag: Path, robot: RobotFile, spec: TaskSpec, entries: tuple[str, s
             channel.read(message.message, row)
         except (VddError, AttributeError, TypeError, ValueError, IndexError) as error:
             raise RecordingError(
-                f"a message on {topics[0]} does not hold what the robot file says of it: {printable(error)}; is it "
-                "another robot's topic?"
+                f"a message on {topics[0]} does not match the robot file: {printable(error)}; is it another robot's "
+                f"topic?"
             ) from error
     names = [spec.observation[column].name for column in channel.columns]
     positions = values[:, [names.index(entry) for entry in entries]]

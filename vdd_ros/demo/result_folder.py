@@ -15,14 +15,14 @@ from vdd_ros.text import printable
 REPORT = "report.json"
 OUTPUT = re.compile(
     r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|report\.(json|html)|(latency|trajectories|soak)\.png"
-    r"|(host_monitor|sentinel)\.npz)"  # a sentinel.npz is of an earlier version
+    r"|(host_monitor|sentinel)\.npz)"  # a sentinel.npz is from an earlier version
 )
-"""Names of what demo and soak make in their folders; others there are the user's, and are left alone."""
+"""Names of the outputs of demo and soak in their folders; others are the user's, and are left alone."""
 
 
 @contextmanager
 def result_folder(out: Path, made_by: str) -> Iterator[None]:
-    """Hold a command's folder, made if it is missing, while the block fills it.
+    """Lock a command's folder, created if missing, while the block fills it.
 
     An earlier result of the same command is moved aside, and removed when the block succeeds; otherwise standard error
     names its place.
@@ -32,7 +32,7 @@ def result_folder(out: Path, made_by: str) -> Iterator[None]:
         made_by: The command, as in `made_by` of its reports.
 
     Raises:
-        ConfigurationError: The folder holds something else than results of that command.
+        ConfigurationError: The folder holds anything other than results of that command.
         HeldError: Another process uses it.
     """
     _check(out, made_by)
@@ -55,7 +55,7 @@ def _check(out: Path, made_by: str) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise ConfigurationError(f"--out {printable(out)} is no folder; choose another name")
+        raise ConfigurationError(f"--out {printable(out)} is not a folder; choose another name")
     if all(path.name in (LOCK_FILE, PREVIOUS) for path in out.iterdir()):
         return
     try:

@@ -1,4 +1,4 @@
-"""One run of the demo: a simulated robot, the policies of one round and the recorder, as processes of their own."""
+"""One run of the demo: a simulated robot, the policies of one round and the recorder, as separate processes."""
 
 import re
 import time
@@ -42,12 +42,12 @@ class Run:
 def plan(
     out: Path, files: Mapping[str, Path], *, repeats: int, episodes: int, seed: int, speed: float
 ) -> tuple[list[Run], list[Run]]:
-    """Return the runs of a demo in order, and those among them in which all policies run together.
+    """Return the runs of a demo in order, and those of them in which all policies run together.
 
     Args:
         out: Folder of the results.
-        files: Node to policy file; the first one commands where all run together.
-        repeats: Rounds of every policy alone and then all together; 0: together, once.
+        files: Node to policy file; the first one commands when all run together.
+        repeats: Rounds of every policy alone and then all together; 0: only together, once.
         episodes: Number of episodes of each run.
         seed: Seed of the first round; each further round adds `episodes`, so that its episodes differ.
         speed: Simulated seconds a second.

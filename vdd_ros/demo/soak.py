@@ -1,4 +1,4 @@
-"""The demo for minutes or hours: memory, records and deadlines are judged."""
+"""Runs the demo for minutes or hours; judges memory, records and deadlines."""
 
 import resource
 import time
@@ -28,7 +28,7 @@ ROBOT = "sim_robot"
 SAMPLE_S = 1.0
 POLL_S = 0.1
 EPISODES_A_SECOND = 1.0
-"""More than there can be: an episode of Avoiding takes three seconds."""
+"""More than possible: an episode of Avoiding takes three seconds."""
 
 
 class _Outcome(TypedDict, total=False):
@@ -46,9 +46,9 @@ class SoakReport(_Outcome):
     Attributes:
         made_by: The command.
         status: `passed`, `failed` or `interrupted`.
-        seconds: How long it was to run.
+        seconds: Planned duration.
         host: Facts of the host.
-        reason: Why the soak failed; absent unless a node or the record failed. What follows is absent then.
+        reason: Why the soak failed; absent unless a node or the record failed. The fields below are absent then.
         problems: A text for each check that failed.
         memory: For each node the attributes of `Growth`, and `growth_mb`.
         ticks: Node to its number of ticks.
@@ -70,7 +70,7 @@ class _Sums(TypedDict):
 
 
 def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> SoakReport:
-    """Run the nodes of a demo for a time, judge them, print the table and write `report.json` and `soak.png`.
+    """Run the nodes of a demo for a while, judge them, print the table and write `report.json` and `soak.png`.
 
     Args:
         demo: The demo; episodes follow one another until the time is over.
@@ -81,7 +81,7 @@ def soak(demo: Demo, seconds: float, warm_up_s: float = WARM_UP_S) -> SoakReport
         The content of `report.json`.
 
     Raises:
-        ConfigurationError: The folder holds something else than results of this command.
+        ConfigurationError: The folder holds anything other than results of this command.
         VddError: A node does not start, or there is no record.
     """
     report: SoakReport = {"made_by": MADE_BY, "status": "interrupted", "seconds": seconds, "host": host_facts()}
@@ -154,7 +154,7 @@ def _observe(demo: Demo, seconds: float) -> Seen:
 def resident_mb(pid: int) -> float:
     """Return the resident memory of a process in MB (2**20 bytes), as the kernel counts it; NaN if it has ended.
 
-    Adding up its pages (smaps_rollup) would hold the process up for milliseconds.
+    Adding up its pages (smaps_rollup) would block the process for milliseconds.
     """
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
@@ -186,13 +186,13 @@ def _judge(demo: Demo, seen: Seen, warm_up_s: float, report: SoakReport) -> None
     sums = {name: to_json(_sums(one)) for name, one in preempted.items()}
     report["host_away"] = {"wakes": seen.monitor.wakes, **sums}
     show(_table(growths, latencies, misses, seen.monitor))
-    show("\n".join(wrong) if wrong else "no memory grew, no record is missing, no deadline was missed unexplained")
+    show("\n".join(wrong) if wrong else "no memory grew, no record is missing, no missed deadline is unexplained")
     save_figure(demo.out / "soak.png", seen.began_s, seen.seconds, seen.megabytes, misses, warm_up_s)
     show(f"see {demo.out}/soak.png, {demo.out}/report.json and the bag {demo.out}/bag")
 
 
 def _misses(latency: NodeLatency, monitor: HostMonitor) -> list[DeadlineMiss]:
-    """Return what a node missed; where it did not act at all, its inputs' source is a monitor too."""
+    """Return a node's missed deadlines; for ticks without an action, preemptions of its inputs' source count too."""
     monitors = [monitor.own, monitor.nodes[latency.node.rpartition("/")[2]]]
     late = judge_deadlines(latency, monitors)
     silent = judge_silences(latency, [*monitors, monitor.nodes[ROBOT]])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.bags.sequence import SequenceCheck
 from vdd_ros.evaluation.latency.deadline_misses import DeadlineMiss
+from vdd_ros.text import counted
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +63,7 @@ def judge_record(node: str, sequence: SequenceCheck) -> str:
     if sequence.first != 0:
         wrong.append(f"the record begins with {sequence.first}")
     if sequence.restarts:
-        wrong.append(f"numbers began anew {sequence.restarts} times")
+        wrong.append(f"numbers restarted {counted(sequence.restarts, 'time')}")
     return f"{node}: {'; '.join(wrong)}" if wrong else ""
 
 

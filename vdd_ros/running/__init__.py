@@ -1,1 +1,1 @@
-"""Nodes as processes: what to start, in which order, watched until the end."""
+"""Nodes as processes: started in order, and watched until the end."""

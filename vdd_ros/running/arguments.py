@@ -22,12 +22,12 @@ SHADOW = "shadow_policy"
 
 
 def absolute(path: str | Path) -> Path:
-    """Return an absolute path, which no parameter parser mistakes for a number, as it would a file called 1e3."""
+    """Return an absolute path, so that no parameter parser mistakes a file called 1e3 for a number."""
     return Path(path).expanduser().absolute()
 
 
 def policy_file(policy: str) -> Path:
-    """Return the file of a policy: `student`, `teacher` or a path; raises ConfigurationError if there is none."""
+    """Return the file of a policy: `student`, `teacher` or a path; raises ConfigurationError if it does not exist."""
     if policy in SHIPPED:
         return resources.path(SHIPPED[policy])
     file = absolute(policy)
@@ -42,11 +42,11 @@ def robot_file(robot: str, policy: str) -> Path:
     """Return the robot file of a run: the given one, or, for a shipped policy, the shipped one.
 
     Args:
-        robot: Path of the robot file; empty: none is given.
-        policy: The policy that commands.
+        robot: Path of the robot file; empty if none is given.
+        policy: The commanding policy.
 
     Raises:
-        ConfigurationError: None is given for a policy of the user's own, or there is no such policy.
+        ConfigurationError: None is given for a user's own policy, or there is no such policy.
     """
     if robot:
         return absolute(robot)
@@ -60,8 +60,8 @@ def shadow_policies(policy: str, others: Iterable[str]) -> dict[str, str]:
     """Return the shadow policies by node: shadow_policy, shadow_policy_2 and so on.
 
     Args:
-        policy: The policy that commands.
-        others: The others; `other` is the teacher beside the student or a file, and the student beside the teacher.
+        policy: The commanding policy.
+        others: The shadows; `other` is the teacher beside the student or a file, and the student beside the teacher.
     """
     other = OTHER.get(policy, "teacher")
     return {
@@ -81,7 +81,7 @@ def matched_sections(given: str | Path, nodes: Mapping[str, str]) -> dict[str, l
         nodes: Full name of each node, such as `/policy`, by name.
 
     Raises:
-        ConfigurationError: There is no such file, or it has a section or parameter for nobody.
+        ConfigurationError: There is no such file, or it has a section or parameter that applies to no node.
     """
     from vdd_ros.nodes.policy.parameters import PolicyParameters
     from vdd_ros.nodes.ros.arguments import unknown_parameters
@@ -113,9 +113,9 @@ def forbids_commands(sections: Sequence[Section]) -> bool:
 def recorded_topics(
     robot: RobotFile, nodes: Collection[str], *, control: bool, more: Iterable[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """Return the topics that the recorder waits for, and those that it records if somebody publishes them.
+    """Return the topics that the recorder waits for, and those that it records if they are published.
 
-    The goals of an action are no topic.
+    Goals of an action are not a topic.
 
     Args:
         robot: The robot file.

@@ -1,4 +1,4 @@
-"""The logs of nodes, line by line on the console."""
+"""Shows the logs of nodes line by line on the console."""
 
 import re
 import time
@@ -11,9 +11,9 @@ _MOST_BYTES = 1 << 20
 
 
 class LogTail:
-    """Reads what nodes have written since the last look.
+    """Reads the new log lines of nodes.
 
-    They write into files, not into pipes: a console that stands still must not hold up a node that commands a robot.
+    They write into files, not pipes: a blocked console must not delay a node that commands a robot.
 
     Args:
         logs: Folder of the logs, one `NAME.log` for each node.
@@ -25,7 +25,7 @@ class LogTail:
         self._begun: dict[str, str] = {}
 
     def lines(self, names: Iterable[str], *, last: bool = False) -> list[str]:
-        """Return the new lines of the nodes, with time and node; `last` includes a line that has no end yet."""
+        """Return the new lines of the nodes, with time and node; `last` includes an unfinished line."""
         found = []
         for name in names:
             *whole, rest = (self._begun.get(name, "") + self._new(name)).split("\n")
@@ -45,7 +45,7 @@ class LogTail:
 
 
 def _shown(name: str, line: str) -> str:
-    """Return a line of a log as the console shows it: the time of day, the node, the text."""
+    """Return a log line in the form of the console: the time of day, the node, the text."""
     text = line
     if found := _LINE.fullmatch(line):
         text = _LEVELS.get(found["level"], "") + found["text"]

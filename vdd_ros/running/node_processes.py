@@ -21,10 +21,10 @@ LOG_LINES = 15
 
 
 def ending_with_parent() -> Callable[[], None] | None:
-    """Return what lets a child process get SIGTERM when its parent dies; None where the system cannot."""
+    """Return a function that makes a child process get SIGTERM when its parent dies; None if the system cannot."""
     if sys.platform != "linux":
         return None
-    prctl = ctypes.CDLL(None).prctl  # found here: a child between fork and exec must not load anything
+    prctl = ctypes.CDLL(None).prctl  # looked up here, since a child must not load anything between fork and exec
 
     def bind() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -35,18 +35,18 @@ def ending_with_parent() -> Callable[[], None] | None:
 class NodeProcesses:
     """Nodes of one ROS domain.
 
-    Leaving the context ends those that still run, the last started first: SIGINT, and SIGKILL after a deadline. They
-    are in sessions of their own, so that Ctrl-C in a terminal reaches only the process that ends them in order.
+    Leaving the context ends the remaining ones, the last started first: SIGINT, and SIGKILL after a deadline. They run
+    in separate sessions, so that Ctrl-C in a terminal reaches only the process that ends them in order.
 
     Args:
-        logs: Existing folder for one log a node.
-        domain_id: ROS domain; None for one that is unused on this machine.
-        isolated: Whether only this machine sees the nodes; else domain and discovery are those of the environment.
-        bound: Whether the nodes are asked to leave if this process dies, so that no robot moves unattended.
+        logs: Existing folder for one log per node.
+        domain_id: ROS domain; None for an unused one on this machine.
+        isolated: Whether only this machine sees the nodes; otherwise domain and discovery are those of the environment.
+        bound: Whether the nodes end if this process dies, so that no robot moves unattended.
 
     Raises:
         ProcessError: All domains are in use.
-        ConfigurationError: The environment asks for a middleware that is not there.
+        ConfigurationError: The environment requests a missing middleware.
     """
 
     def __init__(self, logs: Path, domain_id: int | None = None, *, isolated: bool = True, bound: bool = False) -> None:
@@ -65,7 +65,7 @@ class NodeProcesses:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process number of each node that was started and not stopped."""
+        """Process number of each running node."""
         return {name: process.pid for name, process in self._running.items()}
 
     def start(self, name: str, module: str, parameter_file: Path | None, **parameters: Any) -> None:
@@ -75,7 +75,7 @@ class NodeProcesses:
             name: Name of the node.
             module: Module that runs it, such as `vdd_ros.nodes.policy_node`.
             parameter_file: YAML with parameters; None for the node's defaults.
-            parameters: Values that replace those of the file.
+            parameters: Values that override those of the file.
         """
         given = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", module, "--ros-args", "-r", f"__node:={name}"]

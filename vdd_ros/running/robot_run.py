@@ -41,18 +41,18 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RobotRun:
-    """What runs.
+    """Description of a run.
 
     Attributes:
         robot: Robot file; None for that of the simulated task.
-        policy: The policy that commands: `student`, `teacher` or a file.
-        shadows: Policies that see the same and command nothing, also `other`.
+        policy: The commanding policy: `student`, `teacher` or a file.
+        shadows: Policies that see the same inputs and command nothing; `other` is allowed.
         record: New bag; None for none.
         commands: False: nothing is commanded, and all policies are shadows.
         activate: False: the nodes are configured and wait for a manager.
         episode_topic: Topic of episode numbers; empty: as in params_file.
         seed: Seed of the policies; None: as in params_file.
-        params_file: Parameters of the policy nodes; None for those that ship.
+        params_file: Parameters of the policy nodes; None for the shipped ones.
         use_sim_time: Whether the nodes follow /clock.
         task: Task whose robot is simulated, empty for that of the policy file; None for a real robot.
         episodes: Episodes of the simulated robot; the run ends after them.
@@ -88,12 +88,12 @@ class RobotRun:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended.
+    """End of a run.
 
     Attributes:
         code: Exit code: 0 in order, 1 if a node ended by itself or not in order.
         reason: Why, in words.
-        results: Of the simulated episodes that have ended; None where there is none.
+        results: Results of the finished simulated episodes; None without any.
     """
 
     code: int
@@ -109,12 +109,12 @@ class _Node:
 
 
 def execute(run: RobotRun, tell: Tell) -> Ending:
-    """Run until a signal, the end of the simulated episodes, or the end of a node; leave everything in order.
+    """Run until a signal, the end of the simulated episodes, or the end of a node; end everything in order.
 
-    The policies stop first, each as the robot file says, then the recorder, which completes its bag.
+    The policies stop first, each with `on_loss` of the robot file, then the recorder, which completes its bag.
 
     Args:
-        run: What runs.
+        run: Description of the run.
         tell: Takes the lines of the console.
 
     Raises:
@@ -145,16 +145,16 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
 
 
 def _ending(asked: bool, ended: dict[str, int], codes: dict[str, int]) -> Ending:
-    """Say how a run ended: whether it was asked to, which nodes ended by themselves, and the exit codes of all."""
+    """Describe the end of a run: whether it was requested, which nodes ended by themselves, and all exit codes."""
     if wrong := {name: code for name, code in codes.items() if code}:
         by_itself = [name for name in wrong if name in ended]
-        what = "ended by itself" if by_itself else "did not end in order"
+        what = "ended by itself" if by_itself else "did not end cleanly"
         name = (by_itself or list(wrong))[0]
         return Ending(1, f"{name} {what}, with exit code {wrong[name]}; see its lines above")
     if asked:
-        return Ending(0, "ended on request; all nodes left in order")
+        return Ending(0, "ended on request; all nodes ended cleanly")
     if ROBOT in ended:
-        return Ending(0, "the simulated episodes are over; all nodes left in order")
+        return Ending(0, "the simulated episodes are over; all nodes ended cleanly")
     return Ending(1, f"{', '.join(ended)} ended by itself; see its lines above")
 
 
@@ -164,7 +164,7 @@ def _tell_all(tell: Tell, lines: list[str]) -> None:
 
 
 def _leaving_order(names: dict[str, int]) -> list[str]:
-    """Return nodes in the order in which they end: who commands first, and the recorder after all that it records."""
+    """Return nodes in the order of their end: the commanding one first, the recorder last."""
     last = (ROBOT, RECORDER)
     return [name for name in names if name not in last] + [name for name in last if name in names]
 
@@ -208,17 +208,17 @@ def _refuse_actions(robot: RobotFile) -> None:
     for command in robot.commands:
         if command.message.is_action:
             raise ConfigurationError(
-                f"{command.path}: the simulated robot takes no goals of an action ({command.type}); give --sim a robot "
-                "file that commands messages"
+                f"{command.path}: the simulated robot accepts no goals of an action ({command.type}); use a robot "
+                f"file that commands messages with --sim"
             )
 
 
 def _simulated_task(run: RobotRun, file: Path) -> Task:
-    """Return the task whose robot is simulated, after a look at what the policy was made for."""
+    """Return the task whose robot is simulated, after checking the policy's own task."""
     made_for = read_spec(PolicyFile.read(file)).task
     if not (name := run.task or made_for):
         raise ConfigurationError(
-            f"the policy {file.name} does not say which task it was made for; name the simulated one: --sim TASK, of "
+            f"the policy {file.name} does not name its task; name the simulated one: --sim TASK, one of "
             f"{', '.join(task_names())}"
         )
     if made_for not in (None, name):
@@ -240,7 +240,7 @@ def _check_recorded(run: RobotRun, matched: dict[str, list[Section]]) -> None:
 
 
 def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool) -> dict[str, Value]:
-    """Return what the arguments ask of a policy node; a params_file that forbids commands stays in force."""
+    """Return a policy node's parameters from the arguments; a params_file that forbids commands stays in force."""
     asked: dict[str, Value] = {"autostart": True} if run.activate else {}
     if not commands:
         asked["enable_control"] = False
@@ -260,7 +260,7 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
 
 
 def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int) -> _Node:
-    """Return the simulated robot, which begins once all listen."""
+    """Return the simulated robot, which begins once all nodes listen."""
     asked: dict[str, Value] = {
         "task": task.spec.name,
         "robot_file": str(robot_file),
@@ -274,7 +274,7 @@ def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int) -> _
 
 
 def _log_folder() -> Path:
-    """Make the folder of this run's logs, where ROS keeps its own."""
+    """Make the folder of this run's logs, beside those of ROS."""
     home = os.environ.get("ROS_HOME") or Path.home() / ".ros"
     root = Path(os.environ.get("ROS_LOG_DIR") or Path(home) / "log")
     folder = root.expanduser().absolute() / f"vdd_run_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}"

@@ -7,21 +7,23 @@ import socket
 from vdd_ros.errors import ProcessError
 
 DOMAINS = range(1, 101)
-"""Those whose ports are below Linux's ephemeral ones, without the default, 0."""
+"""Domains whose ports are below Linux's ephemeral ones, without the default, 0."""
 NAME = "vdd_ros.domain.{}"
-"""Of the abstract socket that stands for a domain. Like the domain's ports it belongs to the network namespace: it
-holds for all users of a machine and for containers on its network, and no file is left or shared."""
+"""Name of the abstract socket that represents a domain.
+
+Like the domain's ports it belongs to the network namespace, so it works across users and for containers on the host's
+network, and leaves no file behind."""
 
 
 def take_domain() -> tuple[int, int]:
-    """Take a domain that no other run on this machine uses and that is not the environment's own.
+    """Take a domain that no other run on this machine uses, other than the environment's own.
 
     Returns:
-        The domain, and a descriptor that holds it: the domain is free again once every process that has the descriptor
-        has closed it or ended, so that nodes which outlive a killed run keep theirs.
+        The domain, and a descriptor that holds it. The domain is free again once every process with the descriptor has
+            closed it or ended, so nodes that survive a killed run keep theirs.
 
     Raises:
-        ProcessError: All are taken, or none can be.
+        ProcessError: All are taken, or the system refuses.
     """
     own = os.environ.get("ROS_DOMAIN_ID")
     first = os.getpid() % len(DOMAINS)

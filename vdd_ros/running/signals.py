@@ -1,4 +1,4 @@
-"""Signals of a command that has to end other processes in order."""
+"""Signal handling of a command that must end other processes in order."""
 
 import contextlib
 import signal
@@ -15,8 +15,8 @@ def interruptible_once() -> Iterator[None]:
     Further signals must not disturb the shutdown of the nodes. The earlier handlers are restored at the end.
 
     Raises:
-        KeyboardInterrupt: SIGINT came.
-        Terminated: SIGTERM or SIGHUP came.
+        KeyboardInterrupt: SIGINT arrived.
+        Terminated: SIGTERM or SIGHUP arrived.
     """
     wanted = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
 

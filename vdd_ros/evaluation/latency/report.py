@@ -17,6 +17,7 @@ from vdd_ros.evaluation.latency.repeats import (
     summarise_slowdowns,
 )
 from vdd_ros.evaluation.latency.summary import WARMUP_TICKS, LatencyReport, report_latency
+from vdd_ros.text import counted
 
 
 @dataclass(frozen=True)
@@ -109,5 +110,5 @@ def make_report(
 
 
 def _anew(node: NodeLatency) -> str:
-    times = node.sequence.restarts
-    return f"the sequence numbers of {node.node} began anew {times} times: it was configured again, or started again"
+    times = counted(node.sequence.restarts, "time")
+    return f"the sequence numbers of {node.node} restarted {times}: it was configured or started again"
