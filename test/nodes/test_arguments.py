@@ -67,7 +67,7 @@ def given(words: list[str], text: str | None, folder: Path) -> list[str]:
         (["-r", "__node:=policy"], "policy_node: {ros__parameters: {seed: 1}}", "not for /policy"),
         ([], "/**: {ros__parameters: {seed: 1, seed: 2}}", "names 'seed' twice"),
         ([], "/**: {ros__parameters: {enable_contrl: false}}", "did you mean enable_control?"),
-        ([], "enable_control: false", "stands outside of ros__parameters"),
+        ([], "enable_control: false", "is outside of ros__parameters"),
         ([], "", "has no section with ros__parameters"),
         (["policy.onnx"], None, "unknown argument: policy.onnx"),
         (["-p", "other:enable_control:=false"], None, "leave the name out: -p enable_control:=false"),

@@ -118,12 +118,12 @@ def test_a_task_that_is_over_brings_the_robot_home(
     assert stands(bench, node, robot)
     status = diagnose(node, bench)
     assert (
-        "ended, nothing is commanded: the robot did not get home: /arm/home failed: the brake is on" in status.message
+        "ended, nothing is commanded: the robot did not reach home: /arm/home failed: the brake is on" in status.message
     )
     assert status.level == DiagnosticStatus.ERROR
     assert home.calls == 1  # it moves the robot, so nobody repeats it
     home.succeeds = True
-    assert ask(bench, "/policy/home").message.startswith("the home service is called")
+    assert ask(bench, "/policy/home").message.startswith("the home service has been called")
     before = len(robot.commands)
     robot.run_until(lambda: len(robot.commands) > before + 5, "commands")
     assert home.calls == 2
@@ -147,7 +147,7 @@ def test_a_shadow_stands_while_the_node_that_commands_does(make_node: MakeNode, 
     robot.run_until(lambda: all(loop.counters.decisions > 5 for loop in loops), "decisions")
     assert ask(bench, "/policy/pause").success
     robot.run_until(lambda: not loops[1].episodes.running, "the pause of the shadow")
-    assert loops[1].episodes.reason == "the node that commands is paused"
+    assert loops[1].episodes.reason == "the commanding node is paused"
     assert ask(bench, "/policy/resume").success
     before = [loop.counters.decisions for loop in loops]
     robot.run_until(
@@ -164,7 +164,7 @@ def test_a_shadow_that_is_activated_during_a_pause_stands(make_node: MakeNode, r
     robot.run_until(lambda: not episodes.running, "the pause of the shadow")
     shadow.trigger_deactivate()
     shadow.trigger_activate()
-    assert episodes.reason == "the node that commands is paused"
+    assert episodes.reason == "the commanding node is paused"
 
 
 def test_a_shadow_calls_nobody_home(make_node: MakeNode, tmp_path: Path, robot: Robot, bench: Bench) -> None:

@@ -257,7 +257,7 @@ def test_a_type_that_is_not_installed_is_told() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "zero": ({"on_loss": "zero"}, "is 'zero', which is no safe set point"),
+    "zero": ({"on_loss": "zero"}, "is 'zero', which is not a safe set point"),
     "type": (
         {"type": "control_msgs/action/PointHead"},
         "an action; it must be a message type .* control_msgs/act",
@@ -292,7 +292,7 @@ def test_a_tolerance_goes_with_goals_only() -> None:
     given["commands"]["gripper"]["entries"][0] |= {"tolerance": 0.2, "scale": -0.5}
     assert RobotFile.from_dict(given).commands[1].entries[0].goal_tolerance == pytest.approx(0.4)
     given["commands"]["arm"]["entries"][0]["tolerance"] = 0.1
-    with pytest.raises(RobotFileError, match=r"commands.arm.entries\[0\].tolerance: goes with the goals of an action"):
+    with pytest.raises(RobotFileError, match=r"commands.arm.entries\[0\].tolerance: is for the goals of an action"):
         RobotFile.from_dict(given)
 
 

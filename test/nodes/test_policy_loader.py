@@ -49,7 +49,7 @@ def test_a_load_that_takes_too_long_is_given_up(
     slow, good = write_mixture(tmp_path / "slow.onnx"), write_mixture(tmp_path / "good.onnx")
     answer = call(node, robot, slow)
     assert not answer.success
-    assert "loading took longer than 3 s and was given up (parameter load_timeout_s)" in answer.message
+    assert "loading took longer than 3 s and was aborted (parameter load_timeout_s)" in answer.message
     answer = call(node, robot, good)
     assert not answer.success
     assert "is still loading" in answer.message

@@ -117,7 +117,7 @@ def test_each_of_many_numbers_is_found(count: int) -> None:
     ids=["scaled", "twice", "left out", "of other lengths", "mixed"],
 )
 def test_numbers_that_do_not_stand_in_one_field_each_are_refused(fill: Any) -> None:
-    with pytest.raises(ConfigurationError, match="the 3 numbers of a command are not found in a Float64MultiArray"):
+    with pytest.raises(ConfigurationError, match="the 3 numbers of a command cannot be located in a Float64MultiArray"):
         ReadyMessage(Float64MultiArray(), 3, fill)
 
 

@@ -119,7 +119,7 @@ def test_the_command_reports_a_silent_robot(tmp_path: Path, bench: Bench, capsys
 
 def test_bad_arguments_are_refused() -> None:
     robot = RobotFile.from_dict(robot_document())
-    with pytest.raises(ConfigurationError, match="time to listen is -1 s"):
+    with pytest.raises(ConfigurationError, match="listening time is -1 s"):
         capture(robot, -1.0)
     with pytest.raises(ConfigurationError, match="namespace"):
         capture(robot, 0.1, "not a namespace")

@@ -107,7 +107,7 @@ def test_a_controller_that_would_misunderstand_is_refused(
 def test_a_controller_that_is_not_there_is_refused_unless_a_warning_suffices(configured: Configured) -> None:
     node = configured(TRAJECTORY, robot_timeout_s=0.1)
     assert node.state == "unconfigured"
-    assert "command.controller: /arm_controller did not tell its parameters within 0.1 s" in str(node.failure)
+    assert "command.controller: /arm_controller did not report its parameters within 0.1 s" in str(node.failure)
     node.set_parameters([Parameter("unreachable_controller", value="warn")])
     node.trigger_configure()
     assert node.state == "inactive", node.failure

@@ -166,9 +166,9 @@ def test_policies_that_are_compared_publish_their_decisions(load: Callable[[str]
     ("text", "reason"),
     [
         ("", "has no section with ros__parameters"),
-        ("/**:", "/\\*\\* stands outside of ros__parameters"),
+        ("/**:", "/\\*\\* is outside of ros__parameters"),
         ("/**: {ros__parameters: }", "holds no parameters"),
-        ("enable_control: false", "/enable_control stands outside of ros__parameters"),
+        ("enable_control: false", "/enable_control is outside of ros__parameters"),
         ("ros__parameters: {enable_control: false}", "stands under no node"),
         (
             "other: {ros__parameters: {enable_control: false}}",

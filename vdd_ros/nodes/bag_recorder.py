@@ -32,7 +32,7 @@ class RecorderParameters:
 
     output: str = parameter("", "new directory; an existing one is refused", path=True)
     topics: tuple[str, ...] = parameter(("",), "topics to record")
-    optional_topics: tuple[str, ...] = parameter(("",), "topics to record if somebody publishes them")
+    optional_topics: tuple[str, ...] = parameter(("",), "topics to record if they are published")
 
 
 EXECUTABLE = Executable("bag_recorder", "bag_recorder", RecorderParameters, "records topics into a rosbag2 directory")

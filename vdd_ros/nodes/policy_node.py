@@ -68,7 +68,7 @@ class PolicyNode(ReasonedLifecycleNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter of this name says so; raises ConfigurationError on failure.
+        """Configure and activate if the parameter `autostart` is set; raises ConfigurationError on failure.
 
         With `start_topic`, activation waits for that topic.
         """
@@ -86,7 +86,7 @@ class PolicyNode(ReasonedLifecycleNode):
             self._start_signal = self.create_subscription(Bool, start_topic, self._take_start, LATCHED)
 
     def _take_start(self, message: Bool) -> None:
-        """Activate, at the first message that says so; end the process if that fails, as an autostart does."""
+        """Activate at the first true message; end the process on failure, as an autostart does."""
         if not (message.data and self._awaited):
             return
         self._awaited = ""
@@ -119,7 +119,7 @@ class PolicyNode(ReasonedLifecycleNode):
 
     def abort(self, reason: str) -> None:
         """Deactivate, because the robot is not safe under this policy."""
-        if self.state != "active":  # another transition was faster
+        if self.state != "active":  # another transition came first
             return
         self.get_logger().error(f"deactivating: {reason}")
         self.trigger_deactivate()
@@ -209,7 +209,7 @@ class PolicyNode(ReasonedLifecycleNode):
             return (max(level, DiagnosticStatus.WARN), "; ".join([*around, message])) if around else (level, message)
         if self.session and self.state == "inactive" and self._awaited:
             unpublished = self.session.graph_monitor.unpublished()
-            parts = filter(None, (f"inactive, waiting for {self._awaited} to say true", unpublished))
+            parts = filter(None, (f"inactive, waiting for {self._awaited} to become true", unpublished))
             return DiagnosticStatus.WARN if unpublished else DiagnosticStatus.OK, "; ".join(parts)
         return DiagnosticStatus.OK, self.state
 
@@ -231,7 +231,7 @@ class PolicyNode(ReasonedLifecycleNode):
         )
 
     def _loudness(self) -> Loudness:
-        """Return where lines go; a line of code that logs must keep its severity (rclpy)."""
+        """Return the sinks for lines; rclpy requires that each call site keeps its severity."""
         return Loudness(
             info=lambda text: self.get_logger().info(text),
             warning=lambda text: self.get_logger().warning(text),

@@ -1,4 +1,4 @@
-"""What a running robot publishes on the topics of a robot file, for some seconds, and who is there."""
+"""Captures a running robot's messages on the topics of a robot file for some seconds, and the ROS graph."""
 
 import os
 import sys
@@ -33,14 +33,14 @@ EVERY_MESSAGE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT
 
 @dataclass(frozen=True)
 class Captured:
-    """What was received.
+    """Captured messages and graph.
 
     Attributes:
-        topics: Published topics, with the number of messages received; of topics that were not listened to, 0.
+        topics: Published topics, with the number of received messages; 0 for topics without a subscription.
         received: The messages in the order of receipt.
-        problems: What the ROS graph shows: publishers or subscribers of another type or quality of service.
-        listeners: Nodes that listen to each command, by its topic in the robot file.
-        commanders: Nodes that publish one.
+        problems: Problems in the ROS graph: publishers or subscribers with another type or quality of service.
+        listeners: Subscribed nodes of each command, by its topic in the robot file.
+        commanders: Publishing nodes of each command.
     """
 
     topics: tuple[Topic, ...]
@@ -61,21 +61,21 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
 
     Args:
         robot: The robot file.
-        duration_s: How long to listen.
-        namespace: In which relative topics lie.
+        duration_s: Listening time in seconds.
+        namespace: Namespace of relative topics.
 
     Raises:
         RobotFileError: A message type is not installed.
         ConfigurationError: The duration is not positive, or ROS refuses the namespace.
     """
     if not duration_s > 0:
-        raise ConfigurationError(f"the time to listen is {duration_s:g} s; it must be above 0")
+        raise ConfigurationError(f"the listening time is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
     wanted |= {command.topic: command.type for command in robot.commands if not command.message.is_action}
     wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE) if robot.needs_transforms else {}
     for kind in wanted.values():
-        message_format(kind)  # refuses what is not installed, before a node is made
-    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # an installation sets it, wheels do not
+        message_format(kind)  # refuses missing packages before a node is created
+    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # set by a ROS installation, but not by wheels
     context = rclpy.Context()
     rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:

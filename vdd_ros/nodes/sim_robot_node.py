@@ -43,7 +43,7 @@ class SimParameters:
     speed: float = parameter(1.0, "simulated seconds per second", 0.01, 1000.0)
     episodes: int = parameter(10, "episodes until the node exits", 1, 1_000_000)
     seed: int = parameter(0, "seed of the first episode; each episode adds one", 0, 2**31 - 1)
-    start_topic: str = parameter("", "publish nothing before this topic (std_msgs/Bool) says true; empty: at once")
+    start_topic: str = parameter("", "publish nothing before this topic (std_msgs/Bool) is true; empty: at once")
     listeners: int = parameter(0, "publish nothing before this many nodes subscribe to every input", 0, 1000)
     idle_timeout_s: float = parameter(30.0, "longest wait for the start, and for an episode's first command", 0.1, 1e6)
     results_file: str = parameter("", "JSON file of the results so far; empty: none", path=True)
@@ -57,8 +57,8 @@ class SimRobotNode(Node):
 
     Each control period it applies the newest command and publishes the next observation, every input with the same
     stamp. An episode begins with its number on `episode`, which every reliable listener has acknowledged before the
-    first observation goes out: so a listener knows why the robot jumps. The first observation is repeated until a
-    command comes. The result goes to `~/result` as JSON, and after the last one a summary.
+    first observation is sent, so listeners know why the robot jumps. The first observation is repeated until a command
+    arrives. The result goes to `~/result` as JSON, and after the last one a summary.
 
     The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. If they
     coincided, a command could miss its period, and a policy that adds displacements to its observations would move the
@@ -124,7 +124,7 @@ class SimRobotNode(Node):
             self._idle_since = self._steady.now()
 
     def _take_command(self, part: CommandPart, message: Any) -> None:
-        """Take a message of one command; the robot obeys once each of them has come in this episode."""
+        """Take a message of one command; the robot obeys once each command has arrived in this episode."""
         found = self._found[part.place]
         try:
             part.read(message, found)

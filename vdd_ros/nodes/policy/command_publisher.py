@@ -41,7 +41,7 @@ class CommandPublisher:
         self._clock = node.get_clock()
         self._stamped = part.command.message.stamped
         self._takes_chunks = part.command.takes_chunks
-        # Dry runs have a message of their own: the fail-safe sends from another thread and must not mix with them.
+        # Dry runs have a separate message: the fail-safe sends from another thread and must not mix with them.
         self._ready, self._dry_ready = (
             ReadyMessage(message, self._size, part.fill, stamped=self._stamped) for _ in range(2)
         )
@@ -102,7 +102,7 @@ def _check_ranges(command: Command, message: ReadyMessage) -> None:
         rounded = dtype.kind != "f"
         values = (entry.low, entry.high) if entry.fixed is None else (entry.fixed, entry.fixed)
         least, most = sorted(map(entry.number, values))
-        finite = dtype.kind == "f" and dtype.itemsize == 8  # holds every number, and infinity, which is no limit
+        finite = dtype.kind == "f" and dtype.itemsize == 8  # holds every number, and infinity for no limit
         if finite or (low <= least and most <= high and not (rounded and (least % 1 or most % 1))):
             continue
         given = f"low is {values[0]:g} and high is {values[1]:g}" if entry.fixed is None else f"fixed is {values[0]:g}"

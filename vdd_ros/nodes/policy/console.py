@@ -1,4 +1,4 @@
-"""What `/diagnostics` says, as lines on the console: one line per change, none per tick."""
+"""The content of `/diagnostics` as lines on the console: one line per change, none per tick."""
 
 import math
 import re
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from vdd_ros.text import printable
 
 AGAIN_S = 10.0
-"""What was printed within this time is not repeated, however often the state flips; its end is printed."""
+"""A text printed within this time is not repeated, however often the state changes; its end is printed."""
 REMIND_S = 60.0
-"""Problems that last are repeated this often, with their age."""
+"""Lasting problems are repeated at this interval, with their age."""
 LONGEST = 1000
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\b")
-"""Not those in names, such as joint_2."""
+"""Numbers, except those in names such as joint_2."""
 
 Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Loudness:
-    """Where lines go: by importance, in growing order."""
+    """Sinks for lines, in order of increasing importance."""
 
     info: Tell
     warning: Tell
@@ -28,14 +28,13 @@ class Loudness:
 
 
 class Console:
-    """Prints a node's diagnostics, checked once a second, where they say something new.
+    """Prints a node's diagnostics, checked once a second, if they contain something new.
 
     A state consists of parts, divided by semicolons. Counts and durations in them may change without a line; only words
-    count. There is a line when a part appears, when the state has settled otherwise, and once a minute while there is
-    a problem.
+    count. A line is printed when a part appears, when a new state has settled, and once a minute while a problem lasts.
 
     Args:
-        loudness: Where lines go.
+        loudness: Sinks for lines.
         now_s: Steady clock, in seconds.
     """
 
@@ -52,7 +51,7 @@ class Console:
 
         Args:
             level: 0 if all is well, 1 for a warning, 2 for an error, 3 for stale inputs.
-            text: What the node says.
+            text: The node's message.
         """
         now_s, parts = self._now_s(), {_NUMBER.sub("#", part) for part in text.split("; ")}
         news = not all(now_s - self._seen_s.get(part, -math.inf) <= AGAIN_S for part in parts)

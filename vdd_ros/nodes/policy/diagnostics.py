@@ -1,4 +1,4 @@
-"""Health, counters and percentiles of a policy node, as `/diagnostics` carries them."""
+"""Health, counters and percentiles of a policy node for `/diagnostics`."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class Health:
 
     Args:
         loop: The loop.
-        overdue_s: Returns the running time of an overdue tick in seconds; 0 if none is.
+        overdue_s: Returns the running time of an overdue tick in seconds; 0 if none is overdue.
         explain: Explains why inputs have no value, given whether messages arrive.
     """
 
@@ -51,7 +51,7 @@ class Health:
         return level, f"{episodes.phase.value}, nothing is commanded: {episodes.reason}"
 
     def _judge(self, now_s: float, new: dict[str, int]) -> tuple[bytes, str]:
-        """Return the level and the message of a node that acts, from the increase of each counter."""
+        """Return the level and the message of a running node, from the increase of each counter."""
         loop = self._loop
         refused = new["refused_messages"] + new["refused_goals"]
         before_s, self._now_s = self._now_s, now_s
@@ -70,26 +70,31 @@ class Health:
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
         frozen = loop.commander.following.frozen
         waits = new["waiting"] if new["waiting"] == new["ticks"] else 0  # one or two ticks at the start are normal
-        problems = {
-            "ticks, all so far, waited for the first result or, with start_gate: window, for a full window": waits,
-            f"commands waited for the robot, more than max_error from {self._waited()}": new["waited"],
-            f"inputs did not change although commands did: {', '.join(frozen)}": len(frozen),
-            f"ticks commanded nothing: {self._skew()}": new["skewed"],
-            "actions were outside the limits in the policy file": new["outside_limits"],
-            "actions were not finite and were dropped": new["refused_actions"],
-            "commands were dropped: the robot is more than a step outside its range": new["unreachable"],
-            "first commands were dropped: too far from the measured position": new["first_refused"],
-            "actions came too late and were dropped": new["overruns"],
-            "ticks were still running past their time limit": new["hangs"],
-            "calls of loss_service failed": new["failed_calls"],
-            "goals of an action failed": new["failed_goals"],
-            "observations were out of distribution": new["novel"],
-            "messages refused" + self._why(refused): refused,
-            "ticks missed their deadline": new["deadline_misses"],
-            "times the clock was set back": new["clock_jumps"],
-            f"policy files refused, the previous one stays active: {loop.swap.last_refused}": new["refused_policies"],
-        }
-        found = [f"{count} {problem}" for problem, count in problems.items() if count]
+        last = loop.swap.last_refused
+        problems = (
+            (
+                "ticks so far, all waiting for the first result or, with start_gate: window, for a full window",
+                waits,
+                "",
+            ),
+            ("commands that waited for the robot", new["waited"], f", more than max_error from {self._waited()}"),
+            ("inputs that did not change although commands did", len(frozen), f", {', '.join(frozen)}"),
+            ("ticks that commanded nothing", new["skewed"], f", {self._skew()}"),
+            ("actions outside the limits in the policy file", new["outside_limits"], ""),
+            ("non-finite actions, dropped", new["refused_actions"], ""),
+            ("commands dropped since the robot is more than a step outside its range", new["unreachable"], ""),
+            ("first commands dropped, too far from the measured position", new["first_refused"], ""),
+            ("late actions, dropped", new["overruns"], ""),
+            ("ticks still running past their time limit", new["hangs"], ""),
+            ("failed calls of loss_service", new["failed_calls"], ""),
+            ("failed goals of an action", new["failed_goals"], ""),
+            ("out-of-distribution observations", new["novel"], ""),
+            ("refused messages", refused, self._why(refused)),
+            ("missed deadlines", new["deadline_misses"], ""),
+            ("backward clock jumps", new["clock_jumps"], ""),
+            ("refused policy files", new["refused_policies"], f"; the previous one stays active: {last}"),
+        )
+        found = [f"{problem}: {count}{detail}" for problem, count, detail in problems if count]
         return (DiagnosticStatus.WARN, "; ".join(found)) if found else (DiagnosticStatus.OK, "running")
 
     def _new_since(self) -> dict[str, int]:
@@ -101,7 +106,7 @@ class Health:
         return {name: value - before.get(name, 0) for name, value in now.items()}
 
     def _skew(self) -> str:
-        """Say how far the stamps of the inputs were apart."""
+        """Describe the time between the stamps of the inputs."""
         alignment = self._loop.observer.alignment
         if alignment.last is None:
             return ""
@@ -164,7 +169,7 @@ def loop_values(loop: PolicyLoop, statistics: LatencyStatistics) -> dict[str, in
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:
-    """Return values as diagnostics carry them: non-text as JSON, long texts clipped."""
+    """Return values for diagnostics: non-text as JSON, long texts clipped."""
     return [
         KeyValue(
             key=printable(key),

@@ -26,12 +26,12 @@ class WarmUpRuns:
         dry_run_s: Initial estimate of a run's duration, in seconds.
         now_ns: The clock.
         dry_run: Dry-runs a tick.
-        receive: Takes in what has arrived.
+        receive: Takes in queued messages.
 
     Attributes:
         early_ns: How long before the instant the node wakes.
         now_ns: The clock.
-        receive: Takes in what has arrived.
+        receive: Takes in queued messages.
     """
 
     def __init__(

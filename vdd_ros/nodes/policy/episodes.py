@@ -1,4 +1,4 @@
-"""Episodes over ROS: numbers, pauses, the way home and the end of a task."""
+"""Episodes over ROS: numbers, pauses, homing and the end of a task."""
 
 import math
 from collections.abc import Callable
@@ -22,18 +22,18 @@ PHASE = "~/phase"
 class EpisodeTopics:
     """The topics and services that begin, pause and end the episodes of a loop.
 
-    Only a node that commands calls the home service, follows the end of a task, and tells its phase. A shadow may
-    follow that.
+    Only a commanding node calls the home service, detects the end of a task, and publishes its phase. A shadow may
+    follow that phase.
 
     Args:
         node: The node.
         loop: The loop.
-        rules: Of the robot file.
+        rules: Rules of the robot file.
         inputs: Messages taken in before each tick.
         topic: Topic of episode numbers; empty for none.
-        phase_topic: Topic of the phases of the node that commands, for a shadow; empty for none.
+        phase_topic: Topic of the commanding node's phases, for a shadow; empty for none.
         control: Whether the node commands.
-        ticking: Tells whether the loop ticks.
+        ticking: Returns whether the loop ticks.
         simulated_time: Whether time comes from /clock.
     """
 
@@ -72,12 +72,12 @@ class EpisodeTopics:
         self._services = [node.create_service(Trigger, name, function) for name, function in served.items()]
 
     def start(self) -> None:
-        """Follow the node that commands, as at activation: it may have paused long ago."""
+        """Follow the commanding node, as at activation: it may have paused long ago."""
         if self._phase and self._node.count_publishers(self._phase_topic):
             self._loop.episodes.follow(self._phase, -math.inf)
 
     def stop(self) -> None:
-        """Wait for no answer any longer, as at deactivation."""
+        """Stop waiting for an answer, as at deactivation."""
         if self._home is not None:
             self._home.stop()
 
@@ -95,7 +95,7 @@ class EpisodeTopics:
         if message.data == self._number:
             return
         self._number = message.data
-        if self._ticking():  # at activation the loop begins anew anyway
+        if self._ticking():  # activation restarts the loop anyway
             self._loop.episodes.new_number(self._since_s(received_s))
 
     def _since_s(self, received_s: float) -> float:
@@ -115,7 +115,7 @@ class EpisodeTopics:
             self._loop.episodes.end(f"{self._done_topic} says so")
 
     def _call_home(self) -> None:
-        if self._home is not None and self._ticking():  # a tick that hung may end after the deactivation
+        if self._home is not None and self._ticking():  # a hung tick may end after the deactivation
             self._home.start()
 
     def _homed(self, failure: str) -> None:

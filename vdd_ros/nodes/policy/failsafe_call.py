@@ -39,7 +39,7 @@ class FailsafeCall:
     def start(self) -> None:
         """Call now and repeat until it succeeds; does not wait for the response."""
         self.wanted = True
-        self._timer.reset()  # otherwise the timer might abandon a call right away
+        self._timer.reset()  # otherwise the timer might abandon the call at once
         self._call()
 
     def stop(self) -> None:

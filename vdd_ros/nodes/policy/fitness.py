@@ -30,7 +30,7 @@ def judge_speed(
     Args:
         path: Policy file, for the message.
         warm_up: Durations of its warm-up runs.
-        parameters: Of the node.
+        parameters: Parameters of the node.
         period_s: Time between ticks.
         again: Repeats the warm-up with the given number of runs.
 
@@ -63,7 +63,7 @@ class MemoryCheck:
     """Measures how much memory a policy's runs add to the process, from construction to `judge`.
 
     Args:
-        parameters: Of the node.
+        parameters: Parameters of the node.
     """
 
     def __init__(self, parameters: PolicyParameters) -> None:

@@ -19,11 +19,11 @@ from vdd_ros.robot.command_channel import CommandPart, Floats
 
 LOOK_S = 0.2
 CLOSING_S = 1.0
-"""How long a client outlives its node's session, for the goal that it has to cancel."""
+"""How long a client outlives its node's session, to cancel its goal."""
 
 
 class GoalPublisher:
-    """The action client of one command; in shadow mode nothing.
+    """The action client of one command; without effect in shadow mode.
 
     A tick compares numbers and, if they are new, hands them to the executor, which sends the goal.
 
@@ -61,9 +61,7 @@ class GoalPublisher:
         self._numbers = np.empty(len(self._tolerances))
         self._apart = np.empty_like(self._numbers)
         self._asked = np.full_like(self._numbers, np.nan)
-        self._wishes: deque[Floats | None] = deque(
-            maxlen=1
-        )  # only the newest matters: rclpy runs the newest task first
+        self._wishes: deque[Floats | None] = deque(maxlen=1)  # only the newest counts: rclpy runs the newest task first
         self._client: Any = None
         self._closes_s: float | None = None
         if not control:
@@ -87,11 +85,11 @@ class GoalPublisher:
         return str(self._node.resolve_topic_name(self._part.command.topic))
 
     def send(self, values: Floats) -> None:
-        """Have a goal sent for its part of the numbers of all commands, (n,), if they differ from the last goal's."""
+        """Send a goal with its part of the numbers of all commands, (n,), if they differ from the last goal's."""
         self._part.numbers(values, self._numbers)
         np.subtract(self._numbers, self._asked, out=self._apart)
         np.abs(self._apart, out=self._apart)
-        if (self._apart <= self._tolerances).all():  # not so while nothing was asked, which is NaN
+        if (self._apart <= self._tolerances).all():  # false before the first goal, which is NaN
             return
         self._asked[:] = self._numbers
         self._wishes.append(self._numbers.copy())
@@ -108,25 +106,25 @@ class GoalPublisher:
         """Prepare nothing."""
 
     def withdraw(self) -> None:
-        """Cancel the goal in flight, from any thread; the next command is sent whatever it is."""
+        """Cancel the goal in flight, from any thread; the next command is sent unconditionally."""
         self._asked.fill(np.nan)
         self._wishes.append(None)
         self._in_executor(self._follow_wish)
 
     def await_server(self, timeout_s: float) -> None:
-        """Wait until there is a server; raises ConfigurationError if there is none in time."""
+        """Wait for the server; raises ConfigurationError if there is none in time."""
         if self._client is None:
             return
         if not self._client.wait_for_server(timeout_sec=timeout_s):
             raise ConfigurationError(
-                f"{self._part.command.path}: nobody serves the action {self.name} ({self._part.command.type}), not "
-                f"within {timeout_s:g} s; start the gripper's controller, or correct `topic` in the robot file "
-                "(`ros2 action list` shows those that are served)"
+                f"{self._part.command.path}: the action {self.name} ({self._part.command.type}) has no server "
+                f"after {timeout_s:g} s; start the gripper's controller, or correct `topic` in the robot file "
+                "(`ros2 action list` shows the available ones)"
             )
         self._look()  # it may have been missing until now
 
     def flush(self, timeout_s: float) -> None:
-        """Wait for nothing: `busy` tells when the last goal has ended."""
+        """Do nothing: `busy` reports when the last goal has ended."""
 
     def destroy(self) -> None:
         """Cancel the goal in flight, and destroy the client once it has ended, after `CLOSING_S` at the latest."""
@@ -145,7 +143,7 @@ class GoalPublisher:
         client.destroy()
 
     def _follow_wish(self) -> None:
-        """Want the newest goal, or none if it was withdrawn meanwhile."""
+        """Request the newest goal, or none if it was withdrawn meanwhile."""
         if self._client is None or self._closes_s is not None:
             return
         with suppress(IndexError):  # an earlier call took it
@@ -161,7 +159,7 @@ class GoalPublisher:
         return self._client.send_goal_async(goal)
 
     def _look(self) -> None:
-        """Tell whether there still is a server, and ask again what it did not answer."""
+        """Check that the server still exists, and repeat unanswered requests."""
         if self._closes_s is not None:
             self._close()
             return
@@ -169,7 +167,7 @@ class GoalPublisher:
         served = self._client.server_is_ready()
         if served != bool(self.obstacle):
             return
-        self.obstacle = "" if served else f"nobody serves the action {self.name} any more"
+        self.obstacle = "" if served else f"the action {self.name} no longer has a server"
         if not served:
             self._asked.fill(np.nan)
             self._goals.forget()

@@ -1,4 +1,4 @@
-"""A loaded policy takes over once its observation window is full; or it is refused and nothing changes."""
+"""Hand-over to a loaded policy once its observation window is full; otherwise it is refused and nothing changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Handover:
 
     Args:
         loop: Loop of the active policy.
-        timeout_s: How long a policy may wait.
+        timeout_s: Longest wait of a policy, in seconds.
         between_ticks: Calls a function while no tick runs.
         now_s: The time in seconds, on the clock of the stamps.
     """
@@ -73,7 +73,7 @@ class Handover:
             return
         loaded, _, _ = self._waiting
         if hung:
-            self._refuse(loaded, "the tick that runs does not end")
+            self._refuse(loaded, "the running tick does not end")
         elif self._loop.swap.cancel(loaded.active):
             self._loop.take_over(loaded.active)
             self._handed_over()

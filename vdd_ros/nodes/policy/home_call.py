@@ -17,12 +17,12 @@ LOOK_S = 0.1
 class HomeCall:
     """One call at a time of a `std_srvs/srv/Trigger` service that answers when the robot is home.
 
-    It moves the robot, so a call that failed is not repeated.
+    It moves the robot, so a failed call is not repeated.
 
     Args:
         node: The node that calls.
         home: The service.
-        answered: Called in the executor with the reason why the call failed; empty if it did not.
+        answered: Called in the executor with the reason for a failure; empty after success.
     """
 
     def __init__(self, node: Node, home: Home, answered: Callable[[str], None]) -> None:
@@ -45,7 +45,7 @@ class HomeCall:
             self._node.executor.create_task(self._call)
 
     def stop(self) -> None:
-        """Wait no longer, and do not call if that was still to come; to be called in the executor."""
+        """Stop waiting, and cancel a pending call; to be called in the executor."""
         self._wanted = False
         self._forget()
 
@@ -62,7 +62,7 @@ class HomeCall:
         self._node.destroy_client(self._client)
 
     def _call(self) -> None:
-        if not self._wanted:  # stopped meanwhile: the robot must not move any more
+        if not self._wanted:  # stopped meanwhile: the robot must no longer move
             return
         self._wanted = False
         self._forget()

@@ -14,7 +14,7 @@ from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 
 class PolicyMachine(HostFacts):
-    """The machine of a node, and how the policy runs on it.
+    """The machine of a node, and the policy's settings on it.
 
     Attributes:
         provider, intra_op_threads, inter_op_threads: As in `PolicyParameters`.
@@ -41,7 +41,7 @@ class PolicyInfo(TypedDict):
         deterministic: As `is_deterministic` in `PolicySpec`.
         warm_up_first_ms, warm_up_median_ms: Duration of the first run, and median of the runs after it.
         parameters: All parameters of the node, by name.
-        versions: Of the packages that run the policy.
+        versions: Versions of the packages that run the policy.
         providers: Execution providers of ONNX Runtime.
         ros: ROS 2 and its middleware.
         machine: The host.
@@ -77,12 +77,12 @@ class PolicyInfo(TypedDict):
 
 
 class SessionInfo(PolicyInfo):
-    """Content of `~/policy_info`: what a policy has, and what its session adds.
+    """Content of `~/policy_info`: that of a policy, and additions of its session.
 
     Attributes:
         wake_early_s: How long before a tick its thread wakes up, seconds.
         jitter_floor: Delays of a thread that only sleeps: the fields of `Jitter`.
-        refused: Requests that the host refused; None until the node has made them.
+        refused: Requests refused by the host; None until the node has made them.
     """
 
     wake_early_s: float
@@ -99,7 +99,7 @@ def policy_info(
     rate_hz: float,
     warm_up: WarmUp,
 ) -> PolicyInfo:
-    """Return what a bag needs to tell which policy on which machine gave its latencies."""
+    """Return the description that links a bag's latencies to policy and machine."""
     spec = policy.spec
     return {
         "node": name,

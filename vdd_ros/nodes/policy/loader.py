@@ -33,9 +33,11 @@ class Loader:
         return self._running
 
     def check_ticks(self) -> None:
-        """Raise ConfigurationError if a load runs that would stop ticks which begin now."""
+        """Raise ConfigurationError if a running load would stop ticks that begin now."""
         if self._running and trial.opening_stops_python():
-            raise ConfigurationError(f"a policy file is being loaded, and {trial.STOPS_TICKS}: activate again after it")
+            raise ConfigurationError(
+                f"a policy file is being loaded, and {trial.STOPS_TICKS}: activate again afterwards"
+            )
 
     def begin(
         self, load: Callable[[], LoadedPolicy], timeout_s: float, settle: Callable[[LoadedPolicy | Exception], object]
@@ -88,7 +90,7 @@ class Loader:
         self.begin(load, timeout_s, settle)
         while not came.wait(POLL_S):
             if asked_to_leave():
-                raise ConfigurationError("loading was given up, because the process was asked to leave")
+                raise ConfigurationError("loading was aborted, because the process was asked to exit")
         if isinstance(results[0], Exception):
             raise results[0]
         loaded: LoadedPolicy = results[0]
@@ -115,6 +117,6 @@ class _Once:
 
 def _too_slow(timeout_s: float) -> ConfigurationError:
     return ConfigurationError(
-        f"loading took longer than {timeout_s:g} s and was given up (parameter load_timeout_s); give it longer, or let "
-        "`vdd prebuild` build TensorRT's engines before"
+        f"loading took longer than {timeout_s:g} s and was aborted (parameter load_timeout_s); allow more time, or "
+        "build TensorRT's engines in advance with `vdd prebuild`"
     )

@@ -47,15 +47,15 @@ def load(
     Args:
         path: The policy file.
         robot: The robot file.
-        parameters: Of the node.
-        name: Of the node.
+        parameters: Parameters of the node.
+        name: Name of the node.
         rate_hz: Present tick rate of the node; by default that of the parameters or the file.
         allowed: Files that may be loaded; by default any.
         transforms: Transforms between frames, if the robot file names any.
 
     Raises:
-        VddError: The file is not allowed or no policy file, does not fit the robot or the parameters, was made for
-            another rate or an impossible one, or is too slow or too large for this host.
+        VddError: The file is not allowed or not a policy file, does not fit the robot or the parameters, has another or
+            an impossible rate, or is too slow or too large for this host.
     """
     began = perf_counter()
     file = (allowed or Allowed()).read(path)
@@ -112,6 +112,6 @@ def _warn_of_building(policy: OnnxPolicy, built: list[str], path: str, name: str
     """Warn that TensorRT's engines had to be built at run time."""
     if built:
         get_logger(name.strip("/").replace("/", ".")).warning(
-            f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are kept in "
-            f"{policy.engine_folder}. Next time let `vdd prebuild {path} --provider tensorrt` do it before"
+            f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are stored in "
+            f"{policy.engine_folder}. Next time build them in advance with `vdd prebuild {path} --provider tensorrt`"
         )

@@ -23,7 +23,7 @@ SLOWEST_HZ, FASTEST_HZ = 0.001, 1000.0
 
 @dataclass(frozen=True)
 class PolicyParameters:
-    """Read when the node is configured; changes are refused after that, until it is unconfigured again.
+    """Parameters read when the node is configured; later changes are refused until it is unconfigured again.
 
     `config/policy_node.params.yaml` gives the reason of each value.
     """
@@ -47,20 +47,20 @@ class PolicyParameters:
     rate_hz: float = parameter(0.0, "ticks per second; 0: the policy's own rate", 0.0, FASTEST_HZ)
     wake_early_s: float = parameter(0.003, "how early the node wakes before a tick, for dry runs; 0: off", 0.0, 0.02)
     enable_control: bool = parameter(True, "false: shadow mode, everything runs without commands")
-    publish_decisions: bool = parameter(True, "publish what the policy saw and wanted, per inference")
+    publish_decisions: bool = parameter(True, "publish the policy's observation and action, per inference")
     expert: str = parameter("sample", f"how a mixture chooses its expert: {', '.join(SELECTIONS)}")
     switch_ratio: float = parameter(
         DEFAULT_SWITCH_RATIO, "expert sticky: how much likelier another expert must be to take over", 1.0, 1e6
     )
     noise: str = parameter("mean", f"what a mixture's expert executes: {', '.join(NOISES)}")
-    action_steps: int = parameter(1, "actions of each chunk that are executed before the next request", 1, 1000)
+    action_steps: int = parameter(1, "actions of each chunk to execute before the next request", 1, 1000)
     prefetch_ticks: int = parameter(0, "how many ticks ahead the next chunk is requested", 0, 1000)
-    send: str = parameter("step", f"what a command carries where the robot file does not say: {', '.join(SENDS)}")
+    send: str = parameter("step", f"content of a command if the robot file does not set it: {', '.join(SENDS)}")
     robot_timeout_s: float = parameter(
-        5.0, "how long the configuration waits for the robot's description and its controllers' parameters", 0.1, 600.0
+        5.0, "longest wait during configuration for the robot's description and its controllers' parameters", 0.1, 600.0
     )
     unreachable_controller: str = parameter(
-        "refuse", f"a controller that does not tell its joints: {', '.join(UNREACHABLE)}"
+        "refuse", f"reaction to a controller that does not report its joints: {', '.join(UNREACHABLE)}"
     )
     start_gate: str = parameter("inputs", f"required before the first action: {', '.join(START_GATES)}")
     first_action: str = parameter(
@@ -69,14 +69,16 @@ class PolicyParameters:
     inference_limit_s: float = parameter(
         0.0, "actions later than this, from the start of their tick, are dropped; 0: one period", 0.0, 10.0
     )
-    follow_timeout_s: float = parameter(1.0, "how long a robot may fail to follow before the fail-safe", 0.01, 3600.0)
+    follow_timeout_s: float = parameter(
+        1.0, "time for which a robot may fail to follow before the fail-safe", 0.01, 3600.0
+    )
     on_novelty: str = parameter("warn", f"out-of-distribution observations: {', '.join(ON_NOVELTY)}")
     novelty_ticks: int = parameter(10, "consecutive novel ticks before hold and deactivate act", 1, 1_000_000)
     seed: int = parameter(0, "seed of every random draw, applied at each activation", 0, 2**31 - 1)
     provider: str = parameter("cpu", f"execution provider, refused if not available: {', '.join(PROVIDERS)}")
     device_id: int = parameter(0, "index of the GPU, with cuda and tensorrt", 0, 255)
     engine_cache: str = parameter("", "folder of TensorRT's engines; empty: in the user's cache directory", path=True)
-    fp16: bool = parameter(False, "with tensorrt: half precision where that is faster")
+    fp16: bool = parameter(False, "with tensorrt: half precision if that is faster")
     cuda_graph: bool = parameter(False, "with cuda: replay all kernel launches as one")
     intra_op_threads: int = parameter(1, "threads inside an operator", 1, 64)
     inter_op_threads: int = parameter(1, "threads across operators", 1, 64)
@@ -91,11 +93,11 @@ class PolicyParameters:
         "", "topic of episode numbers (std_msgs/Int64); each clears the history; empty: none"
     )
     phase_topic: str = parameter(
-        "", "for shadows: phases of the node that commands, its ~/phase (std_msgs/String); empty: none are followed"
+        "", "for shadows: topic of the commanding node's phases, its ~/phase (std_msgs/String); empty: none"
     )
     autostart: bool = parameter(False, "configure and activate without a manager")
     start_topic: str = parameter(
-        "", "with autostart: activate once this topic (std_msgs/Bool, transient local) says true; empty: at once"
+        "", "with autostart: activate once this topic (std_msgs/Bool, transient local) is true; empty: at once"
     )
 
     def __post_init__(self) -> None:
@@ -129,11 +131,11 @@ class PolicyParameters:
         return Allowed(self.load_policy_from, self.load_policy_sha256)
 
     def host(self) -> HostSettings:
-        """Return what is asked of the host; raises ConfigurationError."""
+        """Return the settings requested from the host; raises ConfigurationError."""
         return HostSettings(self.fifo_priority, self.cpu_affinity, self.lock_memory)
 
     def provider_settings(self) -> ProviderSettings:
-        """Return what is asked of ONNX Runtime; raises ConfigurationError."""
+        """Return the settings requested from ONNX Runtime; raises ConfigurationError."""
         return ProviderSettings(self.provider, self.device_id, self.engine_cache, self.fp16, self.cuda_graph)
 
     def guards(self) -> GuardSettings:

@@ -33,10 +33,10 @@ class PublishedOutputs:
         channel: The commands of the robot file.
         period_s: Time between ticks.
         control: False for shadow mode.
-        inputs: The inputs whose ages the latency records hold.
+        inputs: The inputs whose ages are in the latency records.
 
     Attributes:
-        obstructed: Called with the reason why commands would not be heard; empty once they are.
+        obstructed: Called with the reason why commands would not arrive; empty once they do.
 
     Raises:
         RobotFileError: A command's type is not installed, or lacks a field that the robot file names.
@@ -90,7 +90,7 @@ class PublishedOutputs:
         self.obstructed("; ".join(goals.obstacle for goals in self._goals if goals.obstacle))
 
     def await_servers(self, timeout_s: float) -> None:
-        """Wait until each action of the robot file has a server; raises ConfigurationError if one has none in time."""
+        """Wait for the servers of the robot file's actions; raises ConfigurationError after the timeout."""
         for goals in self._goals:
             goals.await_server(timeout_s)
 
@@ -153,7 +153,7 @@ class PublishedOutputs:
             goals.destroy()
 
     def _waits(self) -> bool:
-        """Whether a service has not been called, or a goal has not ended."""
+        """Whether a service call or a goal is still pending."""
         return any(request.wanted for request in self._requests) or any(goals.busy for goals in self._goals)
 
     def _count_failed_goal(self) -> None:

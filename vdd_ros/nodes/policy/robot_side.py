@@ -24,10 +24,10 @@ UNREACHABLE = ("refuse", "warn")
 
 
 def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:
-    """Return a robot file with the robot description of the topic `robot_description`, if it needs one.
+    """Return the robot file, with the description from the topic `robot_description` if it needs one.
 
     Raises:
-        RobotFileError: Nobody publishes it within `timeout_s` seconds, or it is no URDF.
+        RobotFileError: It is not published within `timeout_s` seconds, or it is not a URDF.
     """
     if not robot.needs_description:
         return robot
@@ -42,7 +42,7 @@ def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:
 
 
 def sends_chunks(robot: RobotFile) -> bool:
-    """Return whether a command of a robot file, with `send` in each, is sent whole chunks.
+    """Return whether any command of a robot file, with `send` set in each, carries whole chunks.
 
     Raises:
         ConfigurationError: Chunks are requested, but no command's type carries several actions.
@@ -51,16 +51,16 @@ def sends_chunks(robot: RobotFile) -> bool:
     if wanted and not any(command.message.has_points for command in robot.commands):
         types = ", ".join(dict.fromkeys(command.type for command in wanted))
         raise ConfigurationError(
-            f"send is 'chunk', but the robot file commands {types}; several actions are carried by "
-            f"{', '.join(command_types(points=True))} only"
+            f"send is 'chunk', but the robot file commands {types}; only {', '.join(command_types(points=True))} can "
+            f"carry several actions"
         )
     return any(command.takes_chunks for command in wanted)
 
 
 def refuse_wider(successor: ActivePolicy, configured: CommandChannel) -> None:
-    """Refuse a policy whose demonstrations allow more than those of the policy that the node was configured with.
+    """Refuse a policy with wider demonstrated limits than those of the policy that the node was configured with.
 
-    Anybody may ask for a hot swap; who configures the node decides what the robot may do.
+    Anybody can request a hot swap, but only the configuration decides what the robot may do.
 
     Raises:
         ConfigurationError: A limit is wider; the policy is closed.
@@ -68,23 +68,23 @@ def refuse_wider(successor: ActivePolicy, configured: CommandChannel) -> None:
     if wider := successor.channel.wider_than(configured):
         successor.chunks.close()
         raise ConfigurationError(
-            "by `limits: from_demonstrations` the limits of its commands would be wider than those that the node was "
-            f"configured with: {printable(wider)}. Give them in the robot file, or configure the node with this policy "
+            "by `limits: from_demonstrations` the limits of its commands would be wider than those at configuration: "
+            f"{printable(wider)}. State limits in the robot file, or configure the node with this policy "
             "(policy_path)"
         )
 
 
 def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachable: str) -> None:
-    """Hold each command that names its controller against that controller's own parameters.
+    """Compare each command that names a controller with that controller's own parameters.
 
     Args:
-        node: The node that asks.
+        node: The node that sends the requests.
         robot: The robot file.
         timeout_s: Time limit for all controllers together, in seconds.
         unreachable: One of `UNREACHABLE`, for a controller that does not answer.
 
     Raises:
-        ConfigurationError: A controller takes other joints, another order or another quantity, or does not answer.
+        ConfigurationError: A controller has other joints, another order or another quantity, or does not answer.
     """
     end_s = time.monotonic() + timeout_s
     for command in robot.commands:
@@ -101,8 +101,8 @@ def check_controllers(node: Node, robot: RobotFile, timeout_s: float, unreachabl
 
 def _fail_or_warn(node: Node, command: Command, timeout_s: float, unreachable: str) -> None:
     text = (
-        f"{command.path}.controller: {command.controller} did not tell its parameters within {timeout_s:g} s, so that "
-        "nobody knows whether it takes these joints in this order"
+        f"{command.path}.controller: {command.controller} did not report its parameters within {timeout_s:g} s, so "
+        "joints and order cannot be checked"
     )
     if unreachable == "refuse":
         raise ConfigurationError(f"{text}; start it first, or set unreachable_controller to 'warn'")

@@ -116,13 +116,13 @@ class GraphMonitor:
 
         Args:
             names: Names of the inputs.
-            comes: Whether messages arrive, though none is usable.
+            comes: Whether unusable messages arrive.
         """
         watched = {each.what: each for each in self.inputs}
         return "; ".join(self._explain(watched[name], comes=comes) for name in names if name in watched)
 
     def unpublished(self) -> str:
-        """Describe the inputs that nobody publishes, with topics of a similar name; empty if somebody publishes all."""
+        """Describe unpublished inputs, with topics of a similar name; empty if all are published."""
         return "; ".join(self._explain(each, comes=False) for each in self._inputs if not self._published(each.topic))
 
     def _explain(self, each: Watched, *, comes: bool) -> str:
@@ -150,12 +150,12 @@ class GraphMonitor:
         return [printable(name) for name in sorted(found, key=lambda name: kind not in present[name])[:MOST_ALIKE]]
 
     def unheard(self) -> str:
-        """Describe commands that nobody subscribes to, with topics of a similar name; empty if somebody does to all."""
+        """Describe commands without a subscriber, with topics of a similar name; empty if all have one."""
         alone = [topic for topic, count in self.listeners().items() if not count]
         ends, kinds = self._node.get_subscriptions_info_by_topic, self.command_topics
         alike = dict.fromkeys(name for topic in alone for name in self._alike(topic, kinds[topic], ends))
         problem = f"nobody subscribes to {' and '.join(alone)}" if alone else ""
-        return problem + (f", but somebody does to {', '.join(alike)}" if alike else "")
+        return problem + (f", but {', '.join(alike)} has subscribers" if alike else "")
 
     def other_input_publishers(self) -> dict[str, list[str]]:
         """Return the publishers' names for each input with more than one publisher."""
@@ -170,7 +170,7 @@ class GraphMonitor:
     def listeners(self) -> dict[str, int]:
         """Return the number of other subscriptions to each command topic; none in shadow mode."""
         counts = Counter({own.topic_name: own.get_subscription_count() for own in self._node.publishers})
-        counts.subtract(own.topic_name for own in self._node.subscriptions)  # those that observe the last command
+        counts.subtract(own.topic_name for own in self._node.subscriptions)  # nodes that observe the last command
         return {topic: max(0, counts[topic]) for topic in self.command_topics}
 
     def _published(self, topic: str) -> list[TopicEndpointInfo]:

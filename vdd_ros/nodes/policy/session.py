@@ -42,7 +42,7 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
 from vdd_ros.text import printable
 
-JITTER_SLEEPS = 90  # of a millisecond each
+JITTER_SLEEPS = 90  # each of one millisecond
 
 
 class PolicySession:
@@ -50,7 +50,7 @@ class PolicySession:
 
     Args:
         node: The node.
-        parameters: Of the node.
+        parameters: Parameters of the node.
         loader: Loads policy files in the background.
         swap: Service that hands over to another policy file.
         abort: Ends commanding; called with the reason.
@@ -101,7 +101,7 @@ class PolicySession:
             transforms=self._transforms,
         )
         self._loaded = loader.load(first, parameters.load_timeout_s)
-        self._channel = self._loaded.active.channel  # its limits are those that the operator configured
+        self._channel = self._loaded.active.channel  # its limits were configured by the operator
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
         self._simulated_time = node.get_parameter("use_sim_time").value
         self.graph_monitor = GraphMonitor(
@@ -294,7 +294,7 @@ class PolicySession:
         self._inputs.add(kind, source.topic, partial(self._on_input, source.name), qos, raw=True)
 
     def _matching(self, source: Input) -> QoSProfile:
-        """Return the profile that matches the present publishers of an input, and tell it."""
+        """Return the profile that matches the present publishers of an input, and log it."""
         topic = self._node.resolve_topic_name(source.topic)
         found = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(topic)]
         profile = matching_profile(found)

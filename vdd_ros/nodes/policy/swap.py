@@ -27,7 +27,7 @@ class SwapTarget:
     """The target of a load: the session of a configured node.
 
     Attributes:
-        load: Loads the file at a path; runs in a thread of its own.
+        load: Loads the file at a path; runs in a separate thread.
         timeout_s: Time limit for loading, in seconds.
         take_over: Hands over to a loaded policy; calls its second argument with the outcome, from any thread.
         taken_over: Called once it is active.
@@ -103,7 +103,7 @@ class HotSwap:
         try:
             outcome = await self._replace(path, target)
             return outcome if self._target is target else Outcome.refused(CLOSED)
-        except Exception as error:  # nothing has changed: the old policy acts on
+        except Exception as error:  # nothing has changed: the old policy stays active
             return Outcome.refused(_text(error))
         finally:
             self._busy = False

@@ -31,7 +31,7 @@ class TickSettings:
         period_s: Time between ticks.
         early_s: Lead of wake-up and dry runs before a tick, in seconds.
         limit_s: Inference limit in seconds.
-        max_age_s: Greatest age of an input in seconds; if no tick runs for longer, the fail-safe is entered.
+        max_age_s: Largest age of an input in seconds; if no tick runs for longer, the fail-safe is entered.
         on_arrival: Whether arriving observations trigger ticks instead of the clock.
         simulated_time: Whether time comes from /clock.
         host: Real-time settings requested from the host.

@@ -19,7 +19,7 @@ def common_type(topic: str, publishers: Sequence[TopicEndpointInfo], recorded: s
     if len(types) > 1:
         raise RecordingError(
             f"topic {topic} is published with different types: {', '.join(types)}; a bag needs one: stop or remap the "
-            "publisher that is wrong"
+            f"wrong publisher"
         )
     return types[0]
 

@@ -42,10 +42,10 @@ class Executable:
 
 
 def answered(executable: Executable, argv: list[str] | None) -> int | None:
-    """Check a command line; return the exit code if the program must not start, else None.
+    """Check a command line; return the exit code if the program must not start, otherwise None.
 
     Args:
-        executable: Whose command line.
+        executable: The executable.
         argv: The arguments without the program name; by default those of the process.
     """
     words = sys.argv[1:] if argv is None else argv

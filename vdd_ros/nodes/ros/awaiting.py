@@ -11,7 +11,7 @@ from vdd_ros.nodes.ros.polled_subscriptions import NobodysGroup, TickInputs
 
 
 def await_message(node: Node, kind: Any, topic: str, qos: QoSProfile, timeout_s: float) -> Any:
-    """Return the first message on a topic; None if none comes within `timeout_s` seconds."""
+    """Return the first message on a topic; None if none arrives within `timeout_s` seconds."""
     found: list[Any] = []
     inputs = TickInputs(node)
     try:
@@ -26,7 +26,7 @@ def await_message(node: Node, kind: Any, topic: str, qos: QoSProfile, timeout_s:
 
 
 def call_service(node: Node, kind: Any, name: str, request: Any, timeout_s: float) -> Any:
-    """Return a service's answer; None if it is not there, or does not answer within `timeout_s` seconds."""
+    """Return a service's answer; None if it is missing or does not answer within `timeout_s` seconds."""
     client = node.create_client(kind, name, callback_group=NobodysGroup())
     try:
         end_s = time.monotonic() + timeout_s
@@ -46,7 +46,7 @@ def call_service(node: Node, kind: Any, name: str, request: Any, timeout_s: floa
 
 
 def _wait(node: Node, client: Any, timeout_s: float) -> bool:
-    """Wait until a client has an answer; return whether something came."""
+    """Wait until a client has an answer; return whether one arrived."""
     context = node.context.handle
     if context is None:
         return False

@@ -80,7 +80,7 @@ class CallbackErrors:
         """Count and log an error of a source, such as `service /policy/get_parameters`."""
         self.count += 1
         self.last = f"{what}: {type(error).__name__}: {printable(error)}"
-        self._log.tell(f"an error was caught, the node goes on: {self.last}")
+        self._log.tell(f"an error was caught, the node continues: {self.last}")
 
 
 class ContainingExecutor(SingleThreadedExecutor):

@@ -18,7 +18,7 @@ SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  #
 RECORDS = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Profile for tick reports: a recorder that is briefly busy or matched late misses none."""
 PHASES = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""Profile for phases: none is skipped, so that an end of an episode is not lost on the way."""
+"""Profile for phases: none is skipped, so that no end of an episode is lost."""
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 NOT_ON_PYPI = ("tf2_msgs", "control_msgs")
@@ -43,17 +43,17 @@ def message_class(type_name: str) -> Any:
         close = difflib.get_close_matches(name, dir(module), n=1)
         hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
         what = "action" if kind == "action" else "message"
-        problem = f"{package} has no such {what}{hint}; `ros2 interface package {package}` lists those that it has"
+        problem = f"{package} has no such {what}{hint}; `ros2 interface package {package}` lists the available ones"
     raise RobotFileError(f"message type {printable(type_name)}: {problem}")
 
 
 def qos_profile(name: str) -> QoSProfile:
-    """Return the profile of an input: `sensor_data` or `reliable`; of `match`, that which fits any publisher."""
+    """Return the profile of an input: `sensor_data` or `reliable`; for `match`, the one that fits any publisher."""
     return RELIABLE if name == "reliable" else SENSOR_DATA
 
 
 def matching_profile(published: Sequence[QoSProfile]) -> QoSProfile:
-    """Return the profile for some publishers: reliable if all are; that which fits any if there is none."""
+    """Return the profile for some publishers: reliable if all are; without publishers, the one that fits any."""
     reliable = [profile.reliability == ReliabilityPolicy.RELIABLE for profile in published]
     return RELIABLE if reliable and all(reliable) else SENSOR_DATA
 

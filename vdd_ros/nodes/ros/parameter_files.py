@@ -85,7 +85,7 @@ def _sections(content: dict[Any, Any], above: str, file: Path) -> Iterator[Secti
         else:
             where = printable(f"{above}/{key}")
             raise ConfigurationError(
-                f"{printable(file)}: {where} stands outside of {KEY}, where it would set nothing; write\n{EXAMPLE}"
+                f"{printable(file)}: {where} is outside of {KEY}, where it would set nothing; write\n{EXAMPLE}"
             )
 
 

@@ -27,9 +27,9 @@ def parameter(
 
     Args:
         default: Its default.
-        description: What it does.
-        low: Least value of a number.
-        high: Greatest value.
+        description: Its meaning.
+        low: Smallest value of a number.
+        high: Largest value.
         path: Whether it is a file path.
         fixed: Whether it can be set only at startup.
     """

@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 Callback = Callable[[Any, float], None]
-"""Takes a message or its bytes, and its time of receipt, in seconds since the epoch; 0 if the middleware gives none."""
+"""Takes a message or its bytes, and its time of receipt in seconds since the epoch; 0 if the middleware has none."""
 
 MOST_AT_ONCE = 100
 
@@ -33,7 +33,7 @@ class NobodysGroup(CallbackGroup):
 
 
 class _Polled(NamedTuple):
-    """A subscription, who takes its messages, those that wait for the hand-over, and whether they are bytes."""
+    """A subscription, its callback, the messages waiting for hand-over, and whether they are bytes."""
 
     subscription: Subscription
     callback: Callback
@@ -86,7 +86,7 @@ class TickInputs:
             while taken:
                 try:
                     callback(*taken.popleft())
-                except Exception as error:  # of one message: the tick goes on
+                except Exception as error:  # an error of one message: the tick continues
                     self._fail(subscription.topic_name, error)
 
     def _empty(
@@ -100,7 +100,7 @@ class TickInputs:
                     if found is None:
                         break
                     taken.append((found[0], 1e-9 * found[1]["received_timestamp"]))
-                except Exception as error:  # of one message: the tick goes on
+                except Exception as error:  # an error of one message: the tick continues
                     self._fail(subscription.topic_name, error)
 
     def discard(self) -> None:
@@ -118,7 +118,7 @@ class TickInputs:
             for message, info in newest:
                 try:
                     callback(message, 1e-9 * info["received_timestamp"])
-                except Exception as error:  # of one message: newer ones count
+                except Exception as error:  # an error of one message: newer ones count
                     self._fail(subscription.topic_name, error)
 
     def _fail(self, topic: str, error: Exception) -> None:

@@ -131,8 +131,8 @@ def _unknown_serialisation(message: Any) -> ConfigurationError:
 
 def _not_found(message: Any, count: int) -> ConfigurationError:
     return ConfigurationError(
-        f"the {count} numbers of a command are not found in a {type(message).__name__} again; each has to stand in one "
-        "field of it, as it is (`vdd_ros.testing.messages.check_message` checks a registered type)"
+        f"the {count} numbers of a command cannot be located in a {type(message).__name__}; each must be in one "
+        f"field, unchanged (`vdd_ros.testing.messages.check_message` checks a registered type)"
     )
 
 

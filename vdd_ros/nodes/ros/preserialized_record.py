@@ -11,7 +11,7 @@ class ReadyRecord:
     """A sensor_msgs/JointState with a name for each number; see `vdd_ros.bags.records`.
 
     Args:
-        labels: Of the numbers, `stamp_s` among them.
+        labels: Labels of the numbers, `stamp_s` among them.
 
     Raises:
         ConfigurationError: See `ReadyMessage`.

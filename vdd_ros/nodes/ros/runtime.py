@@ -1,4 +1,4 @@
-"""Start, spin and leave: what every executable shares.
+"""Start, spin and exit: the common part of all executables.
 
 SIGINT and SIGTERM are handled here, not by rclpy, whose handlers shut the context down before a node can stop its robot
 or close its bag.
@@ -45,8 +45,8 @@ def run(
         make_executor: Makes the executor that spins it.
 
     Returns:
-        The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, where the
-        node could not be made or started.
+        The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, if the
+            node could not be created or started.
     """
     with signals_noted() as received:
         _keep_from_shared_memory()

@@ -24,7 +24,7 @@ def message_format(type_name: str) -> MessageFormat:
     kind = message_class(type_name)
     try:
         schema = schema_of(kind)
-    except SchemaError:  # of a definition that this version does not know: messages are read as a whole
+    except SchemaError:  # an unknown kind of definition: messages are read as a whole
         schema = None
     return MessageFormat(type_name, schema, partial(_deserialized, kind))
 
@@ -52,10 +52,10 @@ def _kind(type_: Any) -> Kind:
     if form in ("UnboundedWString", "BoundedWString"):
         return Opaque("wstring")
     if form not in ("Array", "UnboundedSequence", "BoundedSequence"):
-        raise SchemaError(f"a field is a {form}, which this version does not know")
+        raise SchemaError(f"a field is a {form}, which this version does not support")
     item = _kind(type_.value_type)
     if isinstance(item, List):
-        raise SchemaError("a field is a list of lists, which this version does not know")
+        raise SchemaError("a field is a list of lists, which this version does not support")
     if form == "Array":
         return List(item, length=type_.size)
     return List(item, bound=type_.maximum_size if form == "BoundedSequence" else None)

@@ -13,7 +13,7 @@ EXECUTABLES = ("policy_node", "sim_robot_node", "bag_recorder")
 
 
 def prepare() -> None:
-    """Prepare the process if it is an executable of this package; else do nothing.
+    """Prepare the process if it is an executable of this package; otherwise do nothing.
 
     Until the node has handlers of its own, a signal ends the process with 0: nothing was commanded yet.
 

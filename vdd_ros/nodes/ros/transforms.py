@@ -10,7 +10,7 @@ from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE, TransformBuffer
 
 _MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""That of tf2's listener, as `_MOVING` is."""
+"""The profile of tf2's listener, like `_MOVING`."""
 
 
 def subscribe_to_transforms(inputs: TickInputs, transforms: TransformBuffer) -> None:

@@ -1,4 +1,4 @@
-"""The results of simulated episodes, in a file for who started the robot."""
+"""The results of simulated episodes, in a file for the process that started the robot."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from vdd_ros.text import printable
 
 @dataclass(frozen=True)
 class EpisodeResults:
-    """Episodes of one task that have ended.
+    """Finished episodes of one task.
 
     Attributes:
         task: Name of the task.
@@ -38,7 +38,7 @@ class EpisodeResults:
 
     @property
     def modes(self) -> dict[str, int]:
-        """Number of successful episodes by the name of their mode; modes that the task names are there with 0 too."""
+        """Number of successful episodes by the name of their mode; named modes without success count 0."""
         task = get_task(self.task)
         found = Counter(task.mode_name(result.mode) for result in self.episodes if result.mode is not None)
         return dict.fromkeys(task.mode_names, 0) | dict(sorted(found.items()))
@@ -70,7 +70,7 @@ def write_results(file: Path, task: str, episodes: Sequence[EpisodeResult]) -> N
 
 
 def read_results(file: Path) -> EpisodeResults | None:
-    """Read what `write_results` wrote; None where no episode has ended.
+    """Read the file of `write_results`; None if no episode has ended.
 
     Raises:
         RecordingError: The file is damaged.
