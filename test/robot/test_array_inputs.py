@@ -156,7 +156,7 @@ def test_real_types_have_the_arrays_that_they_should(kind: str, entry: dict[str,
         ("sensor_msgs/msg/JointState", {"joints": "a", "interface": "position"}, "joints: must be a list of texts"),
         ("sensor_msgs/msg/JointState", {"joints": ["a", "a"], "interface": "position"}, "more than once: a"),
         ("sensor_msgs/msg/JointState", {"joints": ["a"], "interface": "effort", "unit": "m"}, "unit: is 'm'"),
-        ("x_msgs/msg/Y", {"field": "data", "shape": [4], "max_rate": 1.0}, "max_rate: goes with single numbers"),
+        ("x_msgs/msg/Y", {"field": "data", "shape": [4], "max_rate": 1.0}, "max_rate: is for single numbers"),
     ],
 )  # fmt: skip
 def test_an_array_that_no_message_has_is_refused(kind: str, entry: dict[str, Any], problem: str) -> None:
@@ -176,7 +176,7 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 def test_an_array_has_an_input_of_its_own_and_measures_nothing() -> None:
     entries = array_document()["inputs"]["sensor"]["entries"]
-    with pytest.raises(RobotFileError, match=r"forces: is an array .* which has an input of its own; give two inputs"):
+    with pytest.raises(RobotFileError, match=r"forces: is an array .* which needs a separate input; give two inputs"):
         RobotFile.from_dict(
             changed(("inputs", "sensor", "entries"), entries | {"one": {"field": "layout.data_offset", "unit": "1"}})
         )

@@ -31,8 +31,8 @@ def test_the_same_joints_are_no_problem(kind: str, interface: str) -> None:
     ("joints", "problem"),
     [
         (["elbow", "shoulder"], "takes numbers for the joints elbow, shoulder, in another order than"),
-        (["shoulder", "elbow", "wrist"], "takes numbers for the joints shoulder, elbow, wrist, which are others than"),
-        (["shoulder"], "which are others than those of the robot file, shoulder, elbow"),
+        (["shoulder", "elbow", "wrist"], "takes numbers for the joints shoulder, elbow, wrist, which differ from"),
+        (["shoulder"], "which differ from those of the robot file, shoulder, elbow"),
         ([], "has no parameter `joints`"),
         ("shoulder", "has no parameter `joints`"),
         (None, "has no parameter `joints`"),
@@ -77,5 +77,5 @@ def test_a_controller_goes_with_joints() -> None:
     entry = {"name": "linear.x", "action": "go", "unit": "m/s", "low": -1.0, "high": 1.0, "max_step": 1.0}
     kind = "geometry_msgs/msg/Twist"
     document["command"] |= {"type": kind, "controller": "/base", "on_loss": "zero", "entries": [entry]}
-    with pytest.raises(RobotFileError, match=f"command.controller: goes with commands of joints, not with a {kind}"):
+    with pytest.raises(RobotFileError, match=f"command.controller: is for commands of joints, not for a {kind}"):
         RobotFile.from_dict(document)

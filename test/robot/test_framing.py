@@ -147,7 +147,7 @@ def test_an_observer_needs_transforms_and_refuses_without_one() -> None:
 )  # fmt: skip
 def test_what_has_no_frame_is_named(kind: str, entries: dict[str, Any]) -> None:
     text = refusal(kind, entries, frame="base")
-    assert text.startswith("inputs.seen.frame: goes with positions and orientations of a described type with a header")
+    assert text.startswith("inputs.seen.frame: is for positions and orientations of a described type with a header")
     assert "; v is none" in text
 
 

@@ -96,11 +96,11 @@ def test_short_form_and_entries_share_an_input() -> None:
         ({"interfaces": "position"}, "inputs.seen.joints.interfaces: must be a list of texts, not 'position'"),
         ({"unit": "V"}, "inputs.seen.joints.unit: is 'V', a unit of voltage, but the position of pan"),
         ({"unit": "V", "interfaces": ["position", "velocity"]}, "joints.unit: is 'V'; with several interfaces"),
-        ({"scale": 0}, "inputs.seen.joints.scale: is 0, which makes a constant of the entry"),
-        ({"scale": 2, "interfaces": ["position", "velocity"]}, "inputs.seen.joints.scale: goes with one interface"),
+        ({"scale": 0}, "inputs.seen.joints.scale: is 0, which makes the entry constant"),
+        ({"scale": 2, "interfaces": ["position", "velocity"]}, "inputs.seen.joints.scale: is for a single interface"),
         ({"offset": "x"}, "inputs.seen.joints.offset: must be a number, not 'x'"),
         ({"encode": "cos"}, "inputs.seen.joints.encode: is 'cos' (did you mean 'sin_cos'?); allowed are sin_cos"),
-        ({"joint": "a"}, "inputs.seen.joints.joint: is not known here"),
+        ({"joint": "a"}, "inputs.seen.joints.joint: is unknown here"),
     ],
 )
 def test_a_wrong_key_of_the_short_form_is_named(change: dict[str, Any], problem: str) -> None:
@@ -170,9 +170,13 @@ def test_fields_of_elements() -> None:
         ("data[grip]", numbers(1.0, 2.0, labels=("a", "b")), r"layout.dim has this label not; its labels are \['a'"),
         ("data[grip]", numbers(1.0, 2.0, labels=("grip", "grip")), "layout.dim has this label more than once"),
         ("data[grip]", numbers(1.0, 2.0, labels=("grip",)), "1 labels for 2 numbers; give the index of the element"),
-        ("data[grip]", SimpleNamespace(data=[1.0]), r"data\[grip\] is no number in this message .*; correct `field`"),
-        ("data[0]", SimpleNamespace(data=["a"]), r"data\[0\] is no number in this message"),
-        ("data[0].x", SimpleNamespace(data=[1.0]), r"data\[0\].x is no number in this message"),
+        (
+            "data[grip]",
+            SimpleNamespace(data=[1.0]),
+            r"data\[grip\] is not a number in this message .*; correct `field`",
+        ),
+        ("data[0]", SimpleNamespace(data=["a"]), r"data\[0\] is not a number in this message"),
+        ("data[0].x", SimpleNamespace(data=[1.0]), r"data\[0\].x is not a number in this message"),
     ],
 )
 def test_a_message_without_the_element_is_refused(field: str, message: Any, problem: str) -> None:
@@ -244,7 +248,7 @@ def test_elements_are_written_where_they_are_or_can_be_added() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"scale": 0.0}, "entries.it.scale: is 0, which makes a constant of the entry; it must be another number; wr"),
+        ({"scale": 0.0}, "entries.it.scale: is 0, which makes the entry constant; it must be another number; wr"),
         ({"scale": "fast"}, "entries.it.scale: must be a number, not 'fast'"),
         ({"scale": math.inf}, "entries.it.scale: must be finite"),
         ({"offset": None}, "entries.it.offset: must be a number, not nothing"),

@@ -104,7 +104,7 @@ def test_what_is_read_fits_the_schema(document: Any, path: tuple[Any, ...], valu
 
 def known_keys(document: Any) -> set[str]:
     """Return the keys that the reader names where a key is unknown."""
-    found = re.search(r"zzz: is not known here; allowed are ([\w, ]+)", refusal(document))
+    found = re.search(r"zzz: is unknown here; allowed are ([\w, ]+)", refusal(document))
     assert found, refusal(document)
     return set(found[1].split(", "))
 

@@ -138,7 +138,10 @@ def test_a_file_names_its_description(tmp_path: Path) -> None:
         ('<!DOCTYPE robot [<!ENTITY a "aaaa">]><robot>&a;</robot>', "has a document type declaration"),
         (ARM.replace('"2.0"', '"${pi}"'), "joint shoulder: upper is '${pi}', which is no number; this is a xacro file"),
         (ARM.replace('"2.0"', '"high"'), "joint shoulder: upper is 'high', which is no number"),
-        (ARM.replace('"shoulder"', '"waist"'), "command.entries[0].name: is 'shoulder', which no joint of the robot"),
+        (
+            ARM.replace('"shoulder"', '"waist"'),
+            "command.entries[0].name: is 'shoulder', which is not a joint of the robot",
+        ),
         (ARM.replace('"2.0"', '"-1.25"'), "command.entries[0].low: is -1.25, which is not below high (-1.25)"),
         (ARM.replace('"0.5"', '"0"'), "command.entries[0].max_step: is 0 by `limits: urdf`; it must be above 0"),
         (ARM.replace('"0.5"', '"nan"'), "command.entries[0].max_step: is missing: `limits: urdf` says nothing"),

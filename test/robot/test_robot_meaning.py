@@ -203,7 +203,7 @@ def test_a_twist_has_six_numbers(name: str) -> None:
 
 @pytest.mark.parametrize("unit", ["rad", "m", "degrees", "°", "counts", "turns"])
 def test_zeros_are_no_set_point_for_what_is_or_may_be_a_position(unit: str) -> None:
-    assert "command.on_loss: is 'zero', which is no safe set point" in refusal(robot(unit=unit, on_loss="zero"))
+    assert "command.on_loss: is 'zero', which is not a safe set point" in refusal(robot(unit=unit, on_loss="zero"))
 
 
 @pytest.mark.parametrize("unit", ["rad/s", "m/s", "N", "Nm", "1", "A"])
@@ -214,7 +214,7 @@ def test_zeros_stop_what_is_no_position(unit: str) -> None:
 @pytest.mark.parametrize("kind", [ARRAY, TRAJECTORY])
 def test_a_robot_that_keeps_its_last_velocity_does_not_hold(kind: str) -> None:
     """To hold is to send nothing more: a controller of velocities goes on with the last one."""
-    assert "command.on_loss: is 'hold', which leaves the last set point in force" in refusal(robot(kind, "rad/s"))
+    assert "command.on_loss: is 'hold', which keeps the last set point" in refusal(robot(kind, "rad/s"))
     for on_loss in ("zero", "call"):
         RobotFile.from_dict(robot(kind, "rad/s", on_loss=on_loss))
 
@@ -222,7 +222,7 @@ def test_a_robot_that_keeps_its_last_velocity_does_not_hold(kind: str) -> None:
 def test_a_velocity_may_be_relative_and_zeroed() -> None:
     speed = READING | {"interface": "velocity", "unit": "rad/s"}
     RobotFile.from_dict(robot(unit="rad/s", on_loss="zero", reading=speed, relative_to="elbow"))
-    assert "no safe set point" in refusal(robot(unit="1", on_loss="zero", relative_to="elbow"))
+    assert "not a safe set point" in refusal(robot(unit="1", on_loss="zero", relative_to="elbow"))
 
 
 @pytest.mark.parametrize("key", ["relative_to", "measured"])
@@ -237,7 +237,7 @@ def test_references_and_measurements_have_the_same_quantity(key: str) -> None:
 def test_a_header_is_no_measurement(field: str) -> None:
     text = refusal(robot(source="geometry_msgs/msg/PoseStamped", reading={"field": field, "unit": "s"}))
     assert text.startswith("inputs.arm.entries.elbow.field: is ")
-    assert "no measurement; the numbers of geometry_msgs/msg/PoseStamped are pose.position.x" in text
+    assert "not a measurement; the numbers of geometry_msgs/msg/PoseStamped are pose.position.x" in text
 
 
 def test_only_messages_of_joints_have_joints() -> None:
@@ -255,8 +255,8 @@ def test_only_messages_of_joints_have_joints() -> None:
         ({"first_step": 0.5}, "command.entries[0].first_step: has no effect without `measured`"),
         ({"reading": READING | {"field": "position"}}, "elbow.field: cannot be combined with `joint`"),
         ({"reading": {"field": "data", "unit": "1", "interface": "position"}, "source": "std_msgs/msg/Float64"},
-         "elbow.interface: goes with `joint`"),
-        ({"more": {"loss_service": "/stop"}}, "command.loss_service: goes with `on_loss: call`"),
+         "elbow.interface: is for `joint`"),
+        ({"more": {"loss_service": "/stop"}}, "command.loss_service: belongs to `on_loss: call`"),
     ],
 )  # fmt: skip
 def test_a_key_without_effect_is_refused(spoil: dict[str, Any], text: str) -> None:

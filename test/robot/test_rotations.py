@@ -180,18 +180,18 @@ def test_rotations_and_numbers_share_an_input() -> None:
         ({"rotation": "rpy"}, "entries.tool.rotation: is 'rpy'; allowed are yaw, vector, six_d"),
         (
             {"rotation": "vector", "encode": "sin_cos"},
-            "entries.tool.encode: goes with an angle or with `rotation: yaw`",
+            "entries.tool.encode: is for an angle or `rotation: yaw`",
         ),
-        ({"rotation": "yaw", "scale": 2.0}, "entries.tool.scale: goes with single numbers, not with `rotation`"),
+        ({"rotation": "yaw", "scale": 2.0}, "entries.tool.scale: is for single numbers, not for `rotation`"),
         ({"rotation": "yaw", "unit": "m"}, "entries.tool.unit: 'rad' cannot be converted to 'm'"),
         ({"rotation": "six_d", "unit": "rad"}, "entries.tool.unit: is not 1, as the numbers of a matrix"),
         (
             {"rotation": "yaw", "field": "pose.position"},
-            "is 'pose.position', which is no quaternion of a geometry_msgs",
+            "is 'pose.position', which is not a quaternion of a geometry_msgs",
         ),
         ({"rotation": "yaw", "field": "pose.orientation.w"}, "those are pose.orientation"),
         ({"rotation": "yaw", "field": "data[0:3]"}, "entries.tool.field: is 'data[0:3]', 3 numbers; a quaternion has"),
-        ({"rotation": "yaw", "shape": [4]}, "entries.tool.rotation: goes with `field`, the path of a quaternion"),
+        ({"rotation": "yaw", "shape": [4]}, "entries.tool.rotation: is for `field`, the path of a quaternion"),
         ({"rotation": "yaw", "field": None}, "entries.tool.field: is empty"),
     ],
 )
@@ -201,4 +201,4 @@ def test_a_wrong_rotation_is_named(entry: dict[str, Any], problem: str) -> None:
 
 def test_a_rotation_of_a_joint_is_refused() -> None:
     entry = {"joint": "a", "interface": "position", "rotation": "yaw"}
-    assert "rotation: goes with `field`, the path of a quaternion" in refusal(JOINTS, {"tool": entry})
+    assert "rotation: is for `field`, the path of a quaternion" in refusal(JOINTS, {"tool": entry})

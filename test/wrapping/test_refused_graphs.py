@@ -115,7 +115,7 @@ def acted(**changes: Any) -> list[dict[str, Any]]:
 
 
 DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"rate": 50}, r"spec.yaml: rate: is not known here \(did you mean 'rate_hz'\?\)"),
+    "unknown key": ({"rate": 50}, r"spec.yaml: rate: is unknown here \(did you mean 'rate_hz'\?\)"),
     "no method": ({"method": None}, r"method: is missing"),
     "rate": ({"rate_hz": -1}, r"rate_hz: is -1; it must be above 0"),
     "rate as text": ({"rate_hz": "fast"}, r"rate_hz: is 'fast'; it must be a finite number"),
@@ -143,7 +143,7 @@ DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
         r"observation: names the `input` of some of its items",
     ),
     "inputs twice": ({"input": "obs", "observation": observed(input="obs")}, r"input: stands beside the `input` of"),
-    "an input of an action": ({"action": acted(input="obs")}, r"action\[0\].input: is not known here"),
+    "an input of an action": ({"action": acted(input="obs")}, r"action\[0\].input: is unknown here"),
     "an open question": ({"rate_hz": "???"}, r"rate_hz: is an open question; answer it in place of \?\?\?"),
     "an open name": ({"action": acted(names=["???"])}, r"action\[0\].names: is an open question"),
     "no such output": ({"output": "mu"}, r"has no output 'mu'; its outputs are actions"),

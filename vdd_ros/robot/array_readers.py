@@ -65,7 +65,7 @@ class ListReader:
         kind = type(message).__name__
         try:
             value = self._get(message)
-        except ObservationError:  # an element of a list that is empty in a default message
+        except ObservationError:  # an element of a list, which is empty in a default message
             return
         except AttributeError as error:
             raise RobotFileError(f"{path}.field: {kind} has no field {self._field!r}: {error}") from None
@@ -78,7 +78,7 @@ class ListReader:
         if not numbers:
             raise RobotFileError(
                 f"{path}.field: {self._field!r} of {kind} is {type(value).__name__}, not a list of numbers; leave out "
-                "`shape` where it is a single number"
+                f"`shape` for a single number"
             )
 
     def read(self, message: Any, out: NDArray[Any]) -> None:
@@ -97,7 +97,7 @@ class ListReader:
         if len(numbers) != self._size:
             raise ObservationError(
                 f"{self._field} has {len(numbers):,} numbers; the robot file says {self._size:,} (shape "
-                f"{list(self._shape)}). Correct the shape, or let the sensor send as many"
+                f"{list(self._shape)}). Correct the shape, or make the sensor send that many"
             )
         try:
             out.reshape(-1)[:] = numbers

@@ -1,7 +1,7 @@
 """Reads and writes the inputs named in a robot file.
 
-Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
-The live node, the simulated robot and the conversion of bags share this code.
+Messages are duck-typed: those of rclpy, of `rosbags`, and plain stand-ins all work; no ROS package is imported. The
+live node, the simulated robot and the conversion of bags share this code.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class InputChannel:
 
         Args:
             source: The input.
-            observation: Features of the vector. Hidden entries that are not among them come after them.
+            observation: Features of the vector. Hidden entries that are not among them follow them.
         """
         self.source = source
         names = {feature.name for feature in observation}
@@ -55,7 +55,7 @@ class InputChannel:
         self._conversion = Conversion(source.entries)
         self._layout = self._written = source.layout
         self.framing: Framing | None = None
-        """Gives the numbers in the input's frame; None if it names none."""
+        """Transforms the numbers into the input's frame; None if it names none."""
         if source.frame:
             self.framing = Framing(source.message, source.frame, self._conversion.numbers, source.max_age_s)
             self._layout = source.message.input_layout(self.framing.numbers)
@@ -71,7 +71,7 @@ class InputChannel:
             self.framing.expect(form)
 
     def check(self, message: Any) -> None:
-        """Check, on a message as its class makes it, that the type has the fields; raises RobotFileError."""
+        """Check on a default message that the type has the fields; raises RobotFileError."""
         for entry in self.source.entries:
             path = f"inputs.{self.source.name}.{entry.at}"
             if entry.constant is not None or entry.commands is not None:
@@ -109,10 +109,10 @@ class InputChannel:
         return stamp
 
     def read_columns(self, contents: Packed) -> Columns:
-        """Read the entries out of m messages at once, as `read` does one after the other.
+        """Read the entries of m messages at once, with the same result as `read` on each.
 
         Args:
-            contents: The messages, of the form given to `expect`. An input that names a frame cannot be read so.
+            contents: The messages, of the form given to `expect`; not for an input that names a frame.
 
         Returns:
             The entries, (m, n), in the policy's units, with stamps and errors.
@@ -120,7 +120,7 @@ class InputChannel:
         if self._read_columns is None or self.framing is not None:
             raise TypeError("columns were requested before `expect`, or of an input that names a frame")
         found = self._read_columns(contents)
-        with np.errstate(all="ignore"):  # what is not finite is refused later
+        with np.errstate(all="ignore"):  # non-finite values are refused later
             numbers, errors = self._conversion.read_rows(found.numbers, found.errors)
             numbers /= self._factors
         return Columns(numbers, found.stamps_ns, found.errors | errors)
@@ -130,9 +130,9 @@ class InputChannel:
         return stamp_ns(message)
 
     def write(self, observation: Numbers, message: Any) -> None:
-        """Put this input's entries of an observation, (obs_dim,) in the policy's units, into a message.
+        """Write this input's entries of an observation, (obs_dim,) in the policy's units, into a message.
 
-        Of a difference, the message gets the sum with the entry that was subtracted. Hidden entries are 0.
+        For a difference, the message gets the sum with the subtracted entry. Hidden entries are 0.
         """
         if self._size <= self.columns.max():
             observation = np.append(observation, np.zeros(self.columns.max() + 1 - self._size))

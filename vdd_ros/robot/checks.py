@@ -40,7 +40,7 @@ def check_input(source: "Input", path: str) -> None:
         return
     entries = [entry for entry in source.entries if entry.constant is None]
     if not entries:
-        fail(f"{path}.entries", "are constants only; give them to an input that reads a number of its messages")
+        fail(f"{path}.entries", "are only constants; move them to an input that reads a number of its messages")
     if len({entry.joint is None for entry in entries}) > 1:
         fail(f"{path}.entries", "mixes `field` and `joint`; give two inputs on the same topic instead")
     for entry in entries:
@@ -59,7 +59,7 @@ def check_command(command: "Command") -> None:
         if message.fields and entry.name not in message.field_names:
             fail(f"{at}.name", f"is {entry.name!r}; the numbers of a {message.type} are", message.field_names)
         if entry.tolerance is not None and not message.is_action:
-            fail(f"{at}.tolerance", f"goes with the goals of an action, not with a {message.type}; leave it out")
+            fail(f"{at}.tolerance", f"is for the goals of an action, not for a {message.type}; leave it out")
         if entry.scale == 1:  # a scale may have a unit of its own
             _check_unit(entry.unit, message.quantities(entry.name), entry.name, message.type, f"{at}.unit")
     _check_complete(command, f"{path}.entries")
@@ -84,7 +84,7 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
             if given in arrays:
                 fail(at, f"is {given!r}, an array; give an entry that is a single number")
             if given is not None and given not in units:
-                fail(at, f"is {given!r}, which no input gives; the inputs give", list(units))
+                fail(at, f"is {given!r}, which is not an entry of any input; the entries are", list(units))
             if given in measure_nothing:
                 fail(
                     at, f"is {given!r}, {measure_nothing[given]}; give an entry that a message measures, such as", units
@@ -94,7 +94,7 @@ def check_references(command: "Command", inputs: Sequence["Input"]) -> None:
 
 
 def _check_frame(source: "Input", path: str) -> None:
-    """Check that every number of an input can be given in another frame."""
+    """Check that every number of an input can be transformed into another frame."""
     for entry in source.entries:
         if entry.constant is not None:
             continue
@@ -102,21 +102,21 @@ def _check_frame(source: "Input", path: str) -> None:
         if entry.shape or entry.field is None or not frame_part(source.message, field):
             fail(
                 f"{path}.frame",
-                f"goes with positions and orientations of a described type with a header; {entry.name} is none. Give "
-                "it an input of its own on the same topic, without `frame`",
+                f"is for positions and orientations of a described type with a header; {entry.name} is not one. Move "
+                f"it to a separate input on the same topic, without `frame`",
             )
 
 
 def _check_measured_rotation(rotation: CommandRotation, names: list[str], path: str) -> None:
     if form_of(rotation.measured, names) is None:
-        problem = f"is {rotation.measured!r}, which no input gives as a rotation (`rotation` of an entry); these are"
+        problem = f"is {rotation.measured!r}, which is not a `rotation` of any input; the rotations are"
         fail(path, problem, names or ["none"])
 
 
 def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:
     """Return the entries that a command must not refer to, and why."""
     found = {
-        entry.name: "what was commanded" if entry.commands else "of an input that may be old (`when_stale: keep`)"
+        entry.name: "a last command" if entry.commands else "part of an input that may be old (`when_stale: keep`)"
         for s in inputs
         if s.is_kept
         for entry in s.entries
@@ -141,20 +141,24 @@ def check_entries(inputs: Sequence["Input"], last_commands: Sequence["Input"]) -
                 fail(f"{at}.hidden", "is true, but no entry subtracts this one (`minus`); leave the entry out")
     if all(source.is_kept for source in inputs):
         path = f"inputs.{inputs[0].name}.when_stale"
-        fail(path, "is 'keep' in every input, so that a robot without sensors would move; leave it out in one")
+        fail(path, "is 'keep' in every input, so a robot without sensors would move; leave it out in at least one")
 
 
 def _check_difference(entry: "InputEntry", entries: Mapping[str, "InputEntry"], path: str) -> None:
     other = entries.get(str(entry.minus))
     if other is None:
-        fail(path, f"is {printable(repr(entry.minus), 60)}, which no input gives; the inputs give", list(entries))
+        fail(
+            path,
+            f"is {printable(repr(entry.minus), 60)}, which is not an entry of any input; the entries are",
+            list(entries),
+        )
     if other.shape or other.encode or other.parts > 1 or other.minus is not None:
         fail(path, f"is {entry.minus!r}, which is an array, an encoded number or a difference; give another entry")
     unit_factor(other.unit, entry.unit, path)
 
 
 def _check_array(source: "Input", path: str) -> None:
-    """Check that an array is alone in its input, and that the message can carry it."""
+    """Check that an array is the only entry of its input, and that the message can carry it."""
     message, entry = source.message, next(entry for entry in source.entries if entry.shape)
     at = f"{path}.{entry.at}"
     if entry.encoding is not None and (entry.scale != 1 or entry.offset):
@@ -162,11 +166,11 @@ def _check_array(source: "Input", path: str) -> None:
     if len(source.entries) > 1:
         fail(
             at,
-            f"is an array of the shape {list(entry.shape)}, which has an input of its own; give two inputs on the "
-            "same topic instead",
+            f"is an array of the shape {list(entry.shape)}, which needs a separate input; give two inputs on the same "
+            f"topic instead",
         )
     if entry.max_rate is not None:
-        fail(f"{at}.max_rate", "goes with single numbers, not with arrays; leave it out")
+        fail(f"{at}.max_rate", "is for single numbers, not for arrays; leave it out")
     if entry.joints:
         if message.named_by not in ("joint", ""):
             fail(f"{at}.joints", f"{message.type} has no joints; write `field`, or type: {JOINT_STATE}")
@@ -179,10 +183,10 @@ def _check_array(source: "Input", path: str) -> None:
 
 
 def _check_slice(entry: "InputEntry", path: str) -> None:
-    """Refuse an array of which the path goes into several messages, or to one element found by label."""
+    """Refuse an array whose path goes into several messages, or to one element found by label."""
     *before, last = parse_path(str(entry.field))
     if any(isinstance(step.element, range) for step in before) or isinstance(last.element, int | str):
-        fail(f"{path}.field", f"is {entry.field!r}, no list of numbers; with `shape`, write a list or a slice of it")
+        fail(f"{path}.field", f"is {entry.field!r}, not a list of numbers; with `shape`, name a list or a slice of one")
 
 
 def _check_pixels(message: Message, entry: "InputEntry", path: str) -> None:
@@ -213,7 +217,7 @@ def _check_field(message: Message, entry: "InputEntry", path: str) -> None:
         fail(f"{path}.field", f"a {message.type} is read by joint: {{joint: NAME, interface: position, unit: rad}}")
     if field.partition(".")[0] == "header":
         shown = message.field_names[:_FIELDS_SHOWN]
-        fail(f"{path}.field", f"is {field!r}, which is no measurement; the numbers of {message.type} are", shown)
+        fail(f"{path}.field", f"is {field!r}, which is not a measurement; the numbers of {message.type} are", shown)
     if entry.rotation:
         _check_quaternion(message, field, path)
     elif entry.scale == 1:
@@ -221,13 +225,17 @@ def _check_field(message: Message, entry: "InputEntry", path: str) -> None:
 
 
 def _check_quaternion(message: Message, field: str, path: str) -> None:
-    """Refuse a rotation of what is no quaternion, as far as the type is described."""
+    """Refuse a rotation of a field that is not a quaternion, as far as the type is described."""
     paths = elements(field)
     if len(paths) not in (1, 4):
         fail(f"{path}.field", f"is {field!r}, {len(paths)} numbers; a quaternion has the four numbers x, y, z and w")
     if len(paths) == 1 and message.fields and not _is_quaternion(message, field):
         known = sorted({n.rpartition(".")[0] for n in message.field_names if n.endswith(".w")} - {""})
-        fail(f"{path}.field", f"is {field!r}, which is no quaternion of a {message.type}; those are", known or ["none"])
+        fail(
+            f"{path}.field",
+            f"is {field!r}, which is not a quaternion of a {message.type}; the quaternions are",
+            known or ["none"],
+        )
 
 
 def _is_quaternion(message: Message, field: str) -> bool:
@@ -235,7 +243,7 @@ def _is_quaternion(message: Message, field: str) -> bool:
 
 
 def _check_unit(unit: str, quantities: Sequence[str], what: str, type_name: str, path: str) -> None:
-    """Refuse a unit of another quantity; any is allowed where `quantities` is empty."""
+    """Refuse a unit of another quantity; any is allowed if `quantities` is empty."""
     if quantities and quantity_of(unit) not in quantities:
         given = quantity_of(unit)
         known = "which has no dimension" if given == DIMENSIONLESS else f"a unit of {given}"
@@ -248,14 +256,14 @@ def _check_complete(command: "Command", path: str) -> None:
     if command.message.complete and (missing := [n for n in command.message.field_names if n not in given]):
         fail(
             path,
-            f"give {len(given)} of the numbers of a {command.type}; what is left out would be commanded as an empty "
-            "message has it, so give these too:",
+            f"give {len(given)} of the numbers of a {command.type}; omitted numbers would be commanded with their "
+            f"default values, so give these too:",
             missing,
         )
 
 
 def _check_one_list(command: "Command", path: str) -> None:
-    """Refuse joints whose numbers would go into several lists of the message."""
+    """Refuse joints whose numbers belong to several lists of the message."""
     lists: dict[str, list[str]] = {}
     for entry in command.entries if command.message.lists else ():
         lists.setdefault(command.message.list_of(entry.unit), []).append(entry.name)
@@ -263,8 +271,8 @@ def _check_one_list(command: "Command", path: str) -> None:
         mixed = " and ".join(f"{name} ({', '.join(entries)})" for name, entries in lists.items())
         fail(
             path,
-            f"mix {mixed}; a {command.type} carries one of them of all joints: give all units of one kind, such as all "
-            "of angle and length, or all of speed",
+            f"mix {mixed}; a {command.type} carries only one of them for all joints: use units of one kind, such as "
+            f"only angles and lengths, or only speeds",
         )
 
 
@@ -272,14 +280,14 @@ def _check_on_loss(command: "Command", path: str) -> None:
     if command.on_loss == "zero" and (unsafe := _unsafe_at_zero(command)):
         fail(
             path,
-            "is 'zero', which is no safe set point for positions, or for what may be positions; use 'hold', or 'call' "
+            "is 'zero', which is not a safe set point for positions, or for possible positions; use 'hold', or 'call' "
             "with a `loss_service` that stops the robot. These are",
             unsafe,
         )
     if command.on_loss == "hold" and (moving := [e.name for e in command.entries if _goes_on(command, e)]):
         fail(
             path,
-            "is 'hold', which leaves the last set point in force, so that the robot goes on moving; use 'zero', or "
+            "is 'hold', which keeps the last set point, so the robot would keep moving; use 'zero', or "
             "'call' with a `loss_service` that stops the robot. These are velocities or accelerations:",
             moving,
         )
@@ -291,7 +299,7 @@ def _unsafe_at_zero(command: "Command") -> list[str]:
 
 
 def _goes_on(command: "Command", entry: "CommandEntry") -> bool:
-    """Whether the robot goes on moving with this number, by its unit or, where that is scaled, by its field."""
+    """Return whether the robot keeps moving with this number, by its unit or, if scaled, by its field."""
     return bool({quantity_of(entry.unit), *command.message.field_quantities(entry.name)} & set(GO_ON))
 
 

@@ -28,20 +28,20 @@ from vdd_ros.robot.rotations import angle_between
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.floating[Any]]
 _SLACK = 1e-6
-"""Relative difference of limits from rounding."""
+"""Relative difference of limits that is attributed to rounding."""
 _UNTURNED = (0.0, 0.0, 0.0, 1.0)
 
 
 class CommandPart:
-    """One command and its place in the vector of all: converts between its values and its messages.
+    """One command and its slice of the vector of all: converts between its values and its messages.
 
     Args:
         command: The command in the robot file.
-        first: Place of its first number in the vector.
+        first: Index of its first number in the vector.
 
     Attributes:
         command: The same.
-        place: Its m numbers in the vector.
+        place: Slice of its m numbers in the vector.
     """
 
     def __init__(self, command: Command, first: int) -> None:
@@ -55,7 +55,7 @@ class CommandPart:
 
     @property
     def tolerances(self) -> Floats:
-        """The differences of the messages' numbers, (m,), above which another goal of an action is sent."""
+        """The differences of the messages' numbers, (m,), above which a new goal of an action is sent."""
         return np.array([entry.goal_tolerance for entry in self.command.entries])
 
     def check(self, message: Any) -> None:
@@ -64,8 +64,8 @@ class CommandPart:
         if hasattr(message, "header") != self.command.message.has_header:
             has = "has no header" if self.command.message.has_header else "has a header"
             raise RobotFileError(
-                f"{path}.type: {type(message).__name__} {has}, unlike the registered {self.command.type}; mend its "
-                "`has_header` (`vdd_ros.testing.messages.check_message` checks a registered type)"
+                f"{path}.type: {type(message).__name__} {has}, unlike the registered {self.command.type}; correct its "
+                f"`has_header` (`vdd_ros.testing.messages.check_message` checks a registered type)"
             )
         if isinstance(self._layout, FieldLayout):
             for index, field in enumerate(self._layout.fields):
@@ -77,7 +77,7 @@ class CommandPart:
         self._read_columns = columns_of(form, self._layout, len(self._scale), self._read_message)
 
     def read(self, message: Any, out: Floats) -> None:
-        """Copy its values, (m,), out of a message, or out of its bytes after `expect`.
+        """Copy its values, (m,), from a message, or from its bytes after `expect`.
 
         Raises:
             ObservationError: The message lacks them, or its bytes are damaged.
@@ -87,7 +87,7 @@ class CommandPart:
         out += self._offset
 
     def read_columns(self, contents: Packed) -> Columns:
-        """Read its values, (n, m), out of n messages after `expect`, as `read` does one after the other."""
+        """Read its values, (n, m), from n messages after `expect`, with the same result as `read` on each."""
         found = self._read_columns(contents)
         with np.errstate(all="ignore"):  # what is not finite is refused later
             found.numbers *= self._scale
@@ -132,7 +132,7 @@ class CommandChannel:
     Attributes:
         parts: Each command with its place among the numbers.
         entries: The n entries of all commands.
-        labels: n names for reports: of the entry or, where there are several commands, COMMAND.ENTRY.
+        labels: n names for reports: that of the entry, or COMMAND.ENTRY if there are several commands.
         low, high, max_step: (n,) limits in the units of the robot file.
         relative: (n,) whether each number is relative to an observation entry.
         any_relative: Whether any number is relative.
@@ -264,7 +264,7 @@ class CommandChannel:
         return values
 
     def _turn(self, values: Any, action: list[float], before: list[float]) -> None:
-        """Take angles to the turn nearest to the last command, and orientations from the action."""
+        """Move angles to the turn nearest to the last command, and take orientations from the action."""
         for index, full, known in self._turns:
             if known and math.isfinite(values[index]):
                 values[index] = before[index] + math.remainder(values[index] - before[index], full)
@@ -298,7 +298,7 @@ class CommandChannel:
     def to_actions(self, values: Floats, observation: Floats, out: Floats) -> None:
         """Write the actions of consecutive commands, (t, n), at observations, (t, obs_dim), into `out`, (t, act_dim).
 
-        Each is that of `to_action`, after the command before; that of the first one is relative to what is measured.
+        Each equals that of `to_action` after the previous command; the first one is relative to the measured value.
         """
         last = np.empty_like(values)
         last[:1] = observation[:1, self._now] * self._now_factor

@@ -9,10 +9,10 @@ from vdd_ros.robot.quantities import EFFORTS, GO_ON, quantity_of, unit_factor
 from vdd_ros.robot.yaml_section import Section, fail
 
 LAST_COMMAND = "last_command"
-"""What `relative_to` names where the action is added to the last command."""
+"""Value of `relative_to` for actions that are added to the last command."""
 FROM_DEMONSTRATIONS, URDF = "from_demonstrations", "urdf"
 LIMITS = (FROM_DEMONSTRATIONS, URDF)
-"""Where limits may come from, if not from the robot file."""
+"""Sources of limits other than the robot file."""
 _FROM_ZERO = (*GO_ON, *EFFORTS)
 """Quantities whose first command starts from zero."""
 _LEARNED = ("action", "relative_to", "low", "high", "limits")
@@ -23,24 +23,24 @@ class CommandEntry:
     """One number of the command.
 
     Attributes:
-        name: Field, joint or label, as `Message.named_by` says.
+        name: Field, joint or label, according to `Message.named_by`.
         action: Name of the action entry that it carries; None if it is fixed.
         relative_to: Observation entry whose newest value is added to the action, `LAST_COMMAND`, or None if absolute.
         unit: Unit of the value, and of the limits below.
-        low: Smallest value commanded; NaN, as `high` and `max_step`, until `limits` gives it.
+        low: Smallest value commanded; like `high` and `max_step`, NaN until resolved by `limits`.
         high: Largest value commanded.
         max_step: Largest change from one tick to the next; `.inf`: no limit.
         measured: Observation entry that measures this number, for the first command; None if unmeasured.
         first_step: Largest distance of the first command from the measurement with `first_action: refuse`.
         max_error: Largest distance of any command from the measurement; `.inf`: no limit; None: derived from
             `max_step`, see `max_errors`.
-        fixed: The value that is always commanded; None if an action carries it.
+        fixed: The constant command; None if an action carries it.
         scale, offset: The value is scale times the number in the message plus offset, in `unit`.
-        limits: Where missing limits come from, one of `LIMITS`; empty: none is missing.
-        wraps: Whether the command goes to the turn of an angle that is nearest to the last command.
-        tolerance: Of a goal of an action: the difference from the last goal above which another is sent; None: a
+        limits: Source of missing limits, one of `LIMITS`; empty: none is missing.
+        wraps: Whether an angle is commanded at the turn nearest to the last command.
+        tolerance: For a goal of an action: the difference from the last goal above which a new one is sent; None: a
             hundredth of the range.
-        rotation: The orientation of which this number is a part, limited as a whole; None for other numbers.
+        rotation: The orientation that this number belongs to, limited as a whole; None for other numbers.
     """
 
     name: str
@@ -80,7 +80,7 @@ class CommandEntry:
 
     @property
     def goal_tolerance(self) -> float:
-        """Difference from the last goal's number, in the message, above which another goal is sent."""
+        """Difference from the last goal's number, in the message, above which a new goal is sent."""
         given = 0.01 * (self.high - self.low) if self.tolerance is None else self.tolerance
         return given / abs(self.scale)
 
@@ -135,8 +135,8 @@ def _learned(section: Section) -> CommandEntry:
     if entry.follows_last and entry.measured is None and quantity_of(entry.unit) not in _FROM_ZERO:
         fail(
             section.at("relative_to"),
-            f"is {LAST_COMMAND}, but the first command has none before it; name the observation entry that measures "
-            "this number with `measured`",
+            f"is {LAST_COMMAND}, but there is none before the first command; name the observation entry that measures "
+            f"this number with `measured`",
         )
     return entry
 
@@ -150,17 +150,17 @@ def _limit(section: Section, key: str, *, may_miss: bool) -> float:
 
 
 def _check_demonstrated(section: Section) -> None:
-    """Refuse missing limits of a displacement that no demonstration gives."""
+    """Refuse missing limits of a displacement that demonstrations do not determine."""
     for key in ("low", "high"):
         if not section.has(key):
-            section.refuse(key, "is missing: from demonstrations follows the range of displacements, not this; give it")
+            section.refuse(key, "is missing: demonstrations only determine the range of displacements; give this limit")
 
 
 def _fixed(section: Section) -> CommandEntry:
-    """Read a number that is commanded, not learned."""
+    """Read a number that is commanded but not learned."""
     for key in _LEARNED:
         if section.has(key):
-            fail(section.at(key), "goes with an action of the policy, not with `fixed`; leave one of them out")
+            fail(section.at(key), "is for an action of the policy, not for `fixed`; leave one of them out")
     max_step = section.number("max_step", positive=True, infinite=True) if section.has("max_step") else math.inf
     return CommandEntry(
         name=section.text("name"),
@@ -184,7 +184,7 @@ def _wraps(section: Section, relative_to: str | None) -> bool:
         return False
     wraps = section.flag("wraps")
     if relative_to is not None:
-        section.refuse("wraps", "goes with absolute angles, not with `relative_to`; leave it out")
+        section.refuse("wraps", "is for absolute angles, not for `relative_to`; leave it out")
     unit_factor("rad", section.unit("unit"), section.at("wraps"))
     return wraps
 
@@ -196,12 +196,12 @@ def _rotated(section: Section) -> list[CommandEntry]:
     to_rad = unit_factor(unit, "rad", section.at("unit"))
     relative_to = section.choice("relative_to", (LAST_COMMAND,)) if section.has("relative_to") else None
     if relative_to is not None and form != "vector":
-        section.refuse("relative_to", f"goes with `rotation: vector`, not with {form}; leave it out")
+        section.refuse("relative_to", f"is for `rotation: vector`, not for {form}; leave it out")
     measured = section.text("measured") if section.has("measured") else None
     if relative_to is not None and measured is None:
-        section.refuse("relative_to", "needs `measured`, since the first command has none before it")
+        section.refuse("relative_to", "needs `measured`, since there is no command before the first one")
     if measured is None and (key := next((k for k in ("first_step", "max_error") if section.has(k)), None)):
-        section.refuse(key, "has no effect without `measured`, the rotation that an input reads; give both or neither")
+        section.refuse(key, "has no effect without `measured`, a rotation of an input; give both or neither")
     max_step = to_rad * section.number("max_step", positive=True, infinite=True)
     first_step = to_rad * section.number("first_step", positive=True) if section.has("first_step") else max_step
     given = section.has("max_error")
@@ -228,7 +228,9 @@ def _rotated(section: Section) -> list[CommandEntry]:
 def _scale(section: Section) -> float:
     scale = section.number("scale") if section.has("scale") else 1.0
     if scale == 0:
-        section.refuse("scale", "is 0, by which no value becomes a number of the message; it must be another number")
+        section.refuse(
+            "scale", "is 0, which cannot convert a value to a number of the message; it must be another number"
+        )
     return scale
 
 

@@ -24,10 +24,10 @@ from vdd_ros.robot.rotations import (
 
 QUATERNION = "quaternion"
 FORMS: Mapping[str, Sequence[str]] = {QUATERNION: ("_x", "_y", "_z", "_w"), **ROTATIONS}
-"""Forms of an orientation in an action: the ends of the names of its action entries."""
+"""Forms of an orientation in an action, with the endings of its action entries' names."""
 PARTS = "xyzw"
 LEAST_NORM = 0.1
-"""Shortest quaternion of a policy that still has a direction; shorter ones are refused."""
+"""Shortest quaternion of a policy that has a direction; shorter ones are refused."""
 _NOWHERE: Quaternion = (math.nan,) * 4
 
 Numbers = Sequence[float]
@@ -39,11 +39,11 @@ class CommandRotation:
 
     Attributes:
         name: Path of the quaternion in the message.
-        form: What the action holds, one of `FORMS`.
-        action: Its action entries are called this, with the ends of the form.
+        form: Form of the action, one of `FORMS`.
+        action: Name of its action entries, without the endings of the form.
         unit: Unit of its angles: of the action's `yaw` or `vector`, and of the limits below.
         follows_last: Whether the action turns the last command, about the axes of the command's frame.
-        measured: Observation entries of a rotation, without their ends; None if unmeasured.
+        measured: Observation entries of a rotation, without their endings; None if unmeasured.
         max_step: Largest angle from one command to the next, in rad.
         max_error: Largest angle between a command and the measured orientation, in rad.
         first_step: Largest such angle of a first command, with `first_action: refuse`, in rad.
@@ -71,13 +71,13 @@ class RotationChannel:
 
     Args:
         rotation: The orientation in the robot file.
-        first: Place of the quaternion's x among the numbers of all commands.
+        first: Index of the quaternion's x among the numbers of all commands.
         observation: Features of the policy's observation.
         action: Features of the policy's action.
 
     Attributes:
         rotation: The same.
-        place: The place of the quaternion.
+        place: Slice of the quaternion.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RotationChannel:
         return self._decoded(self._see, [seen[column] * factor for column, factor in self._seen])
 
     def action_of(self, values: Numbers, before: Numbers, out: Callable[[int, float], None]) -> None:
-        """Give each number of the action that commands a quaternion after another one, by column."""
+        """Yield each number of the action that commands a quaternion after another one, by column."""
         turn = _as_quaternion(values)
         if self.rotation.follows_last:
             turn = _product(turn, _inverse(_as_quaternion(before)))
@@ -120,12 +120,12 @@ class RotationChannel:
             return _NOWHERE
         try:
             return decode(numbers)
-        except ObservationError:  # numbers that are no rotation are refused, as those that are not finite
+        except ObservationError:  # numbers that are not a rotation are refused, like non-finite ones
             return _NOWHERE
 
 
 def measured_features(rotation: CommandRotation, observation: Sequence[Feature]) -> tuple[Feature, ...]:
-    """Return the observation's features that measure an orientation, in rad where they are angles."""
+    """Return the observation's features that measure an orientation, angles in rad."""
     known = {feature.name: feature for feature in observation}
     form = form_of(rotation.measured, list(known))
     if form is None or rotation.measured is None:
@@ -135,13 +135,13 @@ def measured_features(rotation: CommandRotation, observation: Sequence[Feature])
 
 
 def form_of(measured: str | None, names: Sequence[str]) -> str | None:
-    """Return the form of the rotation that these names hold; None if there is none of that name."""
+    """Return the form of the rotation with these names; None without one."""
     found = [form for form, ends in _SEEN.items() if measured and all(measured + end in names for end in ends)]
     return found[0] if found else None
 
 
 def bounded(wanted: Quaternion, start: Quaternion, most: float) -> Quaternion:
-    """Return the orientation within an angle of a start that is nearest to the wanted one, with the start's sign."""
+    """Return the orientation nearest to the wanted one within an angle of a start, with the start's sign."""
     if sum(a * b for a, b in zip(wanted, start, strict=True)) < 0:
         wanted = (-wanted[0], -wanted[1], -wanted[2], -wanted[3])
     angle = angle_between(start, wanted)
@@ -154,7 +154,7 @@ def bounded(wanted: Quaternion, start: Quaternion, most: float) -> Quaternion:
 
 
 def _columns(wanted: Sequence[Feature], features: Sequence[Feature]) -> list[tuple[int, float]]:
-    """Return the column of each wanted feature, and the factor from its unit there to rad, or to 1."""
+    """Return the column of each requested feature, and the factor from its unit to rad, or to 1."""
     places = {feature.name: (index, feature.unit) for index, feature in enumerate(features)}
     found = []
     for feature in wanted:

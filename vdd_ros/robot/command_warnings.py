@@ -1,4 +1,4 @@
-"""What a command of a robot file may mean otherwise than its author thinks."""
+"""Warnings of commands in a robot file that may not mean what their author intended."""
 
 import math
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from vdd_ros.robot.quantities import POSITIONS, quantity_of
 
 
 def command_warnings(command: Command) -> Iterator[tuple[str, str]]:
-    """Yield what may be meant, but is likely to move the robot otherwise than expected: path and problem."""
+    """Yield path and problem of settings that are likely to move the robot unexpectedly."""
     for index, entry in enumerate(command.entries):
         at = f"{command.path}.entries[{index}]"
         if entry.reference is not None and entry.reference == entry.measured and not command.rates[index]:
             yield (
                 f"{at}.relative_to",
                 f"is {entry.reference!r}. If that is measured on the robot, and not a set point, each command starts "
-                "from where the robot sags to, and the error adds up; use `relative_to: last_command`, or name a set "
-                "point, and what measures it in `measured`",
+                "from the sagging position, and the error accumulates; use `relative_to: last_command`, or name a set "
+                "point, and its measurement in `measured`",
             )
         if entry.rotation is None and entry.name == "pose.orientation.w":
             yield (
@@ -28,8 +28,8 @@ def command_warnings(command: Command) -> Iterator[tuple[str, str]]:
         if entry.fixed is not None and quantity_of(entry.unit) in POSITIONS and not _is_ramped(entry):
             yield (
                 f"{at}.fixed",
-                f"is {entry.fixed:g} {entry.unit} from the first command on, wherever the robot stands; give "
-                "`measured` and `max_step`, so that it is moved there in steps",
+                f"is {entry.fixed:g} {entry.unit} from the first command on, at any position of the robot; give "
+                f"`measured` and `max_step`, so that it moves there in steps",
             )
 
 

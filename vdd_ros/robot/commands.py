@@ -12,9 +12,9 @@ from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicate
 
 ON_LOSS = ("hold", "zero", "call")
 SENDS = ("step", "chunk")
-"""What a message carries: the action of a tick, or the rest of a chunk."""
+"""Content of a message: the action of a tick, or the rest of a chunk."""
 ALONE = "command"
-"""Key, and name, of a command that is alone in its file."""
+"""Key and name of a file's only command."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Command:
         frame_id: `header.frame_id` of the commands, if the type has a header.
         entries: The numbers, in the order of the message.
         name: Name of the command in the robot file.
-        path: Where it stands there, for errors.
-        send: `chunk`, `step`, or empty: as the node's parameter says.
-        controller: Name of the ros2_control controller that takes it, or None: its joints are not compared.
+        path: Its path there, for errors.
+        send: `chunk`, `step`, or empty for the node's parameter.
+        controller: Name of the ros2_control controller that receives it, or None: joints are not compared.
     """
 
     topic: str
@@ -49,7 +49,7 @@ class Command:
 
     @property
     def takes_chunks(self) -> bool:
-        """Whether one message carries several actions where chunks are sent."""
+        """Whether one message carries several actions when chunks are sent."""
         return self.message.has_points and self.send != "step"
 
     @property
@@ -71,16 +71,16 @@ class Command:
 
 
 def read_commands(root: Section) -> tuple[Command, ...]:
-    """Read `commands`, or `command`, which is alone; raises RobotFileError naming the field."""
+    """Read `commands`, or the single `command`; raises RobotFileError naming the field."""
     if not root.has("commands"):
         return (read_command(root.section(ALONE), ALONE),)
     if root.has(ALONE):
-        fail("commands", "cannot be combined with `command`; move that command below a name of its own in here")
+        fail("commands", "cannot be combined with `command`; move that command into `commands` under a name")
     section = root.section("commands")
     if section.has("topic"):
         fail(
             "commands",
-            "is a command without a name; write `command:` for one that is alone",
+            "is a command without a name; write `command:` for a single one",
             example=EXAMPLES["commands"],
         )
     commands = tuple(read_command(section.section(name), name) for name in section.names())
@@ -106,11 +106,11 @@ def read_command(section: Section, name: str) -> Command:
     )
     section.finish()
     if (command.on_loss == "call") != (command.loss_service is not None):
-        section.refuse("loss_service", "goes with `on_loss: call`; give both or neither")
+        section.refuse("loss_service", "belongs to `on_loss: call`; give both or neither")
     if command.send == "chunk" and not command.message.has_points:
         section.refuse("send", f"is 'chunk', but a {command.type} carries one action; write step, or leave it out")
     if command.controller is not None and command.message.named_by == "field":
-        section.refuse("controller", f"goes with commands of joints, not with a {command.type}; leave it out")
+        section.refuse("controller", f"is for commands of joints, not for a {command.type}; leave it out")
     refuse_duplicates(section.at("entries"), "names", [entry.name for entry in command.entries])
     check_command(command)
     return command

@@ -1,4 +1,4 @@
-"""What a ros2_control controller says of its joints, held against the command that it gets."""
+"""Compares a ros2_control controller's description of its joints with the robot file's command."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vdd_ros.text import printable
 
 JOINTS, COMMAND_JOINTS, INTERFACE, PARTIAL = "joints", "command_joints", "interface_name", "allow_partial_joints_goal"
 PARAMETERS = (JOINTS, COMMAND_JOINTS, INTERFACE, PARTIAL)
-"""Parameters of the controllers of ros2_controllers that are looked at; each controller has some of them."""
+"""Parameters that are read from the controllers of ros2_controllers; each controller has some of them."""
 _QUANTITIES = {"position": POSITIONS, "velocity": VELOCITIES, "effort": EFFORTS}
 
 Values = Mapping[str, object]
@@ -21,9 +21,9 @@ class ControllerJoints:
     """A controller's own view of its commands.
 
     Attributes:
-        joints: Its joints, in the order in which it takes numbers.
+        joints: Its joints, in the order of its numbers.
         interface: The single interface that it commands, such as `position`; empty if unknown.
-        partial: Whether a command may leave joints out; None if it does not say.
+        partial: Whether a command may leave joints out; None if unknown.
     """
 
     joints: tuple[str, ...]
@@ -32,7 +32,7 @@ class ControllerJoints:
 
     @classmethod
     def of(cls, values: Values) -> "ControllerJoints":
-        """Build from its parameters; what they lack stays empty."""
+        """Build from its parameters; missing ones stay empty."""
         joints = values.get(COMMAND_JOINTS) or values.get(JOINTS)
         named = tuple(map(str, joints)) if isinstance(joints, Sequence) and not isinstance(joints, str) else ()
         partial = values.get(PARTIAL)
@@ -49,13 +49,13 @@ def controller_problems(command: Command, controller: ControllerJoints) -> Itera
     names = [entry.name for entry in command.entries]
     joints = list(controller.joints)
     if not joints:
-        yield "it has no parameter `joints`, so that nobody knows which joints it moves; leave `controller` out"
+        yield "it has no parameter `joints`, so its joints are unknown; leave `controller` out"
         return
     if command.message.named_by == "label":
         if names != joints:
-            what = "in another order" if sorted(names) == sorted(joints) else "which are others"
+            what = "in a different order" if sorted(names) == sorted(joints) else "which differ"
             yield (
-                f"it takes numbers for the joints {_listed(joints)}, {what} than those of the robot file, "
+                f"it takes numbers for the joints {_listed(joints)}, {what} from those of the robot file, "
                 f"{_listed(names)}; a {command.type} carries no names: give the entries in the controller's order"
             )
     else:

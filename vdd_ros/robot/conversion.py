@@ -1,6 +1,6 @@
-"""The step from the numbers of a message to the entries of the observation, and back.
+"""Conversion from the numbers of a message to the entries of the observation, and back.
 
-A layout reads the numbers as the message has them; what they become does not depend on where they stand.
+A layout reads the raw numbers of a message; their conversion does not depend on their location.
 """
 
 import math
@@ -39,9 +39,9 @@ class Conversion:
         entries: The m entries.
 
     Attributes:
-        numbers: The n numbers to read, each as an entry with a location; what `Message.input_layout` takes.
+        numbers: The n numbers to read, each as an entry with a location; the argument of `Message.input_layout`.
         is_plain: Whether each entry is one number with scale and offset.
-        is_identity: Whether each entry is one number as it is.
+        is_identity: Whether each entry is one unchanged number.
     """
 
     def __init__(self, entries: Sequence[InputEntry]) -> None:
@@ -61,7 +61,7 @@ class Conversion:
         """Convert the numbers of a message, (n,), into entries, `out` (m,); it may be `numbers` if `is_plain`.
 
         Raises:
-            ObservationError: A quaternion is no rotation, or has no yaw.
+            ObservationError: A quaternion is not a rotation, or has no yaw.
         """
         if self._scales:
             numbers *= self._scale
@@ -78,10 +78,10 @@ class Conversion:
 
         Args:
             numbers: The numbers, row by row.
-            skipped: Rows that hold none.
+            skipped: Rows without numbers.
 
         Returns:
-            The entries, (r, m), NaN where there are none; and why, by row.
+            The entries, (r, m), NaN if missing; and the reasons, by row.
         """
         if self._scales:
             numbers *= self._scale
@@ -135,7 +135,7 @@ def _encode_singly(
     out: Floats,
     errors: dict[int, ObservationError],
 ) -> None:
-    """Convert one entry of some rows, row by row: sines of numpy and of Python differ in their last bits."""
+    """Convert one entry of some rows one by one: sines of numpy and of Python differ in their last bits."""
     for row in rows.tolist():
         try:
             out[row] = encode(numbers[row].tolist())
@@ -144,7 +144,7 @@ def _encode_singly(
 
 
 def _numbers(entry: InputEntry) -> list[InputEntry]:
-    """Return the numbers of the message that the parts of an entry come from."""
+    """Return the numbers of the message behind the parts of an entry."""
     if entry.constant is not None:
         return []
     if not entry.rotation:

@@ -1,4 +1,4 @@
-"""The section `demonstrations` of a robot file: where recorded commands are, and what an episode is."""
+"""The section `demonstrations` of a robot file: topics of recorded commands, and rules for episodes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ ONE_PER_BAG = "one_per_bag"
 STARTS = ("first_command", "first_motion")
 WHEN_SILENT = ("end", "keep")
 LONGEST_S = 86_400.0
-"""The longest time that a rule may give, in seconds."""
+"""The longest time in a rule, in seconds."""
 
 
 @dataclass(frozen=True)
 class RecordedCommand:
-    """Where the operator's commands are in a bag.
+    """Location of the operator's commands in a bag.
 
     Attributes:
-        topic: Their topic; None: that of the command.
-        keep_last: Whether the last command remains in force while none comes, as of a gripper that is only commanded
-            where it shall change.
+        topic: Their topic; None for that of the command.
+        keep_last: Whether the last command stays in force until the next one, as for a gripper that is commanded only
+            on changes.
     """
 
     topic: str | None = None
@@ -28,7 +28,7 @@ class RecordedCommand:
 
 @dataclass(frozen=True)
 class EpisodeMarks:
-    """What begins and ends an episode; without any mark, a bag is one episode.
+    """Begin and end of episodes; without any mark, a bag is one episode.
 
     Attributes:
         topic: Topic of markers.
@@ -49,12 +49,11 @@ class EpisodeMarks:
 
 @dataclass(frozen=True)
 class Trim:
-    """Which waits are cut off an episode.
+    """Waits to cut off an episode.
 
     Attributes:
-        until: What it begins with: `first_command`, or `first_motion`, the first command that differs from the first
-            one.
-        after_s: What is kept after the last command that differs from the final one, in seconds; None: everything.
+        until: Its beginning: `first_command`, or `first_motion`, the first command that differs from the initial one.
+        after_s: Time to keep after the last command that differs from the final one, in seconds; None: everything.
     """
 
     until: str = STARTS[0]
@@ -63,13 +62,13 @@ class Trim:
 
 @dataclass(frozen=True)
 class DemonstrationRules:
-    """How bags become demonstrations.
+    """Rules for turning bags into demonstrations.
 
     Attributes:
-        commands: Where the commands are, by name of the command.
-        episodes: What begins and ends an episode.
-        trim: Which waits are cut off.
-        max_delay_s: How long after an observation its command may come, in seconds; None: five periods.
+        commands: Location of the operator's commands, by name of the command.
+        episodes: Begin and end of episodes.
+        trim: Waits to cut off.
+        max_delay_s: Longest delay from an observation to its command, in seconds; None: five periods.
         shortest_s: Shorter episodes are left out, in seconds.
     """
 
@@ -103,7 +102,7 @@ def _commands(section: Section, known: Sequence[str]) -> dict[str, RecordedComma
     given = section.section("commands")
     for name in given.names():
         if name not in known:
-            fail(given.at(name), "is no command of this file; the commands are", known)
+            fail(given.at(name), "is not a command of this file; the commands are", known)
     return {name: _command(given, name) for name in given.names()}
 
 
@@ -126,7 +125,7 @@ def _episodes(section: Section) -> EpisodeMarks:
     given = section.section("episodes")
     kinds = [key for key in ("topic", "start", "gap_s") if given.has(key)]
     if len(kinds) != 1:
-        fail(given.path, "gives none or several of them; give one of", ("topic", "start (and stop)", "gap_s"))
+        fail(given.path, "has none or several of them; give one of", ("topic", "start (and stop)", "gap_s"))
     marks = EpisodeMarks(
         topic=given.topic("topic") if given.has("topic") else None,
         start=given.topic("start") if given.has("start") else None,
@@ -135,7 +134,7 @@ def _episodes(section: Section) -> EpisodeMarks:
     )
     given.finish()
     if marks.stop is not None and marks.start is None:
-        fail(given.at("stop"), "goes with `start`, the service that begins an episode")
+        fail(given.at("stop"), "belongs to `start`, the service that begins an episode")
     return marks
 
 
@@ -155,5 +154,5 @@ def _seconds(section: Section, key: str) -> float:
     """Return a time of at most a day."""
     found = section.number(key, positive=True)
     if found > LONGEST_S:
-        section.refuse(key, f"is {found:g} seconds; a day, {LONGEST_S:,.0f} seconds, is the most")
+        section.refuse(key, f"is {found:g} seconds; at most a day, {LONGEST_S:,.0f} seconds, is allowed")
     return found

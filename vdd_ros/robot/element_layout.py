@@ -1,4 +1,4 @@
-"""Layout of numbers some of which are elements of arrays."""
+"""Layout of numbers, some of them elements of arrays."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,7 +49,8 @@ class ElementLayout:
                 out[index] = get(message)
             except (AttributeError, TypeError, ValueError) as error:
                 raise ObservationError(
-                    f"{field} is no number in this message ({printable(error, _SHOWN)}); correct `field` in the robot "
+                    f"{field} is not a number in this message ({printable(error, _SHOWN)}); correct `field` in the "
+                    f"robot "
                     "file"
                 ) from None
 
@@ -71,7 +72,7 @@ class ElementLayout:
             write(message, value)
 
     def _element(self, field: str, path: str, element: int | str | range | None, values: Sequence[Any]) -> int | None:
-        """Return which item of the list at `path` a number is; None if it stands in no list there."""
+        """Return the index of a number in the list at `path`; None if it is not in a list."""
         found, name = values[self.paths.index(path)], path.rpartition(".")[2]
         if found is None or (element is not None and not hasattr(found, "__len__")):
             raise missing(field)

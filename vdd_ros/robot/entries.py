@@ -1,4 +1,4 @@
-"""The entries of an input: where each number of the observation stands in a message, and how it is converted."""
+"""The entries of an input: location of each number of the observation in a message, and its conversion."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicate
 
 JOINT_INTERFACES = ("position", "velocity", "effort")
 ROTATIONS = {"yaw": ("",), "vector": ("_x", "_y", "_z"), "six_d": ("_r11", "_r21", "_r31", "_r12", "_r22", "_r32")}
-"""Forms of a rotation: the ends of the names of the entries that it gives."""
+"""Forms of a rotation, with the endings of its entries' names."""
 ENCODINGS = ("sin_cos",)
 _SIN_COS = ("_sin", "_cos")
 
@@ -20,7 +20,7 @@ _SIN_COS = ("_sin", "_cos")
 class InputEntry:
     """Location of one observation entry in a message, and its conversion.
 
-    A rotation, or an angle as sine and cosine, gives several entries: its parts, in a row.
+    A rotation, or an angle as sine and cosine, consists of several consecutive entries, its parts.
 
     Attributes:
         name: Name of the observation entry.
@@ -34,16 +34,16 @@ class InputEntry:
         joints: Names of the n joints of an array, (n,); empty for other entries.
         encoding: Pixel encoding of an array, or None.
         scale, offset: The entry is scale times the number in the message plus offset, in `unit`.
-        rotation: How a quaternion becomes numbers, one of `ROTATIONS`; empty for other entries.
+        rotation: Form of a rotation, one of `ROTATIONS`; empty for other entries.
         encode: `sin_cos` for an angle as its sine and cosine, or empty.
         angle_unit: Unit of an encoded angle: of `scale` times the number plus `offset`.
-        part, parts: Which part of a rotation or an encoded angle the entry is, and how many it has.
-        place: Where the entry stands below its input in the file, such as `entries.elbow`; empty: by its name.
-        constant: Value of an entry that no message gives, in `unit`; None for other entries.
-        minus: Entry whose value at the same time is subtracted; None: none.
-        hidden: Whether the policy does not observe it; other entries subtract it.
-        commands: Name of the command's number that it is, of a `LastCommand`.
-        starts_at: Entry that measures that number, for the time before the first command; None: 0.
+        part, parts: Index of the part of a rotation or an encoded angle, and number of parts.
+        place: Path of the entry below its input in the file, such as `entries.elbow`; empty: by its name.
+        constant: Value of a constant entry, in `unit`; None for other entries.
+        minus: Entry whose value at the same time is subtracted, or None.
+        hidden: Whether it is only subtracted from other entries, not observed by the policy.
+        commands: Name of the command's number, for an entry of a `LastCommand`.
+        starts_at: Entry that measures that number, used before the first command; None: 0.
     """
 
     name: str
@@ -71,7 +71,7 @@ class InputEntry:
 
     @property
     def at(self) -> str:
-        """Where the entry stands below its input in the file."""
+        """Path of the entry below its input in the file."""
         return self.place or f"entries.{self.name}"
 
     @property
@@ -86,7 +86,7 @@ class InputEntry:
 
 
 def read_entries(section: Section, name: str) -> list[InputEntry]:
-    """Read one entry of `entries`, which may give several numbers; raises RobotFileError naming the field."""
+    """Read one entry of `entries`, which may have several numbers; raises RobotFileError naming the field."""
     if section.has("constant"):
         return [_constant(section, name)]
     given = [key for key in _PLACES if section.has(key)]
@@ -99,7 +99,7 @@ def read_entries(section: Section, name: str) -> list[InputEntry]:
     if not given:
         fail(
             section.path,
-            f"names no number of the message; give {EXAMPLES['field']}, or, in a JointState, "
+            f"does not name a number of the message; give {EXAMPLES['field']}, or, in a JointState, "
             f"{EXAMPLES['joint']} and {EXAMPLES['interface']}, or, of an image, {EXAMPLES['encoding']} and "
             f"{EXAMPLES['shape']}",
         )
@@ -114,7 +114,7 @@ def read_entries(section: Section, name: str) -> list[InputEntry]:
     found = _parts(replace(entry, place=f"entries.{name}", minus=minus, hidden=hidden), section)
     for key in ("minus", "hidden"):
         if getattr(entry := found[0], key) and (len(found) > 1 or entry.encode or entry.shape):
-            section.refuse(key, "goes with entries that are one number; leave it out")
+            section.refuse(key, "is for entries of a single number; leave it out")
     return found
 
 
@@ -138,7 +138,7 @@ def read_joints(section: Section) -> list[InputEntry]:
     if len(interfaces) > 1:
         for key, value in {"scale": scale != 1, "offset": offset, "max_rate": max_rate, "encode": encode}.items():
             if value:
-                section.refuse(key, "goes with one interface; give the others in an input of their own, or under")
+                section.refuse(key, "is for a single interface; give the others in a separate input, or under")
     found = []
     for interface in interfaces:
         own = unit if len(interfaces) == 1 else _unit_of(interface, unit, section)
@@ -153,7 +153,7 @@ def _constant(section: Section, name: str) -> InputEntry:
     value, unit = section.number("constant"), section.unit("unit")
     for key in (*_PLACES, "scale", "offset", "rotation", "encode", "minus", "hidden", "max_rate"):
         if section.has(key):
-            section.refuse(key, "goes with numbers of a message, not with `constant`; leave it out")
+            section.refuse(key, "is for numbers of a message, not for `constant`; leave it out")
     section.finish()
     return InputEntry(name, unit, constant=value, place=f"entries.{name}")
 
@@ -173,17 +173,17 @@ def _unit_of(interface: str, unit: str, section: Section) -> str:
 def _scale(section: Section) -> float:
     scale = section.number("scale") if section.has("scale") else 1.0
     if scale == 0:
-        section.refuse("scale", "is 0, which makes a constant of the entry; it must be another number")
+        section.refuse("scale", "is 0, which makes the entry constant; it must be another number")
     return scale
 
 
 def _rotation_unit(section: Section, rotation: str, encode: str) -> str:
     """Return the unit of the numbers of a rotation."""
     if encode and rotation != "yaw":
-        section.refuse("encode", f"goes with an angle or with `rotation: yaw`, not with `rotation: {rotation}`")
+        section.refuse("encode", f"is for an angle or `rotation: yaw`, not for `rotation: {rotation}`")
     for key in ("scale", "offset"):
         if section.has(key):
-            section.refuse(key, "goes with single numbers, not with `rotation`; leave it out")
+            section.refuse(key, "is for single numbers, not for `rotation`; leave it out")
     if rotation == "six_d" or encode:
         if section.has("unit") and section.unit("unit") != DIMENSIONLESS_UNIT:
             section.refuse("unit", "is not 1, as the numbers of a matrix, and sines and cosines, have no unit; ")
@@ -194,11 +194,11 @@ def _rotation_unit(section: Section, rotation: str, encode: str) -> str:
 
 
 def _parts(entry: InputEntry, section: Section) -> list[InputEntry]:
-    """Return the entries that one entry of the file gives."""
+    """Return the entries of one entry in the file."""
     if entry.rotation and (entry.shape or not entry.field):
-        section.refuse("rotation", "goes with `field`, the path of a quaternion; leave it out")
+        section.refuse("rotation", "is for `field`, the path of a quaternion; leave it out")
     if entry.encode and entry.shape:
-        section.refuse("encode", "goes with single numbers, not with arrays; leave it out")
+        section.refuse("encode", "is for single numbers, not for arrays; leave it out")
     if entry.rotation:
         ends = _SIN_COS if entry.encode else ROTATIONS[entry.rotation]
         return _numbered([replace(entry, name=entry.name + end) for end in ends])
@@ -243,7 +243,7 @@ def _joints(section: Section) -> _Place:
 
 def _field(section: Section) -> _Place:
     if section.has("interface"):
-        fail(section.at("interface"), "goes with `joint`, the name of a joint in a JointState; leave it out")
+        fail(section.at("interface"), "is for `joint`, the name of a joint in a JointState; leave it out")
     place: _Place = {"field": section.field("field")}
     return place | {"shape": section.shape("shape")} if section.has("shape") else place
 

@@ -1,4 +1,4 @@
-"""Episodes in a robot file: where their numbers come from, how the robot gets home, and when a task is over."""
+"""Episodes in a robot file: source of their numbers, the home service, and the end of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ HOME_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Home:
-    """The service that brings the robot to the start of an episode.
+    """The service that moves the robot to the start of an episode.
 
     Attributes:
-        service: Name of a std_srvs/srv/Trigger service; it answers when the robot is there.
-        timeout_s: How long it may take, in seconds.
+        service: Name of a std_srvs/srv/Trigger service; it answers when the robot has arrived.
+        timeout_s: Time limit, in seconds.
     """
 
     service: str
@@ -24,13 +24,13 @@ class Home:
 
 @dataclass(frozen=True)
 class DoneRule:
-    """A task is over while an observation entry has been beyond a bound for a time.
+    """A rule for the end of a task: an observation entry has been beyond a bound for a time.
 
     Attributes:
         entry: Observation entry, a single number.
         bound: The bound, in the unit of the entry in the robot file.
-        above: Whether the task is over above the bound; else below it.
-        for_s: For how long, in seconds.
+        above: Whether the task ends above the bound, or below it.
+        for_s: The time, in seconds.
     """
 
     entry: str
@@ -49,9 +49,9 @@ class EpisodeRules:
 
     Attributes:
         topic: Topic of episode numbers, std_msgs/msg/Int64; empty for none.
-        home: How the robot gets to the start of an episode; None if somebody else sees to it.
-        done: When a task is over by its observations; None if they do not say.
-        done_topic: Topic, std_msgs/msg/Empty, that says that a task is over; empty for none.
+        home: The home service; None without one.
+        done: Rule for the end of a task; None without one.
+        done_topic: Topic, std_msgs/msg/Empty, that ends a task; empty for none.
     """
 
     topic: str = ""
@@ -75,7 +75,7 @@ def check_episodes(rules: EpisodeRules, inputs: Sequence[Feature]) -> None:
         return
     numbers = [feature.name for feature in inputs if not feature.shape]
     if rules.done.entry not in numbers:
-        fail("episodes.done.entry", f"is {rules.done.entry!r}; the single numbers that the inputs give are", numbers)
+        fail("episodes.done.entry", f"is {rules.done.entry!r}; the single numbers of the inputs are", numbers)
 
 
 def _home(section: Section) -> Home:

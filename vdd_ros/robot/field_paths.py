@@ -40,7 +40,7 @@ def parse_path(path: str) -> tuple[Step, ...]:
     """Return the steps of a path.
 
     Raises:
-        ValueError: The text is no path; the message says why, as the rest of a sentence.
+        ValueError: The text is not a path; the message is the reason, as the rest of a sentence.
     """
     steps = tuple(map(_step, _BETWEEN.split(path)))
     if sum(isinstance(step.element, range) for step in steps) > 1:
@@ -49,7 +49,7 @@ def parse_path(path: str) -> tuple[Step, ...]:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path has fields only, no element of an array."""
+    """Return whether a path has only fields, no element of an array."""
     return "[" not in path
 
 
@@ -74,12 +74,12 @@ def split_last(path: str) -> tuple[str, int | str | range | None]:
 
 
 def missing(path: str) -> ObservationError:
-    """Return the error of a message in which a list has too few elements for a path."""
+    """Return the error for a message in which a list has too few elements for a path."""
     return ObservationError(f"{path} is not in the message: a list in it has fewer elements")
 
 
 def too_short(path: str, name: str, count: int) -> ObservationError:
-    """Return the error of a message whose list `name`, the end of a path, has only `count` elements."""
+    """Return the error for a message whose list `name`, the end of a path, has only `count` elements."""
     return ObservationError(f"{name} has {count:,} elements; the robot file reads {path}")
 
 
@@ -87,7 +87,7 @@ def labelled(labels: Sequence[str], count: int, label: str, name: str) -> int:
     """Return the index of an element by the labels in the layout of the list `name` with `count` numbers.
 
     Raises:
-        ObservationError: There is not one label per number, or not this one, or it is there twice.
+        ObservationError: There is not one label per number, or this one is missing or duplicated.
     """
     if len(labels) != count:
         raise ObservationError(

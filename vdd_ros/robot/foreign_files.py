@@ -1,4 +1,4 @@
-"""Names files of other kinds that are given as robot files, and says what to do with them."""
+"""Identifies files of other kinds that are given as robot files, with advice."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from vdd_ros.errors import RobotFileError
 from vdd_ros.file_kinds import ROBOT, misplaced
 from vdd_ros.text import printable
 
-EXAMPLE = "config/robots/avoiding.yaml is a robot file to begin with"
+EXAMPLE = "config/robots/avoiding.yaml is an example of a robot file"
 _HEAD = 4096
 _DEPTH = 3
 
 _CONVERTED = ", of which `vdd demos convert` makes demonstrations"
 _MAGIC = {
-    b"\x89MCAP": "a bag (MCAP); `vdd robot new --bag` writes a first robot file from one",
-    b"SQLite format 3": "a bag (SQLite); `vdd robot new --bag` writes a first robot file from one",
+    b"\x89MCAP": "a bag (MCAP); `vdd robot new --bag` drafts a robot file from one",
+    b"SQLite format 3": "a bag (SQLite); `vdd robot new --bag` drafts a robot file from one",
     b"\x89HDF": f"a data set (HDF5){_CONVERTED}",
     b"PK\x03\x04": "a ZIP archive, as demonstration sets (.npz), whose folder `vdd train --demos` takes",
     b"PAR1": f"a data set (Parquet){_CONVERTED}",
@@ -28,8 +28,8 @@ _MAGIC = {
     b"%PDF": "a PDF",
 }
 _XML = {
-    "<robot": "a URDF (XML), which describes links and joints; its joint names and limits are what `joint`, `name`, "
-    "`low` and `high` of a robot file take up",
+    "<robot": "a URDF (XML), which describes links and joints; its joint names and limits correspond to `joint`, "
+    "`name`, `low` and `high` of a robot file",
     "<mujoco": "a model for MuJoCo (XML)",
     "<sdf": "a model for Gazebo (SDF)",
     "<launch": "a launch file (XML)",
@@ -80,7 +80,7 @@ def _binary(path: Path, head: bytes) -> str:
     if b"\0" not in head:
         return ""
     if path.suffix == ".onnx" or b"onnx" in head or b"pytorch" in head:
-        return "an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` a graph of another tool"
+        return "an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` another tool's graph"
     return "a binary file, not a robot file, which is YAML"
 
 
@@ -131,8 +131,8 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (
         _controllers,
         lambda joints: (
-            "a file for ros2_control's controllers, which the controller manager takes; the joints that "
-            f"they command ({joints}) are the names of a robot file's entries, and the topic is the controller's"
+            f"a file for ros2_control's controllers, which the controller manager takes; its joints ({joints}) are the "
+            "names of a robot file's entries, and the topic is the controller's"
         ),
     ),
     (
@@ -141,7 +141,7 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     ),
     (
         _has("joint_limits"),
-        "MoveIt's joint limits; `low`, `high` and `max_step` of a robot file's entries say the same",
+        "MoveIt's joint limits; `low`, `high` and `max_step` of a robot file's entries have the same meaning",
     ),
     (_below("kinematics_solver"), "MoveIt's kinematics"),
     (_has("moveit_controller_manager"), "MoveIt's list of controllers"),
@@ -152,7 +152,8 @@ _KINDS: tuple[tuple[_Tells, str | Callable[[Any], str]], ...] = (
     (_has("camera_matrix"), "the calibration of a camera"),
     (
         _has("codebase_version"),
-        "the info.json of a LeRobot data set, whose `features` name what the robot measures; `vdd train --demos` takes "
+        "the info.json of a LeRobot data set, whose `features` list the robot's measurements; `vdd train --demos` "
+        "takes "
         "the data set's folder",
     ),
     (_has("input_features"), "a policy's configuration of LeRobot"),

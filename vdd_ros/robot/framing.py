@@ -1,4 +1,4 @@
-"""Numbers of a message, given in the frame that the robot file names."""
+"""Transforms numbers of a message into the frame that the robot file names."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,9 +23,9 @@ _VECTOR = "geometry_msgs/msg/Vector3Stamped"
 
 
 def frame_part(message: Message, field: str) -> str:
-    """Return of what a number is a part, if it can be given in another frame: `point`, `rotation` or `direction`.
+    """Return the kind of a number if it can be transformed into another frame: `point`, `rotation` or `direction`.
 
-    Empty for other numbers: speeds and forces also depend on where the frames are.
+    Empty for other numbers: speeds and forces also depend on the frames' positions.
     """
     parent, _, leaf = field.rpartition(".")
     if message.type == _VECTOR and parent == "vector" and leaf in "xyz":
@@ -39,16 +39,16 @@ def frame_part(message: Message, field: str) -> str:
 
 
 class Framing:
-    """Gives the numbers of an input's messages in one frame.
+    """Transforms the numbers of an input's messages into one frame.
 
     Args:
         message: Type of the messages.
         frame: The frame.
-        wanted: The n numbers that are wanted, each a part of a point, a rotation or a direction.
-        longest_s: For how long a newest transform holds, in seconds.
+        wanted: The n requested numbers, each part of a point, a rotation or a direction.
+        longest_s: How long the newest transform holds, in seconds.
 
     Attributes:
-        numbers: The m numbers that are read: whole points, rotations and directions.
+        numbers: The m numbers to read: whole points, rotations and directions.
         buffer: The transforms; empty by default.
     """
 
@@ -77,13 +77,13 @@ class Framing:
     def read(
         self, message: Any, read: Callable[[Any, Floats], int | None], out: Floats, *, stamped: bool
     ) -> int | None:
-        """Read the wanted numbers of a message into `out`, (n,), and return its stamp.
+        """Read the requested numbers of a message into `out`, (n,), and return its stamp.
 
         Args:
             message: The message or its bytes.
             read: Reads the m numbers of the message and returns its stamp.
             out: Receives the numbers.
-            stamped: Whether the stamp says when the transforms must hold; otherwise `buffer.now_s` does.
+            stamped: Whether transforms must hold at the stamp; otherwise at `buffer.now_s`.
 
         Raises:
             ObservationError: The message cannot be read, names no frame, or no transform is known.

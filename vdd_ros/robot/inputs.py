@@ -27,13 +27,13 @@ class Input:
         topic: Topic; relative names take the node's namespace and can be remapped.
         message: Message type.
         max_age_s: Age in seconds beyond which the input is stale and nothing is commanded.
-        qos: `sensor_data` (best effort, matches every publisher), `reliable`, or `match`, as its publishers have it.
+        qos: `sensor_data` (best effort, matches every publisher), `reliable`, or `match`, adopted from its publishers.
         entries: The entries read from its messages.
         stamp: `header` dates a message by its stamp; `arrival` by its arrival, for unsynchronised clocks.
         when_stale: `stop`: nothing is commanded; `keep`: the last value stays in use, except before an episode's first
             tick.
-        frame: Frame of its points, rotations and directions, through transforms where a message has another; empty: as
-            the messages have them.
+        frame: Frame of its points, rotations and directions; messages in other frames are transformed. Empty: the frame
+            of the messages.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Input:
 
     @property
     def layout(self) -> Layout:
-        """Layout of the numbers that its entries need; an array has none."""
+        """Layout of the numbers behind its entries; an array has none."""
         return self.message.input_layout(Conversion(self.entries).numbers)
 
     @property
@@ -109,7 +109,7 @@ def _entries(section: Section) -> tuple[InputEntry, ...]:
 
 
 def _max_age_s(section: Section) -> float:
-    """Return the greatest age of an input, in seconds; refuse values that look like milliseconds."""
+    """Return the largest age of an input, in seconds; refuse values that look like milliseconds."""
     age_s = section.number("max_age_s", positive=True)
     if age_s > LONGEST_AGE_S:
         fail(

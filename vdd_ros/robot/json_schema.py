@@ -1,7 +1,7 @@
-"""The JSON schema of robot files: editors complete and check the keys while a file is written.
+"""The JSON schema of robot files, with which editors complete and check keys.
 
-The schema is coarser than the reader: what the reader accepts, the schema accepts. Types that YAML makes of numbers and
-names are allowed as the reader allows them.
+The schema is coarser than the reader: it accepts everything that the reader accepts, including the types that YAML
+derives from numbers and names.
 """
 
 import json
@@ -29,7 +29,7 @@ _LATER: _Part = {}  # keys of other readers: any value
 def robot_file_schema() -> str:
     """Return the JSON schema (draft 2020-12) of robot files, as text."""
     root = _mapping(
-        "A robot file: which fields of messages are the entries of observation and action",
+        "A robot file: maps message fields to the entries of observation and action",
         {
             "inputs": _named(_input()),
             "command": _command(),
@@ -68,7 +68,7 @@ def _input() -> _Part:
 
 def _joints() -> _Part:
     return _mapping(
-        "Joints of a JointState: an entry JOINT_INTERFACE for each",
+        "Joints of a JointState, each an entry JOINT_INTERFACE",
         {
             "names": _texts(),
             "interfaces": {"type": "array", "minItems": 1, "items": _choice(JOINT_INTERFACES)},
@@ -143,18 +143,18 @@ def _number_of_command() -> _Part:
 
 
 def _demonstrations() -> _Part:
-    recorded = _mapping("Where the commands are", {"topic": _TEXT, "when_silent": _choice(WHEN_SILENT)})
+    recorded = _mapping("Topics of the operator's commands", {"topic": _TEXT, "when_silent": _choice(WHEN_SILENT)})
     marks = _mapping(
-        "What begins and ends an episode",
+        "Begin and end of episodes",
         {"topic": _TEXT, "start": _TEXT, "stop": _TEXT, "gap_s": _NUMBER},
         any_of=[["topic"], ["start"], ["gap_s"]],
     )
     return _mapping(
-        "How bags become demonstrations",
+        "Rules for turning bags into demonstrations",
         {
             "commands": {"anyOf": [_TEXT, _named({"anyOf": [_TEXT, recorded]})]},
             "episodes": {"anyOf": [{"const": ONE_PER_BAG}, marks]},
-            "trim": _mapping("Waits that are cut off", {"until": _choice(STARTS), "after_s": _NUMBER}),
+            "trim": _mapping("Waits to cut off", {"until": _choice(STARTS), "after_s": _NUMBER}),
             "max_delay_s": _NUMBER,
             "shortest_s": _NUMBER,
         },
@@ -162,14 +162,14 @@ def _demonstrations() -> _Part:
 
 
 def _episodes() -> _Part:
-    home = _mapping("Brings the robot to the start", {"service": _TEXT, "timeout_s": _NUMBER}, required=["service"])
+    home = _mapping("Moves the robot to the start", {"service": _TEXT, "timeout_s": _NUMBER}, required=["service"])
     rule = dict.fromkeys(("above", "below", "for_s"), _NUMBER)
     done = _mapping(
-        "When a task is over",
+        "End of a task",
         {"topic": _TEXT, "entry": _TEXT, **rule},
         any_of=[["topic"], ["entry", "above"], ["entry", "below"]],
     )
-    return _mapping("Where episodes begin and end", {"topic": _TEXT, "home": home, "done": done})
+    return _mapping("Begin and end of episodes on the robot", {"topic": _TEXT, "home": home, "done": done})
 
 
 def _choice(allowed: Sequence[str]) -> _Part:
@@ -181,14 +181,14 @@ def _texts() -> _Part:
 
 
 def _named(part: _Part) -> _Part:
-    """Return the mapping from names of the file's writer to a part."""
+    """Return a mapping from user-chosen names to a part."""
     return {"type": "object", "minProperties": 1, "additionalProperties": part}
 
 
 def _mapping(
     title: str, keys: Mapping[str, _Part], required: Sequence[str] = (), any_of: Sequence[Sequence[str]] = ()
 ) -> _Part:
-    """Return a mapping with these keys and no others; of `any_of`, one list of keys must be there."""
+    """Return a mapping with only these keys; one of the lists of keys in `any_of` must be present."""
     described = {key: part | _example(key, part) for key, part in keys.items()}
     made: _Part = {"title": title, "type": "object", "properties": described, "additionalProperties": False}
     if required:

@@ -1,4 +1,4 @@
-"""Inputs that are what was commanded last: the numbers of a command topic as observation entries."""
+"""Inputs of last commands: the numbers of a command topic as observation entries."""
 
 from collections.abc import Sequence
 
@@ -30,16 +30,18 @@ def read_last_command(section: Section, name: str, commands: Sequence[Command]) 
     command = next((each for each in commands if each.name == wanted), None)
     if command is None:
         section.refuse(
-            "command", f"is {wanted!r}, which is no command of this file; those are", [c.name for c in commands]
+            "command",
+            f"is {wanted!r}, which is not a command of this file; the commands are",
+            [c.name for c in commands],
         )
     if command.message.is_action:
-        section.refuse("command", f"is {wanted!r}, which is sent as goals of an action: no topic carries them")
+        section.refuse("command", f"is {wanted!r}, which is sent as goals of an action, not on a topic")
     for index, (number, rate) in enumerate(zip(command.entries, command.rates, strict=True)):
         if number.measured is None and number.action and not rate and command.on_loss != "zero":
             fail(
                 f"{command.path}.entries[{index}]",
-                f"needs `measured`, since {section.path} observes the last command: before an episode's first one, the "
-                "policy observes what measures the number",
+                f"needs `measured`, since {section.path} observes the last command: before the first command of an "
+                f"episode, the policy observes the measured value",
             )
     entries = tuple(_entry(command, number) for number in command.entries)
     return LastCommand(

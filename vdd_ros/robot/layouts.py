@@ -1,6 +1,6 @@
 """Locations of a robot file's numbers in each message type.
 
-Messages are duck-typed: rclpy's, those that `rosbags` reads and plain stand-ins all do; no ROS package is imported.
+Messages are duck-typed: those of rclpy, of `rosbags`, and plain stand-ins all work; no ROS package is imported.
 """
 
 from array import array
@@ -128,7 +128,7 @@ class JointLayout:
         if missing:
             return ObservationError(
                 f"a JointState lacks the joints {missing}; it has {shown_names(names)} (where two nodes each "
-                "send a part of the joints, make each part an input of its own on the same topic)"
+                "send a part of the joints, make each part a separate input on the same topic)"
             )
         if twice := [name for name in self._names if names.count(name) > 1]:
             return ObservationError(f"a JointState names the joints {twice} more than once")

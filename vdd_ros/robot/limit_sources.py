@@ -1,4 +1,4 @@
-"""Limits of commands that a robot file takes from elsewhere: from demonstrations or a robot description."""
+"""Limits of commands from outside the robot file: from demonstrations or a robot description."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ def limited(
     """Return commands with every limit resolved to a number.
 
     Args:
-        commands: Of a robot file.
-        action: Action of the policy, whose limits are those of its demonstrations.
-        joints: Limits of a robot description; None if there is none.
+        commands: Commands of a robot file.
+        action: Action of the policy, limited to its demonstrations.
+        joints: Limits of a robot description; None without one.
         period_s: Time between ticks.
         steps: Demonstrated change per tick of the numbers of the action, by name; empty if unknown.
 
     Raises:
-        RobotFileError: A limit is in neither, or in another unit.
+        RobotFileError: A limit is in neither source, or in another unit.
     """
     features = {feature.name: feature for feature in action}
     return tuple(_limited(command, features, joints, period_s, steps) for command in commands)
@@ -55,14 +55,14 @@ def _limited(
 
 
 def _demonstrated(entry: CommandEntry, feature: Feature, steps: Mapping[str, float], path: str) -> _Limits:
-    """Return the limits of the policy's action: of a set point its range and step, of a displacement its step."""
+    """Return limits from the policy's action: range and step for a set point, step for a displacement."""
     factor = unit_factor(feature.unit, entry.unit, entry.name)
     if entry.relative_to is None:
         if math.isnan(entry.max_step) and feature.name not in steps:
             fail(
                 f"{path}.max_step",
-                "is missing, and the policy file does not tell the demonstrated steps, as those exported without "
-                "demonstrations or by earlier versions do not; export it again with them (`vdd export`), or give the "
+                "is missing, and the policy file has no demonstrated steps, since it was exported without "
+                "demonstrations or by an earlier version; export it again with them (`vdd export`), or give the "
                 f"largest change per tick, in {entry.unit}",
                 example=EXAMPLES["max_step"],
             )
@@ -77,7 +77,7 @@ def _described(entry: CommandEntry, joints: Mapping[str, JointLimits] | None, pe
     if joint is None:
         fail(
             f"{path}.name",
-            f"is {entry.name!r}, which no joint of the robot description is called; it has",
+            f"is {entry.name!r}, which is not a joint of the robot description; it has",
             list(joints),
         )
     quantity = quantity_of(entry.unit)
@@ -92,12 +92,12 @@ def _described(entry: CommandEntry, joints: Mapping[str, JointLimits] | None, pe
 
 
 def _filled(entry: CommandEntry, found: _Limits, path: str) -> CommandEntry:
-    """Return an entry whose own limits, where it has them, stand before those found; refuse what is in neither."""
+    """Return an entry whose own limits take precedence over those found; refuse a limit that is in neither."""
     own = entry.low, entry.high, entry.max_step
     low, high, max_step = (there if math.isnan(here) else here for here, there in zip(own, found, strict=True))
     for key, value in (("low", low), ("high", high), ("max_step", max_step)):
         if math.isnan(value):
-            fail(f"{path}.{key}", f"is missing: `limits: {entry.limits}` says nothing about it here; give it")
+            fail(f"{path}.{key}", f"is missing: `limits: {entry.limits}` does not provide it here; give it")
     if not low < high:
         fail(f"{path}.low", f"is {low:g}, which is not below high ({high:g}); one of them is from {entry.limits}")
     if not max_step > 0:

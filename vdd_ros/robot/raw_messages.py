@@ -1,4 +1,4 @@
-"""Reads the entries of an input from serialised messages: by field where a layout says which, else as a whole."""
+"""Reads the entries of an input from serialised messages: by field if the layout supports it, otherwise as a whole."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,12 +20,12 @@ Read: TypeAlias = Callable[[Any, NDArray[Any]], int | None]
 
 @runtime_checkable
 class SelectiveLayout(Layout, Protocol):
-    """A layout that can say where its numbers stand; see `vdd_ros.robot.cdr.readers.Selection`."""
+    """A layout that can locate its numbers; see `vdd_ros.robot.cdr.readers.Selection`."""
 
     paths: tuple[str, ...]
 
     def select(self, values: Sequence[Any]) -> Sequence[Pick]:
-        """Return where each number stands; raises ObservationError if one is missing."""
+        """Return the location of each number; raises ObservationError if one is missing."""
         ...
 
 
@@ -48,7 +48,7 @@ def numbers_of(form: MessageFormat, layout: Layout, whole: Read) -> Read:
     """Return a function that reads the numbers of a layout from bytes.
 
     Args:
-        form: Of the messages.
+        form: Form of the messages.
         layout: The numbers.
         whole: Reads them from a message, if they cannot be located in the bytes.
     """
@@ -61,7 +61,7 @@ def reader_of(form: MessageFormat, layout: Layout) -> NumberReader | None:
     if form.schema is not None and isinstance(layout, SelectiveLayout):
         try:
             return NumberReader(form.schema, layout)
-        except SchemaError:  # a value of unknown form, or a field that reading a whole message reports
+        except SchemaError:  # a value of unknown form, or a missing field, which reading a whole message reports
             pass
     return None
 
@@ -69,7 +69,7 @@ def reader_of(form: MessageFormat, layout: Layout) -> NumberReader | None:
 def columns_of(form: MessageFormat, layout: Layout, count: int, whole: Read) -> Callable[[Packed], Columns]:
     """Return a function that reads the numbers of a layout, `count`, from many messages at once.
 
-    It reads the same as that of `numbers_of` does from one after the other.
+    The result equals that of `numbers_of` on each.
     """
     reader = reader_of(form, layout)
     if reader is not None:

@@ -30,16 +30,16 @@ class RobotFile:
     """A whole robot file.
 
     Attributes:
-        inputs: What is observed.
-        commands: What is commanded.
-        last_commands: Commands that are observed.
-        name: Name of the robot; empty if the file gives none.
-        rate_hz: Rate at which bags are sampled, that of the policy; None if the file gives none.
-        demonstrations: How bags become demonstrations.
-        episodes: Where episodes begin and end on the robot.
+        inputs: The inputs.
+        commands: The commands.
+        last_commands: Observed commands.
+        name: Name of the robot; empty if the file has none.
+        rate_hz: Rate of the policy, at which bags are sampled; None if the file has none.
+        demonstrations: Rules for turning bags into demonstrations.
+        episodes: Begin and end of episodes on the robot.
         path: Names the file in errors.
-        urdf: File of the robot description, as the robot file names it; None if it names none.
-        joints: Limits of the joints of the robot description; None while it is unknown.
+        urdf: File of the robot description, as named in the robot file; None if it names none.
+        joints: Limits of the joints in the robot description; None while it is unknown.
         max_skew_s: Largest time between the stamps of a tick's inputs, in seconds; None if any is allowed.
     """
 
@@ -76,7 +76,7 @@ class RobotFile:
 
     @classmethod
     def from_dict(cls, document: Any) -> "RobotFile":
-        """Build from the mapping that a robot file holds; raises RobotFileError naming the field."""
+        """Build from the content of a robot file; raises RobotFileError naming the field."""
         refuse_foreign_document(document)
         root = Section(document, "")
         inputs = root.section("inputs")
@@ -84,7 +84,7 @@ class RobotFile:
         commanded = {name: section for name, section in sections.items() if section.has("command")}
         parsed = tuple(read_input(section, name) for name, section in sections.items() if name not in commanded)
         if not parsed:
-            fail("inputs", "hold no topic of the robot; give one with `topic`, `type` and `entries`")
+            fail("inputs", "contain no topic of the robot; give one with `topic`, `type` and `entries`")
         commands = read_commands(root)
         robot = cls(
             inputs=parsed,
@@ -102,7 +102,11 @@ class RobotFile:
         refuse_duplicates("inputs", "observation entries", names)
         check_entries(robot.inputs, robot.last_commands)
         if robot.max_skew_s is not None and sum(not source.is_kept for source in robot.inputs) < 2:
-            fail("max_skew_s", "compares the stamps of inputs that may not be old, of which there is one; leave it out")
+            fail(
+                "max_skew_s",
+                "compares the stamps of at least two inputs without `when_stale: keep`, but there is "
+                "only one; leave it out",
+            )
         for command in robot.commands:
             check_references(command, robot.sources)
         check_episodes(robot.episodes, robot.signature.observation)
@@ -132,7 +136,7 @@ class RobotFile:
             steps: Demonstrated change per tick of the numbers of the action, by name; empty if unknown.
 
         Raises:
-            RobotFileError: A limit is neither in this file nor where it says.
+            RobotFileError: A limit is neither in this file nor in the source that it names.
         """
         try:
             return replace(self, commands=limited(self.commands, action, self.joints, period_s, steps))
@@ -146,7 +150,7 @@ class RobotFile:
 
     @property
     def sources(self) -> tuple[Input, ...]:
-        """The inputs and the last commands: all that the observation consists of."""
+        """The inputs and the last commands, which make up the observation."""
         return (*self.inputs, *self.last_commands)
 
     @property
@@ -161,7 +165,7 @@ class RobotFile:
 
     @property
     def hidden(self) -> tuple[Feature, ...]:
-        """Features of the entries that are read but not observed, in the units of this file."""
+        """Features of hidden entries, which are read but not observed, in the units of this file."""
         return tuple(feature for source in self.sources for feature in source.hidden)
 
     @property

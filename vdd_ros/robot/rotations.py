@@ -1,6 +1,6 @@
-"""Rotations as numbers that a policy can learn from: yaw, rotation vector, and six numbers of the matrix.
+"""Rotations as numbers for learning: yaw, rotation vector, and six numbers of the matrix.
 
-Quaternions are (x, y, z, w), as in geometry_msgs. q and -q are one rotation and give the same numbers, to the bit.
+Quaternions are (x, y, z, w), as in geometry_msgs. q and -q are one rotation and yield the same numbers, to the bit.
 """
 
 import math
@@ -16,15 +16,15 @@ Floats = NDArray[np.float64]
 Number = TypeVar("Number", float, Floats)
 Quaternion = tuple[float, float, float, float]
 NORM_TOLERANCE = 0.01
-"""Allowed deviation of a quaternion's squared norm from 1, that of tf2."""
+"""Allowed deviation of a quaternion's squared norm from 1, as in tf2."""
 _LEAST_HEADING = 1e-6
 
 
 def unit_quaternion(x: float, y: float, z: float, w: float) -> Quaternion:
-    """Return a quaternion with norm 1 and one sign: w is positive, or if it is 0, the first other number is.
+    """Return a quaternion with norm 1 and a unique sign: w is positive, or if it is 0, the first nonzero number.
 
     Raises:
-        ObservationError: The norm is not 1; all zeros is what an empty message has.
+        ObservationError: The norm is not 1, as for the zeros of an empty message.
     """
     square = x * x + y * y + z * z + w * w
     if not abs(square - 1.0) <= NORM_TOLERANCE:
@@ -38,10 +38,10 @@ def unit_quaternion(x: float, y: float, z: float, w: float) -> Quaternion:
 
 
 def unit_quaternions(rows: Floats) -> tuple[tuple[Floats, Floats, Floats, Floats], NDArray[np.bool_]]:
-    """Return what `unit_quaternion` returns for each row of (n, 4), to the bit, number by number.
+    """Return the results of `unit_quaternion` for each row of (n, 4), to the bit, number by number.
 
     Returns:
-        (x, y, z, w), each (n,); and which rows are rotations, (n,): for the others `unit_quaternion` raises an error.
+        (x, y, z, w), each (n,); and which rows are rotations, (n,): `unit_quaternion` raises an error for the others.
     """
     x, y, z, w = rows.T
     with np.errstate(all="ignore"):
@@ -56,7 +56,7 @@ def to_yaw(q: Quaternion) -> float:
     """Return the rotation about z of z-y'-x'' angles (REP 103), in rad from -pi to pi.
 
     Raises:
-        ObservationError: The x axis points straight up or down, so that there is no yaw.
+        ObservationError: The x axis is vertical, so there is no yaw.
     """
     x, y, z, w = q
     sine, cosine = 2 * (w * z + x * y), w * w + x * x - y * y - z * z
@@ -104,7 +104,7 @@ def to_six_d(q: tuple[Number, Number, Number, Number]) -> tuple[Number, Number, 
 
 
 def from_six_d(six: Sequence[float]) -> Quaternion:
-    """Return the quaternion of two columns, made orthogonal and of length 1 first (Gram-Schmidt).
+    """Return the quaternion of two columns, orthonormalised first (Gram-Schmidt).
 
     Raises:
         ObservationError: The columns are parallel or zero.
@@ -123,7 +123,7 @@ def from_six_d(six: Sequence[float]) -> Quaternion:
 def from_columns(a: Sequence[float], b: Sequence[float], c: Sequence[float]) -> Quaternion:
     """Return the quaternion of a rotation matrix with the columns a, b, c."""
     squares = (1 + a[0] - b[1] - c[2], 1 - a[0] + b[1] - c[2], 1 - a[0] - b[1] + c[2], 1 + a[0] + b[1] + c[2])
-    largest = max(range(4), key=squares.__getitem__)  # divide by the largest number: no cancellation
+    largest = max(range(4), key=squares.__getitem__)  # divide by the largest number to avoid cancellation
     root = 2 * math.sqrt(squares[largest])
     xy, xz, yz = (a[1] + b[0]) / root, (a[2] + c[0]) / root, (b[2] + c[1]) / root
     wx, wy, wz = (b[2] - c[1]) / root, (c[0] - a[2]) / root, (a[1] - b[0]) / root

@@ -11,7 +11,7 @@ from vdd_ros.text import printable
 Vector = tuple[float, float, float]
 TF, TF_STATIC, TF_TYPE = "/tf", "/tf_static", "tf2_msgs/msg/TFMessage"
 KEEP_S = 10.0
-"""Seconds that transforms are kept for, as by tf2's default."""
+"""How long transforms are kept, in seconds, as in tf2's default."""
 MOST_FRAMES = 10_000
 _MOST_SAMPLES = 20_000
 _DEEPEST = 200
@@ -36,11 +36,11 @@ class Transform(NamedTuple):
         return x + self.translation[0], y + self.translation[1], z + self.translation[2]
 
     def after(self, first: "Transform") -> "Transform":
-        """Return the transform that does `first`, then this one."""
+        """Return the transform that applies `first`, then this one."""
         return Transform(self.point(first.translation), product(self.rotation, first.rotation))
 
     def inverse(self) -> "Transform":
-        """Return the transform back."""
+        """Return the inverse transform."""
         x, y, z, w = self.rotation
         back = (-x, -y, -z, w)
         dx, dy, dz = rotated(back, self.translation)
@@ -71,7 +71,7 @@ def rotated(q: Quaternion, vector: Vector) -> Vector:
 
 
 def between(one: Transform, other: Transform, share: float) -> Transform:
-    """Return the transform at a share of the way between two: linear in place, along the great arc in rotation."""
+    """Interpolate between two transforms: linear in translation, along the great arc in rotation."""
     place = tuple(a + share * (b - a) for a, b in zip(one.translation, other.translation, strict=True))
     cosine = sum(a * b for a, b in zip(one.rotation, other.rotation, strict=True))
     sign, cosine = math.copysign(1.0, cosine), min(abs(cosine), 1.0)
@@ -134,12 +134,12 @@ class _Series:
 class TransformBuffer:
     """Transforms of the last `KEEP_S` seconds, and the static ones.
 
-    Between two stamps, transforms are interpolated. After the newest, it holds for as long as the reader allows.
+    Transforms are interpolated between stamps. The newest one holds for as long as the reader allows.
 
     Attributes:
-        now_s: The time that stands for a message without a stamp.
-        refused: Transforms that were refused.
-        last_refusal: Why the newest one was.
+        now_s: The time used for a message without a stamp.
+        refused: Number of refused transforms.
+        last_refusal: Reason for the last refusal.
     """
 
     def __init__(self) -> None:
@@ -149,11 +149,11 @@ class TransformBuffer:
         self._frames: dict[str, _Series] = {}
 
     def receive(self, message: Any, *, static: bool) -> None:
-        """Take in a tf2_msgs/TFMessage; what is no transform is counted in `refused`.
+        """Take in a tf2_msgs/TFMessage; invalid transforms are counted in `refused`.
 
         Args:
             message: The message.
-            static: Whether it came on /tf_static, so that its transforms hold at any time.
+            static: Whether it arrived on /tf_static, so its transforms hold at any time.
         """
         for each in message.transforms:
             try:
@@ -169,7 +169,7 @@ class TransformBuffer:
             target: The frame to transform to.
             source: The frame to transform from.
             time_s: The time in seconds, on the clock of the stamps.
-            longest_s: For how long a newest transform holds.
+            longest_s: How long the newest transform holds, in seconds.
 
         Raises:
             ObservationError: The frames are not connected, or not at that time.
@@ -184,7 +184,7 @@ class TransformBuffer:
         for frame, transform in own.items():
             if frame in found:
                 return transform.inverse().after(found[frame])
-        known = ", ".join(list(self._frames)[:10]) or "none; does anybody publish /tf and /tf_static?"
+        known = ", ".join(list(self._frames)[:10]) or "none; are /tf and /tf_static published?"
         raise ObservationError(
             f"no transform leads from {_shown(source)} to {_shown(target)}; the frames with a transform are {known}"
         )

@@ -21,7 +21,7 @@ _BELOW_JOINT = 3
 
 @dataclass(frozen=True)
 class JointLimits:
-    """What a URDF permits a joint, in SI units; infinite where it sets no limit.
+    """A joint's limits in a URDF, in SI units; infinite without a limit.
 
     Attributes:
         angular: Whether it turns (rad, rad/s, Nm) or slides (m, m/s, N).
@@ -42,10 +42,10 @@ def read_urdf(text: str, name: str) -> dict[str, JointLimits]:
 
     Args:
         text: The robot description.
-        name: What to call it in errors.
+        name: Its name in errors.
 
     Raises:
-        RobotFileError: It is not XML, not a URDF, has a document type declaration, or a limit is no number.
+        RobotFileError: It is not XML, not a URDF, has a document type declaration, or a limit is not a number.
     """
     if len(text) > MOST_BYTES:
         raise RobotFileError(f"{name} has {len(text):,} characters; at most {MOST_BYTES:,} are read")
@@ -98,7 +98,7 @@ class _Reader:
         raise RobotFileError(f"{self._name} has a document type declaration (<!DOCTYPE>), which no URDF needs")
 
     def _limited(self, found: JointLimits, attributes: Mapping[str, str]) -> JointLimits:
-        """Return the limits with those of a `limit` element; a range that it does not state is 0 in URDF."""
+        """Return the limits with those of a `limit` element; an omitted range is 0 in URDF."""
         ranged = "lower" in attributes or "upper" in attributes
         return replace(
             found,
@@ -117,4 +117,4 @@ class _Reader:
             given = printable(repr(attributes[key]), 60)
             hint = "; this is a xacro file, run `xacro FILE` first" if "${" in given else ""
             where = f"{self._name}, joint {printable(self._joint)}"
-            raise RobotFileError(f"{where}: {key} is {given}, which is no number{hint}") from None
+            raise RobotFileError(f"{where}: {key} is {given}, which is not a number{hint}") from None

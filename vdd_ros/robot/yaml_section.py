@@ -1,4 +1,4 @@
-"""A mapping of a robot file that knows its path, so that errors name the field and show its syntax."""
+"""A mapping of a robot file with its path, so that errors name the field and show its syntax."""
 
 import difflib
 import math
@@ -81,7 +81,7 @@ _OF_COMMAND = {
 }
 """Example lines for keys that differ in the command."""
 _OF_INPUT = {"command": "command: arm", "entries": "entries: all"}
-"""Those that differ in an input that observes a command."""
+"""Example lines for keys that differ in an input that observes a command."""
 _INPUT_ENTRIES = "entries: {elbow: {joint: elbow_joint, interface: position, unit: rad}}"
 _BLOCKS = {
     "entries": _INPUT_ENTRIES,
@@ -92,7 +92,7 @@ _COMMAND_ENTRIES = (
     "entries: [{name: elbow_joint, action: elbow_position, unit: rad, low: -1.5, high: 1.5, max_step: 0.05}]"
 )
 QUESTION = "???"
-"""Value of a key that a person has yet to decide, as `vdd robot new` writes it."""
+"""Value of an undecided key, as written by `vdd robot new`."""
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _BEGINS_AS_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 _INFINITE = {"inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
@@ -109,7 +109,7 @@ def refuse_duplicates(path: str, what: str, names: Sequence[str]) -> None:
     """Raise RobotFileError if a name repeats."""
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        fail(path, f"gives these {what} more than once: {', '.join(twice)}")
+        fail(path, f"has these {what} more than once: {', '.join(twice)}")
 
 
 class Section:
@@ -153,10 +153,10 @@ class Section:
         self._used.add(key)
         if key not in self._value:
             close = difflib.get_close_matches(key, [other for other in map(str, self._value) if other != key], n=1)
-            instead = f", but {close[0]!r} is there, which is not known here" if close else ""
+            instead = f", but {close[0]!r} is there, which is unknown here" if close else ""
             self.refuse(key, f"is missing{instead}")
         if self._value[key] == QUESTION:
-            self.refuse(key, f"is {QUESTION}, a question that is still open; the comment beside it says what to decide")
+            self.refuse(key, f"is {QUESTION}, an open question; the comment beside it explains it")
         return self._value[key]
 
     def section(self, key: str) -> "Section":
@@ -279,7 +279,7 @@ class Section:
                 known = sorted(self._used | self._known)
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
-                fail(self.at(str(key)), f"is not known here{hint}; allowed are", known)
+                fail(self.at(str(key)), f"is unknown here{hint}; allowed are", known)
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
         """Raise RobotFileError for a key, with an example."""

@@ -37,7 +37,7 @@ class Fields:
             if key not in known:
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
-                self.refuse(printable(key, 60), f"is not known here{hint}; allowed are {', '.join(known)}")
+                self.refuse(printable(key, 60), f"is unknown here{hint}; allowed are {', '.join(known)}")
             if OPEN in (each if isinstance(each := value[key], list) else [each]):
                 self.refuse(str(key), "is an open question; answer it in place of ???")
 

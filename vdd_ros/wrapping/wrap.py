@@ -151,7 +151,7 @@ def _spec(model: ForeignModel, described: ForeignDescription) -> PolicySpec:
 
 
 def _warnings(model: ForeignModel, described: ForeignDescription) -> tuple[str, ...]:
-    found = [f"wrapped around a graph of {model.producer}; how it was trained is not known here"]
+    found = [f"wrapped around a graph of {model.producer}; its training is unknown"]
     if described.unknown:
         names = printable(", ".join(described.unknown), 400)
         found.append(f"mean and deviation in training are not known of {names}: 0 and 1 stand for them")

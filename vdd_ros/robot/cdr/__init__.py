@@ -1,1 +1,1 @@
-"""Selective reading of serialised messages: only the fields that somebody asks for."""
+"""Selective reading of serialised messages: only requested fields."""

@@ -1,4 +1,4 @@
-"""Reads the numbers of many messages at once: those of one form, all together; the others one by one."""
+"""Reads the numbers of many messages at once: messages of one form together, the others one by one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from vdd_ros.robot.cdr.readers import NumberForm, NumberReader
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _FORMS = 8
-"""Forms of messages of one length that are read together."""
+"""Limit on the forms of messages of one length that are read together."""
 _WORD = 8
 
 
 @dataclass
 class Columns:
-    """What n messages say.
+    """The numbers of n messages.
 
     Attributes:
-        numbers: (n, k), the numbers of each; NaN where `errors` has a reason.
+        numbers: (n, k), the numbers of each; NaN if `errors` has a reason.
         stamps_ns: (n,), the stamps; 0 without a header or with a zero stamp.
-        errors: Why a message has no numbers, by its place.
+        errors: Why a message has no numbers, by its index.
     """
 
     numbers: Floats
@@ -33,12 +33,12 @@ class Columns:
 
 
 def read_columns(reader: NumberReader, contents: Packed | Sequence[bytes], count: int) -> Columns:
-    """Read `count` numbers out of each of n messages; the same as `NumberReader.read` on one after the other.
+    """Read `count` numbers from each of n messages; equal to `NumberReader.read` on each.
 
     Args:
         reader: Reads one message.
         contents: The messages, (n,), with their encapsulation headers.
-        count: Numbers of a message, k.
+        count: Number k of numbers per message.
     """
     packed = contents if isinstance(contents, Packed) else Packed.of(contents)
     found = Columns(np.full((len(packed), count), np.nan), np.zeros(len(packed), np.int64))
@@ -57,7 +57,7 @@ def read_columns(reader: NumberReader, contents: Packed | Sequence[bytes], count
 
 
 def read_singly(read: Callable[[bytes, Floats], int | None], contents: Packed, count: int) -> Columns:
-    """Read n messages one after the other by `read`, which takes one as `NumberReader.read` does."""
+    """Read n messages one after the other with `read`, which has the signature of `NumberReader.read`."""
     found = Columns(np.full((len(contents), count), np.nan), np.zeros(len(contents), np.int64))
     for place in range(len(contents)):
         _one(read, contents[place], place, found)
@@ -65,7 +65,7 @@ def read_singly(read: Callable[[bytes, Floats], int | None], contents: Packed, c
 
 
 def _of_one_form(reader: NumberReader, packed: Packed, places: Ints, size: int, found: Columns) -> Ints:
-    """Read the messages that have the form of the first one; return the places of the others."""
+    """Read the messages that have the form of the first one; return the indices of the others."""
     form = reader.form(packed[places[0]])
     if form is None:
         return places
@@ -88,7 +88,7 @@ def _of_one_form(reader: NumberReader, packed: Packed, places: Ints, size: int, 
 
 
 def _fits(rows: NDArray[np.uint8], form: NumberForm) -> NDArray[np.bool_]:
-    """Return which messages, (m, size), have the bytes that the form asks for."""
+    """Return which messages, (m, size), have the bytes that the form requires."""
     fits = np.ones(len(rows), bool)
     for start, stop, expected in form.same:
         whole = start + (stop - start) // _WORD * _WORD
@@ -102,7 +102,7 @@ def _fits(rows: NDArray[np.uint8], form: NumberForm) -> NDArray[np.bool_]:
 
 
 def _words(rows: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.uint64]:
-    """Return a part of rows as words of 8 bytes; they need no alignment."""
+    """Return a part of rows as words of 8 bytes, aligned or not."""
     shape = len(rows), (stop - start) // _WORD
     return np.ndarray(shape, np.uint64, rows, start, (rows.shape[1], _WORD))
 

@@ -1,4 +1,4 @@
-"""How the bytes of one message type are read: by field, or as a whole."""
+"""Reading the bytes of one message type: by field, or as a whole."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class MessageFormat:
     Attributes:
         type: Its name, such as `sensor_msgs/msg/JointState`.
         schema: Its structure; None if unknown, so that messages are only read as a whole.
-        deserialize: Makes a message of bytes, for readers that take whole messages only; may raise anything.
+        deserialize: Makes a message from bytes, for readers of whole messages; may raise anything.
     """
 
     type: str
@@ -26,10 +26,10 @@ class MessageFormat:
     deserialize: Callable[[bytes], Any]
 
     def message(self, content: bytes) -> Any:
-        """Return the message that some bytes hold; raises ObservationError if they hold none."""
+        """Return the message in some bytes; raises ObservationError if they are not one."""
         try:
             return self.deserialize(content)
         except Exception as error:  # libraries raise nearly anything for wrong bytes
             raise ObservationError(
-                f"{len(content):,} bytes are no {self.type}: {printable(error or type(error).__name__, _SHOWN)}"
+                f"{len(content):,} bytes are not a {self.type}: {printable(error or type(error).__name__, _SHOWN)}"
             ) from None

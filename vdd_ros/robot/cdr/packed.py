@@ -16,7 +16,7 @@ class Packed:
     Attributes:
         content: The buffer.
         starts: (n,) offset of each message.
-        sizes: (n,) its bytes.
+        sizes: (n,) its size in bytes.
     """
 
     content: bytes
@@ -25,7 +25,7 @@ class Packed:
 
     @classmethod
     def of(cls, contents: Sequence[bytes]) -> "Packed":
-        """Return some messages, one behind the other."""
+        """Pack some messages one after the other."""
         sizes = np.fromiter(map(len, contents), np.int64, len(contents))
         return cls(b"".join(contents), np.cumsum(sizes) - sizes, sizes)
 
@@ -37,11 +37,11 @@ class Packed:
         return self.content[start : start + int(self.sizes[place])]
 
     def taken(self, places: Ints | slice) -> "Packed":
-        """Return the messages at some places, in the same buffer."""
+        """Return the messages at some indices, in the same buffer."""
         return Packed(self.content, self.starts[places], self.sizes[places])
 
     def alone(self) -> "Packed":
-        """Return the same messages in a buffer that holds nothing else."""
+        """Return the same messages in a buffer without anything else."""
         return Packed.of([self[place] for place in range(len(self))])
 
     def rows(self, places: Ints, size: int) -> NDArray[np.uint8]:
@@ -49,5 +49,5 @@ class Packed:
         if not size or not len(places):
             return np.empty((len(places), size), np.uint8)
         ends = len(self.content) - size + 1
-        windows = np.ndarray((ends,), f"V{size}", self.content, strides=(1,))  # overlapping; nothing is copied
+        windows = np.ndarray((ends,), f"V{size}", self.content, strides=(1,))  # overlapping views, not copies
         return windows[self.starts[places]].view(np.uint8).reshape(-1, size)

@@ -1,4 +1,4 @@
-"""Remembers where things stand in messages of one type, so that messages of the same form need no walk."""
+"""Caches the locations of fields in messages of one type, so that messages of the same form need no walk."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -9,23 +9,23 @@ from vdd_ros.robot.cdr.walk import Run, Walk, request
 T = TypeVar("T")
 
 _FORMS_KEPT = 8
-"""Forms of messages of one topic: its publishers' own joints, frames and lengths."""
+"""Limit on the forms of messages of one topic: its publishers' own joints, frames and lengths."""
 _MOST_RUNS = 100
 _MOST_BYTES = 1 << 16
 
 
 class Form(Generic[T]):
-    """Messages with the same lengths and texts, and what was prepared for them.
+    """Messages with the same lengths and texts, and data prepared for them.
 
     Args:
-        walk: Through one of them.
+        walk: Walk through one of them.
         content: That message.
-        prepared: What was prepared.
+        prepared: The prepared data.
 
     Attributes:
-        same: (start, stop, bytes) of the runs on which the places depend, padding between them included.
-        end: Least length of a message.
-        prepared: See above.
+        same: (start, stop, bytes) of the runs that determine the locations, padding between them included.
+        end: Smallest length of a message.
+        prepared: The same.
     """
 
     __slots__ = ("_masked", "end", "prepared", "same")
@@ -37,7 +37,7 @@ class Form(Generic[T]):
         self._masked = tuple(_masked(run, content) for run in walk.runs)
 
     def fits_apart_from_padding(self, content: bytes) -> bool:
-        """Return whether a message has the same bytes where they count; padding may hold anything."""
+        """Return whether a message has the same significant bytes; padding may hold anything."""
         if len(content) < self.end:
             return False
         for start, stop, mask, expected in self._masked:
@@ -50,7 +50,7 @@ class Places(Generic[T]):
     """Finds the form of each message of a type.
 
     Args:
-        schema: Of the messages.
+        schema: Structure of the messages.
         paths: The requested fields; see `vdd_ros.robot.cdr.schema.steps`.
         prepare: Prepares a form once, from a walk through its first message.
 
@@ -65,7 +65,7 @@ class Places(Generic[T]):
         self._exact: list[tuple[tuple[tuple[int, int, bytes], ...], int, T]] = []
 
     def find(self, content: bytes) -> T:
-        """Return what is prepared for the form of a message, with its encapsulation header.
+        """Return the prepared data for the form of a message, which has its encapsulation header.
 
         Raises:
             ObservationError: The message is cut off, damaged, or not plain CDR.
@@ -94,7 +94,7 @@ class Places(Generic[T]):
 
 
 def _masked(run: Run, content: bytes) -> tuple[int, int, int, int]:
-    """Return start and stop of a run, the mask of the bytes that count, and their content."""
+    """Return start and stop of a run, the mask of the significant bytes, and their content."""
     mask = bytearray(run.stop - run.start)
     for start, stop in run.pieces:
         mask[start - run.start : stop - run.start] = b"\xff" * (stop - start)

@@ -1,4 +1,4 @@
-"""Reads numbers and arrays out of serialised messages, without making the messages."""
+"""Reads numbers and arrays from serialised messages without deserialising them."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from vdd_ros.robot.cdr.walk import Block, Found, Place, Walk
 
 Floats = NDArray[np.float64]
 Pick: TypeAlias = tuple[int, int | None]
-"""Where a number stands: the number of its path, and which item of the list there; None: it is no list."""
+"""Location of a number: index of its path, and of its item in the list there; None if it is not a list."""
 
 STAMP = ("header.stamp.sec", "header.stamp.nanosec")
 _NANOSECONDS = 1_000_000_000
@@ -23,20 +23,20 @@ _NONE = struct.Struct("")
 
 
 class Selection(Protocol):
-    """What numbers are wanted of a message.
+    """Requested numbers of a message.
 
     Attributes:
-        paths: The fields that decide about them or hold them.
+        paths: The fields that hold or determine them.
     """
 
     paths: tuple[str, ...]
 
     def select(self, values: Sequence[Any]) -> Sequence[Pick]:
-        """Return where each number stands.
+        """Return the location of each number.
 
         Args:
-            values: What stands at each path. Texts and lengths may decide; numbers may not, since they change without
-                another call.
+            values: The value at each path. Locations may depend on texts and lengths, but not on numbers, which change
+                without another call.
 
         Raises:
             ObservationError: The message lacks a number.
@@ -45,13 +45,13 @@ class Selection(Protocol):
 
 
 class NumberForm(NamedTuple):
-    """Where the numbers of messages of one form stand.
+    """Locations of the numbers in messages of one form.
 
     Attributes:
-        same: (start, stop, bytes) of what such messages have in common; padding, which may hold anything, is not in it.
+        same: (start, stop, bytes) common to such messages, without padding, which may hold anything.
         order: Byte order, `<` or `>`.
         stamp: Seconds and nanoseconds of the stamp; empty without a header.
-        numbers: The wanted numbers.
+        numbers: The requested numbers.
     """
 
     same: tuple[tuple[int, int, bytes], ...]
@@ -61,7 +61,7 @@ class NumberForm(NamedTuple):
 
 
 class _Numbers(NamedTuple):
-    """Numbers of messages of one form: where they begin, how to unpack, order and store them; or why there are none."""
+    """Numbers of messages of one form: first offset, how to unpack, order and store them; or why there are none."""
 
     first: int
     unpack: Callable[[bytes, int], tuple[Any, ...]]
@@ -75,8 +75,8 @@ class NumberReader:
     """Reads single numbers of a message type.
 
     Args:
-        schema: Of the messages.
-        selection: The wanted numbers.
+        schema: Structure of the messages.
+        selection: The requested numbers.
 
     Raises:
         SchemaError: The type lacks a field, or it cannot be located.
@@ -106,7 +106,7 @@ class NumberReader:
             pack(out, 0, *numbers)
             return None
         sec, nanosec, *rest = numbers
-        pack(out, 0, *rest)  # half the time of `out[:] = rest`
+        pack(out, 0, *rest)  # takes half the time of `out[:] = rest`
         return sec * _NANOSECONDS + nanosec or None
 
     def form(self, content: bytes) -> NumberForm | None:
@@ -132,7 +132,7 @@ class ValueReader:
     """Reads the values at some paths of a message type: numbers, texts, arrays without copying them.
 
     Args:
-        schema: Of the messages.
+        schema: Structure of the messages.
         paths: The paths; see `vdd_ros.robot.cdr.schema.steps`.
 
     Raises:
@@ -148,8 +148,7 @@ class ValueReader:
 
         Returns:
             The stamp in nanoseconds, None without a header or with a zero stamp; and for each path a number, a text,
-            an array that shares the memory of `content`, a tuple for items of a list, or None for an item that is not
-            there.
+            an array that shares the memory of `content`, a tuple for items of a list, or None for a missing item.
 
         Raises:
             ObservationError: The message is damaged.
@@ -175,12 +174,12 @@ def _picked(found: Found, item: int | None) -> Place:
         return Place(found.offset + item * np.dtype(found.code).itemsize, found.code)
     one = found[item] if isinstance(found, tuple) and not isinstance(found, Place) and item is not None else found
     if not isinstance(one, Place):
-        raise ObservationError("a number that is wanted is not in the message")
+        raise ObservationError("a requested number is not in the message")
     return one
 
 
 def _shape(found: Any) -> Any:
-    """Return a stand-in for a value, whose numbers are all NaN, with its length and texts."""
+    """Return a stand-in for a value with its length and texts, and NaN as numbers."""
     if isinstance(found, Place):
         return np.nan
     if isinstance(found, Block):
@@ -189,7 +188,7 @@ def _shape(found: Any) -> Any:
 
 
 def _unpacking(places: Sequence[Place], order: str) -> tuple[int, Any, Any]:
-    """Return the first offset, a function that unpacks the numbers, and one that puts them in order or None."""
+    """Return the first offset, a function that unpacks the numbers, and one that reorders them or None."""
     ascending = sorted(set(places))
     if not ascending:
         return 0, _no_numbers, None

@@ -1,4 +1,4 @@
-"""The structure of message types, from whatever source: message classes, definitions in bags, type stores."""
+"""The structure of message types from any source: message classes, definitions in bags, type stores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ NUMBER_CODES = {
     "float32": "f",
     "float64": "d",
 }
-"""Code of each number type, by its name in .msg files, as `struct` and numpy spell it."""
+"""Code of each number type for `struct` and numpy, by its name in .msg files."""
 
 PLACEHOLDER = "structure_needs_at_least_one_member"
-"""The byte that a message without fields is serialised as."""
+"""The single byte of a serialised message without fields."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Number:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, which are also its alignment."""
+        """Size in bytes, which is also its alignment."""
         return np.dtype(self.code).itemsize
 
 
@@ -54,7 +54,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Opaque:
-    """A value whose serialised form middlewares do not agree about, so that nothing behind it can be located.
+    """A value whose serialised form differs between middlewares, so that nothing after it can be located.
 
     Attributes:
         name: Its type, such as `wstring`.
@@ -84,14 +84,14 @@ class Schema:
 
     Attributes:
         name: Its name, such as `sensor_msgs/msg/JointState`.
-        fields: Kind of each field by name, in the order in which they are serialised.
+        fields: Kind of each field by name, in serialisation order.
     """
 
     name: str
     fields: Mapping[str, "Kind"]
 
     def blank(self) -> Any:
-        """Return a stand-in for a message as its class makes it: zeros, empty texts and empty sequences."""
+        """Return a stand-in for a default message: zeros, empty texts and empty sequences."""
         made = type(self.name.rpartition("/")[2], (SimpleNamespace,), {})
         return made(**{name: _blank(kind) for name, kind in self.fields.items()})
 
@@ -112,7 +112,7 @@ class Step:
 
     Attributes:
         field: Name of the field.
-        index: Item of a list: its place, `EACH`, or None for the field as a whole.
+        index: Item of a list: its index, `EACH`, or None for the whole field.
     """
 
     field: str
@@ -120,7 +120,7 @@ class Step:
 
 
 EACH = -1
-"""The index of a step that goes into every item of a list."""
+"""The index of a step into every item of a list."""
 
 
 def steps(path: str) -> tuple[Step, ...]:
@@ -146,7 +146,7 @@ def _step(part: str, path: str) -> Step:
 
 
 def check_path(schema: Schema, path: str) -> Kind:
-    """Return the kind of what stands at a path, of one item where the path goes into every item of a list.
+    """Return the kind of the value at a path, or of one item if the path goes into every item of a list.
 
     Raises:
         SchemaError: The type has nothing there; the error names the fields that it has.
@@ -161,11 +161,9 @@ def check_path(schema: Schema, path: str) -> Kind:
         if step.index is None:
             continue
         if not isinstance(kind, List):
-            raise SchemaError(
-                f"{so_far} is not a list, so {path!r} cannot ask for an item of it; leave out the brackets"
-            )
+            raise SchemaError(f"{so_far} is not a list, so {path!r} cannot name an item of it; leave out the brackets")
         if kind.length is not None and step.index >= kind.length:
-            raise SchemaError(f"{so_far} has {kind.length} items, counted from 0, so {path!r} asks for one too many")
+            raise SchemaError(f"{so_far} has {kind.length} items, counted from 0, so {path!r} exceeds it")
         kind = kind.item
     return kind
 

@@ -1,8 +1,8 @@
 """Walks through one serialised message (XCDR1) and locates the requested values.
 
 Numbers are aligned to their own size, counted from the end of the 4-byte encapsulation header; an empty sequence has no
-alignment (OMG DDS-XTypes 1.3, 7.4.1). Where a number stands depends only on the lengths and texts before it: a walk
-records where those are, so that the next message with the same bytes there needs no walk.
+alignment (OMG DDS-XTypes 1.3, 7.4.1). The location of a number depends only on the lengths and texts before it: a walk
+records their positions, so that the next message with the same bytes there needs no walk.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from vdd_ros.robot.cdr.schema import EACH, Kind, List, Number, Opaque, Schema, T
 
 HEADER = 4
 _ORDERS = {b"\0\0": ">", b"\0\1": "<"}
-"""Byte order by the representation identifier; all others are not plain CDR."""
+"""Byte order by representation identifier; others are not plain CDR."""
 
 
 class Place(NamedTuple):
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Numbers that stand side by side: offset of the first byte, type's code, number of them."""
+    """Adjacent numbers: offset of the first byte, type's code, count."""
 
     offset: int
     code: str
@@ -33,16 +33,16 @@ class Block(NamedTuple):
 
 
 Found: TypeAlias = "Place | Block | str | tuple[Found, ...] | None"
-"""What stands at a path: numbers by their place, texts as they are, items of lists as a tuple; None: no such item."""
+"""Value at a path: the location of numbers, the text itself, a tuple for items of lists; None: no such item."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of bytes on which the places depend.
+    """A run of bytes that determine the locations.
 
     Attributes:
         start: Offset of its first byte.
-        pieces: (start, stop) of the bytes that count; padding between them does not.
+        pieces: (start, stop) of the significant bytes, without padding.
     """
 
     start: int
@@ -50,12 +50,12 @@ class Run:
 
     @property
     def stop(self) -> int:
-        """Offset behind its last byte."""
+        """Offset after its last byte."""
         return self.pieces[-1][1]
 
     @property
     def apart(self) -> list[tuple[int, int]]:
-        """(start, stop) of the bytes that count; pieces that touch are one."""
+        """(start, stop) of the significant bytes; adjacent pieces are merged."""
         found = self.pieces[:1]
         for start, stop in self.pieces[1:]:
             if start == found[-1][1]:
@@ -67,10 +67,10 @@ class Run:
 
 @dataclass
 class Request:
-    """The requests at one place of the structure, and below it.
+    """The requests at one position of the structure, and below it.
 
     Attributes:
-        slots: Numbers of the paths that end here.
+        slots: Indices of the paths that end here.
         fields: Requests for the fields of a message.
         items: Requests for the items of a list, by index or `EACH`.
     """
@@ -100,13 +100,13 @@ def request(schema: Schema, paths: Sequence[str]) -> Request:
                 here = here.items.setdefault(step.index, Request())
         here.slots.append(slot)
         if "[" in path.partition("[]")[2]:
-            raise SchemaError(f"{path!r} asks for items of a list in every item of another; ask for one list at a time")
+            raise SchemaError(f"{path!r} names items of a list in every item of another; name one list at a time")
     _refuse_opaque(schema, schema, [top], whole=False)
     return top
 
 
 def _refuse_opaque(top: Schema, schema: Schema, wanted: list[Request], *, whole: bool) -> None:
-    """Refuse a request if a value of unknown form stands before the last requested place."""
+    """Refuse a request if a value of unknown form precedes the last requested value."""
     left = len({name for one in wanted for name in one.fields})
     for name, kind in schema.fields.items():
         if not (left or whole):
@@ -117,8 +117,8 @@ def _refuse_opaque(top: Schema, schema: Schema, wanted: list[Request], *, whole:
             _refuse_opaque(top, kind, below, whole=whole or left > 0)
         elif opaque := _opaque(kind):
             raise SchemaError(
-                f"{top.name} holds a {opaque} at or before the requested value, and its length in bytes is not "
-                "the same in all middlewares; such messages are only read as a whole"
+                f"{top.name} holds a {opaque} at or before the requested value, whose length in bytes differs between "
+                f"middlewares; such messages can only be read as a whole"
             )
 
 
@@ -132,20 +132,20 @@ def _opaque(kind: Kind) -> str:
 
 
 class Walk:
-    """One walk through a message, up to the last requested place.
+    """One walk through a message, up to the last requested value.
 
     Args:
-        schema: Of the message.
-        wanted: From `request`.
+        schema: Structure of the message.
+        wanted: The result of `request`.
         paths: The paths of the request.
         content: The message with its encapsulation header.
 
     Attributes:
         order: Byte order, `<` or `>`.
-        found: What stands at each path.
-        runs: Where the bytes are that determine the places.
+        found: The value at each path.
+        runs: The bytes that determine the locations.
         same: (start, stop, bytes) of the runs, padding between their pieces included.
-        end: Offset behind the last byte that was passed.
+        end: Offset after the last byte walked over.
 
     Raises:
         ObservationError: The message is cut off, is not plain CDR, or a sequence is longer than its bound.
@@ -157,7 +157,7 @@ class Walk:
         if order is None or self._size < HEADER:
             raise ObservationError(
                 f"a message of {schema.name} ({self._size:,} bytes) begins with {bytes(content[:HEADER])!r}; plain CDR "
-                "begins with 00 00 or 00 01 and two more bytes. Let its publisher use a middleware that sends it"
+                "begins with 00 00 or 00 01 and two more bytes. Use a middleware for its publisher that sends it"
             )
         self.order = order
         self.runs = [Run(0, [(0, 2)])]
@@ -178,7 +178,7 @@ class Walk:
         return tuple((start, stop, bytes(self._content[start:stop])) for start, stop in pieces)
 
     def _visit(self, kind: Kind, wanted: list[Request], *, whole: bool) -> None:
-        """Take the requested parts of a value; `whole`: go to its end, since something behind it is requested."""
+        """Take the requested parts of a value; `whole`: go to its end, since a later value is requested."""
         if isinstance(kind, Number):
             self._put(wanted, self._number(kind.code, kind.size))
         elif isinstance(kind, Text):
@@ -283,8 +283,8 @@ class Walk:
         self.end = start + size
         if self.end > self._size:
             raise ObservationError(
-                f"a message of {self._name} ends after {self._size:,} bytes; by its own lengths it takes {self.end:,} "
-                "or more. It was cut off, or is of another type"
+                f"a message of {self._name} ends after {self._size:,} bytes; by its own lengths it needs {self.end:,} "
+                "or more. It was cut off, or has another type"
             )
         return start
 

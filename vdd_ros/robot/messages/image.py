@@ -27,8 +27,7 @@ ENCODINGS = {
     "16UC1": Encoding("uint16", 1),
     "32FC1": Encoding("float32", 1),
 }
-"""Those of sensor_msgs/image_encodings.hpp that can be read; the last two are depth, in millimetres and in metres, by
-REP 118."""
+"""Supported encodings of sensor_msgs/image_encodings.hpp; the last two are depth, in mm and in m (REP 118)."""
 
 
 class ImageReader:
@@ -70,8 +69,8 @@ class ImageReader:
         if (rows, columns) != (self._rows, self._columns):
             raise ObservationError(
                 f"an image is {rows} high and {columns} wide; the robot file says {self._rows} and {self._columns}, "
-                "and nothing is resized here. Let the camera driver, or a node such as image_proc's resize, send that "
-                "size"
+                "and nothing is resized here. Configure the camera driver to send that size, or use a node such as "
+                "image_proc's resize"
             )
         if given != self._encoding and (not given or given != self._reversed):
             allowed = f"{self._encoding} or {self._reversed}" if self._reversed else self._encoding

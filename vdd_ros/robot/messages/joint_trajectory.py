@@ -68,7 +68,7 @@ class TrajectoryLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class JointTrajectory(Message):
-    """A JointTrajectory; controllers take a zero stamp as now, any other as the start time."""
+    """A JointTrajectory; controllers read a zero stamp as "now", any other as the start time."""
 
     def command_layout(self, names: Sequence[str], units: Sequence[str]) -> Layout:
         """See Message."""

@@ -1,8 +1,8 @@
 """geometry_msgs/PoseStamped: position and orientation; as a command, the target pose.
 
 The orientation is a quaternion, best commanded as a `rotation`, which is limited by its angle and normalised. Four
-components of their own are limited one by one and sent as they are. A command gives all seven numbers, since an omitted
-one would be a set point too. Zeros are never safe: they are a position, and not a rotation.
+separate components are limited one by one and sent as they are. A command needs all seven numbers, since the default of
+an omitted one would be a set point too. Zeros are never safe: they are a position, but not a rotation.
 """
 
 from vdd_ros.robot.messages.fields import POSE
