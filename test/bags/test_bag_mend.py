@@ -122,7 +122,7 @@ def test_remains_of_a_killed_attempt_are_replaced_with_a_note(
     writer = BagWriter(tmp_path / "bag", tmp_path / "bag.mending")
     write_sequence(writer, [0])
     assert main(["bag", "mend", str(partial)]) == 2
-    assert f"another process is mending into {tmp_path / 'bag.mending'}" in capsys.readouterr().err
+    assert f"another process is repairing into {tmp_path / 'bag.mending'}" in capsys.readouterr().err
     writer._storage.bio.close()  # as its end would
     assert main(["bag", "mend", str(partial)]) == 0
     assert "bag.mending, left by an earlier attempt, was replaced" in capsys.readouterr().err

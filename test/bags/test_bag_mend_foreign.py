@@ -1,4 +1,4 @@
-"""`vdd bag mend` on what others leave: nothing is thrown away, nothing is touched, and what is given up is told."""
+"""`vdd bag mend` on what others leave: nothing is thrown away, nothing is touched, and losses are reported."""
 
 import hashlib
 import shutil
@@ -62,7 +62,7 @@ def test_messages_of_an_unfinished_chunk_are_read(tmp_path: Path, capsys: pytest
     size = len(mcap.message(1, 0, record(0)))
     assert len(found) == 3000 - -(-1000 // size)
     assert f"{len(found):,} messages" in said
-    assert f"{size - 1000 % size} bytes given up: the file ends in the middle of a record" in said
+    assert f"{size - 1000 % size} bytes lost: the file ends in the middle of a record" in said
 
 
 def test_no_message_is_an_error_and_no_bag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_no_message_is_an_error_and_no_bag(tmp_path: Path, capsys: pytest.Captur
     }.items():
         source = bag_file(tmp_path / f"{name}.mcap", mcap.header(), *parts)
         said = mended(capsys, source, tmp_path / "out", code=2)
-        assert "holds no message that can be read, so no bag was made" in said
+        assert "holds no readable message, so no bag was made" in said
         assert not (tmp_path / "out").exists()
 
 
@@ -101,10 +101,10 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
 
 def test_a_whole_bag_is_reported_whole_after_it_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bag = write_bag(tmp_path / "bag", {"/student": records_of(30)})
-    assert "is a whole bag of 30 messages, there is nothing to mend" in mended(capsys, bag, tmp_path / "out", code=2)
+    assert "is a complete bag of 30 messages; there is nothing to mend" in mended(capsys, bag, tmp_path / "out", code=2)
     (bag / "more.mcap").write_bytes(b"whatever")
     said = mended(capsys, bag, tmp_path / "out", code=2)
-    assert "nothing to mend; beside it lies more.mcap, which is not of it" in said
+    assert "nothing to mend; more.mcap beside it does not belong to it" in said
 
 
 def by_time(bag: Path) -> list[tuple[int, str]]:
@@ -146,7 +146,7 @@ def test_a_split_bag_is_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (bag / "metadata.yaml").write_text(text.replace("\n  - other.mcap", names))
     said = mended(capsys, bag, tmp_path / "out")
     assert "110 messages" in said
-    assert "2 bytes given up" in said
+    assert "2 bytes lost" in said
     assert sequences_of(tmp_path / "out") == numbers(110)
 
 
@@ -165,7 +165,7 @@ def test_compressed_chunks_are_read_as_far_as_they_are_whole(
     found = sequences_of(tmp_path / "out")
     assert found == numbers(len(found))
     assert 1000 <= len(found) < 1500
-    assert "the rest of a compressed chunk that is cut off" in said
+    assert "the unpacked rest of a truncated compressed chunk" in said
 
 
 def test_a_chunk_with_a_wrong_checksum_is_given_up_and_reported(
@@ -176,7 +176,7 @@ def test_a_chunk_with_a_wrong_checksum_is_given_up_and_reported(
     last = mcap.chunk(mcap.messages(range(20, 30), record))
     source = bag_file(tmp_path / "bag.mcap", mcap.header(), first, wrong, last, mcap.end())
     said = mended(capsys, source, tmp_path / "out", code=1)
-    assert "bytes given up: a chunk whose checksum is wrong" in said
+    assert "bytes lost: a chunk with a wrong checksum" in said
     assert "10 of 30 records missing (sequence numbers 10 to 19)" in said
     assert sequences_of(tmp_path / "out") == [*range(10), *range(20, 30)]
 
@@ -185,7 +185,7 @@ def test_zeros_at_the_end_are_given_up_and_reported(tmp_path: Path, capsys: pyte
     """What a file system leaves after the power failed."""
     parts = (mcap.header(), mcap.topics(NODE), mcap.messages(range(10), record), bytes(4096))
     said = mended(capsys, bag_file(tmp_path / "bag.mcap", *parts), tmp_path / "out", code=1)
-    assert "4,096 bytes given up: the file is damaged there" in said
+    assert "4,096 bytes lost: the file is damaged there" in said
     assert sequences_of(tmp_path / "out") == numbers(10)
 
 
@@ -218,7 +218,7 @@ def test_bytes_behind_the_end_of_a_file_are_reported(tmp_path: Path, capsys: pyt
     source = bag_file(tmp_path / "bag.mcap", *files)
     said = mended(capsys, source, tmp_path / "out", code=1)
     assert sequences_of(tmp_path / "out") == numbers(10)
-    assert f"{len(files[1]):,} bytes given up: bytes behind the end of the file" in said
+    assert f"{len(files[1]):,} bytes lost: bytes after the end of the file" in said
 
 
 def test_a_folder_that_no_earlier_try_left_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +227,7 @@ def test_a_folder_that_no_earlier_try_left_is_not_removed(tmp_path: Path, capsys
     notes.parent.mkdir()
     notes.write_text("what is to be mended")
     assert main(["bag", "mend", str(source), "--out", str(tmp_path / "out")]) == 2
-    assert "out.mending is in the way, and no earlier try left it" in capsys.readouterr().err
+    assert "out.mending is in the way and not from an earlier attempt" in capsys.readouterr().err
     assert notes.read_text() == "what is to be mended"
 
 
@@ -309,7 +309,7 @@ def test_a_database_that_was_cut_is_read_as_far_as_it_goes(tmp_path: Path, capsy
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     said = mended(capsys, file, tmp_path / "out", code=1)
-    assert "rows of a database that is cut off or damaged" in said
+    assert "rows of a truncated or damaged database" in said
     found = sequences_of(tmp_path / "out")
     assert found == numbers(len(found))
     assert len(found) > 500
@@ -344,13 +344,13 @@ def test_outputs_are_replaced_only_with_force_and_only_if_they_are_bags(
     for arguments, text in (
         (["--out", str(old)], "exists already"),
         (["--out", str(tmp_path / "home"), "--force"], "is no bag"),
-        (["--out", str(tmp_path), "--force"], "holds the bag that is to be mended"),
+        (["--out", str(tmp_path), "--force"], "holds the bag to be mended"),
         (["--out", str(source), "--force"], "name a folder"),
     ):
         assert main(["bag", "mend", str(source), *arguments]) == 2
         assert text in capsys.readouterr().err
         assert digests(tmp_path) == before
-    with pytest.raises(RecordingError, match="holds the bag that is to be mended"):
+    with pytest.raises(RecordingError, match="holds the bag to be mended"):
         mend(source, source, force=True)
     assert digests(tmp_path) == before
     assert main(["bag", "mend", str(source), "--out", str(old), "--force"]) == 0

@@ -100,7 +100,7 @@ def test_a_file_that_goes_on_behind_a_damage_or_its_end_is_reported(tmp_path: Pa
     first, second = (mcap.messages(range(20 * half, 20 * half + 20), tick) for half in (0, 1))
     file = tmp_path / "bag.mcap"
     file.write_bytes(b"".join((mcap.header(), mcap.topics(NODE), first, between, second, mcap.end())))
-    with pytest.raises(RecordingError, match=r"bytes given up: .*vdd bag mend"):
+    with pytest.raises(RecordingError, match=r"bytes lost: .*vdd bag mend"):
         read_latency_bag(file)
 
 
@@ -164,7 +164,7 @@ def test_a_storage_that_metadata_names_wrongly_does_not_matter(tmp_path: Path, i
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bag", "it does not exist, but .*bag.partial does, so its recorder still runs, or was killed; .*vdd bag mend"),
+        ("bag", "it does not exist, but .*bag.partial does: its recorder still runs, or was killed; .*vdd bag mend"),
         ("bag.partial", "has no proper end.*vdd bag mend"),
         ("cut.mcap", "ends in the middle of a record.*vdd bag mend"),
         ("empty.mcap", "it is empty"),
@@ -195,7 +195,7 @@ def test_messages_in_the_journal_of_a_database_are_not_passed_over(tmp_path: Pat
     (file,) = (tmp_path / "bag").glob("*.db3")
     assert sequences(file) == list(range(30))
     file.with_name(f"{file.name}-wal").write_bytes(b"a journal")
-    with pytest.raises(RecordingError, match=r"db3-wal holds messages that are not in it yet.*vdd bag mend"):
+    with pytest.raises(RecordingError, match=r"db3-wal holds messages that are not in the database yet.*vdd bag mend"):
         read_latency_bag(file)
 
 
@@ -273,7 +273,7 @@ def test_policy_info_is_checked_and_reported(
     bag = write_bag(tmp_path / "bag", {"/student": records_of(60)}, {"/student": info})
     page = tmp_path / "report.html"
     assert main(["latency", str(bag), "--html", str(page)]) == 0
-    assert f"/student/policy_info says that {text}" in capsys.readouterr().out
+    assert f"/student/policy_info: {text}" in capsys.readouterr().out
     assert "is not used" in page.read_text()
 
 

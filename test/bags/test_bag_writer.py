@@ -143,7 +143,7 @@ def test_an_output_that_appears_meanwhile_is_left_alone_and_the_bag_stays_whole(
 def test_a_second_recorder_leaves_the_first_one_alone_and_names_the_mend(tmp_path: Path) -> None:
     first = BagWriter(tmp_path / "bag")
     write_sequence(first, [0, 1])
-    with pytest.raises(RecordingError, match=r"another recorder writes it, or left it .* `vdd bag mend .*bag`"):
+    with pytest.raises(RecordingError, match=r"another recorder is writing it, or was killed.* `vdd bag mend .*bag`"):
         BagWriter(tmp_path / "bag")
     first.close()
     assert sequences_of(tmp_path / "bag") == [0, 1]

@@ -85,9 +85,9 @@ def test_decisions_that_repeat_are_reported_with_an_exit_code(
 ) -> None:
     """Two nodes of one name, or a topic that was recorded twice."""
     node = read(tmp_path / "bag", np.repeat(decisions(60), [2 if k in (7, 9) else 1 for k in range(60)], axis=0))
-    assert node.describe_gaps() == "2 decisions come twice or more (sequence numbers 7, 9)"
+    assert node.describe_gaps() == "2 decisions occur more than once (sequence numbers 7, 9)"
     assert main(["latency", str(tmp_path / "bag")]) == 1
-    assert "2 decisions come twice or more" in capsys.readouterr().err
+    assert "2 decisions occur more than once" in capsys.readouterr().err
 
 
 def test_a_number_that_repeats_after_a_restart_is_reported_by_its_time() -> None:

@@ -237,7 +237,7 @@ def test_another_policy_is_replaced_only_by_force(tmp_path: Path, demos: Path, t
     before = file.read_bytes()
     assert "holds another policy: ddpm of avoiding, seed 0" in refusal(capsys, *export(tmp_path / "T", file))
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "is no policy file" in refusal(capsys, *export(teacher, tmp_path / "thesis.tex"))
+    assert "is not a policy file" in refusal(capsys, *export(teacher, tmp_path / "thesis.tex"))
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     assert file.read_bytes() == before
     assert main(export(tmp_path / "T", file, "--force")) == 0

@@ -43,9 +43,9 @@ PAIRS = [
     ("convert", "bag", "is a bag (rosbag2); 'vdd demos from-bags' makes demonstrations from it"),
     ("convert", "robot", "is a robot file, not demonstrations"),
     ("convert", "controllers", "is a file for ros2_control's controllers, not demonstrations"),
-    ("convert", "policy", "`vdd run --policy` takes a policy file, `vdd wrap` a graph of another tool"),
+    ("convert", "policy", "`vdd run --policy` takes a policy file, `vdd wrap` another tool's graph"),
     ("info", "spec", "is a description of a graph, not demonstrations; `vdd wrap --spec` takes it"),
-    ("info", "weights", "is a checkpoint that keeps no demonstrations; name what it learned from"),
+    ("info", "weights", "is a checkpoint without demonstrations; name its training data"),
     (
         "check",
         "controllers",

@@ -81,7 +81,7 @@ def test_windows_are_of_single_numbers() -> None:
 @pytest.mark.parametrize(
     ("arrays", "problem"),
     [
-        ({}, r"header has the arrays cam/left .* but given are \(none\)"),
+        ({}, r"header has the arrays cam/left .* but \(none\) are given"),
         ({CAMERA.name: np.zeros((PAIRS, 4, 6, 3))}, "'cam/left' is float64 of the shape .* ask for uint8"),
         ({CAMERA.name: np.zeros((PAIRS - 1, 4, 6, 3), np.uint8)}, r"of the shape \(10, 4, 6, 3\)"),
         (
@@ -89,7 +89,7 @@ def test_windows_are_of_single_numbers() -> None:
             "'depth' is not finite in 11 pairs",
         ),
         ({CAMERA.name: [0] * PAIRS}, "'cam/left' is a list, not an array of numpy"),
-        ({"other": np.zeros(PAIRS)}, "but given are cam/left, depth, closed, other"),
+        ({"other": np.zeros(PAIRS)}, "but cam/left, depth, closed, other are given"),
     ],
 )
 def test_arrays_that_are_not_those_of_the_header_are_refused(arrays: dict[str, Any], problem: str) -> None:
@@ -117,7 +117,7 @@ def rewritten(folder: Path, **changes: Any) -> Path:
         ({"array_1": None}, "its header has 3 arrays, but the file holds array_0, array_2"),
         ({"array_3": np.zeros(PAIRS)}, "'array_3' is float64, not one of float32, uint8"),
         ({"array_3": np.zeros(PAIRS, np.uint8)}, "its header has 3 arrays, but the file holds array_0, .* array_3"),
-        ({"array_x": np.zeros(PAIRS, np.uint8)}, "it holds 'array_x.npy', which demonstrations have not"),
+        ({"array_x": np.zeros(PAIRS, np.uint8)}, "it holds 'array_x.npy', which is not part of demonstrations"),
         ({"array_0": np.zeros((PAIRS, 4, 6), np.uint8)}, r"ask for uint8 of the shape \(11, 4, 6, 3\)"),
         ({"array_0": np.array([None] * PAIRS)}, "holds Python objects"),
     ],

@@ -92,7 +92,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
         ({"c_pos": None}, r"env_5_00.pkl' differs from 'env_0_00.pkl' in 'robot/c_pos'"),
         ({"c_pos": np.zeros((3, 3))}, r"the shape \(3, 3\) in 'robot/c_pos', but 4 steps"),
         ({"c_pos": np.zeros((4, 2))}, "differs from"),
-        ({"c_pos": np.array([None] * 4)}, "'c_pos' of robot: it holds objects|which are no numbers"),
+        ({"c_pos": np.array([None] * 4)}, "'c_pos' of robot: it holds objects|which are not numbers"),
         ({"c_pos": np.full((4, 3), np.nan)}, "'robot/c_pos' with NaN or infinity in 3 frames of the episodes 1"),
         ({"des_c_pos": np.zeros((1, 3))}, "no 'des_c_pos' of at least two steps"),
     ],

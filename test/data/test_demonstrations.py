@@ -137,7 +137,7 @@ def test_windows_of_nothing_are_refused(history: int, horizon: int) -> None:
         ({"action": np.zeros((11, 3))}, "'action' has shape"),
         ({"modes": np.zeros(2, dtype=np.int64)}, "'modes' has shape"),
         ({"lengths": np.array([4, 0, 7])}, "without a pair"),
-        ({"lengths": np.array([LENGTHS]), "modes": np.zeros((1, 3), np.int64)}, "'lengths' has shape .*one number an"),
+        ({"lengths": np.array([LENGTHS]), "modes": np.zeros((1, 3), np.int64)}, "'lengths' has shape .*one number per"),
         ({"observation": [[0.0] * 3] * 11}, "'observation' is a list, not an array of numpy; convert it with numpy.as"),
         ({"lengths": list(LENGTHS)}, "'lengths' is a list, not an array"),
         ({"contexts": None}, "'contexts' is a NoneType, not an array"),
@@ -239,9 +239,9 @@ def test_one_bare_array_is_refused(tmp_path: Path) -> None:
         ({"header": np.array("no JSON")}, "is not JSON"),
         ({"header": np.array('{"task": "a", "task": "b"}')}, "is duplicated"),
         ({"header": np.array("[" * 10_000)}, "nested too deep"),
-        ({"header": np.array([b"{}"])}, "its header is no text"),
-        ({"header": np.array("x" * 300_000)}, "its header is no text of at most 262,144 characters"),
-        ({"surprise": np.zeros(3)}, r"holds 'surprise\.npy', which demonstrations have not"),
+        ({"header": np.array([b"{}"])}, "its header is not a text"),
+        ({"header": np.array("x" * 300_000)}, "its header is not a text of at most 262,144 characters"),
+        ({"surprise": np.zeros(3)}, r"holds 'surprise\.npy', which is not part of demonstrations"),
         ({"modes": np.array([2, -2, 0])}, "has the mode -2"),
         ({"modes": np.array([2, -1])}, "has 3 lengths, but 2 modes"),
         ({"action": np.zeros((10, 2))}, "has 11 observations, but 10 actions"),
@@ -300,8 +300,8 @@ def with_header(**changes: Any) -> Any:
         ({"rate_hz": 1e300}, "up to 1,000,000"),
         ({"seed": 1.5}, "its seed is 1.5"),
         ({"seed": "3"}, "its seed is 3"),
-        ({"observation": {}}, "its observation is no list"),
-        ({"observation": []}, "its observation is no list"),
+        ({"observation": {}}, "its observation is not a list"),
+        ({"observation": []}, "its observation is not a list"),
         ({"observation": ["xm", "vm", "wr"]}, "holds xm, not a pair"),
         ({"observation": [["x", "m"], ["x", "m"], ["w", "rad"]]}, "has the entry 'x' twice"),
         ({"action": [["dx", 1], ["dy", "m"]]}, "not a pair of name and unit"),
@@ -334,13 +334,13 @@ def claiming(folder: Path, shape: tuple[int, ...], name: str, kind: str = "<f8",
 def test_a_shape_that_does_not_exist_is_refused_before_memory_is_taken(
     tmp_path: Path, name: str, shape: tuple[int, ...]
 ) -> None:
-    with pytest.raises(DemonstrationError, match=r"says that it has the shape .* but there are 8 bytes|two axes"):
+    with pytest.raises(DemonstrationError, match=r"states the shape .* but has 8 bytes|two axes"):
         DemonstrationSet.load(claiming(tmp_path, shape, name))
 
 
 @pytest.mark.parametrize("name", ["lengths", "modes"])
 def test_a_number_of_episodes_that_does_not_exist_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DemonstrationError, match=r"says that it has the shape \(1000000000000,\)"):
+    with pytest.raises(DemonstrationError, match=r"states the shape \(1000000000000,\)"):
         DemonstrationSet.load(claiming(tmp_path, (10**12,), name, "<i8"))
 
 
@@ -389,7 +389,7 @@ FOREIGN: list[tuple[str, dict[str, bytes], str]] = [
         {"": b"\x08\x08\x12\x07pytorch"},
         "is an ONNX file, not demonstrations; `vdd run",
     ),
-    ("checkpoint", {"model.safetensors": b"", "model.json": b"{}"}, "a checkpoint that keeps no demonstrations"),
+    ("checkpoint", {"model.safetensors": b"", "model.json": b"{}"}, "a checkpoint without demonstrations"),
     ("frames.parquet", {"": b"PAR1"}, "is a Parquet file, as LeRobot"),
     ("other.npz", {"": zipped("obs.npy", "\x1b[2J.npy")}, r"with the arrays obs, \\x1b\[2J"),
 ]

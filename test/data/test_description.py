@@ -78,10 +78,10 @@ def test_the_same_names_in_two_keys_are_told_apart(tmp_path: Path) -> None:
         ("rate_hz: true", "rate_hz is True"),
         ("rate_hz: 50", "has 10 frames per second, but its description says rate_hz: 50"),
         ("task: []", r"task is \[\], not a text"),
-        ("observation: {}", "observation is no list of keys"),
-        ("observation: observation.state", "observation is no list of keys"),
+        ("observation: {}", "observation is neither a list of keys"),
+        ("observation: observation.state", "observation is neither a list of keys"),
         ("observation: [observation.stat]", "has no key 'observation.stat'; it has observation.state"),
-        ("observation: {observation.state: 3}", "observation.observation.state is 3, no mapping with names"),
+        ("observation: {observation.state: 3}", "observation.observation.state is 3, not a mapping with names"),
         ("observation: {observation.state: {nams: [a]}}", "the unknown field 'nams'; known: names, unit"),
         ("observation: {observation.state: {names: [a]}}", "1 names stand for 3"),
         ("observation: {observation.state: {units: [m, m]}}", "2 units stand for 3"),
@@ -106,11 +106,11 @@ def test_a_field_that_cannot_be_is_refused(tmp_path: Path, text: str, message: s
 
 def test_data_that_are_not_there_or_state_everything_themselves_are_refused(tmp_path: Path) -> None:
     file = described(tmp_path, "")
-    with pytest.raises(DemonstrationError, match=r"data is '.*arm', where there is no data set of a known format"):
+    with pytest.raises(DemonstrationError, match=r"data is '.*arm', which is not a data set of a known format"):
         DemonstrationSet.load(file)
     header = Header("toy", (Feature("x", "m"),), (Feature("dx", "m"),), 10.0, "a test")
     DemonstrationSet(header, np.zeros((2, 1)), np.ones((2, 1)), np.array([2]), np.array([0])).save(tmp_path / "arm")
-    with pytest.raises(DemonstrationError, match=r"an .npz archive of vdd_ros, which states everything itself"):
+    with pytest.raises(DemonstrationError, match=r"an .npz archive of vdd_ros, which needs no description"):
         DemonstrationSet.load(file)
     file.write_text("data: set.yaml\n")
     with pytest.raises(DemonstrationError, match="another description"):

@@ -143,12 +143,12 @@ def edit(folder: Path, key: str, **changes: Any) -> None:
         ),
         ("data/state", {"compressor": {"id": "pickle"}}, "is in the codec 'pickle', which is not read"),
         ("data/state", {"filters": [{"id": "pickle"}]}, "is in the codec 'pickle', which is not read"),
-        ("data/state", {"dtype": "|O"}, r"is of \|O, which are no numbers"),
-        ("data/state", {"dtype": [["a", "<f4"]]}, "which are no numbers"),
+        ("data/state", {"dtype": "|O"}, r"is of \|O, which are not numbers"),
+        ("data/state", {"dtype": [["a", "<f4"]]}, "which are not numbers"),
         ("data/state", {"shape": [13, 3]}, "has 13 frames, while the episodes end at 12"),
-        ("data/state", {"shape": [12, -1]}, "are no sizes"),
+        ("data/state", {"shape": [12, -1]}, "are not sizes"),
         ("data/state", {"shape": [12, 10**7], "chunks": [1, 1]}, "has more than 10,000,000 chunks"),
-        ("data/state", {"shape": [12]}, "its shape, chunks or separator are none"),
+        ("data/state", {"shape": [12]}, "its shape, chunks or separator are invalid"),
         ("data/state", {"shape": [12, 10**8], "chunks": [5, 10**8]}, "has chunks of more than"),
         (
             "data/state",
@@ -161,7 +161,7 @@ def edit(folder: Path, key: str, **changes: Any) -> None:
             "bytes in the chosen keys, most of them in 'img'",
         ),
         ("data/state", {"chunks": [4, 2]}, "damaged chunk|instead of"),
-        ("data/state", {"dimension_separator": "../"}, "chunks or separator are none"),
+        ("data/state", {"dimension_separator": "../"}, "chunks or separator are invalid"),
         ("meta/episode_ends", {"dtype": "<f8"}, "has no whole numbers as meta/episode_ends"),
         ("meta/episode_ends", {"shape": [0]}, "holds no episode"),
     ],
@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, key: str, changes: dict[str, 
 def test_ends_that_do_not_rise_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "push.zarr", 2)
     zarr.open_group(str(tmp_path / "push.zarr"))["meta/episode_ends"][:] = [12, 12]
-    with pytest.raises(DemonstrationError, match="do not rise: episode 1 ends at 12"):
+    with pytest.raises(DemonstrationError, match="do not increase: episode 1 ends at 12"):
         load(tmp_path)
 
 

@@ -97,13 +97,13 @@ def raising(path: Path) -> bool:
         ),
         ({"probe": lambda path: False}, "does not recognise 'set.json', which it wrote itself"),
         ({"probe": raising}, "probe raises IsADirectoryError"),
-        ({"write": rounded}, "gives back other numbers as 'action' than were written"),
-        ({"write": anonymous}, "gives back the header"),
+        ({"write": rounded}, "returns other numbers as 'action' than were written"),
+        ({"write": anonymous}, "returns the header"),
         ({"read": careless}, "raises JSONDecodeError .* must raise DemonstrationError"),
         ({"description": ""}, "has no description"),
         (
             {"write": write_numbers},
-            r"does not give back the set with x \(m\), still \(rad\), float32 grid .* that it wrote",
+            r"does not restore the set with x \(m\), still \(rad\), float32 grid .* that it wrote",
         ),
     ],
 )
@@ -169,10 +169,10 @@ def only_with_numbers(made: DemonstrationSet) -> DemonstrationSet:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (through_float, r"int32 grid .* gives back another array 'int32 grid' than was written"),
-        (flat, "gives back another array 'float32 grid' than was written"),
-        (exchanged, "gives back another array 'image' than was written"),
-        (sorted_by_name, "gives back the header"),
+        (through_float, r"int32 grid .* returns another array 'int32 grid' than was written"),
+        (flat, "returns another array 'float32 grid' than was written"),
+        (exchanged, "returns another array 'image' than was written"),
+        (sorted_by_name, "returns the header"),
         (only_with_numbers, r"raises ValueError \(need at least one array to stack\) for the set with uint8 grid"),
     ],
 )

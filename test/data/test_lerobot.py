@@ -113,7 +113,7 @@ def test_nan_is_told_with_its_episode_and_the_statistics(tmp_path: Path) -> None
         ({"fps": 0}, "has the fps 0, not a number above 0"),
         ({"fps": True}, "has the fps True"),
         ({"features": {}}, "has no features"),
-        ({"features": {"action": 3}}, "the feature 'action' by no object"),
+        ({"features": {"action": 3}}, "the feature 'action' by an object"),
         ({"data_path": "../{chunk_index:03d}"}, "not one of LeRobot's"),
         ({"data_path": "data/{chunk_index.__class__}"}, "not one of LeRobot's"),
         ({"data_path": "data/{file_index:0999999d}"}, "not one of LeRobot's"),

@@ -68,7 +68,7 @@ def test_a_set_that_was_changed_by_another_program_is_told(tmp_path: Path) -> No
         ("{", "is not JSON"),
         ('{"format_version": 2}', "is of another version than 1"),
         ('{"format_version": 1}', "is damaged"),
-        ('{"format_version": 1, "header": []}', "its header is no object"),
+        ('{"format_version": 1, "header": []}', "its header is not an object"),
     ],
 )
 def test_a_damaged_record_is_told(tmp_path: Path, content: str, message: str) -> None:
@@ -88,7 +88,7 @@ def with_array(feature: Feature, values: Any) -> DemonstrationSet:
     ("demonstrations", "message"),
     [
         (replace(made(), action=np.full((10, 1), 1e39)), r"'action' has numbers beyond 3.4e\+38"),
-        (with_array(Feature("d", shape=(4, 6)), np.zeros((10, 4, 6), np.float32)), "only images of uint8"),
+        (with_array(Feature("d", shape=(4, 6)), np.zeros((10, 4, 6), np.float32)), "only stores uint8 images"),
         (with_array(replace(IMAGE, name="a/b"), np.zeros((10, 4, 6, 3), np.uint8)), "a slash in its name"),
         (with_array(replace(IMAGE, name="state"), np.zeros((10, 4, 6, 3), np.uint8)), "the name of LeRobot's vector"),
     ],
@@ -102,7 +102,7 @@ def test_what_lerobot_cannot_hold_is_refused(tmp_path: Path, demonstrations: Dem
 def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "push").mkdir()
     (tmp_path / "push/mine").write_text("mine")
-    with pytest.raises(DemonstrationError, match="holds something else than a data set that vdd_ros wrote"):
+    with pytest.raises(DemonstrationError, match="holds anything other than a data set that vdd_ros wrote"):
         write(made(), tmp_path / "push")
     assert (tmp_path / "push/mine").read_text() == "mine"
 

@@ -77,7 +77,7 @@ def test_what_is_no_number_is_left_out_by_name(tmp_path: Path) -> None:
     write(tmp_path / "reach")
     assert get_format("minari").probe(tmp_path / "reach")
     assert "# observations/text: left out, since it holds string" in outline(tmp_path / "reach")
-    with pytest.raises(DemonstrationError, match="'observations/text', which holds string, which are no numbers"):
+    with pytest.raises(DemonstrationError, match="'observations/text', which holds string, which are not numbers"):
         load(tmp_path, "[observations/text]")
 
 

@@ -61,14 +61,14 @@ EMPTY[2] = 0
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"masks": HOLE}, "is not 1 up to the end of episode 1 and 0 behind it"),
+        ({"masks": HOLE}, "is not 1 up to the end of episode 1 and 0 after it"),
         ({"masks": MASK * 2}, "is not 1 up to the end of episode 0"),
         ({"masks": EMPTY}, "has an episode without a frame, number 2"),
         ({"masks": MASK[:2]}, "which are not those of Block Push"),
         ({"actions": np.zeros((3, LONGEST, 3))}, "which are not those of Block Push"),
         ({"observations": np.zeros((3, 16))}, r"is float64, \(3, 16\), not numbers in 3 axes"),
         ({"observations": np.array([[["x"]]])}, "not numbers in 3 axes"),
-        ({"observations": np.array([[[None]]])}, "is no array of numpy that is read"),
+        ({"observations": np.array([[[None]]])}, "is not a readable numpy array"),
         ({"actions": np.full((3, LONGEST, 2), np.nan)}, "NaN or infinity in 16 frames of the episodes 0, 1, 2"),
     ],
 )
@@ -83,7 +83,7 @@ def test_files_that_are_missing_or_cut_are_told(tmp_path: Path) -> None:
     file = tmp_path / "push/multimodal_push_observations.npy"
     content = file.read_bytes()
     file.write_bytes(content[:300])
-    with pytest.raises(DemonstrationError, match=r"observations\.npy' is no array of numpy that is read"):
+    with pytest.raises(DemonstrationError, match=r"observations\.npy' is not a readable numpy array"):
         DemonstrationSet.load(tmp_path / "push")
     file.unlink()
     with pytest.raises(DemonstrationError, match=r"observations\.npy' is missing"):

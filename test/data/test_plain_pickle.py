@@ -61,7 +61,7 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
     file, trace = tmp_path / "file.pkl", tmp_path / "trace"
     content = pickle.dumps({"robot": Runs(trace)}, protocol)
     file.write_bytes(content)
-    with pytest.raises(DemonstrationError, match=r"it asks for '\w+\.mkdir', which is never run"):
+    with pytest.raises(DemonstrationError, match=r"it asks for '\w+\.mkdir', which is never called"):
         read_pickle(file)
     assert not trace.exists()
     pickle.loads(content)
@@ -88,7 +88,7 @@ def test_nothing_is_run(tmp_path: Path, protocol: int) -> None:
 def test_what_numpy_does_not_write_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file.pkl"
     file.write_bytes(content)
-    with pytest.raises(DemonstrationError, match="is no pickle that is read"):
+    with pytest.raises(DemonstrationError, match="is not a readable pickle"):
         read_pickle(file)
 
 
@@ -97,7 +97,7 @@ def test_arrays_of_other_things_than_numbers_have_no_values(tmp_path: Path, made
     file = tmp_path / "file.pkl"
     file.write_bytes(pickle.dumps([made]))
     found: Any = read_pickle(file)
-    with pytest.raises(ValueError, match="which are no numbers"):
+    with pytest.raises(ValueError, match="which are not numbers"):
         found[0].values()
 
 

@@ -102,7 +102,7 @@ def test_a_record_of_other_demonstrations_is_not_shown(tmp_path: Path, capsys: p
     assert "belongs to other demonstrations" in capsys.readouterr().err
     (tmp_path / "recordings.json").write_text(json.dumps(record | {"bags": [{"name": 3}]}))
     assert main(["demos", "info", str(tmp_path)]) == 0
-    assert "is no record of a conversion" in capsys.readouterr().err
+    assert "is not a record of a conversion" in capsys.readouterr().err
 
 
 def test_a_set_of_single_pairs_is_examined() -> None:

@@ -101,7 +101,7 @@ def test_a_gripper_whose_command_is_missing_at_the_beginning_is_told(
     assert from_bags(tmp_path) == 0
     told = capsys.readouterr()
     assert "cut off   2.9 s before" in told.out
-    assert "warning: 2.9 s before the episodes were cut off, more than the 0.8 s that are left" in told.err
+    assert "warning: 2.9 s before the episodes were cut off, more than the remaining 0.8 s" in told.err
 
 
 def test_a_command_that_goes_silent_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

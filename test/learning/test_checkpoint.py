@@ -172,8 +172,8 @@ def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
         ("warnings", [5], "has the warning '5'"),
         ("task", ["avoiding"], "has the task"),
         ("task", "x" * 300, "has the task"),
-        ("observation", {}, "has a wrong observation: it is no list of 1 to"),
-        ("observation", [], "has a wrong observation: it is no list of"),
+        ("observation", {}, "has a wrong observation: it is not a list of 1 to"),
+        ("observation", [], "has a wrong observation: it is not a list of"),
         ("observation", ["xm", "ym"], "not a pair of name and unit"),
         ("observation", [["x", "m"], ["x", "m"]], "has a wrong observation: it has the entry 'x' twice"),
         ("action", [["u", 3]], "not a pair of name and unit"),
@@ -205,12 +205,12 @@ def test_a_field_that_cannot_be_is_refused(tmp_path: Path, field: str, value: ob
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("observation_mean", [0.0], "observation_mean that is no list of 2 finite numbers"),
+        ("observation_mean", [0.0], "observation_mean that is not a list of 2 finite numbers"),
         ("observation_std", [1.0, 0.0], "observation_std of 0.0; deviations are above 0"),
-        ("observation_std", [1.0, float("nan")], "observation_std that is no list of 2 finite numbers"),
-        ("action_std", 1.0, "action_std that is no list of 1 finite numbers"),
+        ("observation_std", [1.0, float("nan")], "observation_std that is not a list of 2 finite numbers"),
+        ("action_std", 1.0, "action_std that is not a list of 1 finite numbers"),
         ("action_low", [2.0], "action_low above its action_high"),
-        ("action_high", ["1"], "action_high that is no list of 1 finite numbers"),
+        ("action_high", ["1"], "action_high that is not a list of 1 finite numbers"),
     ],
 )
 def test_statistics_that_cannot_be_are_refused(tmp_path: Path, name: str, value: object, message: str) -> None:

@@ -56,9 +56,9 @@ def source(setting: str = "odd: int = 1", summary: str = "'odd'", presets: str =
         (source("odd: 'Nowhere' = 1"), "have annotations that cannot be read: name 'Nowhere' is not defined"),
         (source("out: str = 'here'"), "'out' of 'odd' has the name of an option of `vdd distil` itself"),
         (source("batch: float = 1.5"), "'batch' of 'odd' is <class 'float'>, but <class 'int'> in 'vdd'; give it"),
-        (source(summary="None"), "the method 'odd' has the summary 'None', which is no text"),
-        (source(presets="3"), "the method 'odd' has presets that are no mapping"),
-        (source(presets="{'tiny': {'even': 2}}"), "has a preset of 'even', which is no setting of it"),
+        (source(summary="None"), "the method 'odd' has the summary 'None', which is not a text"),
+        (source(presets="3"), "the method 'odd' has presets that are not a mapping"),
+        (source(presets="{'tiny': {'even': 2}}"), "has a preset of 'even', which is not a setting of it"),
     ],
 )
 def test_what_cannot_be_offered_is_named_and_the_rest_is_usable(

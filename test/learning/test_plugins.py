@@ -277,7 +277,7 @@ def test_violations_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"structure": "tree"}, "has the structure 'tree'; allowed: mixture, diffusion, one_step"),
         ({"trains_from": "air"}, "has the trains_from 'air'; allowed: teacher, data"),
-        ({"config": dict}, "has a config that is no dataclass derived from vdd_ros.learning.configs.FitConfig"),
+        ({"config": dict}, "has a config that is not a dataclass derived from vdd_ros.learning.configs.FitConfig"),
         (
             {"trains_from": "data", "config": CDConfig},
             "trains from data, so its config must derive from .*WindowConfig",

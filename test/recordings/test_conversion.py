@@ -56,7 +56,7 @@ def test_an_interrupted_conversion_goes_on(
     (tmp_path / "D").rename(tmp_path / "whole")
     monkeypatch.setattr(conversion, "convert_bag", Counting(2, KeyboardInterrupt()))
     assert convert(tmp_path, bags) == 130
-    assert "2 of 3 bags are done; --resume goes on from there" in capsys.readouterr().err
+    assert "2 of 3 bags are finished; --resume continues after them" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "D").iterdir()] == [conversion.PARTS]
     counting = Counting()
     monkeypatch.setattr(conversion, "convert_bag", counting)

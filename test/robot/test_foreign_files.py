@@ -97,6 +97,6 @@ def test_the_policy_file_is_distinguished_from_the_robot_file(tmp_path: Path) ->
     assert np.fromfile(path, np.uint8).size
     with pytest.raises(
         RobotFileError,
-        match="is an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` a graph",
+        match="is an ONNX file, not a robot file: `policy_path` takes a policy file, `vdd wrap` another tool's graph",
     ):
         RobotFile.load(path)

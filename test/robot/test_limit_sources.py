@@ -136,8 +136,11 @@ def test_a_file_names_its_description(tmp_path: Path) -> None:
         ("<robot>", "arm.urdf is not XML"),
         ("<sdf/>", "is not a URDF: its first element is <sdf>, not <robot>"),
         ('<!DOCTYPE robot [<!ENTITY a "aaaa">]><robot>&a;</robot>', "has a document type declaration"),
-        (ARM.replace('"2.0"', '"${pi}"'), "joint shoulder: upper is '${pi}', which is no number; this is a xacro file"),
-        (ARM.replace('"2.0"', '"high"'), "joint shoulder: upper is 'high', which is no number"),
+        (
+            ARM.replace('"2.0"', '"${pi}"'),
+            "joint shoulder: upper is '${pi}', which is not a number; this is a xacro file",
+        ),
+        (ARM.replace('"2.0"', '"high"'), "joint shoulder: upper is 'high', which is not a number"),
         (
             ARM.replace('"shoulder"', '"waist"'),
             "command.entries[0].name: is 'shoulder', which is not a joint of the robot",

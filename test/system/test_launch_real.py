@@ -231,7 +231,7 @@ def test_a_wrong_argument_is_reported_before_anything_starts(
 
 
 def test_a_policy_that_is_refused_ends_launch_with_an_error(start: Callable[..., Launched], tmp_path: Path) -> None:
-    (tmp_path / "broken.onnx").write_text("this is no policy")
+    (tmp_path / "broken.onnx").write_text("this is not a policy")
     launched = start("demo", compare_with="broken.onnx")
     assert launched.end() == 1, launched.output
     assert "shadow_policy could not be configured" in launched.output

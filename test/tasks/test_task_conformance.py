@@ -93,18 +93,18 @@ def with_spec(**changes: Any) -> Task:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (replace(two_doors.TASK, make_sim=Noisy), "a simulation must draw nothing itself"),
+        (replace(two_doors.TASK, make_sim=Noisy), "a simulation must not draw random numbers"),
         (replace(two_doors.TASK, make_sim=Coupled), "steps an episode differently when alone"),
-        (replace(two_doors.TASK, make_sim=Greedy), "changes episodes that `which` does not name"),
+        (replace(two_doors.TASK, make_sim=Greedy), "changes episodes outside `which`"),
         (replace(two_doors.TASK, make_sim=Endless), "does not end an episode after its max_steps, 30"),
         (
             replace(two_doors.TASK, make_sim=Single),
             r"gives float32 \(3, 2\) as observation; it must be float64 \(3, 2\)",
         ),
         (replace(two_doors.TASK, make_sim=TooGood), "partial success from 1.5 to 1.5; it must be 0 to 1"),
-        (replace(two_doors.TASK, make_sim=Mirrored), "4 of 4 demonstrations that fail or go another way"),
+        (replace(two_doors.TASK, make_sim=Mirrored), "4 of 4 demonstrations that fail or take another mode"),
         (replace(two_doors.TASK, contexts=unseeded), "draws different contexts with the same seed"),
-        (replace(two_doors.TASK, contexts=fixed), "draws the same contexts whatever the seed"),
+        (replace(two_doors.TASK, contexts=fixed), "draws the same contexts for every seed"),
         (replace(two_doors.TASK, demonstrate=restless), "demonstrates differently with the same seed"),
         (replace(two_doors.TASK, demonstrate_part=one_stream), "demonstrates other episodes in parts"),
         (replace(two_doors.TASK, demonstrate=silent), "calls `progress` 0 times for 4 episodes"),
@@ -127,5 +127,5 @@ def test_a_fault_is_named(task: Task, message: str) -> None:
 def test_a_scene_that_draws_what_is_not_observed_is_named() -> None:
     pytest.importorskip("matplotlib")
     scene = replace(get_task("avoiding").get_scene(), position=("tcp_x", "tcp_z"))
-    with pytest.raises(ConformanceError, match="draws the path of tcp_z, which it does not observe"):
+    with pytest.raises(ConformanceError, match="draws the path of tcp_z, which is not observed"):
         check_task(replace(get_task("avoiding"), scene=lambda: scene))

@@ -124,7 +124,7 @@ def test_an_array_that_is_read_wrongly_is_noticed(message: Message, make: Any, p
     [
         ({"rgb8": Encoding("float16", 3)}, r"encodings\['rgb8'\] has the dtype 'float16'; allowed are float32, uint8"),
         ({"rgb8": Encoding("uint8", 0)}, r"encodings\['rgb8'\] has 0 channels; there must be at least 1"),
-        ({"rgb8": Encoding("uint8", 3, "", ("brightness",))}, "'brightness' is no quantity; those are length"),
+        ({"rgb8": Encoding("uint8", 3, "", ("brightness",))}, "'brightness' is not a quantity; allowed are length"),
         ({"mono8": Encoding("uint8", 1, "rgb8")}, "the image of mono8 is not read: an image is encoded as 'rgb8'"),
     ],
 )

@@ -44,13 +44,16 @@ def test_a_new_command_of_fields_conforms() -> None:
     [
         (replace(TWIST, type="geometry_msgs/TwistStamped"), "must be written package/msg/Name"),
         (replace(TWIST, named_by="number"), "named_by is 'number'; allowed are 'field', 'joint'"),
-        (replace(TWIST, observed=False, commands=False), "neither be observed nor command"),
+        (replace(TWIST, observed=False, commands=False), "neither be observed nor used as a command"),
         (replace(TWIST, has_header=False), "has_header is False, but its messages have a header"),
         (replace(TWIST, type="geometry_msgs/msg/Twist", fields={}), "has_header is True, but its messages have no"),
         (replace(TWIST, fields={"twist": {"linear": {"w": SPEED}}}), "no field twist.linear.w"),
         (replace(TWIST, fields={"twist": {"linear": SPEED}}), "twist.linear is SimpleNamespace, not a number"),
-        (replace(TWIST, fields={"twist": {"linear": {"x": "pace"}}}), "'pace' is no quantity; those are length, angle"),
-        (replace(POSE, zero_is_safe=True), "pose.orientation is a quaternion, of which zeros are no rotation"),
+        (
+            replace(TWIST, fields={"twist": {"linear": {"x": "pace"}}}),
+            "'pace' is not a quantity; allowed are length, angle",
+        ),
+        (replace(POSE, zero_is_safe=True), "pose.orientation is a quaternion, and zeros are not a rotation"),
         (replace(POSE, has_points=True), "has_points is True, but its layout has no write_point"),
         (
             Message(type="std_msgs/msg/Float64", fields={"data": LENGTH}, commands=True, keeps_zero_stamp=True),

@@ -1,4 +1,4 @@
-"""Many messages of a bag as arrays, without any work in Python per message."""
+"""Many messages of a bag as arrays, without Python code per message."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from vdd_ros.robot.cdr.packed import Packed
 
 Ints = NDArray[np.int64]
 BYTES, MESSAGES = 4 << 20, 1 << 14
-"""Size of a block that is put together: at least these bytes, or this number of messages."""
+"""Size of a merged block: at least these bytes, or this number of messages."""
 
 _stored = partial(tuple.__new__, StoredMessage)
-"""Makes a message of its four values; half the time of calling the class."""
+"""Makes a message from its four values, in half the time of calling the class."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class MessageBlock:
     """n messages in the order of receipt.
 
     Attributes:
-        places: (n,) place of each one's channel among the channels of the bag.
+        places: (n,) index of each one's channel among the channels of the bag.
         log_ns: (n,) times of receipt, which never decrease.
         publish_ns: (n,) times of publishing.
         contents: Their bytes.
@@ -36,7 +36,7 @@ class MessageBlock:
 
     @classmethod
     def of(cls, messages: Sequence[StoredMessage], places: dict[int, int]) -> "MessageBlock":
-        """Return messages as a block; `places` are those of the channels, by their `id`."""
+        """Return messages as a block; `places` are the indices of the channels, by their `id`."""
         count = len(messages)
         return cls(
             np.fromiter((places[id(one.channel)] for one in messages), np.int64, count),
@@ -75,7 +75,7 @@ class MessageBlock:
         return self.taken(np.argsort(self.log_ns, kind="stable"))
 
     def alone(self) -> "MessageBlock":
-        """Return the same messages in a buffer that holds nothing else."""
+        """Return the same messages in a buffer without anything else."""
         return MessageBlock(self.places, self.log_ns, self.publish_ns, self.contents.alone())
 
     def messages(self, channels: Sequence[Channel]) -> list[StoredMessage]:
@@ -89,7 +89,7 @@ class MessageBlock:
 
 
 def of_messages(batches: Iterable[list[StoredMessage]], places: dict[int, int]) -> Iterator[MessageBlock]:
-    """Put messages that come in lists, perhaps one by one, together in blocks."""
+    """Merge lists of messages, perhaps of length one, into blocks."""
     waiting: list[StoredMessage] = []
     size = 0
     for batch in batches:
@@ -103,7 +103,7 @@ def of_messages(batches: Iterable[list[StoredMessage]], places: dict[int, int]) 
 
 
 def of_blocks(blocks: Iterable[MessageBlock]) -> Iterator[MessageBlock]:
-    """Put small blocks together."""
+    """Merge small blocks."""
     waiting: list[MessageBlock] = []
     size = 0
     for block in blocks:

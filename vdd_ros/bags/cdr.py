@@ -38,8 +38,8 @@ class CdrExtent:
     alignment.
 
     Attributes:
-        length: In bytes, the header included.
-        gaps: Padding bytes, which align what follows them.
+        length: Length in bytes, including the header.
+        gaps: Padding bytes before aligned values.
         numbers: All numbers of the message, in order, without the lengths of texts and lists.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The index of a bag that is being written, kept on disk: in memory it would grow as long as the robot runs."""
+"""The index of a bag that is being written, kept on disk: in memory it would grow with the recording."""
 
 import struct
 import tempfile
@@ -11,9 +11,9 @@ _LENGTH = struct.Struct("<I")
 
 
 class ChunkIndex:
-    """The chunk index records of an MCAP file; stands in for the list in which rosbags' writer keeps them.
+    """The chunk index records of an MCAP file; replaces the list in rosbags' writer.
 
-    They are in an unnamed temporary file, which vanishes when it is closed or the process ends.
+    They are in an unnamed temporary file, which vanishes when closed or when the process ends.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +34,7 @@ class ChunkIndex:
         return self._count
 
     def __iter__(self) -> Iterator[BytesIO]:
-        """Yield the records in order, each with its position at its end, as the writer leaves those that it makes."""
+        """Yield the records in order, each positioned at its end, as the writer expects."""
         self._file.seek(0)
         for _ in range(self._count):
             (length,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
@@ -44,5 +44,5 @@ class ChunkIndex:
 
     def close(self) -> None:
         """Close and discard the file."""
-        with suppress(OSError):  # unwritten records of a full disk are not needed
+        with suppress(OSError):  # on a full disk, unwritten records are not needed
             self._file.close()

@@ -29,10 +29,10 @@ class Channel:
 
     Attributes:
         topic: Its full name.
-        msgtype: Its type, such as std_msgs/msg/String; empty where the file does not say.
-        definition: The definition of the type, as the file has it; empty where it does not.
+        msgtype: Its type, such as std_msgs/msg/String; empty if the file does not state it.
+        definition: The definition of the type in the file; empty if missing.
         encoding: How messages are serialised; `cdr` in ROS 2.
-        offered_qos: The publishers' profiles as YAML; empty where the file does not say.
+        offered_qos: The publishers' profiles as YAML; empty if the file does not state them.
     """
 
     topic: str
@@ -49,7 +49,7 @@ class Loss:
     Attributes:
         count: Number of pieces.
         size: Bytes of all of them.
-        harmless: Whether they held no whole message, only one that was cut off.
+        harmless: Whether they held no whole message, only a truncated one.
     """
 
     count: int = 0
@@ -69,7 +69,7 @@ class Places:
     size: "array[int]" = field(default_factory=lambda: array("q"))
 
     def add(self, channel: int, log_ns: int, publish_ns: int, *, spooled: bool, offset: int, size: int) -> None:
-        """Add a message of a channel (the file's own number) at a place of the file, or of the spool."""
+        """Add a message of a channel (the file's own number) at an offset in the file, or in the spool."""
         self.channel.append(channel)
         self.log_ns.append(log_ns)
         self.publish_ns.append(publish_ns)
@@ -100,10 +100,10 @@ class BagContents:
     """
 
     def __init__(self, folder: Path | None = None, wanted: Callable[[str], bool] = lambda topic: True) -> None:
-        """Begin without messages.
+        """Start without messages.
 
         Args:
-            folder: Where temporary files go; by default the system's folder for them.
+            folder: Folder for temporary files; by default the system's.
             wanted: Whether messages of a topic, by its name, are needed; others may be dropped.
         """
         self.channels: list[Channel] = []
@@ -144,14 +144,14 @@ class BagContents:
         return offset
 
     def lose(self, reason: str, size: int, *, harmless: bool = False) -> None:
-        """Note that bytes were given up."""
+        """Record the loss of some bytes."""
         loss = self.losses.setdefault(reason, Loss())
         loss.count += 1
         loss.size += size
         loss.harmless &= harmless
 
     def add(self, file: BinaryIO, channels: dict[int, Channel], places: Places) -> None:
-        """Add the messages of a file; those of unknown channels are given up."""
+        """Add the messages of a file; those of unknown channels count as lost."""
         known = {number: len(self.channels) + place for place, number in enumerate(channels)}
         self.channels += channels.values()
         numbers, index = np.unique(_column(places.channel), return_inverse=True)
@@ -161,21 +161,21 @@ class BagContents:
         columns = (channel, *map(_column, (places.log_ns, places.publish_ns)), source)
         columns += tuple(map(_column, (places.offset, places.size)))
         for size in columns[-1][channel < 0].tolist():
-            self.lose("messages of a topic that the file does not name", size)
+            self.lose("messages of an unknown topic", size)
         self._columns.append(tuple(column[channel >= 0] for column in columns))
 
     def counts(self) -> dict[int, int]:
-        """Return the number of messages of each channel, by its place in `channels`."""
+        """Return the number of messages of each channel, by its index in `channels`."""
         channel = self._joined()[0]
         return {place: int(count) for place, count in enumerate(np.bincount(channel, minlength=len(self.channels)))}
 
     def messages(self, channels: Collection[int] | None = None) -> Iterator[StoredMessage]:
-        """Yield the messages of some channels (by place; None: of all) in the order of receipt.
+        """Yield the messages of some channels (by index; None: all) in the order of receipt.
 
-        Individually compressed messages are unpacked; those that fail count as given up.
+        Individually compressed messages are unpacked; those that fail count as lost.
 
         Raises:
-            RecordingError: A source became shorter meanwhile.
+            RecordingError: A source became shorter.
         """
         channel, log_ns, publish_ns, source, offset, size = self._joined()
         order = np.argsort(log_ns, kind="stable")
@@ -186,11 +186,13 @@ class BagContents:
             file.seek(int(offset[row]))
             content = file.read(int(size[row]))
             if len(content) < size[row]:
-                raise RecordingError("the bag became shorter while it was read; wait until nobody writes to it")
+                raise RecordingError(
+                    "the bag became shorter while it was read; wait until it is no longer being written"
+                )
             if content.startswith(ZSTD_MAGIC):
                 content, whole = unpack("zstd", content, MOST_BYTES)
                 if not whole:
-                    self.lose("messages whose compression is damaged", int(size[row]))
+                    self.lose("messages with damaged compression", int(size[row]))
                     continue
             yield StoredMessage(self.channels[channel[row]], int(log_ns[row]), int(publish_ns[row]), content)
 
@@ -216,9 +218,9 @@ class BagContents:
 
 
 def describe_losses(losses: dict[str, Loss]) -> list[str]:
-    """Describe what was given up."""
+    """Describe the losses."""
     return [
-        (f"{loss.size:,} bytes given up: " if loss.size else "given up, of unknown size: ")
+        (f"{loss.size:,} bytes lost: " if loss.size else "lost, of unknown size: ")
         + reason
         + (f" ({loss.count:,} times)" if loss.count > 1 else "")
         for reason, loss in losses.items()

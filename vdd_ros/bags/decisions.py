@@ -1,4 +1,4 @@
-"""The decisions of a policy node in a bag, and a check that none is missing."""
+"""The decisions of a policy node in a bag, and a check that they are complete."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from vdd_ros.text import printable
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_LAST_MAY_BE_LOST = 1  # a recorder that is stopped with the node may have the latency record of a tick only
+_LAST_MAY_BE_LOST = 1  # a recorder that is stopped with the node may have only the latency record of a tick
 _SHOWN = 5
 
 
@@ -75,7 +75,7 @@ def parse_decisions(node: str, messages: Sequence[Any]) -> Decisions:
     records = [_record(node, message) for message in messages]
     keys = np.array([[values[labels.index("seq")], values[labels.index("stamp_s")]] for labels, values in records])
     if not np.isfinite(keys).all():
-        raise RecordingError(f"decisions of {printable(node)} have a `seq` or `stamp_s` that is not finite")
+        raise RecordingError(f"decisions of {printable(node)} have a non-finite `seq` or `stamp_s`")
     layouts = {labels for labels, _ in records}
     if len(layouts) != 1:
         return Decisions((), np.empty((0, 0)), keys)
@@ -96,9 +96,9 @@ def _record(node: str, message: Any) -> tuple[tuple[str, ...], Floats]:
 
 
 def missing_decisions(expected: Floats, found: Floats) -> str:
-    """Describe missing and repeated decisions; empty if each is there exactly once.
+    """Describe missing and repeated decisions; empty if each occurs exactly once.
 
-    A recorder may discover one topic before the other: decisions missing before the first one do not count, nor does
+    A recorder may discover one topic before the other, so decisions missing before the first one do not count, nor does
     the last one.
 
     Args:
@@ -118,7 +118,7 @@ def missing_decisions(expected: Floats, found: Floats) -> str:
     if lost:
         gaps.append(f"{len(lost)} of {end - first} decisions missing (sequence numbers {_shown(lost)})")
     if twice:
-        gaps.append(f"{len(twice)} decisions come twice or more (sequence numbers {_shown(twice)})")
+        gaps.append(f"{len(twice)} decisions occur more than once (sequence numbers {_shown(twice)})")
     return "; ".join(gaps)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from vdd_ros.errors import RecordingError
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-"""No message begins like this: serialised ones begin with a zero."""
+"""No serialised message begins like this: its first byte is zero."""
 
 MOST_BYTES = 1 << 30
 
@@ -16,14 +16,14 @@ def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
 
     Args:
         compression: `zstd` or `lz4`.
-        packed: The bytes; if cut off, the data before the cut is returned.
-        most: Most bytes to unpack; anything above counts as damage.
+        packed: The bytes; if truncated, the data before the cut is returned.
+        most: Limit on the unpacked bytes; anything above counts as damage.
 
     Returns:
         The unpacked bytes, and whether they are complete.
 
     Raises:
-        RecordingError: The library for it is not installed.
+        RecordingError: The library is not installed.
     """
     decompressor = _decompressor(compression)
     parts: list[bytes] = []
@@ -44,7 +44,7 @@ def unpack(compression: str, packed: bytes, most: int) -> tuple[bytes, bool]:
 
 
 def zstd_file(file: Any) -> Any:
-    """Return a file that unpacks another one as it is read; a cut file raises EOFError at its end."""
+    """Return a file that unpacks another one as it is read; a truncated file raises EOFError at its end."""
     return _zstd().ZstdFile(file, "rb")
 
 

@@ -8,8 +8,8 @@ from vdd_ros.text import printable
 DIAGNOSTICS = "/diagnostics"
 """The topic on which all nodes of a robot report their status."""
 
-_NAME = ": policy"  # how the name of a policy node's status ends, after the node's own
-_STARTED = "ticks"  # an unconfigured node reports its state only
+_NAME = ": policy"  # ending of the name of a policy node's status, after the node's own
+_STARTED = "ticks"  # an unconfigured node only reports its state
 _PLAIN = ("ticks", "records", "commands", "goals", "decisions", "expert_switches", "statistics_count", "listeners")
 """Counters of normal events."""
 _MOST_DIGITS = 18

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 NODE_TOPICS = ("latency", "decision", "policy_info")
 """Topics under a policy node's own name; with `DIAGNOSTICS` they suffice for a report."""
 OPTIONAL_TOPICS = ("expert",)
-"""Topics of some policies only."""
+"""Topics that only some policies have."""
 
 _LATENCY = "/latency"
 _INFO = "/policy_info"
@@ -55,9 +55,9 @@ class NodeLatency:
         decisions: Its decisions; None if they are not in the bag.
         policies: Hashes of the policy files that acted, in order.
         switch_rate: Changes of the expert within episodes, per decision; None without experts.
-        counters: Nonzero counters of abnormal events from its last diagnostics; None if the bag has no diagnostics
-            of it.
-        doubts: Values of its `~/policy_info` that are not used, in words.
+        counters: Nonzero counters of abnormal events from its last diagnostics; None if the bag has none of its
+            diagnostics.
+        doubts: Unused values of its `~/policy_info`, in words.
     """
 
     node: str
@@ -174,7 +174,7 @@ def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
     numbers = values[:, labels.index("seq")]
     stamps = values[:, [place for place, label in enumerate(labels) if label in ("seq", "stamp_s")]]
     if not np.isfinite(stamps).all():
-        raise RecordingError(f"the latency records of {node} have a `seq` or `stamp_s` that is not finite")
+        raise RecordingError(f"the latency records of {node} have a non-finite `seq` or `stamp_s`")
     if (odd := numbers[(numbers < 0) | (numbers > LARGEST) | (numbers != np.floor(numbers))]).size:
         raise RecordingError(
             f"the latency records of {node} have the sequence number {odd[0]:g}; whole numbers from 0 on are needed: "
@@ -183,6 +183,6 @@ def _check_values(node: str, labels: tuple[str, ...], values: Floats) -> None:
     if np.isinf(values).any():
         label = labels[int(np.argwhere(np.isinf(values))[0, 1])]
         raise RecordingError(
-            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN "
-            "where nothing was measured"
+            f"the latency records of {node} have an infinite {printable(label)}; finite numbers are needed, or NaN if "
+            "nothing was measured"
         )

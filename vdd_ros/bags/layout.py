@@ -30,7 +30,7 @@ _STORAGES = ("mcap", "sqlite3")
 _NEWEST_VERSION = 9
 _ROS1_MAGIC = b"#ROSBAG V"
 _BLOCK = 1 << 20
-_CUT_PACKED = "the rest of a compressed file that is cut off or damaged"
+_CUT_PACKED = "the rest of a truncated or damaged compressed file"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class BagMetadata:
     """The part of metadata.yaml that is used.
 
     Attributes:
-        files: Paths of the bag's files, in the order in which they were written; their folders are ignored.
+        files: Paths of the bag's files, in the order of writing; their folders are ignored.
         topics: Topic, type and number of messages.
     """
 
@@ -52,11 +52,11 @@ class BagLayout:
 
     Attributes:
         path: The given folder or file.
-        files: Its files, in the order in which they were written.
+        files: Its files, in the order of writing.
         metadata: The content of metadata.yaml; empty if it is missing or unusable.
         problem: Why metadata.yaml is unusable, in words; empty if it is usable.
         missing: Files that metadata.yaml names, but that do not exist.
-        unnamed: Other bag files in the folder, which metadata.yaml does not name; they are not read.
+        unnamed: Bag files in the folder that metadata.yaml does not name; they are not read.
     """
 
     path: Path
@@ -68,12 +68,12 @@ class BagLayout:
 
     @property
     def counted(self) -> list[tuple[str, str, int]]:
-        """Topic, type and number of messages, as metadata.yaml counts them."""
+        """Topic, type and number of messages according to metadata.yaml."""
         return list(self.metadata.topics) if self.metadata else []
 
     @property
     def unfinished(self) -> list[Path]:
-        """Journals of databases: their content is not in the databases yet, or must be rolled back."""
+        """Journals of databases, whose content is not in the databases yet, or must be rolled back."""
         beside = [file.with_name(file.name + end) for file in self.files for end in SIDECARS]
         return [file for file in beside if file.exists() and file.stat().st_size]
 
@@ -85,11 +85,11 @@ def shown(path: Path | str) -> str:
 
 def mend_hint(bag: Path) -> str:
     """Return a remedy for an unreadable bag."""
-    return f"`vdd bag mend {shown(bag)}` makes a new bag of what can be read"
+    return f"`vdd bag mend {shown(bag)}` copies the readable messages into a new bag"
 
 
 def find_bag(path: Path) -> BagLayout:
-    """Find the files of a bag: a folder with metadata.yaml or without, or one file.
+    """Find the files of a bag: a folder with or without metadata.yaml, or one file.
 
     Raises:
         RecordingError: There is none.
@@ -116,10 +116,10 @@ def find_bag(path: Path) -> BagLayout:
         )
     if missing:
         problem = f"its file {printable(', '.join(missing))} is missing"
-        missing = () if len(present) == len(files) else missing  # else they have new names
+        missing = () if len(present) == len(files) else missing  # otherwise they have new names
     if problem or not files:
         return BagLayout(path, present, metadata, problem, missing)
-    named = {file.name.removesuffix(PACKED) for file in files}  # a packed file and its copy are one
+    named = {file.name.removesuffix(PACKED) for file in files}  # a packed file and its unpacked copy count as one
     unnamed = tuple(file.name for file in present if file.name.removesuffix(PACKED) not in named)
     return BagLayout(path, files, metadata, unnamed=unnamed)
 
@@ -127,7 +127,7 @@ def find_bag(path: Path) -> BagLayout:
 def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:
     """Add the messages of every file of a bag to `contents`; return the results for those that are MCAP.
 
-    A file of another kind counts as given up if there are others.
+    A file of another kind counts as lost if there are others.
 
     Raises:
         RecordingError: No file can be read (the error is the first file's), or there is no room to unpack one.
@@ -160,7 +160,7 @@ def _scan(file: Path, contents: BagContents) -> Scanned:
 
 
 def _scan_packed(file: Path, contents: BagContents) -> Scanned:
-    """Unpack a file that was compressed as a whole, as far as it goes, and add its messages."""
+    """Unpack a file that was compressed as a whole, as far as possible, and add its messages."""
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
         target = Path(folder, file.name.removesuffix(".zstd"))
         with file.open("rb") as packed, target.open("wb") as unpacked:
@@ -168,7 +168,7 @@ def _scan_packed(file: Path, contents: BagContents) -> Scanned:
                 shutil.copyfileobj(zstd_file(packed), unpacked, _BLOCK)
             except OSError:
                 raise
-            except Exception:  # the library raises its own errors for cut and damaged files
+            except Exception:  # the library raises its own errors for truncated and damaged files
                 contents.lose(_CUT_PACKED, 0)
         if is_sqlite(target):
             scan_sqlite(contents, target)
@@ -188,7 +188,7 @@ def _absent(path: Path) -> str:
     partial = path.with_name(path.name + PARTIAL)
     if partial.exists():
         return (
-            f"it does not exist, but {shown(partial)} does, so its recorder still runs, or was killed; then "
+            f"it does not exist, but {shown(partial)} does: its recorder still runs, or was killed; then "
             f"{mend_hint(path)}"
         )
     return "it does not exist; give the folder of a bag, or its file"
@@ -214,9 +214,9 @@ def _mistake(information: dict[object, Any]) -> str:
     """Return the error in the metadata; empty if there is none."""
     version, storage = information.get("version"), information.get("storage_identifier")
     if not isinstance(version, int) or version > _NEWEST_VERSION:
-        return f"has the version {printable(version)!r}; up to {_NEWEST_VERSION} is known"
+        return f"has the version {printable(version)!r}; versions up to {_NEWEST_VERSION} are supported"
     if storage not in _STORAGES:
-        return f"names the storage {printable(storage)!r}; {' and '.join(_STORAGES)} are known"
+        return f"names the storage {printable(storage)!r}; {' and '.join(_STORAGES)} are supported"
     files = information.get("relative_file_paths")
     if not isinstance(files, list) or not all(isinstance(name, str) and Path(name).name for name in files):
         return "does not list its files"
@@ -235,7 +235,7 @@ def _is_topic(topic: Any) -> bool:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    """Return the files of a bag in a folder, or, if it has none, in its only subfolder that has some."""
+    """Return the files of a bag in a folder, or if it has none, in its only subfolder with any."""
     if files := _files_in(folder):
         return files
     below = [found for inner in sorted(folder.iterdir()) if _may_hold(inner) and (found := _files_in(inner))]

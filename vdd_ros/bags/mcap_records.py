@@ -22,7 +22,7 @@ CHUNK_HEAD = struct.Struct("<QQQII")
 
 PROFILES = ("ros2", "")
 MOST_DEFINITION = 1 << 22
-"""The largest schema or channel record that is read, in bytes."""
+"""Size limit of a schema or channel record, in bytes."""
 
 
 class Statistics(NamedTuple):
@@ -36,7 +36,7 @@ class Descriptions:
     """Collects the schemas and channels of a file.
 
     Attributes:
-        channels: Topics by the file's number for them.
+        channels: Topics by the file's own number.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ def is_mcap(path: Path) -> bool:
 
 
 def statistics_of(record: bytes) -> Statistics:
-    """Return what a statistics record counts; raises ValueError if it is damaged."""
+    """Return the counts of a statistics record; raises ValueError if it is damaged."""
     counts, place = {}, 42
     end = place + 4 + number_at(record, place, 4)
     for entry in range(place + 4, end, 10):

@@ -1,4 +1,4 @@
-"""Reads an MCAP file record by record, whole or cut, with an index or without.
+"""Reads an MCAP file record by record, complete or truncated, with or without an index.
 
 A file whose writer died ends inside a record.
 """
@@ -40,13 +40,13 @@ _BLOCK = 1 << 20
 
 CUT = "the file ends in the middle of a record"
 DAMAGED = "the file is damaged there"
-PACKED = "a compressed chunk that is damaged"
-REST = "the rest of a compressed chunk that is cut off, as it would be unpacked"
-CHECKSUM = "a chunk whose checksum is wrong"
-BEHIND = "bytes behind the end of the file, perhaps of another one"
+PACKED = "a damaged compressed chunk"
+REST = "the unpacked rest of a truncated compressed chunk"
+CHECKSUM = "a chunk with a wrong checksum"
+BEHIND = "bytes after the end of the file, perhaps of another one"
 LENGTH = "the file is damaged there: a record claims to be longer than the file"
 
-_SEARCHED = 1 << 24  # bytes of a cut record that are searched for whole messages
+_SEARCHED = 1 << 24  # bytes of a truncated record that are searched for whole messages
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def scan_mcap(contents: BagContents, file: BinaryIO, name: str) -> Scanned:
     Args:
         contents: Receives the messages.
         file: The open file, opened by `contents`.
-        name: Of the file, for errors.
+        name: Name of the file, for errors.
 
     Raises:
         RecordingError: It is not MCAP, or holds no ROS 2 messages.
@@ -94,7 +94,7 @@ class _Scan:
         size = self._file.seek(0, 2)
         self._file.seek(0)
         if self._file.read(len(MAGIC)) != MAGIC:
-            raise RecordingError(f"{self._name} ({size:,} bytes) is not an MCAP file: its first bytes are others")
+            raise RecordingError(f"{self._name} ({size:,} bytes) is not an MCAP file, by its first bytes")
         self._walk(self._file, len(MAGIC), size, top=True)
         complete = self._ended and self._tail(size) == MAGIC
         if self._ended and size > self._end + len(MAGIC):
@@ -147,7 +147,7 @@ class _Scan:
             self._ended, self._end = True, body + length
 
     def _holds_messages(self, file: BinaryIO, start: int, end: int) -> bool:
-        """Return whether a cut record contains a whole message of a known topic, followed by another record."""
+        """Return whether a truncated record contains a whole message of a known topic, followed by another record."""
         file.seek(start)
         rest = file.read(max(0, min(end - start, _SEARCHED)))
         for found in _MAY_BE_MESSAGE.finditer(rest):
@@ -166,7 +166,7 @@ class _Scan:
             return
         channel, _, log_ns, publish_ns = MESSAGE_HEAD.unpack(head)
         if log_ns > LAST_STAMP_NS:
-            self._contents.lose("messages whose time is none", length)
+            self._contents.lose("messages with an invalid time", length)
             return
         self._found += 1
         known = self._channels.get(channel)
@@ -178,12 +178,12 @@ class _Scan:
         self._places.add(channel, log_ns, publish_ns, spooled=spooled, offset=offset, size=size)
 
     def _describe(self, opcode: int, record: bytes) -> None:
-        """Take a record that describes messages; raises ValueError and the like if it is damaged."""
+        """Take a record that describes messages; raises ValueError or similar if it is damaged."""
         if opcode == HEADER:
             profile, _ = text_at(record, 0)
             if profile not in PROFILES:
                 raise RecordingError(
-                    f"{self._name} is an MCAP file of the profile {printable(profile)!r}; messages of ROS 2 are needed"
+                    f"{self._name} is an MCAP file with the profile {printable(profile)!r}; ROS 2 messages are needed"
                 )
         elif opcode == SCHEMA:
             self._descriptions.add_schema(record)
@@ -216,9 +216,9 @@ class _Scan:
         return True
 
     def _packed(self, compression: str, start: int, end: int, size: int, checksum: int, *, whole: bool) -> None:
-        """Take a compressed chunk; of a cut one, the messages before the cut."""
+        """Take a compressed chunk; of a truncated one, the messages before the cut."""
         if compression not in ("zstd", "lz4"):
-            self._contents.lose(f"chunks of an unknown compression, {printable(compression)!r}", end - start)
+            self._contents.lose(f"chunks with an unknown compression, {printable(compression)!r}", end - start)
             return
         self._file.seek(start)
         content, done = unpack(compression, self._file.read(end - start), min(size, MOST_BYTES))

@@ -44,11 +44,11 @@ _HEAD = np.dtype(
 """A message before its content: `RECORD`, then `MESSAGE_HEAD`."""
 _CHANNELS = 1 << 16
 _MOST_OVERLAPPING = 1 << 26
-"""Most bytes of chunks that are kept at once because their times overlap."""
+"""Limit on the bytes of chunks kept at once because their times overlap."""
 
 
 class _Chunk(NamedTuple):
-    """A chunk: time of its first and its last message, its file, and where its records are there."""
+    """A chunk: times of its first and last message, its file, and the location of its records."""
 
     start_ns: int
     end_ns: int
@@ -61,10 +61,10 @@ class _Chunk(NamedTuple):
 
 
 class McapFile:
-    """One open MCAP file, of which everything but the messages is known.
+    """One open MCAP file: everything except its messages.
 
     Attributes:
-        channels: Its topics, by its own numbers for them.
+        channels: Its topics, by its own numbers.
         counts: Number of messages by channel.
         chunks: Its chunks.
     """
@@ -74,14 +74,14 @@ class McapFile:
 
 
 def outline(file: BinaryIO, number: int) -> McapFile | None:
-    """Return what an MCAP file holds, if its messages can be streamed.
+    """Return the outline of an MCAP file if its messages can be streamed.
 
     Args:
         file: The open file.
-        number: Of the file among those of the bag.
+        number: Index of the file among those of the bag.
 
     Returns:
-        None if it is cut off or damaged, has no statistics, or has messages outside of chunks.
+        None if it is truncated or damaged, has no statistics, or has messages outside of chunks.
     """
     found = _Outline(file, number)
     try:
@@ -97,7 +97,7 @@ def outline(file: BinaryIO, number: int) -> McapFile | None:
 
 
 class _Outline:
-    """Walks over the records of a file without looking into its chunks."""
+    """Walks over the records of a file without reading its chunks."""
 
     def __init__(self, file: BinaryIO, number: int) -> None:
         self._file, self._number = file, number
@@ -106,7 +106,7 @@ class _Outline:
         self.statistics: Statistics | None = None
 
     def run(self) -> bool:
-        """Return whether the file is whole and has messages only in chunks; raises ValueError if it is damaged."""
+        """Return whether the file is complete and has messages only in chunks; raises ValueError if it is damaged."""
         file = self._file
         size = file.seek(0, 2)
         file.seek(0)
@@ -157,9 +157,9 @@ class McapStream:
     """The messages of some whole MCAP files; see `vdd_ros.bags.raw_messages.RawBag`.
 
     Args:
-        paths: Of the files, for errors.
+        paths: Paths of the files, for errors.
         files: The open files.
-        outlines: What they hold.
+        outlines: Their outlines.
     """
 
     def __init__(self, paths: list[Path], files: list[BinaryIO], outlines: list[McapFile]) -> None:
@@ -186,7 +186,7 @@ class McapStream:
         """Yield the messages of some channels in the order of receipt, in blocks of about a chunk.
 
         Raises:
-            RecordingError: A chunk is damaged, or there are fewer messages than the files count.
+            RecordingError: A chunk is damaged, or there are fewer messages than the files' statistics count.
         """
         wanted: list[dict[int, int]] = [{} for _ in self._files]
         for place in places:
@@ -208,7 +208,7 @@ class McapStream:
         self._check(places, found_of.tolist())
 
     def _block(self, chunk: _Chunk, wanted: dict[int, int]) -> MessageBlock:
-        """Return the messages of a chunk on channels with these numbers, by place, in the order of receipt."""
+        """Return the messages of a chunk on channels with these numbers, by index, in the order of receipt."""
         content = self._unpacked(chunk)
         records = self._records(chunk, content)
         heads = np.empty(0, _HEAD)
@@ -225,13 +225,13 @@ class McapStream:
             raise self._damaged(chunk, "a message in it is too short")
         times = heads["log_ns"]
         if len(times) and (times.min() < chunk.start_ns or times.max() > LAST_STAMP_NS):
-            raise self._damaged(chunk, "its messages were not received in the time that it says")
+            raise self._damaged(chunk, "its messages were received outside of its stated time")
         packed = Packed(content, records + _HEAD.itemsize, sizes)
         publish_ns = heads["publish_ns"].astype(np.int64)
         return MessageBlock(place_of.astype(np.int64), times.astype(np.int64), publish_ns, packed).sorted()
 
     def _records(self, chunk: _Chunk, content: bytes) -> NDArray[np.int64]:
-        """Return where the records of a chunk begin that are long enough for a message."""
+        """Return the offsets of the records of a chunk that are long enough for a message."""
         found: list[int] = []
         place, end = 0, len(content)
         last = end - _HEAD.itemsize
@@ -239,7 +239,7 @@ class McapStream:
         while place <= last:
             add(place)
             place += _BODY + unpack_from(content, place)[1]
-        while place + _BODY <= end:  # records that are shorter than a message
+        while place + _BODY <= end:  # records shorter than a message
             place += _BODY + unpack_from(content, place)[1]
         if place != end:
             raise self._damaged(chunk, "its records do not fill it")
@@ -256,7 +256,7 @@ class McapStream:
             if not whole:
                 raise self._damaged(chunk, "its compression is damaged")
         if len(content) != chunk.size:
-            raise self._damaged(chunk, f"it holds {len(content):,} bytes and says {chunk.size:,}")
+            raise self._damaged(chunk, f"it holds {len(content):,} bytes instead of {chunk.size:,}")
         if chunk.checksum and crc32(content) != chunk.checksum:
             raise self._damaged(chunk, "its checksum is wrong")
         return content
@@ -276,7 +276,7 @@ class McapStream:
 
 
 def unpacked_singly(messages: list[StoredMessage]) -> list[StoredMessage]:
-    """Return messages, unpacked where they are compressed one by one; raises RecordingError if one is damaged."""
+    """Return messages, unpacked if compressed one by one; raises RecordingError if one is damaged."""
     return [_unpacked(one) if one.content.startswith(ZSTD_MAGIC) else one for one in messages]
 
 
@@ -292,7 +292,7 @@ def _start(chunk: _Chunk) -> tuple[int, int, int]:
 
 
 def _overlap(chunks: list[_Chunk]) -> int:
-    """Return the most bytes of other chunks that must be kept until a chunk begins, or a number above the limit."""
+    """Return the largest number of bytes of other chunks to keep until a chunk begins, or a number above the limit."""
     most, open_ones = 0, list[_Chunk]()
     for chunk in chunks:
         open_ones = [one for one in open_ones if one.end_ns > chunk.start_ns]

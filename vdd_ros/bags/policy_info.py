@@ -16,7 +16,7 @@ _LONGEST = 1000
 def parse_info(topic: str, message: object) -> tuple[JsonObject, list[str]]:
     """Return the content of a message (std_msgs/String), and descriptions of its unused values.
 
-    Invalid values of keys that reports compute with are left out. Foreign text is made printable.
+    Invalid values of keys used in computations are left out. Foreign text is made printable.
 
     Args:
         topic: Its topic, for errors.
@@ -36,7 +36,7 @@ def parse_info(topic: str, message: object) -> tuple[JsonObject, list[str]]:
     for key, (allowed, fits) in _KNOWN.items():
         if info.get(key) is not None and not fits(info[key]):
             shown = printable(info.pop(key))
-            doubts.append(f"{printable(topic)} says that {key} is {shown!r}; {allowed} is needed, so it is not used")
+            doubts.append(f"{printable(topic)}: {key} is {shown!r}; {allowed} is needed, so it is not used")
     return _printable_object(info), doubts
 
 
@@ -77,7 +77,7 @@ _KNOWN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("jitter_floor", "machine"), ("an object", _is_object)),
     "refused": ("a list of texts", _is_list),
 }
-"""Keys that reports compute with: their valid values, in words, and a test."""
+"""Keys used in computations: their valid values, in words, and a test."""
 
 
 def _printable_object(values: JsonObject) -> JsonObject:

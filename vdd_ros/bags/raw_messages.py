@@ -21,10 +21,10 @@ from vdd_ros.text import printable
 
 
 class _Source(Protocol):
-    """Where messages come from.
+    """A source of messages.
 
     Attributes:
-        channels: The topics; one that is in several files is there several times.
+        channels: The topics; one in several files is listed several times.
     """
 
     channels: list[Channel]
@@ -42,20 +42,20 @@ class RawBag:
     """An open bag; a context manager.
 
     Bags of MCAP files with chunks and statistics, and databases without journals, are streamed: memory holds a few
-    chunks. Of others (without chunks or statistics, packed as a whole) it holds the places of the messages, 60 bytes
-    each; what was compressed is unpacked into a temporary file.
+    chunks. For others (without chunks or statistics, or packed as a whole) it holds the offsets of the messages, 60
+    bytes each; compressed data is unpacked into a temporary file.
 
     Args:
         path: A rosbag2 folder, or one file of it.
-        wanted: Whether messages of a topic, by its name, will be read; others may be passed over.
+        wanted: Whether messages of a topic, by its name, will be read; others may be skipped.
 
     Attributes:
         path: The same.
-        channels: Its topics; one that is in several files is there several times.
-        counted: Topic, type and number of messages, as metadata.yaml counts them.
+        channels: Its topics; one in several files is listed several times.
+        counted: Topic, type and number of messages according to metadata.yaml.
 
     Raises:
-        RecordingError: It is no bag, is damaged, or holds fewer wanted messages than it counts.
+        RecordingError: It is not a bag, is damaged, or holds fewer wanted messages than its metadata count.
     """
 
     def __init__(self, path: Path, wanted: Callable[[str], bool] = lambda topic: True) -> None:
@@ -70,27 +70,27 @@ class RawBag:
             self._stack = stack.pop_all()
 
     def counts(self) -> list[int]:
-        """Return the number of messages of each channel; of unwanted topics it may be 0."""
+        """Return the number of messages of each channel; possibly 0 for unwanted topics."""
         return self._source.counts()
 
     def messages(self, places: Collection[int] | None = None) -> Iterator[StoredMessage]:
-        """Yield the messages of the channels with these places in `channels` (None: of all), in the order of receipt.
+        """Yield the messages of the channels with these indices in `channels` (None: all), in the order of receipt.
 
         Raises:
-            RecordingError: The bag turns out to be damaged, or to hold fewer messages than it counts. Messages yielded
-                before are whole, but there would have been more.
+            RecordingError: The bag turns out to be damaged, or to hold fewer messages than its metadata count. Messages
+                yielded before are valid but incomplete.
         """
         return chain.from_iterable(self.batches(places))
 
     def batches(self, places: Collection[int] | None = None) -> Iterator[list[StoredMessage]]:
-        """Yield the same messages in lists of some hundreds."""
+        """Yield the same messages in lists of several hundred."""
         with self._whole():
             for batch in self._source.batches(self._chosen(places)):
                 is_packed = _is_packed(one.content for one in (batch[:1] + batch[-1:]))
                 yield unpacked_singly(batch) if is_packed else batch
 
     def blocks(self, places: Collection[int] | None = None) -> Iterator[MessageBlock]:
-        """Yield the same messages in blocks of some thousands."""
+        """Yield the same messages in blocks of several thousand."""
         numbers = {id(channel): place for place, channel in enumerate(self.channels)}
         if not isinstance(self._source, McapStream):
             yield from of_messages(self.batches(places), numbers)
@@ -124,12 +124,12 @@ class RawBag:
 
 
 def _is_packed(contents: Iterable[bytes]) -> bool:
-    """Return whether messages are compressed one by one, as all of a bag are, or none."""
+    """Return whether messages are compressed one by one; in a bag, either all are or none."""
     return any(content.startswith(ZSTD_MAGIC) for content in contents)
 
 
 def _stream(bag: BagLayout, stack: ExitStack) -> _Source | None:
-    """Return a source that needs little memory; None if not every file allows it."""
+    """Return a source that needs little memory; None if a file does not allow it."""
     if bag.unfinished or bag.missing or not all(file.is_file() for file in bag.files):
         return None
     if all(map(is_mcap, bag.files)):
@@ -142,7 +142,7 @@ def _stream(bag: BagLayout, stack: ExitStack) -> _Source | None:
     if all(map(is_sqlite, bag.files)):
         try:
             database = SqliteStream(bag.files)
-        except RecordingError:  # the scan says what is left of it
+        except RecordingError:  # the scan reports the remaining content
             return None
         stack.callback(database.close)
         return database
@@ -150,7 +150,7 @@ def _stream(bag: BagLayout, stack: ExitStack) -> _Source | None:
 
 
 class _Scanned:
-    """The messages of a bag whose every record was looked at."""
+    """The messages of a bag whose records were all scanned."""
 
     def __init__(self, contents: BagContents) -> None:
         self._contents = contents
@@ -167,7 +167,7 @@ class _Scanned:
 
 
 def _scanned(bag: BagLayout, wanted: Callable[[str], bool], stack: ExitStack) -> _Scanned:
-    """Return a source that knows where each message is; raises RecordingError if anything is lost."""
+    """Return a source with the location of each message; raises RecordingError if anything is lost."""
     contents = stack.enter_context(BagContents(wanted=wanted))
     try:
         scanned = scan_bag(bag, contents)
@@ -187,7 +187,7 @@ def _problems(bag: BagLayout, contents: BagContents, scanned: Collection[Scanned
         if one.counted is not None and one.found < one.counted
     ]
     found += [f"the file {name} is missing" for name in bag.missing]
-    found += [f"{file.name} holds messages that are not in it yet" for file in bag.unfinished]
+    found += [f"{file.name} holds messages that are not in the database yet" for file in bag.unfinished]
     return list(dict.fromkeys(found))
 
 

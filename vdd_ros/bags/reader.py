@@ -20,7 +20,7 @@ class BagMessage:
 
     Attributes:
         topic: Full name of the topic.
-        received_ns: When the recorder received it, nanoseconds since the epoch.
+        received_ns: Time of receipt by the recorder, nanoseconds since the epoch.
         message: The decoded message; its fields are those of the message definition.
     """
 
@@ -36,11 +36,11 @@ def read_messages(
 
     Args:
         bag: A rosbag2 directory, or one file of it.
-        suffixes: Ends of topic names.
+        suffixes: Endings of topic names.
         types: Topic suffix -> expected types; messages of other types on such a topic are skipped.
 
     Raises:
-        RecordingError: There is no bag, it is damaged, holds fewer messages than it counts, or one cannot be decoded.
+        RecordingError: There is no bag, it is damaged, has fewer messages than counted, or one cannot be decoded.
     """
     wanted, decoder = _Wanted(tuple(suffixes), types or {}), Decoder()
     for stored in _stored(find_bag(bag), wanted):
@@ -72,7 +72,7 @@ class _Wanted:
 
 
 def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
-    """Return messages by time: through the library, else record by record if the files are complete.
+    """Return messages by time: through the library, otherwise record by record if the files are complete.
 
     Without metadata.yaml, the library silently stops at damage.
     """
@@ -90,7 +90,7 @@ def _stored(bag: BagLayout, wanted: _Wanted) -> list[StoredMessage]:
 
 
 def _by_library(bag: BagLayout, wanted: _Wanted) -> tuple[list[StoredMessage], str]:
-    """Return messages by time, and a description if they are fewer than the bag counts."""
+    """Return messages by time, and a description if they are fewer than counted."""
     from rosbags.rosbag2 import Reader
 
     with Reader(bag.path) as reader:
@@ -114,7 +114,7 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def fewer_than_counted(counted: Iterable[tuple[str, str, int]], found: Iterable[StoredMessage]) -> str:
-    """Describe topics with fewer messages than counted; empty if there are none.
+    """Describe topics with fewer messages than counted; empty without any.
 
     Args:
         counted: Topic, type and number of messages.
@@ -148,7 +148,7 @@ def _by_scan(bag: BagLayout, wanted: _Wanted, problem: str) -> list[StoredMessag
         if one.counted is not None and one.found < one.counted
     ]
     wrong.append(fewer_than_counted([one for one in bag.counted if wanted.channel(*one[:2])], found))
-    wrong += [f"{file.name} holds messages that are not in it yet" for file in bag.unfinished]
+    wrong += [f"{file.name} holds messages that are not in the database yet" for file in bag.unfinished]
     if any(wrong) or bag.missing:
         reasons = "; ".join(dict.fromkeys(filter(None, [problem, *wrong])))
         raise RecordingError(f"{shown(bag.path)} is not a readable bag: {reasons}; {mend_hint(bag.path)}")

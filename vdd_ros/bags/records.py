@@ -6,7 +6,7 @@ viewers assume:
 
 - `position`: quantities in the units of their labels: seconds of a latency record, physical units of a decision;
 - `velocity`: numbers without units: flags, counts, nats, the number of an expert;
-- `effort`: the sequence number, which grows without end.
+- `effort`: the sequence number, which grows without limit.
 
 The time of the tick is the stamp of the header.
 """
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 RECORD_TYPE = "sensor_msgs/msg/JointState"
 ARRAY_TYPE = "std_msgs/msg/Float64MultiArray"
-"""Of records in older bags: numbers, `seq` and `stamp_s` among them, with their labels in `layout.dim`."""
+"""Type of records in older bags: numbers, including `seq` and `stamp_s`, with their labels in `layout.dim`."""
 RECORD_TYPES = (RECORD_TYPE, ARRAY_TYPE)
 
 SEQUENCE, STAMP = "seq", "stamp_s"
@@ -33,14 +33,14 @@ _UNITLESS = frozenset({"log_prob", "expert", "deadline_missed", "commanded", "no
 
 
 def array_of(label: str) -> str:
-    """Return the array of the message that holds a label's number."""
+    """Return the message's array that holds a label's number."""
     if label == SEQUENCE:
         return "effort"
     return "velocity" if label in _UNITLESS else "position"
 
 
 def names_of(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in the message: the labels without that of the stamp."""
+    """Return the names in the message: all labels except the stamp's."""
     return tuple(label for label in labels if label != STAMP)
 
 
@@ -48,7 +48,7 @@ class RecordLayout:
     """Writes the numbers of a record into a message.
 
     Args:
-        labels: Of the record, `stamp_s` among them.
+        labels: Labels of the record, including `stamp_s`.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -91,5 +91,5 @@ def _check(labels: tuple[str, ...], sizes: set[int]) -> None:
     if sizes != {len(labels)} or len(set(labels)) < len(labels):
         raise RecordingError(
             f"a record has {', '.join(map(str, sorted(sizes)))} values and {len(labels)} labels "
-            f"({printable(', '.join(labels))}); each value needs a label of its own, each label a value"
+            f"({printable(', '.join(labels))}); each value needs its own label, each label a value"
         )

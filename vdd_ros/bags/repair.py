@@ -1,4 +1,4 @@
-"""Makes a complete bag from one that is cut off, without metadata or index, split, or out of order."""
+"""Makes a complete bag from a truncated one, or one without metadata or index, split, or out of order."""
 
 import os
 import shutil
@@ -28,17 +28,17 @@ _LOCK = "lock"
 
 @dataclass(frozen=True)
 class Mended:
-    """Result of mending a bag.
+    """Result of repairing a bag.
 
     Attributes:
         source: The bag that was read, unchanged.
         output: The whole bag.
         messages: Number of its messages.
         given_up: Unreadable data with sizes, in words.
-        lost: Whether this includes, or may include, whole messages.
+        lost: Whether these include, or may include, whole messages.
         notes: Further remarks, in words.
         gaps: Errors in the sequence numbers, in words; empty if there are none.
-        replaced: Remains of an earlier attempt, which were removed; None if there were none.
+        replaced: Removed remains of an earlier attempt; None without any.
     """
 
     source: Path
@@ -52,17 +52,17 @@ class Mended:
 
 
 def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mended:
-    """Copy every message that can be read of a bag, in the order of receipt, into a new one; the bag stays as it is.
+    """Copy every readable message of a bag, in the order of receipt, into a new one; the bag is not changed.
 
     Args:
-        path: The folder `<bag>.partial` that a recorder left, `<bag>` itself, a folder with or without metadata.yaml,
-            or a file (.mcap, .db3).
-        output: Bag to make; by default `<bag>` of `<bag>.partial`, else `<name>.mended` beside the source.
-        force: Replace an output that exists, if it is a bag.
+        path: The folder `<bag>.partial` left by a recorder, `<bag>` itself, a folder with or without metadata.yaml, or
+            a file (.mcap, .db3).
+        output: Bag to make; by default `<bag>` for `<bag>.partial`, otherwise `<name>.mended` beside the source.
+        force: Replace an existing output if it is a bag.
 
     Raises:
-        RecordingError: There is no such bag, it is whole, it is being written or mended, not one message in it can be
-            read, or the output exists already or cannot be written.
+        RecordingError: There is no such bag, it is complete, it is being written or repaired, no message in it is
+            readable, or the output exists already or cannot be written.
     """
     bag = _find(path)
     output = output or _output_of(path)
@@ -81,7 +81,7 @@ def mend(path: Path, output: Path | None = None, *, force: bool = False) -> Mend
 
 
 def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output: Path, aside: Path) -> Mended:
-    """Write the bag aside and put it into its place."""
+    """Write the bag beside its target, then rename it."""
     made = aside / _MADE / output.name
     made.parent.mkdir()
     writer = BagWriter(made, aside / output.name)
@@ -101,8 +101,8 @@ def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output
     except RecordingError as error:
         if writer.cause is not None:
             raise RecordingError(
-                f"bag {shown(output)} could not be written: {writer.cause}; {shown(bag.path)} is as it was. "
-                "Make room, or name a place on another disk with --out"
+                f"bag {shown(output)} could not be written: {writer.cause}; {shown(bag.path)} is unchanged. Free some "
+                "space, or name a folder on another disk with --out"
             ) from error
         gaps = writer.describe_gaps()
     _put(made, output, aside)
@@ -115,12 +115,12 @@ def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output
 
 
 def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> list[str]:
-    """Describe how many counted messages were not found."""
+    """Describe counted messages that were not found."""
     counted = [one.counted for one in scanned]
     expected = sum(count or 0 for count in counted) if None not in counted else 0
     expected = max(expected, sum(count for _, _, count in bag.counted))
     found = len(contents)
-    return [f"of {expected:,} messages that are counted {found:,} are found"] if found < expected else []
+    return [f"of {expected:,} counted messages, {found:,} are found"] if found < expected else []
 
 
 def _add_topics(writer: BagWriter, contents: BagContents, left_out: list[str]) -> dict[tuple[str, str], Connection]:
@@ -157,25 +157,25 @@ def _profiles(channel: Channel, notes: list[str]) -> list[Qos]:
 
 
 def _refuse(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> None:
-    """Raise RecordingError if there is nothing to mend, or no message to save."""
+    """Raise RecordingError if there is nothing to repair, or no message to save."""
     counted = sum(count for _, _, count in bag.counted)
     complete = all(one.complete for one in scanned) and not (contents.losses or bag.unfinished or bag.missing)
     if bag.metadata and not bag.problem and complete and counted == len(contents) == count_by_library(bag):
-        beside = f"; beside it lies {printable(', '.join(bag.unnamed))}, which is not of it" if bag.unnamed else ""
+        beside = f"; {printable(', '.join(bag.unnamed))} beside it does not belong to it" if bag.unnamed else ""
         raise RecordingError(
-            f"{shown(bag.path)} is a whole bag of {counted:,} messages, there is nothing to mend{beside}"
+            f"{shown(bag.path)} is a complete bag of {counted:,} messages; there is nothing to mend{beside}"
         )
     if not len(contents):
         raise RecordingError(_nothing(bag, contents, []))
 
 
 def _nothing(bag: BagLayout, contents: BagContents, left_out: list[str]) -> str:
-    reasons = [*describe_losses(contents.losses), *left_out] or ["its files are whole and empty"]
-    return f"{shown(bag.path)} holds no message that can be read, so no bag was made: {'; '.join(reasons)}"
+    reasons = [*describe_losses(contents.losses), *left_out] or ["its files are complete and empty"]
+    return f"{shown(bag.path)} holds no readable message, so no bag was made: {'; '.join(reasons)}"
 
 
 def _put(made: Path, output: Path, aside: Path) -> None:
-    """Move a bag to its place, after moving the output that it replaces aside."""
+    """Rename a bag to its target, after moving the replaced output aside."""
     try:
         replaced = output.exists()
         if replaced:
@@ -187,7 +187,7 @@ def _put(made: Path, output: Path, aside: Path) -> None:
                 (aside / _REPLACED).rename(output)
             raise
     except OSError as error:
-        raise RecordingError(f"bag {shown(output)} could not be put into its place: {error}") from error
+        raise RecordingError(f"bag {shown(output)} could not be renamed to its target: {error}") from error
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def _workshop(aside: Path) -> Iterator[None]:
     try:
         aside.mkdir(parents=True)
     except OSError as error:
-        raise RecordingError(f"{shown(aside)} cannot be made: {error}; give another place with --out") from error
+        raise RecordingError(f"{shown(aside)} cannot be created: {error}; give another path with --out") from error
     try:
         with (aside / _LOCK).open("wb") as file:
             lock(file)
@@ -206,22 +206,22 @@ def _workshop(aside: Path) -> Iterator[None]:
 
 
 def _clear(aside: Path, output: Path) -> Path | None:
-    """Remove the remains of an earlier killed attempt, and return their path; None if there are none.
+    """Remove the remains of an earlier killed attempt, and return their path; None without any.
 
-    A bag that it was about to replace is restored.
+    A bag that the attempt was about to replace is restored.
     """
     if not os.path.lexists(aside):
         return None
     ours = {_MADE, _REPLACED, _LOCK, output.name}
     if aside.is_symlink() or not aside.is_dir() or not ours.issuperset(path.name for path in aside.iterdir()):
         raise RecordingError(
-            f"{shown(aside)} is in the way, and no earlier try left it; move it, or give another name with --out"
+            f"{shown(aside)} is in the way and not from an earlier attempt; move it, or give another name with --out"
         )
     for path in aside.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 if not lock(file):
-                    raise RecordingError(f"another process is mending into {aside}; wait for it, or end it")
+                    raise RecordingError(f"another process is repairing into {aside}; wait for it, or end it")
     if (aside / _REPLACED).exists() and not output.exists():
         (aside / _REPLACED).rename(output)
     shutil.rmtree(aside)
@@ -243,10 +243,10 @@ def _check_output(output: Path, bag: BagLayout, *, force: bool) -> None:
         )
     place = output.resolve()
     if any(place == file.resolve() or place in file.resolve().parents for file in bag.files):
-        raise RecordingError(f"{shown(output)} holds the bag that is to be mended; give another name with --out")
+        raise RecordingError(f"{shown(output)} holds the bag to be mended; give another name with --out")
     found = list(output.iterdir()) if output.is_dir() and not output.is_symlink() else None
     if found is None or (found and not any(file.name == METADATA or file.name.endswith(SUFFIXES) for file in found)):
-        raise RecordingError(f"{shown(output)} is no bag, so that --force does not replace it; give another name")
+        raise RecordingError(f"{shown(output)} is not a bag, so --force does not replace it; give another name")
 
 
 def _output_of(path: Path) -> Path:

@@ -1,10 +1,10 @@
-"""Ends one of our own MCAP files properly, in place, after its writing failed.
+"""Closes one of our own MCAP files properly, in place, after a failed write.
 
 Bags of other programs and of killed recorders are never modified: see `vdd bag mend`.
 
 An MCAP file is a magic, a header and then records, each an opcode (1 byte), a length (8 bytes) and that many bytes. A
-file whose writer died ends inside a record and has no footer. Cut back to the last whole record and given an end, it
-is a valid file without an index, which every reader scans.
+file whose writer died ends inside a record and has no footer. Truncated to the last whole record and closed with a
+footer, it is a valid file without an index, which every reader scans.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ _END = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes
 def lock(file: BinaryIO, *, shared: bool = False) -> bool:
     """Lock an open file until it is closed or its process ends; return False if another process holds it.
 
-    Any number of processes may share a lock to read; one of them keeps out those that write.
+    Any number of processes may share a read lock, which excludes writers.
     """
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -36,10 +36,10 @@ def lock(file: BinaryIO, *, shared: bool = False) -> bool:
 
 
 def salvage(path: Path) -> int:
-    """Cut a truncated MCAP file back to its last whole record and end it properly.
+    """Truncate a damaged MCAP file to its last whole record and close it properly.
 
-    If the disk is too full even for the end (50 bytes), records are given up one by one. The file only shrinks, so
-    only writing the end can fail.
+    If the disk is too full even for the footer (50 bytes), records are dropped one by one. The file only shrinks, so
+    only writing the footer can fail.
 
     Args:
         path: The file.
@@ -48,7 +48,7 @@ def salvage(path: Path) -> int:
         The number of bytes cut off.
 
     Raises:
-        RecordingError: If the file is being written, is not MCAP, or not one whole record is in it.
+        RecordingError: If the file is being written, is not MCAP, or has no whole record.
     """
     with path.open("r+b", buffering=0) as file:
         if not lock(file):
@@ -69,7 +69,7 @@ def salvage(path: Path) -> int:
 
 
 def _record_ends(file: BinaryIO, size: int) -> list[int]:
-    """Return the offsets at which the whole records of the data section end."""
+    """Return the end offsets of the whole records of the data section."""
     file.seek(0)
     if file.read(len(_MAGIC)) != _MAGIC:
         return []

@@ -11,25 +11,25 @@ Definitions: TypeAlias = Mapping[str, Any]
 _MOST_VALUES, _MOST_BYTES = 100_000, 1 << 28
 
 _WIDE = "/msg/wstring"
-"""End of the name by which rosbags calls a wstring of a .msg definition, which it takes for a message."""
+"""Ending of rosbags' name for a wstring of a .msg definition, which it mistakes for a message."""
 
 
 def schema_from(definitions: Definitions, msgtype: str) -> Schema:
     """Return the structure of a message type.
 
     Args:
-        definitions: Constants and fields of types by name, as rosbags parses them; `fielddefs` of a type store.
+        definitions: Constants and fields of types by name, as parsed by rosbags: `fielddefs` of a type store.
         msgtype: Name of the type.
 
     Raises:
-        SchemaError: The type is not defined, or one in it; or a message has too many values, or too many bytes, before
-            any list of it is filled.
+        SchemaError: The type, or one nested in it, is not defined; or a message with empty lists has too many values or
+            bytes.
     """
     return _Structures(definitions).of(msgtype).schema
 
 
 class _Size(NamedTuple):
-    """What a message holds at least: values (lists of numbers count as one), and bytes."""
+    """Smallest content of a message: values (lists of numbers count as one), and bytes."""
 
     values: int
     bytes: int
@@ -44,7 +44,7 @@ class _Structure(NamedTuple):
 
 
 class _Structures:
-    """Makes each structure once: types within types, twice each, would otherwise be endless work for a few lines."""
+    """Builds each structure once: doubly nested types could otherwise cause endless work from a few lines."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
@@ -56,7 +56,7 @@ class _Structures:
             return self._known[msgtype]
         if msgtype not in self._definitions:
             raise SchemaError(
-                f"message type {printable(msgtype)} is not known; record it with a recorder that stores definitions "
+                f"message type {printable(msgtype)} is unknown; record it with a recorder that stores definitions "
                 "(rosbag2 from Iron on)"
             )
         _, fields = self._definitions[msgtype]
@@ -67,7 +67,7 @@ class _Structures:
             if values > _MOST_VALUES or size > _MOST_BYTES:
                 raise SchemaError(
                     f"a message of {printable(msgtype)} has more than {_MOST_VALUES:,} values or {_MOST_BYTES:,} bytes "
-                    "before any of its lists is filled; that is no message of a robot"
+                    "with empty lists; that is not a robot's message"
                 )
         self._known[msgtype] = _Structure(Schema(msgtype, kinds), _Size(values, size))
         return self._known[msgtype]
@@ -85,7 +85,7 @@ class _Structures:
         inner, size = detail
         item, one = self._kind(*inner)
         if isinstance(item, List):
-            raise SchemaError("a list of lists is no field of a message")
+            raise SchemaError("a list of lists is not a valid field of a message")
         if node != Nodetype.ARRAY:
             return List(item, bound=size or None), _ONE
         return List(item, length=size), _Size(1 if isinstance(item, Number) else one.values * size, one.bytes * size)

@@ -13,18 +13,18 @@ _SHOWN = 5
 
 @dataclass
 class SequenceCheck:
-    """Follows the sequence numbers of one topic in the order of arrival and keeps their errors.
+    """Checks the sequence numbers of one topic in the order of arrival.
 
     A node numbers its records from 0 on. A 0 after other numbers starts a new run: the node was configured again. Any
-    other number that is not larger than the one before it is wrong: two nodes of one name, a node that publishes twice,
-    or a record that is out of order. Memory does not grow with the record: of each kind the first 1000 are kept.
+    other number that is not larger than its predecessor is an error: two nodes of one name, a node that publishes
+    twice, or a record out of order. Memory does not grow with the record: the first 1000 errors of each kind are kept.
 
     Attributes:
         count: Numbers seen.
         first: The first number seen, or None.
         last: The newest number seen, or None.
         restarts: Number of new runs.
-        missing: Numbers that were left out.
+        missing: Number of missing numbers.
         gaps: The first pairs (number before the gap, number after it).
         gap_count: Number of gaps.
         repeated: Immediate repetitions of a number.
@@ -72,7 +72,7 @@ class SequenceCheck:
         return json_object(self)
 
     def describe(self) -> str:
-        """Describe the errors, for a message; empty if each record is there exactly once."""
+        """Describe the errors, for a message; empty if each record occurs exactly once."""
         return "; ".join(filter(None, (self._gaps(), self._turns(), self._unreadable())))
 
     def _gaps(self) -> str:

@@ -18,7 +18,7 @@ SIDECARS = ("-wal", "-journal")
 """Journals that a killed recorder leaves beside its database: pending rows, or rows to roll back."""
 _LARGEST = 1 << 40
 
-MALFORMED = "rows of a database that is cut off or damaged"
+MALFORMED = "rows of a truncated or damaged database"
 
 
 def is_sqlite(path: Path) -> bool:
@@ -30,7 +30,7 @@ def is_sqlite(path: Path) -> bool:
 def scan_sqlite(contents: BagContents, path: Path) -> None:
     """Add the messages of a database to `contents`; they are copied into its spool.
 
-    The database itself is only read: if it has a journal or was cut off, a temporary copy is opened.
+    The database itself is only read: if it has a journal or is truncated, a temporary copy is opened.
 
     Raises:
         RecordingError: It is not a rosbag2 database, or its topics cannot be read.
@@ -44,7 +44,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             for file in (path, *beside):
                 if file.exists():
                     shutil.copyfile(file, Path(folder) / file.name)
-            if claimed > target.stat().st_size:  # zeros in place of the missing end, else nothing can be read
+            if claimed > target.stat().st_size:  # zeros in place of the missing end; otherwise nothing can be read
                 os.truncate(target, claimed)
         try:
             database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
@@ -70,18 +70,18 @@ def claimed_size(path: Path) -> int:
 
 
 def refuse_views(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse views in place of a bag's tables: a few bytes can produce endless rows."""
+    """Refuse views in place of a bag's tables: a few bytes could produce endless rows."""
     query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
     try:
         found = database.execute(query).fetchone()
     except sqlite3.Error as error:
         raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
     if found is not None:
-        raise RecordingError(f"{path} is no rosbag2 database: its {printable(found[0])} are a view, not a table")
+        raise RecordingError(f"{path} is not a rosbag2 database: its {printable(found[0])} are a view, not a table")
 
 
 def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
-    """Return the topics of an open database, by its numbers for them; raises RecordingError if they cannot be read."""
+    """Return the topics of an open database, by its own numbers; raises RecordingError if they cannot be read."""
     try:
         columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}
         wanted = ("id", "name", "type", "serialization_format", "offered_qos_profiles")
@@ -115,7 +115,7 @@ def _places(database: sqlite3.Connection, contents: BagContents, unwanted: Colle
             if channel in unwanted:
                 continue
             if not (isinstance(channel, int) and isinstance(content, bytes) and _is_time(stamp_ns)):
-                contents.lose("rows that are no messages", len(content) if isinstance(content, bytes) else 0)
+                contents.lose("rows that are not messages", len(content) if isinstance(content, bytes) else 0)
                 continue
             offset = contents.keep(content)
             places.add(channel, stamp_ns, stamp_ns, spooled=True, offset=offset, size=len(content))

@@ -24,10 +24,10 @@ class SqliteStream:
     """The messages of some whole databases; see `vdd_ros.bags.raw_messages.RawBag`.
 
     Args:
-        paths: Of the files. Nobody may write to them, and they may have no journal.
+        paths: Paths of the files. They must not be written to, and must not have a journal.
 
     Raises:
-        RecordingError: One is cut off, is no rosbag2 database, or cannot be read.
+        RecordingError: One is truncated, is not a rosbag2 database, or cannot be read.
     """
 
     def __init__(self, paths: Collection[Path]) -> None:
@@ -57,7 +57,7 @@ class SqliteStream:
                 self.channels.append(channel)
                 self._counts.append(int(counts.pop(key, 0)))
             if counts:
-                raise RecordingError(f"{path.name} has messages of topics that it does not name")
+                raise RecordingError(f"{path.name} has messages of unknown topics")
 
     def close(self) -> None:
         """Close the databases."""
@@ -73,7 +73,7 @@ class SqliteStream:
         """Yield the messages of some channels in the order of receipt, in lists.
 
         Raises:
-            RecordingError: A database is damaged, or a row is no message.
+            RecordingError: A database is damaged, or a row is not a message.
         """
         wanted: list[dict[int, Channel]] = [{} for _ in self._paths]
         for place in places:
@@ -92,7 +92,7 @@ class SqliteStream:
         query = f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({keys}) ORDER BY timestamp, id"
         for key, stamp_ns, content in self._rows(self._paths[file], self._databases[file], query):
             if type(content) is not bytes or type(stamp_ns) is not int or not 0 <= stamp_ns <= LAST_STAMP_NS:
-                raise RecordingError(f"{self._paths[file].name} has a row that is no message")
+                raise RecordingError(f"{self._paths[file].name} has a row that is not a message")
             yield StoredMessage(wanted[key], stamp_ns, stamp_ns, content)
 
     def _rows(self, path: Path, database: sqlite3.Connection, query: str) -> Iterator[Any]:

@@ -19,7 +19,7 @@ class Topic:
 
     Attributes:
         name: Full name.
-        type: Message type, as `package/msg/Name`; empty if the recording does not say.
+        type: Message type, as `package/msg/Name`; empty if the recording does not state it.
         count: Number of messages.
     """
 
@@ -30,13 +30,13 @@ class Topic:
 
 @dataclass(frozen=True)
 class SerializedMessage:
-    """One message as it was sent.
+    """One serialised message.
 
     Attributes:
         topic: Full name of the topic.
-        received_ns: When it was received, nanoseconds since the epoch.
-        content: Its bytes, with their encapsulation header.
-        form: How they are read.
+        received_ns: Time of receipt, nanoseconds since the epoch.
+        content: Its bytes, with the encapsulation header.
+        form: Serialised form of its type.
     """
 
     topic: str
@@ -45,7 +45,7 @@ class SerializedMessage:
     form: MessageFormat
 
     def message(self) -> Any:
-        """Return the whole message; raises RecordingError if the bytes are none of its type."""
+        """Return the whole message; raises RecordingError if the bytes are not of its type."""
         try:
             return self.form.deserialize(self.content)
         except Exception as error:  # libraries raise nearly anything for wrong bytes
@@ -53,10 +53,10 @@ class SerializedMessage:
 
 
 class Recording(Protocol):
-    """Messages that were received, from a bag or from a running robot.
+    """Received messages, from a bag or from a running robot.
 
     Attributes:
-        topics: What there is, by name.
+        topics: The topics, by name.
     """
 
     @property
@@ -109,21 +109,20 @@ class BagRecording:
             yield BagMessage(one.topic, one.received_ns, one.message())
 
     def first(self, topic: str) -> BagMessage | None:
-        """Return the first message of a topic, or None if there is none."""
+        """Return the first message of a topic, or None."""
         return next(self.messages([topic]), None)
 
 
 @contextmanager
 def open_bag(path: Path, wanted: Callable[[str], bool] = lambda topic: True) -> Iterator[BagRecording]:
-    """Open a bag to see its topics and to read some of them.
+    """Open a bag to list its topics and to read some of them.
 
     Args:
         path: A rosbag2 directory, or one file of it.
-        wanted: Whether messages of a topic, by its name, will be read; of others only the counts of metadata.yaml are
-            known.
+        wanted: Whether messages of a topic, by its name, will be read; others only have the counts of metadata.yaml.
 
     Raises:
-        RecordingError: There is no bag, it is damaged, or it holds fewer wanted messages than it counts.
+        RecordingError: There is no bag, it is damaged, or it holds fewer wanted messages than its metadata count.
     """
     with RawBag(path, wanted) as bag:
         yield BagRecording(bag)

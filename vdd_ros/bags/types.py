@@ -23,7 +23,7 @@ _IDL = "=" * 80 + "\nIDL: "
 
 
 class Decoder:
-    """Decodes messages by the definitions of their bag, else by the standard ones; learns each type once."""
+    """Decodes messages by the definitions of their bag, otherwise by the standard ones; parses each type once."""
 
     def __init__(self) -> None:
         self._forms: dict[tuple[str, str], MessageFormat] = {}
@@ -41,7 +41,7 @@ class Decoder:
             raise undecoded(channel.topic, channel.msgtype, content, error) from error
 
     def form(self, channel: Channel) -> MessageFormat:
-        """Return how the messages of a channel are read, by field or as a whole; see `format_of`."""
+        """Return the serialised form of a channel's messages, to be read by field or as a whole; see `format_of`."""
         key = channel.msgtype, channel.definition
         if key not in self._forms:
             self._forms[key] = format_of(channel)
@@ -61,7 +61,7 @@ def format_of(channel: Channel) -> MessageFormat:
         )
     try:
         return _form_of(channel.msgtype, channel.definition)
-    except SchemaError:  # of a type in it
+    except SchemaError:  # an unknown nested type
         raise undefined(channel) from None
 
 
@@ -77,7 +77,7 @@ def _deserialized(store: Any, msgtype: str, content: bytes) -> Any:
 
 
 def _definitions_of(msgtype: str, definition: str) -> tuple[Definitions, Any]:
-    """Return definitions, among them that of a type if there is one, and a type store with them."""
+    """Return definitions, including that of a type if available, and a type store with them."""
     from rosbags.typesys import Stores, get_typestore
 
     if definition:
@@ -85,7 +85,7 @@ def _definitions_of(msgtype: str, definition: str) -> tuple[Definitions, Any]:
             own = _parsed(msgtype, definition)
             schema_from(own, msgtype)
             store = get_typestore(Stores.EMPTY)
-            with suppress(Exception):  # it has no wstring
+            with suppress(Exception):  # rosbags has no wstring
                 store.register(own)
             return own, store
     standard = get_typestore(Stores.ROS2_JAZZY)
@@ -107,7 +107,7 @@ class Encoder:
         return self._bytes(kind, self._types[kind](self._header(stamp_ns), list(names), positions, none, none))
 
     def pose(self, stamp_ns: int, x: float, y: float) -> bytes:
-        """Return a geometry_msgs/PoseStamped at a place, not rotated."""
+        """Return a geometry_msgs/PoseStamped at a position, not rotated."""
         kind, types = "geometry_msgs/msg/PoseStamped", self._types
         place = types["geometry_msgs/msg/Point"](x=x, y=y, z=0.0)
         turned = types["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0)
@@ -127,17 +127,17 @@ class Encoder:
 
 
 def undecoded(topic: str, kind: str, content: bytes, error: Exception) -> RecordingError:
-    """Return the error of bytes that are no message of their topic's type."""
+    """Return the error for bytes that are not a message of their topic's type."""
     return RecordingError(
-        f"a message on {printable(topic)} ({len(content):,} bytes) is no {printable(kind)}: "
+        f"a message on {printable(topic)} ({len(content):,} bytes) is not a {printable(kind)}: "
         f"{printable(error or type(error).__name__)}; leave the topic out, or record it with its own type"
     )
 
 
 def undefined(channel: Channel) -> RecordingError:
-    """Return the error of a type without a definition."""
+    """Return the error for a type without a definition."""
     return RecordingError(
-        f"topic {printable(channel.topic)} has the type {printable(channel.msgtype) or 'of no name'}, whose definition "
+        f"topic {printable(channel.topic)} has the type {printable(channel.msgtype) or '(none)'}, whose definition "
         "is neither in the bag nor among the standard messages of ROS 2 Jazzy; record it with a recorder that stores "
         "definitions (rosbag2 from Iron on), or leave the topic out"
     )
@@ -163,11 +163,11 @@ def definition_of(channel: Channel) -> tuple[str, str]:
 
 
 def _parsed(msgtype: str, definition: str) -> Any:
-    """Return the types that a definition holds; raises any error of the library for an invalid one."""
+    """Return the types in a definition; raises any error of the library for an invalid one."""
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
     if not definition or len(definition) > _MOST_DEFINITION:
-        raise ValueError("no definition of a usable size")
+        raise ValueError("the definition has no usable size")
     if definition.startswith(_IDL):
         return get_types_from_idl(definition)
     return get_types_from_msg(definition, msgtype)

@@ -1,4 +1,4 @@
-"""A rosbag2 directory (mcap) written aside, with a failure state of its own."""
+"""Writes a rosbag2 directory (mcap) beside its target, with its own failure state."""
 
 import errno
 import json
@@ -30,11 +30,11 @@ class BagWriter:
     """Writes messages into `<output>.partial/` and moves the bag to `<output>` when it is complete.
 
     The first error of the operating system (a full disk, say) ends the record: the error is kept in `failure`, later
-    messages are ignored, and `close` raises it. Flushed data stays as a readable bag: the file is cut back to its
-    last whole chunk and ended properly. `vdd bag mend` completes the file of a killed writer; a live writer locks it
+    messages are ignored, and `close` raises it. Flushed data stays as a readable bag: the file is truncated to its last
+    whole chunk and closed properly. `vdd bag mend` completes the file of a killed writer; a live writer locks it
     against that.
 
-    Memory does not grow with the record: the index of the bag is kept on the disk too.
+    Memory does not grow with the record: the index of the bag is kept on disk too.
 
     The sequence numbers of topics that end in `/latency` are checked; the result goes into the bag's custom data.
 
@@ -46,7 +46,7 @@ class BagWriter:
     """
 
     def __init__(self, output: Path, partial: Path | None = None) -> None:
-        """Make the partial bag; raises RecordingError if one of the two exists or it cannot be made."""
+        """Create the partial bag; raises RecordingError if either bag exists, or on failure."""
         self.output = output
         self.failure: RecordingError | None = None
         self.cause: OSError | None = None
@@ -56,8 +56,8 @@ class BagWriter:
             raise RecordingError(f"bag {output} exists already; remove it or choose another output")
         if os.path.lexists(self._partial):
             raise RecordingError(
-                f"bag {self._partial} exists already: another recorder writes it, or left it when it was killed; in "
-                f"that case `vdd bag mend {output}` makes the bag of it. Choose another output, or remove it"
+                f"bag {self._partial} exists already: another recorder is writing it, or was killed; in that case "
+                f"`vdd bag mend {output}` repairs it. Choose another output, or remove it"
             )
         self._typestore = get_typestore(Stores.ROS2_JAZZY)
         self._writer = Writer(self._partial / output.name, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -68,7 +68,7 @@ class BagWriter:
             self._index = ChunkIndex(self._writer.path)
         except (OSError, WriterError) as error:
             self._remove_begun(error)
-            raise RecordingError(f"bag {self._partial} cannot be made: {error}; choose another output") from error
+            raise RecordingError(f"bag {self._partial} cannot be created: {error}; choose another output") from error
         self._storage = cast(Any, self._writer.storage)
         self._storage.chunks = self._index
         lock(self._storage.bio)  # until it is closed
@@ -89,7 +89,7 @@ class BagWriter:
         """
         if definition is None and msgtype not in self._typestore.types:
             raise RecordingError(
-                f"topic {topic} has the type {msgtype}, which is none of ROS 2 Jazzy's standard messages; only those "
+                f"topic {topic} has the type {msgtype}, which is not a standard message of ROS 2 Jazzy; only those "
                 "can be recorded: leave the topic out"
             )
         msgdef, digest = definition or (None, None)
@@ -110,7 +110,7 @@ class BagWriter:
         """Take one serialised message.
 
         Args:
-            topic: A topic that was added.
+            topic: An added topic.
             stamp_ns: Time of receipt; one before the last message's is raised to it, since readers of a file without an
                 index need them in order.
             message: CDR bytes.
@@ -121,7 +121,7 @@ class BagWriter:
         """Take one serialised message with its time of publishing, as `write` does.
 
         Args:
-            connection: From `add_topic`.
+            connection: Result of `add_topic`.
             stamp_ns: Time of receipt.
             message: CDR bytes.
             published_ns: Time of publishing; by default that of receipt.
@@ -140,11 +140,11 @@ class BagWriter:
             self._follow(connection, message)
 
     def _append(self, connection: Connection, stamp_ns: int, message: bytes, published_ns: int) -> None:
-        """Write a message whose two times differ: the library writes one time into both places of a record."""
+        """Write a message whose two times differ: the library writes one time into both fields of a record."""
         chunk = self._storage.chunk
         place = chunk.bio.tell()
         if place + len(message) > _FULL_CHUNK and chunk.msgs:
-            self._storage.close_chunk()  # so that the record below is still in memory when it was written
+            self._storage.close_chunk()  # so that the record below is still in memory after writing
             chunk, place = self._storage.chunk, 0
         close, self._storage.close_chunk = self._storage.close_chunk, lambda: None
         try:
@@ -158,7 +158,7 @@ class BagWriter:
             self._storage.close_chunk()
 
     def flush(self) -> None:
-        """Pass everything taken so far to the operating system, as one chunk."""
+        """Write everything taken so far as one chunk."""
         if self.failure is not None or not self._storage.chunk.msgs:
             return
         try:
@@ -168,7 +168,7 @@ class BagWriter:
             self._fail(error)
 
     def close(self) -> None:
-        """Complete the bag and move it to its place.
+        """Complete the bag and rename it to its target.
 
         Raises:
             RecordingError: The record failed, or it is complete on disk but lacks sequence numbers.
@@ -218,7 +218,7 @@ class BagWriter:
             self._partial.rmdir()
 
     def _move(self) -> None:
-        """Move the complete bag to its place once all of it is on the disk; raises OSError if something is there."""
+        """Rename the complete bag to its target once all of it is on disk; raises OSError if the target exists."""
         for path in (self._storage.path, self._writer.metapath, self._writer.path):
             _sync(path)
         if os.path.lexists(self.output):  # a rename would silently replace an empty folder
@@ -227,7 +227,7 @@ class BagWriter:
         _sync(self.output.parent)
 
     def _remove_begun(self, error: Exception) -> None:
-        """Remove the remains of a bag that could not be made, but not files of another recorder."""
+        """Remove the remains of a bag that could not be created, but not files of another recorder."""
         if isinstance(error, WriterError):
             return
         with suppress(OSError):

@@ -85,7 +85,7 @@ def compare_passes(policies: list[Path], against: list[Path], rounds: int = ROUN
 
     Raises:
         ConfigurationError: The numbers of files differ, or `rounds` is below 1.
-        PolicyFileError: A file is no policy file.
+        PolicyFileError: A file is not a policy file.
     """
     if len(policies) != len(against) or rounds < 1:
         raise ConfigurationError(

@@ -26,7 +26,7 @@ class Moments(NamedTuple):
 
 
 def moments(values: NDArray[np.float64]) -> Moments:
-    """Return mean, standard deviation, least and largest value of each column of (M, D), M at least 1."""
+    """Return mean, standard deviation, minimum and maximum of each column of (M, D), M at least 1."""
     parts = list(blocks(values))
     low = np.min([part.min(axis=0) for part in parts], axis=0)
     high = np.max([part.max(axis=0) for part in parts], axis=0)

@@ -1,6 +1,6 @@
 """Demonstration sets: recorded episodes of observations and actions, with names, units and a hash.
 
-The arrays may be memory-mapped: nothing here reads a large one as a whole, except `windows`.
+The arrays may be memory-mapped: only `windows` reads a large one as a whole.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ DTYPES = {
     **{"observation": "float64", "action": "float64"},
     **{"lengths": "int64", "modes": "int64", "contexts": "float64"},
 }
-"""Arrays of a set, in the order in which they are hashed, and the types of their numbers."""
+"""Arrays of a set, in the order of hashing, and their number types."""
 
 FeatureList: TypeAlias = list[list[str | list[int]]]
-"""Features as `features.to_pairs` writes them."""
+"""Features in the form of `features.to_pairs`."""
 
 
 class _WithContext(TypedDict, total=False):
@@ -35,12 +35,12 @@ class _WithContext(TypedDict, total=False):
 
 
 class HeaderRecord(_WithContext):
-    """A `Header` as files keep it.
+    """A `Header` in the form of files.
 
     Attributes:
         task, rate_hz, source, seed: As in `Header`.
         observation, action: Features, in order.
-        context: Features of the contexts; absent where every episode starts alike.
+        context: Features of the contexts; absent if every episode starts alike.
     """
 
     task: str
@@ -61,7 +61,7 @@ class Header:
         action: Features, in order; single numbers.
         rate_hz: Rate at which the pairs were sampled.
         source: The demonstrator.
-        seed: Seed of a scripted demonstrator, else None.
+        seed: Seed of a scripted demonstrator, or None.
         context: Features of the contexts; empty if all episodes start alike.
     """
 
@@ -105,7 +105,7 @@ class Header:
 
 @dataclass(frozen=True)
 class DemonstrationSet:
-    """Episodes laid end to end: pair k holds the observation at step k and the action taken there.
+    """Episodes end to end: pair k holds the observation at step k and the action taken there.
 
     Attributes:
         header: Names, units, rate.
@@ -114,9 +114,9 @@ class DemonstrationSet:
         lengths: (E,) pairs of each episode; they sum to M.
         modes: (E,) mode of each episode, -1 if unknown.
         contexts: (E, c) float64, start of each episode; if all episodes start alike, c is 0, and the array may be
-            left out.
+            omitted.
         arrays: (M, *shape) of each array of the observation, by name, in its own number type.
-        file: File that the set was read from or written to; None for a set in memory only.
+        file: File that the set was read from or written to; None for a set only in memory.
     """
 
     header: Header
@@ -142,7 +142,7 @@ class DemonstrationSet:
                 )
         if self.lengths.ndim != 1:
             raise DemonstrationError(
-                f"demonstrations: 'lengths' has shape {self.lengths.shape}; it must have one number an episode"
+                f"demonstrations: 'lengths' has shape {self.lengths.shape}; it must have one number per episode"
             )
         if not self.header.context and self.contexts.shape[1:] == (0,):
             object.__setattr__(self, "contexts", np.zeros((*self.lengths.shape, 0)))
@@ -165,17 +165,19 @@ class DemonstrationSet:
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 raise DemonstrationError(
-                    f"demonstrations: '{name}' has shape {getattr(self, name).shape}, but the header and the "
-                    f"lengths ask for {shape}; write the set again"
+                    f"demonstrations: '{name}' has shape {getattr(self, name).shape}, but the header and the lengths "
+                    f"require {shape}; write the set again"
                 )
         if self.lengths.size == 0 or self.lengths.min() < 1:
-            raise DemonstrationError("demonstrations: there is no episode, or one without a pair; record it again")
+            raise DemonstrationError(
+                "demonstrations: there is no episode, or one without a pair; record the episodes again"
+            )
         for name, row in (("observation", "pair"), ("action", "pair"), ("contexts", "episode")):
             bad = _rows_not_finite(getattr(self, name))
             if bad.size:
                 raise DemonstrationError(
-                    f"demonstrations: '{name}' is not finite in {bad.size} {row}s, first in {row} {bad[0]}; "
-                    "remove the episodes that hold them"
+                    f"demonstrations: '{name}' is not finite in {bad.size} {row}s, first in {row} {bad[0]}; remove "
+                    "the affected episodes"
                 )
 
         self._check_arrays(pairs)
@@ -184,8 +186,8 @@ class DemonstrationSet:
         """Refuse arrays that do not match the header."""
         if list(self.arrays) != [feature.name for feature in self.header.arrays]:
             raise DemonstrationError(
-                f"demonstrations: the header has the arrays {listed(self.header.arrays) or '(none)'}, but given are "
-                f"{printable(', '.join(self.arrays)) or '(none)'}; give them in that order"
+                f"demonstrations: the header has the arrays {listed(self.header.arrays) or '(none)'}, but "
+                f"{printable(', '.join(self.arrays)) or '(none)'} are given; give them in that order"
             )
         for feature in self.header.arrays:
             values, name = self.arrays[feature.name], printable(feature.name)
@@ -215,7 +217,7 @@ class DemonstrationSet:
         return [slice(int(end - length), int(end)) for end, length in zip(ends, self.lengths, strict=True)]
 
     def part(self, numbers: range) -> "DemonstrationSet":
-        """Return the episodes of consecutive numbers, from 0, as a set of their own; its arrays are views."""
+        """Return the episodes of consecutive numbers, from 0, as a separate set; its arrays are views."""
         episodes = self.episodes()
         pairs = slice(episodes[numbers.start].start, episodes[numbers.stop - 1].stop)
         few = slice(numbers.start, numbers.stop)
@@ -231,14 +233,14 @@ class DemonstrationSet:
 
     @classmethod
     def joined(cls, parts: "Sequence[DemonstrationSet]") -> "DemonstrationSet":
-        """Return the episodes of several sets in one.
+        """Join the episodes of several sets.
 
         Raises:
             DemonstrationError: Their headers differ.
         """
         header = parts[0].header
         if any(one.header != header for one in parts):
-            raise DemonstrationError("demonstrations: parts with different headers cannot be joined; make them anew")
+            raise DemonstrationError("demonstrations: parts with different headers cannot be joined; make them again")
         whole: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in parts]) for name in DTYPES}
         arrays = {name: np.concatenate([one.arrays[name] for one in parts]) for name in parts[0].arrays}
         return cls(header, **whole, arrays=arrays)
@@ -246,8 +248,8 @@ class DemonstrationSet:
     def windows(self, history: int, horizon: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cut training pairs: the newest `history` observations and the next `horizon` actions, of single numbers.
 
-        Before an episode's start its first observation is repeated, as in a node that was just
-        activated. Windows that would reach beyond an episode's end are left out.
+        Before an episode's start its first observation is repeated, as in a newly activated node. Windows that would
+        extend beyond an episode's end are left out.
 
         Returns:
             (K, history, obs_dim), oldest first, and (K, horizon, act_dim), both float32.
@@ -288,10 +290,10 @@ class DemonstrationSet:
 
         Args:
             folder: The folder.
-            compressed: Whether arrays are compressed; None: if they are small.
+            compressed: Whether to compress arrays; None: if they are small.
 
         Raises:
-            DemonstrationError: The header has an invalid field, so the set could not be read again.
+            DemonstrationError: The header has an invalid field, so the set could not be read back.
         """
         from vdd_ros.data.formats import npz
 
@@ -301,7 +303,7 @@ class DemonstrationSet:
 
     @classmethod
     def load(cls, path: Path) -> "DemonstrationSet":
-        """Read a set from a file or folder, in any format that is registered; see `formats.read_demonstrations`.
+        """Read a set from a file or folder, in any registered format; see `formats.read_demonstrations`.
 
         Raises:
             DemonstrationError: The set is missing, damaged, of another version, too large, or another program's.
@@ -312,6 +314,6 @@ class DemonstrationSet:
 
 
 def _rows_not_finite(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return the rows of (M, ...) that hold a value that is not finite."""
+    """Return the rows of (M, ...) with a non-finite value."""
     finite = [np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in blocks(values)]
     return np.flatnonzero(~np.concatenate(finite)) if finite else np.zeros(0, dtype=np.int64)

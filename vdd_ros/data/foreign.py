@@ -1,4 +1,4 @@
-"""Names data and files that no format reads, by their signatures, without opening anything that could run code."""
+"""Identifies data and files that no format reads, by their signatures, without opening anything that could run code."""
 
 import zipfile
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from vdd_ros.errors import DemonstrationError
 from vdd_ros.text import printable
 
 OWN = (
-    "docs/formats.md has what is read; recordings of your own: fill a vdd_ros.data.demonstrations.DemonstrationSet "
-    "with them and call its save(FOLDER) (docs/tasks.md)"
+    "docs/formats.md lists the formats; for recordings of your own, fill a "
+    "vdd_ros.data.demonstrations.DemonstrationSet and call its save(FOLDER) (docs/tasks.md)"
 )
 OWN_ARRAYS = {"header.npy", "lengths.npy", "modes.npy"}
-"""An archive with one of these is a set of vdd_ros, perhaps damaged."""
+"""An archive with one of these members is a set of vdd_ros, perhaps damaged."""
 _LEROBOT = "meta/info.json"
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, but damaged or neither robomimic's nor Minari's",
     b"\x89MCAP0\r\n": "a bag (mcap); 'vdd demos from-bags' makes demonstrations from it",
     b"SQLite format 3\x00": "an SQLite file, as bags of rosbag2 (.db3)",
     b"#ROSBAG V": "a bag of ROS 1",
-    b"PAR1": "a Parquet file, as LeRobot keeps its frames in; its data set is the folder above",
+    b"PAR1": "a Parquet file, as LeRobot uses for frames; its data set is the folder above",
     b"\x93NUMPY": "a single array of numpy, without names, units, rate and lengths of episodes",
 }
 _SUFFIXES = {
     ".onnx": (
-        "an ONNX file, not demonstrations; `vdd run --policy` takes a policy file, `vdd wrap` a graph of another tool"
+        "an ONNX file, not demonstrations; `vdd run --policy` takes a policy file, `vdd wrap` another tool's graph"
     ),
     ".safetensors": "a file of weights, not demonstrations",
     ".csv": "a table of text",
-    ".tfrecord": "a file of TensorFlow records, as RLDS keeps episodes in",
+    ".tfrecord": "a file of TensorFlow records, as RLDS uses for episodes",
 }
-_PICKLE = "a pickle, which is never opened, since that can run any code that is in it (as D3IL and others write)"
+_PICKLE = "a pickle, as D3IL and others write, which is never opened, since that could run any code in it"
 
 
 def describe(path: Path) -> str | None:
@@ -42,28 +42,28 @@ def describe(path: Path) -> str | None:
 def _describe_folder(folder: Path) -> str | None:
     marks: dict[str, Callable[[], str]] = {
         _LEROBOT: lambda: _lerobot(folder),
-        ".zgroup": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
-        "zarr.json": lambda: "a zarr store, but without the episodes of Diffusion Policy's (meta/episode_ends)",
+        ".zgroup": lambda: "a zarr store, but without Diffusion Policy's episodes (meta/episode_ends)",
+        "zarr.json": lambda: "a zarr store, but without Diffusion Policy's episodes (meta/episode_ends)",
         "data/metadata.json": lambda: (
-            "a data set of Minari that is neither HDF5 (main_data.hdf5) nor Arrow: copied in part, or kept in another "
-            "format; write it again with data_format='arrow'"
+            "a data set of Minari that is neither HDF5 (main_data.hdf5) nor Arrow: copied in part, or stored in "
+            "another format; write it again with data_format='arrow'"
         ),
         "dataset_info.json": lambda: "a data set of TensorFlow (RLDS)",
-        "model.safetensors": lambda: "a checkpoint that keeps no demonstrations; name what it learned from",
+        "model.safetensors": lambda: "a checkpoint without demonstrations; name its training data",
         "metadata.yaml": lambda: "a bag (rosbag2); 'vdd demos from-bags' makes demonstrations from it",
     }
     for name, text in marks.items():
         if (folder / name).exists():
             return text()
     endings = {
-        ".mcap": "a bag (rosbag2) without metadata.yaml; 'vdd bag mend' makes it whole",
+        ".mcap": "a bag (rosbag2) without metadata.yaml; 'vdd bag mend' completes it",
         ".db3": "a bag (rosbag2) without metadata.yaml",
         ".hdf5": "a folder of HDF5 files; name one of them",
         ".h5": "a folder of HDF5 files; name one of them",
         ".pkl": f"a folder of pickles: {_PICKLE}",
         ".pickle": f"a folder of pickles: {_PICKLE}",
         ".parquet": "a folder of Parquet files",
-        ".zarr": "a folder around a zarr store; name that",
+        ".zarr": "a folder around a zarr store; name the store",
     }
     for number, path in enumerate(folder.iterdir()):
         if path.suffix in endings:
@@ -74,7 +74,7 @@ def _describe_folder(folder: Path) -> str | None:
 
 
 def _lerobot(folder: Path) -> str:
-    """Describe a LeRobot data set of a version that is not read."""
+    """Describe a LeRobot data set of an unsupported version."""
     try:
         info = read_json(folder / _LEROBOT, DemonstrationError, max_bytes=1 << 20)
     except DemonstrationError as error:
@@ -112,8 +112,8 @@ def _describe_archive(file: Path) -> str | None:
     if any(name.endswith("data.pkl") for name in names):
         return f"a file of torch.save, that is {_PICKLE}"
     if any(name.endswith((".zgroup", ".zarray", "zarr.json")) for name in names):
-        return "a zarr store in a zip file, but without the episodes of Diffusion Policy's (meta/episode_ends)"
+        return "a zarr store in a zip file, but without Diffusion Policy's episodes (meta/episode_ends)"
     if names and all(name.endswith(".npy") for name in names) and not OWN_ARRAYS & set(names):
         arrays = ", ".join(printable(name.removesuffix(".npy"), 40) for name in names[:6])
-        return f"an .npz file of something else, with the arrays {arrays}"
+        return f"an unrelated .npz file, with the arrays {arrays}"
     return None

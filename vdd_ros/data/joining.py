@@ -1,4 +1,4 @@
-"""Joins parts of a demonstration set, without all of them in memory."""
+"""Joins parts of a demonstration set without holding all of them in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 
 IN_MEMORY = 64 << 20
-"""Bytes of a set that is joined in memory; larger ones are joined in files."""
+"""Size limit of sets that are joined in memory, in bytes; larger ones are joined in files."""
 
 
 @contextmanager
 def joined(parts: Iterable[DemonstrationSet], lengths: Sequence[int], scratch: Path) -> Iterator[DemonstrationSet]:
-    """Provide the episodes of several sets in one, as long as the block runs.
+    """Provide one set with the episodes of several, while the block runs.
 
     Args:
-        parts: The sets, at least one, all of one header; each is needed only until the next one.
+        parts: The sets, at least one, all with the same header; each is needed only until the next one.
         lengths: Pairs of each set.
         scratch: Folder for temporary files.
 
@@ -52,7 +52,7 @@ def joined(parts: Iterable[DemonstrationSet], lengths: Sequence[int], scratch: P
 
 
 def _rows(columns: dict[str, NDArray[Any]], pairs: int, folder: Path) -> dict[str, NDArray[Any]]:
-    """Return room for the rows of every array, in memory or in files."""
+    """Return storage for the rows of every array, in memory or in files."""
     size = sum(pairs * values[:1].nbytes for values in columns.values())
     found = {}
     for place, (name, values) in enumerate(columns.items()):

@@ -1,4 +1,4 @@
-"""Splits a demonstration set: episodes to learn from, and others that are held out."""
+"""Splits a demonstration set into training and held-out episodes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,15 +24,15 @@ class Split(NamedTuple):
 
 
 def choose(episodes: int, hold_out: int, seed: int = 0) -> Split:
-    """Choose the episodes that are held out, at random.
+    """Choose the held-out episodes at random.
 
     Args:
-        episodes: How many there are.
-        hold_out: How many are held out.
-        seed: Of the choice.
+        episodes: Number of episodes.
+        hold_out: Number of held-out episodes.
+        seed: Seed of the choice.
 
     Raises:
-        DemonstrationError: None would be held out, or none would be left.
+        DemonstrationError: No episode would be held out, or none would remain.
     """
     if not 1 <= hold_out < episodes:
         raise DemonstrationError(
@@ -46,17 +46,17 @@ def choose(episodes: int, hold_out: int, seed: int = 0) -> Split:
 
 
 def write_split(demonstrations: DemonstrationSet, split: Split, folder: Path, *, force: bool = False) -> list[Path]:
-    """Write both sets into folders of their own, and return their files.
+    """Write both sets into separate folders, and return their files.
 
     Args:
         demonstrations: The set.
         split: Its episodes.
-        folder: Where the folders `TRAIN` and `HELD_OUT` go.
-        force: Replace sets that are there.
+        folder: Parent of the folders `TRAIN` and `HELD_OUT`.
+        force: Replace existing sets.
 
     Raises:
-        DemonstrationError: Sets are there already.
-        HeldError: Another process is at the folder.
+        DemonstrationError: Sets exist already.
+        HeldError: Another process uses the folder.
     """
     places = [folder / TRAIN, folder / HELD_OUT]
     if there := [place / FILE_NAME for place in places if (place / FILE_NAME).exists() and not force]:

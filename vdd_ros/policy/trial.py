@@ -78,7 +78,7 @@ def try_to_open(
         )
     except subprocess.TimeoutExpired:
         raise ConfigurationError(
-            f"{printable(file.path)} was not open after {timeout_s:g} s and was given up; give it longer, or export a "
+            f"{printable(file.path)} was not open after {timeout_s:g} s and was aborted; allow more time, or export a "
             "smaller policy"
         ) from None
     if ended.returncode != 0:

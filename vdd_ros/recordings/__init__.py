@@ -1,1 +1,1 @@
-"""Bags to demonstrations: what an operator did, sampled as the policy node would have seen it."""
+"""Bags to demonstrations: an operator's recordings, sampled as the policy node would have seen them."""

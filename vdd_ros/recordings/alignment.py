@@ -1,4 +1,4 @@
-"""How well the inputs and commands of a recording are aligned in time."""
+"""Time alignment of the inputs and commands of a recording."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ QUANTILE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Distribution of a time, in seconds: median, 95 % quantile and greatest value; NaN without values."""
+    """Distribution of a time, in seconds: median, 95 % quantile and maximum; NaN without values."""
 
     median: float
     most: float
@@ -20,7 +20,7 @@ class Spread:
 
     @classmethod
     def of(cls, times_s: ArrayLike) -> "Spread":
-        """Return the distribution of (n,) times, without those that are not finite."""
+        """Return the distribution of (n,) times, ignoring non-finite ones."""
         values = np.asarray(times_s, np.float64)
         values = values[np.isfinite(values)]
         if not values.size:
@@ -29,7 +29,7 @@ class Spread:
 
     @classmethod
     def worst(cls, parts: "Iterable[Spread]") -> "Spread":
-        """Return the greatest of each value over some distributions."""
+        """Return the maximum of each value over some distributions."""
         found = list(parts)
         return cls(*(_greatest([getattr(one, name) for one in found]) for name in ("median", "most", "max")))
 
@@ -42,9 +42,9 @@ class TopicAlignment:
         messages: Messages during the episode.
         rate_hz: Messages per second; NaN for fewer than two.
         time_s: Age of an input's value at a tick; delay of a command after its tick.
-        repeats: Ticks with the same message as the tick before.
-        drops: Usable messages that no tick uses, because a newer one came before the next tick.
-        refused: Messages that were refused.
+        repeats: Ticks with the same message as the previous tick.
+        drops: Usable messages that no tick uses, because a newer one arrived before the next tick.
+        refused: Refused messages.
         refusals: The first reason for a refusal; empty without one.
         unstamped: Messages without a stamp, dated by their arrival.
     """
@@ -99,7 +99,7 @@ class Alignment:
 
 
 def repeats_and_drops(numbers: NDArray[np.int64]) -> tuple[int, int]:
-    """Return how many of (n,) ticks repeat the message before, and how many messages between them no tick uses.
+    """Return how many of (n,) ticks repeat the previous message, and how many messages in between no tick uses.
 
     Args:
         numbers: Consecutive number of each tick's message.

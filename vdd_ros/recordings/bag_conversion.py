@@ -1,4 +1,4 @@
-"""Converts one bag: its messages, in the order of receipt, to episodes."""
+"""Converts one bag's messages, in the order of receipt, to episodes."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ from vdd_ros.robot.transforms import TF_STATIC
 Keep = Callable[[Episode], None]
 _HOUR_NS = 3600 * 1_000_000_000
 LONGEST_PAUSE_NS = 24 * _HOUR_NS
-"""Between messages of a bag; more is a clock that was set, with millions of ticks in between."""
+"""Longest time between messages of a bag; more means that the clock was set, with millions of ticks in between."""
 
 
 def convert_bag(
@@ -35,15 +35,15 @@ def convert_bag(
         bag: The bag.
         form: Form of the demonstrations.
         robot: The robot file.
-        keep: Called with each episode, in order; one is in memory at a time.
-        by_columns: Whether messages are sampled by blocks, where the robot file allows it; the result is the same.
+        keep: Called with each episode, in order; only one is in memory at a time.
+        by_columns: Whether messages are sampled in blocks, if the robot file allows it; the result is the same.
 
     Returns:
-        What became of it. A bag that lacks a topic, or whose clock jumped, is left out as a whole: its record has no
-        episode, though some may have been kept already.
+        Its record. A bag that lacks a topic, or whose clock jumped, is left out as a whole: its record has no episode,
+            although some may have been kept already.
 
     Raises:
-        RecordingError: The bag is damaged, or holds fewer messages than it counts.
+        RecordingError: The bag is damaged, or holds fewer messages than its metadata count.
         RobotFileError: A message lacks a field that the robot file names.
     """
     return _BagConversion(bag, form, robot, keep, by_columns=by_columns).run()
@@ -186,6 +186,6 @@ def _refuse_jump(pause_ns: int) -> None:
     """Refuse a bag whose clock jumps between consecutive times of receipt."""
     if pause_ns > LONGEST_PAUSE_NS:
         raise DemonstrationError(
-            f"{pause_ns / _HOUR_NS:,.0f} hours lie between two messages, so the recorder's clock was set meanwhile; "
+            f"{pause_ns / _HOUR_NS:,.0f} hours lie between two messages, so the recorder's clock was set in between; "
             "divide the bag there (`ros2 bag convert`)"
         )

@@ -1,4 +1,4 @@
-"""The bags among some folders and files, each with a name of its own."""
+"""The bags among some folders and files, each with a unique name."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ class NamedBag:
 
 
 def list_bags(places: Sequence[Path]) -> list[NamedBag]:
-    """Return the bags of some places, in order: those that are bags, and those in folders, sorted by name.
+    """Return the bags at some paths, in order: bags themselves, and bags in folders, sorted by name.
 
-    A mended bag `NAME.mended` stands for `NAME`.
+    A mended bag `NAME.mended` replaces `NAME`.
 
     Raises:
-        RecordingError: A place does not exist or holds no bag, one bag is given twice, one is unfinished, or it is
-            unclear which files are one bag.
+        RecordingError: A path does not exist or has no bag, a bag is given twice or is unfinished, or it is unclear
+            which files form one bag.
     """
     found = [bag for place in places for bag in _bags_of(place)]
     real = Counter(path.resolve() for path in found)
@@ -66,9 +66,9 @@ def _is_bag(folder: Path) -> bool:
     files = [file for file in folder.iterdir() if file.name.endswith(SUFFIXES) and file.is_file()]
     if len(files) > 1:
         raise RecordingError(
-            f"{shown(folder)} holds {len(files)} files of bags, but no {METADATA}, which would say whether they are "
-            f"one bag. If each is a bag, name the files one by one ({shown(folder)}/*{files[0].suffix}); if they are "
-            f"one, `vdd bag mend {shown(folder)}` makes it whole"
+            f"{shown(folder)} holds {len(files)} files of bags, but no {METADATA}, which would show whether they form "
+            f"one bag. If each is a bag, name the files one by one ({shown(folder)}/*{files[0].suffix}); if they form "
+            f"one, `vdd bag mend {shown(folder)}` completes it"
         )
     return bool(files)
 
@@ -76,13 +76,13 @@ def _is_bag(folder: Path) -> bool:
 def _unfinished(path: Path) -> RecordingError:
     whole = shown(path).removesuffix(PARTIAL)
     return RecordingError(
-        f"{shown(path)} is unfinished: its recorder still runs, or was killed; then `vdd bag mend {whole}` makes "
-        "the bag of it"
+        f"{shown(path)} is unfinished: its recorder still runs, or was killed; in that case `vdd bag mend {whole}` "
+        "completes it"
     )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return the shortest ends of the paths that differ."""
+    """Return the shortest endings that distinguish the paths."""
     whole = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, whole), default=1) + 1):
         names = ["/".join(parts[-depth:]) for parts in whole]

@@ -1,4 +1,4 @@
-"""Samples a recording at the policy's rate, by blocks of messages; the same as `sampler` does message by message."""
+"""Samples a recording at the policy's rate, in blocks of messages, with the same result as `sampler`."""
 
 import math
 from collections import Counter
@@ -28,11 +28,11 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 _SEEN = STATES.index(SEEN)
 _TICKS = 1 << 16
-"""Ticks that are looked at together; and kept before the first pair."""
+"""Number of ticks that are processed together, and kept before the first pair."""
 
 
 def why_not_by_columns(robot: RobotFile) -> str:
-    """Return what of a robot file is sampled message by message; empty if nothing is."""
+    """Return the part of a robot file that forces sampling message by message; empty without any."""
     arrays = [source.name for source in robot.inputs if source.array is not None]
     if arrays:
         return f"the input {arrays[0]} is an array"
@@ -41,13 +41,13 @@ def why_not_by_columns(robot: RobotFile) -> str:
 
 
 class ColumnSampler:
-    """Does what `vdd_ros.recordings.sampler.Sampler` does, for robot files that `why_not_by_columns` lets through.
+    """Equivalent of `vdd_ros.recordings.sampler.Sampler`, for robot files that `why_not_by_columns` permits.
 
     Args:
         form: Form of the demonstrations.
         robot: The robot file.
         formats: Serialised form of a message type, by its name.
-        readers: What reads each channel of the bag, in order, by the place of the channel.
+        readers: Readers of each channel of the bag, in order, by the index of the channel.
 
     Raises:
         RobotFileError: A type lacks a field that the robot file names.
@@ -101,7 +101,7 @@ class ColumnSampler:
         self._part_ns = self._number = self._judged_ns = self._last_ns = 0
 
     def begin(self, now_ns: int, label: str = "") -> None:
-        """Begin an episode: the first tick is due now; what arrived before is forgotten."""
+        """Begin an episode: the first tick is due now; earlier messages are forgotten."""
         self.end()
         for one in self._inputs.values():
             one.reset()
@@ -110,7 +110,7 @@ class ColumnSampler:
         self._begin_part(now_ns)
 
     def end(self) -> None:
-        """End the episode, if one runs."""
+        """End the running episode, if any."""
         if not self._runs:
             return
         self._finish(self._seen())
@@ -118,9 +118,9 @@ class ColumnSampler:
         self._forget_commands(NEVER)
 
     def take(self, block: MessageBlock, until_ns: int) -> None:
-        """Take in messages, and run the ticks that are due before a time, which is not before any of them."""
+        """Take in messages, and run the ticks that are due before a time, which is not before any message."""
         first, step_ns = 0, round(_TICKS * 1e9 / self._form.rate_hz)
-        while self._runs:  # a long pause has millions of ticks; what comes before its end is divided off meanwhile
+        while self._runs:  # a long pause has millions of ticks, so it is processed in parts
             piece_ns = self._origin_ns + round(self._count * 1e9 / self._form.rate_hz) + step_ns
             if piece_ns >= until_ns:
                 break
@@ -146,7 +146,7 @@ class ColumnSampler:
             column.count()
 
     def finished(self) -> Sequence[RawEpisode]:
-        """Return the episodes that ended since the last call."""
+        """Return the episodes that have ended since the last call."""
         found, self._finished = self._finished, []
         return found
 
@@ -160,7 +160,7 @@ class ColumnSampler:
         return due
 
     def _look(self, now_ns: Ints) -> None:
-        """Look at the inputs at some ticks."""
+        """Observe the inputs at some ticks."""
         now_s = now_ns * 1e-9
         found = {name: one.look(now_ns) for name, one in self._inputs.items()}
         rows = np.zeros((len(now_ns), len(self._differences.read)), np.float32)
@@ -188,7 +188,7 @@ class ColumnSampler:
             seen.states[old], seen.blamed[old] = _states(waiting[new:], strict[new:], doubted[new:])
 
     def _begins(self, count: int) -> int:
-        """Return the place, among the newest ticks, of the first one at which kept inputs may be old."""
+        """Return the index among the newest ticks of the first one at which `when_stale: keep` applies."""
         seen = self._seen()
         newest = seen.taken(slice(len(seen) - count, None))
         following = self._following(seen, int(seen.now_ns[-1]))
@@ -220,7 +220,7 @@ class ColumnSampler:
         self._parts = [seen.taken(~settled)]
 
     def _divide(self, block: MessageBlock, ticks: Ints) -> None:
-        """End episodes and begin others where the commands pause."""
+        """Divide episodes at pauses of the commands."""
         if self._gap_ns is None:
             return
         prompt = [command for command in self._commands.values() if not command.keep_last]
@@ -242,10 +242,10 @@ class ColumnSampler:
         """End an episode with the last command before a pause, if it has a pair.
 
         Args:
-            last_ns: When that command was received.
+            last_ns: Time of receipt of that command.
             now_ns: Time of the tick or message that shows the pause.
-            place: Place of that message in the block, or of the first one after that tick.
-            is_tick: Whether it is a tick.
+            place: Index of that message in the block, or of the first one after that tick.
+            is_tick: Whether a tick shows the pause.
         """
         if last_ns <= self._part_ns or last_ns == self._judged_ns:
             return
@@ -309,7 +309,7 @@ class ColumnSampler:
         return [command.following(seen.now_ns, ticked_ns=ticked_ns) for command in self._commands.values()]
 
     def _ticks(self, seen: Seen, following: Sequence[Next]) -> Ticks:
-        """Return ticks with the commands that follow them."""
+        """Return ticks with the commands following them."""
         commanded = Commanded(
             np.concatenate([one.values for one in following], axis=1),
             np.stack([one.received_ns for one in following], axis=1),
@@ -331,12 +331,12 @@ class ColumnSampler:
 
 
 def _places(readers: Mapping[int, Sequence[Wanted]], role: str, name: str) -> Ints:
-    """Return the places of the channels that an input or a command reads."""
+    """Return the indices of the channels of an input or a command."""
     return np.array([p for p, wanted in readers.items() if any((one.role, one.name) == (role, name) for one in wanted)])
 
 
 def _states(waiting: Flags, stale: Flags, doubted: Flags) -> tuple[NDArray[np.int8], Flags]:
-    """Return the number of the state at each of t ticks, and the inputs that it is due to, (t, n)."""
+    """Return the number of the state at each of t ticks, and the inputs that cause it, (t, n)."""
     states, blamed = np.zeros(len(waiting), np.int8), np.zeros(waiting.shape, bool)
     for state, flags in ((DOUBTED, doubted), (STALE, stale), (WAITING, waiting)):
         rows = flags.any(axis=1)

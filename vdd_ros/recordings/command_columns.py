@@ -1,4 +1,4 @@
-"""One command of a recording, by blocks of messages: which one belongs to each tick."""
+"""One command of a recording in blocks of messages: assigns commands to ticks."""
 
 from typing import NamedTuple
 
@@ -21,11 +21,11 @@ class Next(NamedTuple):
     """The command that belongs to each of t ticks.
 
     Attributes:
-        values: (t, m) its numbers; zeros where there is none.
-        received_ns: (t,) when it was received.
-        numbers: (t,) its number, counted from the beginning of the recording.
-        there: (t,) whether there is one.
-        known_ns: (t,) the first time at which a tick may know of it, if later ones of these ticks do; else `NEVER`.
+        values: (t, m) its numbers; zeros without a command.
+        received_ns: (t,) its time of receipt.
+        numbers: (t,) its index, counted from the beginning of the recording.
+        there: (t,) whether a command exists.
+        known_ns: (t,) the first time at which a tick may know it, if later ones of these ticks do; otherwise `NEVER`.
     """
 
     values: Floats
@@ -36,7 +36,7 @@ class Next(NamedTuple):
 
 
 class CommandColumns(CountedColumns):
-    """Does what `vdd_ros.recordings.commands.RecordedCommands` does, for many ticks at once.
+    """Equivalent of `vdd_ros.recordings.commands.RecordedCommands` for many ticks at once.
 
     Args:
         part: Reads the messages, after its `expect`.
@@ -44,7 +44,7 @@ class CommandColumns(CountedColumns):
 
     Attributes:
         keep_last: The same.
-        limit_ns: How long after a tick its command may come.
+        limit_ns: Longest delay from a tick to its command.
     """
 
     def __init__(self, part: CommandPart, *, period_ns: int, max_delay_ns: int, keep_last: bool) -> None:
@@ -58,7 +58,7 @@ class CommandColumns(CountedColumns):
 
     @property
     def received_ns(self) -> Ints:
-        """When the commands were received that are kept, (n,)."""
+        """Times of receipt of the stored commands, (n,)."""
         return self._joined()[0]
 
     def take(self, contents: Packed, log_ns: Ints, places: Ints) -> None:
@@ -71,7 +71,7 @@ class CommandColumns(CountedColumns):
         self._values.append(found.numbers[accepted])
 
     def accepted_places(self) -> Ints:
-        """Return the places in the block of its accepted messages."""
+        """Return the indices of its accepted messages in the block."""
         return self.places[self.fates == ACCEPTED]
 
     def following(self, now_ns: Ints, *, until: int | None = None, ticked_ns: int | None = None) -> Next:
@@ -79,8 +79,8 @@ class CommandColumns(CountedColumns):
 
         Args:
             now_ns: Their times.
-            until: Number of the commands that were received, of those that are kept; None: all.
-            ticked_ns: Time of the newest tick, if more commands may come; None: nothing more comes.
+            until: Number of stored commands received so far; None: all.
+            ticked_ns: Time of the newest tick, if more commands may come; None: no more commands.
         """
         received, values = self._joined()
         received, values = received[:until], values[:until]
@@ -91,7 +91,7 @@ class CommandColumns(CountedColumns):
         picked, there, known_ns = after, in_time, np.where(in_time, padded[after], NEVER)
         if self.keep_last:
             late = now_ns + self.limit_ns
-            given_up_by = padded[np.searchsorted(received, late, "right")]  # a command that comes too late
+            given_up_by = padded[np.searchsorted(received, late, "right")]  # a command that arrives too late
             given_up = np.ones(len(now_ns), bool)
             if ticked_ns is not None:
                 given_up = (given_up_by < NEVER) | (ticked_ns > late)
@@ -108,7 +108,7 @@ class CommandColumns(CountedColumns):
         return Next(found, received_ns, numbers, there, known_ns)
 
     def forget(self, before_ns: int) -> None:
-        """Forget the commands that no tick from a time on needs: all before it but the last one."""
+        """Forget the commands that no tick from a time on needs: all earlier ones except the last."""
         received, values = self._joined()
         needed = max(int(np.searchsorted(received, before_ns, "right")) - 1, 0)
         self._forgotten += needed

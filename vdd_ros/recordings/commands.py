@@ -1,4 +1,4 @@
-"""The commands of a recording: each belongs to the ticks before it that have none yet."""
+"""The commands of a recording: each belongs to the preceding ticks without a command."""
 
 from collections import deque
 
@@ -11,22 +11,22 @@ from vdd_ros.recordings.ticks import Tick
 from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandPart
 
-NOT_FINITE = "a number that is not finite"
+NOT_FINITE = "a non-finite number"
 
 
 class RecordedCommands:
-    """Gives each tick the first command after it.
+    """Assigns each tick the first command after it.
 
     Args:
-        place: Place among the commands of the robot file.
+        place: Index among the commands of the robot file.
         part: Reads the messages, after its `expect`.
         period_ns: Time between ticks.
-        max_delay_ns: How long after a tick its command may come.
-        keep_last: Whether the last command remains in force; then a new one counts for the tick just before it.
+        max_delay_ns: Longest delay from a tick to its command.
+        keep_last: Whether the last command stays in force; then a new one counts for the tick just before it.
 
     Attributes:
-        traffic: What arrived since the last reset.
-        last_ns: When the last command was received; None without one.
+        traffic: Messages since the last reset.
+        last_ns: Time of receipt of the last command; None without one.
     """
 
     def __init__(self, place: int, part: CommandPart, *, period_ns: int, max_delay_ns: int, keep_last: bool) -> None:
@@ -41,7 +41,7 @@ class RecordedCommands:
         self._number = 0
 
     def add(self, tick: Tick) -> None:
-        """Take a tick that waits for its command."""
+        """Add a tick that waits for its command."""
         self._waiting.append(tick)
 
     def receive(self, content: bytes, received_ns: int) -> None:
@@ -61,12 +61,12 @@ class RecordedCommands:
         self._last, self.last_ns = values, received_ns
 
     def expire(self, now_ns: int) -> None:
-        """Settle the ticks for which a command from now on would be too late."""
+        """Settle the ticks for which any further command would be too late."""
         while self._waiting and now_ns - self._waiting[0].now_ns > self._limit_ns:
             self._give_up()
 
     def end(self) -> None:
-        """Settle all ticks: nothing more comes."""
+        """Settle all ticks: there are no more commands."""
         while self._waiting:
             self._give_up()
 
@@ -76,7 +76,7 @@ class RecordedCommands:
         self._waiting.popleft().settle(self._place, last, received_ns, self._number)
 
     def _read(self, content: bytes, out: NDArray[np.float64]) -> str:
-        """Read a command; return why it is unusable, empty if it is usable."""
+        """Read a command; return why it is unusable, or an empty text."""
         try:
             self._part.read(content, out)
         except ObservationError as error:

@@ -1,4 +1,4 @@
-"""Bags to one demonstration set: finished bags are kept, so that an interrupted conversion resumes."""
+"""Bags to one demonstration set: finished bags are kept, so that an interrupted conversion can resume."""
 
 import errno
 import json
@@ -27,12 +27,12 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 PARTS = ".vdd_ros.bags"
-"""Folder of the bags that are done, inside the folder of the set, until all of them are."""
+"""Folder of the finished bags, inside the folder of the set, until all are finished."""
 _BAG_RECORD, _SETTINGS = "bag.json", "settings.json"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS_SHOWN = 5
 _TOGETHER = 16 << 20
-"""Bytes of episodes that are written together."""
+"""Size of episodes that are written together, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Converted:
 
     Attributes:
         demonstrations: The set.
-        record: What became of each bag.
-        resumed: Bags that an earlier, interrupted conversion had done.
+        record: Record of each bag.
+        resumed: Bags finished by an earlier, interrupted conversion.
     """
 
     demonstrations: DemonstrationSet
@@ -65,17 +65,17 @@ def convert(
         bags: The bags, in the order of their episodes.
         form: Form of the demonstrations.
         robot: The robot file.
-        folder: Where the set goes, with its record.
-        force: Replace demonstrations that are there.
-        resume: Go on after the bags that an interrupted conversion had done.
+        folder: Folder of the set and its record.
+        force: Replace existing demonstrations.
+        resume: Continue after the bags finished by an interrupted conversion.
 
     Raises:
         DemonstrationError: The folder holds demonstrations, or parts of another conversion; or no episode fits the
             rules.
-        RecordingError: A bag is damaged, or holds fewer messages than it counts.
+        RecordingError: A bag is damaged, or holds fewer messages than its metadata count.
         RobotFileError: A message lacks a field that the robot file names.
-        OSError: The disk is full; nothing stays in the folder.
-        HeldError: Another process is at the folder.
+        OSError: The disk is full; the folder is left empty.
+        HeldError: Another process uses the folder.
     """
     file = folder / FILE_NAME
     if file.exists() and not force:
@@ -91,24 +91,24 @@ def convert(
             if _is_final(error) or not parts.count:
                 parts.remove()
             else:
-                tell(f"{parts.count} of {len(bags)} bags are done; --resume goes on from there")
+                tell(f"{parts.count} of {len(bags)} bags are finished; --resume continues after them")
             raise
         parts.remove()
     return converted
 
 
 def _is_final(error: BaseException) -> bool:
-    """Whether bags that are done are of no use after an error: the disk is full, or no episode can be used."""
+    """Return whether finished bags are useless after an error: the disk is full, or no episode is usable."""
     cause = error.__cause__ if isinstance(error, ConfigurationError) else error
     return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
 
 
 class _Parts:
-    """The bags that are done, each with its episodes in a folder of its own.
+    """The finished bags, each with its episodes in a separate folder.
 
     Attributes:
-        resumed: Bags that were found done.
-        count: Bags that are done.
+        resumed: Bags that were finished before.
+        count: Finished bags.
     """
 
     def __init__(self, folder: Path, form: SamplingForm, robot: RobotFile, *, resume: bool) -> None:
@@ -120,14 +120,14 @@ class _Parts:
             shutil.rmtree(folder)
         if folder.exists() and read_json(folder / _SETTINGS, DemonstrationError) != settings:
             raise DemonstrationError(
-                f"{printable(folder)} holds bags that were converted with another robot file, rate or version; begin "
-                "anew without --resume"
+                f"{printable(folder)} holds bags that were converted with another robot file, rate or version; start "
+                "again without --resume"
             )
         if not folder.exists():
             write_json(folder / _SETTINGS, settings)
 
     def done(self, bag: NamedBag) -> BagRecord | None:
-        """Return the record of a finished bag that is unchanged since; else make room for it."""
+        """Return the record of a finished bag if it is unchanged; otherwise make room for it."""
         place = self._place(bag)
         if (place / _BAG_RECORD).exists():
             self.resumed += 1
@@ -137,11 +137,11 @@ class _Parts:
         return None
 
     def keeper(self, bag: NamedBag) -> "_Keeper":
-        """Return what writes the episodes of a bag."""
+        """Return a writer for the episodes of a bag."""
         return _Keeper(self._place(bag), self._form)
 
     def finish(self, bag: NamedBag, record: BagRecord, keeper: "_Keeper") -> None:
-        """Note that a bag is finished."""
+        """Mark a bag as finished."""
         keeper.write()
         write_json(self._place(bag) / _BAG_RECORD, json_object(record))
         self.count += 1
@@ -159,7 +159,7 @@ class _Parts:
 
 
 class _Keeper:
-    """Writes the episodes of a bag, several in a set: each file that is flushed to the disk takes its time.
+    """Writes the episodes of a bag, several in a set, since flushing each file to disk takes time.
 
     Args:
         place: Folder of the bag.
@@ -180,7 +180,7 @@ class _Keeper:
             self.write()
 
     def write(self) -> None:
-        """Write the episodes that are not written yet."""
+        """Write the remaining episodes."""
         if self._waiting:
             part = DemonstrationSet.joined(self._waiting)
             part.save(self._place / f"{self._number:06}_{len(part.action)}", compressed=False)
@@ -189,7 +189,7 @@ class _Keeper:
 
 
 def _pairs_of(place: Path) -> int:
-    """Return the number of pairs in a part, which its name ends with."""
+    """Return the number of pairs in a part, from the end of its name."""
     return int(place.name.rpartition("_")[2])
 
 
@@ -199,7 +199,7 @@ def _convert_all(
     records = []
     if why := why_not_by_columns(robot):
         tell(
-            f"bags that are sampled message by message: {len(bags)}, since {why}; this takes many times as long "
+            f"bags sampled message by message: {len(bags)}, since {why}; this is many times slower "
             "(docs/demonstrations.md, Speed)"
         )
     with progress(len(bags), "bags", "bag") as bar:
@@ -223,12 +223,12 @@ def _put_together(
         reasons = "; ".join(f"{printable(one.name)}: {one.reason}" for one in left_out[:_REASONS_SHOWN])
         more = f"; and {len(left_out) - _REASONS_SHOWN} more" if len(left_out) > _REASONS_SHOWN else ""
         raise DemonstrationError(
-            f"no episode can be used, so no demonstrations were written: {reasons or 'the bags have no episode'}{more}"
+            f"no episode is usable, so no demonstrations were written: {reasons or 'the bags have no episode'}{more}"
         )
     with joined(map(DemonstrationSet.load, places), list(map(_pairs_of, places)), parts.folder) as whole:
         record = ConversionRecord(VERSION, robot.path, form.rate_hz, whole.sha256, [one for _, one in records])
         aside = parts.folder / RECORD_NAME
-        write_json(aside, json_object(record))  # first: where there is no room for it, the set is not written either
+        write_json(aside, json_object(record))  # first: without room for it, the set is not written either
         whole.save(folder)
         aside.replace(folder / RECORD_NAME)
     del whole  # before the set is read again
@@ -236,12 +236,12 @@ def _put_together(
 
 
 def _settings(form: SamplingForm, robot: RobotFile) -> dict[str, str]:
-    """Return what must be the same for bags to belong to one conversion."""
+    """Return the settings that all bags of one conversion must share."""
     return {"version": __version__, "form": repr(form), "robot": _digest([repr(replace(robot, path=""))])}
 
 
 def _state(path: Path) -> list[str]:
-    """Return what tells whether a bag has changed: name, size and time of its files."""
+    """Return a fingerprint of a bag: name, size and time of its files."""
     found = [(file.name, file.stat()) for file in find_bag(path).files if file.exists()]
     return [str(path.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)]
 

@@ -1,4 +1,4 @@
-"""The rules of an episode: which waits are cut off, and what makes it unusable."""
+"""The rules for episodes: waits to cut off, and conditions for leaving one out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from vdd_ros.robot.robot_file import RobotFile
 MOTION = 1e-3
 """Share of a command's range by which it must differ to count as motion."""
 SLOWEST = 1.5
-"""Greatest median interval of commands, in periods."""
+"""Largest median interval of commands, in periods."""
 LEAST_PAIRS = 2
 
 Floats = NDArray[np.float64]
 
 
 class LeftOutError(DemonstrationError):
-    """An episode breaks a rule; the message says which."""
+    """An episode breaks a rule; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Episode:
         observation: (n, obs_dim).
         action: (n, act_dim).
         arrays: (n, *shape) of each array of the observation, by name.
-        cut_s: What was cut off before and behind, in seconds.
+        cut_s: Time cut off before and after, in seconds.
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
     """
@@ -54,13 +54,13 @@ class Episode:
     alignment: Alignment
 
     def to_set(self, header: Header) -> DemonstrationSet:
-        """Return the episode as a set of one."""
+        """Return a set of this single episode."""
         one = np.array([len(self.action)], np.int64)
         return DemonstrationSet(header, self.observation, self.action, one, np.array([-1]), arrays=self.arrays)
 
 
 class EpisodeRules:
-    """Makes episodes of ticks.
+    """Makes episodes from ticks.
 
     Args:
         form: Form of the demonstrations.
@@ -77,7 +77,7 @@ class EpisodeRules:
         self._kept = {name for name, recorded in self._rules.commands.items() if recorded.keep_last}
 
     def episode(self, raw: RawEpisode) -> Episode:
-        """Return the episode that ticks make.
+        """Return the episode made from ticks.
 
         Raises:
             LeftOutError: It breaks a rule.
@@ -94,7 +94,7 @@ class EpisodeRules:
         return self._assembled(raw, ticks)
 
     def _trimmed(self, ticks: Ticks) -> tuple[int, int]:
-        """Return the range of the ticks that stays when waits are cut off."""
+        """Return the range of the ticks that remains after cutting off waits."""
         trim = self._rules.trim
         width = np.where(self._learned, MOTION * (self._channel.high - self._channel.low), np.inf)
         places = np.flatnonzero(ticks.commanded.whole)
@@ -112,7 +112,7 @@ class EpisodeRules:
         return begin, max(end, begin + 1)
 
     def _refuse_gaps(self, raw: RawEpisode, ticks: Ticks) -> None:
-        """Refuse an episode during which the node would have stopped, or the operator did."""
+        """Refuse an episode in which the node would have stopped, or the operator did."""
         wrong = np.flatnonzero(~ticks.is_pair)
         if not len(wrong):
             return
@@ -130,7 +130,7 @@ class EpisodeRules:
             name for name, at_ns in zip(raw.commands, ticks.commanded.received_ns[place], strict=True) if not at_ns
         ]
         missing = f"message of {' and '.join(map(_named, silent))}" if len(raw.commands) > 1 and silent else "command"
-        keep = ", `when_silent: keep` suits one that is only sent where it changes" if missing != "command" else ""
+        keep = ", `when_silent: keep` suits one that is sent only on changes" if missing != "command" else ""
         raise LeftOutError(
             f"no {missing} within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides "
             f"a recording where the operator paused, `max_delay_s` allows more{keep}"
@@ -143,7 +143,7 @@ class EpisodeRules:
             raise LeftOutError(f"it has {len(ticks)} pairs ({lasts_s:.2f} s){least}; at least {LEAST_PAIRS} are needed")
 
     def _refuse_slow(self, ticks: Ticks) -> None:
-        """Refuse commands that come too seldom for the rate."""
+        """Refuse commands that are too infrequent for the rate."""
         for place, part in enumerate(self._channel.parts):
             name, received = part.command.name, np.unique(ticks.commanded.received_ns[:, place])
             if name in self._kept or len(received) < LEAST_PAIRS:
@@ -152,7 +152,7 @@ class EpisodeRules:
             if interval_s > SLOWEST * self._form.period_s:
                 raise LeftOutError(
                     f"messages of {_named(name)} come at {1 / interval_s:.3g} Hz, too seldom for rate_hz "
-                    f"{self._form.rate_hz:g}, since most pairs would repeat the action before; set rate_hz to "
+                    f"{self._form.rate_hz:g}, since most pairs would repeat the previous action; set rate_hz to "
                     f"{1 / interval_s:.3g} or less, or, if the command is only sent where it changes, "
                     "`when_silent: keep`"
                 )
@@ -176,7 +176,7 @@ class EpisodeRules:
         )
 
     def _why_empty(self, raw: RawEpisode) -> str:
-        """Say why no tick has an observation and an action."""
+        """Describe why no tick has an observation and an action."""
         states = raw.skipped + raw.ticks.seen.reasons()
         if not states:
             return "it ended before the first tick"
@@ -194,12 +194,12 @@ class EpisodeRules:
 
 
 def _named(command: str) -> str:
-    """Return how a command is called in a sentence."""
+    """Return the words for a command in a sentence."""
     return "the command" if command == ALONE else f"the command {command}"
 
 
 def _refusals(raw: RawEpisode, names: Sequence[str]) -> str:
-    """Say what was refused on some inputs; empty if nothing was."""
+    """Describe refusals on some inputs; empty without any."""
     return "".join(
         f"; {raw.inputs[name].refused:,} of {raw.inputs[name].messages:,} messages of {name} were refused, first: "
         f"{raw.inputs[name].refusals}"

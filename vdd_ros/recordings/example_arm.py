@@ -1,7 +1,7 @@
 """Example recordings: an operator moves the example arm to a target, with the elbow up or down.
 
-They stand for recordings of one's own in the tutorial and in tests: joint states at 100 Hz, a target from a camera at
-30 Hz, commands at 20 Hz, waits at both ends, and a lag behind the commands.
+They replace a user's own recordings in the tutorial and in tests: joint states at 100 Hz, a target from a camera at 30
+Hz, commands at 20 Hz, waits at both ends, and a lag behind the commands.
 """
 
 import shutil
@@ -33,12 +33,12 @@ _EPOCH_NS = 1_760_000_000_000_000_000
 _STEP_NS = round(1e9 * SUBSTEP_S)
 _COMMAND_AT, _TARGETS_EVERY = 2, 3
 _WAITS = (6, 18)
-"""Commands that are sent before a motion."""
+"""Commands before a motion."""
 _NOISE_RAD, _NOISE_M = 2e-4, 2e-4
 
 
 class Recorded(NamedTuple):
-    """What was recorded.
+    """The recordings.
 
     Attributes:
         bags: The bags.
@@ -55,9 +55,9 @@ def record_examples(folder: Path, episodes: int, seed: int = 0) -> Recorded:
     """Write bags `ep_000`, `ep_001`, … and the robot file into a folder.
 
     Args:
-        folder: The folder; it may exist, but not hold such bags.
+        folder: The folder; it may exist, but must not contain such bags.
         episodes: Number of bags.
-        seed: Of targets, ways and noise.
+        seed: Seed of targets, ways and noise.
 
     Raises:
         ConfigurationError: A number is out of range.
@@ -101,7 +101,7 @@ def _record(bag: Path, encoder: Encoder, motion: Motion, begin_ns: int) -> None:
 
 
 def _moves(motion: Motion) -> Iterator[tuple[Floats, Floats | None]]:
-    """Yield the measured angles every 10 ms, and every 50 ms what the operator commands, which holds until the next."""
+    """Yield the measured angles every 10 ms, and every 50 ms the operator's command, which holds until the next."""
     random, joints, command = motion.random, np.array(HOME), np.array(HOME)
     waits = SUBSTEPS * random.integers(*_WAITS) + _COMMAND_AT  # a motion begins with a command
     for step in range(2 * int(waits) + round(motion.duration_s / SUBSTEP_S)):

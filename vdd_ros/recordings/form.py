@@ -33,7 +33,7 @@ class SamplingForm:
 
     @classmethod
     def of(cls, robot: RobotFile, rate_hz: float | None = None, task: str = "") -> "SamplingForm":
-        """Return the form that a robot file asks for.
+        """Return the form that a robot file describes.
 
         Args:
             robot: The robot file.
@@ -41,7 +41,7 @@ class SamplingForm:
             task: Name of the task; by default the robot's name, or that of its file.
 
         Raises:
-            RobotFileError: No rate is given, or one out of range; or no single number is observed.
+            RobotFileError: The rate is missing or out of range, or no single number is observed.
         """
         rate_hz = rate_hz or robot.rate_hz
         if rate_hz is None:
@@ -62,7 +62,7 @@ class SamplingForm:
         )
         if not form.vector:
             raise RobotFileError(
-                f"robot file {printable(robot.path)}: inputs has arrays only; demonstrations need at least one single "
+                f"robot file {printable(robot.path)}: inputs has only arrays; demonstrations need at least one single "
                 "number: add an input, such as the joints"
             )
         return form

@@ -1,4 +1,4 @@
-"""One input of a recording, by blocks of messages: which ones the node would accept, and what it would see."""
+"""One input of a recording in blocks of messages: which ones the node would accept, and what it would observe."""
 
 import math
 from typing import NamedTuple
@@ -23,7 +23,7 @@ _LONG_AGO = -1
 
 
 class SeenOfInput(NamedTuple):
-    """What the node would see of an input of k numbers at t ticks.
+    """The node's view of an input of k numbers at t ticks.
 
     Attributes:
         there: (t,) whether it has a value.
@@ -31,7 +31,7 @@ class SeenOfInput(NamedTuple):
         stamps_s: (t,) stamp of its newest message; -inf before the first.
         since_s: (t,) origin of its age.
         doubted: (t,) whether its messages contradict one another.
-        numbers: (t,) how many messages were accepted since the beginning of the recording.
+        numbers: (t,) number of accepted messages since the beginning of the recording.
     """
 
     there: Flags
@@ -43,10 +43,10 @@ class SeenOfInput(NamedTuple):
 
 
 class InputColumns(CountedColumns):
-    """Does what `vdd_ros.control.observer.Observer` does with one input of single numbers, for windows of one row.
+    """Equivalent of `vdd_ros.control.observer.Observer` for one input of single numbers and windows of one row.
 
-    Most blocks take no loop over their messages. Those in which a message may contradict others, or in which messages
-    arrive at the same time or faster than the node keeps them, are looked at message by message, in the same way.
+    Most blocks need no loop over their messages. Blocks with possible contradictions, or with messages that arrive at
+    the same time or faster than the node stores them, are processed message by message, in the same way.
 
     Args:
         channel: Reads the messages.
@@ -81,8 +81,8 @@ class InputColumns(CountedColumns):
 
         Args:
             contents: The m messages.
-            log_ns: (m,) when they were received.
-            places: (m,) their places in the block.
+            log_ns: (m,) their times of receipt.
+            places: (m,) their indices in the block.
         """
         self._begin_block(log_ns, places)
         self._carry()
@@ -117,7 +117,7 @@ class InputColumns(CountedColumns):
         self._append(rows, stamps_s[rows])
 
     def look(self, now_ns: Ints) -> SeenOfInput:
-        """Return what the node would see at some ticks, (t,), none before those that were looked at."""
+        """Return the node's view at some ticks, (t,), none of them before an earlier one."""
         now_s = now_ns * 1e-9
         counts = np.searchsorted(self._arrived_ns, now_ns, "right")
         there = counts > 0
@@ -139,7 +139,7 @@ class InputColumns(CountedColumns):
         return SeenOfInput(there, self._values[picked], stamps_s, since_s, doubted, numbers)
 
     def _one_by_one(self, found: Columns, undated: Flags, stamps_s: Floats, usable: Flags, known: Flags) -> Ints:
-        """Do what `take` does, message by message; correct the stamps, and return the rows that are accepted."""
+        """As `take`, but message by message; correct the stamps, and return the accepted rows."""
         newest = float(self._stamps_s[-1]) if len(self._stamps_s) else -math.inf
         judge, accepted, doubts_s = self._judge, [], [float(self._doubts_s[-1])]
         max_age_s, name = self._source.max_age_s, self._source.name
@@ -161,7 +161,7 @@ class InputColumns(CountedColumns):
         return np.array(accepted, np.int64)
 
     def _append(self, rows: Ints, stamps_s: Floats) -> None:
-        """Put accepted messages behind those that are carried over."""
+        """Append accepted messages to those carried over."""
         self._carried = carried = len(self._stamps_s)
         self._accepted_before, self._accepted = self._accepted, self._accepted + len(rows)
         self._stamps_s = stamps_s = np.append(self._stamps_s, stamps_s)
@@ -177,7 +177,7 @@ class InputColumns(CountedColumns):
             self._mark_replaced(carried)
 
     def _mark_replaced(self, carried: int) -> None:
-        """Mark the messages that their successors replace, as `vdd_ros.control.rings.Ring` does."""
+        """Mark the messages replaced by their successors, as in `vdd_ros.control.rings.Ring`."""
         stamps, starts = self._stamps_s.tolist(), self._starts.tolist()
         newest = stamps[carried - 1] if carried else -math.inf
         before = stamps[carried - 2] if carried > 1 else -math.inf
@@ -191,14 +191,14 @@ class InputColumns(CountedColumns):
             newest = stamps[row]
 
     def _carry(self) -> None:
-        """Keep what the node still has: the last values since a gap."""
+        """Keep the values that the node would still store: the last ones since a gap."""
         if len(self._stamps_s):
             self._is_kept[-1] = True
             kept = np.flatnonzero(self._is_kept[self._starts[-1] :])[-SPARE:] + self._starts[-1]
             self._stamps_s, self._since_s, self._values = self._stamps_s[kept], self._since_s[kept], self._values[kept]
 
     def _not_after(self, newest: int, until_s: float) -> int:
-        """Return the newest message that is stamped until a time, or the oldest that the node has."""
+        """Return the newest message stamped no later than a time, or the oldest that the node stores."""
         found, left = newest, SPARE
         for row in range(newest, int(self._starts[newest]) - 1, -1):
             if row < newest and not self._is_kept[row]:

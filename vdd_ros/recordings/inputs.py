@@ -1,4 +1,4 @@
-"""The inputs of a recording, taken in as the policy node takes them."""
+"""The inputs of a recording, received as by the policy node."""
 
 import math
 
@@ -17,7 +17,7 @@ from vdd_ros.robot.transforms import TransformBuffer
 
 
 class RecordedInputs:
-    """Feeds an observer with the messages of a bag at their times of receipt, and looks at ticks.
+    """Feeds an observer with the messages of a bag at their times of receipt, and observes at ticks.
 
     Args:
         form: Form of the demonstrations.
@@ -28,8 +28,8 @@ class RecordedInputs:
         RobotFileError: A type lacks a field that the robot file names.
 
     Attributes:
-        traffic: What arrived since the last reset, by input.
-        transforms: Transforms between frames, of which a reset forgets none.
+        traffic: Messages since the last reset, by input.
+        transforms: Transforms between frames, which survive a reset.
     """
 
     def __init__(self, form: SamplingForm, robot: RobotFile, formats: Formats) -> None:
@@ -44,12 +44,12 @@ class RecordedInputs:
         self.reset()
 
     def reset(self, since_ns: int | None = None) -> None:
-        """Forget everything, as at the start of an episode, and ignore messages from before a time."""
+        """Forget everything, as at the start of an episode, and ignore messages before a time."""
         self._observer.reset(-math.inf if since_ns is None else since_ns * 1e-9)
         self.count_anew()
 
     def count_anew(self) -> None:
-        """Begin new counts of traffic."""
+        """Restart the counts of traffic."""
         self.traffic = {name: Traffic() for name in self._observer.inputs}
 
     def receive(self, name: str, content: bytes, received_ns: int) -> None:
@@ -71,7 +71,7 @@ class RecordedInputs:
             traffic.unstamped += may_lack_stamp and not self._is_stamped(name, content)
 
     def look(self, now_ns: int, *, begun: bool = True) -> Tick:
-        """Return what the node would see at a time; no action yet.
+        """Return the node's view at a time, without an action.
 
         Args:
             now_ns: The time.
@@ -99,11 +99,11 @@ class RecordedInputs:
         )
 
     def why_missing(self, name: str) -> str:
-        """Say why an input has no value."""
+        """Describe why an input has no value."""
         return self.traffic[name].why_missing(name, self._observer.other_joints[name])
 
     def _is_stamped(self, name: str, content: bytes) -> bool:
-        """Return whether a message has a stamp; one may be stamped at the very time of its receipt."""
+        """Return whether a message has a stamp, which may equal its time of receipt."""
         channel = self._observer.inputs[name]
         if isinstance(channel, InputChannel):
             return channel.read(content, np.empty(len(channel.columns))) is not None

@@ -1,4 +1,4 @@
-"""Where episodes begin and end, by a marker's messages or by calls of services."""
+"""Begin and end of episodes, from a marker's messages or from service calls."""
 
 import struct
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ _MOST_CALLS = 100_000
 
 
 class Mark(NamedTuple):
-    """A mark: whether an episode begins, which ends the one before, and its label."""
+    """A mark: whether an episode begins, which ends the previous one, and its label."""
 
     begins: bool
     label: str = ""
@@ -22,7 +22,7 @@ class Marker:
     """Follows the messages of a marker topic.
 
     A Bool is true during an episode. A number, or a text, names the episode; a negative number, or an empty text, is
-    between episodes. An Empty begins a new episode each time.
+    between episodes. Each Empty begins a new episode.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Marker:
         self._count = 0
 
     def take(self, message: Any) -> Mark | None:
-        """Return what a message marks; None if it only repeats.
+        """Return the mark of a message; None for a repetition.
 
         Raises:
             DemonstrationError: The message is of another kind.
@@ -64,7 +64,7 @@ class ServiceCalls:
         self._count = 0
 
     def take(self, role: str, content: bytes) -> Mark | None:
-        """Return what an event marks; None if it is a further one of the same call.
+        """Return the mark of an event; None for a further event of the same call.
 
         Args:
             role: `start` or `stop`.
@@ -89,5 +89,5 @@ class ServiceCalls:
 
 
 def _is_empty(message: Any) -> bool:
-    """Whether a message has no field; those of rosbags have a placeholder."""
+    """Return whether a message has no field; those of rosbags have a placeholder."""
     return all(name.startswith("_") or "structure_needs" in name for name in vars(message))

@@ -12,10 +12,10 @@ ACCEPTED, REFUSED, OTHERS = 0, 1, 2
 
 
 class CountedColumns:
-    """Counts the messages of one topic, up to any of them; subclasses say what became of each.
+    """Counts the messages of one topic, up to any of them; subclasses classify them.
 
     Attributes:
-        traffic: What arrived since `count_anew`, as far as it was counted.
+        traffic: Messages counted since `count_anew`.
         others: Joints of the newest message of other joints.
     """
 
@@ -27,11 +27,11 @@ class CountedColumns:
         self._begin_block(none, none)
 
     def count_anew(self) -> None:
-        """Begin new counts."""
+        """Restart the counts."""
         self.traffic = Traffic()
 
     def count(self, until: int | None = None) -> None:
-        """Count the messages of the block that are not counted yet, up to its message of this number; None: all."""
+        """Count the remaining messages of the block, up to the one with this number; None: all."""
         rows = slice(self._counted, len(self.log_ns) if until is None else until)
         fates = self.fates[rows]
         if not len(fates):
@@ -51,18 +51,18 @@ class CountedColumns:
             self.others = self._joints(last)
 
     def count_before(self, place: int, *, included: bool = False) -> None:
-        """Count the messages before one of the block, by its place there; `included`: that one too."""
+        """Count the messages before one of the block, given its index; `included`: that one too."""
         self.count(int(np.searchsorted(self.places, place, "right" if included else "left")))
 
     def _begin_block(self, log_ns: Ints, places: Ints) -> None:
-        """Take the times of receipt and the places in the block of its messages."""
+        """Take the times of receipt and the indices of its messages in the block."""
         self.log_ns, self.places = log_ns, places
         self.fates = np.zeros(len(log_ns), np.int8)
         self.unstamped = np.zeros(len(log_ns), bool)
         self._counted = 0
 
     def _reason(self, row: int) -> str:
-        """Say why a message was refused."""
+        """Return why a message was refused."""
         raise NotImplementedError
 
     def _joints(self, row: int) -> str:

@@ -1,4 +1,4 @@
-"""The record of a conversion: each episode with its alignment, and what was left out, as a JSON file."""
+"""The record of a conversion as a JSON file: each episode with its alignment, and those left out."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ class EpisodeRecord:
     """An episode of the set.
 
     Attributes:
-        name: That of its bag, with the label of its mark behind `#`.
+        name: Name of its bag, followed by `#` and the label of its mark.
         pairs: Number of pairs.
-        begin_s: When its first pair was, in seconds since the epoch.
-        cut_s: What was cut off before and behind, in seconds.
+        begin_s: Time of its first pair, in seconds since the epoch.
+        cut_s: Time cut off before and after, in seconds.
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
     """
@@ -40,7 +40,7 @@ class EpisodeRecord:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An episode that is not in the set, and why."""
+    """An episode that was left out, and the reason."""
 
     name: str
     reason: str
@@ -48,13 +48,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class BagRecord:
-    """What became of one bag.
+    """Record of one bag.
 
     Attributes:
-        name: Of the bag.
-        path: Its place.
-        messages: Messages that were read.
-        episodes: The episodes that it gave.
+        name: Name of the bag.
+        path: Path of the bag.
+        messages: Number of messages read.
+        episodes: Its episodes in the set.
         left_out: The others.
     """
 
@@ -67,13 +67,13 @@ class BagRecord:
 
 @dataclass(frozen=True)
 class ConversionRecord:
-    """What became of all bags.
+    """Record of all bags.
 
     Attributes:
-        version: Of this record.
+        version: Version of the record.
         robot: The robot file.
         rate_hz: Pairs per second.
-        sha256: Of the set.
+        sha256: Hash of the set.
         bags: Every bag, in order.
     """
 
@@ -90,7 +90,7 @@ class ConversionRecord:
 
     @property
     def left_out(self) -> list[LeftOut]:
-        """The episodes that are not in the set."""
+        """The episodes that were left out."""
         return [one for bag in self.bags for one in bag.left_out]
 
     @property
@@ -120,7 +120,7 @@ def _checked(file: Path, read: Callable[[], Value]) -> Value:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DemonstrationError(
-            f"'{printable(file)}' is no record of a conversion ({printable(error)}); convert the bags anew"
+            f"'{printable(file)}' is not a record of a conversion ({printable(error)}); convert the bags again"
         ) from error
 
 
@@ -176,19 +176,19 @@ def _spread(value: JsonObject) -> Spread:
 
 def _object(value: Json) -> JsonObject:
     if not isinstance(value, Mapping):
-        raise TypeError(f"{printable(value)} is no object")
+        raise TypeError(f"{printable(value)} is not an object")
     return dict(value)
 
 
 def _list(value: Json) -> list[Json]:
     if not isinstance(value, list):
-        raise TypeError(f"{printable(value)} is no list")
+        raise TypeError(f"{printable(value)} is not a list")
     return value
 
 
 def _text(value: Json) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{printable(value)} is no text")
+        raise TypeError(f"{printable(value)} is not a text")
     return value
 
 
@@ -197,5 +197,5 @@ def _number(value: Json) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{printable(value)} is no number")
+        raise TypeError(f"{printable(value)} is not a number")
     return value

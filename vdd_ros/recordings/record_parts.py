@@ -11,7 +11,7 @@ from vdd_ros.recordings.record import RECORD_NAME, BagRecord, ConversionRecord, 
 
 
 def record_of(demonstrations: DemonstrationSet) -> tuple[ConversionRecord | None, str]:
-    """Return the record beside a set, or why it is not used; neither if there is none."""
+    """Return the record beside a set, or why it is not used; neither without a record."""
     file = demonstrations.file.with_name(RECORD_NAME) if demonstrations.file else None
     if file is None or not file.exists():
         return None, ""
@@ -25,7 +25,7 @@ def record_of(demonstrations: DemonstrationSet) -> tuple[ConversionRecord | None
 
 
 def write_records(whole: DemonstrationSet, files: Sequence[Path], parts: Sequence[Collection[int]]) -> str:
-    """Write the record of each part of a set beside it: the bags, with the part's episodes, and what was left out.
+    """Write the record of each part of a set beside it: the bags, the part's episodes, and those left out.
 
     Args:
         whole: The set.
@@ -33,8 +33,8 @@ def write_records(whole: DemonstrationSet, files: Sequence[Path], parts: Sequenc
         parts: Numbers of the episodes of each part, from 0.
 
     Returns:
-        Why the record of the set is not used; empty if it is, or if there is none. A record that stands beside a part
-        from before is removed then.
+        Why the record of the set is not used; empty if it is used or missing. If it is not used, older records beside
+            the parts are removed.
 
     Raises:
         OSError: A record cannot be written.

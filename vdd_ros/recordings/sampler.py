@@ -1,7 +1,7 @@
 """Samples a recording at the policy's rate, message by message, and divides it into episodes.
 
-It does what the node does, with the node's own observer. `vdd_ros.recordings.column_sampler` does the same by blocks of
-messages, where it can.
+It uses the node's own observer. `vdd_ros.recordings.column_sampler` does the same in blocks of messages, where
+possible.
 """
 
 from collections import Counter, deque
@@ -23,16 +23,16 @@ DELAY_PERIODS = 5
 
 
 def max_delay_s(form: SamplingForm, robot: RobotFile) -> float:
-    """Return how long after a tick its command may come, in seconds."""
+    """Return the longest delay from a tick to its command, in seconds."""
     given = robot.demonstrations.max_delay_s
     return DELAY_PERIODS * form.period_s if given is None else given
 
 
 class Sampler:
-    """Looks at the inputs at each tick, and gives each tick the command that followed.
+    """Observes the inputs at each tick, and assigns each tick the following command.
 
-    Messages and marks come in the order of receipt. A tick sees the messages that were received until then, and no
-    later ones. Ticks are a period apart, counted from the beginning of their episode.
+    Messages and marks come in the order of receipt. A tick sees only the messages received until then. Ticks are a
+    period apart, counted from the beginning of their episode.
 
     Args:
         form: Form of the demonstrations.
@@ -77,7 +77,7 @@ class Sampler:
         self._parts = 0
 
     def begin(self, now_ns: int, label: str = "") -> None:
-        """Begin an episode: the first tick is due now; what arrived before is forgotten."""
+        """Begin an episode: the first tick is due now; earlier messages are forgotten."""
         self.end()
         self._inputs.reset(now_ns)
         self._runs, self._label, self._origin_ns, self._count = True, label, now_ns, 0
@@ -86,7 +86,7 @@ class Sampler:
         self._begin_part(now_ns)
 
     def end(self) -> None:
-        """End the episode, if one runs."""
+        """End the running episode, if any."""
         if not self._runs:
             return
         for command in self._commands.values():
@@ -105,7 +105,7 @@ class Sampler:
             self._tick(now_ns)
 
     def receive(self, name: str, content: bytes, received_ns: int) -> None:
-        """Take in a serialised message of an input; `advance` comes first."""
+        """Take in a serialised message of an input; call `advance` first."""
         if self._runs:
             self._inputs.receive(name, content, received_ns)
 
@@ -114,12 +114,12 @@ class Sampler:
         self._inputs.transforms.receive(message, static=static)
 
     def command(self, name: str, content: bytes, received_ns: int) -> None:
-        """Take in a serialised message of a command; `advance` comes first."""
+        """Take in a serialised message of a command; call `advance` first."""
         self._divide(received_ns)
         self._commands[name].receive(content, received_ns)
 
     def finished(self) -> Sequence[RawEpisode]:
-        """Return the episodes that ended since the last call."""
+        """Return the episodes that have ended since the last call."""
         if not self._finished:
             return ()
         found, self._finished = self._finished, []
@@ -141,7 +141,7 @@ class Sampler:
                 self._blamed.update(skipped.blame)
 
     def _divide(self, now_ns: int) -> None:
-        """End an episode and begin another where the commands pause; what has no pair yet is no episode."""
+        """Divide episodes at a pause of the commands; a part without a pair is not an episode."""
         if self._gap_ns is None or not self._runs:
             return
         last_ns = max((c.last_ns or 0 for c in self._commands.values() if not c.keep_last), default=0)

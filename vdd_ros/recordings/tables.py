@@ -12,7 +12,7 @@ _NAME = 60
 
 
 def format_left_out(record: ConversionRecord) -> str:
-    """Return one line for each episode that was left out; empty if there is none."""
+    """Return one line for each episode that was left out; empty without any."""
     left_out = record.left_out
     lines = [f"  {printable(one.name, _NAME)}: {one.reason}" for one in left_out[:_LEFT_OUT_SHOWN]]
     if len(left_out) > _LEFT_OUT_SHOWN:
@@ -35,28 +35,28 @@ def format_alignment(alignment: Alignment) -> str:
 
 
 def format_limits(record: ConversionRecord) -> str:
-    """Return one line for each number that was commanded outside the robot file's limits; empty if there is none."""
+    """Return one line for each number that was commanded outside the robot file's limits; empty without any."""
     totals: dict[str, int] = {}
     for episode in record.episodes:
         for name, count in episode.outside_limits.items():
             totals[name] = totals.get(name, 0) + count
     return "\n".join(
-        f"warning: {printable(name)} was commanded outside low and high of the robot file {count:,} times; a robot "
-        "that runs the policy limits it"
+        f"warning: {printable(name)} was commanded outside low and high of the robot file {count:,} times; the policy "
+        "node will limit it"
         for name, count in totals.items()
     )
 
 
 def format_cut(record: ConversionRecord) -> str:
-    """Return a warning if more was cut off before the episodes than is left of them; else nothing."""
+    """Return a warning if more was cut off before the episodes than remains of them."""
     cut_s = sum(episode.cut_s[0] for episode in record.episodes)
     left_s = sum(episode.pairs for episode in record.episodes) / record.rate_hz
     if cut_s <= left_s:
         return ""
     return (
-        f"warning: {cut_s:.1f} s before the episodes were cut off, more than the {left_s:.1f} s that are left: an "
-        "episode begins once every input has a value and every command was sent. Of a command that is only sent where "
-        "it changes, record one at the beginning too"
+        f"warning: {cut_s:.1f} s before the episodes were cut off, more than the remaining {left_s:.1f} s: an "
+        "episode begins once every input has a value and every command has been sent. If a command is sent only on "
+        "changes, record one at the beginning too"
     )
 
 
@@ -73,7 +73,7 @@ def _times(spread: Spread) -> tuple[str, ...]:
 
 
 def _remarks(alignment: Alignment) -> list[str]:
-    """Say what was refused and what had no stamp."""
+    """Describe refused and unstamped messages."""
     topics = {**alignment.inputs, **alignment.commands}
     remarks = [
         f"  {printable(name)}: {topic.refused:,} of {topic.messages:,} messages refused, first: {topic.refusals}"

@@ -20,15 +20,15 @@ STATES = (SEEN, WAITING, STALE, DOUBTED)
 
 @dataclass
 class Seen:
-    """What the node would see at t ticks, of n inputs.
+    """The node's view of n inputs at t ticks.
 
     Attributes:
         now_ns: (t,) their times, on the clock of receipt.
         states: (t,) number of the state in `STATES`.
         blamed: (t, n) the inputs in that state.
-        observation: (t, obs_dim) float32; without meaning where the state is not `seen`.
+        observation: (t, obs_dim) float32; meaningless unless the state is `seen`.
         ages_s: (t, n) age of each input's newest value in seconds; infinite without one.
-        spread_s: (t,) time between the oldest and the newest value of inputs that may not be old.
+        spread_s: (t,) time between the oldest and the newest value of inputs without `when_stale: keep`.
         numbers: (t, n) number of each input's newest value, counted from the beginning of the recording.
     """
 
@@ -44,13 +44,13 @@ class Seen:
         return len(self.now_ns)
 
     def reasons(self) -> Counter[str]:
-        """Return how many ticks are no pair for which reason, if none is one."""
+        """Return how many ticks are not a pair, by reason, if none is."""
         numbers = np.bincount(self.states, minlength=len(STATES)).tolist()
         named = {SILENT if name == SEEN else name: count for name, count in zip(STATES, numbers, strict=True)}
         return Counter({name: count for name, count in named.items() if count})
 
     def ever_blamed(self, inputs: Sequence[str]) -> set[str]:
-        """Return the inputs, of all by name, that were old or doubted at any tick."""
+        """Return the names of the inputs that were old or doubted at any tick."""
         wrong = np.isin(self.states, (STATES.index(STALE), STATES.index(DOUBTED)))
         return {name for column, name in enumerate(inputs) if self.blamed[wrong, column].any()}
 
@@ -68,13 +68,13 @@ class Seen:
 
 @dataclass
 class Commanded:
-    """What the operator commanded after t ticks, by c commands of m numbers in all.
+    """The operator's commands after t ticks: c commands with m numbers in all.
 
     Attributes:
-        values: (t, m) the numbers, command after command; without meaning where `whole` is false.
-        received_ns: (t, c) when these commands were received.
+        values: (t, m) the numbers, command after command; meaningless unless `whole`.
+        received_ns: (t, c) times of receipt of these commands.
         numbers: (t, c) their numbers, counted from the beginning of the recording.
-        whole: (t,) whether every command came in time.
+        whole: (t,) whether every command arrived in time.
     """
 
     values: Floats
@@ -89,13 +89,13 @@ class Commanded:
 
 @dataclass
 class Ticks:
-    """Ticks with what was seen, and what was commanded next.
+    """Ticks with their observations and the following commands.
 
     Attributes:
         inputs: Names of the inputs.
-        seen: What was seen.
-        commanded: What was commanded.
-        arrays: (t, *shape) of each array of the observation, by name; without meaning where `is_pair` is false.
+        seen: The observations.
+        commanded: The commands.
+        arrays: (t, *shape) of each array of the observation, by name; meaningless unless `is_pair`.
     """
 
     inputs: tuple[str, ...]
@@ -110,8 +110,8 @@ class Ticks:
         Args:
             ticks: The ticks.
             inputs: Names of the inputs.
-            dim: Single numbers of an observation.
-            sizes: Numbers of each command.
+            dim: Number of single numbers in an observation.
+            sizes: Number of numbers in each command.
         """
         none, unknown = np.zeros(dim, np.float32), [np.inf] * len(inputs)
         whole = np.array([tick.is_commanded for tick in ticks], bool)
@@ -145,12 +145,12 @@ class Ticks:
         return (self.seen.states == 0) & self.commanded.whole
 
     def why_not(self, place: int) -> str:
-        """Return why a tick is no pair: its state, or `silent` if only a command is missing."""
+        """Return why a tick is not a pair: its state, or `silent` if only a command is missing."""
         state = STATES[self.seen.states[place]]
         return SILENT if state == SEEN else state
 
     def blamed(self, place: int) -> tuple[str, ...]:
-        """Return the inputs that a tick's state is due to."""
+        """Return the inputs that cause a tick's state."""
         return tuple(name for name, there in zip(self.inputs, self.seen.blamed[place], strict=True) if there)
 
     def taken(self, rows: slice | Flags) -> "Ticks":
@@ -164,14 +164,14 @@ class RawEpisode:
     """The ticks between two marks, before any rule is applied.
 
     Attributes:
-        label: Of its mark; empty if a bag is one episode.
-        begin_ns: When it began, on the clock of receipt.
-        ticks: Its ticks, from the first that has an observation and an action, or that may get one.
-        skipped: Ticks before these, by state.
-        blamed: Inputs that were old or doubted at a tick that was skipped.
-        inputs: What arrived on each input.
-        commands: What arrived on each command's topic, by name.
-        missing: Why inputs had no value, by name, for those that never had one.
+        label: Label of its mark; empty if a bag is one episode.
+        begin_ns: Time of its beginning, on the clock of receipt.
+        ticks: Its ticks, from the first one with an observation and an action, or a possible action.
+        skipped: Number of earlier ticks, by state.
+        blamed: Inputs that were old or doubted at a skipped tick.
+        inputs: Traffic of each input.
+        commands: Traffic of each command, by name.
+        missing: Why inputs never had a value, by name.
     """
 
     label: str
@@ -185,12 +185,12 @@ class RawEpisode:
 
 
 def _rows(rows: Iterable[object], width: int, dtype: type) -> NDArray[Any]:
-    """Return rows of some numbers as an array, also if there is no row."""
+    """Return rows of some numbers as an array, also without rows."""
     return np.array(list(rows), dtype).reshape(-1, width)
 
 
 def _arrays(ticks: Sequence[Tick]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of ticks; zeros where a tick has none."""
+    """Return the arrays of ticks; zeros for ticks without."""
     known: dict[str, NDArray[Any]] = next((tick.arrays for tick in ticks if tick.arrays), {})
     return {
         name: np.stack([tick.arrays.get(name, np.zeros_like(one)) for tick in ticks]) for name, one in known.items()

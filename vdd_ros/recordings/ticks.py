@@ -1,4 +1,4 @@
-"""One tick of a recording: what the policy node would have seen then, and what the operator commanded next."""
+"""One tick of a recording: the observation that the policy node would have made, and the operator's next commands."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +18,13 @@ class Tick:
         state: `seen`; or why the node would not act: `waiting` for a first message of an input, an input is `stale`, or
             its messages are `doubted`.
         blame: The inputs in that state.
-        observation: (obs_dim,) float32, as the node would see it; None without one, and where no command followed.
+        observation: (obs_dim,) float32, as the node would see it; None without one, and if no command followed.
         arrays: The arrays of the observation, by name.
         ages_s: Age of each input's newest value in seconds, in the order of the inputs; infinite without one.
-        spread_s: Time between the oldest and the newest value of inputs that may not be old.
+        spread_s: Time between the oldest and the newest value of inputs without `when_stale: keep`.
         numbers: Number of each input's newest value, counted from the beginning of the recording.
-        commands: What the operator commanded next, (n,) each, by place of the command; None if nothing came in time.
-        commands_ns: When these commands were received.
+        commands: The operator's next commands, (n,) each, by index of the command; None if none arrived in time.
+        commands_ns: Times of receipt of these commands.
         commands_numbers: Numbers of these commands, counted from the beginning of the recording.
         open: Number of commands that may still come.
     """
@@ -44,12 +44,12 @@ class Tick:
 
     @property
     def is_commanded(self) -> bool:
-        """Whether every command came in time."""
+        """Whether every command arrived in time."""
         return not self.open and all(command is not None for command in self.commands)
 
     @property
     def command(self) -> NDArray[np.float64] | None:
-        """The numbers of all commands, (n,), command after command; None unless every command came in time."""
+        """The numbers of all commands, (n,), command after command; None unless every command arrived in time."""
         found = [command for command in self.commands if command is not None]
         return np.concatenate(found) if self.is_commanded else None
 
@@ -60,7 +60,7 @@ class Tick:
 
     @property
     def why_not(self) -> str:
-        """Why it is no pair: its state, or `silent` if only a command is missing."""
+        """Why it is not a pair: its state, or `silent` if only a command is missing."""
         return SILENT if self.state == SEEN else self.state
 
     def await_commands(self, count: int) -> None:
@@ -69,7 +69,7 @@ class Tick:
         self.open = count
 
     def settle(self, place: int, command: NDArray[np.float64] | None, received_ns: int, number: int) -> None:
-        """Set what was commanded next; the observation is forgotten if that is nothing."""
+        """Set the next command; without one, the observation is forgotten."""
         self.commands[place], self.commands_ns[place] = command, received_ns
         self.commands_numbers[place] = number
         self.open -= 1

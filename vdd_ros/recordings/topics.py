@@ -1,4 +1,4 @@
-"""Which topics of a bag carry what a robot file names."""
+"""Topics of a bag that a robot file names."""
 
 import difflib
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from vdd_ros.robot.transforms import TF, TF_STATIC, TF_TYPE
 from vdd_ros.text import printable
 
 SERVICE_EVENT = "/_service_event"
-"""End of the topic on which the calls of a service are recorded."""
+"""Ending of the topic with the recorded calls of a service."""
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A topic that is read.
+    """A topic to read.
 
     Attributes:
         role: `input`, `command`, `marker`, `start`, `stop` or `transforms`.
-        name: Name of the input or command; its key for the others.
-        topic: As the robot file has it.
+        name: Name of the input or command; the key for others.
+        topic: Topic in the robot file.
         msgtype: Its type; empty: any.
-        optional: Whether a bag may be without it.
+        optional: Whether it may be missing from a bag.
     """
 
     role: str
@@ -36,7 +36,7 @@ class Wanted:
 
     @property
     def place(self) -> str:
-        """Where the robot file names it."""
+        """Its path in the robot file."""
         places = {
             "input": f"inputs.{self.name}.topic",
             "command": "command.topic" if self.name == ALONE else f"commands.{self.name}.topic",
@@ -44,13 +44,13 @@ class Wanted:
         return places.get(self.role, f"demonstrations.episodes.{self.name}")
 
     def may_be(self, topic: str) -> bool:
-        """Return whether a topic of a bag may be meant, by its name."""
+        """Return whether a topic of a bag matches by name."""
         end = "/" + self.topic.removeprefix("~").lstrip("/")
         return topic == end or (not self.topic.startswith("/") and topic.endswith(end))
 
 
 def wanted_topics(robot: RobotFile) -> list[Wanted]:
-    """Return what is read of a bag: inputs, commands and marks of episodes."""
+    """Return the topics to read from a bag: inputs, commands and marks of episodes."""
     rules = robot.demonstrations
     found = [Wanted("input", source.name, source.topic, source.type) for source in robot.inputs]
     topics = {}
@@ -58,7 +58,7 @@ def wanted_topics(robot: RobotFile) -> list[Wanted]:
         recorded = rules.commands.get(command.name)
         topics[command.topic] = recorded.topic if recorded is not None and recorded.topic else command.topic
         found.append(Wanted("command", command.name, topics[command.topic], command.type))
-    # What was commanded last is, in a recording, what the operator sent.
+    # In a recording, the last command is the operator's.
     found += [Wanted("input", source.name, topics[source.topic], source.type) for source in robot.last_commands]
     if robot.needs_transforms:
         found += [Wanted("transforms", topic, topic, TF_TYPE, optional=True) for topic in (TF_STATIC, TF)]
@@ -76,9 +76,9 @@ def wanted_topics(robot: RobotFile) -> list[Wanted]:
 def find_topics(
     wanted: Sequence[Wanted], channels: Sequence[Channel], counts: Sequence[int]
 ) -> list[tuple[Wanted, list[int]]]:
-    """Return the places of the channels that carry each wanted topic.
+    """Return the indices of the channels of each wanted topic.
 
-    Names that are relative in the robot file match a topic that ends so. Optional topics that a bag lacks are left out.
+    Relative names in the robot file match a topic with that ending. Optional topics that a bag lacks are left out.
 
     Raises:
         DemonstrationError: The bag lacks a topic, it has no message or another type, or several topics match.
@@ -105,7 +105,7 @@ def _places(wanted: Wanted, channels: Sequence[Channel], counts: Sequence[int]) 
     if not sum(counts[place] for place in fit):
         types = ", ".join(dict.fromkeys(channels[place].msgtype for place in there))
         raise DemonstrationError(
-            f"{printable(topics[0])} is of the type {printable(types)}, not {wanted.msgtype}, as {wanted.place} needs; "
+            f"{printable(topics[0])} has the type {printable(types)}, but {wanted.place} needs {wanted.msgtype}; "
             "correct `type` in the robot file, or the topic"
         )
     if other := next((channels[place].encoding for place in fit if channels[place].encoding != "cdr"), ""):

@@ -1,4 +1,4 @@
-"""What arrived on an input or a command of a recording."""
+"""Messages on an input or a command of a recording."""
 
 import math
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass
 class Traffic:
-    """What arrived on an input or a command.
+    """Messages on an input or a command.
 
     Attributes:
         messages: Number of messages.
-        accepted: Those that were accepted.
-        refused: Those that were refused.
-        others: Those of other joints.
-        unstamped: Those without a stamp, dated by their arrival, though the robot file asks for stamps.
+        accepted: Accepted messages.
+        refused: Refused messages.
+        others: Messages of other joints.
+        unstamped: Messages without a stamp, dated by their arrival, although the robot file requires stamps.
         refusals: The first reason for a refusal.
-        first_ns, last_ns: When the first and the last one were received.
+        first_ns, last_ns: Times of receipt of the first and the last one.
     """
 
     messages: int = 0
@@ -32,7 +32,7 @@ class Traffic:
         self.note_all(received_ns, received_ns, 1)
 
     def note_all(self, first_ns: int, last_ns: int, count: int) -> None:
-        """Count some messages, of which the first and the last one were received at these times."""
+        """Count some messages; the first and the last one were received at these times."""
         self.first_ns = self.first_ns if self.messages else first_ns
         self.last_ns = last_ns
         self.messages += count
@@ -44,7 +44,7 @@ class Traffic:
         return (self.messages - 1) / span_s if self.messages > 1 and span_s > 0 else math.nan
 
     def why_missing(self, name: str, others: str) -> str:
-        """Say why an input has no value.
+        """Describe why an input has no value.
 
         Args:
             name: Its name.

@@ -95,7 +95,7 @@ class InputChannel:
 
         Raises:
             ObservationError: The message lacks a joint or an element, its lengths contradict each other, a quaternion
-                is no rotation, no transform to the frame is known, or its bytes are damaged.
+                is not a rotation, no transform to the frame is known, or its bytes are damaged.
         """
         read = self._read_bytes if type(message) is bytes else self._read_message
         numbers = out if self._conversion.is_identity else self._numbers

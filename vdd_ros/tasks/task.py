@@ -58,7 +58,7 @@ class Task:
         mode_names: Names of the modes for people, in order; empty: their numbers.
 
     Raises:
-        TaskError: A part is no function, the default is none of the presets, a preset has the name `none`, or there are
+        TaskError: A part is not a function, the default is not a preset, a preset has the name `none`, or there are
             names for another number of modes.
     """
 
@@ -77,7 +77,7 @@ class Task:
     mode_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse parts that are no functions, presets that cannot be named, and names of other modes."""
+        """Refuse parts that are not functions, presets that cannot be named, and names of other modes."""
         name = printable(self.spec.name)
         for part in ("make_sim", "demonstrate", "scene", "robot_file", "contexts", "demonstrate_part"):
             if (value := getattr(self, part)) is not None and not callable(value):

@@ -1,1 +1,1 @@
-"""Conformance tests for what other packages add to vdd_ros; call them from the tests of your own package."""
+"""Conformance tests for plug-ins of other packages; call them from the tests of your own package."""

@@ -1,4 +1,4 @@
-"""Conformance test of a demonstration format of another package: recognising, reading and refusing data."""
+"""Conformance test of another package's demonstration format: recognising, reading and refusing data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,18 +34,18 @@ _JUNK = {
 
 
 def check_format(checked: Format, folder: Path, sample: Path | None = None) -> None:
-    """Check a format: it knows its own files and no others, gives back what was written, and refuses damage.
+    """Check a format: it recognises only its own files, restores written data, and refuses damage.
 
     A format that cannot hold arrays, or some of them, refuses these with DemonstrationError.
 
     Args:
-        checked: What the entry point names.
+        checked: The object of the entry point.
         folder: An empty folder to write into, such as pytest's `tmp_path`.
-        sample: Data in this format; needed where it cannot write.
+        sample: Data in this format; needed for a read-only one.
 
     Raises:
         ConformanceError: The first violation.
-        DemonstrationError: The format refused what it wrote itself, or the sample.
+        DemonstrationError: The format refused its own output, or the sample.
     """
     _require(checked.description and printable(checked.description, 200) == checked.description, "has no description")
     _check_strangers(checked, folder / "others")
@@ -73,7 +73,7 @@ def made_up() -> list[DemonstrationSet]:
 
 
 def with_arrays() -> list[DemonstrationSet]:
-    """Return sets with an array of each number type and of several ranks, with several arrays, and with arrays only."""
+    """Return sets with an array of each number type and of several ranks, with several arrays, and with only arrays."""
     features = [Feature(f"{dtype} grid", shape=(2, 3), dtype=dtype) for dtype in DTYPES]
     features += [Feature("image", shape=(2, 3, 3), dtype="uint8"), Feature("row", "m", shape=(4,))]
     features += [Feature("gripper", shape=(), dtype="bool"), Feature("voxels", shape=(2, 1, 2, 2), dtype="int32")]
@@ -105,7 +105,7 @@ def _values(feature: Feature, pairs: int) -> NDArray[Any]:
 
 
 def _kept(checked: Format, made: DemonstrationSet) -> DemonstrationSet:
-    """Return a set with numbers that the format keeps exactly."""
+    """Return a set with numbers that the format stores exactly."""
     observation, action = (values.astype(checked.dtype).astype(float) for values in (made.observation, made.action))
     return replace(made, observation=observation, action=action)
 
@@ -113,7 +113,7 @@ def _kept(checked: Format, made: DemonstrationSet) -> DemonstrationSet:
 def _check_written(
     checked: Format, write: Callable[[DemonstrationSet, Path], Path], made: DemonstrationSet, folder: Path
 ) -> Path:
-    """Write a set, over nothing and over itself, and read it back."""
+    """Write a set into an empty folder and over itself, and read it back."""
     place = folder / made.header.source.replace(" ", "_")
     path = write(made, place)
     _require(path.exists() and place in (path, *path.parents), f"wrote nothing at '{path}', which it returned")
@@ -123,12 +123,12 @@ def _check_written(
 
 
 def _check_arrays(checked: Format, write: Callable[[DemonstrationSet, Path], Path], folder: Path) -> None:
-    """Check that each set with arrays comes back as it was, or is refused without leaving files."""
+    """Check that each set with arrays is restored unchanged, or refused without leaving files."""
     for number, made in enumerate(with_arrays()):
         kept, place, what = _kept(checked, made), folder / f"{number}", listed(made.header.observation)
         try:
             path = write(kept, place)
-        except DemonstrationError:  # it cannot hold these
+        except DemonstrationError:  # it cannot store these
             left = place.exists() and checked.probe(place)
             _require(not left, f"refuses the set with {what}, but leaves one behind")
             continue
@@ -141,7 +141,7 @@ def _check_arrays(checked: Format, write: Callable[[DemonstrationSet, Path], Pat
             _check_same(checked, path, kept)
         except (DemonstrationError, ConformanceError) as error:
             raise ConformanceError(
-                f"the format does not give back the set with {what} that it wrote ({error}); it must keep arrays, or "
+                f"the format does not restore the set with {what} that it wrote ({error}); it must store arrays, or "
                 "refuse to write them with DemonstrationError"
             ) from error
 
@@ -167,27 +167,27 @@ def _check_strangers(checked: Format, folder: Path) -> None:
         except Exception as error:
             raise ConformanceError(
                 f"the format's probe raises {type(error).__name__} ({printable(error)}) for '{path.name}'; it must "
-                "return False for what is not of this format"
+                "return False for other formats"
             ) from error
-        _require(not claims, f"takes '{path.name}' for its own, which is not of it")
+        _require(not claims, f"claims '{path.name}', which is of another format")
 
 
 def _check_same(checked: Format, path: Path, made: DemonstrationSet) -> None:
     _require(checked.probe(path), f"does not recognise '{path.name}', which it wrote itself")
     found = checked.read(path)
-    _require(found.header == made.header, f"gives back the header {found.header} for {made.header}")
+    _require(found.header == made.header, f"returns the header {found.header} instead of {made.header}")
     for name in ("observation", "action", "lengths", "modes", "contexts"):
         same = np.array_equal(getattr(found, name), getattr(made, name))
-        _require(same, f"gives back other numbers as '{name}' than were written")
+        _require(same, f"returns other numbers as '{name}' than were written")
     for name, values in made.arrays.items():
         found_values = found.arrays.get(name)
         same = found_values is not None and found_values.dtype == values.dtype and np.array_equal(found_values, values)
-        _require(same, f"gives back another array '{name}' than was written")
-    _require(found.sha256 == made.sha256, "gives back a set with another SHA-256 than was written")
+        _require(same, f"returns another array '{name}' than was written")
+    _require(found.sha256 == made.sha256, "returns a set with another SHA-256 than was written")
 
 
 def _check_sample(checked: Format, sample: Path, folder: Path) -> None:
-    """Check that it reads the same twice, and refuses cut files with VddErrors or does not recognise them."""
+    """Check that it reads the same twice, and refuses truncated files with VddErrors or does not recognise them."""
     _require(checked.probe(sample), f"does not recognise the sample '{sample}'")
     whole = checked.read(sample).sha256
     _require(checked.read(sample).sha256 == whole, "reads the same sample differently each time")
@@ -199,13 +199,13 @@ def _check_sample(checked: Format, sample: Path, folder: Path) -> None:
         cut.write_bytes(content[: part * len(content) // CUTS])
         try:
             if checked.probe(cut):
-                _require(checked.read(cut).sha256 != whole, "reads a file that was cut off as if it were whole")
+                _require(checked.read(cut).sha256 != whole, "reads a truncated file as if it were complete")
         except DemonstrationError:
             continue
         except ConformanceError:
             raise
         except Exception as error:
             raise ConformanceError(
-                f"the format raises {type(error).__name__} ({printable(error)}) for a file that was cut off; it must "
-                "raise DemonstrationError, with what is wrong and how to mend it"
+                f"the format raises {type(error).__name__} ({printable(error)}) for a truncated file; it must raise "
+                "DemonstrationError with problem and remedy"
             ) from error

@@ -1,4 +1,4 @@
-"""Conformance test of the arrays of a message type: joints, lists of numbers and images as inputs of their own."""
+"""Conformance test of the arrays of a message type: joints, lists of numbers and images as separate inputs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,13 +24,13 @@ Draw = Callable[[str, NDArray[Any]], Any]
 
 ROWS, COLUMNS = 2, 3
 LENGTH = 6
-"""Numbers in a list whose length is free."""
+"""Length of a list of free length."""
 _DEEPEST = 6
 _IMAGE_FIELDS = ("height", "width", "encoding", "is_bigendian", "step", "data")
 
 
 def check_array_inputs(message: Message, new: New, draw: Draw | None = None) -> None:
-    """Check that the arrays of a type are read as they stand in a message, and that others are refused.
+    """Check that the arrays of a message type are read unchanged, and that others are refused.
 
     Args:
         message: The type.
@@ -70,7 +70,7 @@ def _check_joints(message: Message, interface: str, quantities: Sequence[str], n
 
 
 def _check_lists(message: Message, new: New) -> None:
-    """Check every list of numbers, in a row and by rows and columns."""
+    """Check every list of numbers, flat and by rows and columns."""
     for path, length in _lists(new(message.type)):
         made = new(message.type)
         if (numbers := _filled(made, path, length)) is None:
@@ -86,7 +86,7 @@ def _check_lists(message: Message, new: New) -> None:
 
 
 def _lists(part: Any, before: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield the path of each list of a message outside its header, and how many numbers it is to hold."""
+    """Yield the path of each list of a message outside its header, and its intended length."""
     for name in _names_of(part):
         value = getattr(part, name)
         if isinstance(value, str | bytes | bool | int | float) or (name == "header" and not before):
@@ -105,7 +105,7 @@ def _names_of(part: Any) -> list[str]:
 
 
 def _filled(made: Any, path: str, length: int) -> list[Any] | None:
-    """Put numbers into a list of a message and return them; None if it holds none."""
+    """Put numbers into a list of a message and return them; None if it holds no numbers."""
     parent, _, leaf = path.rpartition(".")
     holder = attrgetter(parent)(made) if parent else made
     counted = [1 + number % 100 for number in range(length)]
@@ -113,7 +113,7 @@ def _filled(made: Any, path: str, length: int) -> list[Any] | None:
     for numbers in kinds:
         try:
             setattr(holder, leaf, numbers)
-        except Exception:  # message classes refuse other types in ways of their own
+        except Exception:  # message classes refuse other types in different ways
             continue
         return numbers
     return None
@@ -127,7 +127,7 @@ def _check_encoding(message: Message, name: str, encoding: Encoding) -> None:
     for quantity in encoding.quantities:
         if quantity not in QUANTITIES:
             known = ", ".join(QUANTITIES)
-            fail(message, f"encodings['{name}']: {printable(repr(quantity))} is no quantity; those are {known}")
+            fail(message, f"encodings['{name}']: {printable(repr(quantity))} is not a quantity; allowed are {known}")
 
 
 def _check_image(message: Message, name: str, new: New, draw: Draw | None) -> None:
@@ -166,7 +166,7 @@ def _images(message: Message, new: New, encoding: str, pixels: NDArray[Any]) -> 
 
 
 def _check_read(message: Message, entry: InputEntry, made: Any, expected: NDArray[Any], new: New) -> None:
-    """Require that the reader gives an array, from a message and from the values of the fields that it asks for."""
+    """Require that the reader returns an array, from a message and from the values of its fields."""
     reader, what = message.array_reader(entry), _what(entry)
     reader.check(new(message.type), "inputs.robot")
     found = _blank(expected.shape, expected.dtype)
@@ -188,7 +188,7 @@ def _read(message: Message, what: str, read: Callable[[], None]) -> None:
 
 def _compare(message: Message, what: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
     if not np.array_equal(found, expected):
-        fail(message, f"{what} holds {expected.tolist()}, but {found.tolist()} is read")
+        fail(message, f"{what} holds {expected.tolist()}, but is read as {found.tolist()}")
 
 
 def _check_unreadable(message: Message, entry: InputEntry, made: Any, form: str) -> None:
@@ -213,5 +213,5 @@ def _what(entry: InputEntry) -> str:
 
 
 def _blank(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an array of numbers that no test message holds."""
+    """Return an array of numbers that occur in no test message."""
     return np.full(shape, 111, dtype)

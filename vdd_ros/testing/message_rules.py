@@ -1,4 +1,4 @@
-"""Parts that the conformance tests of a message type share."""
+"""Common parts of the conformance tests of a message type."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -56,5 +56,5 @@ def refused_input(message: Message, what: str, entries: Sequence[InputEntry]) ->
 
 
 def other_units(quantities: Sequence[str]) -> list[str]:
-    """Return a unit of each other quantity; none if every quantity is allowed."""
+    """Return a unit of each other quantity; empty if every quantity is allowed."""
     return [units_of((other,))[0] for other in QUANTITIES if quantities and other not in quantities]

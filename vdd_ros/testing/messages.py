@@ -1,4 +1,4 @@
-"""Conformance test of a message type of another package, for robot files, nodes and bags."""
+"""Conformance test of another package's message type, for robot files, nodes and bags."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -49,18 +49,18 @@ class _Numbers(NamedTuple):
 
 
 def check_message(message: Message, new: New | None = None, draw: Draw | None = None) -> None:
-    """Check a message type: its numbers and arrays come back as written, mean what it says, and nothing else passes.
+    """Check a message type: numbers and arrays are restored, quantities are right, and nothing else is accepted.
 
-    Each field that it names must be a number of the message; the header must be there or not as it says. Observations
-    and commands are written and read back number by number. Joints, lists of numbers and images are read as arrays, and
+    Each field that it names must be a number of the message; the header must exist as declared. Observations and
+    commands are written and read back number by number. Joints, lists of numbers and images are read as arrays, and
     refused in another form. Units of other quantities, unknown fields and, in a complete message, missing numbers are
     refused. `on_loss: zero` passes only if zeros are safe.
 
     Args:
-        message: What the entry point names.
-        new: Makes a message of a type as its class does, by the type's name; by default out of the installed packages.
+        message: The object of the entry point.
+        new: Makes a default message by the type's name; by default from the installed packages.
         draw: Makes a message from an encoding and pixels, (height, width) or (height, width, channels); needed by a
-            type that has encodings and not the fields of a sensor_msgs/msg/Image.
+            type with encodings but without the fields of a sensor_msgs/msg/Image.
 
     Raises:
         ConformanceError: The first violation.
@@ -81,7 +81,7 @@ def _check_all(message: Message, new: New, draw: Draw | None) -> None:
     if message.named_by not in NAMED_BY:
         fail(message, f"named_by is {message.named_by!r}; allowed are {', '.join(map(repr, NAMED_BY))}")
     if not (message.observed or message.commands):
-        fail(message, "it can neither be observed nor command a robot")
+        fail(message, "it can neither be observed nor used as a command")
     _check_quantities(message)
     _check_header(message, new(message.type))
     _check_fields(message, new(message.type))
@@ -98,7 +98,7 @@ def _check_quantities(message: Message) -> None:
     listed = [quantity for allowed in message.lists.values() for quantity in allowed]
     for quantity in [*listed, *(message.field_quantities(name)[0] for name in message.field_names)]:
         if quantity not in QUANTITIES:
-            fail(message, f"{printable(repr(quantity))} is no quantity; those are {', '.join(QUANTITIES)}")
+            fail(message, f"{printable(repr(quantity))} is not a quantity; allowed are {', '.join(QUANTITIES)}")
 
 
 def _check_header(message: Message, empty: Any) -> None:
@@ -107,7 +107,7 @@ def _check_header(message: Message, empty: Any) -> None:
     if message.has_header:
         set_stamp(empty, STAMP_NS)
         if stamp_ns(empty) != STAMP_NS:
-            fail(message, "a stamp that is set in its header is not read again")
+            fail(message, "a stamp set in its header is not read back")
     if message.keeps_zero_stamp and not message.has_header:
         fail(message, "keeps_zero_stamp means nothing without a header")
 
@@ -123,7 +123,7 @@ def _check_fields(message: Message, empty: Any) -> None:
 
 
 def _check_observed(message: Message, new: New) -> None:
-    """Read inputs of all numbers that it names, and refuse units that are not theirs."""
+    """Read inputs of all its numbers, and refuse units of other quantities."""
     for entries in _inputs(message):
         accepted_input(message, "an input", entries)
         _check_layout(message, message.input_layout(entries), lambda: new(message.type), len(entries))
@@ -135,7 +135,7 @@ def _check_observed(message: Message, new: New) -> None:
 
 
 def _inputs(message: Message) -> Iterator[list[InputEntry]]:
-    """Yield the entries of inputs that hold every number once."""
+    """Yield the entries of inputs that contain every number once."""
     if message.named_by == "joint":
         for interface, quantities in message.lists.items():
             unit = units_of(quantities)[0]
@@ -179,7 +179,7 @@ def _check_command(message: Message, numbers: _Numbers, new: New) -> None:
 
 
 def _check_observed_command(message: Message, numbers: _Numbers, layout: Layout, made: Any) -> None:
-    """Read a command as an input: its numbers stand where those of the same names are observed."""
+    """Read a command as an input: its numbers must be found under the same names."""
     entries = [
         InputEntry(name, unit, joint=name, interface=message.list_of(unit))
         if message.named_by == "joint"
@@ -192,7 +192,7 @@ def _check_observed_command(message: Message, numbers: _Numbers, layout: Layout,
 
 
 def _check_zero(message: Message, numbers: _Numbers) -> None:
-    """Let `on_loss: zero` be taken exactly where zero is no place to go to and no rotation."""
+    """Require that `on_loss: zero` is accepted exactly if zeros are neither a position nor a rotation."""
     still = all(quantity_of(unit) in STILL_AT_ZERO for unit in numbers.units)
     judge = accepted if still and message.zero_is_safe else refused
     judge(message, f"on_loss: zero in {numbers.units[0]}", partial(_command, message, numbers, "zero"))
@@ -203,11 +203,11 @@ def _check_quaternions(message: Message) -> None:
     for parent in parents:
         parts = {name.rpartition(".")[2] for name in message.field_names if name.rpartition(".")[0] == parent}
         if parts == set("xyzw") and message.zero_is_safe:
-            fail(message, f"{parent} is a quaternion, of which zeros are no rotation: set zero_is_safe to False")
+            fail(message, f"{parent} is a quaternion, and zeros are not a rotation: set zero_is_safe to False")
 
 
 def _check_layout(message: Message, layout: Layout, make: Callable[[], Any], count: int) -> None:
-    """Write and read numbers: zeros, and each of them alone, for every type of number holds 0 and 1."""
+    """Write and read numbers: zeros, and ones at each position, which every number type can hold."""
     for values in (np.zeros(count), *np.eye(count), np.ones(count), np.zeros(count)):
         written = make()
         layout.write(values, written)

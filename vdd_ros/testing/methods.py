@@ -1,6 +1,6 @@
-"""Conformance tests of methods and kinds of teachers of other packages.
+"""Conformance tests of other packages' methods and kinds of teachers.
 
-Both train for a few steps on made-up demonstrations, on the CPU. Torch is imported when one of them is checked.
+Both train for a few steps on synthetic demonstrations, on the CPU. Torch is imported only for a check.
 """
 
 import math
@@ -34,12 +34,12 @@ FEW: dict[str, Any] = {"experts": 3, "pool_copies": 1, "pool_samples": 2}
 
 
 def check_method(method: Method, **settings: Any) -> None:
-    """Check a method: its settings, and that it trains, can be read again and exported.
+    """Check a method: its settings, training, reading and export.
 
     Args:
-        method: What the entry point names; it has to be installed.
-        **settings: Fields of its configuration that keep a training of three steps short; those of networks, mixtures
-            and fits that ship with vdd_ros are set.
+        method: The object of the entry point; it must be installed.
+        **settings: Fields of its configuration that keep a training of three steps short; those of the shipped
+            networks, mixtures and fits are preset.
 
     Raises:
         ConformanceError: The first violation.
@@ -58,10 +58,10 @@ def check_method(method: Method, **settings: Any) -> None:
 
 
 def check_teacher(kind: TeacherKind, **settings: Any) -> None:
-    """Check a kind of teacher: its scalings and levels, and that it trains, samples, can be read again and exported.
+    """Check a kind of teacher: its scalings and levels, training, sampling, reading and export.
 
     Args:
-        kind: What the entry point names; it has to be installed.
+        kind: The object of the entry point; it must be installed.
         **settings: Fields of `TrainConfig` that it needs.
 
     Raises:
@@ -80,7 +80,7 @@ def check_teacher(kind: TeacherKind, **settings: Any) -> None:
 
 
 def made_up(episodes: int = 3, length: int = 14) -> DemonstrationSet:
-    """Return small demonstrations: random walks of three entries, two actions that depend on them; goals fit too."""
+    """Return small demonstrations: random walks of three entries, and two actions that depend on them."""
     random = np.random.default_rng(0)
     observation = np.cumsum(random.normal(size=(episodes * length, 3)), axis=0)
     action = np.sin(observation[:, :2]) + 0.2 * random.normal(size=(episodes * length, 2))
@@ -107,7 +107,7 @@ def _check_registered(registry: Registry[Any], member: object, kind: type) -> No
 
 
 def _check_config(method: Method) -> None:
-    """Check that the settings can be options, that each is explained, and that the presets can be meant."""
+    """Check that the settings can be options, that each is documented, and that the presets are valid."""
     for problem in setting_problems(method, [one for one in METHODS.usable()[0].values() if one.name != method.name]):
         raise ConformanceError(problem)
     docs = field_docs(method.config)
@@ -146,9 +146,7 @@ def _check_training(
     again = load_model(folder / "second")[1]
     _require(all(bool(value.isfinite().all() | value.isinf().any()) for value in tensors.values()), "learned NaN")
     same = all(torch.equal(tensors[name], again[name]) for name in tensors)
-    _require(
-        same, "two trainings with one seed differ; draw from the generator that the loss is given, and from torch's"
-    )
+    _require(same, "two trainings with one seed differ; draw from the generator passed to the loss, and from torch's")
     _require(card.method == method.name, f"made a checkpoint of the method '{printable(card.method)}'")
     _run("reading its checkpoint", lambda: KINDS[method.structure].load(folder / "first"))
     file = folder / "policy.onnx"
@@ -157,11 +155,11 @@ def _check_training(
     window = demonstrations.observation[: spec.history].astype(np.float32)
     goal = demonstrations.observation[: spec.goal_length].astype(np.float32) if spec.goal_length else None
     action = _run("an action of its policy file", lambda: OnnxPolicy.load(file).act(window, goal)).action
-    _require(bool(np.isfinite(action).all()), "acts with values that are not finite")
+    _require(bool(np.isfinite(action).all()), "returns non-finite actions")
 
 
 def _check_scalings(teacher: "Teacher") -> None:
-    """Check that a network that is exactly right gives the posterior mean of a Gaussian, at every level."""
+    """Check that an exact network yields the posterior mean of a Gaussian, at every level."""
     import torch
 
     low, high = teacher.sigma_range
@@ -172,14 +170,14 @@ def _check_scalings(teacher: "Teacher") -> None:
     values = torch.cat([one.expand_as(skip) for one in (skip, out, scale_in)])
     _require(
         bool(values.isfinite().all() & (out != 0).all() & (scale_in != 0).all()),
-        "has scalings that are not finite, or 0",
+        "has non-finite or zero scalings",
     )
     right = (clean - skip * noisy) / out
     found = teacher.preconditioning.denoise(lambda *_: right, None, noisy, sigma)
-    _require(bool(torch.isclose(found, clean, rtol=1e-4, atol=1e-4).all()), "does not give back the clean action")
+    _require(bool(torch.isclose(found, clean, rtol=1e-4, atol=1e-4).all()), "does not return the clean action")
     loss = teacher.preconditioning.loss(lambda *_: right, None, noisy, clean, sigma)
-    _require(float(loss) < 1e-6, f"has the loss {float(loss):.2g} for a network that is right")
-    _require(bool((teacher.preconditioning.stretch(sigma) > 0).all()), "has a stretch that is not above 0")
+    _require(float(loss) < 1e-6, f"has the loss {float(loss):.2g} for an exact network")
+    _require(bool((teacher.preconditioning.stretch(sigma) > 0).all()), "has a stretch of 0 or less")
 
 
 def _check_levels(teacher: "Teacher") -> None:
@@ -190,21 +188,19 @@ def _check_levels(teacher: "Teacher") -> None:
     _require(0 < low < high < math.inf, f"has levels from {low} to {high}")
     drawn = levels.draw((64, 3), torch.Generator().manual_seed(0))
     good = drawn.shape == (64, 3) and bool((drawn > 0).all() & drawn.isfinite().all())
-    _require(good, "draws levels of another shape, or that are not above 0")
+    _require(good, "draws levels of another shape, or of 0 or less")
     _require(levels.cover(low, high), "does not cover its own span")
     nearest = levels.nearest(drawn, low, high)
     _require(
         bool(((nearest >= low * 0.999) & (nearest <= high * 1.001)).all()) or not levels.cover(low, high),
-        "goes out of its span",
+        "leaves its span",
     )
     sampled = levels.sampling_levels(3, "karras")
     falls = all(above > below > 0 for above, below in pairwise(sampled))
     _require(len(sampled) == 3 and falls, f"visits the levels {sampled}; they must descend")
     context = teacher.encode(torch.zeros(2, teacher.config.history, teacher.config.obs_dim))
     sample = teacher.sample(context, torch.randn((2, 5, 3, teacher.size), generator=torch.Generator().manual_seed(0)))
-    _require(
-        sample.shape == (2, 5, teacher.size) and bool(sample.isfinite().all()), "samples numbers that are not finite"
-    )
+    _require(sample.shape == (2, 5, teacher.size) and bool(sample.isfinite().all()), "samples non-finite numbers")
 
 
 def _run(what: str, call: Callable[[], Any]) -> Any:

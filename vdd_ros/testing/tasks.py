@@ -20,15 +20,15 @@ from vdd_ros.text import printable
 EPISODES = 4
 STEPS = 8
 TOLERANCE = 1e-9
-"""Relative to the largest number: episodes that are stepped together may be summed in another order than one alone."""
+"""Relative to the largest number: sums over batched episodes may be computed in another order than for a single one."""
 
 
 def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
     """Check a task: description, simulation, contexts, demonstrations, presets and scene.
 
     Args:
-        task: What the entry point names.
-        episodes: Number of demonstrations that are made and replayed.
+        task: The object of the entry point.
+        episodes: Number of demonstrations to make and replay.
         seed: Seed of contexts, actions and demonstrations.
 
     Raises:
@@ -74,9 +74,9 @@ def _check_spec(task: Task) -> None:
 def _check_contexts(task: Task, seed: int) -> Floats:
     """Return contexts of a few episodes, which the seed decides."""
     drawn, again, other = (task.draw_contexts(3, number) for number in (seed, seed, seed + 1))
-    _require(np.array_equal(drawn, again), "draws different contexts with the same seed; use the generator it is given")
+    _require(np.array_equal(drawn, again), "draws different contexts with the same seed; use the given generator")
     differ = not task.spec.context or not np.array_equal(drawn, other)
-    _require(differ, "draws the same contexts whatever the seed; use the generator it is given")
+    _require(differ, "draws the same contexts for every seed; use the given generator")
     return drawn
 
 
@@ -95,7 +95,7 @@ def _check_steps(task: Task, contexts: Floats, actions: Floats) -> None:
         _check_result(task, result, len(contexts))
         _require(
             np.array_equal(result.observation, repeated.observation),
-            "gives other observations for the same contexts and actions; a simulation must draw nothing itself",
+            "returns other observations for the same contexts and actions; a simulation must not draw random numbers",
         )
         for number, sim in enumerate(alone):
             own = sim.step(action[number : number + 1])
@@ -112,21 +112,21 @@ def _check_result(task: Task, result: StepResult, count: int) -> None:
             _check_array(value, (count,), name)
     if result.partial is not None:
         low, high = result.partial.min(), result.partial.max()
-        _require(low >= 0 and high <= 1, f"gives a partial success from {low} to {high}; it must be 0 to 1")
-    _require(not (result.terminated & result.truncated).any(), "ends an episode as terminated and as truncated at once")
+        _require(low >= 0 and high <= 1, f"returns a partial success from {low} to {high}; it must be 0 to 1")
+    _require(not (result.terminated & result.truncated).any(), "ends an episode as both terminated and truncated")
 
 
 def _check_array(value: NDArray[np.generic], shape: tuple[int, ...], what: str, dtype: str = "float64") -> None:
-    _require(isinstance(value, np.ndarray), f"gives a {type(value).__name__} as {what}; it must be a numpy array")
+    _require(isinstance(value, np.ndarray), f"returns a {type(value).__name__} as {what}; it must be a numpy array")
     found, wanted = f"{value.dtype} {value.shape}", f"{dtype} {shape}"
-    _require(found == wanted, f"gives {found} as {what}; it must be {wanted}")
-    _require(dtype == "bool" or np.isfinite(value.astype(np.float64)).all(), f"gives a {what} that is not finite")
+    _require(found == wanted, f"returns {found} as {what}; it must be {wanted}")
+    _require(dtype == "bool" or np.isfinite(value.astype(np.float64)).all(), f"returns a non-finite {what}")
 
 
 def _check_modes(sim: TaskSim, count: int) -> None:
     modes = sim.modes()
     found = f"{modes.dtype} {modes.shape}"
-    _require(found == f"int64 ({count},)", f"gives {found} as modes; it must be int64 ({count},)")
+    _require(found == f"int64 ({count},)", f"returns {found} as modes; it must be int64 ({count},)")
 
 
 def _same(one: Floats, other: Floats, what: str) -> None:
@@ -141,8 +141,8 @@ def _check_partial_reset(task: Task, contexts: Floats, actions: Floats) -> None:
     for action in actions:
         before = sim.step(action).observation
     after = sim.reset(contexts, first)
-    _require(np.array_equal(after[0], start[0]), "does not start the episodes anew that `which` names")
-    _require(np.array_equal(after[1:], before[1:]), "changes episodes that `which` does not name")
+    _require(np.array_equal(after[0], start[0]), "does not reset the episodes in `which`")
+    _require(np.array_equal(after[1:], before[1:]), "changes episodes outside `which`")
 
 
 def _check_time_limit(task: Task, contexts: Floats) -> None:
@@ -155,22 +155,20 @@ def _check_time_limit(task: Task, contexts: Floats) -> None:
         ended |= result.terminated | result.truncated
     _require(ended.all(), f"does not end an episode after its max_steps, {task.spec.max_steps}")
     frozen = sim.step(np.ones_like(still))
-    _require(np.array_equal(frozen.observation, result.observation), "moves an episode that has ended; freeze it")
-    _require(not frozen.truncated.any(), "truncates an episode that has ended; only the step that ends it may say so")
-    _require(np.array_equal(frozen.success, result.success), "changes the success of an episode that has ended")
+    _require(np.array_equal(frozen.observation, result.observation), "moves an ended episode; freeze it")
+    _require(not frozen.truncated.any(), "truncates an ended episode; only the step that ends it may do so")
+    _require(np.array_equal(frozen.success, result.success), "changes the success of an ended episode")
 
 
 def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
-    """Check that they are of this task, depend only on the seed, and succeed with their modes when replayed."""
+    """Check that demonstrations are of this task, depend only on the seed, and succeed in their modes when replayed."""
     told: list[int] = []
     found = task.demonstrate(episodes, seed, lambda: told.append(1))
     spec, header = task.spec, found.header
     _require(header.task == spec.name, f"'{spec.name}' demonstrates the task '{printable(header.task)}'")
     differences = "; ".join(map(str, header.signature.differences(spec.signature)))
-    _require(not differences, f"'{spec.name}' demonstrates something else than its spec says: {differences}")
-    _require(
-        len(found.lengths) == episodes, f"demonstrates {len(found.lengths)} episodes where {episodes} are asked for"
-    )
+    _require(not differences, f"'{spec.name}' demonstrations contradict its spec: {differences}")
+    _require(len(found.lengths) == episodes, f"demonstrates {len(found.lengths)} episodes instead of {episodes}")
     _require(len(told) == episodes, f"calls `progress` {len(told)} times for {episodes} episodes")
     _require(
         task.demonstrate(episodes, seed, lambda: None).sha256 == found.sha256,
@@ -180,14 +178,14 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
         parts = [task.demonstrate_part(range(number, number + 1), seed, lambda: None) for number in range(episodes)]
         _require(
             DemonstrationSet.joined(parts).sha256 == found.sha256,
-            "demonstrates other episodes in parts than in a whole set; draw each from a stream of its own, as from "
+            "demonstrates other episodes in parts than in a whole set; draw each from its own stream, as from "
             "numpy.random.SeedSequence(seed, spawn_key=(number,))",
         )
     replayed = replay(task.make_sim(episodes), found)
     wrong = np.flatnonzero(~replayed.success | (replayed.modes != found.modes))
     _require(
         not wrong.size,
-        f"has {wrong.size} of {episodes} demonstrations that fail or go another way when they are replayed from their "
+        f"has {wrong.size} of {episodes} demonstrations that fail or take another mode when replayed from their "
         f"contexts, first number {wrong[:1].tolist()}",
     )
     inside = (found.modes >= 0) & (found.modes < spec.modes)
@@ -195,7 +193,7 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
 
 
 def _check_presets(task: Task) -> None:
-    """Check that every preset is of an existing method, which accepts its settings."""
+    """Check that every preset belongs to an existing method, which accepts its settings."""
     for name, by_method in task.presets.items():
         _require(printable(name, 200) == name, f"'{task.spec.name}' has the preset {printable(name)!r}; print it")
         for key in by_method:
@@ -214,6 +212,4 @@ def _check_scene(task: Task) -> None:
         return
     names, position = [entry.name for entry in task.spec.observation], task.get_scene().position
     missing = [name for name in position if name not in names]
-    _require(
-        not missing, f"draws the path of {', '.join(missing)}, which it does not observe; it has {', '.join(names)}"
-    )
+    _require(not missing, f"draws the path of {', '.join(missing)}, which is not observed; it has {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""A foreign ONNX file: read whole, and refused by name where it is no function from observations to actions."""
+"""A foreign ONNX file: read whole, and refused by name where it is not a function from observations to actions."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def read_foreign(
         given_output: Name of the action; None if it has one output.
 
     Raises:
-        PolicyFileError: It is no ONNX, is a policy file already, has other or wrong inputs, several outputs of which
+        PolicyFileError: It is not ONNX, is a policy file already, has other or wrong inputs, several outputs of which
             none is named, draws random numbers, keeps a recurrent state, or is too old.
     """
     file = PolicyFile.read(path)
@@ -156,7 +156,7 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
 def _check_graph(
     path: Path, model: onnx.ModelProto, inputs: Sequence[onnx.ValueInfoProto], described: Collection[str]
 ) -> None:
-    """Refuse a graph that is no function of observations alone.
+    """Refuse a graph that is not a function of observations alone.
 
     A recurrent state is known by its operators, or by the names of inputs that are not described.
     """

@@ -24,7 +24,7 @@ class Fields:
         known: Keys that it may have.
 
     Raises:
-        ConfigurationError: It is no mapping, or has an unknown key.
+        ConfigurationError: It is not a mapping, or has an unknown key.
     """
 
     def __init__(self, value: object, file: str, path: str, known: Sequence[str]) -> None:

@@ -45,9 +45,9 @@ class Record(_Further):
     Attributes:
         task, backbone, seed: Of its model.
         method: Name in `METHODS`.
-        variant: Name in `VARIANTS`; None for a policy that is no ablation.
+        variant: Name in `VARIANTS`; None for a policy that is not an ablation.
         teacher: Diffusion model that the policy is or learned from; None if it learned from demonstrations alone.
-        experts: Number of experts; None for a policy that is no mixture.
+        experts: Number of experts; None for a policy that is not a mixture.
         rollouts: Number of episodes.
         success, success_interval: Success rate and its 95 % interval.
         entropy, entropy_interval: Task entropy and its 95 % interval.
@@ -119,7 +119,7 @@ def read_results(file: Path) -> list[Record]:
         return []
     records: Any = read_json(file, ConfigurationError)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise ConfigurationError(f"{printable(file)} is no list of objects, one a trial; name another file")
+        raise ConfigurationError(f"{printable(file)} is not a list of objects, one a trial; name another file")
     for number, record in enumerate(records):
         _check(record, f"trial {number} of {printable(file)}")
     return records

@@ -88,7 +88,7 @@ def compare_checkouts(other: Path, demonstrations: Path, work: Path, **settings:
         **settings: Further fields of `CheckoutComparison`.
 
     Raises:
-        ConfigurationError: `other` is no checkout, or a number is out of its range.
+        ConfigurationError: `other` is not a checkout, or a number is out of its range.
         DemonstrationError: The data cannot be read.
         ProcessError: A command failed.
     """

@@ -43,7 +43,7 @@ def get_format(name: str) -> Format:
 
     Raises:
         DemonstrationError: No format has that name.
-        PluginError: The package that registers it is broken.
+        PluginError: The registering package is broken.
     """
     return FORMATS.get(name)
 
@@ -55,8 +55,8 @@ def read_demonstrations(path: Path) -> DemonstrationSet:
     reported if no other format recognises the data.
 
     Raises:
-        DemonstrationError: The path does not exist, not exactly one format recognises it, or that one refuses it.
-        PluginError: The package that registers a format is broken.
+        DemonstrationError: The path does not exist, no single format recognises it, or the format refuses it.
+        PluginError: A package that registers a format is broken.
     """
     own = get_format("npz")
     found = find_format(path) if path.exists() else None
@@ -68,7 +68,7 @@ def find_format(path: Path) -> Format | None:
 
     Raises:
         DemonstrationError: Several formats recognise it.
-        PluginError: No format recognises it, and the package that registers one is broken.
+        PluginError: No format recognises it, and a package that registers one is broken.
     """
     own = get_format("npz")
     if own.probe(path):
@@ -79,11 +79,12 @@ def find_format(path: Path) -> Format | None:
         try:
             if name != "npz" and one.probe(path):
                 found.append(name)
-        except Exception as error:  # of somebody else's code, which may raise anything
+        except Exception as error:  # another package's code may raise anything
             broken[name] = PluginError(f"the probe of format '{printable(name)}' fails: {printable(repr(error))}")
     if len(found) > 1:
         raise DemonstrationError(
-            f"'{printable(path)}' is taken for {' and for '.join(map(printable, found))}; uninstall the package of one"
+            f"'{printable(path)}' is recognised by the formats {' and '.join(map(printable, found))}; uninstall the "
+            "package of one"
         )
     if not found:
         _report(broken, path)
@@ -94,4 +95,4 @@ def find_format(path: Path) -> Format | None:
 def _report(broken: Mapping[str, VddError], path: Path) -> None:
     """Raise the first error of broken formats, for data that no other format recognises."""
     for error in broken.values():
-        raise PluginError(f"no format that can be used recognises '{printable(path)}', and {error}") from error
+        raise PluginError(f"no usable format recognises '{printable(path)}', and {error}") from error

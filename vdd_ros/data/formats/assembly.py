@@ -19,12 +19,12 @@ from vdd_ros.features import DTYPES, FLOAT32, Feature, same_rate
 from vdd_ros.text import printable
 
 MAX_ENTRIES = 4_096
-_MANY = 12  # keys in an error
+_MANY = 12  # keys shown in an error
 _AS_FLOAT32 = ("float16", "float64")
 
 
 class _Part(NamedTuple):
-    """A chosen column, and what becomes of it: numbers of a vector, or one array."""
+    """A chosen column and its result: numbers of a vector, or one array."""
 
     column: Column
     chosen: KeyChoice
@@ -41,7 +41,7 @@ class _Part(NamedTuple):
 
 
 def reader(open_source: Callable[[Path], Source]) -> Callable[[Path], DemonstrationSet]:
-    """Return a function that reads a path as a demonstration set, with what the data set itself states."""
+    """Return a function that reads a path as a demonstration set, using only the data set's own statements."""
 
     def read(path: Path) -> DemonstrationSet:
         return assemble(open_source(path), Choice())
@@ -54,11 +54,11 @@ def assemble(source: Source, choice: Choice) -> DemonstrationSet:
 
     Args:
         source: The data set.
-        choice: What to read, and names, units and rate that the data set does not state.
+        choice: Keys to read, and names, units and rate that the data set does not state.
 
     Raises:
         DemonstrationError: A key is missing or cannot be read, a statement is missing or contradicts the data, a frame
-            is not finite, or the result is too large.
+            is non-finite, or the result is too large.
     """
     rate_hz = _rate(source, choice)
     observation = _parts(source, "observation", choice.observation or source.marked("observation"))
@@ -74,7 +74,7 @@ def assemble(source: Source, choice: Choice) -> DemonstrationSet:
     )
     if not header.vector:
         raise DemonstrationError(
-            f"{source.title} gives an observation of arrays alone; choose a key with single numbers too"
+            f"{source.title} has an observation of only arrays; choose a key with single numbers too"
         )
     try:
         read_header(json.loads(json.dumps(header.to_dict())))
@@ -97,9 +97,9 @@ def assemble(source: Source, choice: Choice) -> DemonstrationSet:
 
 
 def describing(source: Source) -> str:
-    """Return how to state what a data set does not, the end of a sentence."""
+    """Return how to supply missing statements, as the end of a sentence."""
     return (
-        f"'vdd demos describe {printable(source.path)} --out set.yaml' writes a description to complete; then name "
+        f"'vdd demos describe {printable(source.path)} --out set.yaml' writes a description to complete; then pass "
         "that file as the demonstrations (docs/formats.md)"
     )
 
@@ -117,7 +117,7 @@ def _rate(source: Source, choice: Choice) -> float:
 
 
 def _parts(source: Source, role: str, chosen: Sequence[KeyChoice]) -> list[_Part]:
-    """Return what makes up the observation or the action."""
+    """Return the parts of the observation or the action."""
     if not chosen:
         keys = ", ".join(printable(column.key, 60) for column in source.columns[:_MANY])
         raise DemonstrationError(
@@ -135,7 +135,7 @@ def _parts(source: Source, role: str, chosen: Sequence[KeyChoice]) -> list[_Part
     features = [feature.name for part in found for feature in part.features]
     if again := [name for name, count in Counter(features).items() if count > 1]:
         raise DemonstrationError(
-            f"{source.title} gives the {role} the name '{printable(again[0])}' twice; give other names in a "
+            f"{source.title} has the name '{printable(again[0])}' twice in the {role}; give other names in a "
             f"description: {describing(source)}"
         )
     if len(features) > MAX_ENTRIES:
@@ -158,8 +158,8 @@ def _column(source: Source, role: str, chosen: KeyChoice) -> Column:
         )
     if np.dtype(column.dtype).kind not in "fiub":
         raise DemonstrationError(
-            f"{source.title} has the key '{key}' of the type {printable(column.dtype)}, which are no numbers. Leave it "
-            f"out: {describing(source)}"
+            f"{source.title} has the key '{key}' of the type {printable(column.dtype)}, which are not numbers. "
+            f"Leave it out: {describing(source)}"
         )
     if not _is_array(column, chosen) and column.size > MAX_ENTRIES:
         raise DemonstrationError(
@@ -168,7 +168,7 @@ def _column(source: Source, role: str, chosen: KeyChoice) -> Column:
         )
     if role == "action" and len(column.shape) > 1 and not chosen.flatten:
         raise DemonstrationError(
-            f"{source.title} has the key '{key}' of the shape {column.shape} in the action, which holds single "
+            f"{source.title} has the key '{key}' of the shape {column.shape} in the action, which has only single "
             "numbers; write `flatten: true` below it in a description"
         )
     return column
@@ -183,7 +183,7 @@ def _is_array(column: Column, chosen: KeyChoice) -> bool:
 
 
 def _taken(column: Column, chosen: KeyChoice) -> tuple[str, ...]:
-    """Return the names of the chosen numbers of a column, before clashes are settled."""
+    """Return the names of the chosen numbers of a column, before resolving clashes."""
     base = _base(column)
     if _is_array(column, chosen):
         return chosen.names or (base,)
@@ -201,11 +201,14 @@ def _features(
     where = f"{source.title} has the key '{printable(column.key)}' with {column.size:,} numbers, but in its description"
     if _is_array(column, chosen):
         if chosen.take is not None or len(names) != 1 or len(chosen.units) > 1:
-            raise DemonstrationError(f"{where} it is one array, with one name and one unit; mend that, or flatten it")
+            raise DemonstrationError(
+                f"{where} it is one array, with one name and one unit; correct that, or flatten it"
+            )
         dtype = FLOAT32 if column.dtype in _AS_FLOAT32 else column.dtype
         if dtype not in DTYPES:
             raise DemonstrationError(
-                f"{where} it is an array of {printable(dtype)}; arrays of {', '.join(DTYPES)} are kept. Leave it out"
+                f"{where} it is an array of {printable(dtype)}; only arrays of {', '.join(DTYPES)} are supported. "
+                "Leave it out"
             )
         unit = (*chosen.units, *column.units, "1")[0]
         return (Feature(names[0], unit, shape=column.shape, dtype=dtype),)
@@ -239,7 +242,7 @@ def _check_size(source: Source, parts: Sequence[_Part]) -> None:
 
 
 def _kept(source: Source, choice: Choice) -> NDArray[np.bool_]:
-    """Return which episodes are read, (E,)."""
+    """Return which episodes to read, (E,)."""
     count = len(source.lengths)
     keep = np.full(count, choice.subset is None)
     if choice.subset is not None:
@@ -264,7 +267,7 @@ def _values(source: Source, part: _Part, frames: NDArray[np.bool_]) -> NDArray[A
     if found.shape != (source.frames, *column.shape):
         raise DemonstrationError(
             f"{source.title} has the key '{printable(column.key)}' of the shape {found.shape}, but its episodes and "
-            f"metadata ask for {(source.frames, *column.shape)}; copy or convert the data set again"
+            f"metadata require {(source.frames, *column.shape)}; copy or convert the data set again"
         )
     if not frames.all():
         found = found[frames]

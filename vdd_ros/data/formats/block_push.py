@@ -1,4 +1,4 @@
-"""The arrays of multimodal Block Push, as BeT, Diffusion Policy and BESO keep them: 10 of 16 numbers are observed."""
+"""The arrays of multimodal Block Push, as used by BeT, Diffusion Policy and BESO: 10 of 16 numbers are observed."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def probe(path: Path) -> bool:
 
 
 def open_source(path: Path) -> Source:
-    """Open a folder; the poses of the targets are a key of their own, which is not observed by default.
+    """Open a folder; the poses of the targets are a separate key, not observed by default.
 
     Raises:
         DemonstrationError: An array is missing or damaged, or the arrays contradict one another.

@@ -1,4 +1,4 @@
-"""What is read of a data set, and what the data set does not state itself."""
+"""Selection of keys of a data set, and statements that it lacks."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ class KeyChoice:
     """One key of a data set in an observation or an action.
 
     Attributes:
-        key: As the data set calls it.
-        names: Of its numbers, in order; empty: those of the data set, else KEY_0, KEY_1, …
-        units: One for all numbers, or one for each; empty: those of the data set, else "unknown".
-        take: Indices of the numbers that are taken, from 0; None: all.
-        flatten: Take the numbers of an array as single numbers.
+        key: Name of the key in the data set.
+        names: Names of its numbers, in order; empty: those of the data set, otherwise KEY_0, KEY_1, …
+        units: One for all numbers, or one for each; empty: those of the data set, otherwise "unknown".
+        take: Indices of the numbers to take, from 0; None: all.
+        flatten: Treat the numbers of an array as single numbers.
     """
 
     key: str
@@ -24,7 +24,7 @@ class KeyChoice:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is read of a data set; what is left out comes from the data set.
+    """Selection from a data set; omitted fields come from the data set.
 
     Attributes:
         task: Name of the task; None: the data set's.
@@ -32,7 +32,7 @@ class Choice:
         observation: Keys in order; empty: those that the format marks.
         action: Keys in order; empty: those that the format marks.
         subset: Named part of the episodes; None: all.
-        leave_out: Numbers of episodes that are left out, from 0.
+        leave_out: Numbers of episodes to leave out, from 0.
     """
 
     task: str | None = None

@@ -1,4 +1,4 @@
-"""Demonstrations of any format that is read, in any that is written."""
+"""Converts demonstrations from any readable to any writable format."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from vdd_ros.text import printable
 
 
 class Converted(NamedTuple):
-    """A set that was converted.
+    """A converted set.
 
     Attributes:
-        place: File or folder that was written.
-        demonstrations: What was read.
-        dtype: Number type in which the format keeps single numbers.
+        place: Written file or folder.
+        demonstrations: The set that was read.
+        dtype: The format's type of single numbers.
     """
 
     place: Path
@@ -28,9 +28,9 @@ def convert(path: Path, name: str, folder: Path, *, force: bool = False) -> Conv
 
     Args:
         path: Demonstrations of any format, or a description of them.
-        name: Format to write.
-        folder: Made, or empty.
-        force: Replace what the format wrote into the folder before.
+        name: Name of the format to write.
+        folder: A missing or empty folder.
+        force: Replace an earlier set of the format in the folder.
 
     Raises:
         DemonstrationError: The demonstrations cannot be read, the format is unknown, only reads, or cannot hold them,
@@ -40,13 +40,11 @@ def convert(path: Path, name: str, folder: Path, *, force: bool = False) -> Conv
     if chosen.write is None:
         usable, _ = FORMATS.usable()
         writing = ", ".join(sorted(printable(other) for other, one in usable.items() if one.write is not None))
-        raise DemonstrationError(f"the format '{printable(name)}' is only read; these are written: {writing}")
+        raise DemonstrationError(f"the format '{printable(name)}' is read-only; writable formats: {writing}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not force:
             raise DemonstrationError(f"'{printable(folder)}' is not empty; name another folder, or replace it: --force")
         if path.exists() and folder.resolve() in (path.resolve(), *path.resolve().parents):
-            raise DemonstrationError(
-                f"'{printable(folder)}' holds the demonstrations that are read; name another folder"
-            )
+            raise DemonstrationError(f"'{printable(folder)}' holds the source demonstrations; name another folder")
     demonstrations = read_demonstrations(path)
     return Converted(chosen.write(demonstrations, folder), demonstrations, chosen.dtype)

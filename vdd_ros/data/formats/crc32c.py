@@ -23,12 +23,12 @@ _TABLE = _table()
 def crc32c(content: bytes) -> int:
     """Return the checksum of some bytes.
 
-    The register is linear in what it reads. So the bytes are cut into lanes, which are read side by side from registers
-    of 0, and then joined in pairs: the first one moved past the bytes of the second, plus the second. The start of the
-    register is moved past all bytes likewise.
+    The register is linear in its input. So the bytes are divided into lanes, which are processed in parallel from
+    registers of 0 and then joined in pairs: the first one moved past the bytes of the second, plus the second. The
+    initial register is moved past all bytes likewise.
     """
     size = len(content)
-    length = 1 << (size.bit_length() // 2)  # of a lane
+    length = 1 << (size.bit_length() // 2)  # bytes of a lane
     lanes = 1 << max(-(-size // length) - 1, 0).bit_length()
     message = np.zeros(lanes * length, np.uint8)  # zeros before it leave a register of 0
     message[len(message) - size :] = np.frombuffer(content, np.uint8)
@@ -44,12 +44,12 @@ def crc32c(content: bytes) -> int:
 
 
 def _read(registers: Words, column: NDArray[np.uint8]) -> Words:
-    """Return registers after a byte each."""
+    """Return registers after one byte each."""
     return np.asarray(_TABLE[(registers ^ column) & 0xFF] ^ registers >> 8, np.uint32)
 
 
 def _moves(count: int) -> Words:
-    """Return where each bit of a register goes by reading that many zeros, (32,)."""
+    """Return where each bit of a register moves after that many zeros, (32,)."""
     found, power = np.uint32(1) << _BITS, _read(np.uint32(1) << _BITS, np.zeros(32, np.uint8))
     while count:
         if count & 1:
@@ -60,6 +60,6 @@ def _moves(count: int) -> Words:
 
 
 def _moved(moves: Words, registers: Words) -> Words:
-    """Return registers, (n,), whose bits go where `moves` says."""
+    """Return registers, (n,), with bits moved according to `moves`."""
     bits = registers[:, None] >> _BITS & 1
     return np.asarray(np.bitwise_xor.reduce(bits * moves, axis=1), np.uint32)

@@ -1,6 +1,6 @@
-"""D3IL's demonstrations: one pickle an episode, env_*.pkl, with the robot's and the objects' states at each step.
+"""D3IL's demonstrations: one pickle per episode, env_*.pkl, with the robot's and the objects' states at each step.
 
-An action is what the next step adds to the desired pose, as in D3IL's own loaders; the last step gives none.
+An action is the change of the desired pose to the next step, as in D3IL's own loaders; the last step has none.
 """
 
 import re
@@ -36,7 +36,7 @@ _PLANAR_ACTION = (KeyChoice(f"delta/{_DESIRED}", take=(0, 1)),)
 
 
 def probe(path: Path) -> bool:
-    """Return whether a file, or the first of a folder, is a pickle with what D3IL logs; raises nothing."""
+    """Return whether a file, or the first one in a folder, is a pickle with D3IL's logs; raises nothing."""
     files = _files(path)
     if not files:
         return False
@@ -49,7 +49,7 @@ def probe(path: Path) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files of the episodes, in order of the numbers in their names."""
+    """Return the files of the episodes, ordered by the numbers in their names."""
     if not path.is_dir():
         return [path] if path.suffix == ".pkl" and path.is_file() else []
     return sorted(
@@ -58,7 +58,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def open_source(path: Path) -> Source:
-    """Open a folder of episodes, or one.
+    """Open a folder of episodes, or a single one.
 
     Raises:
         DemonstrationError: An episode is damaged, too short, or has other keys than the first.

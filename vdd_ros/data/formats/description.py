@@ -1,9 +1,8 @@
-"""A description: a YAML file that names a data set of another program, and states what the data set does not.
+"""A description: a YAML file that names a data set of another program, and supplies missing statements.
 
-data: lerobot/my_arm          # file or folder, relative to this file
-task: my_arm                  # default: as the data set calls it
-rate_hz: 50                   # needed if the data set states none
-observation:                  # keys, in order; default: those that the format marks
+data: lerobot/my_arm          # file or folder, relative to this file task: my_arm                  # default: the data
+set's rate_hz: 50                   # needed if the data set states none observation:                  # keys, in order;
+default: those that the format marks
   observation.state: {unit: rad, names: [shoulder, elbow]}
 action:
   action: {units: [rad, rad]}
@@ -52,14 +51,12 @@ def read(path: Path) -> DemonstrationSet:
         raise _refused(path, "data", f"is '{printable(data)}', another description; name the data set itself")
     found = find_format(data) if data.exists() else None
     if found is None:
-        raise _refused(
-            path, "data", f"is '{printable(data)}', where there is no data set of a known format; correct it"
-        )
+        raise _refused(path, "data", f"is '{printable(data)}', which is not a data set of a known format; correct it")
     if found.open is None:
         raise _refused(
             path,
             "data",
-            f"is '{printable(data)}', {found.description}, which states everything itself; name it directly",
+            f"is '{printable(data)}', {found.description}, which needs no description; name it directly",
         )
     return assemble(found.open(data), choice)
 
@@ -68,11 +65,11 @@ def read_description(path: Path) -> tuple[Path, Choice]:
     """Read a description, and return the path of its data set and what to read.
 
     Raises:
-        DemonstrationError: It is no YAML, lacks `data`, or has a field that is unknown or invalid.
+        DemonstrationError: It is not YAML, lacks `data`, or has a field that is unknown or invalid.
     """
     fields = read_yaml(path, DemonstrationError)
     if not isinstance(fields, dict):
-        raise _refused(path, "", f"it is no mapping; it needs the field data, and may have {', '.join(FIELDS[1:])}")
+        raise _refused(path, "", f"it is not a mapping; it needs the field data, and may have {', '.join(FIELDS[1:])}")
     _known(path, "", fields, FIELDS)
     data = _text(path, "data", fields.get("data"))
     rate_hz = fields.get("rate_hz")
@@ -94,14 +91,14 @@ def _keys(path: Path, role: str, value: object) -> tuple[KeyChoice, ...]:
     if isinstance(value, list):
         value = {key if isinstance(key, str) else repr(key): None for key in value}
     if not isinstance(value, dict) or not value or not all(isinstance(key, str) for key in value):
-        raise _refused(path, role, "is no list of keys, and no mapping of keys to what is known of them")
+        raise _refused(path, role, "is neither a list of keys nor a mapping of keys to fields")
     return tuple(_key(path, f"{role}.{printable(key, 60)}", key, fields) for key, fields in value.items())
 
 
 def _key(path: Path, at: str, key: str, fields: Any) -> KeyChoice:
     fields = {} if fields is None else fields
     if not isinstance(fields, dict):
-        raise _refused(path, at, f"is {printable(fields)}, no mapping with {', '.join(KEY_FIELDS)}")
+        raise _refused(path, at, f"is {printable(fields)}, not a mapping with {', '.join(KEY_FIELDS)}")
     _known(path, at, fields, KEY_FIELDS)
     if "unit" in fields and "units" in fields:
         raise _refused(path, at, "has both unit and units; give unit for all numbers, or units for each")

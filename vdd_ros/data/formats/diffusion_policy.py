@@ -33,7 +33,7 @@ def probe(path: Path) -> bool:
 
 
 def open_source(path: Path) -> Source:
-    """Open a store; it states neither its rate nor which keys are observed.
+    """Open a store, which states neither its rate nor which keys are observed.
 
     Raises:
         DemonstrationError: The store is damaged, or its arrays contradict the ends of the episodes.
@@ -61,7 +61,7 @@ def _lengths(store: zarr_store.Store) -> NDArray[np.int64]:
         bad = int(np.argmin(lengths))
         raise damaged(
             store.path,
-            f"has {ENDS} that do not rise: episode {bad} ends at {found[bad]:,}",
+            f"has {ENDS} that do not increase: episode {bad} ends at {found[bad]:,}",
             "write the store again, without episodes that have no frame",
         )
     check_lengths(store.path, lengths)

@@ -15,15 +15,15 @@ class Format:
     """A file or folder format of demonstrations.
 
     Attributes:
-        description: In a few words, such as "HDF5 of robomimic".
+        description: A few words, such as "HDF5 of robomimic".
         probe: Returns whether an existing path is of this format; cheap, and raises nothing.
         read: Reads a set. Raises DemonstrationError for damaged data, and runs no code from the data. Large
             arrays may be memory-mapped.
-        write: Writes a set into a folder, whole or not at all, and returns the file or folder that holds it; None for a
-            format that is only read.
-        open: Opens data that need not state names, units or rate, so that a description can (docs/formats.md); None for
-            a format that always states them.
-        dtype: Number type in which it keeps single numbers, "float64" or "float32".
+        write: Writes a set into a folder, whole or not at all, and returns its file or folder; None for a read-only
+            format.
+        open: Opens data that may lack names, units or rate, so that a description can supply them (docs/formats.md);
+            None for a format that always has them.
+        dtype: Its type of single numbers, "float64" or "float32".
     """
 
     description: str

@@ -1,4 +1,4 @@
-"""HDF5 files with one group per episode: keys, lengths, and frames that are read without running anything."""
+"""HDF5 files with one group per episode: keys, lengths and frames, read without running any code."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ def is_hdf5(file: Path) -> bool:
 
 
 def holds(file: Path, test: Callable[["h5py.File"], bool]) -> bool:
-    """Return whether an HDF5 file passes a test; True where h5py is missing, which reading says; raises nothing."""
+    """Return whether an HDF5 file passes a test; True if h5py is missing, which reading reports; raises nothing."""
     if not is_hdf5(file):
         return False
     try:
@@ -65,7 +65,7 @@ def opened(path: Path) -> Iterator["h5py.File"]:
 
 
 def numbered(group: "h5py.Group", prefix: str, path: Path) -> list[str]:
-    """Return the members PREFIX0, PREFIX1, … of a group in order of their numbers; HDF5 lists 10 before 2."""
+    """Return the members PREFIX0, PREFIX1, … of a group ordered by number; HDF5 lists 10 before 2."""
     pattern = re.compile(re.escape(prefix) + r"(\d{1,9})")
     found = {int(match[1]): name for name in group if (match := pattern.fullmatch(name))}
     if len(found) > MAX_EPISODES:
@@ -74,10 +74,10 @@ def numbered(group: "h5py.Group", prefix: str, path: Path) -> list[str]:
 
 
 def dataset(group: "h5py.Group", name: str, path: Path) -> "h5py.Dataset":
-    """Return an array of a group, which must be in the file itself.
+    """Return an array of a group in the file itself.
 
     Raises:
-        DemonstrationError: It is missing, no array, in another file, or of objects.
+        DemonstrationError: It is missing, not an array, in another file, or of objects.
     """
     import h5py
 
@@ -90,7 +90,7 @@ def dataset(group: "h5py.Group", name: str, path: Path) -> "h5py.Dataset":
             raise damaged(path, f"{where} in another file", "copy its content into this file")
         link = link[part]
     if not isinstance(link, h5py.Dataset) or link.external or link.is_virtual:
-        raise damaged(path, f"{where}, which is no array of this file", "record or convert it again")
+        raise damaged(path, f"{where}, which is not an array of this file", "record or convert it again")
     return link
 
 
@@ -129,16 +129,16 @@ def episode_column(
 
     Args:
         path: The file.
-        key: Of the array in the group of an episode.
+        key: Key of the array in an episode's group.
         sample: The array of the first episode.
         episodes: Groups of all episodes.
-        lengths: (E,) frames that are read of each; an array may have one more, the observation after the last action.
+        lengths: (E,) frames to read of each; an array may have one more, the observation after the last action.
         base: Name of its numbers without their index.
     """
     shape, dtype = tuple(int(size) for size in sample.shape[1:]), sample.dtype
     problem = ""
     if dtype.kind not in "fiub":
-        problem = f"holds {'objects' if dtype.kind == 'O' else printable(dtype)}, which are no numbers"
+        problem = f"holds {'objects' if dtype.kind == 'O' else printable(dtype)}, which are not numbers"
     elif sample.ndim == 0 or 0 in shape:
         problem = f"has the shape {sample.shape}, without a number for each frame"
 
@@ -165,7 +165,7 @@ def episode_column(
 
 
 def actions_length(path: Path, episode: str, values: "h5py.Dataset") -> int:
-    """Return how many actions an episode has; raises DemonstrationError if that is no sensible number."""
+    """Return the number of an episode's actions; raises DemonstrationError if it is implausible."""
     length = int(values.shape[0]) if values.ndim else 0
     if not 1 <= length <= MAX_FRAMES:
         raise damaged(path, f"has {length:,} actions in '{printable(episode)}'", "remove that episode")

@@ -1,4 +1,4 @@
-"""Images as files in a data set: PNG and JPEG to arrays of one size."""
+"""Decodes image files of a data set: PNG and JPEG to arrays of one size."""
 
 import io
 from collections.abc import Sequence

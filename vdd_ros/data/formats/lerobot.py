@@ -1,7 +1,8 @@
 """LeRobot data sets of version 3.0: many episodes in a Parquet file, read without LeRobot.
 
-Three writers give this version: LeRobot 0.6, LeRobot 0.4 and the converter from version 2.1. They differ in list types,
-order of columns and statistics, none of which matter here. Statistics are not used: they are computed from the frames.
+Three programs write this version: LeRobot 0.6, LeRobot 0.4 and the converter from version 2.1. They differ in list
+types, order of columns and statistics, none of which matter here. Statistics are not used: they are computed from the
+frames.
 """
 
 from pathlib import Path
@@ -52,10 +53,10 @@ def open_source(path: Path) -> Source:
 
 
 def read(path: Path) -> DemonstrationSet:
-    """Read a data set; one that was written here comes back with all that the set had.
+    """Read a data set; one written by vdd_ros is restored completely.
 
     Raises:
-        DemonstrationError: As `open_source`; or the data set was changed after it was written here.
+        DemonstrationError: As `open_source`; or the data set was changed after vdd_ros wrote it.
     """
     source, record = open_source(path), read_record(path)
     found = assemble(source, Choice())
@@ -63,7 +64,7 @@ def read(path: Path) -> DemonstrationSet:
 
 
 def _completed(path: Path, found: DemonstrationSet, record: Record) -> DemonstrationSet:
-    """Return a set with header, modes and contexts of its record, which must be those of this data set."""
+    """Return a set with the header, modes and contexts of its record, which must fit the data set."""
     header = record.header
     same = (found.header.vector, found.header.arrays, found.header.action) == (
         header.vector,
@@ -91,7 +92,7 @@ def _episodes(info: Info) -> tuple[NDArray[np.int64], list[Path]]:
             info.folder,
             f"is {info.title} whose recording was not finalised: {info.episodes:,} episodes were counted, but "
             f"{EPISODES} is missing",
-            "call dataset.finalize() where it is recorded; frames of a recording that ended without it are lost",
+            "call dataset.finalize() in the recording program; frames of a recording that ended without it are lost",
         )
     tables = [read_table(file, _COLUMNS, MAX_EPISODES) for file in files]
     found = {
@@ -103,7 +104,7 @@ def _episodes(info: Info) -> tuple[NDArray[np.int64], list[Path]]:
     if (found["episode_index"] != np.arange(len(order))).any() or len(order) != info.episodes:
         raise damaged(
             folder,
-            f"does not hold the episodes 0 to {info.episodes - 1:,}, which are counted, each once",
+            f"does not hold each of the counted episodes 0 to {info.episodes - 1:,} once",
             "copy the data set again, with all its files",
         )
     lengths = found["length"]

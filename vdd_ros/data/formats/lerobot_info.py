@@ -1,4 +1,4 @@
-"""meta/info.json of a LeRobot data set: version, rate, features, and where its files are."""
+"""meta/info.json of a LeRobot data set: version, rate, features, and paths of its files."""
 
 import math
 import re
@@ -26,16 +26,16 @@ _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_inde
 
 @dataclass(frozen=True)
 class Info:
-    """What meta/info.json says.
+    """Content of meta/info.json.
 
     Attributes:
-        folder: Of the data set.
-        version: Such as "v3.0".
+        folder: Folder of the data set.
+        version: Version, such as "v3.0".
         fps: Frames per second.
-        features: Key to what is said of it.
+        features: Key to its description.
         data_path: Pattern of the data files.
-        episodes: How many there are.
-        frames: Of all episodes.
+        episodes: Number of episodes.
+        frames: Number of frames of all episodes.
         chunks_size: Episodes in a folder (v2.1).
     """
 
@@ -50,11 +50,11 @@ class Info:
 
     @property
     def title(self) -> str:
-        """What this is."""
+        """Description of the data set, with an article."""
         return f"a LeRobot data set ({self.version})"
 
     def data_file(self, **places: int) -> Path:
-        """Return a data file, from the numbers that stand in the pattern.
+        """Return a data file, given the numbers for the pattern.
 
         Raises:
             DemonstrationError: The pattern names something else, or leaves the folder.
@@ -78,7 +78,7 @@ class Info:
 
 
 def version_of(folder: Path) -> str | None:
-    """Return the version of a LeRobot data set, "" if it is damaged, None if the folder is none; raises nothing."""
+    """Return the version of a LeRobot data set, "" if it is damaged, None for any other folder; raises nothing."""
     file = folder / INFO
     if not folder.is_dir() or not file.is_file():
         return None
@@ -94,12 +94,14 @@ def read_info(folder: Path) -> Info:
     file = folder / INFO
     fields = read_json(file, DemonstrationError, max_bytes=_MAX_BYTES)
     if not isinstance(fields, dict):
-        raise damaged(file, "is no JSON object", "copy the data set again")
+        raise damaged(file, "is not a JSON object", "copy the data set again")
     features = fields.get("features")
     if not isinstance(features, dict) or not features or len(features) > _MAX_FEATURES:
         raise damaged(file, f"has no features, or more than {_MAX_FEATURES:,}", "copy the data set again")
     if bad := [key for key, feature in features.items() if not isinstance(feature, dict)]:
-        raise damaged(file, f"describes the feature '{printable(bad[0])}' by no object", "copy the data set again")
+        raise damaged(
+            file, f"does not describe the feature '{printable(bad[0])}' by an object", "copy the data set again"
+        )
     fps = fields.get("fps")
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps <= 1e6:
         raise damaged(file, f"has the fps {printable(fps)}, not a number above 0", "correct it")
@@ -125,7 +127,7 @@ def _count(file: Path, fields: JsonObject, name: str, most: int) -> int:
 
 
 def columns(info: Info, frames: FrameFiles, units: Mapping[str, tuple[str, ...]] | None = None) -> tuple[Column, ...]:
-    """Return the columns of a data set, without those that only count; `units` are known for some keys."""
+    """Return the columns of a data set, without mere counters; `units` are known for some keys."""
     broken, units = _not_finite(info), units or {}
     return tuple(
         replace(_column(info, key, feature, frames, key in broken), units=units.get(key, ()))
@@ -157,7 +159,7 @@ def _column(info: Info, key: str, feature: JsonObject, frames: FrameFiles, is_br
             key, (height, width, 3), "uint8", lambda: frames.read_images(key, (height, width, 3)), base, problem=problem
         )
     if dtype == "string" or not _is_number(dtype):
-        return Column(key, shape, "uint8", lambda: frames.read_numbers(key, shape), base, problem="is no number")
+        return Column(key, shape, "uint8", lambda: frames.read_numbers(key, shape), base, problem="is not a number")
     if len(names) != math.prod(shape) or len(set(names)) < len(names):
         names = ()
     note = f"Its statistics in {STATISTICS} are not finite either." if is_broken else ""
@@ -175,13 +177,13 @@ def _shape(info: Info, key: str, shape: Json) -> tuple[int, ...]:
     sizes = shape if isinstance(shape, list) else [None]
     if len(sizes) > _MAX_AXES or not all(type(size) is int and 1 <= size <= MAX_FRAMES for size in sizes):
         raise damaged(
-            info.folder / INFO, f"gives '{printable(key)}' the shape {printable(shape)}", "correct or convert it"
+            info.folder / INFO, f"has the shape {printable(shape)} for '{printable(key)}'", "correct or convert it"
         )
     return tuple(size for size in sizes if isinstance(size, int))
 
 
 def _names(names: Json) -> tuple[str, ...]:
-    """Return the names of the numbers of a feature; LeRobot has lists, lists in an object, and none."""
+    """Return the names of the numbers of a feature: in LeRobot a list, a list in an object, or nothing."""
     if isinstance(names, dict):
         names = [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
@@ -190,7 +192,7 @@ def _names(names: Json) -> tuple[str, ...]:
 
 
 def _not_finite(info: Info) -> set[str]:
-    """Return the keys whose statistics are not finite; none where there are no statistics."""
+    """Return the keys with non-finite statistics; none without statistics."""
     file = info.folder / STATISTICS
     if not file.is_file():
         return set()

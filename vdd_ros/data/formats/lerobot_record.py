@@ -1,4 +1,4 @@
-"""meta/vdd_ros.json: what a demonstration set has and LeRobot has no place for, beside the data set that was made."""
+"""meta/vdd_ros.json: the parts of a demonstration set that LeRobot cannot store, beside the data set."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _STATE = f"{OBSERVATION}.state"
 
 
 class Record(NamedTuple):
-    """Header, lengths (E,), modes (E,) and contexts (E, c) of a set that was written for LeRobot."""
+    """Header, lengths (E,), modes (E,) and contexts (E, c) of a set written for LeRobot."""
 
     header: Header
     lengths: NDArray[np.int64]
@@ -69,11 +69,11 @@ def read_record(folder: Path) -> Record | None:
 
 def _object(value: Json) -> JsonObject:
     if not isinstance(value, dict):
-        raise ValueError("its header is no object")
+        raise ValueError("its header is not an object")
     return value
 
 
 def _numbers(value: Json) -> list[int]:
     if not isinstance(value, list) or not all(type(number) is int for number in value):
-        raise ValueError("its lengths or modes are no whole numbers")
+        raise ValueError("its lengths or modes are not whole numbers")
     return [number for number in value if isinstance(number, int)]

@@ -1,4 +1,4 @@
-"""Statistics of a LeRobot data set, of all frames or of one episode, in the shapes that LeRobot gives them."""
+"""Statistics of a LeRobot data set, of all frames or of one episode, in LeRobot's shapes."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ def statistics(values: NDArray[Any]) -> Mapping[str, Numbers]:
         values: (M, n) numbers, M at least 1, or images (M, height, width, 3) of 0 to 255.
 
     Returns:
-        Each of n numbers; of images 3 x 1 x 1, of the colours in 0 to 1 over all pixels. The count has one number.
+        Each has n numbers; for images 3 x 1 x 1, colours from 0 to 1 over all pixels. The count is one number.
     """
     found = _of_images(values) if values.ndim == 4 else _of_numbers(np.asarray(values, np.float64))
     shaped: dict[str, Numbers] = {
@@ -40,7 +40,7 @@ def _of_numbers(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 
 
 def _of_images(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-    """Return the statistics of the colours, from how often each of the 256 values of a colour occurs."""
+    """Return the statistics of the colours, from the histograms of their 256 values."""
     counts = np.zeros((3, 256), np.int64)
     for part in blocks(images):
         for colour in range(3):

@@ -1,4 +1,4 @@
-"""LeRobot data sets of version 2.1 (LeRobot 0.3): one Parquet file an episode, read without LeRobot."""
+"""LeRobot data sets of version 2.1 (LeRobot 0.3): one Parquet file per episode, read without LeRobot."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _lengths(info: Info) -> NDArray[np.int64]:
     if sorted(found) != list(range(info.episodes)):
         raise damaged(
             file,
-            f"does not hold the episodes 0 to {info.episodes - 1:,}, which are counted, each once",
+            f"does not hold each of the counted episodes 0 to {info.episodes - 1:,} once",
             "copy the data set again, with all its files",
         )
     return np.array([found[episode] for episode in range(info.episodes)], np.int64)

@@ -1,7 +1,7 @@
-"""Writes LeRobot data sets of version 3.0 without LeRobot, as its release 0.6 reads them.
+"""Writes LeRobot data sets of version 3.0, readable by LeRobot 0.6, without LeRobot.
 
-Numbers become float32, which LeRobot's policies take. What LeRobot has no place for (units, contexts, modes, seed) is
-in meta/vdd_ros.json, which LeRobot passes over, so that the set can be read back as it was.
+Numbers become float32, the type of LeRobot's policies. Data that LeRobot cannot store (units, contexts, modes, seed)
+are in meta/vdd_ros.json, which LeRobot ignores, so that the set can be restored completely.
 """
 
 import json
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 STATE = f"{OBSERVATION}.state"
 FILE_BYTES = 100 << 20
-"""Of a data file, after which a new one is begun."""
+"""Size of a data file after which a new one is started."""
 EPISODES_A_CHUNK = 1_000
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _EPISODES = Path("meta/episodes/chunk-000/file-000.parquet")
@@ -45,10 +45,10 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
 
     Args:
         demonstrations: The set.
-        folder: Of the data set; made, or replaced if this function wrote it.
+        folder: Folder of the data set; created, or replaced if this function wrote it.
 
     Raises:
-        DemonstrationError: pyarrow is missing; the set has arrays that are no RGB images, numbers beyond float32, or
+        DemonstrationError: pyarrow is missing; the set has arrays that are not RGB images, numbers beyond float32, or
             names that LeRobot refuses; or the folder holds something else.
         OSError: The system refuses a file.
     """
@@ -61,12 +61,12 @@ def write(demonstrations: DemonstrationSet, folder: Path) -> Path:
 
 
 def _check(demonstrations: DemonstrationSet) -> None:
-    """Refuse what LeRobot cannot hold."""
+    """Refuse data that LeRobot cannot store."""
     for feature in demonstrations.header.arrays:
         if feature.dtype != "uint8" or len(feature.shape) != 3 or feature.shape[2] != 3:
             raise DemonstrationError(
-                f"the array {feature} cannot be written for LeRobot, only images of uint8 and height x width x 3; "
-                "leave it out"
+                f"the array {feature} cannot be written for LeRobot, which only stores uint8 images of height x width "
+                "x 3; leave it out"
             )
         if "/" in feature.name:
             raise DemonstrationError(f"the array {feature} has a slash in its name, which LeRobot refuses; rename it")
@@ -76,16 +76,16 @@ def _check(demonstrations: DemonstrationSet) -> None:
     for name, values in (("observation", demonstrations.observation), ("action", demonstrations.action)):
         if values.size and max(float(values.max()), -float(values.min())) > limit:
             raise DemonstrationError(
-                f"'{name}' has numbers beyond {limit:.3g}, the largest of float32, which LeRobot keeps; scale them"
+                f"'{name}' has numbers beyond {limit:.3g}, the largest of LeRobot's float32; scale them"
             )
 
 
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give a new folder beside a folder, which takes its place when the block ends well."""
+    """Yield a new folder beside a folder, which replaces it when the block succeeds."""
     if folder.exists() and not (folder / RECORD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise DemonstrationError(
-            f"'{printable(folder)}' holds something else than a data set that vdd_ros wrote for LeRobot; name another "
+            f"'{printable(folder)}' holds anything other than a data set that vdd_ros wrote for LeRobot; name another "
             "folder, or remove it"
         )
     target = Path(os.path.realpath(folder))
@@ -128,7 +128,7 @@ def _write_files(demonstrations: DemonstrationSet, folder: Path) -> None:
 
 
 def _frames(demonstrations: DemonstrationSet, pairs: slice) -> dict[str, NDArray[Any]]:
-    """Return pairs by key, as LeRobot keeps them."""
+    """Return pairs by key, in LeRobot's form."""
     return {
         STATE: demonstrations.observation[pairs].astype(np.float32),
         **{f"{OBSERVATION}.{name}": values[pairs] for name, values in demonstrations.arrays.items()},
@@ -146,7 +146,7 @@ def _counted(lengths: NDArray[np.int64], rate_hz: float) -> dict[str, NDArray[An
 
 
 def _write_data(demonstrations: DemonstrationSet, folder: Path) -> list[dict[str, Any]]:
-    """Write the frames, one row group an episode, and return the rows of meta/episodes."""
+    """Write the frames, one row group per episode, and return the rows of meta/episodes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -203,7 +203,7 @@ def _column(values: NDArray[Any]) -> "pa.Array":
 
 
 def _tasks(task: str) -> "pa.Table":
-    """Return the table of tasks; its texts are the index for pandas, with which LeRobot reads it."""
+    """Return the table of tasks; its texts are the index for pandas, which LeRobot uses."""
     import pyarrow as pa
 
     table = pa.table({"task_index": pa.array([0], pa.int64()), "task": pa.array([task])})

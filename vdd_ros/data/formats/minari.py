@@ -22,12 +22,12 @@ _EPISODE, _ARROW = "episode_", "arrow"
 
 
 def probe(path: Path) -> bool:
-    """Return whether a folder is a data set of Minari, or the file is its file; raises nothing."""
+    """Return whether a folder is a data set of Minari, or a file belongs to one; raises nothing."""
     return _file(path) is not None or _arrow(path) is not None
 
 
 def _arrow(path: Path) -> Path | None:
-    """Return the folder of episodes of a data set in Arrow; None if it is none; raises nothing."""
+    """Return the folder of episodes of a data set in Arrow; None for other data; raises nothing."""
     for place in (path / "data", path):
         if (place / METADATA).is_file():
             try:
@@ -39,7 +39,7 @@ def _arrow(path: Path) -> Path | None:
 
 
 def _file(path: Path) -> Path | None:
-    """Return the file of a data set, its `data` folder, or the file itself; None if it is none."""
+    """Return the file of a data set, given its folder, its `data` folder or the file itself; None for other data."""
     places = (path / "data" / FILE, path / FILE) if path.is_dir() else (path,)
     found = next((place for place in places if place.name == FILE and place.is_file()), None)
     return found if found is not None and hdf5.is_hdf5(found) else None
@@ -55,7 +55,7 @@ def open_source(path: Path) -> Source:
         return _open_arrow(path, folder)
     place = _file(path)
     if place is None:
-        raise damaged(path, f"holds no {FILE}", "name a data set of Minari that is kept as HDF5")
+        raise damaged(path, f"holds no {FILE}", "name a data set of Minari in HDF5")
     metadata = _metadata(place)
     with hdf5.opened(place) as file:
         episodes = hdf5.numbered(file, _EPISODE, place)
@@ -118,18 +118,18 @@ def _base(key: str) -> str:
 
 
 def _metadata(file: Path) -> JsonObject:
-    """Return metadata.json beside the file; empty if there is none, as in data sets of old versions."""
+    """Return metadata.json beside the file; empty if missing, as in data sets of old versions."""
     place = file.parent / METADATA
     found = read_json(place, DemonstrationError) if place.is_file() else {}
     if not isinstance(found, dict):
-        raise damaged(place, "is no JSON object", "copy the data set again")
+        raise damaged(place, "is not a JSON object", "copy the data set again")
     return found
 
 
 def _count(file: Path, metadata: JsonObject, name: str) -> int | None:
     value = metadata.get(name)
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != int(value)):
-        raise damaged(file.parent / METADATA, f"has {name} {printable(value)}, no whole number", "copy it again")
+        raise damaged(file.parent / METADATA, f"has {name} {printable(value)}, not a whole number", "copy it again")
     return None if value is None else int(value)
 
 

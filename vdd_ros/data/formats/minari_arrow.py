@@ -1,6 +1,6 @@
 """Minari's data sets in Arrow: data/NUMBER/part-0.arrow for each episode, read without Minari.
 
-A row is a step; the last one is the observation after the last action, and its action is filling.
+A row is a step; the last one is the observation after the last action, with a dummy action.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class ArrowEpisodes:
 
     Attributes:
         lengths: (E,) actions of each episode.
-        columns: Of observations and actions, in order.
+        columns: Columns of observations and actions, in order.
 
     Raises:
         DemonstrationError: pyarrow is missing, or the data set is damaged.
@@ -62,7 +62,7 @@ class ArrowEpisodes:
         base = rest or role.removesuffix("s")
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         dtype = np.dtype(kind.to_pandas_dtype()).name if is_number else "object"
-        problem = "" if is_number else f"holds {printable(kind)}, which are no numbers"
+        problem = "" if is_number else f"holds {printable(kind)}, which are not numbers"
         if not problem and 0 in shape:
             problem = f"has the shape {shape}, without a number for each frame"
         return Column(key, shape, dtype, lambda: self._read(key, shape, dtype), base, problem=problem)
@@ -95,7 +95,7 @@ class ArrowEpisodes:
 
 
 def _numbered(folder: Path) -> list[Path]:
-    """Return the folders of the episodes in order of their numbers."""
+    """Return the folders of the episodes ordered by number."""
     found = {int(place.name): place for place in folder.iterdir() if place.name.isdecimal() and place.is_dir()}
     if len(found) > MAX_EPISODES:
         raise damaged(folder, f"holds {len(found):,} episodes", f"at most {MAX_EPISODES:,} are read: split it")

@@ -1,9 +1,9 @@
 """`demonstrations.npz`, read with bounded time and memory: sizes are checked before data is read.
 
-Sets below `COMPRESSED_BELOW` are compressed. The members of larger ones are stored as they are, since measured numbers
-hardly shrink, and compressing takes longer than all else. From `MAPPED_FROM` on, observations and actions are mapped
-into memory instead of read: a set may be larger than the memory. The checksums of the archive cover what is read; those
-of mapped members would take reading them, and their SHA-256 is what counts.
+Sets below `COMPRESSED_BELOW` are compressed. The members of larger ones are not compressed, since measured numbers
+hardly shrink, and compression takes longer than everything else. From `MAPPED_FROM` on, observations and actions are
+memory-mapped instead of read, so a set may be larger than memory. The archive's checksums are verified for members that
+are read, but not for mapped ones; the SHA-256 of the set covers all.
 """
 
 import json
@@ -33,15 +33,15 @@ FORMAT_VERSION = 1
 ARRAYS = {"header": "text", **DTYPES}
 """Members of the archive, and the types of their numbers."""
 _ARRAY = re.compile(r"array_(0|[1-9][0-9]{0,3})")
-"""Members of arrays of the observation, counted in the order of the header, which has their names."""
+"""Prefix of members with arrays of the observation, numbered in the order of the header, which has their names."""
 OPTIONAL = ("contexts",)
-"""Left out if all episodes start alike."""
+"""Member that is omitted if all episodes start alike."""
 MAX_BYTES = 4 << 30
-"""Of all arrays together that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
+"""Limit on all arrays that are read into memory: 10,000 episodes of 1,000 pairs of 50 numbers."""
 COMPRESSED_BELOW = 4 << 20
-"""Bytes of the largest array of a set that is stored compressed."""
+"""Size of the largest array up to which a set is compressed, in bytes."""
 MAPPED_FROM = 64 << 20
-"""Bytes of an array that is mapped into memory, if it is stored uncompressed."""
+"""Size from which an uncompressed array is memory-mapped, in bytes."""
 _MAPPED = ("observation", "action")
 MAX_HEADER_BYTES = 1 << 20
 MAX_ENTRIES = 4_096
@@ -63,7 +63,7 @@ class _Member(NamedTuple):
 
 
 def probe(path: Path) -> bool:
-    """Return whether a file, or the file of the standard name in a folder, has arrays that only this format has."""
+    """Return whether a file, or the file of the standard name in a folder, has arrays specific to this format."""
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file() or not zipfile.is_zipfile(file):
         return False
@@ -75,10 +75,10 @@ def probe(path: Path) -> bool:
 
 
 def read(path: Path) -> DemonstrationSet:
-    """Read a set that `write` wrote.
+    """Read a set written by `write`.
 
     Args:
-        path: The file, or the folder that holds it.
+        path: The file, or its folder.
 
     Raises:
         DemonstrationError: The file is missing, damaged, of another version, too large, or another program's.
@@ -119,10 +119,10 @@ def write_as(demonstrations: DemonstrationSet, folder: Path, *, compressed: bool
     Args:
         demonstrations: The set.
         folder: The folder.
-        compressed: Whether its arrays are compressed; None: if they are small.
+        compressed: Whether to compress its arrays; None: if they are small.
 
     Raises:
-        DemonstrationError: The header has an invalid field, so the set could not be read again.
+        DemonstrationError: The header has an invalid field, so the set could not be read back.
     """
     target = folder / FILE_NAME
     fields = demonstrations.header.to_dict()
@@ -154,7 +154,7 @@ def _check_place(path: Path, file: Path) -> None:
             "name their folder"
         )
     if not file.is_file():
-        raise DemonstrationError(f"'{printable(file)}' is no ordinary file; name the folder of the demonstrations")
+        raise DemonstrationError(f"'{printable(file)}' is not an ordinary file; name the folder of the demonstrations")
     if (known := describe(file)) is not None:
         raise _foreign(file, known)
     _refuse_misplaced(file)
@@ -170,20 +170,20 @@ def _foreign(path: Path, known: str) -> DemonstrationError:
 
 
 def read_file(file: Path) -> tuple[JsonObject, dict[str, NDArray[Any]]]:
-    """Read the header and the arrays of a set; the arrays fit each other and the header.
+    """Read and check the header and the arrays of a set.
 
     Raises:
-        ValueError: What is wrong.
-        DemonstrationError: The header is no JSON.
+        ValueError: The problem.
+        DemonstrationError: The header is not JSON.
     """
     if not zipfile.is_zipfile(file):
-        raise ValueError("it is no .npz archive, or was cut off")
+        raise ValueError("it is not an .npz archive, or was truncated")
     with zipfile.ZipFile(file) as archive:
         members = {name: _look(archive, name) for name in _names(archive)}
         _check_types(members)
         header = parse_json(str(_read(archive, "header")), f"the header of '{file}'", DemonstrationError)
         if not isinstance(header, dict):
-            raise ValueError("its header is no JSON object")
+            raise ValueError("its header is not a JSON object")
         _check_shapes(members)
         lengths = _read(archive, "lengths")
         pairs = members["observation"].shape[0]
@@ -205,7 +205,7 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     for name in found:
         known = name.removesuffix(".npy")
         if not name.endswith(".npy") or (known not in ARRAYS and not _ARRAY.fullmatch(known)):
-            raise ValueError(f"it holds '{printable(name)}', which demonstrations have not")
+            raise ValueError(f"it holds '{printable(name)}', which is not part of demonstrations")
     if missing := [name for name in ARRAYS if f"{name}.npy" not in found and name not in OPTIONAL]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     if len(found) > len(set(found)):
@@ -221,7 +221,7 @@ def _may_be_mapped(name: str) -> bool:
 
 
 def _named(features: Sequence[Feature], found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Take the arrays of the observation out of what was found; raises ValueError unless they are those."""
+    """Take the arrays of the observation from the members; raises ValueError if they do not match the header."""
     members = sorted(name for name in found if _ARRAY.fullmatch(name))
     if members != sorted(f"array_{index}" for index in range(len(features))):
         raise ValueError(f"its header has {len(features)} arrays, but the file holds {', '.join(members) or 'none'}")
@@ -232,7 +232,7 @@ def _named(features: Sequence[Feature], found: dict[str, NDArray[Any]]) -> dict[
 def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
     info = archive.getinfo(f"{name}.npy")
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"'{name}' is encrypted or packed in a way that numpy does not use")
+        raise ValueError(f"'{name}' is encrypted or packed in a way unknown to numpy")
     with archive.open(info) as stream:
         yield stream
 
@@ -251,7 +251,7 @@ def _look(archive: zipfile.ZipFile, name: str) -> _Member:
         info = archive.getinfo(f"{name}.npy")
         there = info.file_size - stream.tell()
         if min(shape, default=0) < 0 or member.bytes != there:
-            raise ValueError(f"'{name}' says that it has the shape {shape}, but there are {there:,} bytes")
+            raise ValueError(f"'{name}' states the shape {shape}, but has {there:,} bytes")
         is_stored = info.compress_type == zipfile.ZIP_STORED
         if _may_be_mapped(name) and is_stored and not fortran and there >= MAPPED_FROM:
             return member._replace(offset=_begin(Path(str(archive.filename)), info) + stream.tell())
@@ -278,13 +278,13 @@ def _check_types(members: dict[str, _Member]) -> None:
                 raise ValueError(f"'{name}' is {member.dtype}, not one of {', '.join(FEATURE_DTYPES)}")
         elif wanted == "text":
             if member.dtype.kind != "U" or member.shape != () or member.bytes > MAX_HEADER_BYTES:
-                raise ValueError(f"its header is no text of at most {MAX_HEADER_BYTES // 4:,} characters")
+                raise ValueError(f"its header is not a text of at most {MAX_HEADER_BYTES // 4:,} characters")
         elif member.dtype != np.dtype(wanted):
             raise ValueError(f"'{name}' is {member.dtype}, not {wanted}")
     if (total := sum(member.bytes for member in members.values() if member.offset is None)) > MAX_BYTES:
         raise ValueError(
             f"its arrays have {total:,} bytes; at most {MAX_BYTES:,} are read: split it, or store it uncompressed "
-            "(numpy.savez), so that it is mapped"
+            "(numpy.savez), so that it can be memory-mapped"
         )
 
 
@@ -310,7 +310,7 @@ def read_header(fields: JsonObject) -> Header:
     """Return the header of a set.
 
     Args:
-        fields: As `Header.to_dict` gives them.
+        fields: In the form of `Header.to_dict`.
 
     Raises:
         ValueError: A field is missing, unknown or invalid.

@@ -1,4 +1,4 @@
-"""A first description of a data set: what it states, and questions where its owner must decide."""
+"""Drafts a description of a data set: its own statements, and questions for its owner."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
 OPEN = "???"
-"""In the place of what must be stated: a description that still has it is refused."""
+"""Placeholder for required statements: a description with one is refused."""
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 _MANY = 24
-"""Numbers of a key whose names and units are listed."""
+"""Limit on the numbers of a key whose names and units are listed."""
 
 
 def outline(path: Path, file: Path | None = None) -> str:
@@ -26,17 +26,19 @@ def outline(path: Path, file: Path | None = None) -> str:
 
     Args:
         path: The data set.
-        file: Where the description will be, from which its path to the data set counts; None: the current folder.
+        file: Path of the description, to which its path to the data set is relative; None: the current folder.
 
     Raises:
-        DemonstrationError: No format recognises the data set, or it states everything itself, or is damaged.
+        DemonstrationError: No format recognises the data set, or it needs no description, or is damaged.
     """
     if not path.exists():
         raise DemonstrationError(f"there is nothing at '{printable(path)}'; name a data set")
     found = find_format(path)
     if found is None or found.open is None:
         what = "no data set of a known format" if found is None else f"{found.description}, which needs no description"
-        raise DemonstrationError(f"'{printable(path)}' is {what}; docs/formats.md has what can be described")
+        raise DemonstrationError(
+            f"'{printable(path)}' is {what}; docs/formats.md lists the data sets that can be described"
+        )
     place = os.path.relpath(path.resolve(), (Path() if file is None else file.parent).resolve())
     return "\n".join(_lines(found.open(path), place)) + "\n"
 
@@ -50,12 +52,10 @@ def write_outline(path: Path, file: Path, *, force: bool = False) -> None:
         force: Replace an old one.
 
     Raises:
-        DemonstrationError: As `outline`; or there is a file already, or its name is no YAML's.
+        DemonstrationError: As `outline`; or there is a file already, or its name does not end in .yaml.
     """
     if file.suffix not in (".yaml", ".yml"):
-        raise DemonstrationError(
-            f"'{printable(file)}' does not end in .yaml, by which descriptions are known; name it so"
-        )
+        raise DemonstrationError(f"'{printable(file)}' does not end in .yaml, as descriptions must; rename it")
     if file.exists() and not force:
         raise DemonstrationError(f"'{printable(file)}' exists; replace it with --force, or name another file")
     text = outline(path, file)
@@ -113,5 +113,5 @@ def _key(column: Column, take: tuple[int, ...] | None) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return a text as YAML: as it is, or in quotes where it could be read as something else."""
+    """Return a text as YAML, in quotes if it could be read as something else."""
     return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text)

@@ -1,4 +1,4 @@
-"""Episodes in arrays of one length, filled up behind each episode's end, with a mask of what is real."""
+"""Episodes in arrays of one length, padded after each episode's end, with a mask of the real steps."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ def load_array(file: Path, axes: int) -> NDArray[Any]:
 
     Args:
         file: The file.
-        axes: How many axes it must have.
+        axes: Required number of axes.
 
     Raises:
         DemonstrationError: It is missing, damaged, of objects, or of another shape.
@@ -25,8 +25,8 @@ def load_array(file: Path, axes: int) -> NDArray[Any]:
         raise damaged(file, "is missing", "copy the data set again, with all its files")
     try:
         found = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged header is parsed as Python, with errors of its own in each version
-        raise damaged(file, f"is no array of numpy that is read ({printable(error)})", "copy it again") from error
+    except Exception as error:  # a damaged header is parsed as Python, with different errors in each version
+        raise damaged(file, f"is not a readable numpy array ({printable(error)})", "copy it again") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub" or found.ndim != axes or 0 in found.shape:
         form = f"{found.dtype}, {found.shape}" if isinstance(found, np.ndarray) else "no array"
         raise damaged(file, f"is {form}, not numbers in {axes} axes", "copy the data set again")
@@ -37,7 +37,7 @@ def lengths_of(file: Path, mask: NDArray[Any]) -> NDArray[np.int64]:
     """Return the lengths of episodes from a mask, (E, T): ones, then zeros.
 
     Raises:
-        DemonstrationError: A row is something else.
+        DemonstrationError: A row has another form.
     """
     if len(mask) > MAX_EPISODES or mask.size > MAX_FRAMES:
         raise damaged(file, f"has the shape {mask.shape}", f"at most {MAX_FRAMES:,} steps are read: split the data set")
@@ -47,7 +47,7 @@ def lengths_of(file: Path, mask: NDArray[Any]) -> NDArray[np.int64]:
     if wrong.any():
         raise damaged(
             file,
-            f"is not 1 up to the end of episode {int(np.argmax(wrong))} and 0 behind it",
+            f"is not 1 up to the end of episode {int(np.argmax(wrong))} and 0 after it",
             "copy the data set again",
         )
     return lengths

@@ -1,4 +1,4 @@
-"""Frames in Parquet files, as LeRobot keeps them: numbers and images by column, in order of episodes."""
+"""Frames in LeRobot's Parquet files: numbers and images by column, in order of episodes."""
 
 import math
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from vdd_ros.text import printable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CUT = "has no end, so its recording was not finalised, or the copy was cut off"
+_CUT = "has no end, so its recording was not finalised, or the copy was truncated"
 _MEND = "finalise the recording (dataset.finalize() in LeRobot), or copy the file again"
 
 
 def read_table(file: Path, columns: Sequence[str], most_rows: int) -> "pa.Table":
-    """Read columns of a Parquet file, whose number of rows is checked before.
+    """Read columns of a Parquet file, after checking its number of rows.
 
     Args:
         file: The file.
         columns: Their names.
-        most_rows: How many rows there may be.
+        most_rows: Maximum number of rows.
 
     Raises:
         DemonstrationError: pyarrow or the file is missing; the file is damaged or too long, or lacks a column.
@@ -52,7 +52,7 @@ def read_table(file: Path, columns: Sequence[str], most_rows: int) -> "pa.Table"
 
 
 def whole_numbers(table: "pa.Table", name: str, file: Path) -> NDArray[np.int64]:
-    """Return a column of whole numbers, (M,) int64; raises DemonstrationError if it is none."""
+    """Return a column of whole numbers, (M,) int64; raises DemonstrationError for other types."""
     values = numbers(table, name, (), file)
     if values.dtype.kind not in "iu":
         raise damaged(file, f"has the column '{printable(name)}' of {values.dtype}, not of whole numbers", "convert it")
@@ -63,13 +63,13 @@ def numbers(table: "pa.Table", name: str, shape: tuple[int, ...], file: Path) ->
     """Return a column of numbers, vectors or nested lists as (M, *shape).
 
     Args:
-        table: From `read_table`.
+        table: Result of `read_table`.
         name: The column.
-        shape: Of a row. Vectors of one number may be plain numbers.
-        file: Named in errors.
+        shape: Shape of a row. Vectors of one number may be plain numbers.
+        file: File named in errors.
 
     Raises:
-        DemonstrationError: A row is empty, of another length, or no number.
+        DemonstrationError: A row is empty, of another length, or not a number.
     """
     import pyarrow as pa
 
@@ -106,7 +106,9 @@ def _flat(array: "pa.Array", shape: tuple[int, ...], name: str, file: Path) -> N
         raise damaged(file, f"{where} with empty rows, or of {printable(array.type)}", "leave it out, or convert it")
     values: NDArray[Any] = array.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "fiub" or len(values) != rows * math.prod(shape):
-        raise damaged(file, f"{where} of {printable(array.type)}, which are no {shape} numbers a row", "leave it out")
+        raise damaged(
+            file, f"{where} of {printable(array.type)}, which are not {shape} numbers per row", "leave it out"
+        )
     return values
 
 
@@ -114,7 +116,7 @@ class FrameFiles:
     """The frames of a data set in Parquet files with the columns episode_index and frame_index.
 
     Args:
-        files: In order of their episodes.
+        files: The files, in order of their episodes.
         lengths: (E,) frames of each episode.
 
     Raises:
@@ -136,7 +138,7 @@ class FrameFiles:
         self._check(episode[order], frame[order], lengths)
 
     def _check(self, episode: NDArray[np.int64], frame: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
-        """Refuse frames that are not 0, 1, … of each episode."""
+        """Refuse frames that are not numbered 0, 1, … in each episode."""
         place = self._files[0].parent if self._files else Path()
         if len(episode) and (episode[0] < 0 or episode[-1] >= len(lengths)):
             wrong = int(episode[0] if episode[0] < 0 else episode[-1])

@@ -1,8 +1,8 @@
-"""Pickles of dictionaries, lists, numbers and numpy arrays, read without running anything that is in them.
+"""Pickles of dictionaries, lists, numbers and numpy arrays, read without running any code in them.
 
-A pickle is a program: it may name any function of any module and have it called. Here every name but those by
-which numpy's arrays are written is refused, and those stand for classes and functions of this module, which only keep
-what they are given.
+A pickle is a program: it may name any function of any module and have it called. Here every name is refused except
+those of pickled numpy arrays, which are replaced by classes and functions of this module that only store their
+arguments.
 """
 
 import io
@@ -18,17 +18,17 @@ from vdd_ros.data.formats.source import damaged
 from vdd_ros.text import printable
 
 MAX_BYTES = 1 << 30
-"""Of one file."""
+"""Size limit of a file."""
 _KINDS = "fiub"
 
 
 class Array:
-    """An array of numpy in a pickle: type, shape and bytes, not yet an array."""
+    """A numpy array in a pickle: type, shape and bytes, not yet an array."""
 
     __slots__ = ("_content", "_dtype", "_order", "_shape")
 
     def __init__(self, kind: object, shape: object, letter: object) -> None:
-        """Take what numpy's own function takes, an empty array to be filled."""
+        """Accept the arguments of numpy's own function, for an empty array to be filled."""
         if kind is not _NdArray or shape != (0,):
             raise pickle.UnpicklingError("it holds an array that numpy did not write")
         self._content: object = None
@@ -43,11 +43,11 @@ class Array:
         """Return the array.
 
         Raises:
-            ValueError: It holds no numbers, or other bytes than its shape says.
+            ValueError: It holds no numbers, or its size contradicts its shape.
         """
         shape, dtype, content = self._shape, self._dtype, self._content
         if not isinstance(dtype, DType) or not isinstance(content, bytes):
-            raise ValueError("it holds objects, which are no numbers")
+            raise ValueError("it holds objects, which are not numbers")
         found = dtype.dtype()
         if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
             raise ValueError(f"its shape is {printable(shape)}")
@@ -71,9 +71,9 @@ class DType:
             self._order = state[1]
 
     def dtype(self) -> np.dtype[Any]:
-        """Return the type; raises ValueError if it is none of numbers."""
+        """Return the type; raises ValueError if it is not a number type."""
         if not isinstance(self._letters, str) or self._letters[:1] not in _KINDS or not self._letters[1:].isdecimal():
-            raise ValueError(f"it is of {printable(self._letters)}, which are no numbers")
+            raise ValueError(f"it is of {printable(self._letters)}, which are not numbers")
         try:
             found = np.dtype(self._letters)
         except TypeError as error:
@@ -82,17 +82,17 @@ class DType:
 
 
 class _NdArray:
-    """Stands for numpy's type of arrays, which pickles name and do not call."""
+    """Replaces numpy's array type, which pickles name but do not call."""
 
     def __init__(self, *_: object) -> NoReturn:
-        raise pickle.UnpicklingError("it makes an array in a way that numpy does not write")
+        raise pickle.UnpicklingError("it makes an array in a way unknown to numpy")
 
     def __new__(cls, *_: object) -> NoReturn:
-        raise pickle.UnpicklingError("it makes an array in a way that numpy does not write")
+        raise pickle.UnpicklingError("it makes an array in a way unknown to numpy")
 
 
 def _scalar(dtype: object, content: object = b"") -> float | int | bool:
-    """Return a single number of numpy as Python has it."""
+    """Return a single numpy number as a Python number."""
     if not isinstance(dtype, DType) or not isinstance(content, bytes):
         raise pickle.UnpicklingError("it holds a number that numpy did not write")
     try:
@@ -120,7 +120,7 @@ def _latin1(text: object, encoding: object) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Return what these protocols write for an empty array."""
+    """Return the representation of an empty array in these protocols."""
     return b""
 
 
@@ -142,16 +142,16 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows numpy's arrays and numbers by name, and nothing else."""
+    """Resolves only the names of numpy's arrays and numbers."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class of this module for one of numpy; refuse all others."""
         if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it asks for '{printable(module)}.{printable(name)}', which is never run")
+            raise pickle.UnpicklingError(f"it asks for '{printable(module)}.{printable(name)}', which is never called")
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: object) -> NoReturn:
-        """Refuse objects that are elsewhere."""
+        """Refuse objects outside of the file."""
         raise pickle.UnpicklingError("it names objects outside of the file")
 
 
@@ -159,7 +159,7 @@ def read_pickle(file: Path) -> object:
     """Read a pickle; arrays of numpy are `Array`s.
 
     Raises:
-        DemonstrationError: The file is missing, too large or damaged, or asks for something to be run.
+        DemonstrationError: The file is missing, too large or damaged, or would run code.
     """
     try:
         with file.open("rb") as stream:
@@ -172,4 +172,4 @@ def read_pickle(file: Path) -> object:
         return _Unpickler(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle makes the library raise nearly anything
         reason = printable(error) or type(error).__name__
-        raise damaged(file, f"is no pickle that is read: {reason}", "save its numbers as a plain array") from error
+        raise damaged(file, f"is not a readable pickle: {reason}", "save its numbers as a plain array") from error

@@ -1,4 +1,4 @@
-"""The arrays of Relay Kitchen, as BeT, Diffusion Policy and BESO keep them: time first, 30 of 60 numbers in use."""
+"""The arrays of Relay Kitchen, as used by BeT, Diffusion Policy and BESO: time first, 30 of 60 numbers in use."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def probe(path: Path) -> bool:
 
 
 def open_source(path: Path) -> Source:
-    """Open a folder; the goals behind the first 30 numbers, which are zero in the data, are not read.
+    """Open a folder; the goals after the first 30 numbers, which are zero in the data, are not read.
 
     Raises:
         DemonstrationError: An array is damaged, or the arrays contradict one another.

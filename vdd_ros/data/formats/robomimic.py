@@ -75,7 +75,7 @@ def _length(path: Path, demo: "h5py.Group") -> int:
     if "num_samples" in demo.attrs and int(demo.attrs["num_samples"]) != length:
         raise damaged(
             path,
-            f"says that '{printable(demo.name)}' has {int(demo.attrs['num_samples']):,} samples, but it has {length:,} "
+            f"states {int(demo.attrs['num_samples']):,} samples for '{printable(demo.name)}', which has {length:,} "
             "actions",
             "remove that episode, or convert the file again",
         )
@@ -83,7 +83,7 @@ def _length(path: Path, demo: "h5py.Group") -> int:
 
 
 def _environment(path: Path, data: "h5py.Group") -> tuple[str | None, float | None]:
-    """Return the name of the environment and its control rate, as far as the file states them."""
+    """Return the name of the environment and its control rate, if the file states them."""
     if "env_args" not in data.attrs:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""What a format of another program gives before names, units and choice are settled: the keys of a data set."""
+"""A data set of another program before names, units and selection are settled: its keys."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,13 +15,13 @@ from vdd_ros.errors import DemonstrationError
 from vdd_ros.text import printable
 
 UNKNOWN = "unknown"
-"""Unit of a number whose data set states none: it is converted to no other unit."""
+"""Unit of a number whose data set states none; it converts to no other unit."""
 EXTRA = "formats"
-"""Extra of setup.py that brings the libraries."""
+"""Extra of setup.py with the libraries."""
 MAX_BYTES = 4 << 30
-"""Of all keys together that are read into memory."""
+"""Limit on all keys that are read into memory."""
 MAX_FRAMES = 100_000_000
-"""Five weeks at 30 Hz."""
+"""Limit on the frames: five weeks at 30 Hz."""
 MAX_EPISODES = 10_000_000
 
 
@@ -30,15 +30,15 @@ class Column:
     """One key of a data set: a vector or an array for each frame.
 
     Attributes:
-        key: As the data set calls it.
-        shape: Of one frame; () for a number.
-        dtype: Number type in the data set, as numpy names it.
+        key: Name of the key in the data set.
+        shape: Shape of one frame; () for a number.
+        dtype: numpy's name of the number type in the data set.
         read: Reads all frames: (M, *shape) of `dtype`, episodes end to end. Raises DemonstrationError.
         base: Name of its numbers without their index; by default the key.
-        names: Names of the numbers of a vector; empty if the data set gives none.
+        names: Names of the numbers of a vector; empty if the data set has none.
         units: Their units, or one for all; empty if neither data set nor format states them.
-        problem: Why it cannot be read, the end of a sentence; empty if it can.
-        note: What else is known if a frame is not finite, a sentence; empty if nothing is.
+        problem: Why it is unreadable, as the end of a sentence; empty if it is readable.
+        note: A further sentence for errors about non-finite frames; may be empty.
     """
 
     key: str
@@ -63,13 +63,13 @@ class Source:
 
     Attributes:
         path: File or folder.
-        kind: What it is, such as "a LeRobot data set (v3.0)".
+        kind: Its kind, such as "a LeRobot data set (v3.0)".
         task: Name of its task.
         lengths: (E,) frames of each episode, at least 1.
         columns: All keys, in order.
         rate_hz: Frames per second; None if the data set states none.
-        observation: What the format marks as observed, keys or parts of them; empty if it marks nothing.
-        action: What it marks as commanded, likewise.
+        observation: Keys, or parts of them, that the format marks as observed; may be empty.
+        action: Those that it marks as commanded, likewise.
         subsets: Numbers of the episodes of each named part, such as "train".
     """
 
@@ -84,7 +84,7 @@ class Source:
     subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def marked(self, role: str) -> tuple[KeyChoice, ...]:
-        """Return what the format marks as "observation" or "action"."""
+        """Return the format's marks of "observation" or "action"."""
         marks = self.observation if role == "observation" else self.action
         return tuple(KeyChoice(mark) if isinstance(mark, str) else mark for mark in marks)
 
@@ -104,20 +104,20 @@ class Source:
 
 
 def damaged(path: Path, problem: str, mend: str) -> DemonstrationError:
-    """Return the error of a file that contradicts its format; `mend` is the end of a sentence."""
+    """Return the error for a file that contradicts its format; `mend` is the end of a sentence."""
     return DemonstrationError(f"'{printable(path)}' {problem}; {mend}")
 
 
 def check_lengths(path: Path, lengths: NDArray[np.int64], frames: int | None = None) -> None:
-    """Refuse episodes that do not add up.
+    """Refuse episodes with inconsistent lengths.
 
     Args:
-        path: Named in the error.
+        path: Path named in the error.
         lengths: (E,) frames of each episode.
-        frames: How many there are in all; None: any number.
+        frames: Total number of frames; None: any number.
 
     Raises:
-        DemonstrationError: There is no episode, one without a frame, or their sum is another one.
+        DemonstrationError: There is no episode, or one without a frame, or their sum differs.
     """
     if not len(lengths):
         raise damaged(path, "holds no episode", "record some, or name another data set")
@@ -137,11 +137,11 @@ def check_lengths(path: Path, lengths: NDArray[np.int64], frames: int | None = N
 
 @contextmanager
 def needing(package: str, what: str) -> Iterator[None]:
-    """Name the extra if the block cannot import an optional package.
+    """Raise an error that names the extra if the block cannot import an optional package.
 
     Args:
-        package: As it is imported.
-        what: Which data need it, the beginning of a sentence.
+        package: Its import name.
+        what: The data that need it, as the beginning of a sentence.
 
     Raises:
         DemonstrationError: The package is not installed.
@@ -152,6 +152,6 @@ def needing(package: str, what: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] != package:
             raise
         raise DemonstrationError(
-            f"{what} needs {package}, which is not installed; the extra '{EXTRA}' brings it: "
+            f"{what} needs {package}, which is not installed; the extra '{EXTRA}' contains it: "
             f"pip install 'vdd_ros[{EXTRA}]'"
         ) from error

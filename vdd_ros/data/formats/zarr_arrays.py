@@ -20,10 +20,10 @@ from vdd_ros.text import printable
 _MAX_METADATA = 16 << 20
 _MAX_AXES = 6
 MAX_CHUNK_BYTES = 1 << 30
-"""Of a chunk, or of all chunks of a shard."""
+"""Size limit of a chunk, or of all chunks of a shard."""
 MAX_CHUNKS = 10_000_000
 _SLACK = 1 << 16
-"""Bytes by which a chunk that does not compress may be longer in the store."""
+"""Bytes by which an incompressible chunk may be longer in the store."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class ZarrArray:
 
     Attributes:
         name: Path in the store.
-        shape: Of the whole array.
-        files: Shape of what a file holds: a chunk, or a shard.
-        encoding: Of a chunk.
-        shards: How chunks are kept in shards; None if each has a file of its own.
+        shape: Shape of the whole array.
+        files: Shape of a file's content: a chunk or a shard.
+        encoding: Encoding of a chunk.
+        shards: Layout of shards; None if each chunk has its own file.
         fill: Value of chunks that are not stored.
         key: Returns the file of a chunk or shard, from its indices.
-        problem: Why it cannot be read, the end of a sentence; empty if it can.
+        problem: Why it is unreadable, as the end of a sentence; empty if it is readable.
     """
 
     name: str
@@ -81,7 +81,7 @@ class ZarrArray:
 
     @property
     def _most(self) -> int:
-        """Most bytes of a file."""
+        """Limit on the bytes of a file."""
         if self.shards is None:
             return self.encoding.most + _SLACK
         chunks = math.prod(self.shards.counts) * (self.encoding.most + _SLACK)
@@ -90,7 +90,7 @@ class ZarrArray:
     def _chunks(
         self, store: Store, index: tuple[int, ...], content: bytes
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-        """Yield first place in the array and values of each chunk of a file."""
+        """Yield first index in the array and values of each chunk of a file."""
         what = f"'{printable(store.path)}', a zarr store,"
         first = tuple(i * size for i, size in zip(index, self.files, strict=True))
         if self.shards is None:
@@ -104,7 +104,7 @@ class ZarrArray:
 
 
 def read_array(store: Store, name: str) -> ZarrArray | None:
-    """Read what a store says of an array.
+    """Read an array's metadata from a store.
 
     Args:
         store: The store.
@@ -124,13 +124,15 @@ def read_array(store: Store, name: str) -> ZarrArray | None:
         fields = parse_json(content, f"{store.path}/{place}", DemonstrationError)
         try:
             if not isinstance(fields, dict):
-                raise ValueError("it is no JSON object")
+                raise ValueError("it is not a JSON object")
             if file == "zarr.json" and fields.get("node_type") != "array":
                 return None
             return read(name, fields)
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(
-                store.path, f"describes the array '{printable(name)}' wrongly ({printable(error)})", "write it again"
+                store.path,
+                f"has invalid metadata of the array '{printable(name)}' ({printable(error)})",
+                "write it again",
             ) from error
     return None
 
@@ -142,7 +144,7 @@ def _read_v2(name: str, fields: JsonObject) -> ZarrArray:
     codecs = [*(filters if isinstance(filters, list) else [filters]), *([] if compressor is None else [compressor])]
     kind, problem = fields["dtype"], ""
     if not isinstance(kind, str) or np.dtype(kind).kind not in "fiub":
-        problem, kind = f"is of {printable(kind)}, which are no numbers", "u1"
+        problem, kind = f"is of {printable(kind)}, which are not numbers", "u1"
     order = str(fields.get("order", "C"))
     if order not in ("C", "F"):
         raise ValueError(f"its order is {printable(order)}")
@@ -153,7 +155,7 @@ def _read_v2(name: str, fields: JsonObject) -> ZarrArray:
 
 def _codec_v2(fields: Json) -> Codec:
     if not isinstance(fields, dict):
-        raise ValueError(f"{printable(fields)} is no codec")
+        raise ValueError(f"{printable(fields)} is not a codec")
     return Codec(str(fields["id"]), fields)
 
 
@@ -164,7 +166,7 @@ def _read_v3(name: str, fields: JsonObject) -> ZarrArray:
         raise ValueError(f"its chunks are {printable(grid.name)}, not regular")
     files = _sizes(grid.settings["chunk_shape"], 1)
     if not isinstance(kind, str) or kind not in ("bool", *_NUMBERS):
-        problem, kind = f"is of {printable(kind)}, which are no numbers", "uint8"
+        problem, kind = f"is of {printable(kind)}, which are not numbers", "uint8"
     dtype, codecs, shards = np.dtype(str(kind)), _parts(fields["codecs"]), None
     chunks = files
     if "sharding_indexed" in [codec.name for codec in codecs]:
@@ -182,7 +184,7 @@ def _read_v3(name: str, fields: JsonObject) -> ZarrArray:
 
 
 def _encoding_v3(chunks: tuple[int, ...], dtype: np.dtype[Any], codecs: "list[_Part]") -> tuple[Encoding, str]:
-    """Return how a chunk is kept, and why it cannot be read."""
+    """Return the encoding of a chunk, and why it cannot be read."""
     axes, kept, problem = tuple(range(len(chunks))), [], ""
     for codec in codecs:
         if codec.name == "bytes" and codec.settings.get("endian", "little") != "little":
@@ -229,7 +231,7 @@ def _array(
     problem: str,
 ) -> ZarrArray:
     if len(shape) != len(files) or separator not in (".", "/"):
-        raise ValueError("its shape, chunks or separator are none")
+        raise ValueError("its shape, chunks or separator are invalid")
     if math.prod(files) * encoding.dtype.itemsize > MAX_CHUNK_BYTES:
         problem = problem or f"has chunks of more than {MAX_CHUNK_BYTES:,} bytes"
     if math.prod(math.ceil(size / chunk) for size, chunk in zip(shape, encoding.shape, strict=True)) > MAX_CHUNKS:
@@ -245,9 +247,9 @@ def _array(
 
 def _sizes(value: Json, least: int) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) > _MAX_AXES:
-        raise ValueError(f"{printable(value)} is no list of at most {_MAX_AXES} sizes")
+        raise ValueError(f"{printable(value)} is not a list of at most {_MAX_AXES} sizes")
     if not all(type(size) is int and least <= size <= MAX_FRAMES for size in value):
-        raise ValueError(f"{printable(value)} are no sizes")
+        raise ValueError(f"{printable(value)} are not sizes")
     return tuple(size for size in value if isinstance(size, int))
 
 
@@ -262,19 +264,19 @@ def _part(value: Json) -> _Part:
     if isinstance(value, str):
         return _Part(value, {})
     if not isinstance(value, dict):
-        raise ValueError(f"{printable(value)} is no part of it")
+        raise ValueError(f"{printable(value)} is not a part of it")
     settings = value.get("configuration", {})
     return _Part(str(value["name"]), settings if isinstance(settings, dict) else {})
 
 
 def _parts(value: Json) -> list[_Part]:
     if not isinstance(value, list):
-        raise ValueError(f"{printable(value)} are no codecs")
+        raise ValueError(f"{printable(value)} are not codecs")
     return [_part(part) for part in value]
 
 
 def _fill(value: Json, dtype: np.dtype[Any]) -> float | int | bool:
-    """Return the value of chunks that are not stored; what is no number of the type is taken for 0."""
+    """Return the value of chunks that are not stored; anything but a number of the type counts as 0."""
     if isinstance(value, str) and dtype.kind == "f":
         return float(value.replace("Infinity", "inf")) if value in ("NaN", "Infinity", "-Infinity") else math.nan
     if isinstance(value, bool | int | float) and (dtype.kind == "f" or float(value).is_integer()):

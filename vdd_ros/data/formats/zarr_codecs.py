@@ -1,6 +1,6 @@
-"""Codecs of the chunks of zarr stores: filters, compressions and checksums that are listed, and no others.
+"""Codecs of the chunks of zarr stores: only the filters, compressions and checksums listed here.
 
-A store may name any codec, among them one that unpickles. Filters are undone as numcodecs does, which wrote them.
+A store may name any codec, including one that unpickles. Filters are undone by numcodecs, which wrote them.
 """
 
 import zlib
@@ -20,12 +20,12 @@ COMPRESSIONS = ("blosc", "zstd", "lz4", "zlib", "gzip")
 FILTERS = ("delta", "fixedscaleoffset", "quantize", "astype", "bitround", "packbits", "shuffle")
 CHECKSUM = "crc32c"
 DAMAGES = (ValueError, RuntimeError, zlib.error, OverflowError, MemoryError)
-"""What `Encoding.decode` raises for a damaged chunk."""
+"""Exceptions of `Encoding.decode` for a damaged chunk."""
 _IMAGES = ("imagecodecs", "jpeg", "png", "webp")
 
 
 class UnreadCodec(ValueError):
-    """A codec that is not read: the end of a sentence about its array."""
+    """A codec is unsupported; the message is the end of a sentence about its array."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Codec:
     settings: JsonObject = field(default_factory=dict)
 
     def dtype(self, setting: str, default: np.dtype[Any]) -> np.dtype[Any]:
-        """Return a number type of its settings, such as `astype`; raises TypeError or ValueError if it is none."""
+        """Return a number type from its settings, such as `astype`; raises TypeError or ValueError for others."""
         value = self.settings.get(setting)
         found = default if value is None else np.dtype(str(value))
         if found.kind not in "fiub":
@@ -45,7 +45,7 @@ class Codec:
 
 
 class _Step(NamedTuple):
-    """What goes into a codec when a chunk is written: its number type and bytes; bytes None after a compression."""
+    """Input of a codec when writing a chunk: its number type and bytes; bytes None after a compression."""
 
     dtype: np.dtype[Any]
     size: int | None
@@ -53,13 +53,13 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the numbers of a chunk become bytes.
+    """Encoding of the numbers of a chunk as bytes.
 
     Attributes:
-        shape: Of the chunk.
+        shape: Shape of the chunk.
         dtype: Number type, with byte order.
-        axes: Axes of the chunk in the order in which they are kept, the last one fastest.
-        codecs: In the order in which they are applied; none of them moves axes.
+        axes: Axes of the chunk in storage order, the last one fastest.
+        codecs: Codecs in the order of application; none of them moves axes.
     """
 
     shape: tuple[int, ...]
@@ -69,19 +69,19 @@ class Encoding:
 
     @property
     def size(self) -> int:
-        """Bytes of the numbers."""
+        """Size of the numbers, in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     @property
     def most(self) -> int:
-        """Bytes of the numbers where filters make most of them; compressions are to make less of it."""
+        """Largest size of the numbers between filters, in bytes; compressions should reduce it."""
         return max(step.size or 0 for step in self._steps())
 
     def problem(self) -> str:
-        """Return why such chunks cannot be read, the end of a sentence; empty if they can.
+        """Return why such chunks are unreadable, as the end of a sentence; empty if they are readable.
 
         Raises:
-            TypeError, ValueError: A codec has settings that cannot be.
+            TypeError, ValueError: A codec has impossible settings.
         """
         try:
             list(self._steps())
@@ -90,7 +90,7 @@ class Encoding:
         return ""
 
     def _steps(self) -> Iterator[_Step]:
-        """Yield what goes into each codec, and what comes out of the last one."""
+        """Yield the input of each codec, and the output of the last one."""
         step = _Step(self.dtype, self.size)
         for codec in self.codecs:
             yield step
@@ -101,8 +101,8 @@ class Encoding:
         """Return the numbers of a chunk.
 
         Args:
-            content: As it is stored.
-            what: The store, the beginning of a sentence.
+            content: The stored bytes.
+            what: The store, as the beginning of a sentence.
 
         Raises:
             DemonstrationError: numcodecs is missing.
@@ -124,19 +124,19 @@ def _check_size(content: bytes, step: _Step) -> None:
 
 
 def _encoded(codec: Codec, step: _Step) -> _Step:
-    """Return what comes out of a codec when a chunk is written; raises UnreadCodec if it cannot be undone here."""
+    """Return a codec's output when writing a chunk; raises UnreadCodec if it cannot be undone here."""
     if codec.name == CHECKSUM:
         if codec.settings.get("location", "end") != "end":
-            raise UnreadCodec("has checksums before its chunks, which are not read")
+            raise UnreadCodec("has checksums before its chunks, which are not supported")
         return _Step(step.dtype, None if step.size is None else step.size + 4)
     if codec.name in COMPRESSIONS:
         if step.size is None:
-            raise UnreadCodec("is compressed twice, which is not read")
+            raise UnreadCodec("is compressed twice, which is not supported")
         return _Step(step.dtype, None)
     if codec.name not in FILTERS:
         raise UnreadCodec(_unread(codec.name))
     if step.size is None:
-        raise UnreadCodec(f"has the filter '{codec.name}' behind a compression, which is not read")
+        raise UnreadCodec(f"has the filter '{codec.name}' after a compression, which is not supported")
     if codec.name in ("bitround", "shuffle"):
         return step
     count = step.size // step.dtype.itemsize
@@ -151,12 +151,12 @@ def _encoded(codec: Codec, step: _Step) -> _Step:
 def _unread(name: str) -> str:
     shown = printable(name)
     if any(mark in name.lower() for mark in _IMAGES):
-        return f"is in the image codec '{shown}', which is not read"
-    return f"is in the codec '{shown}', which is not read; {', '.join((*COMPRESSIONS, *FILTERS, CHECKSUM))} are"
+        return f"is in the image codec '{shown}', which is not supported"
+    return f"is in the codec '{shown}', which is not supported; {', '.join((*COMPRESSIONS, *FILTERS, CHECKSUM))} are"
 
 
 def _types(codec: Codec, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the number types that a filter takes and keeps."""
+    """Return the input and storage number types of a filter."""
     if codec.name == "astype":
         return codec.dtype("decode_dtype", dtype), codec.dtype("encode_dtype", dtype)
     given = codec.dtype("dtype", dtype)
@@ -164,7 +164,7 @@ def _types(codec: Codec, dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[
 
 
 def _decoded(codec: Codec, content: bytes, step: _Step, what: str) -> bytes:
-    """Undo a codec, and return what went into it."""
+    """Undo a codec, and return its input."""
     if codec.name == CHECKSUM:
         return checked(content)
     if codec.name in COMPRESSIONS:
@@ -202,25 +202,25 @@ def _unshuffled(content: bytes, size: object) -> bytes:
 
 
 def checked(content: bytes) -> bytes:
-    """Return what stands before a checksum; raises ValueError if it is another one's."""
+    """Return the data before a checksum; raises ValueError if the checksum is wrong."""
     if len(content) < 4 or int.from_bytes(content[-4:], "little") != crc32c(content[:-4]):
-        raise ValueError("its checksum is another one's")
+        raise ValueError("its checksum is wrong")
     return content[:-4]
 
 
 def _decompressed(codec: str, content: bytes, expected: int, what: str) -> bytes:
-    """Undo a compression; raises ValueError, RuntimeError or zlib.error if it does not give `expected` bytes."""
+    """Undo a compression; raises ValueError, RuntimeError or zlib.error for a size other than `expected`."""
     if codec in ("zlib", "gzip"):
         unpacking = zlib.decompressobj(wbits=31 if codec == "gzip" else 15)
         found = unpacking.decompress(content, expected + 1)
         if not unpacking.eof and len(found) <= expected:
-            raise ValueError("it was cut off")
+            raise ValueError("it was truncated")
         return found
     if codec == "blosc":
         _check_blosc(content, expected)
     with needing("numcodecs", what):
         from numcodecs import get_codec
-    out = np.empty(expected, np.uint8)  # the libraries refuse what does not fit
+    out = np.empty(expected, np.uint8)  # the libraries refuse other sizes
     found = get_codec({"id": codec}).decode(content, out=out)
     return bytes(memoryview(found).cast("B"))
 
@@ -228,7 +228,7 @@ def _decompressed(codec: str, content: bytes, expected: int, what: str) -> bytes
 def _check_blosc(content: bytes, expected: int) -> None:
     """Check the sizes in the header of a Blosc buffer, which the library trusts; raises ValueError."""
     if len(content) < 16:
-        raise ValueError("it was cut off")
+        raise ValueError("it was truncated")
     unpacked, packed = (int.from_bytes(content[start : start + 4], "little") for start in (4, 12))
     if packed != len(content) or unpacked != expected:
-        raise ValueError(f"it says {packed:,} bytes for {unpacked:,}, but has {len(content):,} for {expected:,}")
+        raise ValueError(f"it states {packed:,} bytes for {unpacked:,}, but has {len(content):,} for {expected:,}")

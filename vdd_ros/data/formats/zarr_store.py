@@ -1,4 +1,4 @@
-"""The files of a zarr store, in a folder or in a zip file, read with a bound on their size."""
+"""The files of a zarr store, in a folder or in a zip file, read with a size limit."""
 
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Store(Protocol):
     path: Path
 
     def read(self, name: str, most: int) -> bytes | None:
-        """Return the content of a file, None if there is none; raises DemonstrationError above `most` bytes."""
+        """Return the content of a file, None if it is missing; raises DemonstrationError above `most` bytes."""
 
     def folders(self, name: str) -> list[str]:
         """Return the names of the folders in a folder, in alphabetical order."""
@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[Store]:
         with zipfile.ZipFile(path) as archive:
             yield ZipStore(path, archive)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise damaged(path, f"is no zip file that can be read ({printable(error)})", "copy it again") from error
+        raise damaged(path, f"is not a readable zip file ({printable(error)})", "copy it again") from error
 
 
 class FolderStore:
@@ -62,7 +62,7 @@ class FolderStore:
 
 
 class ZipStore:
-    """A store in a zip file; where a name comes twice, the last one counts, as in zarr."""
+    """A store in a zip file; of a duplicate name, the last one counts, as in zarr."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
@@ -89,7 +89,7 @@ class ZipStore:
 def _bounded(path: Path, name: str, content: bytes, most: int) -> bytes:
     if len(content) > most:
         raise DemonstrationError(
-            f"'{printable(path)}' has '{printable(name)}' of more than {most:,} bytes, the most that fit its chunk; "
-            "write the store again"
+            f"'{printable(path)}' has '{printable(name)}' of more than {most:,} bytes, the limit for its chunk; write "
+            "the store again"
         )
     return content

@@ -42,8 +42,8 @@ class MixtureFile:
     """A mixture's policy file, run with chosen experts and noise instead of random ones.
 
     Raises:
-        PolicyFileError: The file is no policy file.
-        ConfigurationError: The policy is no mixture.
+        PolicyFileError: The file is not a policy file.
+        ConfigurationError: The policy is not a mixture.
     """
 
     def __init__(self, file: Path | PolicyFile) -> None:

@@ -33,7 +33,7 @@ class Modes:
 
     A mode is a peak of the fitted density with all the components whose means lead uphill to it; two peaks are one
     mode where the density between them stays above `VALLEY` of the lower one (modal clustering: Li, Ray and Lindsay
-    2007). Peaks with less than `LEAST_SHARE` of the samples are no modes. All of it happens in the `LEADING` principal
+    2007). Peaks with less than `LEAST_SHARE` of the samples are not modes. All of it happens in the `LEADING` principal
     components of the samples: long chunks of actions have too many entries for a few hundred samples.
 
     Attributes:

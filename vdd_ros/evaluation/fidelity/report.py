@@ -85,7 +85,7 @@ class Entropies:
     Attributes:
         teacher_modes: Entropy of the shares of the teacher's modes among its samples.
         student_modes: Entropy of the shares of the same modes among the student's samples.
-        gating: Entropy of the student's gating; None if it is no mixture. Several experts may share a mode.
+        gating: Entropy of the student's gating; None if it is not a mixture. Several experts may share a mode.
         gating_correlation: Pearson's correlation of gating and teacher_modes; None also if one of them is constant.
     """
 
@@ -119,7 +119,7 @@ class Samples(NamedTuple):
 
     Attributes:
         actions: (S, 2 N, D), physical units.
-        log_prob: (S, 2 N), nats in physical units; None where the policy is no mixture, as for the next one.
+        log_prob: (S, 2 N), nats in physical units; None where the policy is not a mixture, as for the next one.
         gating: (S, K).
     """
 
@@ -137,7 +137,7 @@ class Evidence:
         teacher, student: Standardised actions, (S, N, D).
         mode_entropy: (S,) mode entropy of the teacher at each state, nats.
         map_positions: (P, 2) the first two entries of the newest observation, at the points of the map.
-        map_entropy: (P,) gating entropy there; the teacher's mode entropy if the student is no mixture.
+        map_entropy: (P,) gating entropy there; the teacher's mode entropy if the student is not a mixture.
     """
 
     states: States
@@ -167,7 +167,7 @@ def measure(
 
     Raises:
         ConfigurationError: The policies or the demonstrations do not fit together.
-        PolicyFileError: A file is no policy file, or gives actions that are not finite.
+        PolicyFileError: A file is not a policy file, or gives actions that are not finite.
         DemonstrationError: There are too few states.
     """
     teacher, student = (OnnxPolicy.load(file, noise="full") for file in (teacher_file, student_file))

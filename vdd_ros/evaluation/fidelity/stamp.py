@@ -27,7 +27,7 @@ def stamp(file: Path | PolicyFile, figures: Mapping[str, object]) -> PolicyFile:
         The file as it is now.
 
     Raises:
-        PolicyFileError: The file is no policy file, or has changed; or the figures are no such object, or too many.
+        PolicyFileError: The file is not a policy file, or has changed; the figures are not a JSON object, or too many.
     """
     found = opened(file)
     if PolicyFile.read(found.path).sha256 != found.sha256:

@@ -20,7 +20,7 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
         Hash to file, for the files found.
 
     Raises:
-        PolicyFileError: A given file does not exist or is no ordinary file.
+        PolicyFileError: A given file does not exist or is not an ordinary file.
         ConfigurationError: No node ran it.
     """
     try:

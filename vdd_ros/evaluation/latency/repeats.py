@@ -140,5 +140,5 @@ def _check_policy(node: str, reports: Sequence[NodeReport]) -> None:
     if len(hashes) > 1:
         raise RecordingError(
             f"{node} ran other policy files in some of the bags than in the others ({', '.join(sorted(hashes))}), so "
-            "that they are no repeats; report them one by one"
+            "that they are not repeats; report them one by one"
         )

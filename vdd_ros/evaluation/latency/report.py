@@ -88,7 +88,7 @@ def make_report(
 
     Raises:
         ConfigurationError: An argument is not allowed, or no node ran a given policy file.
-        RecordingError: A bag cannot be read or has nothing to report, or the bags are no repeats of one another.
+        RecordingError: A bag cannot be read or has nothing to report, or the bags are not repeats of one another.
         PolicyFileError: A policy file is damaged.
     """
     if states < 1:

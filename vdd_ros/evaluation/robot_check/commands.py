@@ -40,7 +40,7 @@ class CommandReadings:
         topic: Topic in the recording; None if there is none.
         received_s: (n,) times of receipt, seconds since the epoch.
         values: (n, m) in the units of the robot file.
-        refused: Messages that are no such command, by reason.
+        refused: Messages that are not such a command, by reason.
     """
 
     command: Command
@@ -149,7 +149,7 @@ def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
 
     The ticks are half a period of the faster of both away from the commands, so that commands at the rate of the ticks
     fall into one tick each in spite of jitter; the last tick is behind the last command. The change over a pause, such
-    as between two episodes, is no step.
+    as between two episodes, is not a step.
     """
     if len(found.received_s) < 2:
         return np.empty((0, found.values.shape[1]))

@@ -53,7 +53,7 @@ def difference(inputs: Sequence[InputReadings], source: InputReadings, column: i
         column: Place of the entry in it.
 
     Returns:
-        None if the entry is no difference. There is no value before the first one of the other entry. Differences of
+        None if the entry is not a difference. There is no value before the first one of the other entry. Differences of
         angles are the shorter way round.
     """
     minus, unit = source.source.entries[column].minus, source.features[column].unit

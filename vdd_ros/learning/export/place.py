@@ -25,7 +25,9 @@ def check_policy_place(file: Path, card: CheckpointMetadata) -> None:
     try:
         spec = read_spec(PolicyFile.read(file))
     except PolicyFileError as error:
-        raise ConfigurationError(f"--out {printable(file)} exists and is no policy file ({error}); {mend}") from error
+        raise ConfigurationError(
+            f"--out {printable(file)} exists and is not a policy file ({error}); {mend}"
+        ) from error
     names = ("structure", "method", "task", "data_sha256", "teacher_sha256")
     settings = {name: spec.settings.get(name) for name in card.settings}  # the file's has those of its export too
     if settings != card.settings or any(getattr(spec, name) != getattr(card, name) for name in names):

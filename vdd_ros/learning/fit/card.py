@@ -196,7 +196,7 @@ class _CardFields:
         for name, values in lists.items():
             size = sizes[name.partition("_")[0]]
             if not isinstance(values, list) or len(values) != size or not all(_is_number(value) for value in values):
-                self._refuse(f"has a {name} that is no list of {size} finite numbers")
+                self._refuse(f"has a {name} that is not a list of {size} finite numbers")
             if name.endswith("_std") and min(values) <= 0:
                 self._refuse(f"has a {name} of {min(values)}; deviations are above 0")
         if any(low > high for low, high in zip(lists["action_low"], lists["action_high"], strict=True)):

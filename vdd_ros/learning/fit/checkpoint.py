@@ -130,7 +130,7 @@ def _header(content: bytes, file: Path) -> str:
     if len(content) < 8 or length > len(content) - 8:
         raise _damaged(file, "it ends within its header")
     if content[8:9] != b"{":
-        raise _damaged(file, "its header is no JSON object")
+        raise _damaged(file, "its header is not a JSON object")
     header = parse_json(content[8 : 8 + length], f"the header of '{file}'", CheckpointError)
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     text = metadata.get(_HEADER) if isinstance(metadata, dict) else None

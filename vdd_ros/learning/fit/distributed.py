@@ -45,7 +45,7 @@ class WorkerRank:
         """Read RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; without them this process is the only one.
 
         Raises:
-            ConfigurationError: They contradict each other or are no numbers.
+            ConfigurationError: They contradict each other or are not numbers.
         """
         given = [environment.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")]
         if given[:2] == ["", ""]:

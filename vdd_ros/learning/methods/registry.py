@@ -54,19 +54,19 @@ class Method:
         """Refuse invalid fields."""
         for name in ("name", "label", "summary"):
             if not isinstance(value := getattr(self, name), str):
-                self._refuse(f"has the {name} {printable(value)!r}, which is no text")
+                self._refuse(f"has the {name} {printable(value)!r}, which is not a text")
         for name, choices in (("structure", Structure), ("trains_from", TrainsFrom)):
             if (value := getattr(self, name)) not in get_args(choices):
                 self._refuse(f"has the {name} '{printable(value)}'; allowed: {', '.join(get_args(choices))}")
         config: Any = self.config
         if not (isinstance(config, type) and is_dataclass(config) and issubclass(config, FitConfig)):
-            self._refuse("has a config that is no dataclass derived from vdd_ros.learning.configs.FitConfig")
+            self._refuse("has a config that is not a dataclass derived from vdd_ros.learning.configs.FitConfig")
         if self.trains_from == "data" and not issubclass(config, WindowConfig):
             self._refuse("trains from data, so its config must derive from vdd_ros.learning.configs.WindowConfig too")
         if not isinstance(self.presets, Mapping) or not all(isinstance(one, Mapping) for one in self.presets.values()):
-            self._refuse("has presets that are no mapping from names to settings")
+            self._refuse("has presets that are not a mapping from names to settings")
         if unknown := sorted({key for preset in self.presets.values() for key in preset} - self.settings):
-            self._refuse(f"has a preset of '{printable(unknown[0])}', which is no setting of it")
+            self._refuse(f"has a preset of '{printable(unknown[0])}', which is not a setting of it")
 
     def _refuse(self, problem: str) -> None:
         raise PluginError(f"the method '{printable(self.name)}' {problem}")

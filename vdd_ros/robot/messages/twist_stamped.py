@@ -1,4 +1,4 @@
-"""geometry_msgs/TwistStamped: linear and angular velocity; omitted command numbers stay zero, which is no motion."""
+"""geometry_msgs/TwistStamped: linear and angular velocity; omitted command numbers stay zero, so nothing moves."""
 
 from vdd_ros.robot.messages.fields import TWIST
 from vdd_ros.robot.messages.message import Message
