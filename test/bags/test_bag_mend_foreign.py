@@ -95,7 +95,7 @@ def test_a_folder_with_metadata_whose_file_is_cut_is_mended(tmp_path: Path, caps
     said = mended(capsys, bag, tmp_path / "out", code=1)
     with Reader(tmp_path / "out") as reader:
         assert 0 < reader.message_count < 400
-        assert f"of 400 messages that are counted {reader.message_count} are found" in said
+        assert f"of 400 counted messages, {reader.message_count} are found" in said
         assert f"{reader.message_count:,} messages" in said
 
 
@@ -343,7 +343,7 @@ def test_outputs_are_replaced_only_with_force_and_only_if_they_are_bags(
     before = digests(tmp_path)
     for arguments, text in (
         (["--out", str(old)], "exists already"),
-        (["--out", str(tmp_path / "home"), "--force"], "is no bag"),
+        (["--out", str(tmp_path / "home"), "--force"], "is not a bag"),
         (["--out", str(tmp_path), "--force"], "holds the bag to be mended"),
         (["--out", str(source), "--force"], "name a folder"),
     ):

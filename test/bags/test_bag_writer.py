@@ -154,7 +154,7 @@ def test_a_bag_that_cannot_be_begun_leaves_nothing(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("vdd_ros.bags.writer.ChunkIndex", full)
-    with pytest.raises(RecordingError, match="cannot be made"):
+    with pytest.raises(RecordingError, match="cannot be created"):
         BagWriter(tmp_path / "bag")
     assert not list(tmp_path.iterdir())
 
@@ -193,7 +193,7 @@ def test_an_existing_output_is_refused_and_left_alone(tmp_path: Path, existing: 
 
 def test_an_output_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RecordingError, match="cannot be made"):
+    with pytest.raises(RecordingError, match="cannot be created"):
         BagWriter(tmp_path / "file" / "bag")
 
 

@@ -128,7 +128,7 @@ def test_records_without_their_labels_are_refused(tmp_path: Path, labels: tuple[
 def test_a_sequence_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     values = records(3)
     values[1, 0] = np.nan
-    with pytest.raises(RecordingError, match="not finite"):
+    with pytest.raises(RecordingError, match="non-finite"):
         read_latency_bag(write_bag(tmp_path / "bag", {"/student": values}))
 
 

@@ -109,14 +109,14 @@ def test_labels_that_change_leave_the_numbers_and_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("labels", [DECISION[:-1], (*DECISION[1:], "x"), ("seq",), (*DECISION[:-1], "seq")])
 def test_decisions_without_their_labels_are_refused(tmp_path: Path, labels: tuple[str, ...]) -> None:
     parts = {"/student": [(labels, decisions(3))]}
-    with pytest.raises(RecordingError, match="each value needs a label"):
+    with pytest.raises(RecordingError, match="each value needs its own label"):
         read_latency_bag(write_bag(tmp_path / "bag", {"/student": records(3)}, decisions=parts))
 
 
 def test_a_time_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     values = decisions(3)
     values[1, 1] = np.inf
-    with pytest.raises(RecordingError, match="not finite"):
+    with pytest.raises(RecordingError, match="non-finite"):
         read(tmp_path / "bag", values, count=3)
 
 

@@ -204,7 +204,7 @@ def test_a_row_that_is_no_message(tmp_path: Path) -> None:
     database.execute("UPDATE messages SET data = 'text' WHERE id = 7")
     database.commit()
     database.close()
-    with pytest.raises(RecordingError, match="a row that is no message"):
+    with pytest.raises(RecordingError, match="a row that is not a message"):
         read(bag)
 
 

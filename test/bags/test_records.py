@@ -59,7 +59,7 @@ def test_numbers_that_share_an_axis_share_an_array() -> None:
 def test_a_number_without_its_name_is_refused(array: str) -> None:
     message = parsed(record_message(record(LABELS), LABELS), RECORD_TYPE)
     setattr(message, array, np.zeros(2))
-    with pytest.raises(RecordingError, match=r"has 2, 14 values and 14 labels .*each value needs a label"):
+    with pytest.raises(RecordingError, match=r"has 2, 14 values and 14 labels .*each value needs its own label"):
         read_record(message)
 
 

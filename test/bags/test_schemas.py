@@ -74,7 +74,7 @@ def test_whole_messages_are_read_by_rosbags() -> None:
     content = bytes(STORE.serialize_cdr(message, name))
     form = format_of(Channel("/arm", name))
     assert form.message(content).position.tolist() == [0.5]
-    with pytest.raises(ObservationError, match="9 bytes are no sensor_msgs/msg/JointState"):
+    with pytest.raises(ObservationError, match="9 bytes are not a sensor_msgs/msg/JointState"):
         form.message(content[:9])
 
 

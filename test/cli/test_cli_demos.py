@@ -99,9 +99,7 @@ def test_demonstrations_that_fail_when_replayed_are_not_written(
 
     monkeypatch.setattr(demonstrations, "_demonstrate", twist)
     assert make(tmp_path / "D") == 2
-    assert "1 of 5 demonstrations fail or take another way when they are replayed, first number 0" in (
-        capsys.readouterr().err
-    )
+    assert "1 of 5 demonstrations fail or take another mode in the replay, first number 0" in (capsys.readouterr().err)
     assert not (tmp_path / "D").exists()
 
 

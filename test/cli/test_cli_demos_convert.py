@@ -31,7 +31,7 @@ def test_a_set_goes_to_lerobot_and_back(tmp_path: Path, capsys: pytest.CaptureFi
         (["D", "--to", "robomimic", "--out", "L"], "is read-only; writable formats: lerobot, npz"),
         (["D", "--to", "lerobots", "--out", "L"], "unknown demonstration format 'lerobots'"),
         (["D", "--to", "lerobot", "--out", "D"], "is not empty; name another folder, or replace it: --force"),
-        (["D", "--to", "lerobot", "--out", "D", "--force"], "holds the demonstrations that are read"),
+        (["D", "--to", "lerobot", "--out", "D", "--force"], "holds the source demonstrations"),
         (["D", "--to", "lerobot", "--out", "X", "--force"], "holds anything other than a data set that vdd_ros wrote"),
         (["nowhere", "--to", "lerobot", "--out", "L"], "no demonstrations at"),
     ],

@@ -248,7 +248,7 @@ def test_as_many_actions_of_a_chunk_are_executed_as_asked_for(
     [
         ("0", "--action-steps is 0; it must be at least 1"),
         ("-1", "--action-steps is -1; it must be at least 1"),
-        ("3", "3 actions are to be executed at a time, but the policy gives 2 at once"),
+        ("3", "3 actions are to be executed at a time, but the policy returns 2"),
     ],
 )
 def test_no_more_actions_are_executed_than_there_are(

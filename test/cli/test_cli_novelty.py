@@ -128,8 +128,8 @@ def test_its_own_episodes_are_rolled_out(tmp_path: Path, capsys: pytest.CaptureF
     ("overrides", "options", "message"),
     [
         ({"novelty": None}, [], "has no novelty; export it again"),
-        ({"novelty": BOUND, "task": None}, [], "does not say which task"),
-        ({"novelty": BOUND, "data_sha256": "same"}, [], "holds what the policy learned from; make others"),
+        ({"novelty": BOUND, "task": None}, [], "does not name its task"),
+        ({"novelty": BOUND, "data_sha256": "same"}, [], "holds the policy's training data"),
         ({"novelty": BOUND}, ["--ticks", "0"], "--ticks is 0; it must be from 1 to 1,000,000"),
         ({"novelty": BOUND}, ["--rollouts", "-1"], "--rollouts is -1"),
     ],

@@ -49,7 +49,7 @@ PAIRS = [
     (
         "check",
         "controllers",
-        "is a file for ros2_control's controllers, which the controller manager takes; the",
+        "is a file for ros2_control's controllers, which the controller manager takes; its",
     ),
     ("check", "bag", "is a bag, not a robot file; `vdd demos from-bags` makes demonstrations from it, `vdd robot new`"),
     ("check", "description", "is a description of a data set; `vdd train --demos` and `vdd demos convert` take it"),

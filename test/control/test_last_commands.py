@@ -169,7 +169,7 @@ def test_a_position_without_measurement_cannot_be_observed_before_it_is_commande
 
 
 def test_a_command_does_not_refer_to_itself() -> None:
-    with pytest.raises(RobotFileError, match=r"relative_to: is '\w+_commanded', what was commanded"):
+    with pytest.raises(RobotFileError, match=r"relative_to: is '\w+_commanded', a last command"):
         RobotFile.from_dict(document(relative_to=ENTRIES[0]))
 
 

@@ -110,7 +110,7 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     wanted = (
-        rf"needs {library}, which is not installed; the extra 'formats' brings it: pip install 'vdd_ros\[formats\]'"
+        rf"needs {library}, which is not installed; the extra 'formats' contains it: pip install 'vdd_ros\[formats\]'"
     )
     with pytest.raises(DemonstrationError, match=wanted):
         DemonstrationSet.load(tmp_path / "set.yaml")

@@ -90,10 +90,10 @@ def raising(path: Path) -> bool:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"probe": lambda path: path.is_file()}, "takes 'empty' for its own"),
+        ({"probe": lambda path: path.is_file()}, "claims 'empty'"),
         (
             {"probe": lambda path: probe(path) or path.name == "demonstrations.npz"},
-            "takes 'demonstrations.npz' for its",
+            "claims 'demonstrations.npz'",
         ),
         ({"probe": lambda path: False}, "does not recognise 'set.json', which it wrote itself"),
         ({"probe": raising}, "probe raises IsADirectoryError"),

@@ -108,7 +108,7 @@ def test_nan_is_told_with_its_episode_and_the_statistics(tmp_path: Path) -> None
     ("changes", "message"),
     [
         ({"total_frames": 13}, "has 13 frames, but the lengths of its 2 episodes add up to 12"),
-        ({"total_episodes": 3}, "does not hold the episodes 0 to 2"),
+        ({"total_episodes": 3}, "does not hold each of the counted episodes 0 to 2"),
         ({"total_episodes": -1}, "total_episodes -1, not a whole number from 0"),
         ({"fps": 0}, "has the fps 0, not a number above 0"),
         ({"fps": True}, "has the fps True"),

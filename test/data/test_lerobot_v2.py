@@ -33,7 +33,7 @@ def test_the_format_conforms(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (None, "episodes.jsonl' is missing"),
-        ('{"episode_index": 0, "length": 5}', "does not hold the episodes 0 to 1"),
+        ('{"episode_index": 0, "length": 5}', "does not hold each of the counted episodes 0 to 1"),
         ('{"episode_index": 0, "length": 5}\n{"episode_index": 0, "length": 7}', "the episode 0 with the length 7 in"),
         ('{"episode_index": 0, "length": 5}\n{"episode_index": 1, "length": 0}', "the length 0 in line 2"),
         ('{"episode_index": 0, "length": 5}\n{"episode_index": 1, "length"', "line 2, is not JSON"),

@@ -56,7 +56,7 @@ def test_the_format_conforms(tmp_path: Path) -> None:
     [
         ({"total_steps": 101}, "has 101 frames, but the lengths of its 12 episodes add up to 102"),
         ({"total_episodes": 13}, "holds 12 episodes instead of 13"),
-        ({"total_episodes": "many"}, "total_episodes many, no whole number"),
+        ({"total_episodes": "many"}, "total_episodes many, not a whole number"),
     ],
 )
 def test_wrong_metadata_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:

@@ -73,7 +73,7 @@ def test_equal_and_unusually_long_episodes_are_found() -> None:
     found = smooth((60, 60, 200))
     found.observation[60:120], found.action[60:120] = found.observation[:60], found.action[:60]
     texts = [(one.episode, one.what) for one in examine(found).suspicions if "jumps" not in one.what]
-    assert texts == [(1, "is the same as episode 0, to the bit"), (2, "has 200 pairs; the median is 60")]
+    assert texts == [(1, "is bit-identical to episode 0"), (2, "has 200 pairs; the median is 60")]
 
 
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

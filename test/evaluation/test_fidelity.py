@@ -221,5 +221,5 @@ def test_settings_that_give_no_figures_are_refused(setting: dict[str, int]) -> N
 
 def test_a_policy_that_observes_an_image_is_refused(tmp_path: Path, demonstrations: DemonstrationSet) -> None:
     policy = write_camera_policy(tmp_path / "policy.onnx")
-    with pytest.raises(ConfigurationError, match=r"observes camera .* gives policies single numbers alone"):
+    with pytest.raises(ConfigurationError, match=r"observes camera .* provides only single numbers"):
         compare(policy, policy, demonstrations)

@@ -101,7 +101,7 @@ FAULTS: dict[str, tuple[ArmBag, str, str]] = {
     "a rate that max_age_s does not allow": (
         ArmBag(joint_hz=5.0),
         ROBOT,
-        r"inputs.joints.max_age_s: is 0.1 s, less than the 0.2 s from one message to the next",
+        r"inputs.joints.max_age_s: is 0.1 s, less than the 0.2 s between messages",
     ),
     "a field that is not there": (
         ArmBag(),
@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[ArmBag, str, str]] = {
     "an order of another size": (
         ArmBag(more=[("/controller/commands", ARRAY, 1.0, numbers([0.1]))]),
         ROBOT,
-        r"command.entries: 1 of 201 recorded commands are none by this file: a command has 1 values",
+        r"command.entries: 1 of 201 recorded commands do not fit this file: a command has 1 values",
     ),
     "stamps further apart than max_skew_s": (
         ArmBag(),
@@ -211,7 +211,7 @@ def test_an_input_that_may_be_old_raises_no_alarm(tmp_path: Path) -> None:
     bag = ArmBag(pose_hz=0.0, more=[("/camera/target_pose", POSE, 0.1, pose((0.4, 0.1, 0.0), START_S + 0.1))])
     report = check(tmp_path, bag, robot)
     assert texts(report, "error") == []
-    assert any("its last value is kept then" in text for text in texts(report, "note"))
+    assert any("its last value is then kept" in text for text in texts(report, "note"))
 
 
 def test_commands_are_read_where_the_demonstrations_have_them(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ FAULTS: dict[str, tuple[str, ArmBag, str, dict[str, Any], str]] = {
         {"novelty": Novelty(20.0, 0.999, 4)},
         r"policy: 100.0 % of 200 observations are out of distribution",
     ),
-    "rate": ("warning", BAG, ROBOT, {"rate_hz": 100.0}, r"inputs.target: brings nothing new at 70 % of the ticks"),
+    "rate": ("warning", BAG, ROBOT, {"rate_hz": 100.0}, r"inputs.target: has no new value at 70 % of the ticks"),
     "limits in another unit": (
         "error",
         BAG,

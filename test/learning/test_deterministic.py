@@ -151,7 +151,7 @@ def test_uses_of_the_distribution_refuse_a_deterministic_file(
 ) -> None:
     argv = ["fidelity", str(files["ddpm"][0]), str(files["vdd"][1])]
     assert main([*argv, "--demos", str(checkpoints["ddpm"]), "--states", "2"]) == 2
-    assert "is deterministic, and fidelity compares what policies draw" in capsys.readouterr().err
+    assert "is deterministic, but fidelity compares random actions" in capsys.readouterr().err
 
 
 def test_an_evaluation_says_that_nothing_was_drawn(

@@ -197,7 +197,7 @@ def test_what_cannot_be_located_is_refused(path: str, problem: str) -> None:
         ("geometry_msgs/msg/PoseStamped", "pose.position", "a whole geometry_msgs/msg/Point; give a field in it"),
         ("geometry_msgs/msg/PoseArray", "poses", "a whole geometry_msgs/msg/Pose"),
         ("sensor_msgs/msg/CameraInfo", "k[9]", "has 9 items, counted from 0"),
-        ("diagnostic_msgs/msg/DiagnosticArray", "status[].values[0].key", "ask for one list at a time"),
+        ("diagnostic_msgs/msg/DiagnosticArray", "status[].values[0].key", "name one list at a time"),
     ],
 )
 def test_paths_that_name_no_value_are_refused(name: str, path: str, problem: str) -> None:

@@ -30,7 +30,7 @@ def test_the_same_joints_are_no_problem(kind: str, interface: str) -> None:
 @pytest.mark.parametrize(
     ("joints", "problem"),
     [
-        (["elbow", "shoulder"], "takes numbers for the joints elbow, shoulder, in another order than"),
+        (["elbow", "shoulder"], "takes numbers for the joints elbow, shoulder, in a different order from"),
         (["shoulder", "elbow", "wrist"], "takes numbers for the joints shoulder, elbow, wrist, which differ from"),
         (["shoulder"], "which differ from those of the robot file, shoulder, elbow"),
         ([], "has no parameter `joints`"),

@@ -148,7 +148,7 @@ def test_an_observer_needs_transforms_and_refuses_without_one() -> None:
 def test_what_has_no_frame_is_named(kind: str, entries: dict[str, Any]) -> None:
     text = refusal(kind, entries, frame="base")
     assert text.startswith("inputs.seen.frame: is for positions and orientations of a described type with a header")
-    assert "; v is none" in text
+    assert "; v is not one" in text
 
 
 def test_a_frame_is_text() -> None:

@@ -91,7 +91,7 @@ def test_short_form_and_entries_share_an_input() -> None:
     ("change", "problem"),
     [
         ({"names": []}, "inputs.seen.joints.names: must be a list of texts, not []; write it as in `names: ["),
-        ({"names": ["a", "a"]}, "inputs.seen.joints.names: gives these joints more than once: a"),
+        ({"names": ["a", "a"]}, "inputs.seen.joints.names: has these joints more than once: a"),
         ({"interfaces": ["speed"]}, "inputs.seen.joints.interfaces: holds 'speed'; allowed are position, velocity, e"),
         ({"interfaces": "position"}, "inputs.seen.joints.interfaces: must be a list of texts, not 'position'"),
         ({"unit": "V"}, "inputs.seen.joints.unit: is 'V', a unit of voltage, but the position of pan"),
@@ -110,7 +110,7 @@ def test_a_wrong_key_of_the_short_form_is_named(change: dict[str, Any], problem:
 def test_the_short_form_is_shown_where_it_is_wrong() -> None:
     assert "write it as in `joints: {names: [" in refusal(JOINTS, joints=["pan"])
     assert "geometry_msgs/msg/PoseStamped has no joints" in refusal(joints=SHORT)
-    assert "inputs: gives these observation entries more than once: pan_position" in refusal(
+    assert "inputs: has these observation entries more than once: pan_position" in refusal(
         JOINTS, {"pan_position": {"joint": "pan", "interface": "position", "unit": "rad"}}, joints=SHORT
     )
 

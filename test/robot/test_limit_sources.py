@@ -147,7 +147,7 @@ def test_a_file_names_its_description(tmp_path: Path) -> None:
         ),
         (ARM.replace('"2.0"', '"-1.25"'), "command.entries[0].low: is -1.25, which is not below high (-1.25)"),
         (ARM.replace('"0.5"', '"0"'), "command.entries[0].max_step: is 0 by `limits: urdf`; it must be above 0"),
-        (ARM.replace('"0.5"', '"nan"'), "command.entries[0].max_step: is missing: `limits: urdf` says nothing"),
+        (ARM.replace('"0.5"', '"nan"'), "command.entries[0].max_step: is missing: `limits: urdf` does not provide it"),
         (ARM.replace("revolute", "prismatic"), "command.entries[0].unit: 'm' cannot be converted to 'rad'"),
     ],
 )
@@ -166,7 +166,7 @@ def test_without_a_description_nothing_is_commanded() -> None:
     ("entry", "problem"),
     [
         ({"limits": "urdfs"}, "command.entries[0].limits: is 'urdfs' (did you mean 'urdf'?); allowed are from_demo"),
-        ({"limits": "from_demonstrations", "relative_to": "last_command"}, "command.entries[0].low: is missing: from"),
+        ({"limits": "from_demonstrations", "relative_to": "last_command"}, "command.entries[0].low: is missing: demo"),
         ({"limits": "urdf", "low": math.inf}, "command.entries[0].low: must be finite"),
         ({}, "command.entries[0].max_step: is missing"),
     ],

@@ -219,7 +219,7 @@ def test_a_layout_that_reads_only_messages_gets_them() -> None:
     message.pose.position.x, message.header.stamp.sec = 0.5, 3
     assert channel.read(serialized(message, name), out) == 3_000_000_000
     assert out == 1.5
-    with pytest.raises(ObservationError, match="7 bytes are no geometry_msgs/msg/PoseStamped"):
+    with pytest.raises(ObservationError, match="7 bytes are not a geometry_msgs/msg/PoseStamped"):
         channel.read(b"\0\1\0\0abc", out)
 
 

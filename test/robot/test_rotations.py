@@ -189,7 +189,7 @@ def test_rotations_and_numbers_share_an_input() -> None:
             {"rotation": "yaw", "field": "pose.position"},
             "is 'pose.position', which is not a quaternion of a geometry_msgs",
         ),
-        ({"rotation": "yaw", "field": "pose.orientation.w"}, "those are pose.orientation"),
+        ({"rotation": "yaw", "field": "pose.orientation.w"}, "the quaternions are pose.orientation"),
         ({"rotation": "yaw", "field": "data[0:3]"}, "entries.tool.field: is 'data[0:3]', 3 numbers; a quaternion has"),
         ({"rotation": "yaw", "shape": [4]}, "entries.tool.rotation: is for `field`, the path of a quaternion"),
         ({"rotation": "yaw", "field": None}, "entries.tool.field: is empty"),

@@ -125,7 +125,7 @@ def test_old_transforms_are_forgotten_and_a_clock_may_be_set_back() -> None:
 
 def test_frames_that_are_not_connected_are_named() -> None:
     buffer = TransformBuffer()
-    with pytest.raises(ObservationError, match=r"from 'camera' to 'base'; the frames with a transform are none; does "):
+    with pytest.raises(ObservationError, match=r"from 'camera' to 'base'; the frames with a transform are none; are "):
         buffer.lookup("base", "camera", 0.0, 1.0)
     tell(buffer, stamped("tool", "base", IDENTITY), stamped("camera", "mast", IDENTITY), static=True)
     with pytest.raises(ObservationError, match=r"no transform leads from 'camera' to 'base'; .* are tool, camera"):

@@ -99,7 +99,7 @@ def with_spec(**changes: Any) -> Task:
         (replace(two_doors.TASK, make_sim=Endless), "does not end an episode after its max_steps, 30"),
         (
             replace(two_doors.TASK, make_sim=Single),
-            r"gives float32 \(3, 2\) as observation; it must be float64 \(3, 2\)",
+            r"returns float32 \(3, 2\) as observation; it must be float64 \(3, 2\)",
         ),
         (replace(two_doors.TASK, make_sim=TooGood), "partial success from 1.5 to 1.5; it must be 0 to 1"),
         (replace(two_doors.TASK, make_sim=Mirrored), "4 of 4 demonstrations that fail or take another mode"),
@@ -110,7 +110,7 @@ def with_spec(**changes: Any) -> Task:
         (replace(two_doors.TASK, demonstrate=silent), "calls `progress` 0 times for 4 episodes"),
         (
             replace(two_doors.TASK, demonstrate=slower),
-            "its spec says: the rate is 5 Hz instead of 10 Hz",
+            "contradict its spec: the rate is 5 Hz instead of 10 Hz",
         ),
         (replace(two_doors.TASK, published={"em": Published(95.0)}), "publishes a success of 95.0 for em: 0 to 1"),
         (with_spec(modes=0), "has 0 modes; it must be at least 1"),

@@ -95,7 +95,7 @@ class AnySize(ImageReader):
     ("message", "make", "problem"),
     [
         (JOINTS, lambda e: InMessageOrder(e.joints, e.interface), r"position of joints holds \[3.0, 2.0, 1.0\], but"),
-        (LIST, lambda e: ByColumns(e.field, e.shape), r"axes holds \[\[1.0, 2.0\], .*, but \[\[1.0, 4.0\]"),
+        (LIST, lambda e: ByColumns(e.field, e.shape), r"axes holds \[\[1.0, 2.0\], .*, but is read as \[\[1.0, 4.0\]"),
         (LIST, lambda e: Filled(e.field, e.shape), "whose axes has 6 numbers where 7 are expected is read"),
         (LIST, lambda e: Hasty(e.field, e.shape), "is refused, but partly read"),
         (LIST, lambda e: OtherwiseTaken(e.field, e.shape), "the array axes, taken from axes, holds"),
@@ -105,7 +105,7 @@ class AnySize(ImageReader):
         (
             IMAGE,
             lambda e: Pixels(e, is_bigendian=0) if e.encoding else ListReader(e.field, e.shape),
-            r"image of 16UC1 holds \[\[1, 2, 3\], \[4, 5, 6\]\], but \[\[256, 512",
+            r"image of 16UC1 holds \[\[1, 2, 3\], \[4, 5, 6\]\], but is read as \[\[256, 512",
         ),
         (
             IMAGE,

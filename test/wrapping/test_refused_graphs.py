@@ -26,7 +26,7 @@ GRAPHS: dict[str, tuple[str, str]] = {
     ),
     "several outputs": (
         "p (float[1, 6] x) => (float[1, 6] y, float[1, 6] z) { y = Identity(x) z = Neg(x) }",
-        r"has the outputs y, z; say which is the action, as `output: NAME`",
+        r"has the outputs y, z; name the action with `output: NAME`",
     ),
     "whole numbers": ("p (int64[1, 6] x) => (int64[1, 6] y) { y = Neg(x) }", r"input x of the type int64"),
     "another width": ("p (float[1, 5] x) => (float[1, 5] y) { y = Neg(x) }", r"shape \[1, 5\], .*\[batch, 6|6 numbers"),
@@ -45,7 +45,7 @@ GRAPHS: dict[str, tuple[str, str]] = {
     ),
     "not finite": (
         "p (float[N, 6] x) => (float[N, 6] y) { z = Sub(x, x) y = Div(x, z) }",
-        r"not finite for observations as in training",
+        r"non-finite numbers for",
     ),
     "an unknown operator": (
         "p (float[N, 6] x) => (float[N, 6] y) { y = NoSuchOperator(x) }",
@@ -130,7 +130,7 @@ DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a list of another length": ({"observation": observed(mean=[1, 2])}, r"mean: has 2 numbers for 6 names"),
     "too large": ({"observation": observed(mean=1e39)}, r"mean: is 1e\+39; single precision ends at"),
     "no number": ({"observation": observed(offset=[0, 0, "x", 0, 0, 0])}, r"observation\[0\].offset\[2\]: is 'x'"),
-    "history without order": ({"history": 3}, r"history: is longer than 1: say how the graph's input is ordered"),
+    "history without order": ({"history": 3}, r"history: is longer than 1: state the order of the graph's input"),
     "order": (
         {"history": {"length": 2, "grouped_by": "time", "newest": "last"}},
         r"history.grouped_by: is 'time'; it must be frame or entry",
@@ -140,9 +140,9 @@ DESCRIPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "an input that no item names": ({"input": None, "observation": observed(input="other")}, r"has no input 'other'"),
     "inputs of some items": (
         {"observation": [observed(input="obs")[0], {"name": "x", "unit": "m"}]},
-        r"observation: names the `input` of some of its items",
+        r"observation: names the `input` of only some items",
     ),
-    "inputs twice": ({"input": "obs", "observation": observed(input="obs")}, r"input: stands beside the `input` of"),
+    "inputs twice": ({"input": "obs", "observation": observed(input="obs")}, r"input: conflicts with the `input` of"),
     "an input of an action": ({"action": acted(input="obs")}, r"action\[0\].input: is unknown here"),
     "an open question": ({"rate_hz": "???"}, r"rate_hz: is an open question; answer it in place of \?\?\?"),
     "an open name": ({"action": acted(names=["???"])}, r"action\[0\].names: is an open question"),

@@ -168,7 +168,7 @@ def test_statistics_that_nobody_knows_are_told(tmp_path: Path) -> None:
     assert policy.spec.settings["unknown_statistics"] == ["q3"]
     assert list(policy.spec.statistics.observation_mean) == [1, 1, 1, 0, 1, 2]
     assert list(policy.spec.statistics.observation_std) == [3, 3, 3, 1, 3, 4]
-    assert "are not known of q3" in policy.spec.warnings[1]
+    assert "of q3 are unknown" in policy.spec.warnings[1]
 
 
 def test_a_robot_file_fits_and_the_command_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

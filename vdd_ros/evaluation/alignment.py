@@ -1,4 +1,4 @@
-"""How the inputs of a robot lie in time: ages, gaps, repeats and the spread between them, at the ticks of a policy."""
+"""Time alignment of a robot's inputs: ages, gaps, repeats and the spread between them, at the ticks of a policy."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class InputTimes(NamedTuple):
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often an input comes.
+    """Rate and regularity of an input.
 
     Attributes:
         rate_hz: From the median time between two values; 0 with fewer than two.
@@ -44,10 +44,10 @@ class Alignment:
     Attributes:
         ticks: Number of ticks.
         ages_s: Age of the newest value by input.
-        stale: Share of ticks at which an input is older than its `max_age_s`, by input.
-        repeats: Share of ticks without a newer value than at the tick before, by input.
-        skipped: Share of values that no tick sees, because a newer one came, by input.
-        spread_s: Between the oldest and the newest input of a tick, of those that may not be old.
+        stale: Share of ticks with an input older than its `max_age_s`, by input.
+        repeats: Share of ticks without a newer value than at the previous tick, by input.
+        skipped: Share of values that no tick sees, because a newer one arrived, by input.
+        spread_s: Time between the oldest and the newest input of a tick, without inputs with `when_stale: keep`.
     """
 
     ticks: int
@@ -59,7 +59,7 @@ class Alignment:
 
 
 def cadence(times: InputTimes) -> Cadence:
-    """Return how often an input comes, by its times of receipt."""
+    """Return the cadence of an input from its times of receipt."""
     gaps = np.diff(times.received_s)
     if not len(gaps):
         return Cadence(0.0, 0.0, 0, 0.0)
@@ -70,7 +70,7 @@ def cadence(times: InputTimes) -> Cadence:
 
 
 def ticks_of(inputs: Sequence[InputTimes], rate_hz: float) -> Floats:
-    """Return the times of the ticks from the first at which every input has come; none if one never comes."""
+    """Return the times of the ticks from the first at which every input has arrived; none if one never arrives."""
     if not inputs or not all(len(times.received_s) for times in inputs):
         return np.empty(0)
     first = max(times.received_s[0] for times in inputs)
@@ -79,20 +79,20 @@ def ticks_of(inputs: Sequence[InputTimes], rate_hz: float) -> Floats:
 
 
 def newest_at(received_s: Floats, ticks: Floats) -> NDArray[np.int64]:
-    """Return the place of the newest value at each tick, -1 before the first."""
+    """Return the index of the newest value at each tick, -1 before the first."""
     return np.searchsorted(received_s, ticks, side="right") - 1
 
 
 def align(inputs: Mapping[str, InputTimes], rate_hz: float, kept: Collection[str] = ()) -> Alignment | None:
-    """Return the alignment of inputs at ticks, or None where no tick has a value of each.
+    """Return the alignment of inputs at ticks, or None if no tick has a value of each.
 
-    Ticks begin when every input has come and end with the last receipt of any. Each sees the newest value that it has
-    received, as a node does: a value is as old as its date or its receipt, whichever is earlier.
+    Ticks begin when every input has arrived and end with the last receipt of any. Each sees the newest value that it
+    has received, as a node does: a value is as old as its date or its receipt, whichever is earlier.
 
     Args:
         inputs: By name, sorted by time of receipt.
         rate_hz: Of the ticks.
-        kept: Inputs that may be old, which do not count as spread.
+        kept: Inputs with `when_stale: keep`, which do not count as spread.
     """
     ticks = ticks_of(list(inputs.values()), rate_hz)
     if not len(ticks):

@@ -44,17 +44,17 @@ def fits(policy: PolicySpec, task: TaskSpec) -> None:
 
 
 def check_vector_only(*policies: PolicySpec) -> None:
-    """Refuse policies that observe arrays, where only single numbers can be given; raises ConfigurationError."""
+    """Refuse policies that observe arrays, since only single numbers are available; raises ConfigurationError."""
     for policy in policies:
         if policy.arrays:
             raise ConfigurationError(
-                f"the policy observes {listed(policy.arrays)}, but this command gives policies single numbers alone; "
-                "run it in the node, or give a policy without arrays"
+                f"the policy observes {listed(policy.arrays)}, but this command provides only single numbers; run it "
+                "in the node, or give a policy without arrays"
             )
 
 
 def check_demonstrations(header: Header, task: TaskSpec) -> None:
-    """Raise an error if demonstrations do not fit a task. Recordings know no contexts, and may lack them.
+    """Raise an error if demonstrations do not fit a task. Recordings have no contexts, so contexts may be missing.
 
     Raises:
         DemonstrationError: The task or the signature differs: observation, action, context or rate.
@@ -73,8 +73,8 @@ def check_action_steps(policy: PolicySpec, action_steps: int) -> None:
     """Raise ConfigurationError unless 1 <= `action_steps` <= the policy's horizon."""
     if not 1 <= action_steps <= policy.horizon:
         raise ConfigurationError(
-            f"{action_steps} actions are to be executed at a time, but the policy gives {policy.horizon} at once; "
-            f"choose 1 to {policy.horizon}"
+            f"{action_steps} actions are to be executed at a time, but the policy returns {policy.horizon}; choose 1 "
+            f"to {policy.horizon}"
         )
 
 
@@ -108,7 +108,7 @@ def goal_of_episode(
     Episode i has goal i mod N of `goals`, (N, goal_length, obs_dim).
 
     Raises:
-        ConfigurationError: Goals are missing, not wanted, or of another shape.
+        ConfigurationError: Goals are missing, not supported, or of another shape.
     """
     if (goals is None) != (policy.goal_length == 0):
         needs = f"goals of {policy.goal_length} observations: give" if goals is None else "no goals: omit"

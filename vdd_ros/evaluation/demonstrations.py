@@ -1,4 +1,4 @@
-"""Scripted demonstrations of a task, each proved by replaying it."""
+"""Scripted demonstrations of a task, each verified by a replay."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -30,17 +30,13 @@ class Lengths(TypedDict):
 
 
 class DemonstrationReport(TypedDict):
-    """What `vdd demos` says of a set.
+    """Report of `vdd demos` on a set.
 
     Keys:
-        task, seed: Name of the task, and seed of the demonstrator.
-        episodes, pairs: Their numbers.
-        length: Steps of the episodes.
-        replay_successes: Episodes that succeed when they are replayed.
-        modes_of_task: Number of modes that the task has.
-        contexts: Number of different contexts; 0 where the task has none.
-        modes: Number of episodes by mode.
-        sha256: Of the set.
+        task, seed: Name of the task, and seed of the demonstrator. episodes, pairs: Numbers of episodes and pairs.
+        length: Steps of the episodes. replay_successes: Episodes that succeed in the replay. modes_of_task: Number of
+        the task's modes. contexts: Number of different contexts; 0 for a task without. modes: Number of episodes by
+        mode. sha256: Hash of the set.
     """
 
     task: str
@@ -64,23 +60,24 @@ def make_demonstrations(
     force: bool = False,
     pool: Workers | None = None,
 ) -> tuple[DemonstrationReport, bool]:
-    """Demonstrate, replay, write the set and, where the task has a scene, its figure.
+    """Demonstrate, replay, write the set and, if the task has a scene, its figure.
 
     Args:
         task: The task.
-        folder: Where the set goes.
-        episodes: How many, or None for the task's usual number.
-        seed: Of the demonstrator.
-        force: Replace other demonstrations that are in the folder.
-        pool: Who demonstrates and replays, in shares of `EPISODES_A_SHARE`; None: this process. The set is the same.
+        folder: Folder of the set.
+        episodes: Number of episodes, or None for the task's usual number.
+        seed: Seed of the demonstrator.
+        force: Replace other demonstrations in the folder.
+        pool: Workers that demonstrate and replay, in shares of `EPISODES_A_SHARE`; None: this process. The set is the
+            same.
 
     Returns:
-        The numbers, and whether the folder held this very set before, which then stays as it is.
+        The report, and whether the folder already held this set, which then stays unchanged.
 
     Raises:
-        DemonstrationError: A demonstration fails when it is replayed, or the folder holds others.
+        DemonstrationError: A demonstration fails in the replay, or the folder holds others.
         ProcessError: The demonstrator or the simulation failed.
-        HeldError: Another process is at the folder.
+        HeldError: Another process uses the folder.
     """
     if seed < 0:
         raise DemonstrationError(f"--seed is {seed}; it must be 0 or more")
@@ -99,7 +96,7 @@ def make_demonstrations(
 
 
 def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> DemonstrationSet:
-    """Make the set in shares, or as a whole where the task cannot share it out."""
+    """Make the set in shares, or as a whole if the task cannot divide it."""
     if not 1 <= episodes <= MOST_EPISODES:
         raise DemonstrationError(
             f"{episodes} demonstrations are requested; the number must be from 1 to {MOST_EPISODES:,}"
@@ -107,7 +104,10 @@ def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> Demonst
     with progress(episodes, "demonstrations", "episode") as bar:
         if task.demonstrate_part is None:
             if not isinstance(pool, InProcess):
-                tell(f"the demonstrator of '{printable(task.spec.name)}' makes whole sets: one process demonstrates")
+                tell(
+                    f"the demonstrator of '{printable(task.spec.name)}' cannot make parts of a set: one process "
+                    "demonstrates"
+                )
             return task.demonstrate(episodes, seed, bar.update)
         numbers = _shares(episodes)
         payloads = {name: (task.spec.name, share, seed) for name, share in numbers.items()}
@@ -119,12 +119,14 @@ def _demonstrate_share(payload: tuple[str, range, int]) -> DemonstrationSet:
     name, numbers, seed = payload
     demonstrate = get_task(name).demonstrate_part
     if demonstrate is None:
-        raise TaskError(f"the task '{printable(name)}' is another one here; install the same version for all workers")
+        raise TaskError(
+            f"the task '{printable(name)}' differs on this worker; install the same version for all workers"
+        )
     return demonstrate(numbers, seed, lambda: None)
 
 
 def _replay(task: Task, demonstrations: DemonstrationSet, pool: Workers) -> Rollouts:
-    """Replay the set; raises DemonstrationError if an episode fails or goes another way than it says."""
+    """Replay the set; raises DemonstrationError if an episode fails or takes another mode than stated."""
     count = len(demonstrations.lengths)
     numbers = _shares(count)
     payloads = {name: (task.spec.name, demonstrations.part(share)) for name, share in numbers.items()}
@@ -134,8 +136,8 @@ def _replay(task: Task, demonstrations: DemonstrationSet, pool: Workers) -> Roll
     wrong = np.flatnonzero(~replayed.success | (replayed.modes != demonstrations.modes))
     if wrong.size:
         raise DemonstrationError(
-            f"{wrong.size} of {len(replayed.success)} demonstrations fail or take another way when they are replayed, "
-            f"first number {wrong[0]}; nothing was written, please report this"
+            f"{wrong.size} of {len(replayed.success)} demonstrations fail or take another mode in the replay, first "
+            f"number {wrong[0]}; nothing was written, please report this"
         )
     return replayed
 
@@ -146,7 +148,7 @@ def _replay_share(payload: tuple[str, DemonstrationSet]) -> Rollouts:
 
 
 def _shares(episodes: int) -> dict[str, range]:
-    """Return the numbers of each share by its name; how many workers there are makes no difference."""
+    """Return the episode numbers of each share by its name, independent of the number of workers."""
     found = shares(episodes, EPISODES_A_SHARE)
     return {f"episodes {share.start} to {share.stop - 1}": share for share in found}
 

@@ -18,12 +18,12 @@ class Opening(TypedDict):
         open_s: Time to open the file, TensorRT's builds included, seconds.
         first_s, median_s, fastest_s, p99_s: As in `WarmUp`, seconds.
         runs: Number of runs.
-        binding: How tensors are handed to ONNX Runtime.
+        binding: Binding of tensors in ONNX Runtime.
         binding_run_s: Median run with each binding that was tried, seconds.
-        engine_folder: Where TensorRT keeps its engines; None with other providers.
+        engine_folder: Folder of TensorRT's engines; None with other providers.
         engines: Engine file to its size in bytes.
-        built: Those that were built now.
-        machine, versions: Where it was measured.
+        built: Engines built in this run.
+        machine, versions: Machine and software of the measurement.
     """
 
     policy: str

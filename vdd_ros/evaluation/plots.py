@@ -16,9 +16,9 @@ THIN = "\u202f"
 PERIOD = "#555555"
 MARKERS = "osD^vP*X<>"
 FAR = 10.0
-"""How many times the longest of some times a period may be to be drawn beside them."""
+"""Largest ratio of a period to the longest of some times for it to be drawn beside them."""
 TAIL = 0.01
-"""Share of the shortest times that may lie left of an axis: the first of thousands reaches decades down."""
+"""Share of the shortest times that an axis may omit: the shortest of thousands would extend it by decades."""
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -80,7 +80,7 @@ def log_ticks(axis: Any, low: float, high: float, *, time: bool = False, most: i
     """Make an axis logarithmic from `low` to `high` (positive), with ticks without exponents.
 
     Args:
-        axis: Of matplotlib axes.
+        axis: An axis of matplotlib axes.
         low: Lower limit.
         high: Upper limit.
         time: Whether the numbers are seconds, labelled with units.
@@ -102,7 +102,7 @@ def log_ticks(axis: Any, low: float, high: float, *, time: bool = False, most: i
 
 
 def _log_places(low: float, high: float, most: int) -> list[float]:
-    """Return where ticks stand: at least four of them where that can be."""
+    """Return the positions of axis ticks: at least four, if possible."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = list(range(10, 100))
     for multiples in ([10], [10, 30], [10, 20, 50], [10, 15, 20, 30, 50, 70], fine[::5], fine):
@@ -113,7 +113,7 @@ def _log_places(low: float, high: float, most: int) -> list[float]:
 
 
 def time_limits(samples: Iterable[Floats], extra: Sequence[float] = ()) -> tuple[float, float] | None:
-    """Return the limits of an axis of times in seconds: all samples but the lowest hundredth of each.
+    """Return the limits of an axis of times in seconds: all samples except the lowest hundredth of each.
 
     Args:
         samples: (n,) times each; only finite, positive ones count.

@@ -1,4 +1,4 @@
-"""What the records of comparisons and evaluations keep of a policy file."""
+"""Facts of a policy file in the records of comparisons and evaluations."""
 
 from typing import TypedDict
 

@@ -24,9 +24,9 @@ class RolloutSettings:
     Attributes:
         rollouts: Episodes for each seed.
         seeds: Seeds of the random draws.
-        action_steps: Actions of a chunk that are executed before the next inference.
+        action_steps: Actions of a chunk to execute before the next inference.
         expert, noise: How a mixture acts, as in `OnnxPolicy.load`.
-        goals_sha256: Hash of the demonstrations whose ends are the goals, or None.
+        goals_sha256: Hash of the demonstrations whose last observations are the goals, or None.
     """
 
     rollouts: int
@@ -42,7 +42,7 @@ class _IfDeterministic(TypedDict, total=False):
 
 
 class EvaluationSettings(_IfDeterministic):
-    """Settings of an evaluation, as its record keeps them.
+    """Settings of an evaluation in its record.
 
     Attributes:
         rollouts_a_seed: Episodes for each seed.
@@ -65,11 +65,11 @@ class RolloutRecord(TypedDict):
     Attributes:
         task: Name of the task.
         policy: The policy file.
-        settings: How it acted.
+        settings: Settings of the policy.
         seeds: Seeds of the random draws.
         pooled: Score of all episodes, the keys of `EpisodesScore.to_dict`.
         per_seed: The same of each seed, by the seed as text.
-        machine, versions: Where it was measured.
+        machine, versions: Machine and software of the measurement.
     """
 
     task: str
@@ -91,8 +91,8 @@ def rollout_record(
         file: The policy file.
         policy: Its metadata.
         task: Its task.
-        settings: How it acted.
-        scores: What it scored.
+        settings: Settings of the policy.
+        scores: Its scores.
     """
     drawn = policy.is_mixture and not policy.is_deterministic
     deterministic: _IfDeterministic = {"deterministic": True} if policy.is_deterministic else {}
@@ -116,14 +116,14 @@ def rollout_record(
 
 
 def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
-    """Draw the trajectories, coloured by expert, or by mode without experts and where modes have names."""
+    """Draw the trajectories, coloured by expert; by mode without experts, or if modes have names."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
     paths = run.paths(position_columns(task.spec))
     colours = None if task.mode_names else run.expert_paths()
     label = "mode" if colours is None else "expert"
     if colours is None:
-        modes = np.minimum(run.modes, task.spec.modes)  # one colour for all that are incomplete
+        modes = np.minimum(run.modes, task.spec.modes)  # one colour for all incomplete ones
         colours = [np.full(len(path), mode) for path, mode in zip(paths, modes, strict=True)]
     names = task.mode_names
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"

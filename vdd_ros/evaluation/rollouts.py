@@ -22,9 +22,9 @@ from vdd_ros.tasks.rollout import Rollouts, roll_out
 from vdd_ros.workers import InProcess, Workers, run_all, shares
 
 TEST_CONTEXTS_SEED = 0
-"""Every policy and every seed of its draws is judged from the same contexts."""
+"""Seed of the contexts, which are the same for every policy and every seed of its draws."""
 EPISODES_A_SHARE = 60
-"""Episodes that are simulated together, whoever does it."""
+"""Number of episodes that are simulated together, by any worker."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def evaluate_policy(
     """Run many episodes of a task under a policy and score them, as `vdd evaluate` does.
 
     Args:
-        policy: The policy; its random stream starts anew with each seed.
+        policy: The policy; its random stream restarts with each seed.
         task: The task.
         rollouts: Episodes for each seed.
         seeds: Seeds of the random draws.
-        action_steps: Actions of a chunk that are executed before the next inference.
-        goals: (N, goal_length, obs_dim) in physical units where the policy takes goals, else None; episode i of each
+        action_steps: Actions of a chunk to execute before the next inference.
+        goals: (N, goal_length, obs_dim) in physical units if the policy takes goals, otherwise None; episode i of each
             seed has goal i mod N.
         contexts: Number of contexts that the episodes of each seed start from, episode i from context i mod this;
             None: the task's `test_contexts`.
@@ -94,7 +94,7 @@ def evaluate_policy(
     Raises:
         ConfigurationError: The policy does not fit the task, `action_steps` or `goals` the policy, or `contexts` the
             task.
-        TaskError: The policy returns values that are not finite.
+        TaskError: The policy returns non-finite values.
     """
     runs = roll_out_seeds(
         policy, task, rollouts, seeds, action_steps=action_steps, goals=goals, contexts=contexts, progress=progress
@@ -104,7 +104,7 @@ def evaluate_policy(
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Workers that roll out, and the policy that each of them opens.
+    """Workers for rollouts, and the policy that each of them opens.
 
     Attributes:
         pool: The workers.
@@ -120,13 +120,13 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Share:
-    """Consecutive episodes of one seed, which are simulated together. Each share has a random stream of its own.
+    """Consecutive episodes of one seed that are simulated together. Each share has its own random stream.
 
     Attributes:
-        seed: Of the draws.
+        seed: Seed of the draws.
         number: Number of the share, and of its stream of this seed.
-        action_steps: Actions of a chunk that are executed before the policy is asked again.
-        contexts: (n, c) what its n episodes start from.
+        action_steps: Actions of a chunk to execute before the next inference.
+        contexts: (n, c) contexts of its n episodes.
         goals: (n, goal_length, obs_dim) their goals, or None.
     """
 

@@ -14,7 +14,7 @@ def score_table(scores: SeedScores, task: Task) -> str:
     """Return the scores of each seed and of all episodes, and the successes of each mode.
 
     Args:
-        scores: As `vdd_ros.evaluation.rollouts.evaluate_policy` returns them.
+        scores: Result of `vdd_ros.evaluation.rollouts.evaluate_policy`.
         task: The task.
     """
     modes = task.spec.modes
@@ -51,7 +51,7 @@ def _with_interval(value: float, interval: Interval | None) -> str:
 
 
 def _mode_rows(counts: dict[int, int], task: Task) -> list[str]:
-    """Return the successes of each mode: a dozen modes a row, or a row for each that has a name."""
+    """Return the successes of each mode: a dozen modes per row, or one row per named mode."""
     lines, base = ["successful rollouts of each mode"], task.spec.modes
     if task.mode_names:
         total, longest = max(sum(counts.values()), 1), max(map(len, task.mode_names))

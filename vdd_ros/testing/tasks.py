@@ -167,7 +167,7 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
     spec, header = task.spec, found.header
     _require(header.task == spec.name, f"'{spec.name}' demonstrates the task '{printable(header.task)}'")
     differences = "; ".join(map(str, header.signature.differences(spec.signature)))
-    _require(not differences, f"'{spec.name}' demonstrations contradict its spec: {differences}")
+    _require(not differences, f"'{spec.name}' has demonstrations that contradict its spec: {differences}")
     _require(len(found.lengths) == episodes, f"demonstrates {len(found.lengths)} episodes instead of {episodes}")
     _require(len(told) == episodes, f"calls `progress` {len(told)} times for {episodes} episodes")
     _require(

@@ -1,4 +1,4 @@
-"""What a foreign graph's numbers mean: the YAML that `vdd wrap` takes."""
+"""Meaning of a foreign graph's numbers: the YAML file for `vdd wrap`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,12 +26,13 @@ class ForeignNumber:
 
     Attributes:
         feature: Name, unit and limits of the physical value.
-        scale, offset: Of an observation the graph takes (value - offset) * scale; of an action the value is
+        scale, offset: For an observation, the graph takes (value - offset) * scale; for an action, the value is
             number * scale + offset.
-        mean, std: Of the physical value in training.
-        known: Whether the file gives them; else they are the middle and half the range, or 0 and 1 without limits.
-        block: The item of the list that it stands in.
-        input: The graph's input that takes it; None where it has only one.
+        mean, std: Statistics of the physical value in training.
+        known: Whether the file states them; otherwise they are the middle and half the range, or 0 and 1 without
+            limits.
+        block: Its item in the list.
+        input: The graph's input that takes it; None if there is only one.
     """
 
     feature: Feature
@@ -49,8 +50,8 @@ class DescribedInput:
     """One input of a foreign graph.
 
     Attributes:
-        name: Of the tensor; None where the graph has only one.
-        order: Place in (history, obs_dim), oldest first, of each number that it takes.
+        name: Name of the tensor; None if the graph has only one.
+        order: Index in (history, obs_dim), oldest first, of each of its numbers.
     """
 
     name: str | None
@@ -59,14 +60,14 @@ class DescribedInput:
 
 @dataclass(frozen=True)
 class ForeignDescription:
-    """What the numbers of a foreign graph mean.
+    """Meaning of the numbers of a foreign graph.
 
     Attributes:
         method: Free text about the training.
         task: Name of the task, or None.
         rate_hz: Control rate.
-        inputs: What each input of the graph takes.
-        output: Name of the graph's output; None where it has only one.
+        inputs: The inputs of the graph.
+        output: Name of the graph's output; None if it has only one.
         history: Observations in.
         horizon: Actions out.
         observation: Numbers of one observation.
@@ -120,20 +121,20 @@ def read_description(path: Path) -> ForeignDescription:
 def _inputs(
     root: Fields, given: str | None, observation: tuple[ForeignNumber, ...], form: tuple[int, str, str]
 ) -> tuple[DescribedInput, ...]:
-    """Return what each input takes: all numbers if there is one, else those of the items that name it."""
+    """Return the inputs: a single one takes all numbers, several take those of the items that name them."""
     names = dict.fromkeys(number.input for number in observation)
     if names == {None: None}:
         return (DescribedInput(given, _order(observation, range(len(observation)), *form)),)
     if None in names:
-        root.refuse("observation", "names the `input` of some of its items; name that of each, or of none")
+        root.refuse("observation", "names the `input` of only some items; name it for all or none")
     if given is not None:
-        root.refuse("input", "stands beside the `input` of the items of `observation`; leave it out")
+        root.refuse("input", "conflicts with the `input` of the items of `observation`; leave it out")
     columns = {name: [index for index, number in enumerate(observation) if number.input == name] for name in names}
     return tuple(DescribedInput(name, _order(observation, members, *form)) for name, members in columns.items())
 
 
 def _history(root: Fields, file: str) -> tuple[int, str, str]:
-    """Return length, grouping and place of the newest observation."""
+    """Return length, grouping and position of the newest observation."""
     if not root.has("history"):
         return 1, GROUPED_BY[0], NEWEST[0]
     value = root.get("history")
@@ -142,8 +143,8 @@ def _history(root: Fields, file: str) -> tuple[int, str, str]:
     if length > 1 and not (fields.has("grouped_by") and fields.has("newest")):
         fields.refuse(
             "",
-            "is longer than 1: say how the graph's input is ordered, with grouped_by (frame: one observation after the "
-            "other; entry: of each item of `observation` all times, then of the next) and newest (last or first), as "
+            "is longer than 1: state the order of the graph's input with grouped_by (frame: one observation after the "
+            "other; entry: all times of each item of `observation`, then of the next) and newest (last or first), as "
             f"in history: {{length: {length}, grouped_by: entry, newest: last}}",
         )
     grouped_by = fields.choice("grouped_by", GROUPED_BY, GROUPED_BY[0])
@@ -158,7 +159,7 @@ def _numbers(root: Fields, file: str, part: str) -> Iterator[ForeignNumber]:
     blocks = [Fields(item, file, f"{part}[{index}]", known) for index, item in enumerate(value)]
     counts = Counter(name for block in blocks for name in block.names())
     if twice := [name for name, count in counts.items() if count > 1]:
-        root.refuse(part, f"names {', '.join(twice)} more than once; give each number a name of its own")
+        root.refuse(part, f"names {', '.join(twice)} more than once; give each number a unique name")
     for index, block in enumerate(blocks):
         yield from _block(block, index, is_action=part == "action")
 
@@ -171,7 +172,7 @@ def _block(fields: Fields, block: int, *, is_action: bool) -> Iterator[ForeignNu
     lows, highs, means, stds = (fields.numbers(key, size) for key in ("low", "high", "mean", "std"))
     if is_action and (lows is None or highs is None):
         missing = "low" if lows is None else "high"
-        fields.refuse(missing, "is missing: an action needs limits, which the policy file keeps it within")
+        fields.refuse(missing, "is missing: an action needs limits, which the policy file enforces")
     for first, second, key in (
         (lows, highs, "high"),
         (highs, lows, "low"),
@@ -181,7 +182,7 @@ def _block(fields: Fields, block: int, *, is_action: bool) -> Iterator[ForeignNu
         if first is not None and second is None:
             fields.refuse(key, "is missing; give both of low and high, and both of mean and std, or neither")
     if scales is None or offsets is None or 0 in scales:
-        fields.refuse("scale", "is 0, which leaves nothing of the number; leave an unused number out of neither side")
+        fields.refuse("scale", "is 0, which would erase the number; describe unused numbers too")
     for index, name in enumerate(names):
         limits = () if lows is None or highs is None else (lows[index], highs[index])
         if limits and limits[0] >= limits[1]:
@@ -202,7 +203,7 @@ def _guess(limits: tuple[float, ...]) -> tuple[float, float]:
 def _order(
     observation: Sequence[ForeignNumber], columns: Sequence[int], history: int, grouped_by: str, newest: str
 ) -> tuple[int, ...]:
-    """Return the place in (history, obs_dim), oldest first, of each number of an input that takes some columns."""
+    """Return the index in (history, obs_dim), oldest first, of each number of an input with some columns."""
     width = len(observation)
     times = range(history) if newest == "last" else range(history - 1, -1, -1)
     if grouped_by == "frame":

@@ -1,4 +1,4 @@
-"""A first description of a foreign graph: what the graph says itself, and questions where a person must answer."""
+"""Drafts a description of a foreign graph: the graph's own metadata, and questions for a person."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from vdd_ros.wrapping.foreign_model import FLOATS, ForeignOutline, Tensor, read_
 from vdd_ros.wrapping.spec_fields import OPEN
 
 MOST_NUMBERS = 10_000
-"""Of a tensor whose numbers are listed by name."""
+"""Limit on the numbers of a tensor that are listed by name."""
 _MOST_METADATA = 40
 _WIDTH = 116
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
@@ -23,13 +23,13 @@ _WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 
 @dataclass(frozen=True)
 class SpecDraft:
-    """A description that was written.
+    """A drafted description.
 
     Attributes:
         file: Its path.
         producer: Program that wrote the graph.
         inputs, outputs: Names of the graph's tensors.
-        questions: Number of open questions, which keep the file from being taken.
+        questions: Number of open questions, with which the file is refused.
     """
 
     file: str
@@ -40,7 +40,7 @@ class SpecDraft:
 
 
 def write_spec(foreign: Path, file: Path, *, force: bool = False) -> SpecDraft:
-    """Write a first description of a foreign graph.
+    """Draft a description of a foreign graph.
 
     Args:
         foreign: The foreign ONNX file.
@@ -49,7 +49,7 @@ def write_spec(foreign: Path, file: Path, *, force: bool = False) -> SpecDraft:
 
     Raises:
         ConfigurationError: The description exists.
-        PolicyFileError: The graph could not be wrapped, whatever its description says.
+        PolicyFileError: The graph cannot be wrapped with any description.
     """
     if os.path.lexists(file) and not force:
         raise ConfigurationError(f"{printable(file)} exists already; name another file, or replace it with --force")
@@ -73,7 +73,7 @@ def _check(foreign: Path, tensor: Tensor) -> None:
         raise PolicyFileError(
             f"{printable(foreign)} has the input {printable(tensor.name)} of the shape {_shape(tensor)}; a graph can "
             f"be wrapped if each input is [batch, numbers], the batch free or 1, at most {MOST_NUMBERS:,} numbers. "
-            "Images and sequences are not taken: export the graph with flat inputs."
+            "Images and sequences are not supported: export the graph with flat inputs."
         )
 
 
@@ -83,8 +83,8 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
     for what, tensors in (("input", inputs), ("output", outputs)):
         yield from (f"#   {what} {printable(t.name)} {_shape(t)}, {FLOATS[t.type]}" for t in tensors)
     for key, value in list(outline.metadata.items())[:_MOST_METADATA]:
-        yield f"#   it says {printable(key, 60)}: {printable(value, 400)}"
-    yield f'# Answer every "{OPEN}"; docs/policy_file.md, "Graphs of other tools", has the keys. Then:'
+        yield f"# metadata {printable(key, 60)}: {printable(value, 400)}"
+    yield f'# Answer every "{OPEN}"; docs/policy_file.md, "Graphs of other tools", explains the keys. Then:'
     yield f"#   vdd wrap {printable(foreign.name)} --spec {printable(file.name)} --out policy.onnx"
     yield f'method: "{OPEN}"  # how it was trained, in a few words, such as ppo'
     yield f'rate_hz: "{OPEN}"  # control rate in training; Isaac Lab: 1 / (sim.dt * decimation)'
@@ -94,7 +94,7 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
         yield f"output: {_text(outputs[0].name)}"
     else:
         yield f'output: "{OPEN}"  # the action, one of {", ".join(printable(t.name, 60) for t in outputs)}'
-    yield "# Does an input hold several observations? Then list one of them below, and say how they are ordered:"
+    yield "# Does an input hold several observations? Then list one of them below, and state their order:"
     yield "# history: {length: 5, grouped_by: entry, newest: last}  # entry: as Isaac Lab; frame: one after the other"
     yield "observation:  # in the order of the graph's numbers; an item for each quantity, with its unit and statistics"
     for tensor in inputs:
@@ -102,9 +102,9 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
         yield "    # Is it scaled before the graph? Then scale and offset: the graph takes (value - offset) * scale"
         yield "    # mean: 0  # mean and deviation in training, of the physical values, for the pre-flight check;"
         yield "    # std: 1   # or low and high; without these the statistics are unknown"
-    yield "action:  # in the order of the output: the physical value is number * scale + offset, kept in low to high"
+    yield "action:  # in the order of the output: the physical value is number * scale + offset, limited to low to high"
     yield from _item(outputs[0] if len(outputs) == 1 else Tensor("action", outputs[0].type, ()), "")
-    yield f'    scale: "{OPEN}"  # 1 if the graph gives physical values; Isaac Lab: the scale of the action term'
+    yield f'    scale: "{OPEN}"  # 1 if the graph returns physical values; Isaac Lab: the scale of the action term'
     yield f'    offset: "{OPEN}"  # 0, or the default joint positions, one for each'
     yield f'    low: "{OPEN}"'
     yield f'    high: "{OPEN}"'
@@ -112,7 +112,7 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
 
 
 def _item(tensor: Tensor, key: str) -> Iterator[str]:
-    """Yield the names and the unit of a tensor's numbers; `key` is that under which its name stands, empty for none."""
+    """Yield the names and the unit of a tensor's numbers; `key` is the key for its name, empty for none."""
     sizes = tensor.shape[1:]
     count = 0 if not sizes or None in sizes else int(_product(sizes))
     if not 0 < count <= MOST_NUMBERS:
@@ -143,7 +143,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text as YAML: as it is, or in quotes where it could be read as something else."""
+    """Return a text as YAML, in quotes if it could be read as something else."""
     plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in (
         "y",
         "n",

@@ -1,4 +1,4 @@
-"""A foreign ONNX file: read whole, and refused by name where it is not a function from observations to actions."""
+"""A foreign ONNX file: read whole, and refused by name unless it is a function from observations to actions."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from vdd_ros.text import printable
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
 RECURRENT = ("LSTM", "GRU", "RNN")
 OLDEST_OPSET = 8
-"""The operator set since which minimum and maximum take arrays of limits."""
+"""The first operator set in which minimum and maximum accept arrays of limits."""
 FLOATS: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float32",
     onnx.TensorProto.DOUBLE: "float64",
@@ -36,7 +36,7 @@ class Tensor:
     Attributes:
         name: Its name.
         type: Number type, a key of `FLOATS`.
-        shape: Sizes; None where free.
+        shape: Sizes; None if free.
     """
 
     name: str
@@ -69,7 +69,7 @@ class ForeignModel:
 
 @dataclass(frozen=True)
 class ForeignOutline:
-    """What a foreign graph says of itself.
+    """Outline of a foreign graph.
 
     Attributes:
         producer: Name and version of the program that wrote it.
@@ -88,16 +88,16 @@ def read_foreign(
 ) -> ForeignModel:
     """Read a foreign ONNX file.
 
-    Weights in a second file in the same folder are taken in.
+    Weights in a second file in the same folder are loaded too.
 
     Args:
         path: The file.
-        given_inputs: Names of its inputs; None for that of a graph with one.
+        given_inputs: Names of its inputs; None for a graph with one.
         given_output: Name of the action; None if it has one output.
 
     Raises:
-        PolicyFileError: It is not ONNX, is a policy file already, has other or wrong inputs, several outputs of which
-            none is named, draws random numbers, keeps a recurrent state, or is too old.
+        PolicyFileError: It is not ONNX, is a policy file already, has other or wrong inputs, several outputs without a
+            choice, draws random numbers, keeps a recurrent state, or is too old.
     """
     file = PolicyFile.read(path)
     model, producer = _parsed(file)
@@ -117,7 +117,7 @@ def read_foreign(
 
 
 def read_foreign_outline(path: Path) -> ForeignOutline:
-    """Read what a foreign graph says of itself, if it could be wrapped; errors are those of `read_foreign`."""
+    """Read the outline of a foreign graph, if it could be wrapped; errors as in `read_foreign`."""
     model, producer = _parsed(PolicyFile.read(path))
     inputs = _inputs(model)
     _check_graph(path, model, inputs, described=())
@@ -144,7 +144,7 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
     except Exception as error:  # protobuf's own errors
         _refuse(file.path, f"cannot be read as ONNX ({printable(error)}); copy or export it again")
     if METADATA_KEY.encode() in [key for key, _ in outline.metadata]:
-        _refuse(file.path, "is a policy file already; the node takes it as it is")
+        _refuse(file.path, "is already a policy file; the node can run it")
     if external is not None:
         try:
             load_external_data_for_model(model, str(file.path.parent))
@@ -158,7 +158,7 @@ def _check_graph(
 ) -> None:
     """Refuse a graph that is not a function of observations alone.
 
-    A recurrent state is known by its operators, or by the names of inputs that are not described.
+    A recurrent state is recognised by its operators, or by the names of undescribed inputs.
     """
     operators = set(_operators(model.graph.node))
     operators |= {kind for one in model.functions for kind in _operators(one.node)}
@@ -179,7 +179,7 @@ def _check_graph(
 
 
 def _returned(model: onnx.ModelProto, state: Sequence[str]) -> bool:
-    """Return whether an output has the shape of one of these inputs and the name of a state, as a next state has."""
+    """Return whether an output has the shape of one of these inputs and the name of a state, like a next state."""
     shapes = [_shape(tensor) for tensor in model.graph.input if tensor.name in state]
     return any(
         _shape(tensor) in shapes and any(mark in tensor.name.lower() for mark in (*_STATE, *_NEXT))
@@ -188,7 +188,7 @@ def _returned(model: onnx.ModelProto, state: Sequence[str]) -> bool:
 
 
 def _taken(path: Path, inputs: list[onnx.ValueInfoProto], given: Sequence[str | None]) -> list[onnx.ValueInfoProto]:
-    """Return the inputs that a description names, in its order; refuse any other."""
+    """Return the described inputs, in the description's order; refuse undescribed ones."""
     by_name = {tensor.name: tensor for tensor in inputs}
     listed = printable(", ".join(by_name), 300) or "none"
     for name in given:
@@ -209,7 +209,7 @@ def _taken(path: Path, inputs: list[onnx.ValueInfoProto], given: Sequence[str | 
 def _chosen(path: Path, outputs: list[onnx.ValueInfoProto], given: str | None) -> onnx.ValueInfoProto:
     names = [tensor.name for tensor in outputs]
     if given is None and len(names) != 1:
-        _refuse(path, f"has the outputs {printable(', '.join(names), 300)}; say which is the action, as `output: NAME`")
+        _refuse(path, f"has the outputs {printable(', '.join(names), 300)}; name the action with `output: NAME`")
     if given is not None and given not in names:
         _refuse(path, f"has no output {printable(given)!r}; its outputs are {printable(', '.join(names), 300)}")
     return outputs[0] if given is None else outputs[names.index(given)]

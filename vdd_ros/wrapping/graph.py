@@ -23,7 +23,7 @@ def wrapped(foreign: ForeignModel, description: ForeignDescription) -> onnx.Mode
 
     Args:
         foreign: The foreign graph; its weights are shared with the result.
-        description: What its numbers mean.
+        description: Meaning of its numbers.
 
     Raises:
         PolicyFileError: Its shapes do not fit the description.
@@ -71,7 +71,7 @@ def with_metadata(model: onnx.ModelProto, spec: PolicySpec) -> bytes:
 
 
 class _Nodes:
-    """Operators in a row with their constants."""
+    """A chain of operators with their constants."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -88,7 +88,7 @@ class _Nodes:
 
 
 def _observed(nodes: _Nodes, foreign: ForeignModel, description: ForeignDescription) -> dict[str, str]:
-    """Add what turns a window into the foreign inputs; return the name of the result for each."""
+    """Add the operators from a window to the foreign inputs; return the name of the result for each."""
     value = "observation"
     offsets, scales = _column(description.observation, "offset"), _column(description.observation, "scale")
     if offsets.any():
@@ -110,10 +110,10 @@ def _observed(nodes: _Nodes, foreign: ForeignModel, description: ForeignDescript
 
 
 def _acted(nodes: _Nodes, value: str, foreign: ForeignModel, description: ForeignDescription) -> str:
-    """Add what turns the foreign output into limited actions; return the name of the result.
+    """Add the operators from the foreign output to limited actions; return the name of the result.
 
-    Minimum and maximum would turn a number that is none into a limit. Zero times the number keeps it what it is, so
-    that the node refuses it.
+    Minimum and maximum would turn NaN into a limit. Adding zero times the number keeps it NaN, so that the node refuses
+    it.
     """
     actions = description.action
     if foreign.output.type != TensorProto.FLOAT:
@@ -139,7 +139,7 @@ def _column(numbers: Sequence[ForeignNumber], name: str) -> NDArray[np.float32]:
 
 
 def _reconnect(node: onnx.NodeProto, old: str, new: str) -> None:
-    """Let a node, and the graphs in its attributes, read another tensor."""
+    """Redirect a node, and the graphs in its attributes, to another tensor."""
     node.input[:] = [new if name == old else name for name in node.input]
     for attribute in node.attribute:
         graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else list(attribute.graphs)
@@ -149,14 +149,14 @@ def _reconnect(node: onnx.NodeProto, old: str, new: str) -> None:
 
 
 def _check_shapes(foreign: ForeignModel, description: ForeignDescription) -> None:
-    """Refuse a graph whose input or output holds another number of values than the description."""
+    """Refuse a graph whose input or output has another number of values than the description."""
     for tensor, described in zip(foreign.inputs, description.inputs, strict=True):
         takes, shape = len(described.order), tensor.shape
         if len(shape) != 2 or shape[0] not in (None, 1):
             _refuse(foreign, "input", tensor.name, shape, f"[batch, {takes}], the batch free or 1")
         if shape[1] not in (None, takes):
             names = takes // description.history
-            wanted = f"{takes} numbers: {names} of the observation times {description.history} of the history"
+            wanted = f"{takes} numbers: {names} per observation times a history of {description.history}"
             _refuse(foreign, "input", tensor.name, shape, f"{wanted}. Describe every number that the graph takes")
     gives = description.horizon * len(description.action)
     out = foreign.output.shape
@@ -169,6 +169,6 @@ def _check_shapes(foreign: ForeignModel, description: ForeignDescription) -> Non
 def _refuse(foreign: ForeignModel, what: str, name: str, shape: Sequence[int | None], wanted: str) -> None:
     shown = ", ".join("free" if size is None else str(size) for size in shape)
     raise PolicyFileError(
-        f"{printable(foreign.path)} has the {what} {printable(name)} of the shape [{shown}], but the description calls "
-        f"for {wanted}."
+        f"{printable(foreign.path)} has the {what} {printable(name)} of the shape [{shown}], but the description "
+        f"requires {wanted}."
     )

@@ -11,17 +11,17 @@ from vdd_ros.policy.spec_checks import LARGEST, MAX_COUNT, MAX_TEXT
 from vdd_ros.text import printable
 
 OPEN = "???"
-"""In the place of what a person must state."""
+"""Placeholder for values that a person must supply."""
 
 
 class Fields:
-    """A mapping in the file that knows its place.
+    """A mapping in the file with its path.
 
     Args:
         value: The mapping.
         file: Path of the file, for errors.
-        path: Place of the mapping in it; empty for the root.
-        known: Keys that it may have.
+        path: Path of the mapping in it; empty for the root.
+        known: Allowed keys.
 
     Raises:
         ConfigurationError: It is not a mapping, or has an unknown key.
@@ -47,7 +47,7 @@ class Fields:
         raise ConfigurationError(f"{printable(self._file)}: {where}: {problem}")
 
     def has(self, key: str) -> bool:
-        """Return whether a key is there."""
+        """Return whether a key exists."""
         return key in self._value
 
     def get(self, key: str) -> Any:
@@ -95,7 +95,7 @@ class Fields:
         return self._number(key, self.get(key))
 
     def numbers(self, key: str, size: int, default: float | None = None) -> tuple[float, ...] | None:
-        """Return a number for each of `size` names: a list, or one number for all; the default where it is missing."""
+        """Return a number for each of `size` names: a list, or one number for all; the default if missing."""
         if not self.has(key):
             return None if default is None else (default,) * size
         value = self.get(key)

@@ -1,4 +1,4 @@
-"""Wraps a foreign ONNX graph into a policy file, and proves that both are the same function."""
+"""Wraps a foreign ONNX graph into a policy file, and verifies that both are the same function."""
 
 import os
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ SAMPLES = 512
 TOLERANCE = 1e-5
 """Largest difference of an action from the foreign graph's, in standard deviations of the action."""
 HALF_TOLERANCE = 5e-3
-"""The same for a graph in half precision: ONNX Runtime may compute parts of it in single."""
+"""The same for a graph in half precision: ONNX Runtime may compute parts of it in single precision."""
 _ERROR_LOGS_ONLY = 3
 
 Floats32 = NDArray[np.float32]
@@ -35,7 +35,7 @@ Floats32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Wrapped:
-    """A policy file that was written.
+    """A written policy file.
 
     Attributes:
         file: Its path.
@@ -43,11 +43,11 @@ class Wrapped:
         foreign: Path of the foreign file.
         foreign_sha256: Its hash.
         producer: Program that wrote the foreign file.
-        observation, action: Numbers of one observation and of one action.
+        observation, action: Number of numbers in one observation and in one action.
         history, horizon: Observations in, actions out.
         max_error: Largest difference of an action from the foreign graph's, in standard deviations of the action.
-        warnings: As the file keeps them.
-        dropped: Outputs of the foreign graph that are left out.
+        warnings: Warnings in the file.
+        dropped: Omitted outputs of the foreign graph.
     """
 
     file: str
@@ -69,7 +69,7 @@ def wrap(foreign: Path, description: Path, out: Path, *, force: bool = False) ->
 
     Args:
         foreign: The foreign ONNX file.
-        description: YAML that says what its numbers mean.
+        description: YAML file with the meaning of its numbers.
         out: The policy file to write.
         force: Whether an existing file is replaced.
 
@@ -154,7 +154,7 @@ def _warnings(model: ForeignModel, described: ForeignDescription) -> tuple[str, 
     found = [f"wrapped around a graph of {model.producer}; its training is unknown"]
     if described.unknown:
         names = printable(", ".join(described.unknown), 400)
-        found.append(f"mean and deviation in training are not known of {names}: 0 and 1 stand for them")
+        found.append(f"mean and deviation in training of {names} are unknown, stored as 0 and 1")
     return tuple(found)
 
 
@@ -190,7 +190,7 @@ def _parity(model: ForeignModel, graph: onnx.ModelProto, described: ForeignDescr
     )
     if not worst <= limit:
         raise PolicyFileError(
-            f"{printable(model.path)} gives other actions for several observations at once than one after the other: "
+            f"{printable(model.path)} returns other actions for a batch of observations than for single ones: "
             f"they differ by {worst:.3g} standard deviations, and at most {limit:g} is rounding. Export it with a "
             "free batch."
         )
@@ -225,7 +225,7 @@ def _by_foreign(model: ForeignModel, described: ForeignDescription, windows: Flo
     numbers = numbers * scale + offset
     if not np.isfinite(numbers).all():
         raise PolicyFileError(
-            f"{printable(model.path)} gives numbers that are not finite for observations as in training; check mean, "
+            f"{printable(model.path)} returns non-finite numbers for observations as in training; check mean, "
             "std, scale and offset in the description, or the graph."
         )
     low, high = (np.array([getattr(n.feature, k) for n in described.action], np.float32) for k in ("low", "high"))

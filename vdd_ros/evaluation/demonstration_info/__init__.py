@@ -1,1 +1,1 @@
-"""What a demonstration set holds: episodes, ranges, rates, and frames that look wrong."""
+"""Examination of a demonstration set: episodes, ranges, rates, and suspicious frames."""

@@ -1,4 +1,4 @@
-"""The figure of a demonstration set: each entry over time, every episode a line, with what looks wrong."""
+"""The figure of a demonstration set: each entry over time, one line per episode, with suspicious data."""
 
 from pathlib import Path
 from typing import Any

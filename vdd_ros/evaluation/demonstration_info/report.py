@@ -20,9 +20,9 @@ class EntryRange:
     """Values of one entry.
 
     Attributes:
-        name, unit: Of the entry.
-        low, high, mean, deviation: Of its values.
-        largest_step: Greatest change from one pair to the next within an episode.
+        name, unit: Name and unit of the entry.
+        low, high, mean, deviation: Statistics of its values.
+        largest_step: Largest change from one pair to the next within an episode.
     """
 
     name: str
@@ -36,18 +36,18 @@ class EntryRange:
 
 @dataclass(frozen=True)
 class DemonstrationInfo:
-    """What a set holds.
+    """Content of a set.
 
     Attributes:
         task, source: As in the header.
         rate_hz: Pairs per second.
-        episodes, pairs: Their numbers.
+        episodes, pairs: Numbers of episodes and pairs.
         shortest, median, longest: Pairs of an episode.
         modes: Episodes by mode; -1: unknown.
         observation, action: The single numbers.
         arrays: The arrays of the observation, with their form.
-        suspicions: What looks wrong.
-        sha256: Of the set.
+        suspicions: Suspicious data.
+        sha256: Hash of the set.
         names: Names of the episodes; empty if unknown.
         left_out: Episodes that a conversion left out.
         alignment: Alignment in time; None if unknown.
@@ -75,7 +75,7 @@ class DemonstrationInfo:
 
 
 def examine(demonstrations: DemonstrationSet) -> DemonstrationInfo:
-    """Return what a set holds, with the record of its conversion if it lies beside the set."""
+    """Return the content of a set, with the record of its conversion if it is beside the set."""
     header, lengths = demonstrations.header, demonstrations.lengths
     episodes = demonstrations.episodes()
     modes, counts = np.unique(demonstrations.modes, return_counts=True)

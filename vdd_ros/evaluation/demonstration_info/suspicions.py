@@ -1,4 +1,4 @@
-"""Frames of demonstrations that look wrong: jumps, frozen observations, repeated and unusually long episodes."""
+"""Suspicious frames of demonstrations: jumps, frozen observations, repeated and unusually long episodes."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -11,17 +11,17 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.features import Feature
 
 JUMP = 10.0
-"""How many times the usual step of an entry a step must be to look like a jump."""
+"""Ratio of a step to the entry's usual step from which it counts as a jump."""
 USUAL = 0.99
 """Quantile of the steps that counts as usual."""
 LEAST = 0.05
-"""Share of an entry's range that a jump has at least."""
+"""Smallest jump, as a share of the entry's range."""
 FROZEN_S = 0.5
-"""How long an observation must stay the same, to the bit, to look frozen, in seconds."""
+"""Time in seconds for which a bit-identical observation counts as frozen."""
 MOVED = 0.01
-"""Share of an action's range by which it must change meanwhile."""
+"""Change of the action in that time, as a share of its range."""
 UNUSUAL = 3.0
-"""How many times longer, or shorter, than the median an episode must be to look unusual."""
+"""Ratio to the median length, or its inverse, from which an episode counts as unusual."""
 _MOST_STEPS = 200_000
 
 Floats = NDArray[np.float64]
@@ -29,12 +29,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Something that looks wrong.
+    """Something suspicious.
 
     Attributes:
         episode: Number of the episode, from 0.
         step: Number of the first pair in it, from 0.
-        what: In words.
+        what: Description in words.
     """
 
     episode: int
@@ -43,7 +43,7 @@ class Suspicion:
 
 
 def find_suspicions(demonstrations: DemonstrationSet) -> list[Suspicion]:
-    """Return what looks wrong, episode by episode; memory holds one episode, and a sample of the steps."""
+    """Return suspicious data, episode by episode; memory holds one episode, and a sample of the steps."""
     header, episodes = demonstrations.header, demonstrations.episodes()
     observed = _Jumps(header.vector, demonstrations.observation, episodes)
     commanded = _Jumps(header.action, demonstrations.action, episodes)
@@ -56,7 +56,7 @@ def find_suspicions(demonstrations: DemonstrationSet) -> list[Suspicion]:
         found += _length(number, len(action), median)
         digest = hashlib.sha256(observation.tobytes() + action.tobytes()).digest()
         if (first := seen.setdefault(digest, number)) != number:
-            found.append(Suspicion(number, 0, f"is the same as episode {first}, to the bit"))
+            found.append(Suspicion(number, 0, f"is bit-identical to episode {first}"))
         found += observed.of(number, observation)
         found += commanded.of(number, action)
         found += _frozen(number, observation, action, commanded.range, header.rate_hz)
@@ -89,7 +89,7 @@ class _Jumps:
 
 
 def _frozen(number: int, observation: Floats, action: Floats, width: Floats, rate_hz: float) -> Iterator[Suspicion]:
-    """Yield the times during which the whole observation stays the same while the action changes."""
+    """Yield the intervals in which the whole observation stays the same while the action changes."""
     same = np.concatenate([[False], (observation[1:] == observation[:-1]).all(axis=1), [False]])
     edges = np.flatnonzero(np.diff(same.astype(int)))
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):

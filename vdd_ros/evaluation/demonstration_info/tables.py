@@ -11,7 +11,7 @@ _NAME = 60
 
 
 def format_info(info: DemonstrationInfo) -> str:
-    """Return the report: the set, its entries, its alignment, and what looks wrong."""
+    """Return the report: the set, its entries, its alignment, and suspicious data."""
     rows = {
         "episodes": f"{info.episodes}" + (f", {len(info.left_out)} left out" if info.left_out else ""),
         "pairs": f"{info.pairs:,}, {info.pairs / info.rate_hz:.0f} s at {info.rate_hz:g} Hz",
@@ -48,11 +48,11 @@ def _entries(title: str, entries: Sequence[EntryRange]) -> str:
 
 def _suspicions(info: DemonstrationInfo) -> str:
     if not info.suspicions:
-        return "nothing looks wrong"
+        return "nothing suspicious"
     lines = []
     for one in info.suspicions[:_SHOWN]:
         name = f" ({printable(info.names[one.episode], _NAME)})" if info.names else ""
         lines.append(f"  episode {one.episode}{name}, step {one.step}: {printable(one.what)}")
     if len(info.suspicions) > _SHOWN:
         lines.append(f"  and {len(info.suspicions) - _SHOWN} more; --json has all of them")
-    return "\n".join(["looks wrong", *lines])
+    return "\n".join(["suspicious", *lines])

@@ -88,8 +88,8 @@ class MixtureFile:
     def log_prob(self, seen: Seen, actions: Floats) -> Floats:
         """Return the file's log density of actions (S, M, D), physical units, at S instants, (S, M).
 
-        The graph returns the density of the action that it returns. The widest expert is therefore made to return each
-        given action, by the matching noise. Actions beyond the limits are clipped to them.
+        The graph returns the density of its own action. The widest expert is therefore made to return each given
+        action, by the matching noise. Actions beyond the limits are clipped to them.
 
         Returns:
             Nats in physical units; NaN at instants where the limits clip all experts.

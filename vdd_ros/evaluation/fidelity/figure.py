@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN_STATES = 6
 TEACHER, STUDENT, PLAIN = "#888888", SAFE[1], SAFE[0]
 SIDE = 0.2
-"""How far beside the place of an action entry the two policies' points stand, where there are more than two."""
+"""Horizontal offset of the two policies' points from an action entry's position, with more than two entries."""
 
 
 def save_figure(path: Path, report: "FidelityReport", evidence: "Evidence", student: PolicySpec, title: str) -> None:
@@ -78,7 +78,7 @@ def _draw_calibration(axes: "Axes", report: "FidelityReport") -> None:
 
 
 def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
-    """Draw what should be small, of the student beside its floor."""
+    """Draw the measures that should be small, of the student beside its floor."""
     names = {
         "wasserstein": "Wasserstein\n(deviations)",
         "energy": "energy\n(deviations)",
@@ -100,7 +100,7 @@ def _draw_bars(axes: "Axes", report: "FidelityReport") -> None:
 
 
 def _draw_actions(axes: "Axes", evidence: "Evidence", state: int, student: PolicySpec) -> None:
-    """Draw the first actions of both: a distribution function of one entry, two against one another, more in a row."""
+    """Draw both first actions: one entry as a distribution function, two against each other, more side by side."""
     names = [printable(entry.name) for entry in student.action]
     both = (evidence.teacher, "teacher", TEACHER, "o", -SIDE), (evidence.student, "student", STUDENT, "x", SIDE)
     for actions, label, colour, marker, side in both:

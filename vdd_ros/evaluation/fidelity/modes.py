@@ -31,9 +31,9 @@ NOWHERE = -1
 class Modes:
     """The modes of a set of samples.
 
-    A mode is a peak of the fitted density with all the components whose means lead uphill to it; two peaks are one
-    mode where the density between them stays above `VALLEY` of the lower one (modal clustering: Li, Ray and Lindsay
-    2007). Peaks with less than `LEAST_SHARE` of the samples are not modes. All of it happens in the `LEADING` principal
+    A mode is a peak of the fitted density with all the components whose means lead uphill to it; two peaks are one mode
+    if the density between them stays above `VALLEY` of the lower one (modal clustering: Li, Ray and Lindsay 2007).
+    Peaks with less than `LEAST_SHARE` of the samples are not modes. All of it happens in the `LEADING` principal
     components of the samples: long chunks of actions have too many entries for a few hundred samples.
 
     Attributes:
@@ -72,7 +72,7 @@ class Modes:
         return np.bincount(labels[labels != NOWHERE], minlength=len(self.shares)) / len(samples)
 
     def reached(self, shares: Floats) -> NDArray[np.bool_]:
-        """Return which modes hold at least `REACHED` of the share that they should, for shares (M,), (M,)."""
+        """Return which modes have at least `REACHED` of their expected share, for shares (M,), (M,)."""
         return shares >= REACHED * self.shares
 
     def recall(self, shares: Floats, *, weighted: bool = True) -> float:
@@ -81,7 +81,7 @@ class Modes:
 
 
 def _basis(samples: Floats) -> Floats:
-    """Return orthonormal directions to look along, (D, d) with d at most `LEADING`; the entries if they are few."""
+    """Return orthonormal directions, (D, d) with d at most `LEADING`; the entries themselves if they are few."""
     if samples.shape[1] <= LEADING:
         return np.eye(samples.shape[1])
     return np.linalg.svd(samples - samples.mean(axis=0), full_matrices=False)[2][:LEADING].T
@@ -104,7 +104,7 @@ def _fit(samples: Floats, seed: int) -> GaussianMixture:
 
 def _fit_one(samples: Floats, components: int, covariance: str, seed: int) -> GaussianMixture:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # what has not converged is judged like the others
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that has not converged is judged like the others
         return GaussianMixture(
             components, covariance_type=covariance, reg_covar=LEAST_DEVIATION**2, random_state=seed
         ).fit(samples)

@@ -42,10 +42,10 @@ class FidelityRecord(TypedDict):
     Attributes:
         task: Name of the task, or None.
         teacher, student: The policy files.
-        demonstrations: Where they were compared.
+        demonstrations: The demonstrations of the comparison.
         settings: The attributes of `FidelityConfig`.
         measures, teacher_modes, entropies, demonstrations_calibration, teacher_calibration: As in `FidelityReport`.
-        machine, versions: Where it was measured.
+        machine, versions: Machine and software of the measurement.
     """
 
     task: str | None
@@ -65,7 +65,7 @@ class FidelityRecord(TypedDict):
 def main_figures(
     teacher: PolicyFile, config: FidelityConfig, demonstrations: DemonstrationSet, report: FidelityReport
 ) -> dict[str, str | float]:
-    """Return the figures that go into the policy file.
+    """Return the figures for the policy file.
 
     Returns:
         The hashes of the teacher's file and of the demonstrations; `states`, `samples` and `seed` of the settings; and
@@ -106,9 +106,9 @@ def fidelity_record(
 
     Args:
         policies: Teacher and student, each its file and its metadata.
-        config: How they were compared.
-        demonstrations: Where they were compared.
-        report: What was found.
+        config: Settings of the comparison.
+        demonstrations: The demonstrations of the comparison.
+        report: Results of the comparison.
         threads: Number of threads that computed it.
     """
     teacher, student = policies

@@ -68,7 +68,7 @@ class FidelityConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what gives no figures.
+        """Refuse settings that yield no figures.
 
         Raises:
             ConfigurationError: A value is too small.
@@ -85,7 +85,7 @@ class Entropies:
     Attributes:
         teacher_modes: Entropy of the shares of the teacher's modes among its samples.
         student_modes: Entropy of the shares of the same modes among the student's samples.
-        gating: Entropy of the student's gating; None if it is not a mixture. Several experts may share a mode.
+        gating: Entropy of the student's gating; None unless it is a mixture. Several experts may share a mode.
         gating_correlation: Pearson's correlation of gating and teacher_modes; None also if one of them is constant.
     """
 
@@ -155,27 +155,27 @@ def measure(
     config: FidelityConfig,
     progress: Progress = _no_progress,
 ) -> tuple[FidelityReport, Evidence]:
-    """Compare two policy files at states of demonstrations, which neither should have been trained on.
+    """Compare two policy files at states of demonstrations that neither should have been trained on.
 
     Args:
         teacher_file: Any policy.
         student_file: Any policy of the same task and horizon.
-        demonstrations: Where the states come from.
-        config: How much to measure.
+        demonstrations: Source of the states.
+        config: Extent of the measurement.
         progress: Called with the number of states done since the last call, in each of `PHASES` phases: sampling
             the teacher, sampling the student, comparing.
 
     Raises:
         ConfigurationError: The policies or the demonstrations do not fit together.
-        PolicyFileError: A file is not a policy file, or gives actions that are not finite.
+        PolicyFileError: A file is not a policy file, or returns non-finite actions.
         DemonstrationError: There are too few states.
     """
     teacher, student = (OnnxPolicy.load(file, noise="full") for file in (teacher_file, student_file))
     for policy in (teacher, student):
         if policy.spec.is_deterministic:
             raise ConfigurationError(
-                f"the {policy.spec.method} policy file is deterministic, and fidelity compares what policies draw; "
-                "export it without --deterministic"
+                f"the {policy.spec.method} policy file is deterministic, but fidelity compares random actions; export "
+                "it without --deterministic"
             )
     check_vector_only(teacher.spec, student.spec)
     check_pair(teacher.spec, student.spec)
@@ -218,8 +218,8 @@ def draw(
     actions = np.concatenate([part.action for part in parts]).astype(np.float64)
     if not np.isfinite(actions).all():
         raise PolicyFileError(
-            f"the {policy.spec.method} policy gives actions that are not finite at states of the demonstrations; "
-            "train it or export it again"
+            f"the {policy.spec.method} policy returns non-finite actions at states of the demonstrations; train it or "
+            "export it again"
         )
     shape = (-1, samples)
     log_prob = [part.log_prob for part in parts if part.log_prob is not None]
@@ -291,7 +291,7 @@ def _calibrations(
 def _entropy_map(
     student: OnnxPolicy, states: States, demonstrations: DemonstrationSet, mode_entropy: Floats
 ) -> tuple[Floats, Floats]:
-    """Return positions and entropies there: the gating's along all demonstrations, else the teacher's at the states."""
+    """Return positions and their entropies: the gating's along all demonstrations, or the teacher's at the states."""
     seen, entropies = states.student, mode_entropy
     if student.spec.is_mixture:
         everywhere, _ = seen_by(student.spec, demonstrations)

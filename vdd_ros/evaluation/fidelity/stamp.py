@@ -17,14 +17,14 @@ STAMP = "against_teacher"
 
 
 def stamp(file: Path | PolicyFile, figures: Mapping[str, object]) -> PolicyFile:
-    """Write figures into the `fidelity` of a policy file, under `against_teacher`; the graph stays as it is.
+    """Write figures into the `fidelity` of a policy file, under `against_teacher`; the graph is unchanged.
 
     Args:
         file: The policy file, replaced as a whole or not at all; one that was read must not have changed since.
         figures: A JSON object of finite values.
 
     Returns:
-        The file as it is now.
+        The updated file.
 
     Raises:
         PolicyFileError: The file is not a policy file, or has changed; the figures are not a JSON object, or too many.

@@ -10,8 +10,10 @@ from vdd_ros.errors import ConfigurationError, DemonstrationError
 from vdd_ros.policy.spec import PolicySpec
 
 Seen = dict[str, NDArray[np.float32]]
-"""What a policy sees at S instants: `observation` (S, history, obs_dim), and `goal` (S, goal_length, obs_dim) where the
-policy takes one; physical units."""
+"""Inputs of a policy at S instants in physical units: `observation` and, if the policy takes one, `goal`.
+
+Their shapes are (S, history, obs_dim) and (S, goal_length, obs_dim).
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def check_demonstrations(demonstrations: DemonstrationSet, policy: PolicySpec) -
 def seen_by(policy: PolicySpec, demonstrations: DemonstrationSet) -> tuple[Seen, NDArray[np.float64]]:
     """Return a policy's inputs at all K instants of a set, and the demonstrated actions, (K, horizon * act_dim).
 
-    The instants depend on the horizon only, not on the history. A goal is the end of the episode.
+    The instants depend only on the horizon, not on the history. A goal is the end of the episode.
 
     Raises:
         DemonstrationError: No episode has as many actions as a chunk, or one is shorter than a goal.

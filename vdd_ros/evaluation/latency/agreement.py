@@ -28,7 +28,7 @@ class Spread:
     """Distribution of numbers.
 
     Attributes:
-        count: How many there are.
+        count: Number of values.
         mean: Their mean.
         mean_interval: 95 % interval of the mean, by a block bootstrap.
         p5, p50, p95: Percentiles.
@@ -58,7 +58,7 @@ class StateAgreement:
     Attributes:
         states: Number of observations compared.
         clipped: Observations left out because action limits clip the student's mixture there.
-        beyond: Observations left out because the other's action is beyond the length of the student's chunk.
+        beyond: Observations left out because the other's action lies beyond the student's chunk.
         seen_by: The node that recorded the observations.
         apart: Distance of the other's action from a draw of the student, physical units.
         apart_standardised: The same in the student's standard deviations of actions.
@@ -94,7 +94,7 @@ class Agreement:
         apart: Euclidean distance of the actions as both nodes recorded them, physical units.
         apart_standardised: The same in the student's standard deviations; None without its policy file.
         same: Agreement at identical observations; None without the policy file.
-        note: Why a part is missing; empty if none is.
+        note: Why a part is missing; empty if complete.
     """
 
     student: str
@@ -124,7 +124,7 @@ def agreements(
     Args:
         nodes: The nodes of one bag.
         files: Hash to policy file.
-        warmup: First ticks of each node that do not count.
+        warmup: Number of first ticks of each node to ignore.
         states: Observations at which densities are read, spread evenly over the record.
 
     Returns:
@@ -197,6 +197,6 @@ def _names(policy: OnnxPolicy) -> list[str]:
 
 
 def _expert(node: NodeLatency) -> str:
-    """Return how a node chooses experts; draws that are independent cannot be sticky."""
+    """Return a node's expert selection; independent draws cannot be sticky."""
     how = str(node.info.get("expert", "sample"))
     return "sample" if how == "sticky" else how

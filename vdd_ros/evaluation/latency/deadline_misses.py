@@ -13,11 +13,11 @@ Floats = NDArray[np.float64]
 
 WARM_UP_TICKS = 20
 SHARE = 0.5
-"""Least part of a tick's extra time that the host must have been away for, to have caused it."""
+"""Smallest share of a tick's excess time during which the host was away for it to count as the cause."""
 SLACK_S = 0.002
-"""How far from a tick preemptions count: two periods of the host monitor, which sees them that late."""
+"""Distance from a tick within which preemptions count: two periods of the host monitor, its detection delay."""
 SILENCE_PERIODS = 2.5
-"""Time from tick to tick, in periods, that is a silence; one tick may fail to act where an episode begins."""
+"""Time between ticks, in periods, from which it counts as a silence; one tick may be missing when an episode begins."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def judge_deadlines(latency: NodeLatency, preemptions: Sequence[Preemptions]) ->
 
     Args:
         latency: Records of the node.
-        preemptions: As several monitors recorded them; the longest counts.
+        preemptions: Records of several monitors; the longest counts.
     """
     due, end = _times(latency)
     rows = np.flatnonzero(latency.column("deadline_missed") > 0)
@@ -59,7 +59,7 @@ def judge_deadlines(latency: NodeLatency, preemptions: Sequence[Preemptions]) ->
 
 
 def judge_silences(latency: NodeLatency, preemptions: Sequence[Preemptions]) -> list[DeadlineMiss]:
-    """Return the gaps of more than one tick in which a node did not act, after its first ticks.
+    """Return the gaps of more than one tick without an action of a node, after its first ticks.
 
     Such ticks leave no record, so `judge_deadlines` misses them.
 
@@ -77,7 +77,7 @@ def judge_silences(latency: NodeLatency, preemptions: Sequence[Preemptions]) -> 
 
 
 def _times(latency: NodeLatency) -> tuple[Floats, Floats]:
-    """Return when the ticks were due and when they ended, (n,) each."""
+    """Return the due times and the end times of the ticks, (n,) each."""
     due = latency.column("stamp_s") - latency.column("lateness_s")
     return due, latency.column("stamp_s") + latency.column("total_s")
 

@@ -38,7 +38,7 @@ _DPI = 110
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: the name of its file, what it shows, and the PNG."""
+    """A figure: file name, caption and PNG."""
 
     name: str
     caption: str
@@ -65,7 +65,7 @@ def draw_figures(report: Report) -> list[Drawing]:
 
 
 def save_figures(folder: Path, drawings: Sequence[Drawing]) -> None:
-    """Write each figure into a folder, which is made if need be."""
+    """Write each figure into a folder, which is created if necessary."""
     folder.mkdir(parents=True, exist_ok=True)
     for drawing in drawings:
         with replacing(folder / f"{drawing.name}.png") as aside:
@@ -74,7 +74,7 @@ def save_figures(folder: Path, drawings: Sequence[Drawing]) -> None:
 
 @contextmanager
 def _plotting() -> Iterator[Any]:
-    """Give pyplot without a screen; names out of a bag are never read as formulas."""
+    """Return pyplot without a display; names from a bag are never parsed as formulas."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -120,7 +120,7 @@ def _times(node: NodeLatency, stage: str) -> Floats:
 def _name_nodes(
     figure: Any, axes: Any, nodes: Sequence[NodeLatency], *, period: bool = False, floor: bool = False
 ) -> None:
-    """Say below a figure which colour is which node, also where nothing of it could be drawn, and what lines mean."""
+    """Add a legend of the nodes' colours below a figure, including nodes without data, and of the lines."""
     lines = [axes.plot([], [], color=colour(index))[0] for index in range(len(nodes))]
     names = [printable(node.node) for node in nodes]
     if period:

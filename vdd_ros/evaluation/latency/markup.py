@@ -34,7 +34,7 @@ TAIL = "</body>\n</html>\n"
 
 
 LONGEST = 2000
-"""Characters of a text that are shown."""
+"""Number of characters shown of a text."""
 
 
 def escape(text: str) -> str:

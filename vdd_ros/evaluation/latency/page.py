@@ -47,7 +47,7 @@ _SPREAD_TITLES = ("mean", "95 % interval", "5 %", "50 %", "95 %")
 
 
 def write_page(file: Path, report: Report, drawings: Sequence[Drawing]) -> None:
-    """Write the page, all of it or nothing.
+    """Write the page, whole or not at all.
 
     Args:
         file: The HTML file.
@@ -145,7 +145,7 @@ def _repeats(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    """Return the tables of policies and machines, each node of each bag once, and what the hosts refused."""
+    """Return the tables of policies and machines, each node of each bag once, and the hosts' refusals."""
     nodes = {node.node: node for bag in report.bags for node in bag.latency.nodes}
     infos = {name: node.info for name, node in nodes.items()}
     parts = [markup.heading("Policies and machine"), _table("policy", infos, POLICY)]
@@ -175,7 +175,7 @@ def _section(value: Any) -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
-    """Return the name of a fact without the unit that its value shows."""
+    """Return the name of a fact without its unit, which the value shows."""
     return name.removesuffix("_s").removesuffix("_hz")
 
 
@@ -191,7 +191,7 @@ def _fact(known: dict[str, Any], name: str) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    """Return a number with its unit, which follows from the fact's name."""
+    """Return a number with its unit, derived from the fact's name."""
     if name in LIMITS and value == UNLIMITED:
         return "unlimited"
     if name == "memlock_limit":

@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Decisions of two nodes that were made within half a period of one another, in the order of time.
+    """Decisions of two nodes within half a period of each other, in the order of time.
 
     Attributes:
         names: The action entries that both policies have.
@@ -46,15 +46,15 @@ def pair_decisions(student: NodeLatency, other: NodeLatency, warmup: int, period
     Args:
         student: Node whose policy is a mixture.
         other: The node compared with it.
-        warmup: First ticks of each node that do not count.
-        period_s: Time between ticks; decisions further apart than half of it are not paired.
+        warmup: Number of first ticks of each node to ignore.
+        period_s: Time between ticks; decisions more than half of it apart are not paired.
     """
     mine, its = student.decisions, other.decisions
     if mine is None or its is None:
         return f"{(student if mine is None else other).node} published no decisions"
     for node, found in ((student, mine), (other, its)):
         if not found.labels or len(node.policies) > 1:
-            return f"another policy took over in {node.node} on the way"
+            return f"another policy took over in {node.node} during the recording"
     names = action_names(mine)
     if set(names) != set(action_names(its)):
         return f"{other.node} has other actions: {', '.join(action_names(its))} instead of {', '.join(names)}"
@@ -70,7 +70,7 @@ def pair_decisions(student: NodeLatency, other: NodeLatency, warmup: int, period
 
 
 def _nearest(mine: Floats, its: Floats, most_s: float) -> tuple[Ints, Floats]:
-    """Return rows (n, 2) of the times (m,) and (k,) that are nearest and at most so far apart, and how far, (n,)."""
+    """Return rows (n, 2) of the nearest times in (m,) and (k,) within a limit, and their distances, (n,)."""
     order = np.argsort(mine, kind="stable")
     ordered = mine[order]
     after = np.searchsorted(ordered, its).clip(1, max(len(ordered) - 1, 1))
@@ -83,13 +83,13 @@ def _nearest(mine: Floats, its: Floats, most_s: float) -> tuple[Ints, Floats]:
 
 
 def _after(node: NodeLatency, keys: Floats, warmup: int) -> NDArray[np.bool_]:
-    """Tell which decisions (n, 2) were made after the first ticks of a node."""
+    """Return which decisions (n, 2) were made after the first ticks of a node."""
     began = np.sort(node.column("stamp_s"))
     return np.asarray(keys[:, 1] >= began[min(warmup, len(began) - 1)])
 
 
 def _places(node: NodeLatency, keys: Floats) -> Ints:
-    """Return the places in their chunks of decisions (n, 2); 0 where the latency record is missing."""
+    """Return the indices of decisions (n, 2) in their chunks; 0 if the latency record is missing."""
     ticks = zip(node.column("seq").tolist(), node.column("stamp_s").tolist(), strict=True)
     steps = np.nan_to_num(node.column("chunk_step")).astype(np.int64).tolist()
     known = dict(zip(ticks, steps, strict=True))

@@ -14,7 +14,7 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
 
     Args:
         given: Policy files of `--policy`.
-        wanted: Hashes that the nodes of the bags named.
+        wanted: Hashes named by the nodes of the bags.
 
     Returns:
         Hash to file, for the files found.
@@ -32,8 +32,8 @@ def match_policies(given: Sequence[Path], wanted: Collection[str]) -> dict[str, 
         if digest not in wanted:
             ran = ", ".join(sorted(known[:12] for known in wanted)) or "none that is recorded"
             raise ConfigurationError(
-                f"--policy {file} has the hash {digest[:12]}, which no node of the bags ran; they ran {ran}. Give the "
-                "very files that ran"
+                f"--policy {file} has the hash {digest[:12]}, which no node of the bags ran; they ran {ran}. Give "
+                "exactly these files"
             )
         found[digest] = file
     return {digest: file for digest, file in found.items() if digest in wanted}

@@ -23,10 +23,10 @@ class NodeRepeats:
 
     Attributes:
         node: Its name.
-        condition: `alone`: the only policy node of its bag; else `together`.
+        condition: `alone` for the only policy node of its bag, otherwise `together`.
         count: Number of bags.
         confidence: Confidence of the intervals, which few repeats keep below 95 %.
-        deadline_misses: In each bag, in the order given.
+        deadline_misses: Number in each bag, in the given order.
         stages: Stage to percentile to its values over the bags, in seconds.
     """
 
@@ -40,7 +40,7 @@ class NodeRepeats:
 
 @dataclass(frozen=True)
 class Slowdown:
-    """Ratio of a node's times together to those alone, round by round.
+    """Ratio of a node's times together with others to those alone, round by round.
 
     Attributes:
         node: Its name.
@@ -70,14 +70,14 @@ def check_repeats(bags: Sequence[Path], read: Sequence[Sequence[NodeLatency]]) -
     for (one, nodes), (two, others) in permutations(enumerate(read), 2):
         bag, other = shown(bags[one]), shown(bags[two])
         if files[one] & files[two]:
-            raise RecordingError(f"{bag} and {other} are the same file, hence no repeats; give each bag once")
+            raise RecordingError(f"{bag} and {other} are the same file, not repeats; give each bag once")
         for node, its in ((n, m) for n in nodes for m in others if n.node == m.node):
             last, ended_s = (node.column(label)[-1] for label in ("seq", "stamp_s"))
             first, began_s = (its.column(label)[0] for label in ("seq", "stamp_s"))
             if first == last + 1 and began_s > ended_s:
                 raise RecordingError(
-                    f"{other} goes on where {bag} ends ({node.node}: sequence number {first:.0f} after {last:.0f}), so "
-                    "that they are parts of one bag, not repeats; give its folder, or make one bag of the folder with "
+                    f"{other} continues {bag} ({node.node}: sequence number {first:.0f} after {last:.0f}): "
+                    "they are parts of one bag, not repeats; give its folder, or make one bag of the folder with "
                     "`vdd bag mend`"
                 )
 

@@ -83,7 +83,7 @@ def make_report(
     Args:
         bags: rosbag2 folders; several are repeats of one experiment, or parts of it.
         warmup: Number of first ticks of each node to ignore.
-        policies: Policy files that nodes of the bags ran, besides those that ship.
+        policies: Policy files that nodes of the bags ran, besides the shipped ones.
         states: Largest number of observations at which densities are read.
 
     Raises:

@@ -25,9 +25,9 @@ class SameStates:
     Attributes:
         seen_by: The node whose windows these are.
         clipped: Observations left out, because action limits hide the mixture there.
-        beyond: Observations left out, because the other's action is later in its chunk than the student's chunk goes.
-        other: What the other did.
-        own: A draw of the student, as its node draws.
+        beyond: Observations left out, because the other's action lies beyond the student's chunk.
+        other: The other's actions.
+        own: A draw of the student, with its node's settings.
         again: Another one.
         log_prob_other: (n,) the student's log density of `other`.
         log_prob_own: (n,) that of `own`.
@@ -48,16 +48,17 @@ class SameStates:
 def at_same_states(
     policy: OnnxPolicy, student: NodeLatency, other: NodeLatency, pairs: Pairs, states: int
 ) -> SameStates | str:
-    """Ask a student's policy at the observations at which another one acted, or say why that is not possible.
+    """Evaluate a student's policy at another one's observations, or return why that is impossible.
 
-    Where the other did not see all that the student needs, the student's own observations of the paired ticks serve.
+    If the other's observations lack an entry of the student's, the student's own observations at the paired ticks are
+    used.
 
     Args:
-        policy: The student's.
+        policy: The student's policy.
         student: Its node.
         other: The other node.
         pairs: Their decisions.
-        states: Observations at most, spread evenly.
+        states: Largest number of observations, spread evenly.
     """
     spec = policy.spec
     if spec.is_deterministic:
@@ -67,7 +68,7 @@ def at_same_states(
     labels = [*window_labels(spec), *goal_labels(spec)]
     decisions, row, seen_by = _whose(student, other, labels)
     if decisions is None:
-        return "the decisions do not hold what the student's policy sees; was the file exported under the same names?"
+        return "the decisions lack observations of the student's policy; was the file exported with the same names?"
     inside = np.flatnonzero(pairs.places < spec.horizon)
     beyond = len(pairs.places) - len(inside)
     if len(inside) > states:
@@ -76,13 +77,13 @@ def at_same_states(
     finite = np.isfinite(seen).all(axis=1)
     inside, seen = inside[finite], seen[finite].astype(np.float32)
     if not len(inside):
-        return "no observation is left at which both could be compared"
+        return "no observation remains for a comparison"
     order = [pairs.names.index(entry.name) for entry in spec.action]
     return _ask(policy, seen, pairs.other[inside][:, order], pairs.places[inside], order, seen_by, beyond)
 
 
 def _whose(student: NodeLatency, other: NodeLatency, labels: list[str]) -> tuple[Decisions | None, int, str]:
-    """Return the decisions whose observations serve, their column in the pairs' rows, and their node."""
+    """Return the decisions whose observations are used, their column in the pairs' rows, and their node."""
     for node, row in ((other, 1), (student, 0)):
         if node.decisions is not None and node.decisions.has(labels):
             return node.decisions, row, node.node
@@ -98,7 +99,7 @@ def _ask(
     seen_by: str,
     beyond: int,
 ) -> SameStates | str:
-    """Draw and read densities at observations (n, ...), with what the other did there, (n, act_dim)."""
+    """Draw actions and read densities at observations (n, ...), given the other's actions there, (n, act_dim)."""
     spec = policy.spec
     split = spec.history * spec.obs_dim
     windows = seen[:, :split].reshape(-1, spec.history, spec.obs_dim)

@@ -62,12 +62,12 @@ class NodeReport:
         ticks: Ticks in the bag, warm-up included.
         deadline_misses: Ticks after the warm-up that ended after their period.
         commanded: Ticks after the warm-up whose command was published.
-        gaps: Gaps in records or decisions, in words; empty if there are none.
+        gaps: Gaps in records or decisions, in words; empty without any.
         missing: Number of missing records.
-        stages: Stage to its times; `not inference` is the whole tick less the inference, `jitter` how far the time from
-            tick to tick is from a period, `sensor to command` the time from the stamp of the oldest input's newest
-            value to the command. Where the records have them, `skew of inputs` is the time between the stamps of a
-            tick's inputs, and `age of NAME` the age of an input.
+        stages: Stage to its times; `not inference` is the whole tick minus the inference, `jitter` the deviation of the
+            time between ticks from a period, `sensor to command` the time from the stamp of the oldest input's newest
+            value to the command. If recorded, `skew of inputs` is the time between the stamps of a tick's inputs, and
+            `age of NAME` the age of an input.
         switch_rate: Changes of the expert within episodes, per decision; None without experts.
         counters: Nonzero counters of its last diagnostics; None if the bag has none.
     """
@@ -85,7 +85,7 @@ class NodeReport:
 
     @property
     def passes(self) -> int | None:
-        """Network passes per inference: the sampling steps of a diffusion policy, else 1; None if unknown."""
+        """Network passes per inference: the sampling steps of a diffusion policy, otherwise 1; None if unknown."""
         if method_of(self.info) is None:
             return None
         steps = self.info.get("sampling_steps")
@@ -132,7 +132,7 @@ class LatencyReport:
         return [f"{node.node}: {node.gaps}" for node in self.nodes if node.gaps]
 
     def to_dict(self) -> JsonObject:
-        """Return a JSON object: the attributes, and `comparison`; null stands for what was not measured."""
+        """Return a JSON object: the attributes, and `comparison`; null for unmeasured values."""
         return {**json_object(self), "comparison": to_json(self.comparison)}
 
 
@@ -190,7 +190,7 @@ def _report_node(latency: NodeLatency, warmup: int) -> NodeReport:
 
 
 def _alignment_of(labels: Sequence[str]) -> dict[str, str]:
-    """Return the stages of the labels that tell how inputs are aligned; older records have none."""
+    """Return the stages of the labels about time alignment; older records have none."""
     ages = {label: f"age of {printable(label.removeprefix(AGE))}" for label in labels if label.startswith(AGE)}
     return ({SKEW: "skew of inputs"} if SKEW in labels else {}) | ages
 
@@ -202,7 +202,7 @@ def jitter_of(latency: NodeLatency) -> Floats:
 
 
 def period_of(latency: NodeLatency) -> float:
-    """Return the period in seconds: from the node's rate, else the median interval; NaN without either."""
+    """Return the period in seconds: from the node's rate, otherwise the median interval; NaN without either."""
     rate_hz = latency.info.get("rate_hz")
     if isinstance(rate_hz, int | float) and rate_hz > 0:
         return 1.0 / rate_hz

@@ -118,11 +118,11 @@ def density_rows(found: Agreement) -> list[tuple[str, Spread]]:
 
 
 def describe_states(found: Agreement) -> str:
-    """Return in words at which observations densities were read."""
+    """Describe the observations at which densities were read."""
     same = found.same
     if same is None:
         return ""
-    beyond = f", {same.beyond} because {found.student} gives shorter chunks" if same.beyond else ""
+    beyond = f", {same.beyond} because {found.student} returns shorter chunks" if same.beyond else ""
     return (
         f"at {same.states} observations of {same.seen_by}; {same.clipped} left out because action limits hide the "
         f"mixture{beyond}; intervals of means: bootstrap of blocks"
@@ -139,7 +139,7 @@ def format_repeated(found: Repeated, scale: float = 1e6, digits: int = 1) -> str
 
 
 def micro(seconds: float) -> str:
-    """Return a time in microseconds, without a decimal where it would be the fifth digit."""
+    """Return a time in microseconds, without a decimal if it would be the fifth digit."""
     micros = seconds * 1e6
     return f"{micros:.0f}" if abs(micros) >= 999.95 else f"{micros:.1f}"
 

@@ -24,10 +24,10 @@ def save_figure(path: Path, found: Sequence[Found], novelties: Sequence[Floats],
 
     Args:
         path: File to write.
-        found: What was found about each probe.
+        found: Result of each probe.
         novelties: Their novelty, (N,) each, nats.
-        bound: Of the policy file.
-        name: Of the policy file.
+        bound: Bound of the policy file.
+        name: Name of the policy file.
     """
     import matplotlib
 

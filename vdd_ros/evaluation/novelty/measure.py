@@ -72,7 +72,7 @@ class NoveltyRecord(TypedDict):
     """Content of the JSON file of `vdd novelty`.
 
     Attributes:
-        policy, demonstrations: What was tested, and on which demonstrations.
+        policy, demonstrations: The tested policy file, and the demonstrations.
         bound, quantile: As in the policy file.
         ticks, rollouts, seed: As in `NoveltySettings`.
         probes: The attributes of `Found`, for each probe.
@@ -114,7 +114,7 @@ def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings:
         file: Policy file.
         folder: Demonstrations that the policy was not trained on.
         robot_file: Robot file of its task, or None for the task's own.
-        settings: What is probed.
+        settings: Settings of the test.
 
     Raises:
         ConfigurationError: The policy file has no novelty or names no task, or was trained on the demonstrations.
@@ -130,16 +130,16 @@ def measure_novelty(file: Path, folder: Path, robot_file: Path | None, settings:
 
 
 def _check(policy: OnnxPolicy, demonstrations: DemonstrationSet, folder: Path) -> float:
-    """Return the bound of the novelty; refuse what would not be a test."""
+    """Return the bound of the novelty; refuse invalid tests."""
     if policy.spec.novelty is None:
         raise ConfigurationError("the policy file has no novelty; export it again, with its demonstrations")
     if policy.spec.task is None:
-        raise ConfigurationError("the policy file does not say which task it was made for; export it with one")
+        raise ConfigurationError("the policy file does not name its task; export it with one")
     fits(policy.spec, get_task(policy.spec.task).spec)
     goals_of(demonstrations, policy.spec)
     if demonstrations.sha256 == policy.spec.data_sha256:
         raise ConfigurationError(
-            f"--demos {folder} holds what the policy learned from; make others, such as with 'vdd demos "
+            f"--demos {folder} holds the policy's training data; make others, such as with 'vdd demos "
             f"{policy.spec.task} --seed 1 --out OTHER'"
         )
     return policy.spec.novelty.bound
@@ -163,7 +163,7 @@ def _probes(
 
 
 def _rolled_out(policy: OnnxPolicy, demonstrations: DemonstrationSet, settings: NoveltySettings) -> list[Probe]:
-    """Return the observations of the policy's own episodes, those that reached the goal apart from the others."""
+    """Return the observations of the policy's own episodes, successful and failed ones separately."""
     goals = goals_of(demonstrations, policy.spec) if policy.spec.goal_length else None
     task = get_task(str(policy.spec.task))
     runs = roll_out_seeds(policy, task, settings.rollouts, [settings.seed], goals=goals)[settings.seed]

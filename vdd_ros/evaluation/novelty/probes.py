@@ -26,11 +26,11 @@ class Probe:
     """Observations of one kind.
 
     Attributes:
-        name: How they were made.
+        name: Kind of the observations.
         outside: Whether they are out of distribution, so that novelty should exceed its bound.
         observation: (N, obs_dim), physical units.
         lengths: (E,) lengths of the consecutive episodes that they form; None for single observations.
-        distance: Their displacement in the unit of the observation; None where that has no meaning.
+        distance: Their displacement in the unit of the observation; None if meaningless.
     """
 
     name: str
@@ -89,7 +89,7 @@ def judge(probe: Probe, novelty: Floats, bound: float, ticks: int) -> Found:
 
 
 def novelty_of(policy: OnnxPolicy, observations: Floats) -> Floats:
-    """Return the novelty (N,) of observations (N, obs_dim); raises ConfigurationError if the file gives none."""
+    """Return the novelty (N,) of observations (N, obs_dim); raises ConfigurationError if the file has none."""
     spec, found = policy.spec, []
     if spec.novelty is None:
         raise ConfigurationError("the policy file has no novelty; export it again, with its demonstrations")
@@ -112,7 +112,7 @@ def anywhere(demonstrations: DemonstrationSet, count: int, random: np.random.Gen
 def displaced(
     demonstrations: DemonstrationSet, source: Input, by: Sequence[float], random: np.random.Generator
 ) -> Iterator[Probe]:
-    """Yield demonstrated observations with one input displaced, each in a random direction; one probe a distance.
+    """Yield demonstrated observations with one input displaced, each in a random direction; one probe per distance.
 
     Args:
         demonstrations: The demonstrations.

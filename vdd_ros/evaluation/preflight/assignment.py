@@ -1,11 +1,11 @@
-"""The assignment with the least cost, without SciPy, which a robot does not have."""
+"""The assignment with the lowest cost, without SciPy, which a robot does not have."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def least_assignment(cost: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the column, (n,), of each row such that every column is taken once and the sum of costs is least.
+    """Return the column, (n,), of each row such that every column is taken once and the total cost is minimal.
 
     Shortest augmenting paths (Jonker and Volgenant, 1987, Computing 38): the rows are added one by one, each along the
     cheapest path of reassignments, by Dijkstra's algorithm on the costs reduced by the potentials of rows and columns.

@@ -1,4 +1,4 @@
-"""Which measured number each number of a command follows."""
+"""Matches the numbers of a command with the measured numbers that they follow."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 CLEAR = 2.0
 """Factor by which the best fit of a command must beat the next one to count as known."""
 LEAST_MOTION = 1e-6
-"""Standard deviation below which a number does not move, so that its motion tells nothing."""
+"""Standard deviation below which a number counts as not moving."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class CommandOrder:
     Attributes:
         measured: (n,) index of the measured number that each commanded number is closest to.
         clear: (n,) whether that is certain: every other measured number is at least twice as far away, and no other
-            commanded number is closest to the same.
+            commanded number is closest to the same one.
         distance: (n, m) root mean square of command minus measurement.
     """
 

@@ -11,7 +11,7 @@ from vdd_ros.evaluation.preflight.assignment import least_assignment
 from vdd_ros.evaluation.preflight.moments import CERTAIN, Moments, fits, misfit
 
 _MOST = 1e8
-"""Nats from which a misfit is as bad as any."""
+"""Misfit in nats above which larger ones make no difference."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Rotation:
     Attributes:
         entries: Their indices.
         values_of: The entry whose recorded values fit each of them, in the same order.
-        gain: How much better these fit, in nats.
+        gain: Improvement of the fit, in nats.
     """
 
     entries: tuple[int, ...]
@@ -30,7 +30,7 @@ class Rotation:
 
 
 def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> list[Rotation]:
-    """Return the entries that seem to be permuted; none where the given order is as likely as any.
+    """Return the entries that seem to be permuted; none if the given order is as likely as any.
 
     The permutation with the least misfit is found by assignment, and split into its cycles. A cycle of k of the d
     entries of a group is reported if it is better by the logarithm of the number of such cycles and `CERTAIN`, and if
@@ -39,7 +39,7 @@ def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> li
     Args:
         found: Moments of the recorded values of d entries.
         wanted: Those of the demonstrations.
-        groups: What may be confused with each other, such as the units; one per entry.
+        groups: Group of each entry, such as its unit; only entries of one group can be confused.
     """
     rows = Moments(found.mean[:, None], found.std[:, None])
     cost = misfit(rows, wanted)  # [recorded, demonstrated]
@@ -60,7 +60,7 @@ def wrong_order(found: Moments, wanted: Moments, groups: Sequence[object]) -> li
 
 
 def _cycles(values_of: NDArray[np.int64]) -> list[list[int]]:
-    """Return the cycles of a permutation that move anything."""
+    """Return the nontrivial cycles of a permutation."""
     cycles, seen = [], set()
     for start in range(len(values_of)):
         cycle, at = [], start

@@ -1,4 +1,4 @@
-"""Recorded values held against the mean and deviation of demonstrations: how unlikely, in nats."""
+"""Compares recorded values with mean and deviation of demonstrations: misfit in nats."""
 
 from typing import NamedTuple
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 TAIL = 8.0
-"""Degrees of freedom of the Student density of a recording's mean, which lies anywhere in the demonstrations."""
+"""Degrees of freedom of the Student density of a recording's mean, which may lie anywhere in the demonstrations."""
 WIDER, NARROWER = 0.5, 2.0
 """Standard deviations of the logarithm of recorded by demonstrated deviation: a short recording varies less, never
 much more."""
 AT_REST = 2.0
-"""Misfit in nats of the deviation of an entry at rest, which tells little."""
+"""Misfit in nats of the deviation of an entry at rest, which is hardly informative."""
 LEAST_RATIO = 1e-9
-"""Recorded by demonstrated deviation of an entry at rest, which has no logarithm."""
+"""Assumed ratio of recorded to demonstrated deviation of an entry at rest, since 0 has no logarithm."""
 MOVES = 0.2
-"""Recorded by demonstrated deviation from which an entry counts as moved like in a demonstration."""
+"""Ratio of recorded to demonstrated deviation from which an entry counts as moved as in a demonstration."""
 FITS = 3.4
-"""Misfit in nats up to which recorded values are what demonstrations have: three deviations from their mean."""
+"""Misfit in nats up to which recorded values fit the demonstrations: three deviations from their mean."""
 CERTAIN = float(np.log(1000.0))
-"""Nats by which an explanation must be better than none, beside the logarithm of the number of explanations tried."""
+"""Nats of improvement that an explanation needs, in addition to the logarithm of the number of explanations tried."""
 
 NOISE_MARGIN = 5.0
-"""Standard errors by which the variance of noise may be estimated too low."""
+"""Standard errors by which the noise variance may be underestimated."""
 
 
 class Moments(NamedTuple):
@@ -37,8 +37,8 @@ class Moments(NamedTuple):
     def of(cls, values: Floats) -> "Moments":
         """Return the moments of recorded values, (messages, n), in order of time.
 
-        White noise has half the mean square of its differences as variance, motion far less. Taking that off, with a
-        margin for few values, leaves the deviation of what moves.
+        The variance of white noise is half the mean square of its differences; for motion these are far smaller.
+        Subtracting it, with a margin for few values, leaves the deviation of the motion.
         """
         noise = 0.5 * np.mean(np.diff(values, axis=0) ** 2, axis=0) if len(values) > 1 else np.zeros(values.shape[1])
         noise *= 1 + NOISE_MARGIN / np.sqrt(len(values))
@@ -52,7 +52,7 @@ def off_centre(mean: Floats, wanted: Moments) -> Floats:
 
 
 def off_width(std: Floats, wanted: Moments) -> Floats:
-    """Return the misfit of deviations; an entry at rest has that of one that hardly moves."""
+    """Return the misfit of deviations; an entry at rest counts as one that hardly moves."""
     ratio = np.log(np.maximum(std / wanted.std, LEAST_RATIO))
     wider = 0.5 * (np.maximum(ratio, 0) / WIDER) ** 2
     return np.asarray(wider + np.minimum(0.5 * (np.minimum(ratio, 0) / NARROWER) ** 2, AT_REST))
@@ -64,5 +64,5 @@ def misfit(found: Moments, wanted: Moments) -> Floats:
 
 
 def fits(found: Moments, wanted: Moments) -> NDArray[np.bool_]:
-    """Return whether recorded moments are what demonstrations have, for each entry."""
+    """Return whether recorded moments fit the demonstrations, for each entry."""
     return np.asarray((off_centre(found.mean, wanted) <= FITS) & (off_width(found.std, wanted) <= FITS))

@@ -10,7 +10,7 @@ FAR = 5.0
 ROUNDING = 1e-6
 """Relative; statistics are kept in single precision."""
 ENOUGH = 50
-"""Least number of values for reporting that an entry never changes."""
+"""Smallest number of values for reporting that an entry never changes."""
 
 
 def outside(values: Floats, wanted: Moments, low: Floats, high: Floats) -> Floats:
@@ -19,8 +19,8 @@ def outside(values: Floats, wanted: Moments, low: Floats, high: Floats) -> Float
     Args:
         values: (ticks, d).
         wanted: Moments of the demonstrations.
-        low: (d,) least demonstrated values; infinite where unknown, then `FAR` deviations from the mean.
-        high: (d,) greatest ones.
+        low: (d,) smallest demonstrated values; infinite if unknown, then `FAR` deviations from the mean.
+        high: (d,) largest ones.
     """
     least = np.where(np.isfinite(low), low, wanted.mean - FAR * wanted.std)
     most = np.where(np.isfinite(high), high, wanted.mean + FAR * wanted.std)
@@ -28,7 +28,7 @@ def outside(values: Floats, wanted: Moments, low: Floats, high: Floats) -> Float
 
 
 def dead(values: Floats) -> NDArray[np.bool_]:
-    """Return which entries, (d,), are exactly zero at all ticks, as drivers fill what they do not measure."""
+    """Return which entries, (d,), are exactly zero at all ticks, as from drivers that do not measure them."""
     if len(values) < ENOUGH:
         return np.zeros(values.shape[1], bool)
     return np.asarray((values == 0).all(axis=0))

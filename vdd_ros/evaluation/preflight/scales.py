@@ -1,4 +1,4 @@
-"""Units and signs: recorded values that are a factor away from the demonstrations."""
+"""Units and signs: recorded values that differ from the demonstrations by a factor."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -19,7 +19,7 @@ FACTORS: dict[float, str] = {
     1e2: "are 100 times too large: centimetres or per cent?",
     1e-2: "are 100 times too small: centimetres or per cent?",
 }
-"""What recorded values may be multiplied with by mistake, and what it looks like."""
+"""Factors by which recorded values may be wrong, and their description."""
 _ANGLE, _LENGTH = {DEGREES, 1 / DEGREES}, {1e3, 1e-3, 1e2, 1e-2}
 _OF_UNIT = {"rad": _ANGLE, "rad/s": _ANGLE, "deg": _ANGLE, "m": _LENGTH, "m/s": _LENGTH, "mm": _LENGTH, "cm": _LENGTH}
 
@@ -31,7 +31,7 @@ class ScaleFault:
     Attributes:
         entries: Their indices.
         factor: One of `FACTORS`.
-        gain: How much better the values fit without it, in nats.
+        gain: Improvement of the fit without it, in nats.
     """
 
     entries: tuple[int, ...]
@@ -40,15 +40,15 @@ class ScaleFault:
 
 
 def wrong_scales(found: Moments, wanted: Moments, units: Sequence[str], groups: Sequence[Hashable]) -> list[ScaleFault]:
-    """Return the entries that seem to be off by a factor; none where no factor explains what does not fit.
+    """Return the entries that seem to be off by a factor; none if no factor explains the misfit.
 
     The entries of a group are judged together first, since a whole message is in one unit, then one by one.
 
     Args:
         found: Moments of the recorded values of d entries.
         wanted: Those of the demonstrations.
-        units: Unit of each entry, which says what factors are possible; unknown units may have any.
-        groups: What shares a message; one per entry.
+        units: Unit of each entry, which determines the possible factors; unknown units may have any.
+        groups: Message of each entry.
     """
     faults = []
     for group in dict.fromkeys(zip(groups, units, strict=True)):
@@ -76,11 +76,11 @@ def _best(found: Moments, wanted: Moments, members: list[int], unit: str, *, tri
 
 
 def _gain(found: Moments, wanted: Moments, factor: float) -> float:
-    """Return how much better values fit without a factor, in nats; minus infinity if they do not fit then either."""
+    """Return the improvement of the fit without a factor, in nats; minus infinity if the values still do not fit."""
     mended = Moments(found.mean / factor, found.std / abs(factor))
     if not fits(mended, wanted).all():
         return -math.inf
     centre = off_centre(found.mean, wanted) - off_centre(mended.mean, wanted)
     width = off_width(found.std, wanted) - off_width(mended.std, wanted)
-    counts = np.logical_or(mended.std >= MOVES * wanted.std, width < 0)  # else a robot at rest would seem scaled
+    counts = np.logical_or(mended.std >= MOVES * wanted.std, width < 0)  # otherwise a robot at rest would seem scaled
     return float((centre + np.where(counts, width, 0.0)).sum())

@@ -1,1 +1,1 @@
-"""What a robot file reads from a recording or a running robot, and what is wrong with it."""
+"""Checks a robot file: its readings of a recording or a running robot, and problems."""

@@ -1,4 +1,4 @@
-"""The commands in a recording, and what is wrong with those of a robot file."""
+"""The commands in a recording, and problems of a robot file's commands."""
 
 from array import array
 from collections import Counter
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 FIXED_TOLERANCE = 1e-3
 """Relative difference of a recorded command from a fixed number, absolute below 1."""
 PAUSE = 5
-"""Usual intervals of commands beyond which an interval is a pause."""
+"""Interval of commands, in usual intervals, from which it counts as a pause."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class CommandReadings:
 
     Attributes:
         command: The command in the robot file.
-        topic: Topic in the recording; None if there is none.
+        topic: Topic in the recording, or None.
         received_s: (n,) times of receipt, seconds since the epoch.
         values: (n, m) in the units of the robot file.
         refused: Messages that are not such a command, by reason.
@@ -51,7 +51,7 @@ class CommandReadings:
 
 
 def read_commands(robot: RobotFile, recording: Recording) -> list[CommandReadings]:
-    """Read each command of a robot file from a recording, whoever sent them, where `demonstrations` says.
+    """Read each command of a robot file from a recording, from the topics in `demonstrations`, whoever sent them.
 
     Raises:
         RecordingError: The recording is damaged.
@@ -80,12 +80,12 @@ def _read_command(command: Command, topic: str, recording: Recording) -> Command
 
 
 def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: float) -> Iterator[Finding]:
-    """Yield what is wrong with a command: topic, type, order, limits and references.
+    """Yield problems of a command: topic, type, order, limits and references.
 
     Args:
         found: The recorded commands.
-        topics: Those of the recording.
-        rate_hz: Of the policy, to which `max_step` refers.
+        topics: Topics of the recording.
+        rate_hz: Rate of the policy, to which `max_step` refers.
     """
     command, path = found.command, found.command.path
     yield from (Finding(WARNING, where, text) for where, text in command_warnings(command))
@@ -95,10 +95,10 @@ def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: f
         return
     if found.topic.type != command.type:
         text = f"is {command.type}, but {found.topic.name} carries {printable(found.topic.type)}"
-        yield Finding(ERROR, f"{path}.type", f"{text}: a controller that takes one does not hear the other")
+        yield Finding(ERROR, f"{path}.type", f"{text}: a controller for one does not receive the other")
         return
     for reason, times in found.refused.items():
-        text = f"{times:,} of {found.topic.count:,} recorded commands are none by this file: {reason}"
+        text = f"{times:,} of {found.topic.count:,} recorded commands do not fit this file: {reason}"
         yield Finding(ERROR, f"{path}.entries", text)
     if len(found.values):
         yield from _limits(found, rate_hz)
@@ -147,9 +147,9 @@ def order_findings(found: CommandReadings, inputs: Sequence[InputReadings]) -> I
 def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
     """Return the changes, (ticks - 1, m), of the recorded commands from one tick to the next.
 
-    The ticks are half a period of the faster of both away from the commands, so that commands at the rate of the ticks
-    fall into one tick each in spite of jitter; the last tick is behind the last command. The change over a pause, such
-    as between two episodes, is not a step.
+    The ticks are offset by half a period of the faster of both, so that commands at the rate of the ticks fall into one
+    tick each despite jitter; the last tick follows the last command. The change across a pause, such as between two
+    episodes, does not count as a step.
     """
     if len(found.received_s) < 2:
         return np.empty((0, found.values.shape[1]))
@@ -161,7 +161,7 @@ def sampled_steps(found: CommandReadings, rate_hz: float) -> Floats:
 
 
 def pauses_s(found: CommandReadings) -> Floats:
-    """Return for each interval between recorded commands, (messages - 1,), its length if it is a pause, else 0."""
+    """Return for each interval between recorded commands, (messages - 1,), its length if it is a pause, otherwise 0."""
     intervals = np.diff(found.received_s)
     return np.where(intervals > PAUSE * np.median(intervals), intervals, 0.0) if len(intervals) else intervals
 

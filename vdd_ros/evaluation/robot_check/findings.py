@@ -1,21 +1,21 @@
-"""What a check found, by how much it matters."""
+"""Findings of a check, by severity."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 LEVELS = (ERROR, WARNING, NOTE)
-"""From what keeps the node from commanding, or makes it command wrongly, to what is worth knowing."""
+"""Severities, from problems that stop commanding or make it wrong to mere remarks."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check found.
+    """One finding of a check.
 
     Attributes:
         level: One of `LEVELS`.
         where: Place in the robot file, such as `inputs.joints.entries.shoulder`.
-        text: What is found, what is allowed or expected, and how to mend it.
+        text: The finding, the allowed or expected values, and the remedy.
     """
 
     level: str

@@ -1,4 +1,4 @@
-"""What is wrong with the inputs of a robot file in a recording, without knowing a policy."""
+"""Problems of a robot file's inputs in a recording, without a policy."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 MOST_STALE = 0.01
-"""Share of ticks with a stale input from which it is an error: the policy would stop again and again."""
+"""Share of ticks with a stale input from which it is an error: the policy would stop repeatedly."""
 FEW = 2
 _TURN = 4 * np.pi
 
@@ -24,7 +24,7 @@ def times_of(found: InputReadings) -> InputTimes:
 
 
 def input_findings(found: InputReadings, topics: Sequence[Topic]) -> Iterator[Finding]:
-    """Yield what is wrong with one input, from its topic to its values."""
+    """Yield problems of one input, from its topic to its values."""
     where = f"inputs.{found.name}"
     source, topic = found.source, found.topic
     if topic is None:
@@ -46,33 +46,33 @@ def input_findings(found: InputReadings, topics: Sequence[Topic]) -> Iterator[Fi
 
 
 def alignment_findings(robot: RobotFile, found: Alignment, rate_hz: float, *, wanted: bool) -> Iterator[Finding]:
-    """Yield what is wrong with the inputs at the ticks.
+    """Yield problems of the inputs at the ticks.
 
     Args:
         robot: The robot file.
         found: The alignment.
-        rate_hz: Of the ticks.
-        wanted: Whether a policy or the caller wants this rate.
+        rate_hz: Rate of the ticks.
+        wanted: Whether a policy or the caller requires this rate.
     """
     kept = [source.name for source in robot.inputs if source.is_kept]
     if robot.max_skew_s is not None and found.spread_s.max > robot.max_skew_s:
         spread, often = found.spread_s, found.spread_s.most > robot.max_skew_s
         text = f"is {1e3 * robot.max_skew_s:.4g} ms, but at the ticks the newest stamps of the inputs are "
         text += f"{1e3 * spread.median:.4g} ms apart (p95 {1e3 * spread.most:.4g}, most {1e3 * spread.max:.4g})"
-        mend = "the node commands nothing then; find out which input is late, or allow more"
+        mend = "the node then commands nothing; find out which input is late, or allow more"
         yield Finding(ERROR if often else WARNING, "max_skew_s", f"{text}; {mend}")
     for name, share in found.stale.items():
         if share > 0 and name in kept:
-            text = f"is older than max_age_s at {100 * share:.1f} % of the ticks; its last value is kept then"
+            text = f"is older than max_age_s at {100 * share:.1f} % of the ticks; its last value is then kept"
             yield Finding(NOTE, f"inputs.{name}.max_age_s", text)
         elif share > 0:
             text = f"is older than max_age_s at {100 * share:.1f} % of {found.ticks:,} ticks at {rate_hz:.4g} Hz"
             level = ERROR if share > MOST_STALE else WARNING
-            mend = "the node commands nothing then; find out why it comes late, or allow more"
+            mend = "the node then commands nothing; find out why it is late, or allow more"
             yield Finding(level, f"inputs.{name}.max_age_s", f"{text}; {mend}")
     for name, share in found.repeats.items():
         if wanted and share > 0.5 and name not in kept:
-            text = f"brings nothing new at {100 * share:.0f} % of the ticks at {rate_hz:.4g} Hz: it is slower"
+            text = f"has no new value at {100 * share:.0f} % of the ticks at {rate_hz:.4g} Hz: it is slower"
             yield Finding(WARNING, f"inputs.{name}", f"{text} than the policy, which sees its last value again")
 
 
@@ -82,7 +82,7 @@ def _refusals(found: InputReadings, count: int, where: str) -> Iterator[Finding]
     for reason, times in found.refused.items():
         yield Finding(level, where, f"{times:,} of {count:,} messages are refused: {reason}")
     for entry, times in found.unusable.items():
-        text = f"is not finite in {times:,} of {count:,} messages, which are refused; mend the publisher"
+        text = f"is not finite in {times:,} of {count:,} messages, which are refused; correct the publisher"
         yield Finding(level, f"{where}.entries.{entry}", text)
     if found.other_joints:
         text = f"{found.other_joints:,} of {count:,} messages have none of its joints, but {found.joints}"
@@ -108,24 +108,24 @@ def _stamps(found: InputReadings, where: str) -> Iterator[Finding]:
         mend = "synchronise the clocks, or write `stamp: arrival`"
         yield Finding(ERROR if off > MOST_STALE * count else WARNING, f"{where}.stamp", f"{text}; {mend}")
     if (back := int((np.diff(found.dated_s) <= 0).sum())) > 0:
-        text = f"{back:,} of {count:,} stamps are not newer than the one before, and are refused"
+        text = f"{back:,} of {count:,} stamps are not newer than the previous one, and are refused"
         mend = "two publishers on one topic, or a clock that goes back?"
         yield Finding(ERROR if back > MOST_STALE * count else WARNING, where, f"{text}: {mend}")
 
 
 def _gaps(found: InputReadings, where: str) -> Iterator[Finding]:
     if len(found.received_s) < FEW:
-        yield Finding(WARNING, where, "one message only: no rate is known")
+        yield Finding(WARNING, where, "only one message: the rate is unknown")
         return
     rhythm = cadence(times_of(found))
     if found.source.is_kept:
         return
     if rhythm.rate_hz * found.source.max_age_s < 1:
-        text = f"is {found.source.max_age_s:g} s, less than the {1 / rhythm.rate_hz:.3g} s from one message to the next"
+        text = f"is {found.source.max_age_s:g} s, less than the {1 / rhythm.rate_hz:.3g} s between messages"
         yield Finding(ERROR, f"{where}.max_age_s", f"{text}: the input is stale at all times; allow several periods")
     elif rhythm.gaps:
         text = f"{rhythm.gaps:,} gaps are longer than max_age_s, the longest {rhythm.longest_gap_s:.3g} s"
-        yield Finding(WARNING, where, f"{text}; the history begins anew behind each")
+        yield Finding(WARNING, where, f"{text}; the history restarts after each")
 
 
 def _values(found: InputReadings, where: str) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The limits of a robot file held against the actions of a policy."""
+"""Compares the limits of a robot file with the actions of a policy."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from vdd_ros.robot.robot_file import RobotFile
 def limit_findings(robot: RobotFile, spec: PolicySpec) -> Iterator[Finding]:
     """Yield where the limits of a robot file must cut the actions of a policy, by its statistics.
 
-    Absolute commands are held against `low` and `high`, displacements against `max_step`.
+    Absolute commands are compared with `low` and `high`, displacements with `max_step`.
 
     Args:
         robot: The robot file, checked against the policy.

@@ -13,12 +13,12 @@ from vdd_ros.robot.robot_file import RobotFile
 
 
 class LiveRecording(Recording, Protocol):
-    """What was received from a running robot.
+    """Messages and graph of a running robot.
 
     Attributes:
-        problems: What the ROS graph shows: publishers or subscribers of another type or quality of service.
-        listeners: Nodes that listen to each command, by its topic in the robot file.
-        commanders: Nodes that publish one.
+        problems: Problems in the ROS graph: publishers or subscribers with another type or quality of service.
+        listeners: Subscribed nodes of each command, by its topic in the robot file.
+        commanders: Publishing nodes of each command.
     """
 
     @property
@@ -53,7 +53,7 @@ def files_of(robot: Path, policy: Path | None) -> tuple[RobotFile, OnnxPolicy | 
 def check_live(
     robot: RobotFile, captured: LiveRecording, *, policy: OnnxPolicy | None = None, rate_hz: float | None = None
 ) -> RobotReport:
-    """Check a robot file, and optionally a policy, on what a running robot sent; errors are those of `check_robot`."""
+    """Check a robot file, and optionally a policy, on a running robot's messages; errors as in `check_robot`."""
     report = check_robot(robot, captured, policy=policy, rate_hz=rate_hz)
     return replace(report, findings=sorted_findings([*_graph(robot, captured), *report.findings]))
 

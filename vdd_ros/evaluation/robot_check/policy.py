@@ -1,4 +1,4 @@
-"""A recording held against a policy: order, units, signs, ranges and novelty of its observations and actions."""
+"""Compares a recording with a policy: order, units, signs, ranges and novelty of its observations and actions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
 LEAST_VALUES = 10
-"""Values of an entry from which its mean and deviation are compared."""
+"""Number of values of an entry from which its mean and deviation are compared."""
 MOST_OUTSIDE = 0.01
 MOST_NOVEL = 0.05
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One entry of the policy: its feature, where it comes from, its recorded values and its statistics."""
+    """One entry of the policy: its feature, its source, its recorded values and its statistics."""
 
     feature: Feature
     group: str
@@ -48,13 +48,13 @@ def policy_findings(
     last_commands: Sequence[InputReadings],
     commands: Sequence[CommandReadings],
 ) -> Iterator[Finding]:
-    """Yield what a recording shows about a policy before it runs on the robot.
+    """Yield findings about a policy from a recording, before it runs on the robot.
 
     Args:
         robot: The robot file, checked against the policy.
         policy: The policy.
-        inputs: The readings of the robot file's inputs, in the policy's units.
-        last_commands: Those of its last commands.
+        inputs: Readings of the robot file's inputs, in the policy's units.
+        last_commands: Readings of its last commands.
         commands: The recorded commands.
     """
     spec = policy.spec
@@ -73,7 +73,7 @@ def policy_findings(
 
 
 def _unknown(spec: PolicySpec) -> list[str]:
-    """Return the entries whose statistics are unknown: named by the file, or all where means are 0 and deviations 1."""
+    """Return the entries whose statistics are unknown: named by the file, or all if means are 0 and deviations 1."""
     given = spec.settings.get(UNKNOWN_STATISTICS, [])
     if not any(spec.statistics.observation_mean) and all(std == 1 for std in spec.statistics.observation_std):
         return [feature.name for feature in spec.vector]
@@ -81,7 +81,7 @@ def _unknown(spec: PolicySpec) -> list[str]:
 
 
 def _observed(spec: PolicySpec, readings: Sequence[InputReadings], window: Floats) -> Iterator[_Entry]:
-    """Yield each single number that was read often enough; differences come from the observations at the ticks."""
+    """Yield each single number with enough values; differences come from the observations at the ticks."""
     places = {feature.name: index for index, feature in enumerate(spec.vector)}
     unknown = _unknown(spec)
     for one in readings:
@@ -99,7 +99,7 @@ def _observed(spec: PolicySpec, readings: Sequence[InputReadings], window: Float
 def _acted(
     robot: RobotFile, spec: PolicySpec, ticks: Floats, window: Floats, commands: Sequence[CommandReadings]
 ) -> Iterator[_Entry]:
-    """Yield the actions that the recorded commands stand for, at the observations, (ticks, obs_dim), of their time."""
+    """Yield the actions of the recorded commands, given the observations, (ticks, obs_dim), of their time."""
     if not all(len(one.received_s) for one in commands):
         return
     places = np.array([newest_at(one.received_s, ticks) for one in commands])
@@ -150,7 +150,7 @@ def _values(entries: list[_Entry]) -> Iterator[Finding]:
         low, high = np.array([entry.feature.low]), np.array([entry.feature.high])
         share = float(outside(values, wanted, low, high)[0])
         unit = entry.feature.unit
-        if dead(values)[0] and (entry.mean, entry.std) != (0.0, 1.0):  # which says that it never was anything else
+        if dead(values)[0] and (entry.mean, entry.std) != (0.0, 1.0):  # which means that it never was anything else
             text = f"is exactly 0 in all {len(values):,} messages; demonstrations had {_about(entry)}. Does the driver"
             yield Finding(WARNING, entry.where, f"{text} measure it?")
         elif share > MOST_OUTSIDE:

@@ -1,4 +1,4 @@
-"""The values of each input of a robot file in a recording, read from the same bytes by the same code as in the node."""
+"""The values of each input of a robot file in a recording, read by the node's own code."""
 
 import math
 from array import array
@@ -25,7 +25,7 @@ from vdd_ros.robot.transforms import TF, TF_STATIC, TransformBuffer
 
 Floats = NDArray[np.float64]
 MOST_REASONS = 20
-"""Different reasons of refusals that are kept for one input."""
+"""Limit on the different reasons for refusals that are kept for one input."""
 
 
 @dataclass
@@ -34,16 +34,16 @@ class InputReadings:
 
     Attributes:
         source: The input in the robot file.
-        topic: Its topic in the recording; None if there is none.
-        features: Of its m columns, in the units of `values`.
+        topic: Its topic in the recording, or None.
+        features: Features of its m columns, in the units of `values`.
         received_s: (n,) times of receipt of the values, seconds since the epoch.
-        stamped_s: (n,) their stamps; NaN where a message has none, or a zero one.
-        values: (n, m); of an array the least and the greatest number of each message, m = 2.
+        stamped_s: (n,) their stamps; NaN for a missing or zero stamp.
+        values: (n, m); for an array the smallest and the largest number of each message, m = 2.
         refused: Messages that could not be read, by reason.
-        unusable: Messages whose value is not finite, by entry.
-        other_joints: Messages of none of its joints; `joints` names some of the joints that they had.
+        unusable: Messages with a non-finite value, by entry.
+        other_joints: Messages without any of its joints; `joints` names some of their joints.
         joints: See `other_joints`.
-        problem: Why the topic cannot be read at all; empty if it can.
+        problem: Why the topic is unreadable; empty if it is readable.
     """
 
     source: Input
@@ -65,7 +65,7 @@ class InputReadings:
 
     @property
     def dated_s(self) -> Floats:
-        """The times, (n,), by which the node dates the values: stamps, or receipts where there are none."""
+        """The times, (n,), by which the node dates the values: stamps, or times of receipt without stamps."""
         if self.source.stamp == "arrival":
             return self.received_s
         return np.where(np.isnan(self.stamped_s), self.received_s, self.stamped_s)
@@ -87,7 +87,7 @@ class _Reader:
         self._columns = array("d"), array("d"), array("d")
 
     def take(self, found: InputReadings, received: SerializedMessage) -> None:
-        """Read one message, or count why it cannot be read."""
+        """Read one message, or count the reason why it cannot be read."""
         if received.form is not self._form:
             self._form = received.form
             self._channel.expect(received.form)
@@ -114,14 +114,14 @@ class _Reader:
         values.extend([float(self._out.min()), float(self._out.max())] if found.source.array else self._out.tolist())
 
     def follow(self, transforms: TransformBuffer) -> bool:
-        """Take transforms from this buffer from now on; return whether the input names a frame."""
+        """Use transforms from this buffer; return whether the input names a frame."""
         framing = self._channel.framing if isinstance(self._channel, InputChannel) else None
         if framing is not None:
             framing.buffer = transforms
         return framing is not None
 
     def finish(self, found: InputReadings) -> None:
-        """Hand the values over."""
+        """Return the values."""
         received_s, stamped_s, values = (np.array(column, np.float64) for column in self._columns)
         found.received_s, found.stamped_s, found.values = received_s, stamped_s, values.reshape(-1, self._width)
 
@@ -146,8 +146,8 @@ def read_inputs(
     Args:
         robot: The robot file.
         sources: Its inputs, or its last commands.
-        observation: Features of the policy, in whose units the values are; those of the robot file without a policy.
-        recording: A bag, or what was received from a running robot.
+        observation: Features of the policy, whose units the values get; without a policy those of the robot file.
+        recording: A bag, or messages of a running robot.
 
     Raises:
         RecordingError: The recording is damaged, or a topic of an input has a type without a definition.

@@ -1,4 +1,4 @@
-"""The report of `vdd robot check`: what every entry of a robot file reads, and what is wrong."""
+"""The report of `vdd robot check`: readings of every entry of a robot file, and problems."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from vdd_ros.recordings.alignment import Spread
 from vdd_ros.robot.robot_file import RobotFile
 
 DEFAULT_HZ = 20.0
-"""Rate of the ticks where neither a policy, nor the caller, nor any input gives one."""
+"""Rate of the ticks if neither a policy, nor the caller, nor any input determines one."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class EntryReport:
     """The values of one entry.
 
     Attributes:
-        name: Of the entry.
-        unit: Of the values.
-        low, high, mean, newest: Of all values; of an array those of all its numbers, without `newest`; None without
-            any value.
-        minus: The entry that is subtracted, in these values too; None for others.
-        hidden: Whether it is only subtracted by others, and not observed.
+        name: Name of the entry.
+        unit: Unit of the values.
+        low, high, mean, newest: Statistics of all values; for an array those of all its numbers, without `newest`;
+            None without any value.
+        minus: The subtracted entry, also in these values; None for others.
+        hidden: Whether it is only subtracted from others, and not observed.
     """
 
     name: str
@@ -50,11 +50,11 @@ class InputReport:
     """One input.
 
     Attributes:
-        name: In the robot file.
-        topic: In the recording; None if there is none.
+        name: Name in the robot file.
+        topic: Topic in the recording, or None.
         type: Message type in the robot file.
         messages: Messages on the topic.
-        used: Of these, those that were read.
+        used: Messages that were read.
         rate_hz, jitter_s, longest_gap_s: See `vdd_ros.evaluation.alignment.Cadence`.
         age_s, stale, repeats, skipped: See `vdd_ros.evaluation.alignment.Alignment`; None without ticks.
         entries: Its entries.
@@ -77,7 +77,7 @@ class InputReport:
 
 @dataclass(frozen=True)
 class RobotReport:
-    """What a check of a robot file found.
+    """Result of a check of a robot file.
 
     Attributes:
         rate_hz: Rate of the ticks that ages refer to.
@@ -86,7 +86,7 @@ class RobotReport:
         inputs: Every input.
         commands: Number of recorded commands.
         command: The recorded commands by entry, in the units of the robot file.
-        findings: What is wrong, errors first.
+        findings: Problems, errors first.
     """
 
     rate_hz: float
@@ -106,13 +106,13 @@ class RobotReport:
 def check_robot(
     robot: RobotFile, recording: Recording, *, policy: OnnxPolicy | None = None, rate_hz: float | None = None
 ) -> RobotReport:
-    """Read a recording by a robot file and say what is wrong.
+    """Read a recording by a robot file and report problems.
 
     Args:
         robot: The robot file.
-        recording: A bag, or what was received from a running robot.
-        policy: A policy that shall run on this robot, or None.
-        rate_hz: Of the ticks; by default that of the policy, of the robot file, or of the fastest input.
+        recording: A bag, or messages of a running robot.
+        policy: A policy to be run on this robot, or None.
+        rate_hz: Rate of the ticks; by default that of the policy, of the robot file, or of the fastest input.
 
     Raises:
         RobotFileError: The robot file does not fit the policy.

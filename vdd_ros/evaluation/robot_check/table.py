@@ -21,7 +21,7 @@ def report_text(report: RobotReport) -> str:
             f"p50 {_ms(spread.median)}, p95 {_ms(spread.most)}, most {_ms(spread.max)}"
         )
     else:
-        lines.append("no tick at which every input has a value")
+        lines.append("no tick with a value of every input")
     lines += ["", *(f"{one.level:<8} {one.where}: {one.text}" for one in report.findings)]
     warnings = sum(one.level == "warning" for one in report.findings)
     lines.append(f"{report.errors} errors, {warnings} warnings")

@@ -1,4 +1,4 @@
-"""Which topic of a recording a topic of the robot file is."""
+"""Matches topics of the robot file with those of a recording."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _SHOWN = 5
 
 
 def find_topic(name: str, topics: Sequence[Topic]) -> Topic | None:
-    """Return the topic of a recording that a robot file means, or None.
+    """Return the topic of a recording that matches a robot file's, or None.
 
-    An absolute name is the topic's own. A relative one may lie in any namespace, if only one does; `~/` stands for any
+    An absolute name must be equal. A relative one may be in any namespace, if only one matches; `~/` stands for any
     node.
 
     Args:
         name: Topic of the robot file.
-        topics: Those of the recording.
+        topics: Topics of the recording.
     """
     by_name = {topic.name: topic for topic in topics}
     if name.startswith("/"):
@@ -30,7 +30,7 @@ def find_topic(name: str, topics: Sequence[Topic]) -> Topic | None:
 
 
 def missing_topic(name: str, kind: str, topics: Sequence[Topic]) -> str:
-    """Return what a recording has in place of a topic: similar names, or topics of the same type; ends a sentence."""
+    """Return alternatives to a missing topic, as the end of a sentence: similar names, or topics of the same type."""
     ends = [topic.name for topic in topics if topic.name.endswith("/" + name.lstrip("~/"))]
     if len(ends) > 1 and not name.startswith("/"):
         return f"in several namespaces, {_listed(ends)}; write the whole name in the robot file"

@@ -30,7 +30,7 @@ def observed_at(
         robot: The robot file.
         spec: Metadata of the policy, or the form of demonstrations.
         inputs: Readings of the robot file's inputs.
-        last_commands: Readings of its last commands; before the first one, the robot's measured values are observed.
+        last_commands: Readings of its last commands; before the first one, the robot's measured values are used.
     """
     differences = Differences(robot, spec.vector)
     columns = {feature.name: column for column, feature in enumerate(differences.read)}
@@ -45,16 +45,16 @@ def observed_at(
 
 
 def difference(inputs: Sequence[InputReadings], source: InputReadings, column: int) -> Floats | None:
-    """Return the values, (n,), of an entry minus those of another one, as the messages of its input come.
+    """Return the values, (n,), of an entry minus those of another one, at the messages of its input.
 
     Args:
         inputs: Readings of the robot file's inputs.
-        source: Those of the entry's input.
-        column: Place of the entry in it.
+        source: Readings of the entry's input.
+        column: Index of the entry in it.
 
     Returns:
         None if the entry is not a difference. There is no value before the first one of the other entry. Differences of
-        angles are the shorter way round.
+            angles go the shorter way round.
     """
     minus, unit = source.source.entries[column].minus, source.features[column].unit
     if minus is None:
@@ -69,7 +69,7 @@ def difference(inputs: Sequence[InputReadings], source: InputReadings, column: i
 
 
 def _fill_last(window: NDArray[np.float32], read: Sequence[Feature], one: InputReadings, ticks: Floats) -> None:
-    """Write what was commanded last into a window, and what measures it before the first command."""
+    """Write the last commands into a window, or the measured values before the first command."""
     columns = {feature.name: column for column, feature in enumerate(read)}
     places = newest_at(one.received_s, ticks)
     sent = places >= 0

@@ -1,1 +1,1 @@
-"""A first robot file from what a bag holds, with questions where a person has to decide."""
+"""Drafts a robot file from bags, with open questions for a person to answer."""

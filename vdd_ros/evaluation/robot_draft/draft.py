@@ -1,4 +1,4 @@
-"""Writes a first robot file from bags."""
+"""Drafts a robot file from bags."""
 
 import os
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from vdd_ros.text import printable
 
 @dataclass(frozen=True)
 class Draft:
-    """A robot file that was written.
+    """A drafted robot file.
 
     Attributes:
         file: Its path.
@@ -43,10 +43,9 @@ class Draft:
 
 
 def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = None, force: bool = False) -> Draft:
-    """Write a first robot file from what bags hold.
+    """Draft a robot file from bags.
 
-    The first bag decides what is read and commanded; ranges and steps are those of all. The robot bears the name of the
-    file.
+    The first bag determines inputs and commands; ranges and steps come from all. The robot gets the name of the file.
 
     Args:
         bags: Bags, or folders of bags.
@@ -56,7 +55,7 @@ def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = Non
 
     Raises:
         ConfigurationError: The file exists, or the rate is not positive.
-        RecordingError: A bag is damaged, or the first holds nothing that a robot file could read.
+        RecordingError: A bag is damaged, or the first holds no topic that a robot file could read.
     """
     if os.path.lexists(file) and not force:
         raise ConfigurationError(f"{printable(file)} exists already; name another file, or replace it with --force")
@@ -80,7 +79,7 @@ def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = Non
 
 
 def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
-    """Return what the first bag decides, and its figures."""
+    """Return the plan from the first bag, and its figures."""
     with open_bag(bag, wanted=lambda topic: False) as outline:
         names = {topic.name for topic in outline.topics if topic.type in (*command_types(), *POSITIONS)}
         names = {name for name in names if not INFRASTRUCTURE.search(name)}
@@ -91,8 +90,8 @@ def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
             return plan, [measure(plan, recording, rate_hz)]
     shown = ", ".join(f"{printable(topic.name)} ({printable(topic.type)})" for topic in known[:10]) or "nothing"
     raise RecordingError(
-        f"{printable(bag)} holds no joint states and no positions, so that there is nothing to observe: it has "
-        f"{shown}. Record the topics of the robot's sensors"
+        f"{printable(bag)} holds no joint states and no positions, so there is nothing to observe: it has {shown}. "
+        "Record the topics of the robot's sensors"
     )
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a draft: rates, ages, ranges and steps of what a plan reads from a bag."""
+"""The figures of a draft: rates, ages, ranges and steps of a plan's topics in a bag."""
 
 import math
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from vdd_ros.robot.robot_file import RobotFile
 Floats = NDArray[np.float64]
 
 PERIODS = 5
-"""Periods of an input that a draft allows it to be old."""
+"""Allowed age of an input in a draft, in periods."""
 LEAST_AGE_S = 0.1
 ROUNDED = 0.02
-"""Relative jitter of a rate that is taken as a whole number."""
+"""Relative tolerance within which a rate is rounded to a whole number."""
 SLOWEST = 1.5
-"""Longest interval of commands, in ticks, with a new number at most of them."""
+"""Longest interval of commands, in ticks, at which most ticks have a new one."""
 NO_LIMIT = 1e30
 _NONE = PlannedCommand("none", Topic("/none", FLOAT64_MULTI_ARRAY, 0), ("0",), ("1",))
 
@@ -47,7 +47,7 @@ class MeasuredCommand:
     """Figures of the command.
 
     Attributes:
-        rate_hz: Of the recorded commands.
+        rate_hz: Rate of the recorded commands.
         low, high, step: (n,) range, and largest change from one tick to the next.
         ticks_hz: Rate of these ticks.
         pauses_s: Length of each pause between commands.
@@ -64,20 +64,20 @@ class MeasuredCommand:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether it comes too seldom for a new number at each tick."""
+        """Whether it is too infrequent for a new number at each tick."""
         return self.rate_hz * SLOWEST < self.ticks_hz
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Figures of a plan; those of a command are None where it was sent less than twice."""
+    """Figures of a plan; those of a command are None if it was sent less than twice."""
 
     inputs: tuple[MeasuredInput, ...]
     commands: tuple[MeasuredCommand | None, ...]
 
 
 def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measures:
-    """Read what a plan names from the bag.
+    """Read the topics of a plan from the bag.
 
     Args:
         plan: Inputs and command.
@@ -137,7 +137,7 @@ def _combined_command(parts: Sequence[MeasuredCommand]) -> MeasuredCommand | Non
 
 
 def _provisional(plan: Plan) -> dict[str, object]:
-    """Return a robot file of the plan without limits, which reads the bag as the finished one will."""
+    """Return the plan's robot file without limits, which reads the bag like the finished one."""
     inputs = {
         one.name: {
             "topic": one.topic.name,
@@ -203,7 +203,7 @@ def _measured_command(
 
 
 def _ticks_hz(found: Sequence[CommandReadings]) -> float:
-    """Return the rate of the fastest commands, for a policy that shall act as fast."""
+    """Return the rate of the fastest commands, for a policy with the same rate."""
     rates = [rate for one in found if 1 <= (rate := _own_hz(one)) <= 1000]
     return _round_rate(max(rates)) if rates else 20.0
 
@@ -215,7 +215,7 @@ def _own_hz(found: CommandReadings) -> float:
 
 
 def _round_rate(rate_hz: float) -> float:
-    """Return a rate as a whole number where it is one but for jitter."""
+    """Return a rate, rounded to a whole number if that is within the jitter."""
     whole = round(rate_hz)
     return float(whole) if abs(rate_hz - whole) < ROUNDED * rate_hz else rate_hz
 
@@ -238,7 +238,7 @@ def _by_motion(
     readings: Sequence[InputReadings],
     named: set[tuple[int, int]],
 ) -> tuple[tuple[int, int] | None, ...]:
-    """Return the joint that each number follows, where that is certain of all; joints that others name are out."""
+    """Return the joint that each number follows, if all are certain; joints named by other commands are excluded."""
     joints = [
         (number, index)
         for number, one in enumerate(inputs)
@@ -261,7 +261,7 @@ def _by_motion(
 
 
 def rounded_up(value: float, digits: int) -> float:
-    """Return a positive number rounded up to some significant digits; other numbers as they are."""
+    """Return a positive number rounded up to some significant digits; other numbers unchanged."""
     if not value > 0 or not math.isfinite(value):
         return value
     scale = 10.0 ** (digits - 1 - math.floor(math.log10(value)))

@@ -1,4 +1,4 @@
-"""What a first robot file reads and commands: chosen by the types, names and first messages of a bag's topics."""
+"""Inputs and commands of a drafted robot file, chosen by the types, names and first messages of a bag's topics."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,13 +19,13 @@ POSITIONS = {
     "geometry_msgs/msg/TransformStamped": "transform.translation",
     "nav_msgs/msg/Odometry": "pose.pose.position",
 }
-"""Types of which a draft reads the position, and the field of it."""
+"""Types whose position a draft reads, and its field."""
 ORIENTATIONS = {
     "geometry_msgs/msg/PoseStamped": "pose.orientation",
     "geometry_msgs/msg/TransformStamped": "transform.rotation",
     "nav_msgs/msg/Odometry": "pose.pose.orientation",
 }
-"""Those of these types that have an orientation, and the field of it."""
+"""Those of these types with an orientation, and its field."""
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 INFRASTRUCTURE = re.compile(
     r"/(rosout|parameter_events|clock|tf|tf_static|diagnostics|robot_description|events/\w+)$|/transition_event$|/(latency|decision)$"
@@ -38,7 +38,7 @@ _MOST_LAYOUTS = 1_000
 
 @dataclass(frozen=True)
 class PlannedEntry:
-    """One entry of an input: its name, its place in the message and its unit, as a robot file gives them."""
+    """One entry of an input: its name, its location in the message and its unit, as in a robot file."""
 
     name: str
     place: dict[str, str]
@@ -50,11 +50,11 @@ class PlannedInput:
     """One input of a draft.
 
     Attributes:
-        name: In the robot file.
+        name: Name in the robot file.
         topic: Topic of the bag.
-        entries: What is read.
-        unread: What could be read too.
-        frame: In which its first message is given, where transforms to others were recorded; else empty.
+        entries: Entries to read.
+        unread: Further entries that could be read.
+        frame: Frame of its first message, if transforms to others were recorded; otherwise empty.
     """
 
     name: str
@@ -69,10 +69,10 @@ class PlannedCommand:
     """One command of a draft.
 
     Attributes:
-        name: In the robot file, if there are several.
+        name: Name in the robot file, if there are several.
         topic: Topic of the bag.
-        names: Numbers of the message; of a Float64MultiArray their places, since it names none.
-        units: Of each.
+        names: Numbers of the message; for a Float64MultiArray their indices, since it has no names.
+        units: Unit of each.
     """
 
     name: str
@@ -86,10 +86,10 @@ class Plan:
     """The parts of a draft.
 
     Attributes:
-        inputs: What is observed.
-        commands: What is commanded; empty where no topic looks like a command.
+        inputs: The inputs.
+        commands: The commands; empty if no topic looks like one.
         other_commands: Further topics that look like commands.
-        others: Topics that are not used.
+        others: Unused topics.
     """
 
     inputs: tuple[PlannedInput, ...]
@@ -118,7 +118,7 @@ def make_plan(recording: BagRecording) -> Plan:
 
 
 def _rank(topic: Topic) -> tuple[int, int] | None:
-    """Return how much a topic looks like a command; None if it does not."""
+    """Return a score of how much a topic looks like a command, or None."""
     if topic.type not in command_types():
         return None
     name = topic.name.rpartition("/")[2] if topic.type == JOINT_STATE else topic.name
@@ -129,7 +129,7 @@ def _rank(topic: Topic) -> tuple[int, int] | None:
 
 
 def _commands(recording: BagRecording, candidates: Sequence[Topic]) -> Iterator[PlannedCommand]:
-    """Yield the topic that looks most like a command, and others that do too and command other joints."""
+    """Yield the topic that looks most like a command, and similar ones that command other joints."""
     taken: set[str] = set()
     names: set[str] = set()
     for topic in candidates:
@@ -199,7 +199,7 @@ def _inputs(recording: BagRecording, topic: Topic) -> Iterator[PlannedInput]:
 
 
 def _joint_sets(recording: BagRecording, topic: Topic) -> list[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]]:
-    """Return the sets of joints that a topic carries, each with its lists that are not empty and their units."""
+    """Return the sets of joints on a topic, each with its non-empty lists and their units."""
     found: dict[frozenset[str], tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {}
     for number, received in enumerate(recording.messages([topic.name])):
         message = received.message
@@ -218,7 +218,7 @@ def _joint_sets(recording: BagRecording, topic: Topic) -> list[tuple[tuple[str, 
 
 
 def _unique(inputs: Iterable[PlannedInput]) -> Iterator[PlannedInput]:
-    """Yield inputs with names of inputs and entries that differ."""
+    """Yield inputs with unique names of inputs and entries."""
     names: set[str] = set()
     entries: set[str] = set()
     for one in inputs:
@@ -231,7 +231,7 @@ def _unique(inputs: Iterable[PlannedInput]) -> Iterator[PlannedInput]:
 
 
 def _new(name: str, taken: set[str], prefix: str = "") -> str:
-    """Return a name that is not taken, and take it."""
+    """Return an unused name, and reserve it."""
     found, number = name, 1
     while found in taken:
         number += 1

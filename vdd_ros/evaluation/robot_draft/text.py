@@ -1,4 +1,4 @@
-"""A plan and its figures as the text of a robot file, with a comment wherever a person has to decide."""
+"""Writes a plan and its figures as the text of a robot file, with a comment for each decision of a person."""
 
 import json
 import math
@@ -32,21 +32,21 @@ _OPEN = f'"{QUESTION}"'
 def draft_text(plan: Plan, measures: Measures, bag: str, *, name: str, bags: int = 1) -> str:
     """Return the robot file.
 
-    An entry that never changed in several bags is left to the reader as a comment, unless a command follows it or its
-    input has no other.
+    An entry that never changed in several bags becomes a comment, unless a command follows it or its input has no
+    other.
 
     Args:
         plan: Inputs and command.
         measures: Their figures.
         bag: The bags, for the first comment.
-        name: Of the robot.
+        name: Name of the robot.
         bags: Number of bags.
     """
     lines = [
         f"# Robot file, begun from {printable(bag)}. docs/robot_file.md explains every key.",
-        f"# Decide what is marked {QUESTION}: until then the file is refused. Check what ends in a question mark.",
+        f"# Replace each {QUESTION}: until then the file is refused. Check each line that ends in a question mark.",
         "",
-        f"name: {_quoted(name)}  # what are this robot's demonstrations and policies called?",
+        f"name: {_quoted(name)}  # name of this robot's demonstrations and policies?",
         *_rate(measures),
         "",
         "inputs:",
@@ -65,7 +65,7 @@ def open_questions(text: str) -> int:
 
 
 def kept_entries(plan: Plan, measures: Measures, bags: int) -> list[set[int]]:
-    """Return the entries of each input that a draft reads, by number; the others are comments."""
+    """Return the indices of the entries that a draft reads, by input; the others become comments."""
     followed = {place for one in measures.commands if one is not None for place in one.follows if place is not None}
     found = []
     for number, (one, figures) in enumerate(zip(plan.inputs, measures.inputs, strict=True)):
@@ -76,14 +76,14 @@ def kept_entries(plan: Plan, measures: Measures, bags: int) -> list[set[int]]:
 
 
 def _rate(measures: Measures) -> Iterator[str]:
-    """Yield the rate of the demonstrations, which is that of the fastest commands."""
+    """Yield the rate of the demonstrations, that of the fastest commands."""
     rates = [one.ticks_hz for one in measures.commands if one is not None]
     if rates:
         yield f"rate_hz: {max(rates):.4g}  # at which the policy acts, and bags are sampled?"
 
 
 def _demonstrations(plan: Plan, measures: Measures) -> Iterator[str]:
-    """Yield how bags become demonstrations; nothing where there were no commands."""
+    """Yield the section `demonstrations`; nothing without commands."""
     found = [(one.name, each) for one, each in zip(plan.commands, measures.commands, strict=True) if each is not None]
     if not found:
         return
@@ -96,10 +96,10 @@ def _demonstrations(plan: Plan, measures: Measures) -> Iterator[str]:
         yield f"  # episodes: {{gap_s: {math.floor(5 * min(pauses)) / 10:g}}}"
     sparse = [name for name, one in found if one.is_sparse] if len(found) > 1 else []
     if sparse:
-        yield f"  # {', '.join(sparse)}: only sent where the command changes? The last one stays in force."
+        yield f"  # {', '.join(sparse)}: sent only on changes? The last one stays in force."
         kept = ", ".join(f"{_quoted(name)}: {{when_silent: keep}}" for name in sparse)
         yield f"  commands: {{{kept}}}"
-    yield "  # Waits are cut off until the first motion, and 0.5 s after the last one. Does a wait matter?"
+    yield "  # Waits before the first motion, and from 0.5 s after the last one, are cut off. Does a wait matter?"
     yield "  trim: {until: first_motion, after_s: 0.5}"
 
 
@@ -110,7 +110,7 @@ def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> 
     rate = f"it comes at {figures.rate_hz:.4g} Hz"
     yield f"    max_age_s: {figures.max_age_s:g}  # {rate}; how long may the robot move blindly?"
     if figures.foreign_clock:
-        yield "    stamp: arrival  # its stamps are of another clock; can that be synchronised?"
+        yield "    stamp: arrival # its stamps are from another clock; can that be synchronised?"
     if one.frame:
         yield f"    # frame: base_link  # recorded in {_quoted(one.frame)}; in which frame does the policy need it?"
     yield "    entries:"
@@ -161,7 +161,7 @@ def _command(plan: Plan, command: PlannedCommand, figures: MeasuredCommand) -> I
     yield f"  on_loss: {'zero' if moving else 'hold'}  # what stops the robot when commanding is interrupted?"
     if find_message(command.topic.type).has_header:
         yield "  # frame_id: base_link"
-    yield "  # low, high: the range in the recordings. What may the robot do at most?"
+    yield "  # low, high: the range in the recordings. What are the robot's limits?"
     steps = f"{_STEP_MARGIN:g} times the largest change within a tick at {figures.ticks_hz:.4g} Hz"
     yield f"  # max_step: {steps}. Is that the policy's rate?"
     if command.topic.type == FLOAT64_MULTI_ARRAY:
@@ -172,7 +172,7 @@ def _command(plan: Plan, command: PlannedCommand, figures: MeasuredCommand) -> I
 
 
 def _commanded(command: PlannedCommand, figures: MeasuredCommand) -> list[int]:
-    """Return the numbers that a draft commands: of a message whose numbers may be left out, those that vary."""
+    """Return the numbers that a draft commands: if numbers may be omitted, only those that vary."""
     message = find_message(command.topic.type)
     every = list(range(len(command.names)))
     varying = [index for index in every if figures.low[index] < figures.high[index]]
@@ -199,7 +199,7 @@ def _command_entry(
     if low >= high and (still := _fixed(command, figures, index)) is not None and name is not None:
         measured = f", measured: {_quoted(entry.name)}" if entry else ""
         fixed = f"name: {_quoted(name)}, fixed: {low:.6g}, unit: {_quoted(unit)}, max_step: {still:g}{measured}"
-        return f"{{{fixed}}}  # it never moves in the bag: commanded, not learned?"
+        return f"{{{fixed}}}  # it never moves in the bag: commanded but not learned?"
     step = rounded_up(_STEP_MARGIN * float(figures.step[index]), 2)
     values = {
         "name": _OPEN if name is None else _quoted(name),
@@ -233,7 +233,7 @@ def _number(value: float, *, down: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return text for YAML, in quotes where it needs them."""
+    """Return text for YAML, in quotes if necessary."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
     return text if plain else json.dumps(text)
 
