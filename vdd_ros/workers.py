@@ -144,7 +144,8 @@ def run_all(
         payloads: By the name of the task.
         ended: Called with the name of each task that has ended.
 
-    Returns: The return values, in the order of the payloads.
+    Returns:
+        The return values, in the order of the payloads.
 
     Raises:
         ProcessError: A task failed.

@@ -1,4 +1,4 @@
-"""The time of one pass of policy files against that of other files: by turns, in one process and one thread."""
+"""The time of one pass of policy files against that of other files: alternately, in one process and one thread."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class PassRecord(TypedDict):
 
     Attributes:
         comparisons: One for each pair of files, in the order given.
-        machine, versions: Where it ran, and with which packages.
+        machine, versions: Machine and packages of the measurement.
     """
 
     comparisons: list[PassComparison]
@@ -76,12 +76,12 @@ class PassRecord(TypedDict):
 
 
 def compare_passes(policies: list[Path], against: list[Path], rounds: int = ROUNDS) -> PassRecord:
-    """Time each policy file against its counterpart, all by turns.
+    """Time each policy file against its counterpart, in alternation.
 
     Args:
         policies: Policy files.
         against: Their counterparts, in the same order.
-        rounds: Turns of each file, `CALLS` passes each.
+        rounds: Number of rounds, each with `CALLS` passes of each file.
 
     Raises:
         ConfigurationError: The numbers of files differ, or `rounds` is below 1.

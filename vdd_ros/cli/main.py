@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The command's own exit code; 2 after an error that the message explains; 70 after an unforeseen one (the
-            environment variable VDD_TRACEBACK=1 shows the traceback); 130 after Ctrl-C, 128 plus its number after
-            another signal (143: SIGTERM, 129: SIGHUP); 141 if the reader of the output has gone.
+        environment variable VDD_TRACEBACK=1 shows the traceback); 130 after Ctrl-C, 128 plus its number after
+        another signal (143: SIGTERM, 129: SIGHUP); 141 if the reader of the output has gone.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None

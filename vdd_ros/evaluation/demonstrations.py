@@ -33,10 +33,14 @@ class DemonstrationReport(TypedDict):
     """Report of `vdd demos` on a set.
 
     Keys:
-        task, seed: Name of the task, and seed of the demonstrator. episodes, pairs: Numbers of episodes and pairs.
-        length: Steps of the episodes. replay_successes: Episodes that succeed in the replay. modes_of_task: Number of
-        the task's modes. contexts: Number of different contexts; 0 for a task without. modes: Number of episodes by
-        mode. sha256: Hash of the set.
+        task, seed: Name of the task, and seed of the demonstrator.
+        episodes, pairs: Numbers of episodes and pairs.
+        length: Steps of the episodes.
+        replay_successes: Episodes that succeed in the replay.
+        modes_of_task: Number of the task's modes.
+        contexts: Number of different contexts; 0 for a task without.
+        modes: Number of episodes by mode.
+        sha256: Hash of the set.
     """
 
     task: str

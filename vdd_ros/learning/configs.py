@@ -78,7 +78,7 @@ class BackboneConfig:
         """Refuse invalid sizes.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         require_choice(self, "backbone", Backbone)
         require_least(2, self, "width")
@@ -96,7 +96,7 @@ def parse_normalisation(text: str) -> tuple[str, dict[str, str]]:
     """Parse a text such as `mean-std,action.gripper=none`: the normalisation, and exceptions by the entry's name.
 
     Raises:
-        ConfigurationError: With what is allowed.
+        ConfigurationError: With the allowed values.
     """
     usual, *others = (part.strip() for part in text.split(","))
     own = dict(part.partition("=")[::2] for part in others)
@@ -144,7 +144,7 @@ class WindowConfig(WindowShape):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         require_least(1, self, "history", "horizon")
         require_least(0, self, "goal_length", "least_deviation")
@@ -181,7 +181,7 @@ class NoiseConfig:
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         require_least(2, self, "levels")
         require_positive(self, "sigma_min", "sigma_max", "sigma_data")
@@ -228,7 +228,7 @@ class FitConfig:
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         for name, choices in (
             ("optimizer", Optimizer),
@@ -301,7 +301,7 @@ class MixtureConfig(MixtureSettings, BackboneConfig):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_backbone()
         for name, choices in (("covariance", Covariance), ("gating", Gating), ("expert_start", ExpertStart)):

@@ -40,7 +40,7 @@ def convert_bag(
 
     Returns:
         Its record. A bag that lacks a topic, or whose clock jumped, is left out as a whole: its record has no episode,
-            although some may have been kept already.
+        although some may have been kept already.
 
     Raises:
         RecordingError: The bag is damaged, or holds fewer messages than its metadata count.

@@ -34,7 +34,7 @@ def write_records(whole: DemonstrationSet, files: Sequence[Path], parts: Sequenc
 
     Returns:
         Why the record of the set is not used; empty if it is used or missing. If it is not used, older records beside
-            the parts are removed.
+        the parts are removed.
 
     Raises:
         OSError: A record cannot be written.

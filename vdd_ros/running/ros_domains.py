@@ -20,7 +20,7 @@ def take_domain() -> tuple[int, int]:
 
     Returns:
         The domain, and a descriptor that holds it. The domain is free again once every process with the descriptor has
-            closed it or ended, so nodes that survive a killed run keep theirs.
+        closed it or ended, so nodes that survive a killed run keep theirs.
 
     Raises:
         ProcessError: All are taken, or the system refuses.

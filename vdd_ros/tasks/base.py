@@ -85,8 +85,8 @@ class TaskSim(Protocol):
         The same context starts the same episode: a simulation draws nothing itself.
 
         Args:
-            contexts: (N, c) entries as in `spec.context`; rows of running episodes are ignored. None only where
-                c is 0. `check_contexts` checks them.
+            contexts: (N, c) entries as in `spec.context`; rows of running episodes are ignored. None only if c is 0.
+                `check_contexts` checks them.
             which: (N,) the episodes that start; None: all.
 
         Returns:
@@ -102,7 +102,7 @@ class TaskSim(Protocol):
         ...
 
     def modes(self) -> Ints:
-        """Return the mode of each episode so far, (N,): below `spec.modes` if complete, else any other code."""
+        """Return the mode of each episode so far, (N,): below `spec.modes` if complete, otherwise any other code."""
         ...
 
 

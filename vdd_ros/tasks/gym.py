@@ -22,10 +22,10 @@ SEEDS = 2**31
 class TaskEnv(gymnasium.Env[Array, Array]):
     """One episode of a task at a time.
 
-    Observation and action are those of the task's spec in SI units, without bounds, as the simulation clips nothing.
-    An episode starts from a context that the seed draws, or from `options["context"]`, (c,), of `reset`.
-    The reward is the task's, or where it gives none 1 in the step that succeeds, else 0. `info` holds `success` and
-    `mode`, the way taken so far.
+    Observation and action are those of the task's spec in SI units, without bounds, as the simulation clips nothing. An
+    episode starts from a context that the seed draws, or from `options["context"]`, (c,), of `reset`. The reward is the
+    task's; for a task without one it is 1 in the step that succeeds, otherwise 0. `info` holds `success` and `mode`,
+    the way taken so far.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012, as gymnasium has it

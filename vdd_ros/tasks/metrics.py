@@ -37,7 +37,7 @@ def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.floa
         base: Number of modes of the task; uniform frequencies over `base` modes give 1.
 
     Returns:
-        (...,) entropies; 0 without any count, and where the task has a single mode: nothing can be lost.
+        (...,) entropies; 0 without any count, and for a task with a single mode.
     """
     if base == 1:
         return np.zeros(counts.shape[:-1])
@@ -48,16 +48,15 @@ def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.floa
 
 
 def entropy_interval(counts: Ints, base: int, seed: int = 0) -> Interval:
-    """Return a bootstrap 95 % interval of the mean entropy that as many rollouts would show again.
+    """Return a bootstrap 95 % interval of the mean entropy of an equal number of new rollouts.
 
     The entropy of relative frequencies is biased towards low values, and a bootstrap sample is biased once more. The
     interval is therefore the spread of the bootstrap entropies about their own mean, laid about the measured entropy;
-    it speaks about rollouts of the same number, not about the entropy of infinitely many. Rollouts are resampled within
-    their context: the contexts are what they are.
+    it concerns an equal number of rollouts, not the entropy of infinitely many. Rollouts are resampled within their
+    context: the contexts are fixed.
 
     Args:
-        counts: (K,) how often each mode was seen; or (C, K), a row for each context, of whose entropies the mean is
-            taken.
+        counts: (K,) count of each mode; or (C, K), a row for each context, whose entropies are averaged.
         base: Number of modes of the task.
         seed: Seed of the resampling.
     """
@@ -107,9 +106,9 @@ class Score:
         modes_found: Number of the task's modes with at least one success.
         modes: Mode to its number of successful rollouts. A code outside the task's 0, 1, ... is an incomplete mode;
             it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
-        returns: Mean return of all rollouts; None where the task gives no reward.
+        returns: Mean return of all rollouts; None if the task has no reward.
         returns_interval: Its 95 % interval (bootstrap), or None.
-        partial_success: Mean share of the goal that the rollouts achieved; None where the task gives none.
+        partial_success: Mean share of the goal that the rollouts achieved; None if the task has none.
         partial_success_interval: Its 95 % interval (bootstrap), or None.
     """
 

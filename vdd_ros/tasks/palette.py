@@ -10,7 +10,7 @@ SAFE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0000
 """Okabe's and Ito's colours without the yellow, which is lost on white."""
 
 _STEPS = 12  # candidates a channel
-_LIGHTNESS = (0.35, 0.8)  # what shows on white
+_LIGHTNESS = (0.35, 0.8)  # visible on white
 _DISTANT = 1.5  # weight of the distance as those see it who lack green cones, against everybody else's
 
 # Linear sRGB to the cone responses of OKLab, and their cube roots to lightness, green-red and blue-yellow.
@@ -21,7 +21,7 @@ _WITHOUT_GREEN = np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6727, 0.0473], 
 
 
 def palette(count: int) -> Floats:
-    """Return `count` colours, (count, 3) in [0, 1], as different from one another as they get.
+    """Return `count` colours, (count, 3) in [0, 1], as different from one another as possible.
 
     Up to seven are those of `SAFE`. More are picked one after the other, each as far from the others as possible.
     """
@@ -56,7 +56,7 @@ def _many(count: int) -> Floats:
 
 
 def _appearances(colours: Floats) -> Floats:
-    """Return colours (n, 3) as they look to all, and to those without green cones, (n, 2, 3)."""
+    """Return colours (n, 3) as seen with full colour vision and without green cones, (n, 2, 3)."""
     linear = _linear(colours)
     return np.stack([_oklab(linear), _oklab((linear @ _WITHOUT_GREEN.T).clip(0, 1))], axis=1)
 

@@ -5,7 +5,7 @@ from vdd_ros.registry import Registry
 from vdd_ros.tasks.task import Task
 
 SHIPPED_TASK = "avoiding"
-"""The task of the shipped models and robot file, and of commands that name no other."""
+"""The task of the shipped models and robot file, and the default of commands."""
 
 TASKS = Registry(
     "vdd_ros.tasks",

@@ -54,9 +54,9 @@ def plot_trajectories(
         paths: Positions of each episode, (T, 2) in m.
         colours: A number for each position, (T,), that gives the line from there its colour, such as the expert that
             acted. None: one colour for all.
-        label: What the numbers are, for the legend, which tells their shares too; there is none for more than 26
-            different numbers. Rare ones are grey. Eight numbers and more stand at their lines, where they prevail.
-        names: Of the numbers from 0 on, for the legend, in place of label and number.
+        label: Meaning of the numbers, for the legend, which also shows their shares; no legend for more than 26
+            different numbers. Rare numbers are grey. From eight numbers on, they are written at their lines.
+        names: Names of the numbers from 0 on, for the legend, in place of label and number.
         success: (N,) whether each path reached the goal; None: as its last position tells, if it does.
 
     Raises:
@@ -105,10 +105,10 @@ class _Numbers:
 
     Attributes:
         names: The numbers; None for the rare ones.
-        shares: Of the pieces.
-        colours: (k, 3) theirs.
-        place: (N,) which of them each piece has.
-        rare: How many rare ones there are.
+        shares: Their shares of the pieces.
+        colours: (k, 3) their colours.
+        place: (N,) index of each piece's number.
+        rare: Number of rare ones.
     """
 
     names: list[int | None]
@@ -125,7 +125,7 @@ class _Numbers:
         rank[order] = np.arange(len(used))
         shares = counts[order] / max(len(numbers), 1)
         common = int((shares >= RARE).sum())
-        if common >= len(used) - 1:  # one alone keeps its name
+        if common >= len(used) - 1:  # a single one keeps its name
             return cls(used[order].tolist(), shares.tolist(), palette(len(used)), rank[place], 0)
         names = [*used[order][:common].tolist(), None]
         shown = [*shares[:common].tolist(), float(shares[common:].sum())]
@@ -143,7 +143,7 @@ class _Numbers:
 
 
 def _number_lines(ax: Axes, starts: Floats, named: _Numbers) -> None:
-    """Write each number where most lines are its own, apart from the other numbers; not where it prevails nowhere.
+    """Write each number where most lines have it, apart from the other numbers; omit numbers that prevail nowhere.
 
     Args:
         ax: Where to draw.

@@ -13,7 +13,7 @@ from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim, check_contexts
 
 Act = Callable[[NDArray[np.float32]], tuple[NDArray[np.floating], Ints | None]]
 """From windows of observations (N, history, obs_dim), oldest first, to actions (N, horizon, act_dim) and the experts
-(N,) that acted, None where there are none. Row i is always episode i, also after that episode has ended."""
+(N,) that acted, None without experts. Row i is always episode i, also after that episode has ended."""
 
 SUCCESS, FAILURE, TIME_LIMIT = "success", "failure", "time limit"
 
@@ -25,14 +25,14 @@ class Rollouts:
     Attributes:
         observations: (N, T + 1, obs_dim), the first ones included.
         actions: (N, T, act_dim).
-        experts: (N, T) the expert that acted; None where the policy has none.
+        experts: (N, T) the expert that acted; None if the policy has none.
         lengths: (N,) steps of each episode, at most T.
         success: (N,) whether it reached the goal.
-        modes: (N,) the way it took.
-        ends: (N,) why it ended: `success`, `failure` or `time limit`.
-        contexts: (N, c) what each episode started from; c may be 0.
-        returns: (N,) sum of the rewards of each episode; None where the task gives none.
-        partial: (N,) share of the goal achieved at its end; None where the task gives none.
+        modes: (N,) its mode.
+        ends: (N,) reason of its end: `success`, `failure` or `time limit`.
+        contexts: (N, c) context of each episode; c may be 0.
+        returns: (N,) sum of the rewards of each episode; None if the task has none.
+        partial: (N,) share of the goal achieved at its end; None if the task has none.
     """
 
     observations: Floats
@@ -99,8 +99,8 @@ def roll_out(
         sim: The simulation; it is reset.
         act: The policy.
         history: Observations in a window, at least 1.
-        action_steps: How many actions of a chunk are executed before the policy is asked again.
-        contexts: (N, c) what the episodes start from, as from `Task.draw_contexts`; None where the task has none.
+        action_steps: Number of actions of a chunk to execute before the next call of the policy.
+        contexts: (N, c) contexts of the episodes, as from `Task.draw_contexts`; None if the task has none.
         progress: Called after every step with the number of episodes that have ended so far.
 
     Raises:
@@ -168,7 +168,7 @@ def _check(chunk: NDArray[np.floating], shape: tuple[int, int], action_steps: in
 
 
 def replay(sim: TaskSim, demonstrations: DemonstrationSet) -> Rollouts:
-    """Execute the recorded actions of every episode without looking, from the context in which it was recorded.
+    """Execute the recorded actions of every episode open-loop, from the context in which it was recorded.
 
     Beyond its last action an episode gets zeros.
 

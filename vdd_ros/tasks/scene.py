@@ -1,4 +1,4 @@
-"""How a task looks in a figure: what draws it, which entries are the path."""
+"""The picture of a task: its drawing function and the entries of the path."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ INK = "#23262c"
 
 @dataclass(frozen=True)
 class Scene:
-    """How a task looks, mostly from above.
+    """The picture of a task, mostly from above.
 
     Attributes:
         position: The two observation entries that are drawn as the path.

@@ -15,7 +15,7 @@ from vdd_ros.text import printable
 TEACHERS_PRESET = "train"
 """Key of the settings of `vdd train` in a preset; those of other methods have the method's name."""
 NO_PRESET = "none"
-"""What `--preset` takes for a method's defaults; no preset can have this name."""
+"""Value of `--preset` for a method's defaults; no preset can have this name."""
 _CONTEXTS = 0x636F6E74
 """First word of the seed of contexts: keeps their stream apart from others."""
 
@@ -26,7 +26,7 @@ class Published:
 
     Attributes:
         success: Mean over seeds, 0 to 1.
-        deviation: Standard deviation over seeds; None where it was not given.
+        deviation: Standard deviation over seeds; None if it was not published.
     """
 
     success: float
@@ -35,27 +35,26 @@ class Published:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: what it is, how to simulate, demonstrate and draw it.
+    """A task: its description, simulation, demonstrations and picture.
 
     Attributes:
         spec: Description.
         make_sim: Builds a simulation of N parallel episodes.
         demonstrate: (episodes, seed, progress) -> demonstrations; `progress` is called after each episode.
         default_demonstrations: Number of episodes of the usual demonstration set.
-        scene: Returns how the task looks, importing matplotlib only then; None: no figures are drawn.
+        scene: Returns the picture of the task, importing matplotlib only then; None: no figures are drawn.
         robot_file: Returns the robot file of the simulated robot; None: it has none.
-        contexts: (count, random) -> contexts (count, c) of new episodes; None where the spec has no context.
+        contexts: (count, random) -> contexts (count, c) of new episodes; None if the spec has no context.
         test_contexts: Number of contexts that `vdd evaluate` shares its rollouts among.
         demonstrate_part: (numbers, seed, progress) -> the episodes of these consecutive numbers, from 0, bit for bit as
-            in a set of `demonstrate`: each draws from a stream of its own. Workers then demonstrate side by side. None:
-            a set is only made as a whole, in one process.
+            in a set of `demonstrate`: each draws from its own random stream. Workers then demonstrate side by side.
+            None: a set is only made as a whole, in one process.
         published: Success rates from the literature by method, as `vdd benchmark` names methods.
         presets: The task's own presets, by name: method, or `train` for teachers, to the settings that replace defaults
             of the method, and those of the method's preset of that name. A preset without settings names the methods'
             presets that are meant for this task.
-        default_preset: The preset that `vdd train` and `vdd distil` take where none is named; None: the methods'
-            defaults.
-        mode_names: Names of the modes for people, in order; empty: their numbers.
+        default_preset: The preset that `vdd train` and `vdd distil` use by default; None: the methods' defaults.
+        mode_names: Names of the modes for people, in order; empty to use their numbers.
 
     Raises:
         TaskError: A part is not a function, the default is not a preset, a preset has the name `none`, or there are
@@ -103,23 +102,23 @@ class Task:
         The stream is its own: it repeats no draw of a demonstrator that was given the same seed.
 
         Raises:
-            TaskError: The task's spec has a context, but the task draws none, or others than its spec says.
+            TaskError: The task's spec has a context, but the task draws none, or ones that contradict its spec.
         """
         drawn = None if self.contexts is None else self.contexts(count, np.random.default_rng([_CONTEXTS, seed]))
         return check_contexts(self.spec, drawn, count)
 
     def get_scene(self) -> Scene:
-        """Return how the task looks; raises TaskError where it has no scene."""
+        """Return the picture of the task; raises TaskError if it has none."""
         if self.scene is None:
             raise TaskError(f"there is no picture of the task '{printable(self.spec.name)}': its Task has no scene")
         return self.scene()
 
     def mode_name(self, mode: int) -> str:
-        """Return the name of a mode: `mode 3` where the task does not name it, such as an incomplete one."""
+        """Return the name of a mode: `mode 3` if the task does not name it, such as an incomplete one."""
         return self.mode_names[mode] if 0 <= mode < len(self.mode_names) else f"mode {mode}"
 
     def get_robot_file(self) -> Path:
-        """Return the path of the simulated robot's file; raises TaskError where there is none."""
+        """Return the path of the simulated robot's file; raises TaskError if there is none."""
         if self.robot_file is None:
             raise TaskError(f"the task '{printable(self.spec.name)}' has no robot file; add one to its Task")
         return self.robot_file()

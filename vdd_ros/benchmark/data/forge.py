@@ -1,4 +1,4 @@
-"""The conversion of a bag by forge-robotics, which lives in an environment of its own."""
+"""The conversion of a bag by forge-robotics, in its own environment."""
 
 import json
 import subprocess
@@ -31,10 +31,10 @@ class ForgeRun:
     """A conversion.
 
     Attributes:
-        version: Of forge-robotics.
-        seconds: What it took.
+        version: Version of forge-robotics.
+        seconds: Duration, s.
         peak_bytes: Greatest memory of the process.
-        frames: Frames that it wrote.
+        frames: Number of written frames.
     """
 
     version: str

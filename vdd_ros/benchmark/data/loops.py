@@ -75,7 +75,7 @@ def raw(bag: Path) -> int:
 
 
 def to_demonstrations(bag: Path) -> int:
-    """Make demonstrations of the bag, with everything that `vdd demos from-bags` does."""
+    """Make demonstrations of the bag, with all steps of `vdd demos from-bags`."""
     from vdd_ros.recordings.bag_list import list_bags
     from vdd_ros.recordings.conversion import convert
     from vdd_ros.recordings.form import SamplingForm
@@ -105,7 +105,7 @@ LAYOUTS: dict[str, SelectiveLayout] = {
     POSE: FieldLayout([*(f"pose.position.{axis}" for axis in "xyz"), *(f"pose.orientation.{axis}" for axis in "xyzw")]),
     ARRAY: ArrayLayout(len(JOINTS)),
 }
-"""What is read of each type: seven numbers."""
+"""The fields to read of each type: seven numbers."""
 
 
 def main(loop: str, bag: str) -> None:
@@ -117,7 +117,7 @@ def main(loop: str, bag: str) -> None:
 
 
 def _peak_bytes() -> int:
-    """Return the most memory that this process had; `ru_maxrss` would be at least that of the process that began it."""
+    """Return the peak memory of this process; `ru_maxrss` would be at least that of the process that started it."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(peak) << 10

@@ -110,7 +110,7 @@ def joint_state(joints: int, random: np.random.Generator) -> bytes:
 
 
 def serialized(msgtype: str, **fields: Any) -> bytes:
-    """Return a serialised message of a standard type; fields that are not given are as its class makes them."""
+    """Return a serialised message of a standard type; omitted fields have the defaults of its class."""
     store = _store()
     message = schema_from(store.fielddefs, msgtype).blank()
     for name, value in fields.items():
@@ -126,7 +126,7 @@ def _store() -> Any:
 
 
 def _messages() -> Iterator[tuple[str, int, bytes]]:
-    """Yield topic, time of receipt and bytes of messages, in order, without an end."""
+    """Yield topic, time of receipt and bytes of messages, in order, endlessly."""
     drawn = {topic: [bytearray(content) for content in contents] for topic, contents in _all_drawn().items()}
     most_hz = max(topic.rate_hz for topic in TOPICS)
     for tick in count():

@@ -1,4 +1,4 @@
-"""The rate at which recorded messages are read and converted, and that of a node's intake, against other programs."""
+"""The rates of reading, converting and receiving messages, against other programs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from vdd_ros.text import printable
 
 Interval = tuple[float, float]
 SMALLER = 5
-"""How many times as large the bag is as the one whose memory is compared."""
+"""Ratio of the bag's size to that of the bag whose memory is compared."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as fast: median over the rounds, and its 95 % interval."""
+    """Ratio of two rates: median over the rounds, and its 95 % interval."""
 
     ratio: float
     interval: Interval
@@ -52,11 +52,11 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Intake:
-    """Taking in one JointState.
+    """Intake of one JointState.
 
     Attributes:
         by_field_s: Median seconds by field.
-        as_a_whole_s: Median seconds when rclpy deserialises it.
+        as_a_whole_s: Median seconds with rclpy's deserialisation.
         faster: By field against as a whole.
     """
 
@@ -70,10 +70,10 @@ class Forge:
     """The conversion of the bag by forge-robotics.
 
     Attributes:
-        version: Of forge-robotics.
+        version: Version of forge-robotics.
         rate: Messages per second, median over the rounds.
         peak_bytes: Greatest memory of the process over the rounds.
-        frames: Frames that it writes.
+        frames: Number of written frames.
         slower: `vdd demos from-bags` against it.
     """
 
@@ -90,16 +90,16 @@ class DataRecord(TypedDict):
     Attributes:
         messages: Messages in the bag.
         bag_bytes: Size of the bag.
-        rounds: Rounds by turns.
+        rounds: Number of rounds; the ways alternate in each.
         readings: One for each way of reading.
         decoded: Selective reading against rosbags' deserialisation.
         undecoded: Reading as bytes, against rosbags.
         converted: `vdd demos from-bags` as a whole, against rosbags' deserialisation.
         smaller_messages: Messages in a smaller bag of the same kind.
-        smaller_peak_bytes: Greatest memory of `vdd demos from-bags` of that one.
+        smaller_peak_bytes: Greatest memory of `vdd demos from-bags` with the smaller bag.
         forge: Conversion by forge-robotics; None unless requested.
         intake: None without rclpy.
-        machine, versions: Where it ran, and with which packages.
+        machine, versions: Machine and packages of the measurement.
     """
 
     messages: int
@@ -118,13 +118,13 @@ class DataRecord(TypedDict):
 
 
 def measure(messages: int, rounds: int, intake_rounds: int, forge: Path | None = None) -> DataRecord:
-    """Write a bag, read and convert it in each way by turns, each time in a new process; then measure the intake.
+    """Write a bag, read and convert it in each way alternately, each time in a new process; then measure the intake.
 
     Args:
         messages: Messages in the bag.
-        rounds: Turns of each way of reading.
-        intake_rounds: Turns of each way of taking in.
-        forge: Interpreter of an environment with forge-robotics; None: leave it out.
+        rounds: Repeats of each way of reading.
+        intake_rounds: Repeats of each way of intake.
+        forge: Interpreter of an environment with forge-robotics; None to omit it.
 
     Raises:
         RecordingError: The bag cannot be written.

@@ -1,1 +1,1 @@
-"""Methods side by side: trained, exported, rolled out, tabulated."""
+"""Comparison of methods: training, export, rollouts, tables."""

@@ -1,4 +1,4 @@
-"""Clocks that continue where a stopped process left them, and other JSON objects in the work folder."""
+"""Clocks that survive a stopped process, and other JSON objects in the work folder."""
 
 import math
 import threading

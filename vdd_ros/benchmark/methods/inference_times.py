@@ -1,4 +1,4 @@
-"""Inference times of many policies, measured alone and by turns, so that their ratios hold."""
+"""Inference times of many policies, measured alternately on an otherwise idle machine, so that their ratios hold."""
 
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -36,11 +36,11 @@ class InferenceTime(TypedDict):
 
 
 def measure_latency(files: list[Path], rounds: int = ROUNDS) -> list[InferenceTime]:
-    """Time `OnnxPolicy.act` in one thread: the policies by turns, over many rounds.
+    """Time `OnnxPolicy.act` in one thread, with the policies in alternation over many rounds.
 
     Args:
         files: Policy files.
-        rounds: Turns of each policy, `CALLS` calls each.
+        rounds: Number of rounds, each with `CALLS` calls of each policy.
 
     Returns:
         The time of each file, in order.

@@ -172,12 +172,12 @@ class Trial:
 
     @property
     def teacher(self) -> str | None:
-        """The diffusion model that it is or comes from; None if it learned from demonstrations alone."""
+        """The diffusion model that it is or comes from; None if it learned only from demonstrations."""
         return self.model.name if self.sampling else self.model.source.teacher
 
 
 def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
-    """Return the trials of some methods: first teachers, with seed 0 alone; then the others, with each seed."""
+    """Return the trials of some methods: first teachers, only with seed 0; then the others, with each seed."""
     wanted = [name for name in METHODS if name in set(methods)]
     return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
 

@@ -46,7 +46,7 @@ class Record(_Further):
         task, backbone, seed: Of its model.
         method: Name in `METHODS`.
         variant: Name in `VARIANTS`; None for a policy that is not an ablation.
-        teacher: Diffusion model that the policy is or learned from; None if it learned from demonstrations alone.
+        teacher: Diffusion model that the policy is or learned from; None if it learned only from demonstrations.
         experts: Number of experts; None for a policy that is not a mixture.
         rollouts: Number of episodes.
         success, success_interval: Success rate and its 95 % interval.
@@ -58,7 +58,7 @@ class Record(_Further):
         inference_at, inference_machine: When, ISO 8601 in UTC, and where these times were measured.
         train_s: Time of the training, of the teacher's for a distilled policy, s.
         distil_s: Time of the distillation, s; None for a policy that is not distilled.
-        machine, commit, settings, versions: Of the training; `commit` is None outside a checkout.
+        machine, commit, settings, versions: Those of the training; `commit` is None outside a checkout.
         data_sha256, teacher_sha256, policy_sha256: Hashes of demonstrations, teacher and policy file.
         policy_bytes: Size of the policy file, bytes.
         key: Name of the trial's folder.
@@ -113,7 +113,7 @@ def read_results(file: Path) -> list[Record]:
     """Read a file of results; return an empty list if it does not exist yet.
 
     Raises:
-        ConfigurationError: The file is not one of results.
+        ConfigurationError: The file is not a file of results.
     """
     if not file.exists():
         return []

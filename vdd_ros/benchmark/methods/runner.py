@@ -45,7 +45,7 @@ class Training(TypedDict):
     Attributes:
         seconds: Its time, s, over all processes that took part in it.
         settings, versions: As in the card of the checkpoint.
-        machine: Where it ended.
+        machine: Machine on which it ended.
         commit: As `commit` returns it.
         sha256: Hash of the model.
     """

@@ -1,4 +1,4 @@
-"""The driver of `vdd benchmark methods`: gives models and trials to workers; it alone writes their results."""
+"""The driver of `vdd benchmark methods`: passes models and trials to workers; only it writes their results."""
 
 import sys
 import time

@@ -30,13 +30,13 @@ MODES = ("parts", "echo")
 class BaselineParameters:
     """Parameters of the baseline node."""
 
-    mode: str = parameter("parts", f"what it does: {', '.join(MODES)}")
+    mode: str = parameter("parts", f"mode: {', '.join(MODES)}")
     policy_path: str = parameter("", "policy file, for parts")
     robot_file: str = parameter("", "robot file")
-    rate_hz: float = parameter(200.0, "how often, for parts", 1.0, 10_000.0)
-    seconds: float = parameter(5.0, "for how long, for parts", 0.1, 86_400.0)
-    wake_early_s: float = parameter(0.003, "how long before each the graph is run, for parts", 0.0, 0.02)
-    fifo_priority: int = parameter(0, "SCHED_FIFO priority, for parts; 0: the ordinary scheduler", 0, 99)
+    rate_hz: float = parameter(200.0, "rate in Hz, for parts", 1.0, 10_000.0)
+    seconds: float = parameter(5.0, "duration in s, for parts", 0.1, 86_400.0)
+    wake_early_s: float = parameter(0.003, "warm-up time in s before each tick, for parts", 0.0, 0.02)
+    fifo_priority: int = parameter(0, "SCHED_FIFO priority, for parts; 0 selects the ordinary scheduler", 0, 99)
     output: str = parameter("", "file of the measurements (.npz), for parts")
 
 

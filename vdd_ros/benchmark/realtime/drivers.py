@@ -34,11 +34,11 @@ DRIVERS = ("timer", "events", "thread")
 class DriverParameters:
     """Parameters of the node."""
 
-    driver: str = parameter("thread", f"what makes it tick: {', '.join(DRIVERS)}")
+    driver: str = parameter("thread", f"tick source: {', '.join(DRIVERS)}")
     policy_path: str = parameter("", "policy file")
     robot_file: str = parameter("", "robot file")
-    rate_hz: float = parameter(200.0, "ticks a second", 1.0, 10_000.0)
-    seconds: float = parameter(5.0, "for how long", 0.1, 86_400.0)
+    rate_hz: float = parameter(200.0, "ticks per second", 1.0, 10_000.0)
+    seconds: float = parameter(5.0, "duration in s", 0.1, 86_400.0)
     output: str = parameter("", "file of the measurements (.npz)")
 
 
@@ -46,8 +46,8 @@ class Driven(Node):
     """Infers and publishes at each tick, receives a robot's inputs, and publishes diagnostics once a second.
 
     `timer` is rclpy's timer on a single-threaded executor, and `events` the same timer on the events executor. `thread`
-    is a thread of its own that sleeps until absolute instants and takes the inputs itself, as in the policy node. None
-    of them wakes early.
+    is a separate thread that sleeps until absolute instants and takes the inputs itself, as in the policy node. None of
+    them wakes early.
     """
 
     def __init__(self) -> None:

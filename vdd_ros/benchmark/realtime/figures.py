@@ -11,7 +11,7 @@ class Percentiles(TypedDict):
     """Percentiles of times, in seconds.
 
     Attributes:
-        count: Number of finite times, from which the percentiles are.
+        count: Number of finite times, the base of the percentiles.
         unanswered: Number of NaN, left out.
         p50, p95, p99, p99_9, max: Percentiles and maximum, s.
     """
@@ -26,7 +26,7 @@ class Percentiles(TypedDict):
 
 
 class Punctuality(TypedDict):
-    """How a node kept its deadlines.
+    """Deadlines of a node.
 
     Attributes:
         ticks: Number of ticks recorded.
@@ -46,7 +46,7 @@ class Punctuality(TypedDict):
 
 
 class Blame(TypedDict):
-    """The missed deadlines that the host explains.
+    """Missed deadlines explained by the host.
 
     Attributes:
         missed_explained, missed_by_a_period_explained: Number of misses during which the host was away.
@@ -59,7 +59,7 @@ class Blame(TypedDict):
 
 
 class DriverPunctuality(TypedDict):
-    """How punctually one way to tick woke.
+    """Punctuality of one way to tick.
 
     Attributes:
         lateness_s, work_s: Lateness of the starts, and durations of the work, s.
@@ -134,7 +134,7 @@ class ArrivalFigures(TypedDict):
     Attributes:
         arrival_over_echo_p50: Median answer divided by the sum of the median echo and inference, in each round.
         answer_s, echo_s: Times from observation to command, all rounds together, s.
-        inference_s: Times of the inference alone, s.
+        inference_s: Times of the inference only, s.
     """
 
     arrival_over_echo_p50: list[float]
@@ -157,7 +157,7 @@ class SwapFigures(TypedDict):
 
 
 class RateFigures(Punctuality, total=False):
-    """How the node kept its deadlines at one rate; the keys of `Blame` only for a run that a monitor watched."""
+    """Deadlines of the node at one rate; the keys of `Blame` only for a run with a host monitor."""
 
     missed_explained: int
     missed_by_a_period_explained: int
@@ -168,9 +168,9 @@ class RealtimeRecord(TypedDict, total=False):
     """The record of `vdd benchmark realtime`; parts that were not measured are missing.
 
     Attributes:
-        made_by, at: Command, and when it ran last, ISO 8601 in UTC.
-        machine, versions: Where it ran last, and with which packages.
-        measured_at: Part to when it was measured, ISO 8601 in UTC.
+        made_by, at: Command, and time of its last run, ISO 8601 in UTC.
+        machine, versions: Machine and packages of the last run.
+        measured_at: Part to the time of its measurement, ISO 8601 in UTC.
         quick: Whether the figures are rough.
         networks: Backbone to its comparison.
         speedup_over_n_step: `speedup` of the first backbone.

@@ -1,4 +1,4 @@
-"""From measurements at control rate to figures, tables and a page."""
+"""Figures, tables and a page from measurements at control rate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +71,7 @@ def lost_ticks(found: Arrays, rate_hz: float) -> int:
 
 
 def punctuality(found: Arrays, rate_hz: float) -> Punctuality:
-    """Return how a node kept its deadlines: each tick has to end before the next one is due."""
+    """Return the deadlines of a node: each tick has to end before the next one is due."""
     end = (column(found, "lateness_s") + column(found, "total_s")) * rate_hz
     sequence = column(found, "seq")
     return {
@@ -104,7 +104,7 @@ def blame(found: Arrays, preemptions: Sequence[Preemptions], rate_hz: float) -> 
 
 
 def driver(found: Arrays, rate_hz: float) -> DriverPunctuality:
-    """Return how punctually a way to tick woke, from its measurement."""
+    """Return the punctuality of a way to tick, from its measurement."""
     lateness, work = found["lateness"][WARM_UP:], found["work"][WARM_UP:]
     return {
         "lateness_s": percentiles(lateness),

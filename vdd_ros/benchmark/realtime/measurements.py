@@ -89,7 +89,7 @@ class Measurements:
         return found, [monitors[0].own, monitors[0].nodes[NODE]]
 
     def baseline(self, rate_hz: float, seconds: float) -> Arrays:
-        """Time the parts of a tick alone, while the probe receives; return `inference` and `publish` (ticks,) s."""
+        """Time only the parts of a tick, while the probe receives; return `inference` and `publish` (ticks,) s."""
         output = self._folder / "baseline.npz"
         with self._processes() as nodes:
             given = {"policy_path": self._policy, "rate_hz": rate_hz, "seconds": seconds}

@@ -40,14 +40,14 @@ Floats = NDArray[np.float64]
 def compare_networks(
     student: PolicySpec, teacher: PolicySpec, backbone: str, folder: Path, rounds: int
 ) -> NetworkComparison:
-    """Time untrained networks by turns, in one thread: training does not change the time of a pass.
+    """Time untrained networks alternately, in one thread: training does not change the time of a pass.
 
     Args:
         student: Metadata of a student, whose task and statistics its network gets.
         teacher: Metadata of a teacher, for the teachers' networks.
         backbone: `gpt` or `mlp`, in the default sizes of `vdd train` and `vdd distil`.
         folder: Folder for the policy files.
-        rounds: Turns of each network, ten calls each.
+        rounds: Number of rounds, each with ten calls of each network.
     """
     torch.set_num_threads(1)
     calls: dict[str, Call] = {}

@@ -1,4 +1,4 @@
-"""The robot's side of the benchmark: publishes observations at absolute instants, and times the answers."""
+"""The robot's side of the benchmark: publishes observations at absolute instants and times the answers."""
 
 import itertools
 import sys
@@ -40,12 +40,14 @@ PATIENCE_S = 30.0
 class ProbeParameters:
     """Parameters of the probe."""
 
-    task: str = parameter(SHIPPED_TASK, "whose first observation is given")
+    task: str = parameter(SHIPPED_TASK, "demonstrations whose first observation is published")
     robot_file: str = parameter("", "robot file")
     node: str = parameter("policy", "name of the node that is measured")
-    rate_hz: float = parameter(200.0, "observations a second", 1.0, 10_000.0)
-    seconds: float = parameter(5.0, "for how long", 0.1, 86_400.0)
-    wait_for_answers: bool = parameter(False, "give the next observation only after the command that answers the last")
+    rate_hz: float = parameter(200.0, "observations per second", 1.0, 10_000.0)
+    seconds: float = parameter(5.0, "duration in s", 0.1, 86_400.0)
+    wait_for_answers: bool = parameter(
+        False, "publish the next observation only after the command that answers the last one"
+    )
     next_policies: tuple[str, ...] = parameter(("",), "policy files to load while the node runs")
     output: str = parameter("", "file of the measurements (.npz)")
 
@@ -115,7 +117,7 @@ class Probe(Node):
         return 0
 
     def _step(self, thread: TickThread) -> None:
-        """Give one observation; the first ones bring the node to work and are not counted."""
+        """Publish one observation; the first ones activate the node and are not counted."""
         if not thread.sleep_until(self._deadlines.due_ns):
             return
         self._deadlines.step()

@@ -1,4 +1,4 @@
-"""A command such as a robot file describes, for measurements that publish one."""
+"""A command as a robot file describes it, for measurements."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from vdd_ros.robot.commands import Command
 
 
 def sample_command(command: Command) -> Any:
-    """Return a message of the command's type: each number as near to zero as its limits allow, stamped now."""
+    """Return a message of the command's type: numbers as near to zero as the limits allow, stamped now."""
     message = command_message(command, 0.0)
     values = [np.clip(0.0, *np.nan_to_num((e.low, e.high))) if e.fixed is None else e.fixed for e in command.entries]
     CommandPart(command, 0).write(np.array(values), message)

@@ -33,12 +33,12 @@ DRIVERS = ("timer", "events", "thread")
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured.
+    """Extent of the measurements.
 
     Attributes:
-        rounds: Turns of ticks against parts, and of answers against an echo.
+        rounds: Number of rounds of ticks against parts, and of answers against an echo.
         seconds: Duration of each measurement in these rounds, s.
-        network_rounds: Turns of each network, ten calls each.
+        network_rounds: Number of rounds of the networks, each with ten calls of each network.
         backbones: Backbones of the networks.
         drivers_hz: Rates at which the ways to tick are compared, Hz.
         drivers_s: Duration of each of these runs, s.
@@ -103,10 +103,10 @@ def measure(
     Args:
         student: Policy file of a student.
         teacher: Policy file of a teacher.
-        extent: How much is measured.
+        extent: Extent of the measurements.
         folder: Folder for temporary files.
         parts: Some of `PARTS`.
-        before: Record from which the other parts are kept; None for none.
+        before: Record with the other parts; None without one.
     """
     kept: RealtimeRecord = {} if before is None else before
     robot_file = get_task(SHIPPED_TASK).get_robot_file()
@@ -135,14 +135,15 @@ def measure(
 
 
 def _read(results: Path) -> RealtimeRecord:
-    """Return the record whose other parts are kept; raises ConfigurationError unless it is whole."""
+    """Return the record with the other parts; raises ConfigurationError unless it is whole."""
     try:
         record = read_json(results, ConfigurationError)
     except ConfigurationError as error:
         raise ConfigurationError(f"--only keeps the rest of a record: measure everything once. {error}") from error
     if not isinstance(record, dict) or not isinstance(measured_at := record.get("measured_at"), dict):
         raise ConfigurationError(
-            f"--only keeps the rest of the record in {results}, but that is none; measure everything once"
+            f"--only keeps the rest of the record in {results}, but the file is not such a record; measure everything "
+            "once"
         )
     if missing := set(PARTS) - set(measured_at):
         raise ConfigurationError(f"{results} lacks {', '.join(sorted(missing))}; measure everything once")
@@ -199,7 +200,7 @@ def _fifo(measurements: Measurements, extent: Extent, student: Path) -> Realtime
 
 
 def _ticks(measurements: Measurements, extent: Extent) -> RealtimeRecord:
-    """Measure whole ticks and their baseline by turns."""
+    """Measure whole ticks and their baseline alternately."""
     ticks, parts = [], []
     for number in range(extent.rounds):
         _say(f"ticks and their baseline, round {number + 1} of {extent.rounds}")
@@ -221,7 +222,7 @@ def _ticks(measurements: Measurements, extent: Extent) -> RealtimeRecord:
 
 
 def _arrivals(measurements: Measurements, extent: Extent) -> RealtimeRecord:
-    """Measure answers to observations and to a plain echo by turns, and inference alone."""
+    """Measure answers to observations and to a plain echo alternately, and inference by itself."""
     over, answers, echoes, inferences = [], [], [], []
     for number in range(extent.rounds):
         _say(f"answers and a plain echo, round {number + 1} of {extent.rounds}")
@@ -244,7 +245,7 @@ def _arrivals(measurements: Measurements, extent: Extent) -> RealtimeRecord:
 
 
 def _drivers(measurements: Measurements, extent: Extent) -> list[DriverFigures]:
-    """Compare what makes a node tick, alone and with every core busy."""
+    """Compare the ways to tick, on an idle machine and with every core busy."""
     found: list[DriverFigures] = []
     for busy in (0, host_facts()["cores"]):
         for rate_hz in extent.drivers_hz:

@@ -1,12 +1,12 @@
-"""`vdd benchmark speed --against`: how fast this checkout and another one learn, on equal data and cores.
+"""`vdd benchmark speed --against`: learning speed of this checkout and another one, on equal data and cores.
 
 A whole training takes minutes to an hour, and a comparison needs many. So it measures results and times separately:
 
 - Results: each checkout trains a teacher and distils it, by its own defaults and to the end, and exports and evaluates
   both. Only processor time is measured, so that checkouts and seeds run side by side, in one thread each.
-- Times: short trainings by turns, alone or beside the wanted number of busy neighbours. The steps after the first
-  logged one give the time of a step; the rest of the run is the start (loading, the pool of teacher actions). A whole
-  training takes start + steps * step, with the steps of the results.
+- Times: short trainings in alternation, alone or beside the wanted number of busy neighbours. The steps after the first
+  logged one determine the time of a step; the rest of the run is the start (loading, the pool of teacher actions). A
+  whole training takes start + steps * step, with the steps of the results.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class CheckoutComparison:
         rollouts: Episodes that judge each model.
         steps: Training steps of each judged model; None for the default of each checkout.
         timed_steps: Steps of each timed training, more than `FIRST_LOGGED`.
-        busy: Processes that never rest beside the timed trainings, which are timed alone as well; 0 for none.
+        busy: Busy processes beside the timed trainings, which are also timed without them; 0 for none.
     """
 
     task: str

@@ -22,7 +22,7 @@ TAIL = 300
 
 @dataclass(frozen=True)
 class Spent:
-    """Time that a command took.
+    """Time of a command.
 
     Attributes:
         wall_s: Time from start to end, s.
@@ -171,7 +171,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[bytes, resource.struct_ru
 
 @contextmanager
 def busy_neighbours(number: int) -> Iterator[None]:
-    """Run a number of processes that never rest beside the block."""
+    """Run a number of busy processes beside the block."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
     try:
         yield

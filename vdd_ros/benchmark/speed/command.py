@@ -23,7 +23,7 @@ PRODUCT = "vdd_ros"
 def compare_speed(
     runner: "Runner", task: str, backbone: str, steps: int, folder: Path, rates: Sequence[float] | None = None
 ) -> SpeedRecord:
-    """Distil the BESO teacher of a task by both loops, by turns; write the record and a figure.
+    """Distil the BESO teacher of a task by both loops alternately; write the record and a figure.
 
     A teacher that is missing is trained first. All run in this process, with its number of torch's threads.
 

@@ -90,7 +90,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class SideFigures:
-    """One checkout's figures of a case, medians over the repeats and means over the seeds.
+    """One checkout's figures in a case: medians over the repeats and means over the seeds.
 
     Attributes:
         steps: Steps of a whole training.
@@ -143,7 +143,7 @@ class ComparisonRecord:
 
     Attributes:
         comparison: Its settings.
-        machine: Where it ran.
+        machine: Machine of the comparison.
         results: Whole trainings by checkout and case.
         timings: Timed trainings by checkout, case and number of busy neighbours.
         cases: The comparison of each case.
@@ -163,7 +163,7 @@ class ComparisonRecord:
         results: dict[str, dict[str, list[Result]]],
         timings: dict[str, dict[str, dict[int, list[Timing]]]],
     ) -> "ComparisonRecord":
-        """Compare what was measured."""
+        """Compare the measurements."""
         cases = [_compare(case, *(_figures(case, results[side], timings[side]) for side in SIDES)) for case in CASES]
         return cls(comparison, machine, results, timings, cases)
 

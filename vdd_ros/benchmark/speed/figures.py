@@ -43,7 +43,7 @@ class SpeedFigures(TypedDict):
     Attributes:
         product: Figures of the product.
         references: Figures of the straightforward loop, one for each learning rate.
-        machine: Where they ran.
+        machine: Machine of the runs.
     """
 
     product: LoopFigures

@@ -1,4 +1,4 @@
-"""The speed of distillation against a straightforward implementation of the paper's loop, in one run by turns.
+"""The speed of distillation against a straightforward implementation of the paper's loop, alternately in one run.
 
 Imports torch: import it lazily.
 """
@@ -73,7 +73,7 @@ def measure_speed(
     rounds: int = 30,
     rates: Sequence[float] = (LEARNING_RATE,),
 ) -> SpeedFigures:
-    """Train equal students by turns, round after round: one by the product's loop, the others by the reference.
+    """Train equal students alternately, round after round: one by the product's loop, the others by the reference.
 
     All start from the same weights and take the same number of expert steps of `config.batch` states on the same pool.
 
@@ -81,7 +81,7 @@ def measure_speed(
         teacher_folder: Checkpoint of the teacher.
         demonstrations: The teacher's data.
         config: Settings of the product; `steps` is the number of expert steps of every loop.
-        rounds: Turns of each loop, steps / rounds steps each.
+        rounds: Number of rounds, each with steps / rounds steps of each loop.
         rates: Learning rates, one run of the reference for each; by default the paper's.
 
     Raises:

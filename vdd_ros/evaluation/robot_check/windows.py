@@ -54,7 +54,7 @@ def difference(inputs: Sequence[InputReadings], source: InputReadings, column: i
 
     Returns:
         None if the entry is not a difference. There is no value before the first one of the other entry. Differences of
-            angles go the shorter way round.
+        angles go the shorter way round.
     """
     minus, unit = source.source.entries[column].minus, source.features[column].unit
     if minus is None:

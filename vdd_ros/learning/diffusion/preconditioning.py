@@ -56,7 +56,7 @@ class Preconditioning:
         return skip * noisy + out * network(context, scale_in * noisy, self.condition(sigma))
 
     def loss(self, network: Callable[..., Tensor], context: Any, noisy: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-        """Return the mean squared error of the network against its target; `clean` is (B, 1, D), else as `denoise`."""
+        """Return the network's mean squared error against its target; `clean` is (B, 1, D), others as in `denoise`."""
         sigma = sigma[..., None]
         skip, out, scale_in = self.scalings(sigma)
         predicted = network(context, scale_in * noisy, self.condition(sigma))

@@ -35,7 +35,7 @@ class TeacherConfig(NetworkConfig, NoiseConfig):
         """Refuse invalid configurations.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         super().check()
         TEACHERS.get(self.kind)

@@ -151,7 +151,7 @@ class MixtureGraph(nn.Module):
         Args:
             *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim);
                 noise (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in
-                [0, 1) to sample the expert, -(2 + k) for expert k, else the likeliest, as with -1.
+                [0, 1) to sample the expert, -(2 + k) for expert k, otherwise the likeliest, as with -1.
         """
         *states, noise, expert_uniform = inputs
         h = self.student.trunk(*self.units.states(*states))
@@ -182,7 +182,7 @@ class DeterministicGraph(nn.Module):
         """Share everything with the graph of the policy.
 
         Args:
-            graph: Of a mixture the likeliest expert acts, with its mean; others keep one draw of their noise: zero
+            graph: In a mixture, the likeliest expert acts, with its mean; others keep one draw of their noise: zero
                 noise would be a point between modes, outside their training data.
             seed: Of that draw.
         """
@@ -294,7 +294,7 @@ def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> 
 def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
     """Solve L x = right; (B, Z, D, D), its diagonal (B, Z, D) and (B, Z, D) give (B, Z, D).
 
-    L = U diag(L) with ones on U's diagonal. The inverse of U's diagonal blocks gives that of blocks twice as large:
+    L = U diag(L) with ones on U's diagonal. The inverses of U's diagonal blocks yield those of blocks twice as large:
     M - M U' M, where U' is U between the smaller blocks. The number of operators is proportional to log2 D.
     """
     size = int(right.shape[-1])

@@ -104,10 +104,10 @@ def _slope(function: Function, inputs: Inputs, units: Mapping[str, Any], step: f
     rounding by the slope; central differences measure the slope.
 
     Args:
-        function: Gives standardised actions, (B, ...).
+        function: Returns standardised actions, (B, ...).
         inputs: By name, (B, ...).
         units: Standard deviations of the inputs; 1 by default.
-        step: Of the differences, in standard deviations.
+        step: Step of the differences, in standard deviations.
     """
     total = np.zeros(len(next(iter(inputs.values()))))
     for name, values in inputs.items():

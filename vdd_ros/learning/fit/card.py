@@ -285,7 +285,7 @@ def check_sizes(shape: NetworkConfig) -> None:
     """Refuse, before it is trained, a model that `read_shape` would refuse afterwards.
 
     Raises:
-        ConfigurationError: With the field, its value and what is allowed.
+        ConfigurationError: With the field, its value and the allowed values.
     """
     for field in dataclasses.fields(shape):
         value, most = getattr(shape, field.name), LARGEST.get(field.name, MAX_SIZE)

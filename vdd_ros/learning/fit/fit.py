@@ -25,7 +25,7 @@ class TrainingJob:
     Attributes:
         module: The module to train; its averaged weights are saved.
         loss: Loss of one batch.
-        shape: Of the module, for the card.
+        shape: Shape of the module, for the metadata.
         compiled: Networks that --compile compiles.
         after_step: Called after each optimiser step.
         kept: Name of the submodule whose averaged weights are saved; empty for the whole module.
@@ -57,7 +57,7 @@ def fit(
         card: Makes the metadata of a trained model.
         label: Of the progress bar.
         resume: Continue the run in `folder`.
-        trial: Chooses the number of threads, on a CPU; None leaves it as it is.
+        trial: Chooses the number of threads, on a CPU; None leaves it unchanged.
 
     Returns:
         The card of the finished model.

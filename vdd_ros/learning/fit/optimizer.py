@@ -70,7 +70,7 @@ class ModuleOptimizer:
         """Check the state among a checkpoint's tensors; return the names that may occur.
 
         Raises:
-            CheckpointError: A part is missing, or invalid after so many steps.
+            CheckpointError: A part is missing, or invalid after this number of steps.
         """
         known = set()
         for name, parameter in self._parameters.items():

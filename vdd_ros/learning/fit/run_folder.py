@@ -181,7 +181,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
 
     Args:
         make: Makes the module.
-        shape: Of the module, from `read_shape`.
+        shape: Shape of the module, from `read_shape`.
         model: The checkpoint.
         folder: Where it is, for errors.
 

@@ -18,7 +18,7 @@ _OPERATORS = ("__iadd__", "__isub__", "__imul__", "__itruediv__")
 class _Untouched(TorchFunctionMode):
     """Skips in-place operations, random draws and fills.
 
-    On the meta device such operations do nothing but load torch's compiler first, which takes seconds.
+    On the meta device such operations would only load torch's compiler first, which takes seconds.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:

@@ -46,7 +46,7 @@ class ThreadTrial:
         """Take the largest number of threads.
 
         Args:
-            chosen: As `choose_threads` gives it.
+            chosen: As from `choose_threads`.
             clock: Seconds.
             look: Returns the largest number of threads of a later trial; None: by the cores that are free.
         """
@@ -117,7 +117,7 @@ class ThreadTrial:
 
 
 def _free_cores() -> Callable[[], ThreadCount]:
-    """Return a function that gives the number of threads for the cores that were free since the last call."""
+    """Return a function that returns the number of threads for the cores that were free since the last call."""
     meter = CoreMeter()
     return lambda: threads_on(meter.free())
 

@@ -231,7 +231,7 @@ class TrainingLoop:
 
 
 def _digest(file: Path) -> str | None:
-    """Return the hex digest of a file; None where there is none."""
+    """Return the hex digest of a file; None if it is missing."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 

@@ -291,7 +291,7 @@ def small_deviations(
 
     Args:
         entries: Of the observation.
-        deviations: Of the entries, before or after the floor; 0 for one that never changed.
+        deviations: Standard deviations of the entries, before or after the floor; 0 for one that never changed.
         least_deviation: As in `WindowConfig`.
     """
     found = []

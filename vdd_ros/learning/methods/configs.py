@@ -48,7 +48,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_fit()
         self.check_backbone()
@@ -105,7 +105,7 @@ class DistilConfig(FitConfig, MixtureConfig):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_fit()
         self.check_mixture()
@@ -152,7 +152,7 @@ class ConsistencyConfig(FitConfig):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_fit()
         for name, choices in (("solver", Solver), ("metric", Metric)):
@@ -204,7 +204,7 @@ class EMConfig(FitConfig, WindowConfig, MixtureConfig):
         """Refuse invalid values.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_fit()
         self.check_mixture()
@@ -267,7 +267,7 @@ class ExportConfig:
         """Refuse invalid numbers of steps, seeds and operator sets.
 
         Raises:
-            ConfigurationError: With its value and what is allowed.
+            ConfigurationError: With its value and the allowed values.
         """
         require_least(1, self, "steps")
         if self.steps > MAX_COUNT:

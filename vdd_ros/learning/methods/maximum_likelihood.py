@@ -1,4 +1,4 @@
-"""The same mixture trained from demonstrations alone: expectation maximisation, and its curriculum variant IMC.
+"""The same mixture trained only from demonstrations: expectation maximisation, and its curriculum variant IMC.
 
 Both alternate, a stochastic gradient step at a time, between a distribution p(n, z) over pairs n and experts z and the
 weighted likelihood of the experts under it. Information Maximizing Curriculum (Blessing et al. 2023) chooses it by

@@ -47,7 +47,7 @@ class Trainer:
             teacher: Checkpoint of the teacher, for a method that trains from one.
             resume: Continue the run in `folder`.
             force: Replace what `folder` holds, once the new run has succeeded.
-            trial: Chooses the number of threads, on a CPU; None leaves it as it is.
+            trial: Chooses the number of threads, on a CPU; None leaves it unchanged.
 
         Returns:
             The card of the finished policy.

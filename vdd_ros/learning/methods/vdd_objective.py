@@ -100,7 +100,7 @@ def multi_noise_update(
         sigma: (B,) noise level of each state.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
-        experts: (B, K) experts that draw, as `draw_experts` gives them; then `noise` is (B, V, K, D). None for all.
+        experts: (B, K) experts that draw, as from `draw_experts`; then `noise` is (B, V, K, D). None for all.
     """
     source = mixture if experts is None else mixture.pick(experts)
     action = source.draw_noised(noise, sigma).flatten(1, 2)  # (B, V * Z, D)

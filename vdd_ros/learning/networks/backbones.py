@@ -29,7 +29,7 @@ class NetworkConfig(BackboneConfig, WindowShape):
         """Refuse invalid configurations.
 
         Raises:
-            ConfigurationError: With the field, its value and what is allowed.
+            ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_backbone()
 

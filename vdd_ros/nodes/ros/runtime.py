@@ -46,7 +46,7 @@ def run(
 
     Returns:
         The exit code: that of `close` or `Leave`; 0 after SIGINT and SIGTERM; 1, with the message on stderr, if the
-            node could not be created or started.
+        node could not be created or started.
     """
     with signals_noted() as received:
         _keep_from_shared_memory()

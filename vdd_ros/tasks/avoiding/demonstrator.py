@@ -1,10 +1,10 @@
 """A scripted demonstrator for Avoiding whose data look like D3IL's gamepad data.
 
-A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as
-none (the dead zone of D3IL), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of
-the 24 routes by pure pursuit: it steers at a point some way ahead on the route. What it wants of an axis below the dead
-zone it gives in pulses, each as long as a thumb takes. Where it crosses each gap, where it goes sideways, how far ahead
-it looks and how hard it pushes differ from episode to episode.
+A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as none
+(the dead zone of D3IL), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of the
+24 routes by pure pursuit: it steers at a point some way ahead on the route. It sends deflections below the dead zone as
+pulses, each as long as a press of the thumb. Crossing points, sideways moves, look-ahead distance and strength of the
+push differ from episode to episode.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ MAX_DEMONSTRATION_STEPS = 200
 MAX_TRIES = 50
 
 GAP_CENTRES = ((0.425, 0.575), (0.355, 0.5, 0.645), (0.285, 0.425, 0.575, 0.715))
-"""Where the demonstrator crosses each row on average, in m; the clear width is at least 35 mm to either side."""
+"""Mean crossing point of each row, in m; the clear width is at least 35 mm to either side."""
 GAP_SPREAD = 0.008
 ARRIVE, LEAVE = 0.045, 0.05
 """Distance in m before and behind a row on which the route runs straight ahead."""
@@ -105,7 +105,7 @@ class Stick:
         return offset / np.hypot(*offset)
 
     def _press(self, axis: int, wish: float) -> float:
-        """Turn a wished deflection into one that the gamepad can give: as it is, or in pulses of the right share."""
+        """Turn a wanted deflection into one that the gamepad can produce: itself, or pulses of the right share."""
         if abs(wish) >= STICK_DEAD:
             self._pulse_left[axis] = 0
             return float(np.clip(wish, -STICK_MAX, STICK_MAX))
@@ -125,7 +125,7 @@ def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[
         Observations (T, 4) and actions (T, 2) in m, T at most 200.
 
     Raises:
-        DemonstrationError: No try succeeded, which would be a fault of the demonstrator.
+        DemonstrationError: No attempt succeeded, which is a bug of the demonstrator.
     """
     for _ in range(MAX_TRIES):
         stick, sim = Stick(Habits.draw(route, random), random), AvoidingSim(1)

@@ -1,4 +1,4 @@
-"""How Avoiding looks from above."""
+"""Avoiding from above."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,8 +1,8 @@
-"""Who demonstrates with the example arm: moves both joints to their goals in one motion, by either way.
+"""The operator of the example arm: moves both joints to their goals in one motion, by either way.
 
 The operator lays the target on the corners of the tray and then on places between them, spread evenly: a policy does
-not reach beyond what was shown. Both ways are shown to each target, since a way that was never taken there is no
-choice, and each begins at once: a policy that hardly moves at first would waver between them.
+not reach beyond its demonstrations. Each target is demonstrated both ways, so that the policy has a choice there. Each
+motion begins at once: a policy that hardly moves at first would waver between the ways.
 """
 
 from collections.abc import Callable
@@ -17,22 +17,22 @@ from vdd_ros.tasks.example_arm.sim import ELBOW_DOWN, ELBOW_UP, HOME, SPEC, TRAY
 MOVES_S = 2.5
 """Usual duration of a motion."""
 _PLASTIC = 1.324717957244746
-"""The root of x**3 = x + 1: multiples of its inverse powers spread evenly in two dimensions, however many there are."""
+"""The root of x**3 = x + 1: multiples of its inverse powers spread evenly in two dimensions, for any number of them."""
 _CORNERS = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
 
 
 class Motion:
-    """What the operator wants while the arm moves from its home to a target: fast at first, then evenly slower.
+    """The operator's intended motion from the arm's home to a target: fast at first, then evenly slower.
 
     Args:
-        number: Of the demonstration: two in a row have one target, the first of them the elbow up.
-        seed: Of all demonstrations.
+        number: Number of the demonstration: two in a row have one target, the first of them the elbow up.
+        seed: Seed of all demonstrations.
 
     Attributes:
         mode: The way, `ELBOW_UP` or `ELBOW_DOWN`.
         target: (2,) in m.
-        duration_s: From the first to the last moment of the motion.
-        random: For what else differs from one demonstration to another.
+        duration_s: Duration of the motion.
+        random: Random stream for all other differences between demonstrations.
     """
 
     def __init__(self, number: int, seed: int) -> None:
@@ -44,13 +44,13 @@ class Motion:
         self._goal = np.array(joint_angles(*self.target, elbow_up=self.mode == ELBOW_UP))
 
     def wanted(self, time_s: float) -> Floats:
-        """Return the wanted joint angles, (2,) in rad, so long after the motion began; home before, the goal after."""
+        """Return the wanted joint angles, (2,) in rad, at a time after the motion's start; home before, the goal after."""
         share = min(max(time_s / self.duration_s, 0.0), 1.0)
         return np.array(HOME) + (self._goal - HOME) * share * (2.0 - share)
 
 
 def _place(number: int, seed: int) -> Floats:
-    """Return a place on the tray, (2,) in m: its corners, and then an even sequence that begins where the seed says."""
+    """Return a place on the tray, (2,) in m: its corners, and then an even sequence whose start depends on the seed."""
     low, high = np.array(TRAY_M).T
     steps = np.array([_PLASTIC**-1, _PLASTIC**-2])
     within = (np.random.default_rng(seed).random(2) + number * steps) % 1.0
@@ -58,7 +58,7 @@ def _place(number: int, seed: int) -> Floats:
 
 
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
-    """Demonstrate the episodes of these numbers, each from a stream of its own: even ones with the elbow up."""
+    """Demonstrate the episodes of these numbers, each from its own random stream: even ones with the elbow up."""
     motions = [Motion(number, seed) for number in numbers]
     observations, actions, lengths = [], [], []
     for motion in motions:

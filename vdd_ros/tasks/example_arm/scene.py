@@ -1,4 +1,4 @@
-"""How the example arm looks: its joint angles, where the two ways part."""
+"""The example arm's picture: its joint angles, and the point where the two ways part."""
 
 from matplotlib.axes import Axes
 
@@ -10,7 +10,7 @@ SHOULDER, ELBOW = (-1.0, 4.2), (-2.4, 2.4)
 
 
 def draw(ax: Axes) -> None:
-    """Draw where both ways begin, and the line between them."""
+    """Draw the starts of both ways, and the line between them."""
     ax.axhline(0.0, color="#9aa0aa", linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     for name, elbow in zip(MODE_NAMES, ELBOW, strict=True):
         ax.text(SHOULDER[0] + 0.1, 0.92 * elbow, name, color=INK, va="center", fontsize=9)

@@ -1,7 +1,7 @@
 """The example arm: two joints in a plane move a gripper to a target, with the elbow up or down.
 
-It stands for a robot of one's own in the tutorial: what an operator demonstrates with it in bags is what a policy is
-run on afterwards. See docs/tasks.md.
+It represents the reader's own robot in the tutorial: an operator records demonstrations with it in bags, and the policy
+then runs on it. See docs/tasks.md.
 """
 
 import math
@@ -40,7 +40,7 @@ SUBSTEPS = 5
 REACHED_M, REACHED_STEPS = 0.03, 5
 """Distance and number of consecutive steps within it that count as reaching a target; passing by does not count."""
 TRAY_M = ((-0.15, 0.15), (0.38, 0.53))
-"""Where targets lie: left and right, near and far end of a tray."""
+"""Bounds of the targets: left and right, near and far end of a tray."""
 
 
 class ExampleArmSim:
@@ -91,7 +91,7 @@ class ExampleArmSim:
         return StepResult(self._observe(), self._success.copy(), truncated, self._success.copy())
 
     def modes(self) -> Ints:
-        """Return on which side each elbow is, (N,): `ELBOW_UP` or `ELBOW_DOWN`."""
+        """Return the side of each elbow, (N,): `ELBOW_UP` or `ELBOW_DOWN`."""
         return np.where(self._joints[:, 1] < 0, ELBOW_UP, ELBOW_DOWN).astype(np.int64)
 
     def _observe(self) -> Floats:
@@ -99,12 +99,12 @@ class ExampleArmSim:
 
 
 def follow(joints: Floats, wanted: Floats) -> Floats:
-    """Return the joint angles 10 ms later, of joints that follow what is wanted with a first-order lag, in rad."""
+    """Return the joint angles 10 ms later, of joints that follow the wanted angles with a first-order lag, in rad."""
     return joints + (wanted - joints) * (SUBSTEP_S / LAG_S)
 
 
 def gripper(joints: Floats) -> Floats:
-    """Return where the gripper is: (..., 2) joint angles in rad -> (..., 2) positions in m."""
+    """Return the position of the gripper: (..., 2) joint angles in rad -> (..., 2) positions in m."""
     first, both = joints[..., 0], joints[..., 0] + joints[..., 1]
     x, y = (UPPER * turn(first) + LOWER * turn(both) for turn in (np.cos, np.sin))
     return np.stack([x, y], axis=-1)
